@@ -1,0 +1,160 @@
+//! The messages of the worker protocol. `docs/protocol.md` is the description for people; the two change together.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::metrics::Metrics;
+use crate::spec::Config;
+
+/// Version of the protocol that this program speaks. A worker says its own in `hello`.
+pub const PROTOCOL_VERSION: u32 = 1;
+
+/// What the coordinator says to a worker. Closing the worker's stdin means: stop and exit.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToWorker {
+    /// Run these trials and answer each with `started`, any number of `epoch`, and `done` or `failed`.
+    Run {
+        /// The trials, in the order in which the coordinator would run them.
+        bundle: Vec<TrialRequest>,
+    },
+}
+
+/// One trial to run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TrialRequest {
+    /// The trial's id; every answer about it carries this.
+    pub trial: String,
+    /// The seed that all of the trial's randomness derives from.
+    pub seed: u64,
+    /// The trial's hyper-parameters.
+    pub config: Config,
+}
+
+/// What a worker says to the coordinator.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromWorker {
+    /// The first message, once the worker is ready for trials.
+    Hello(Hello),
+    /// The worker begins a trial.
+    Started {
+        /// The trial's id.
+        trial: String,
+    },
+    /// A row of the trial's history.
+    Epoch {
+        /// The trial's id.
+        trial: String,
+        /// Number of the epoch, from 1.
+        epoch: u32,
+        /// What was measured at its end.
+        values: Metrics,
+    },
+    /// The trial has ended well; these are its final metrics.
+    Done {
+        /// The trial's id.
+        trial: String,
+        /// The final metrics.
+        metrics: Metrics,
+    },
+    /// The trial has failed; the worker itself lives on.
+    Failed {
+        /// The trial's id.
+        trial: String,
+        /// What kind of failure it is.
+        kind: FailureKind,
+        /// What went wrong, for a person.
+        message: String,
+    },
+    /// The worker is alive. Any other message says so too.
+    Heartbeat,
+}
+
+/// How a worker introduces itself.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Hello {
+    /// The protocol version that it speaks.
+    pub protocol: u32,
+    /// Name of the program.
+    pub program: String,
+    /// Version of the program: results of different versions are not mixed in silence.
+    pub version: String,
+    /// The device that it trains on, as the vendor names it.
+    pub device: String,
+    /// The final metrics that its trials report, where it knows them beforehand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub metrics: Vec<String>,
+    /// Versions of the libraries that its numbers depend on, e.g. `libtorch 2.11.0`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub libraries: Vec<String>,
+    /// Threads that it computes with.
+    #[serde(default)]
+    pub threads: u32,
+}
+
+/// Why an attempt at a trial failed. Each kind has its own retry rule (`schedule/retry.rs`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The configuration cannot be run: the same every time.
+    BadConfig,
+    /// The program reported an error.
+    Error,
+    /// The host's or the device's memory ran out.
+    OutOfMemory,
+    /// A final metric that the sweep needs is missing.
+    MissingMetric,
+    /// The worker ended with an exit code.
+    Exit,
+    /// The worker was ended by a signal.
+    Signal,
+    /// The worker broke the protocol.
+    Protocol,
+    /// The worker fell silent.
+    LostHeartbeat,
+    /// The worker could not be started.
+    CouldNotStart,
+}
+
+impl FailureKind {
+    /// Every kind.
+    pub const ALL: [Self; 9] = [
+        Self::BadConfig,
+        Self::Error,
+        Self::OutOfMemory,
+        Self::MissingMetric,
+        Self::Exit,
+        Self::Signal,
+        Self::Protocol,
+        Self::LostHeartbeat,
+        Self::CouldNotStart,
+    ];
+
+    /// The name used in the protocol and in the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::BadConfig => "bad_config",
+            Self::Error => "error",
+            Self::OutOfMemory => "out_of_memory",
+            Self::MissingMetric => "missing_metric",
+            Self::Exit => "exit",
+            Self::Signal => "signal",
+            Self::Protocol => "protocol",
+            Self::LostHeartbeat => "lost_heartbeat",
+            Self::CouldNotStart => "could_not_start",
+        }
+    }
+
+    /// The kind of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+impl fmt::Display for FailureKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.name().replace('_', " "))
+    }
+}

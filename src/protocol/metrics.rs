@@ -1,0 +1,130 @@
+//! Named numbers that survive a trip through JSON: metrics of a trial or of an epoch. Non-finite numbers are
+//! spelled out, never lost as null.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::de::{self, Deserializer, Visitor};
+use serde::ser::Serializer;
+use serde::{Deserialize, Serialize};
+
+/// A number as the protocol and the ledger write it: a JSON number, or `"NaN"`, `"Infinity"`, `"-Infinity"`.
+#[derive(Clone, Copy, Debug)]
+pub struct Real(pub f64);
+
+/// Equal if the bits are, so that NaN equals itself and `0.0` differs from `-0.0`.
+impl PartialEq for Real {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.to_bits() == other.0.to_bits() || (self.0.is_nan() && other.0.is_nan())
+    }
+}
+
+impl Serialize for Real {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            x if x.is_nan() => serializer.serialize_str("NaN"),
+            f64::INFINITY => serializer.serialize_str("Infinity"),
+            f64::NEG_INFINITY => serializer.serialize_str("-Infinity"),
+            x => serializer.serialize_f64(x),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Real {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct RealVisitor;
+        impl Visitor<'_> for RealVisitor {
+            type Value = Real;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a number, \"NaN\", \"Infinity\" or \"-Infinity\"")
+            }
+            fn visit_f64<E>(self, value: f64) -> Result<Real, E> {
+                Ok(Real(value))
+            }
+            fn visit_i64<E>(self, value: i64) -> Result<Real, E> {
+                Ok(Real(value as f64))
+            }
+            fn visit_u64<E>(self, value: u64) -> Result<Real, E> {
+                Ok(Real(value as f64))
+            }
+            fn visit_str<E: de::Error>(self, value: &str) -> Result<Real, E> {
+                match value {
+                    "NaN" => Ok(Real(f64::NAN)),
+                    "Infinity" => Ok(Real(f64::INFINITY)),
+                    "-Infinity" => Ok(Real(f64::NEG_INFINITY)),
+                    other => Err(E::invalid_value(de::Unexpected::Str(other), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_any(RealVisitor)
+    }
+}
+
+/// Named numbers, sorted by name.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Metrics(pub BTreeMap<String, Real>);
+
+impl Metrics {
+    /// The number of that name.
+    pub fn get(&self, name: &str) -> Option<f64> {
+        self.0.get(name).map(|real| real.0)
+    }
+
+    /// Adds or replaces a number.
+    pub fn set(&mut self, name: impl Into<String>, value: f64) {
+        self.0.insert(name.into(), Real(value));
+    }
+
+    /// The same without wall-clock metrics: what must be identical when a trial is run again.
+    pub fn without_wall_clock(&self) -> Self {
+        Self(self.0.iter().filter(|(name, _)| !is_wall_clock(name)).map(|(name, value)| (name.clone(), *value)).collect())
+    }
+}
+
+impl<S: Into<String>> FromIterator<(S, f64)> for Metrics {
+    fn from_iter<I: IntoIterator<Item = (S, f64)>>(pairs: I) -> Self {
+        Self(pairs.into_iter().map(|(name, value)| (name.into(), Real(value))).collect())
+    }
+}
+
+/// Whether a metric measures wall-clock time, by its name: `seconds` or `..._seconds`. Such metrics differ from
+/// run to run and are left out where runs are compared bit for bit.
+pub fn is_wall_clock(name: &str) -> bool {
+    name == "seconds" || name.ends_with("_seconds")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn non_finite_numbers_are_spelled_out() {
+        let metrics: Metrics = [("a", f64::NAN), ("b", f64::INFINITY), ("c", f64::NEG_INFINITY), ("d", 0.1)].into_iter().collect();
+        let text = serde_json::to_string(&metrics).unwrap();
+        assert_eq!(text, r#"{"a":"NaN","b":"Infinity","c":"-Infinity","d":0.1}"#);
+        assert_eq!(serde_json::from_str::<Metrics>(&text).unwrap(), metrics);
+    }
+
+    #[test]
+    fn null_is_not_a_number() {
+        let error = serde_json::from_str::<Metrics>(r#"{"a":null}"#).unwrap_err();
+        assert!(error.to_string().contains("expected a number"), "{error}");
+    }
+
+    #[test]
+    fn wall_clock_metrics_are_told_by_name() {
+        assert!(is_wall_clock("seconds") && is_wall_clock("training_seconds"));
+        assert!(!is_wall_clock("val_loss") && !is_wall_clock("milliseconds"));
+    }
+
+    proptest! {
+        #[test]
+        fn every_float_survives_the_trip_bit_for_bit(bits: u64) {
+            let value = Real(f64::from_bits(bits));
+            let back: Real = serde_json::from_str(&serde_json::to_string(&value).unwrap()).unwrap();
+            prop_assert_eq!(value, back);
+        }
+    }
+}

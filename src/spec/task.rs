@@ -1,0 +1,229 @@
+//! Who trains: the built-in task, or a worker program of the user's. For the built-in task this is the one list
+//! of its parameters, their types and ranges, and its metrics: validation reads it, and so does the trainer.
+
+use super::value::ParamValue;
+
+/// Name of the built-in task in a spec.
+pub const BUILTIN: &str = "mnist-resnet18";
+
+/// Who trains the trials of a sweep.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// The built-in task: ResNet18 on MNIST, run by `pentagrid-trainer`.
+    MnistResnet18,
+    /// A program of the user's that speaks the worker protocol: its command line, no shell.
+    Worker(Vec<String>),
+}
+
+/// The type of a parameter's values.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParamType {
+    /// Whole number.
+    Int,
+    /// Floating-point number; whole numbers are read as floats.
+    Float,
+    /// Text.
+    Text,
+    /// Boolean.
+    Bool,
+}
+
+/// The range that a number must lie in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Range {
+    /// Anything.
+    Any,
+    /// `0 < x`.
+    Positive,
+    /// `0 <= x`.
+    NonNegative,
+    /// `0 <= x < 1`.
+    UnitOpen,
+    /// `low <= x <= high`.
+    Between(i64, i64),
+}
+
+/// The optimizers of the built-in task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum OptimizerKind {
+    /// Plain stochastic gradient descent.
+    Sgd,
+    /// SGD with momentum.
+    SgdMomentum,
+    /// Adam.
+    Adam,
+    /// AdaHessian.
+    Adahessian,
+    /// SGD with momentum, then AdaHessian.
+    Hybrid,
+}
+
+impl OptimizerKind {
+    /// Every optimizer, in the order of the paper's tables.
+    pub const ALL: [Self; 5] = [Self::Sgd, Self::SgdMomentum, Self::Adam, Self::Adahessian, Self::Hybrid];
+
+    /// Its value of the parameter `optimizer`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Sgd => "sgd",
+            Self::SgdMomentum => "sgd_momentum",
+            Self::Adam => "adam",
+            Self::Adahessian => "adahessian",
+            Self::Hybrid => "hybrid",
+        }
+    }
+
+    /// The optimizer of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+}
+
+/// One parameter of the built-in task.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct TaskParam {
+    /// Its name in a spec.
+    pub name: &'static str,
+    /// The type of its values.
+    pub ty: ParamType,
+    /// The range of its values.
+    pub range: Range,
+    /// What it is, with its unit.
+    pub help: &'static str,
+    /// The optimizers that it belongs to; empty: all.
+    pub optimizers: &'static [OptimizerKind],
+    /// The value when a spec leaves it out.
+    pub default: ParamDefault,
+}
+
+/// What holds when a spec leaves a parameter out.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum ParamDefault {
+    /// A spec must name it.
+    Required,
+    /// Absent means that the feature is off or chosen by the task.
+    Unset,
+    /// This number.
+    Int(i64),
+    /// This number.
+    Float(f64),
+}
+
+use OptimizerKind::{Adahessian, Adam, Hybrid, Sgd, SgdMomentum};
+use ParamDefault::{Float, Int, Required, Unset};
+
+/// The parameters of the built-in task.
+pub const PARAMS: &[TaskParam] = &[
+    param("optimizer", ParamType::Text, Range::Any, &[], Required, "sgd, sgd_momentum, adam, adahessian or hybrid"),
+    param("lr", ParamType::Float, Range::Positive, &[Sgd, SgdMomentum, Adam, Adahessian], Required, "learning rate"),
+    param("momentum", ParamType::Float, Range::UnitOpen, &[SgdMomentum, Hybrid], Required, "momentum β (hybrid: of its first phase)"),
+    param(
+        "dampening",
+        ParamType::Float,
+        Range::UnitOpen,
+        &[SgdMomentum, Hybrid],
+        Float(0.0),
+        "weight taken off the new gradient: m = βm + (1 - dampening) g; dampening = β is the paper's eq. 2",
+    ),
+    param("tl", ParamType::Float, Range::Any, &[Hybrid], Required, "validation loss below which hybrid switches to AdaHessian"),
+    param("lr1", ParamType::Float, Range::Positive, &[Hybrid], Required, "learning rate of hybrid's first phase (SGD with momentum)"),
+    param("lr2", ParamType::Float, Range::Positive, &[Hybrid], Required, "learning rate of hybrid's second phase (AdaHessian)"),
+    param(
+        "beta1",
+        ParamType::Float,
+        Range::UnitOpen,
+        &[Adam, Adahessian, Hybrid],
+        Float(0.9),
+        "decay β1 of the first moment (hybrid: of its second phase)",
+    ),
+    param(
+        "beta2",
+        ParamType::Float,
+        Range::UnitOpen,
+        &[Adam, Adahessian, Hybrid],
+        Float(0.999),
+        "decay β2 of the second moment (hybrid: of its second phase)",
+    ),
+    param(
+        "eps",
+        ParamType::Float,
+        Range::NonNegative,
+        &[Adam, Adahessian, Hybrid],
+        Unset,
+        "term added to the denominator; 1e-8 for adam, 1e-4 for adahessian and hybrid when left out",
+    ),
+    param("hessian_power", ParamType::Float, Range::NonNegative, &[Adahessian, Hybrid], Float(1.0), "Hessian power k of AdaHessian"),
+    param("epochs", ParamType::Int, Range::Between(1, 10_000), &[], Int(15), "passes over the training images"),
+    param("batch_size", ParamType::Int, Range::Between(2, 10_000), &[], Int(100), "images a step"),
+    param(
+        "train_images",
+        ParamType::Int,
+        Range::Between(2, 60_000),
+        &[],
+        Unset,
+        "use only the first so many training images; all when left out",
+    ),
+    param(
+        "data_dir",
+        ParamType::Text,
+        Range::Any,
+        &[],
+        Unset,
+        "folder of the four MNIST IDX files, plain or .gz; the embedded 1200/200/200 images when left out",
+    ),
+];
+
+const fn param(
+    name: &'static str,
+    ty: ParamType,
+    range: Range,
+    optimizers: &'static [OptimizerKind],
+    default: ParamDefault,
+    help: &'static str,
+) -> TaskParam {
+    TaskParam { name, ty, range, help, optimizers, default }
+}
+
+/// The final metrics of the built-in task. Accuracies are percentages.
+pub const METRICS: &[&str] =
+    &["train_accuracy", "val_accuracy", "test_accuracy", "train_loss", "val_loss", "test_loss", "training_seconds"];
+
+/// A metric that hybrid trials report when they switched: the epoch at whose end they did.
+pub const SWITCH_METRIC: &str = "switch_epoch";
+
+impl TaskParam {
+    /// The parameter of that name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        PARAMS.iter().find(|param| param.name == name)
+    }
+
+    /// Whether the parameter means anything to that optimizer.
+    pub fn applies_to(&self, optimizer: OptimizerKind) -> bool {
+        self.optimizers.is_empty() || self.optimizers.contains(&optimizer)
+    }
+}
+
+impl Range {
+    /// Whether a value of that parameter lies in the range; text and booleans always do.
+    pub fn contains(self, value: &ParamValue) -> bool {
+        let Some(x) = value.as_f64() else { return true };
+        match self {
+            Self::Any => true,
+            Self::Positive => x > 0.0,
+            Self::NonNegative => x >= 0.0,
+            Self::UnitOpen => (0.0..1.0).contains(&x),
+            Self::Between(low, high) => x >= low as f64 && x <= high as f64,
+        }
+    }
+
+    /// The range in words, for an error message: "must be ...".
+    pub fn describe(self) -> String {
+        match self {
+            Self::Any => "any number".to_owned(),
+            Self::Positive => "greater than 0".to_owned(),
+            Self::NonNegative => "0 or greater".to_owned(),
+            Self::UnitOpen => "at least 0 and less than 1".to_owned(),
+            Self::Between(low, high) => format!("from {low} to {high}"),
+        }
+    }
+}
