@@ -9,8 +9,11 @@ fn main() {
         // Resolved, so that a link to a virtual environment keeps working when the link is replaced.
         let lib = lib.canonicalize().unwrap_or(lib);
         println!("cargo:rustc-link-arg-bin=pentagrid-trainer=-Wl,-rpath,{}", lib.display());
-        // libtorch registers its kernels in static initialisers: the linker must keep it although no symbol of it is named.
-        println!("cargo:rustc-link-arg-bin=pentagrid-trainer=-Wl,--no-as-needed");
-        println!("cargo:rustc-link-arg-bin=pentagrid-trainer=-ltorch");
+        // With CUDA, libtorch registers its kernels in static initialisers: the linker must keep it although no symbol of
+        // it is named. The slim libtorch has no libtorch_cuda.so, which libtorch.so asks for: there, libtorch_cpu is all.
+        if lib.join("libtorch_cuda.so").exists() {
+            println!("cargo:rustc-link-arg-bin=pentagrid-trainer=-Wl,--no-as-needed");
+            println!("cargo:rustc-link-arg-bin=pentagrid-trainer=-ltorch");
+        }
     }
 }

@@ -1,1 +1,128 @@
-fn main(){}
+//! A worker that computes a formula instead of training: for tests of faults, and as an example of the protocol.
+//!
+//! Its trials are fast and deterministic: `score` falls with the distance of `x` from 3 and varies a little with
+//! the seed. The parameter `behaviour` makes it misbehave; `epochs` and `epoch_ms` make it slow.
+
+use std::io::{BufRead, Write};
+use std::time::Duration;
+
+use pentagrid::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION, ToWorker, TrialRequest, decode_line, encode_line};
+use pentagrid::spec::ParamValue;
+
+fn main() {
+    match std::env::args().nth(1).as_deref() {
+        Some("--no-start") => {
+            eprintln!("fake_worker: told not to start");
+            std::process::exit(7);
+        }
+        Some("--old-protocol") => say(&FromWorker::Hello(Hello { protocol: 0, ..hello() })),
+        _ => say(&FromWorker::Hello(hello())),
+    }
+    // A thread of its own reads stdin, so that its end is noticed in the middle of a trial.
+    let (queue, bundles) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for line in std::io::stdin().lock().lines() {
+            let Ok(line) = line else { break };
+            match decode_line::<ToWorker>(line.as_bytes()) {
+                Ok(ToWorker::Run { bundle }) => drop(queue.send(bundle)),
+                Err(error) => {
+                    eprintln!("fake_worker: {error}");
+                    std::process::exit(2);
+                }
+            }
+        }
+        std::process::exit(0);
+    });
+    for trial in bundles.into_iter().flatten() {
+        run(&trial);
+    }
+}
+
+fn hello() -> Hello {
+    Hello {
+        protocol: PROTOCOL_VERSION,
+        program: "fake_worker".into(),
+        version: "1".into(),
+        device: "thin air".into(),
+        threads: 1,
+        ..Hello::default()
+    }
+}
+
+fn say(message: &FromWorker) {
+    print(encode_line(message).as_bytes());
+}
+
+fn print(bytes: &[u8]) {
+    let mut out = std::io::stdout().lock();
+    // If nobody reads any more, the end of stdin ends the program.
+    let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+fn run(request: &TrialRequest) {
+    let TrialRequest { trial, seed, config } = request;
+    let number = |name: &str| config.get(name).and_then(ParamValue::as_f64);
+    let behaviour = match config.get("behaviour") {
+        Some(ParamValue::Text(text)) => text.as_str(),
+        _ => "well",
+    };
+    let first_seed = *seed == 0;
+    match behaviour {
+        "crash-before-start" => std::process::abort(),
+        "old-news" => say(&FromWorker::Done { trial: "0000000000-0".into(), metrics: Metrics::default() }),
+        _ => {}
+    }
+    eprintln!("fake_worker: trial {trial}");
+    say(&FromWorker::Started { trial: trial.clone() });
+    let fail = |kind, message: &str| say(&FromWorker::Failed { trial: trial.clone(), kind, message: message.into() });
+    match behaviour {
+        "crash" => std::process::abort(),
+        "crash-first-seed" if first_seed => std::process::abort(),
+        "exit" => std::process::exit(3),
+        "error" => return fail(FailureKind::Error, "told to fail"),
+        "error-first-seed" if first_seed => return fail(FailureKind::Error, "told to fail for seed 0"),
+        "out-of-memory" => return fail(FailureKind::OutOfMemory, "told to run out of memory"),
+        "junk" => print(b"this is not JSON\n"),
+        "binary" => print(b"\xff\xfe\x00\n"),
+        "flood" => loop {
+            print(&[b'x'; 1 << 16]);
+        },
+        "half-line" => {
+            print(br#"{"type":"done","tr"#);
+            std::process::exit(0);
+        }
+        "twice" => say(&FromWorker::Started { trial: trial.clone() }),
+        "ignore-sigterm" => {
+            // SAFETY: SIG_IGN is a valid disposition, and no other thread changes signals.
+            let ignore = unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGTERM, nix::sys::signal::SigHandler::SigIgn) };
+            eprintln!("fake_worker: SIGTERM ignored: {}", ignore.is_ok());
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+                say(&FromWorker::Heartbeat);
+            }
+        }
+        "grandchild" => {
+            let child = std::process::Command::new("sleep").arg("1000").spawn();
+            eprintln!("fake_worker: grandchild {:?}", child.map(|child| child.id()).ok());
+        }
+        _ => {}
+    }
+    let x = number("x").unwrap_or(0.0);
+    let score = 100.0 - (x - 3.0).powi(2) - (*seed % 7) as f64 * 0.25;
+    let epochs = number("epochs").unwrap_or(2.0) as u32;
+    let pause = Duration::from_millis(number("epoch_ms").unwrap_or(0.0) as u64);
+    for epoch in 1..=epochs {
+        std::thread::sleep(pause);
+        let progress = f64::from(epoch) / f64::from(epochs);
+        let values = [("score", score * progress), ("seconds", pause.as_secs_f64())].into_iter().collect();
+        say(&FromWorker::Epoch { trial: trial.clone(), epoch, values });
+    }
+    let metrics: Metrics = match behaviour {
+        "no-metric" => [("other", 1.0)].into_iter().collect(),
+        "diverge" => [("score", f64::NAN), ("loss", f64::INFINITY)].into_iter().collect(),
+        _ => [("score", score), ("val_loss", (x - 3.0).abs()), ("training_seconds", pause.as_secs_f64() * f64::from(epochs))]
+            .into_iter()
+            .collect(),
+    };
+    say(&FromWorker::Done { trial: trial.clone(), metrics });
+}

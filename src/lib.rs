@@ -1,3 +1,36 @@
-//! The map of the crate.
+//! pentagrid runs hyper-parameter grid searches the way a paper reports them: every value of every hyper-parameter,
+//! several seeds each, mean ± std, the best point of each arm re-evaluated on fresh seeds, tables ready to print.
+//!
+//! The map, along the way of the data (`docs/architecture.md` follows one trial through it):
+//!
+//! ```text
+//! spec -> grid -> plan -> schedule -> worker -> trainer
+//!                   ^         |
+//!                   +- ledger <--- results        ledger -> aggregate -> select -> (final seeds) -> report
+//! ```
+//!
+//! * [`spec`]: the YAML file, read and checked.
+//! * [`grid`]: its points, lazily, and their ids.
+//! * [`plan`]: the trials in order, what a changed spec changes, how long it may take.
+//! * [`schedule`]: a pure reactor that decides, a dispatcher that acts, worker processes.
+//! * [`protocol`]: what coordinator and workers say to each other; shared with the trainer.
+//! * [`ledger`]: the SQLite file that holds all that happened.
+//! * [`aggregate`]: means, deviations, the best points.
+//! * [`report`]: tables, data files, provenance.
+//! * [`live`]: progress, as bars or lines.
+//! * [`cli`]: the commands.
+//!
+//! `src/trainer/` is the built-in task, a program of its own (`pentagrid-trainer`): the only code that names `tch`,
+//! so that this library and the coordinator start without libtorch.
+#![warn(missing_docs)]
+
+pub mod aggregate;
+pub mod cli;
+pub mod grid;
+pub mod ledger;
+pub mod live;
+pub mod plan;
 pub mod protocol;
+pub mod report;
+pub mod schedule;
 pub mod spec;

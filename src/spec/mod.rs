@@ -1,10 +1,43 @@
-//! The sweep file: what it may say (`model`), how it is read (`parse`), which rules hold between its parts
-//! (`validate`), and its JSON schema (`schema`). Pure: text in, a valid `Spec` or a diagnosis out.
+//! The sweep file. `parse` makes a tree with places of the text, `document` and its helpers read it into a draft,
+//! `validate` checks the rules between its parts, `schema` tells editors about it. Pure: text in, a valid `Spec`
+//! or a `Diagnosis` out.
 
+mod document;
+mod keys;
 mod model;
+mod parameters;
+mod parse;
+mod problem;
+mod published;
+mod scalar;
+mod schema;
+mod seeds;
 pub mod task;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod validate;
 mod value;
 
+pub use document::read;
 pub use model::{Arm, Axis, Goal, Metric, PublishedFigure, Seeds, Spec};
+pub(crate) use problem::is_invisible;
+pub use problem::{Diagnosis, Problem};
+pub use schema::json_schema;
 pub use task::Task;
 pub use value::{Config, ParamValue};
+
+/// A sweep file may have so many bytes.
+pub const MAX_BYTES: usize = 1024 * 1024;
+/// So many values, keys, lists and mappings, with aliases expanded.
+pub const MAX_NODES: usize = 100_000;
+/// So many levels of lists and mappings.
+pub const MAX_DEPTH: usize = 32;
+/// So many arms.
+pub const MAX_ARMS: usize = 200;
+/// So many parameters, for each arm.
+pub const MAX_PARAMETERS: usize = 200;
+/// So many seeds in each phase, where a count is given.
+pub const MAX_SEEDS: u64 = 1000;
+/// A sweep may have so many trials.
+pub const MAX_TRIALS: u128 = 10_000_000;

@@ -82,3 +82,13 @@ pub struct PublishedFigure {
     /// Over how many runs, where that was published.
     pub n: Option<u32>,
 }
+
+impl Goal {
+    /// The word for it in a spec.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Maximize => "maximize",
+            Self::Minimize => "minimize",
+        }
+    }
+}

@@ -116,7 +116,14 @@ use ParamDefault::{Float, Int, Required, Unset};
 pub const PARAMS: &[TaskParam] = &[
     param("optimizer", ParamType::Text, Range::Any, &[], Required, "sgd, sgd_momentum, adam, adahessian or hybrid"),
     param("lr", ParamType::Float, Range::Positive, &[Sgd, SgdMomentum, Adam, Adahessian], Required, "learning rate"),
-    param("momentum", ParamType::Float, Range::UnitOpen, &[SgdMomentum, Hybrid], Required, "momentum β (hybrid: of its first phase)"),
+    param(
+        "momentum",
+        ParamType::Float,
+        Range::UnitOpen,
+        &[SgdMomentum, Hybrid],
+        Required,
+        "momentum β (hybrid: of its first phase)",
+    ),
     param(
         "dampening",
         ParamType::Float,
@@ -126,7 +133,14 @@ pub const PARAMS: &[TaskParam] = &[
         "weight taken off the new gradient: m = βm + (1 - dampening) g; dampening = β is the paper's eq. 2",
     ),
     param("tl", ParamType::Float, Range::Any, &[Hybrid], Required, "validation loss below which hybrid switches to AdaHessian"),
-    param("lr1", ParamType::Float, Range::Positive, &[Hybrid], Required, "learning rate of hybrid's first phase (SGD with momentum)"),
+    param(
+        "lr1",
+        ParamType::Float,
+        Range::Positive,
+        &[Hybrid],
+        Required,
+        "learning rate of hybrid's first phase (SGD with momentum)",
+    ),
     param("lr2", ParamType::Float, Range::Positive, &[Hybrid], Required, "learning rate of hybrid's second phase (AdaHessian)"),
     param(
         "beta1",
@@ -152,7 +166,14 @@ pub const PARAMS: &[TaskParam] = &[
         Unset,
         "term added to the denominator; 1e-8 for adam, 1e-4 for adahessian and hybrid when left out",
     ),
-    param("hessian_power", ParamType::Float, Range::NonNegative, &[Adahessian, Hybrid], Float(1.0), "Hessian power k of AdaHessian"),
+    param(
+        "hessian_power",
+        ParamType::Float,
+        Range::NonNegative,
+        &[Adahessian, Hybrid],
+        Float(1.0),
+        "Hessian power k of AdaHessian",
+    ),
     param("epochs", ParamType::Int, Range::Between(1, 10_000), &[], Int(15), "passes over the training images"),
     param("batch_size", ParamType::Int, Range::Between(2, 10_000), &[], Int(100), "images a step"),
     param(
@@ -227,3 +248,16 @@ impl Range {
         }
     }
 }
+
+/// The built-in task's name, or the worker's command line.
+impl std::fmt::Display for Task {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::MnistResnet18 => f.write_str(BUILTIN),
+            Self::Worker(command) => write!(f, "worker `{}`", command.join(" ")),
+        }
+    }
+}
+
+/// What the built-in task measures at the end of each epoch. `switched` is of hybrid trials only.
+pub const HISTORY: &[&str] = &["train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds", "switched"];

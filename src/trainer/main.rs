@@ -1,1 +1,106 @@
-fn main(){}
+//! `pentagrid-trainer`, the built-in task: ResNet18 on MNIST. A worker of the coordinator (`pentagrid`) when started
+//! without arguments; with `--config` it runs one trial for a person. The only program here that names libtorch.
+//!
+//!     main -> worker -> engine (session, trial, evaluate) -> data, model, optim
+//!               |
+//!             channel -> the coordinator
+
+mod channel;
+mod data;
+mod device;
+mod engine;
+mod error;
+mod model;
+mod optim;
+mod rng;
+mod settings;
+mod tensors;
+mod worker;
+
+use std::io::{IsTerminal, stdin};
+use std::process::ExitCode;
+
+use clap::Parser;
+use pentagrid::protocol::TrialRequest;
+use pentagrid::spec::Config;
+
+use crate::channel::{Channel, say};
+use crate::device::Compute;
+use crate::engine::Session;
+
+/// Trains ResNet18 on MNIST: the built-in task of pentagrid.
+///
+/// Without arguments it is a worker: `pentagrid` starts it, sends trials as JSON lines on its stdin and reads the
+/// answers from its stdout. It ends when its stdin is closed.
+///
+/// With --config and --seed it runs that one trial and prints the same JSON lines: `started`, an `epoch` each, then
+/// `done` or `failed`. `pentagrid show` prints the line that reruns a trial so.
+///
+/// Environment: PENTAGRID_DEVICE is cpu (default) or cuda; PENTAGRID_THREADS is the number of CPU threads (default
+/// 1: other numbers change the rounding of results).
+///
+/// Exit codes: 0 done, 1 the trial failed, 2 bad usage, configuration text or message.
+#[derive(Parser)]
+#[command(version, verbatim_doc_comment)]
+struct Arguments {
+    /// The trial's hyper-parameters as a JSON object, e.g. '{"optimizer": "sgd", "lr": 0.01, "epochs": 3}'
+    #[arg(long, value_name = "JSON", requires = "seed", value_parser = read_config)]
+    config: Option<Config>,
+    /// The seed that all of the trial's randomness derives from
+    #[arg(long, value_name = "N", requires = "config")]
+    seed: Option<u64>,
+}
+
+fn read_config(text: &str) -> Result<Config, serde_json::Error> {
+    serde_json::from_str(text)
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let compute = match Compute::from_environment() {
+        Ok(compute) => compute,
+        Err(problem) => {
+            say(&problem);
+            return ExitCode::from(2);
+        }
+    };
+    let channel = match Channel::take_stdout() {
+        Ok(channel) => channel,
+        Err(error) => {
+            say(&format!("cannot set stdout aside for messages: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
+    if let (Some(config), Some(seed)) = (arguments.config, arguments.seed) {
+        let request = TrialRequest { trial: "by-hand".to_owned(), seed, config };
+        let well = worker::run_trial(&mut Session::new(compute.device), request, &mut |message| channel.send(&message));
+        return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
+    if stdin().is_terminal() {
+        say("waiting for messages of a coordinator on stdin; see --help for running one trial by hand");
+    }
+    match worker::serve(channel, compute) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say(&format!("cannot start a thread: {error}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+        let parse = |arguments: &[&str]| Arguments::try_parse_from([&["pentagrid-trainer"], arguments].concat());
+        assert!(parse(&[]).unwrap().config.is_none());
+        let given = parse(&["--config", r#"{"lr": 1e-4}"#, "--seed", "3"]).unwrap();
+        assert_eq!((given.seed, given.config.unwrap().canonical().as_str()), (Some(3), r#"{"lr":0.0001}"#));
+        assert!(parse(&["--seed", "3"]).is_err() && parse(&["--config", "{}"]).is_err());
+        assert!(parse(&["--config", "{lr: 1}", "--seed", "3"]).is_err());
+    }
+}

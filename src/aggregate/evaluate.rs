@@ -1,0 +1,144 @@
+//! A whole sweep in figures: for each arm the selected point, its statistics over tuning and final seeds, and what
+//! became of every planned trial. Reads plain rows; `report` turns the result into tables.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::select::{ArmSelection, select};
+use super::stats::{Observation, PointStats, StatsError, point_stats};
+use crate::grid::{Grid, Point, TrialId};
+use crate::ledger::{TrialRow, TrialState};
+use crate::spec::Spec;
+
+/// What became of planned trials.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Planned.
+    pub planned: u64,
+    /// With a result.
+    pub done: u64,
+    /// Of these, with a metric that is not finite.
+    pub diverged: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// With a worker now.
+    pub running: u64,
+}
+
+impl Tally {
+    /// Planned trials that have not ended.
+    pub fn left(&self) -> u64 {
+        self.planned - self.done - self.failed
+    }
+
+    /// Counts a planned trial.
+    pub fn count(&mut self, row: Option<&TrialRow>) {
+        self.planned += 1;
+        match row.map(|row| row.state) {
+            Some(TrialState::Done) => self.done += 1,
+            Some(TrialState::Failed) => self.failed += 1,
+            Some(TrialState::Running) => self.running += 1,
+            Some(TrialState::Waiting) | None => {}
+        }
+        let finite = |row: &TrialRow| row.metrics.as_ref().is_none_or(|metrics| metrics.0.values().all(|value| value.0.is_finite()));
+        self.diverged += u64::from(row.is_some_and(|row| row.state == TrialState::Done && !finite(row)));
+    }
+}
+
+/// One arm in figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ArmEvaluation {
+    /// Number of the arm.
+    pub arm: usize,
+    /// What selection found.
+    pub selection: ArmSelection,
+    /// The selected point.
+    pub point: Option<Point>,
+    /// The selected point's statistics over the tuning seeds.
+    pub tuned: Option<PointStats>,
+    /// The selected point's statistics over the final seeds.
+    pub final_: Option<PointStats>,
+    /// The arm's tuning trials.
+    pub tune_tally: Tally,
+    /// The selected point's final trials.
+    pub final_tally: Tally,
+}
+
+/// A sweep in figures.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Evaluation {
+    /// Arm by arm.
+    pub arms: Vec<ArmEvaluation>,
+    /// Statistics over the tuning seeds of every point that has a result.
+    pub points: Vec<PointStats>,
+}
+
+impl Evaluation {
+    /// The selected points, as (number of the arm, number of the point).
+    pub fn selected(&self) -> Vec<(usize, u64)> {
+        self.arms.iter().filter_map(|arm| Some((arm.arm, arm.selection.best?))).collect()
+    }
+
+    /// Whether every planned trial has ended, one way or the other.
+    pub fn is_complete(&self) -> bool {
+        self.arms.iter().all(|arm| arm.tune_tally.left() == 0 && arm.final_tally.left() == 0)
+    }
+
+    /// Trials that failed for good.
+    pub fn failed(&self) -> u64 {
+        self.arms.iter().map(|arm| arm.tune_tally.failed + arm.final_tally.failed).sum()
+    }
+}
+
+/// Evaluates a sweep from its trials.
+///
+/// # Errors
+/// `StatsError`, if Polars reports an error.
+pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Result<Evaluation, StatsError> {
+    let mut tune = Vec::new();
+    let mut tune_tallies = vec![Tally::default(); grid.arms().len()];
+    for (arm, points) in grid.arms().iter().enumerate() {
+        for point in points.points() {
+            for &seed in &spec.seeds.tune {
+                let row = rows.get(&TrialId { point: point.id, seed });
+                tune_tallies[arm].count(row);
+                tune.extend(observation(arm, point.index, seed, row));
+            }
+        }
+    }
+    let points = point_stats(&tune)?;
+    let sizes: Vec<u64> = grid.arms().iter().map(crate::grid::ArmGrid::len).collect();
+    let selections = select(&spec.metric, &sizes, spec.seeds.tune.len() as u32, &points);
+
+    let mut finals = Vec::new();
+    let mut final_tallies = vec![Tally::default(); selections.len()];
+    let mut chosen: BTreeMap<usize, Point> = BTreeMap::new();
+    for selection in &selections {
+        let Some(index) = selection.best else { continue };
+        let point = grid.arms()[selection.arm].point(index);
+        for &seed in &spec.seeds.final_ {
+            let row = rows.get(&TrialId { point: point.id, seed });
+            final_tallies[selection.arm].count(row);
+            finals.extend(observation(selection.arm, index, seed, row));
+        }
+        chosen.insert(selection.arm, point);
+    }
+    let mut finals: BTreeMap<usize, PointStats> = point_stats(&finals)?.into_iter().map(|stats| (stats.arm, stats)).collect();
+    let arms = selections
+        .into_iter()
+        .map(|selection| ArmEvaluation {
+            arm: selection.arm,
+            point: chosen.remove(&selection.arm),
+            tuned: points.iter().find(|stats| stats.arm == selection.arm && Some(stats.index) == selection.best).cloned(),
+            final_: finals.remove(&selection.arm),
+            tune_tally: tune_tallies[selection.arm],
+            final_tally: final_tallies[selection.arm],
+            selection,
+        })
+        .collect();
+    Ok(Evaluation { arms, points })
+}
+
+fn observation(arm: usize, index: u64, seed: u64, row: Option<&TrialRow>) -> Option<Observation<'_>> {
+    let row = row.filter(|row| row.state == TrialState::Done)?;
+    Some(Observation { arm, index, seed, metrics: row.metrics.as_ref()? })
+}

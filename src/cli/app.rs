@@ -1,0 +1,58 @@
+//! One run of the program: parses the arguments, calls the verb, says once what went wrong, and gives the exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use super::args::{Cli, Verb};
+use super::error::{CliError, Outcome};
+use super::printer::Printer;
+use super::{logs, plan, report, resume, run as run_verb, show, status, trials, verify};
+
+/// Runs the program with these arguments, the program's name first.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
+    crate::aggregate::limit_threads();
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version come this way too, on stdout and with success; usage errors with exit code 2.
+            let code = if error.use_stderr() { Outcome::USAGE } else { 0 };
+            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::FAILURE };
+        }
+    };
+    let printer = Printer::new(&cli.common);
+    logs::start(&cli.common, &printer);
+    match act(cli.verb, &printer) {
+        Ok(outcome) => ExitCode::from(outcome.exit_code()),
+        // Whoever read our output has seen enough (`pentagrid trials ... | head`).
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            printer.error(&error);
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+fn act(verb: Verb, printer: &Printer) -> Result<Outcome, CliError> {
+    match verb {
+        Verb::Plan(arguments) => plan::plan(&arguments, printer),
+        Verb::Run(arguments) => run_verb::run(&arguments, printer),
+        Verb::Resume(arguments) => resume::resume(&arguments, printer),
+        Verb::Status(arguments) => status::status(&arguments, printer),
+        Verb::Trials(arguments) => trials::trials(&arguments, printer),
+        Verb::Show(arguments) => show::show(&arguments, printer),
+        Verb::Verify(arguments) => verify::verify(&arguments, printer),
+        Verb::Report(arguments) => report::report(&arguments, printer),
+        Verb::Schema => {
+            printer.data(&crate::spec::json_schema())?;
+            Ok(Outcome::Done)
+        }
+        Verb::Completions { shell } => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "pentagrid", &mut script);
+            printer.data(&String::from_utf8_lossy(&script))?;
+            Ok(Outcome::Done)
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What can be typed. Meaning and action are in the verbs' files.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+
+use crate::grid::TrialId;
+use crate::ledger::TrialState;
+use crate::schedule::devices::DeviceRequest;
+
+/// Grid search for papers: every value, several seeds, mean ± std, tables ready to print, nothing lost.
+#[derive(Debug, Parser)]
+#[command(
+    name = "pentagrid",
+    version,
+    max_term_width = 100,
+    after_help = "Exit codes: 0 done · 1 unexpected · 2 bad usage or bad spec · 3 done, but some trials failed for good · \
+                  4 the run directory is held by another coordinator · 5 ledger or disk error · 130 interrupted, everything kept",
+    propagate_version = true
+)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub verb: Verb,
+    /// What holds for every verb.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// Options of every command.
+#[derive(Clone, Debug, Args)]
+pub struct Common {
+    /// Say more: -v what the program decides, -vv every message to and from workers
+    #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
+    pub verbose: u8,
+    /// Say nothing but results and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+    /// When to use colours
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", help_heading = "Output")]
+    pub color: Color,
+    /// How log lines on stderr are written
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
+    pub log_format: LogFormat,
+}
+
+/// When to use colours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless NO_COLOR is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// How log lines are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Verb {
+    /// Show what a sweep would run: arms, points, trials, seeds, estimated time; touches nothing
+    Plan(PlanArgs),
+    /// Start a sweep, or go on with it, through to the report
+    Run(RunArgs),
+    /// Go on with a sweep from the spec kept in its run directory
+    Resume(ResumeArgs),
+    /// Counts per arm and phase, running trials, failures, time left; also while it runs
+    Status(StatusArgs),
+    /// List trials, one line each
+    Trials(TrialsArgs),
+    /// Show one trial: parameters, attempts, metrics, the end of its log, how to rerun it
+    Show(ShowArgs),
+    /// Rerun finished trials and compare every metric bit for bit
+    Verify(VerifyArgs),
+    /// Write tables and data files again, from the ledger alone
+    Report(ReportArgs),
+    /// Print the JSON schema of sweep files
+    Schema,
+    /// Print a completion script for a shell
+    Completions {
+        /// Which shell
+        shell: Shell,
+    },
+}
+
+/// Arguments of `plan`.
+#[derive(Debug, Args)]
+pub struct PlanArgs {
+    /// The sweep file
+    pub spec: PathBuf,
+    /// List every trial that is left, in the order in which they would run
+    #[arg(long)]
+    pub trials: bool,
+    /// Run directory to compare with [default: runs/<name>]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Where it would run: auto, cpu, cpu:N, cuda, cuda:0,1
+    #[arg(long, default_value = "auto", value_name = "DEVICES")]
+    pub devices: DeviceRequest,
+}
+
+/// Arguments of `run`.
+#[derive(Debug, Args)]
+pub struct RunArgs {
+    /// The sweep file
+    pub spec: PathBuf,
+    /// Run directory [default: runs/<name>]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// Go on although the spec differs from the one that the run directory was made with
+    #[arg(long)]
+    pub accept_changes: bool,
+    /// How to run.
+    #[command(flatten)]
+    pub how: HowArgs,
+}
+
+/// Arguments of `resume`.
+#[derive(Debug, Args)]
+pub struct ResumeArgs {
+    /// The run directory
+    pub dir: PathBuf,
+    /// How to run.
+    #[command(flatten)]
+    pub how: HowArgs,
+}
+
+/// How trials are run.
+#[derive(Clone, Debug, Args)]
+pub struct HowArgs {
+    /// Where to run: auto, cpu, cpu:N, cuda, cuda:0,1
+    #[arg(long, default_value = "auto", value_name = "DEVICES")]
+    pub devices: DeviceRequest,
+    /// Try again the trials that failed for good
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Run the tuning trials in an order drawn from this seed; no result depends on it
+    #[arg(long, value_name = "SEED")]
+    pub shuffle: Option<u64>,
+    /// Hand so many trials to a worker at a time
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub bundle: u16,
+    /// Report directory [default: reports/<name>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// Arguments of `status`.
+#[derive(Debug, Args)]
+pub struct StatusArgs {
+    /// The run directory
+    pub dir: PathBuf,
+    /// As one JSON document
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Arguments of `trials`.
+#[derive(Debug, Args)]
+pub struct TrialsArgs {
+    /// The run directory
+    pub dir: PathBuf,
+    /// Only trials of this arm
+    #[arg(long, value_name = "ARM")]
+    pub arm: Option<String>,
+    /// Only trials in this state
+    #[arg(long, value_name = "STATE", value_parser = parse_state)]
+    pub state: Option<TrialState>,
+    /// One JSON object a line
+    #[arg(long, conflicts_with = "csv")]
+    pub json: bool,
+    /// As CSV
+    #[arg(long)]
+    pub csv: bool,
+}
+
+/// Arguments of `show`.
+#[derive(Debug, Args)]
+pub struct ShowArgs {
+    /// The run directory
+    pub dir: PathBuf,
+    /// The trial's id, or enough of its beginning
+    pub trial: String,
+}
+
+/// Arguments of `verify`.
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The run directory
+    pub dir: PathBuf,
+    /// How many finished trials to rerun, drawn at random
+    #[arg(short, value_name = "N", default_value_t = 3, conflicts_with = "trial", value_parser = clap::value_parser!(u32).range(1..))]
+    pub n: u32,
+    /// Rerun this trial (may be given several times)
+    #[arg(long, value_name = "TRIAL")]
+    pub trial: Vec<TrialId>,
+    /// Where to run: auto, cpu, cpu:N, cuda, cuda:0,1
+    #[arg(long, default_value = "auto", value_name = "DEVICES")]
+    pub devices: DeviceRequest,
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArgs {
+    /// The run directory
+    pub dir: PathBuf,
+    /// Report directory [default: reports/<name>]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+fn parse_state(text: &str) -> Result<TrialState, String> {
+    TrialState::from_name(text).ok_or_else(|| {
+        let known: Vec<_> = TrialState::ALL.iter().map(|state| state.name()).collect();
+        format!("expected one of {}", known.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

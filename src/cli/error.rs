@@ -1,0 +1,107 @@
+//! Every way in which a command ends, and its exit code: a contract with scripts.
+
+use std::path::PathBuf;
+
+use crate::aggregate::StatsError;
+use crate::ledger::LedgerError;
+use crate::schedule::Fatal;
+use crate::schedule::devices::DeviceError;
+use crate::spec::Diagnosis;
+
+/// How a command ended that did what it could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is done.
+    Done,
+    /// All is done, but some trials failed for good, or differ when they are run again.
+    SomeFailed,
+    /// The user stopped it; everything is kept.
+    Interrupted,
+}
+
+impl Outcome {
+    /// Exit code of bad usage and bad specs.
+    pub const USAGE: u8 = 2;
+
+    /// The exit code.
+    pub fn exit_code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::SomeFailed => 3,
+            Self::Interrupted => 130,
+        }
+    }
+
+    /// The name in the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::SomeFailed => "failed",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
+
+/// Why a command could not do what it was to do.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The sweep file is not a valid spec.
+    #[error("{0}")]
+    Spec(Box<Diagnosis>),
+    /// The arguments name something that is not there or cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// `--devices` cannot be met.
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    /// The ledger cannot be used.
+    #[error(transparent)]
+    Ledger(#[from] LedgerError),
+    /// The sweep was given up.
+    #[error("{fatal}{}\nresults so far are kept in {}: the same command goes on from there",
+            log.as_ref().map(|log| format!("\nthe end of its log:\n{}", indent(log))).unwrap_or_default(), dir.display())]
+    GivenUp {
+        /// Why.
+        fatal: Fatal,
+        /// The end of the log of the worker at fault.
+        log: Option<String>,
+        /// The run directory.
+        dir: PathBuf,
+    },
+    /// A file cannot be read or written.
+    #[error("{what} {}: {source}", path.display())]
+    File {
+        /// What was being done, e.g. "cannot read".
+        what: &'static str,
+        /// To which file.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
+    /// Our own output cannot be written.
+    #[error("cannot write the output: {0}")]
+    Output(std::io::Error),
+    /// A bug of ours.
+    #[error(transparent)]
+    Stats(#[from] StatsError),
+    /// Something that should not happen.
+    #[error("{0}")]
+    Unexpected(String),
+}
+
+impl CliError {
+    /// The exit code.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Spec(_) | Self::Usage(_) | Self::Device(_) => Outcome::USAGE,
+            Self::Ledger(LedgerError::Held { .. }) => 4,
+            Self::Ledger(LedgerError::SpecChanged { .. } | LedgerError::Absent(_)) => Outcome::USAGE,
+            Self::GivenUp { fatal: Fatal::Ledger(_), .. } | Self::Ledger(_) | Self::File { .. } => 5,
+            Self::GivenUp { .. } | Self::Output(_) | Self::Stats(_) | Self::Unexpected(_) => 1,
+        }
+    }
+}
+
+fn indent(text: &str) -> String {
+    text.trim_end().lines().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
+}

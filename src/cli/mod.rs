@@ -1,0 +1,23 @@
+//! The commands: `args` says what can be typed, `app` runs it, one file a verb does it, `printer` owns every line
+//! of output, `error` gives each way to fail its exit code. Only this module knows miette.
+
+mod app;
+mod args;
+pub mod diagnosis;
+mod environment;
+mod error;
+mod logs;
+mod plan;
+mod printer;
+mod report;
+mod resume;
+mod run;
+mod show;
+mod status;
+mod sweep;
+mod sweep_file;
+mod trials;
+mod verify;
+
+pub use app::run;
+pub use args::Cli;

@@ -1,0 +1,204 @@
+//! `pentagrid plan`: what a sweep would run. Touches nothing.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use super::args::PlanArgs;
+use super::error::{CliError, Outcome};
+use super::printer::Printer;
+use super::sweep_file::{self, SweepFile};
+use crate::aggregate::evaluate;
+use crate::grid::{Grid, TrialId};
+use crate::ledger::{FILE_NAME, Reader, TrialRow, TrialState};
+use crate::live::human_duration;
+use crate::plan::{Basis, PlannedTrial, SpecChanges, estimate, final_trials, tuning_trials};
+use crate::report::lay_out;
+use crate::schedule::devices::Machine;
+use crate::spec::{Config, Spec};
+
+/// Shows what a sweep would run.
+pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError> {
+    let SweepFile { text, spec } = sweep_file::read(&arguments.spec)?;
+    let grid = Grid::new(&spec);
+    let dir = arguments.dir.clone().unwrap_or_else(|| sweep_file::default_run_dir(&spec));
+    let ledger = if dir.join(FILE_NAME).exists() { Some(Reader::open(&dir)?) } else { None };
+    let rows: HashMap<TrialId, TrialRow> = match &ledger {
+        Some(ledger) => ledger.trials()?.into_iter().map(|row| (row.id, row)).collect(),
+        None => HashMap::new(),
+    };
+    if arguments.trials {
+        return list(&spec, &grid, &rows, printer);
+    }
+    let slots = Machine::look().slots(&arguments.devices)?.len();
+    printer.data(&overview(&spec, &grid))?;
+    let measured = match &ledger {
+        Some(ledger) => durations(&spec, ledger)?,
+        None => BTreeMap::new(),
+    };
+    let mut left = Left::of_all(&spec, &grid);
+    if let Some(ledger) = &ledger {
+        let known = ledger.spec_text()?;
+        if known != text
+            && let Ok(old) = crate::spec::read(&known, "spec.yaml")
+        {
+            let changes = SpecChanges::between(&old, &spec);
+            if !changes.is_cosmetic() {
+                printer.data(&format!("The spec differs from the one in {}:\n  {}", dir.display(), changes.lines().join("\n  ")))?;
+            }
+        }
+        left = Left::of_unfinished(&spec, &grid, &rows);
+        printer.data(&format!("{}: {} tuning and {} final trials left", dir.display(), left.tune(), left.finals()))?;
+    }
+    let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
+    let line = |what: &str, counts: &[u64], slots: usize| {
+        let work = estimate(&spec, counts.iter().enumerate().map(|(arm, &count)| (arm, &firsts[arm], count)), &measured)?;
+        let time = human_duration(work.work / slots as u32);
+        let basis = match work.basis {
+            Basis::Measured => "by this sweep's finished trials",
+            Basis::Reference => "by a reference machine's speed, so roughly",
+        };
+        let on = if slots == 1 { "alone on the device".to_owned() } else { format!("on {slots} slots") };
+        Some(format!("  {what:<7} {time} {on}, {basis}"))
+    };
+    let devices = Machine::look().slots(&arguments.devices)?.iter().map(|slot| slot.device).collect::<HashSet<_>>().len();
+    let lines: Vec<String> =
+        [line("tuning", &left.tune, slots), line("final", &left.finals, devices)].into_iter().flatten().collect();
+    match lines.is_empty() {
+        true => printer.data("Estimated time: unknown until the first trials have finished")?,
+        false => printer.data(&format!("Estimated time:\n{}", lines.join("\n")))?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// Trials that are left, by arm.
+struct Left {
+    tune: Vec<u64>,
+    finals: Vec<u64>,
+}
+
+impl Left {
+    /// Of a sweep that has not begun: arithmetic.
+    fn of_all(spec: &Spec, grid: &Grid) -> Self {
+        let seeds = spec.seeds.tune.len() as u64;
+        Self {
+            tune: grid.arms().iter().map(|arm| arm.len() * seeds).collect(),
+            finals: vec![spec.seeds.final_.len() as u64; grid.arms().len()],
+        }
+    }
+
+    fn of_unfinished(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Self {
+        let is_left = |id: TrialId| rows.get(&id).is_none_or(|row| !matches!(row.state, TrialState::Done | TrialState::Failed));
+        let mut left = Self::of_all(spec, grid);
+        left.tune.fill(0);
+        for trial in tuning_trials(grid, &spec.seeds.tune).iter().filter(|trial| is_left(trial.id)) {
+            left.tune[trial.arm] += 1;
+        }
+        if left.tune() == 0
+            && let Ok(evaluation) = evaluate(spec, grid, rows)
+        {
+            left.finals.fill(0);
+            for trial in final_trials(grid, &evaluation.selected(), &spec.seeds.final_).iter().filter(|trial| is_left(trial.id)) {
+                left.finals[trial.arm] += 1;
+            }
+        }
+        left
+    }
+
+    fn tune(&self) -> u64 {
+        self.tune.iter().sum()
+    }
+
+    fn finals(&self) -> u64 {
+        self.finals.iter().sum()
+    }
+}
+
+/// Mean durations of finished trials, by arm number.
+pub fn durations(spec: &Spec, ledger: &Reader) -> Result<BTreeMap<usize, f64>, CliError> {
+    let by_name = ledger.mean_durations()?;
+    Ok(spec.arms.iter().enumerate().filter_map(|(arm, spec)| Some((arm, *by_name.get(&spec.name)?))).collect())
+}
+
+/// Arms, points, seeds and trials as a table.
+fn overview(spec: &Spec, grid: &Grid) -> String {
+    let headings = ["Arm", "Points", "Tuning trials", "Final trials", "Grid"].map(str::to_owned).into();
+    let mut rows = Vec::new();
+    let (tune, finals) = (spec.seeds.tune.len() as u64, spec.seeds.final_.len() as u64);
+    for arm in grid.arms() {
+        let axes: Vec<String> =
+            arm.arm().axes.iter().filter(|axis| axis.values.len() > 1).map(|axis| format!("{} ({})", axis.name, axis.values.len())).collect();
+        let shape = if axes.is_empty() { "one point".to_owned() } else { axes.join(" × ") };
+        rows.push(vec![arm.arm().label.clone(), thousands(arm.len()), thousands(arm.len() * tune), thousands(finals), shape]);
+    }
+    let arms = grid.arms().len() as u64;
+    rows.push(vec!["all".to_owned(), thousands(grid.len()), thousands(grid.len() * tune), thousands(arms * finals), String::new()]);
+    let mut out = format!("{}: {}\n", spec.name, spec.task);
+    if let Some(description) = &spec.description {
+        out.push_str(&format!("{}\n", description.trim()));
+    }
+    let list = |seeds: &[u64]| match seeds {
+        [] => "none".to_owned(),
+        [only] => only.to_string(),
+        [first, .., last] if last - first == seeds.len() as u64 - 1 => format!("{first} to {last}"),
+        seeds => seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(" "),
+    };
+    out.push_str(&format!("{}\n", lay_out(headings, rows, 1..4)));
+    out.push_str(&format!(
+        "{} points, {} tuning trials and {} final ones\n",
+        thousands(grid.len()),
+        thousands(grid.len() * tune),
+        thousands(arms * finals)
+    ));
+    if grid.arms_overlap() {
+        out.push_str("Some points stand in several arms: they are run once, and counted in each.\n");
+    }
+    out.push_str(&format!(
+        "Seeds: {} for tuning, {} for the final trials\nSelected: the point of each arm with the best mean {} ({})",
+        list(&spec.seeds.tune),
+        list(&spec.seeds.final_),
+        spec.metric.name,
+        spec.metric.goal.name()
+    ));
+    out
+}
+
+/// Every trial that is left, one a line: id, arm, seed, configuration.
+fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, printer: &Printer) -> Result<Outcome, CliError> {
+    let mut trials: Vec<PlannedTrial> = tuning_trials(grid, &spec.seeds.tune);
+    let evaluation = evaluate(spec, grid, rows)?;
+    trials.extend(final_trials(grid, &evaluation.selected(), &spec.seeds.final_));
+    let mut out = String::new();
+    for trial in trials {
+        if rows.get(&trial.id).is_some_and(|row| matches!(row.state, TrialState::Done | TrialState::Failed)) {
+            continue;
+        }
+        let arm = &grid.arms()[trial.arm];
+        out.push_str(&format!("{}\t{}\t{}\t{}\n", trial.id, trial.phase.name(), arm.arm().name, arm.config(trial.index).canonical()));
+        if out.len() > 1 << 16 {
+            printer.data(&std::mem::take(&mut out))?;
+        }
+    }
+    if !out.is_empty() {
+        printer.data(&out)?;
+    }
+    let selected = evaluation.selected().len();
+    if selected < grid.arms().len() && !spec.seeds.final_.is_empty() {
+        printer.say(&format!(
+            "and {} final trials of the arms' best points, which the tuning trials will tell",
+            (grid.arms().len() - selected) * spec.seeds.final_.len()
+        ));
+    }
+    Ok(Outcome::Done)
+}
+
+/// A count with commas: 79,525.
+pub fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place) % 3 == 0 {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

@@ -1,0 +1,206 @@
+//! `pentagrid report`: tables and data files from the ledger alone. `run` ends with it.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::args::ReportArgs;
+use super::error::{CliError, Outcome};
+use super::printer::Printer;
+use super::sweep_file;
+use crate::aggregate::evaluate;
+use crate::grid::{Grid, TrialId};
+use crate::ledger::{LedgerError, Reader, TrialRow, TrialState};
+use crate::report::{
+    CsvError, Selected, latex_document, latex_table, markdown_table, notes, provenance, selected, summary_markdown, table_one,
+    table_two, text_table, write_history, write_points, write_table, write_trials,
+};
+use crate::spec::{Spec, Task, task};
+
+/// A report that was written.
+pub struct Written {
+    /// Tables, selected points and notes, for the terminal.
+    pub text: String,
+    /// Whether every planned trial has ended.
+    pub complete: bool,
+}
+
+/// Writes a report.
+pub fn report(arguments: &ReportArgs, printer: &Printer) -> Result<Outcome, CliError> {
+    let out = match &arguments.out {
+        Some(out) => out.clone(),
+        None => sweep_file::default_report_dir(&sweep_file::from_ledger(&Reader::open(&arguments.dir)?, &arguments.dir)?.spec),
+    };
+    let written = write(&arguments.dir, &out)?;
+    printer.data(&written.text)?;
+    if !written.complete {
+        printer.warn(&format!("the sweep is not finished: go on with `pentagrid resume {}`", arguments.dir.display()));
+    }
+    Ok(Outcome::Done)
+}
+
+/// Writes the report of a run directory into another directory, and returns what a terminal shows of it.
+pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
+    let ledger = Reader::open(dir)?;
+    let file = sweep_file::from_ledger(&ledger, dir)?;
+    let spec = &file.spec;
+    let grid = Grid::new(spec);
+    let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
+    let evaluation = evaluate(spec, &grid, &rows)?;
+    let workers = ledger.workers()?;
+    let distinct = |names: Vec<String>| names.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    let devices = distinct(workers.iter().map(|worker| format!("{}, {} {}", worker.device, worker.threads, threads(worker.threads))).collect());
+    let trainers = distinct(workers.iter().map(|worker| format!("{} {} ({})", worker.program, worker.version, worker.libraries)).collect());
+
+    let one = table_one(spec, &evaluation);
+    let two = table_two(spec, &evaluation, &devices);
+    let tables: Vec<_> = std::iter::once(&one).chain(&two).collect();
+    let chosen = selected(spec, &grid, &evaluation);
+    let notes = notes(spec, &evaluation, &trainers);
+    let failures = failures(&ledger, spec, &grid, &rows)?;
+
+    let folder = Folder::make(out)?;
+    for (table, name) in tables.iter().zip(["table1", "table2"]) {
+        folder.text(&format!("{name}.txt"), &text_table(table))?;
+        folder.text(&format!("{name}.md"), &markdown_table(table))?;
+        folder.text(&format!("{name}.tex"), &latex_table(table))?;
+        folder.csv(&format!("{name}.csv"), |to| write_table(table, to))?;
+    }
+    folder.text("tables.tex", &latex_document(&["table1", "table2"][..tables.len()]))?;
+    folder.text("report.md", &summary_markdown(spec, &tables, &chosen, &failures, &notes))?;
+    folder.csv("points.csv", |to| write_points(spec, &grid, &evaluation, to))?;
+    folder.csv("trials.csv", |to| write_trials(spec, &grid, &evaluation, &rows, &vec![true; grid.arms().len()], to))?;
+    folder.write("history.csv", |to| {
+        let names = ledger.history_names(match spec.task {
+            Task::MnistResnet18 => task::HISTORY,
+            Task::Worker(_) => &[],
+        })?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        write_history::<WriteError>(&grid, &names, to, |take| ledger.each_epoch(take))
+    })?;
+    let origin = provenance(spec, &file.text, grid.len(), &evaluation, workers, ledger.sessions()?);
+    let origin = serde_json::to_string_pretty(&origin).map_err(|error| CliError::Unexpected(error.to_string()))?;
+    folder.text("provenance.json", &(origin + "\n"))?;
+    folder.text("spec.yaml", &file.text)?;
+
+    let mut text = String::new();
+    for table in tables {
+        text.push_str(&text_table(table));
+        text.push('\n');
+    }
+    text.push_str(&selected_text(&chosen));
+    for note in &notes {
+        text.push_str(&format!("Note: {note}\n"));
+    }
+    if !failures.is_empty() {
+        text.push_str(&format!("{} trials failed for good: see {}\n", failures.len(), out.join("report.md").display()));
+    }
+    text.push_str(&format!("Report: {} (tables as .txt .md .tex .csv; points, trials and history as .csv; provenance.json)\n", out.join("report.md").display()));
+    Ok(Written { text, complete: evaluation.is_complete() })
+}
+
+fn threads(count: u32) -> &'static str {
+    if count == 1 { "thread" } else { "threads" }
+}
+
+/// The selected points, aligned.
+fn selected_text(chosen: &[Selected]) -> String {
+    let width = |part: fn(&Selected) -> &str| chosen.iter().map(|arm| part(arm).chars().count()).max().unwrap_or(0);
+    let (labels, values) = (width(|arm| &arm.label), width(|arm| &arm.values));
+    let mut out = String::from("Selected hyper-parameters:\n");
+    for arm in chosen {
+        out.push_str(&format!("  {:<labels$}  {:<values$}  ({})\n", arm.label, arm.values, arm.why));
+    }
+    out
+}
+
+/// Planned trials that failed for good, with the reason of the last attempt, in grid order.
+fn failures(
+    ledger: &Reader,
+    spec: &Spec,
+    grid: &Grid,
+    rows: &HashMap<TrialId, TrialRow>,
+) -> Result<Vec<(String, crate::protocol::FailureKind, String)>, CliError> {
+    let failed = |row: &&TrialRow| row.state == TrialState::Failed;
+    if !rows.values().any(|row| failed(&row)) {
+        return Ok(Vec::new());
+    }
+    let mut reasons = ledger.failures()?;
+    let mut list = Vec::new();
+    for arm in grid.arms() {
+        for point in arm.points() {
+            for &seed in spec.seeds.tune.iter().chain(&spec.seeds.final_) {
+                let id = TrialId { point: point.id, seed };
+                if let Some((kind, message)) = rows.get(&id).filter(failed).and_then(|_| reasons.remove(&id)) {
+                    list.push((id.to_string(), kind, message));
+                }
+            }
+        }
+    }
+    Ok(list)
+}
+
+/// What can stop the writing of a file that is made from rows of the ledger.
+enum WriteError {
+    Csv(CsvError),
+    Ledger(LedgerError),
+    Io(std::io::Error),
+}
+
+impl From<CsvError> for WriteError {
+    fn from(error: CsvError) -> Self {
+        Self::Csv(error)
+    }
+}
+
+impl From<LedgerError> for WriteError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+impl From<std::io::Error> for WriteError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The directory of a report. Each file appears whole or not at all.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn make(path: &Path) -> Result<Self, CliError> {
+        std::fs::create_dir_all(path).map_err(|source| CliError::File { what: "cannot create", path: path.to_owned(), source })?;
+        Ok(Self(path.to_owned()))
+    }
+
+    fn write(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), WriteError>) -> Result<(), CliError> {
+        let path = self.0.join(name);
+        let partial = self.0.join(format!(".{name}.partial"));
+        let whole = || -> Result<(), WriteError> {
+            let mut to = BufWriter::new(File::create(&partial)?);
+            write(&mut to)?;
+            to.flush()?;
+            Ok(std::fs::rename(&partial, &path)?)
+        };
+        whole().map_err(|error| {
+            // What is left of it is of no use; that it cannot be removed is no news beside the error itself.
+            let _ = std::fs::remove_file(&partial);
+            let file = |source| CliError::File { what: "cannot write", path: path.clone(), source };
+            match error {
+                WriteError::Ledger(error) => error.into(),
+                WriteError::Csv(error) => file(std::io::Error::other(error)),
+                WriteError::Io(error) => file(error),
+            }
+        })
+    }
+
+    fn text(&self, name: &str, text: &str) -> Result<(), CliError> {
+        self.write(name, |to| Ok(to.write_all(text.as_bytes())?))
+    }
+
+    fn csv(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CsvError>) -> Result<(), CliError> {
+        self.write(name, |to| Ok(write(to)?))
+    }
+}

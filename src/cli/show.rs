@@ -1,0 +1,151 @@
+//! `pentagrid show`: everything about one trial.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::args::ShowArgs;
+use super::environment;
+use super::error::{CliError, Outcome};
+use super::printer::Printer;
+use super::sweep_file;
+use crate::grid::{Grid, TrialId};
+use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow};
+use crate::schedule::log_end;
+use crate::spec::{Config, Spec, Task};
+
+/// How much of a log's end is shown, in bytes.
+const LOG_END: u64 = 2000;
+/// How many candidates are listed when a trial's id is not told apart.
+const CANDIDATES: usize = 8;
+
+/// Shows one trial.
+pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError> {
+    let ledger = Reader::open(&arguments.dir)?;
+    let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
+    let grid = Grid::new(&spec);
+    let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
+    let Found { id, arm, config } = find(&spec, &grid, &rows, &arguments.trial)?;
+    let row = rows.get(&id);
+    let mut out = format!("{id}  {arm}, seed {}", id.seed);
+    match row {
+        Some(row) => out.push_str(&format!(", {}, {}\n", row.phase, row.state.name())),
+        None => out.push_str(", not started\n"),
+    }
+    out.push_str("\nParameters:\n");
+    let width = config.0.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+    for (name, value) in &config.0 {
+        out.push_str(&format!("  {name:<width$}  {value}\n"));
+    }
+    if let Some(metrics) = row.and_then(|row| row.metrics.as_ref()) {
+        out.push_str("\nMetrics:\n");
+        let width = metrics.0.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+        for (name, value) in &metrics.0 {
+            out.push_str(&format!("  {name:<width$}  {}\n", value.0));
+        }
+    }
+    out.push_str(&history(&ledger.history_of(id)?));
+    out.push_str(&attempts(&ledger.attempts(id)?, &arguments.dir));
+    out.push_str(&format!("\nRun it again:\n  {}\n", rerun(&spec, &arguments.dir, id, &config)));
+    printer.data(&out)?;
+    Ok(Outcome::Done)
+}
+
+/// A trial of the spec in force.
+struct Found {
+    id: TrialId,
+    arm: String,
+    config: Config,
+}
+
+/// Finds the trial whose id is, or begins with, what was typed: `k7m2p9x4qa-3`, `k7m2-3` or `k7m2`.
+fn find(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, typed: &str) -> Result<Found, CliError> {
+    let (prefix, seed) = match typed.split_once('-') {
+        Some((prefix, seed)) => (prefix, Some(seed)),
+        None => (typed, None),
+    };
+    let mut found: Vec<Found> = Vec::new();
+    for arm in grid.arms() {
+        for point in arm.points().filter(|point| point.id.to_string().starts_with(prefix)) {
+            for &number in spec.seeds.tune.iter().chain(&spec.seeds.final_) {
+                let id = TrialId { point: point.id, seed: number };
+                let planned = spec.seeds.tune.contains(&number) || rows.contains_key(&id);
+                let fits = seed.is_none_or(|seed| number.to_string() == seed);
+                if planned && fits && found.iter().all(|other| other.id != id) {
+                    found.push(Found { id, arm: arm.arm().label.clone(), config: point.config.clone() });
+                }
+            }
+        }
+    }
+    match found.len() {
+        1 => Ok(found.remove(0)),
+        0 => Err(CliError::Usage(format!("the sweep has no trial {typed:?}; `pentagrid trials DIR` lists them"))),
+        count => {
+            let listed: Vec<String> = found.iter().take(CANDIDATES).map(|found| format!("  {} ({})", found.id, found.arm)).collect();
+            let more = if count > CANDIDATES { format!("\n  and {} more", count - CANDIDATES) } else { String::new() };
+            Err(CliError::Usage(format!("{typed:?} is not enough to tell {count} trials apart:\n{}{more}", listed.join("\n"))))
+        }
+    }
+}
+
+fn history(rows: &[EpochRow]) -> String {
+    if rows.is_empty() {
+        return String::new();
+    }
+    let names: std::collections::BTreeSet<&String> = rows.iter().flat_map(|row| row.metrics.0.keys()).collect();
+    let width = |name: &str| name.chars().count().max(10);
+    let mut out = String::from("\nHistory:\n  epoch");
+    for name in &names {
+        out.push_str(&format!("  {name:>width$}", width = width(name)));
+    }
+    out.push('\n');
+    for row in rows {
+        out.push_str(&format!("  {:>5}", row.epoch));
+        for name in &names {
+            let figure = row.metrics.get(name).map_or(String::new(), |value| format!("{value:.4}"));
+            out.push_str(&format!("  {figure:>width$}", width = width(name)));
+        }
+        out.push('\n');
+    }
+    out
+}
+
+fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
+    let mut out = String::from("\nAttempts:\n");
+    if rows.is_empty() {
+        out.push_str("  none\n");
+    }
+    for (number, attempt) in rows.iter().enumerate() {
+        let duration = attempt.duration.map_or(String::new(), |seconds| format!(" after {seconds:.1} s"));
+        let device = attempt.device.as_ref().map_or(String::new(), |device| format!(" on {device}"));
+        let program = attempt.program.as_ref().map_or(String::new(), |program| format!(", {program}"));
+        out.push_str(&format!("  {}. {} {}{duration}{device}{program}\n", number + 1, attempt.started_at, attempt.outcome));
+        if let Some(message) = &attempt.message {
+            let kind = attempt.kind.map_or(String::new(), |kind| format!("{kind}: "));
+            out.push_str(&format!("     {kind}{message}\n"));
+        }
+    }
+    let Some((file, begin, end)) = rows.last().and_then(|attempt| attempt.log.clone()) else { return out };
+    let path = dir.join(&file);
+    match log_end(&path, begin, end, LOG_END) {
+        Ok(text) if text.trim().is_empty() => out.push_str(&format!("\nLog ({}): nothing was written\n", path.display())),
+        Ok(text) => {
+            out.push_str(&format!("\nEnd of its log ({}, bytes {begin} to {}):\n", path.display(), end.map_or("the end".to_owned(), |end| end.to_string())));
+            for line in text.trim_end().lines() {
+                out.push_str(&format!("  | {line}\n"));
+            }
+        }
+        Err(error) => out.push_str(&format!("\nLog: cannot read {}: {error}\n", path.display())),
+    }
+    out
+}
+
+/// The command line that runs a trial again, on its own.
+fn rerun(spec: &Spec, dir: &Path, id: TrialId, config: &Config) -> String {
+    match (&spec.task, environment::worker_command(spec)) {
+        (Task::MnistResnet18, Ok(command)) => {
+            let config = config.canonical().replace('\'', "'\\''");
+            format!("{} --seed {} --config '{config}'", command.join(" "), id.seed)
+        }
+        _ => format!("pentagrid verify {} --trial {id}", dir.display()),
+    }
+}

@@ -1,0 +1,209 @@
+//! `pentagrid status`: how a sweep stands, also while it runs.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::args::StatusArgs;
+use super::error::{CliError, Outcome};
+use super::plan::{durations, thousands};
+use super::printer::Printer;
+use super::sweep_file;
+use crate::aggregate::{Evaluation, Tally, evaluate};
+use crate::grid::{Grid, TrialId};
+use crate::ledger::{Lock, Reader, TrialRow, TrialState};
+use crate::live::human_duration;
+use crate::plan::estimate;
+use crate::report::lay_out;
+use crate::spec::{Config, Spec};
+
+/// How a sweep stands.
+#[derive(Serialize)]
+struct Status {
+    sweep: String,
+    /// running, finished, or stopped.
+    state: &'static str,
+    coordinator: Option<crate::ledger::Holder>,
+    arms: Vec<ArmStatus>,
+    running: Vec<RunningTrial>,
+    failed: Vec<FailedTrial>,
+    /// Seconds left by the sweep's own trials so far, as if on one slot.
+    work_left_seconds: Option<f64>,
+    slots: Option<usize>,
+}
+
+#[derive(Serialize)]
+struct ArmStatus {
+    arm: String,
+    label: String,
+    tune: Counts,
+    #[serde(rename = "final")]
+    final_: Counts,
+    /// The point that is selected so far.
+    selected: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Counts {
+    planned: u64,
+    done: u64,
+    diverged: u64,
+    failed: u64,
+    running: u64,
+}
+
+#[derive(Serialize)]
+struct RunningTrial {
+    trial: String,
+    arm: String,
+    epoch: Option<u32>,
+    metric: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct FailedTrial {
+    trial: String,
+    kind: String,
+    message: String,
+}
+
+/// Shows how a sweep stands.
+pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliError> {
+    let ledger = Reader::open(&arguments.dir)?;
+    let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
+    let holder = Lock::holder(&arguments.dir);
+    let status = gather(&spec, &ledger, holder)?;
+    if arguments.json {
+        let text = serde_json::to_string_pretty(&status).map_err(|error| CliError::Unexpected(error.to_string()))?;
+        printer.data(&text)?;
+    } else {
+        printer.data(&describe(&status, &spec, &arguments.dir.display().to_string()))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn gather(spec: &Spec, ledger: &Reader, holder: Option<crate::ledger::Holder>) -> Result<Status, CliError> {
+    let grid = Grid::new(spec);
+    let mut rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
+    if holder.is_none() {
+        // Nobody is there to run what a killed coordinator left marked as running.
+        for row in rows.values_mut().filter(|row| row.state == TrialState::Running) {
+            row.state = TrialState::Waiting;
+        }
+    }
+    let evaluation = evaluate(spec, &grid, &rows)?;
+    let latest = ledger.running()?;
+    let arm_of = |id: TrialId| -> Option<&str> {
+        let arm = grid.arms().iter().find(|arm| arm.points().any(|point| point.id == id.point))?;
+        Some(&arm.arm().label)
+    };
+    let mut running: Vec<RunningTrial> = rows
+        .values()
+        .filter(|row| row.state == TrialState::Running)
+        .map(|row| RunningTrial {
+            trial: row.id.to_string(),
+            arm: arm_of(row.id).unwrap_or("an earlier spec").to_owned(),
+            epoch: latest.get(&row.id).map(|row| row.epoch),
+            metric: latest.get(&row.id).and_then(|row| row.metrics.get(&spec.metric.name)),
+        })
+        .collect();
+    running.sort_by(|a, b| a.trial.cmp(&b.trial));
+    let mut failed: Vec<FailedTrial> = ledger
+        .failures()?
+        .into_iter()
+        .map(|(id, (kind, message))| FailedTrial { trial: id.to_string(), kind: kind.name().to_owned(), message })
+        .collect();
+    failed.sort_by(|a, b| a.trial.cmp(&b.trial));
+    let slots = ledger.sessions()?.last().map(|session| session.devices.split_whitespace().count());
+    let state = match (&holder, evaluation.is_complete()) {
+        (Some(_), _) => "running",
+        (None, true) => "finished",
+        (None, false) => "stopped",
+    };
+    Ok(Status {
+        sweep: spec.name.clone(),
+        state,
+        coordinator: holder,
+        arms: arms(spec, &evaluation),
+        running,
+        failed,
+        work_left_seconds: work_left(spec, &grid, &evaluation, ledger)?,
+        slots,
+    })
+}
+
+fn arms(spec: &Spec, evaluation: &Evaluation) -> Vec<ArmStatus> {
+    let counts = |tally: &Tally, planned: u64| Counts {
+        planned,
+        done: tally.done,
+        diverged: tally.diverged,
+        failed: tally.failed,
+        running: tally.running,
+    };
+    evaluation
+        .arms
+        .iter()
+        .map(|arm| ArmStatus {
+            arm: spec.arms[arm.arm].name.clone(),
+            label: spec.arms[arm.arm].label.clone(),
+            tune: counts(&arm.tune_tally, arm.tune_tally.planned),
+            final_: counts(&arm.final_tally, spec.seeds.final_.len() as u64),
+            selected: arm.point.as_ref().map(|point| point.id.to_string()),
+        })
+        .collect()
+}
+
+fn work_left(spec: &Spec, grid: &Grid, evaluation: &Evaluation, ledger: &Reader) -> Result<Option<f64>, CliError> {
+    let measured = durations(spec, ledger)?;
+    if measured.is_empty() {
+        return Ok(None);
+    }
+    let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
+    let finals = spec.seeds.final_.len() as u64;
+    let left = evaluation.arms.iter().map(|arm| {
+        let count = arm.tune_tally.left() + finals - arm.final_tally.done - arm.final_tally.failed;
+        (arm.arm, &firsts[arm.arm], count)
+    });
+    Ok(estimate(spec, left, &measured).map(|estimate| estimate.work.as_secs_f64()))
+}
+
+fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
+    let mut out = match (&status.coordinator, status.state) {
+        (Some(holder), _) => format!("{}: running ({holder})\n", status.sweep),
+        (None, "finished") => format!("{}: finished; tables: pentagrid report {dir}\n", status.sweep),
+        (None, _) => format!("{}: not running; go on with: pentagrid resume {dir}\n", status.sweep),
+    };
+    let headings = ["Arm", "Tuning", "Final", "Running", "Diverged", "Failed", "Selected so far"].map(str::to_owned).into();
+    let of = |counts: &Counts| format!("{} of {}", thousands(counts.done), thousands(counts.planned));
+    let rows = status.arms.iter().map(|arm| {
+        vec![
+            arm.label.clone(),
+            of(&arm.tune),
+            of(&arm.final_),
+            (arm.tune.running + arm.final_.running).to_string(),
+            (arm.tune.diverged + arm.final_.diverged).to_string(),
+            (arm.tune.failed + arm.final_.failed).to_string(),
+            arm.selected.clone().unwrap_or_else(|| "—".to_owned()),
+        ]
+    });
+    out.push_str(&format!("{}\n", lay_out(headings, rows, 1..6)));
+    for trial in &status.running {
+        let epoch = trial.epoch.map_or("in its first epoch".to_owned(), |epoch| format!("epoch {epoch}"));
+        let metric = trial.metric.map_or(String::new(), |value| format!(", {} {value:.4}", spec.metric.name));
+        out.push_str(&format!("  {} ({}): {epoch}{metric}\n", trial.trial, trial.arm));
+    }
+    const SHOWN: usize = 10;
+    for trial in status.failed.iter().take(SHOWN) {
+        out.push_str(&format!("  {} failed for good: {}: {}\n", trial.trial, trial.kind.replace('_', " "), trial.message));
+    }
+    if status.failed.len() > SHOWN {
+        out.push_str(&format!("  and {} more: pentagrid trials {dir} --state failed\n", status.failed.len() - SHOWN));
+    }
+    if let (Some(seconds), Some(slots)) = (status.work_left_seconds, status.slots)
+        && seconds > 0.0
+    {
+        let left = human_duration(std::time::Duration::from_secs_f64(seconds / slots.max(1) as f64));
+        out.push_str(&format!("about {left} left on {slots} {}\n", if slots == 1 { "slot" } else { "slots" }));
+    }
+    out
+}

@@ -1,0 +1,226 @@
+//! The whole way of a sweep, for `run` and `resume`: opens the ledger, runs the tuning trials, selects, runs the
+//! final trials, reports. Puts the modules together; each does its own part.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::args::HowArgs;
+use super::environment;
+use super::error::{CliError, Outcome};
+use super::printer::Printer;
+use super::report::{self, Written};
+use super::sweep_file::{self, SweepFile};
+use crate::aggregate::evaluate;
+use crate::grid::{Grid, TrialId};
+use crate::ledger::{Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
+use crate::live::{Bars, Names, Plain};
+use crate::plan::{Phase, PlannedTrial, final_trials, shuffle, tuning_trials};
+use crate::schedule::devices::{Machine, SlotDevice};
+use crate::schedule::{Dispatcher, Notice, Observer, PhaseEnd, Policy, Settings, WorkerCommand, end_left_workers};
+use crate::spec::Spec;
+
+/// What to run, where, and how.
+pub struct Request<'a> {
+    /// The spec.
+    pub file: SweepFile,
+    /// The run directory.
+    pub dir: PathBuf,
+    /// Whether a changed spec is welcome.
+    pub accept_changes: bool,
+    /// How.
+    pub how: &'a HowArgs,
+}
+
+/// Runs a sweep to its end, or as far as it gets.
+pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError> {
+    let Request { file, dir, accept_changes, how } = request;
+    let grid = Grid::new(&file.spec);
+    let slots = Machine::look().slots(&how.devices)?;
+    let command = environment::worker_command(&file.spec)?;
+    let session = environment::session(slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" "));
+    let opened = open_for_run(&dir, &file.text, &file.spec, &session, accept_changes)?;
+    greet(&opened, &dir, printer);
+
+    let Opened { lock, connection, path, session, next_worker, .. } = opened;
+    let (acknowledge, committed) = mpsc::unbounded_channel();
+    // The receiver is gone only when the sweep is over.
+    let writer = Rc::new(Writer::start(connection, path, move |committed| drop(acknowledge.send(committed))));
+    let record = {
+        let writer = Rc::clone(&writer);
+        move |write| writer.send(Stamped { at: environment::now(), write })
+    };
+    let runtime = runtime()?;
+    let end = runtime.block_on(async {
+        let workers = WorkerCommand { command, dir: dir.clone(), slots: slots.clone() };
+        let configs = grid.clone();
+        let mut dispatcher = Dispatcher::new(
+            workers,
+            settings(&file.spec, &slots, how.bundle.into()),
+            Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
+            (Box::new(record.clone()), committed),
+            observer(&file.spec, &grid, printer),
+            (session, next_worker),
+        )
+        .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))?;
+        let mut phases = Phases { spec: &file.spec, grid: &grid, reader: Reader::open(&dir)?, slots: &slots, how, dispatcher: &mut dispatcher };
+        phases.run().await
+    });
+    let outcome = match &end {
+        Ok(PhaseEnd::Done) => outcome(&file.spec, &grid, &Reader::open(&dir)?)?,
+        Ok(PhaseEnd::Interrupted) => Outcome::Interrupted,
+        Ok(PhaseEnd::GivenUp(..)) | Err(_) => Outcome::SomeFailed,
+    };
+    record(Write::SessionEnded { session, outcome: outcome.name() });
+    drop(record);
+    drop(writer);
+    drop(lock);
+    match end? {
+        PhaseEnd::Done => {
+            let out = how.out.clone().unwrap_or_else(|| sweep_file::default_report_dir(&file.spec));
+            let Written { text, .. } = report::write(&dir, &out)?;
+            printer.data(&text)?;
+            if outcome == Outcome::SomeFailed {
+                printer.warn(&format!("some trials failed for good: see `pentagrid trials {} --state failed`", dir.display()));
+            }
+        }
+        PhaseEnd::Interrupted => farewell(&file.spec, &grid, &dir, printer)?,
+        PhaseEnd::GivenUp(fatal, log) => return Err(CliError::GivenUp { fatal, log, dir }),
+    }
+    Ok(outcome)
+}
+
+/// A runtime for a dispatcher: one thread is enough for the messages of hundreds of workers.
+pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Unexpected(format!("cannot start the event loop: {error}")))
+}
+
+/// The scheduler's settings for a sweep.
+pub fn settings(spec: &Spec, slots: &[SlotDevice], bundle: usize) -> Settings {
+    Settings {
+        slots: slots.iter().map(|slot| slot.device).collect(),
+        bundle,
+        metric: spec.metric.name.clone(),
+        heartbeat: Duration::from_secs(60),
+        start: Duration::from_secs(120),
+        grace: Duration::from_secs(5),
+    }
+}
+
+/// Says what was found in the run directory, and ends what a killed coordinator left running.
+fn greet(opened: &Opened, dir: &Path, printer: &Printer) {
+    for remark in &opened.remarks {
+        printer.say(remark);
+    }
+    let ended = end_left_workers(&opened.left_workers);
+    if ended > 0 {
+        printer.say(&format!("ended {ended} worker processes that a killed coordinator had left"));
+    }
+    if opened.cut_off > 0 {
+        let trials = if opened.cut_off == 1 { "1 trial was".to_owned() } else { format!("{} trials were", opened.cut_off) };
+        printer.say(&format!("{trials} cut off when the last run in {} was killed; they start again", dir.display()));
+    }
+}
+
+fn observer(spec: &Spec, grid: &Grid, printer: &Printer) -> Box<dyn Observer> {
+    let names = Names::new(spec, grid);
+    match printer.bars() {
+        Some(area) => Box::new(Bars::new(names, area)),
+        None => {
+            let printer = printer.clone();
+            Box::new(Plain::new(names, move |line: &str| printer.say(line)))
+        }
+    }
+}
+
+/// The two phases of a sweep.
+struct Phases<'a> {
+    spec: &'a Spec,
+    grid: &'a Grid,
+    reader: Reader,
+    slots: &'a [SlotDevice],
+    how: &'a HowArgs,
+    dispatcher: &'a mut Dispatcher,
+}
+
+impl Phases<'_> {
+    async fn run(&mut self) -> Result<PhaseEnd, CliError> {
+        let mut tuning = tuning_trials(self.grid, &self.spec.seeds.tune);
+        if let Some(seed) = self.how.shuffle {
+            shuffle(&mut tuning, seed);
+        }
+        let mut end = self.phase(Phase::Tune, tuning, Policy::AllSlots).await?;
+        if matches!(end, PhaseEnd::Done) {
+            let evaluation = evaluate(self.spec, self.grid, &self.rows()?)?;
+            let finals = final_trials(self.grid, &evaluation.selected(), &self.spec.seeds.final_);
+            end = self.phase(Phase::Final, finals, Policy::OnePerDevice).await?;
+        }
+        match end {
+            PhaseEnd::Done => Ok(self.dispatcher.close().await?),
+            stopped => Ok(stopped),
+        }
+    }
+
+    fn rows(&self) -> Result<HashMap<TrialId, TrialRow>, CliError> {
+        Ok(self.reader.trials()?.into_iter().map(|row| (row.id, row)).collect())
+    }
+
+    /// Runs those trials of a phase that have no result yet.
+    async fn phase(&mut self, phase: Phase, trials: Vec<PlannedTrial>, policy: Policy) -> Result<PhaseEnd, CliError> {
+        if trials.is_empty() {
+            return Ok(PhaseEnd::Done);
+        }
+        let rows = self.rows()?;
+        let mut arms = vec![(0, 0, 0); self.grid.arms().len()];
+        let mut left = Vec::new();
+        for trial in trials {
+            let (all, done, failed) = &mut arms[trial.arm];
+            *all += 1;
+            match rows.get(&trial.id).map(|row| row.state) {
+                Some(TrialState::Done) => *done += 1,
+                Some(TrialState::Failed) if !self.how.retry_failed => *failed += 1,
+                _ => left.push(trial),
+            }
+        }
+        let slots = match policy {
+            Policy::AllSlots => self.slots.len(),
+            Policy::OnePerDevice => self.slots.iter().map(|slot| slot.device).collect::<HashSet<_>>().len(),
+        };
+        self.dispatcher.tell(&Notice::PhaseStarted { phase, arms, slots });
+        let end = self.dispatcher.run(left, policy).await?;
+        self.dispatcher.tell(&Notice::PhaseEnded { phase });
+        Ok(end)
+    }
+}
+
+/// How a sweep that was run to its end ended.
+fn outcome(spec: &Spec, grid: &Grid, reader: &Reader) -> Result<Outcome, CliError> {
+    let rows = reader.trials()?.into_iter().map(|row| (row.id, row)).collect();
+    let evaluation = evaluate(spec, grid, &rows)?;
+    Ok(if evaluation.failed() == 0 { Outcome::Done } else { Outcome::SomeFailed })
+}
+
+/// Says what an interrupted sweep has kept, and how to go on.
+fn farewell(spec: &Spec, grid: &Grid, dir: &Path, printer: &Printer) -> Result<(), CliError> {
+    let rows = Reader::open(dir)?.trials()?.into_iter().map(|row| (row.id, row)).collect();
+    let evaluation = evaluate(spec, grid, &rows)?;
+    let count = |tally: fn(&crate::aggregate::ArmEvaluation) -> u64| evaluation.arms.iter().map(tally).sum::<u64>();
+    let tune = (count(|arm| arm.tune_tally.done), count(|arm| arm.tune_tally.planned));
+    let finals = (count(|arm| arm.final_tally.done), grid.arms().len() as u64 * spec.seeds.final_.len() as u64);
+    printer.warn(&format!(
+        "interrupted; kept in {}: the results of {} of {} tuning and {} of {} final trials\ngo on with: pentagrid resume {}",
+        dir.display(),
+        tune.0,
+        tune.1,
+        finals.0,
+        finals.1,
+        dir.display()
+    ));
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Reading a sweep file from the disk, no more of it than may be there.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use super::error::CliError;
+use crate::ledger::Reader;
+use crate::spec::{self, Diagnosis, Spec};
+
+/// A sweep file that was read and found valid.
+#[derive(Debug)]
+pub struct SweepFile {
+    /// Its text, byte for byte.
+    pub text: String,
+    /// What it says.
+    pub spec: Spec,
+}
+
+/// Reads a sweep file.
+///
+/// # Errors
+/// `CliError::Usage` if it cannot be read, `CliError::Spec` if it is not a valid spec.
+pub fn read(path: &Path) -> Result<SweepFile, CliError> {
+    let name = path.display().to_string();
+    let fail = |source: std::io::Error| CliError::Usage(format!("cannot read {name}: {source}"));
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(fail)?;
+    file.take(spec::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(fail)?;
+    if bytes.len() > spec::MAX_BYTES {
+        let size = std::fs::metadata(path).map_or(bytes.len() as u64, |metadata| metadata.len());
+        return Err(CliError::Spec(Box::new(Diagnosis::too_large(&name, size))));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => parse(text, &name),
+        Err(error) => Err(CliError::Spec(Box::new(Diagnosis::not_utf8(&name, error.as_bytes())))),
+    }
+}
+
+/// The spec in force in a run directory.
+///
+/// # Errors
+/// As the ledger; `CliError::Spec` if this version of the program does not accept the spec any more.
+pub fn from_ledger(ledger: &Reader, dir: &Path) -> Result<SweepFile, CliError> {
+    parse(ledger.spec_text()?, &dir.join("spec.yaml").display().to_string())
+}
+
+fn parse(text: String, name: &str) -> Result<SweepFile, CliError> {
+    match spec::read(&text, name) {
+        Ok(spec) => Ok(SweepFile { text, spec }),
+        Err(diagnosis) => Err(CliError::Spec(Box::new(diagnosis))),
+    }
+}
+
+/// The run directory of a sweep, where none is named.
+pub fn default_run_dir(spec: &Spec) -> PathBuf {
+    Path::new("runs").join(&spec.name)
+}
+
+/// The report directory of a sweep, where none is named.
+pub fn default_report_dir(spec: &Spec) -> PathBuf {
+    Path::new("reports").join(&spec.name)
+}

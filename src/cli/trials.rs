@@ -1,0 +1,112 @@
+//! `pentagrid trials`: one line a trial, for people, or as JSON or CSV for programs.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::args::TrialsArgs;
+use super::error::{CliError, Outcome};
+use super::printer::Printer;
+use super::sweep_file;
+use crate::aggregate::evaluate;
+use crate::grid::{Grid, TrialId};
+use crate::ledger::{Lock, Reader, TrialRow, TrialState};
+use crate::plan::{Phase, PlannedTrial, final_trials, tuning_trials};
+use crate::protocol::Metrics;
+use crate::report::write_trials;
+use crate::spec::{Config, Spec};
+
+/// One trial as a JSON line.
+#[derive(Serialize)]
+struct Line<'a> {
+    trial: String,
+    arm: &'a str,
+    point: String,
+    seed: u64,
+    phase: &'static str,
+    state: &'static str,
+    failures: u32,
+    config: Config,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    metrics: Option<&'a Metrics>,
+}
+
+/// Lists trials.
+pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliError> {
+    let ledger = Reader::open(&arguments.dir)?;
+    let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
+    let grid = Grid::new(&spec);
+    let mut rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
+    if Lock::holder(&arguments.dir).is_none() {
+        rows.values_mut().filter(|row| row.state == TrialState::Running).for_each(|row| row.state = TrialState::Waiting);
+    }
+    let arm = match &arguments.arm {
+        None => None,
+        Some(name) => Some(find_arm(&spec, name)?),
+    };
+    let evaluation = evaluate(&spec, &grid, &rows)?;
+    let state = |trial: &PlannedTrial| rows.get(&trial.id).map_or(TrialState::Waiting, |row| row.state);
+    let wanted = |trial: &PlannedTrial| {
+        arm.is_none_or(|arm| trial.arm == arm) && arguments.state.is_none_or(|wanted| state(trial) == wanted)
+    };
+    if arguments.csv {
+        let arms: Vec<bool> = (0..grid.arms().len()).map(|number| arm.is_none_or(|arm| arm == number)).collect();
+        rows.retain(|_, row| arguments.state.is_none_or(|wanted| row.state == wanted));
+        let mut csv = Vec::new();
+        write_trials(&spec, &grid, &evaluation, &rows, &arms, &mut csv).map_err(|error| CliError::Unexpected(error.to_string()))?;
+        printer.data(&String::from_utf8_lossy(&csv))?;
+        return Ok(Outcome::Done);
+    }
+    let mut planned = tuning_trials(&grid, &spec.seeds.tune);
+    planned.extend(final_trials(&grid, &evaluation.selected(), &spec.seeds.final_));
+    let mut out = String::new();
+    let mut count = 0_u64;
+    for trial in planned.iter().filter(|trial| wanted(trial)) {
+        count += 1;
+        let row = rows.get(&trial.id);
+        let points = &grid.arms()[trial.arm];
+        let config = points.config(trial.index);
+        if arguments.json {
+            let line = Line {
+                trial: trial.id.to_string(),
+                arm: &points.arm().name,
+                point: trial.id.point.to_string(),
+                seed: trial.id.seed,
+                phase: trial.phase.name(),
+                state: state(trial).name(),
+                failures: row.map_or(0, |row| row.failures),
+                config,
+                metrics: row.and_then(|row| row.metrics.as_ref()),
+            };
+            out.push_str(&serde_json::to_string(&line).map_err(|error| CliError::Unexpected(error.to_string()))?);
+        } else {
+            let metric = row.and_then(|row| row.metrics.as_ref()).and_then(|metrics| metrics.get(&spec.metric.name));
+            let metric = metric.map_or(String::new(), |value| format!("{} {value:.4}", spec.metric.name));
+            let values = points.searched().filter_map(|name| config.get(name).map(|value| format!("{name}={value}")));
+            let values: Vec<String> = std::iter::once(points.arm().name.clone()).chain(values).collect();
+            let phase = if trial.phase == Phase::Final { "final" } else { "tune" };
+            out.push_str(&format!("{:<15} {phase:<5} {:<7} {}", trial.id, state(trial).name(), values.join(" ")));
+            if !metric.is_empty() {
+                out.push_str(&format!("  {metric}"));
+            }
+        }
+        out.push('\n');
+        if out.len() > 1 << 16 {
+            printer.data(&std::mem::take(&mut out))?;
+        }
+    }
+    if !out.is_empty() {
+        printer.data(&out)?;
+    }
+    if count == 0 {
+        printer.say("no such trials");
+    }
+    Ok(Outcome::Done)
+}
+
+fn find_arm(spec: &Spec, name: &str) -> Result<usize, CliError> {
+    spec.arms.iter().position(|arm| arm.name == name).ok_or_else(|| {
+        let known: Vec<&str> = spec.arms.iter().map(|arm| arm.name.as_str()).collect();
+        CliError::Usage(format!("the sweep has no arm {name:?}; its arms are {}", known.join(", ")))
+    })
+}

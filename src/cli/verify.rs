@@ -1,0 +1,171 @@
+//! `pentagrid verify`: reruns finished trials and compares every metric and every row of history bit for bit,
+//! wall-clock times aside. Writes nothing into the ledger.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, HashMap, hash_map::RandomState};
+use std::hash::BuildHasher;
+use std::rc::Rc;
+
+use tokio::sync::mpsc;
+
+use super::args::VerifyArgs;
+use super::environment;
+use super::error::{CliError, Outcome};
+use super::printer::Printer;
+use super::sweep;
+use super::sweep_file;
+use crate::aggregate::evaluate;
+use crate::grid::{Grid, TrialId};
+use crate::ledger::{Committed, Reader, TrialRow, TrialState, Write};
+use crate::live::Names;
+use crate::plan::{PlannedTrial, final_trials, shuffle, tuning_trials};
+use crate::protocol::Metrics;
+use crate::schedule::devices::Machine;
+use crate::schedule::{Dispatcher, Notice, Observer, PhaseEnd, Policy, WorkerCommand};
+
+/// What a trial gave: final metrics, and history by epoch.
+#[derive(Debug, Default)]
+struct Rerun {
+    metrics: Option<Metrics>,
+    history: BTreeMap<u32, Metrics>,
+    failure: Option<String>,
+}
+
+/// Results by trial.
+type Results = Rc<RefCell<HashMap<TrialId, Rerun>>>;
+
+/// Reruns finished trials and compares.
+pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliError> {
+    let ledger = Reader::open(&arguments.dir)?;
+    let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
+    let grid = Grid::new(&spec);
+    let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
+    let mut planned = tuning_trials(&grid, &spec.seeds.tune);
+    planned.extend(final_trials(&grid, &evaluate(&spec, &grid, &rows)?.selected(), &spec.seeds.final_));
+    let chosen = choose(arguments, planned, &rows)?;
+    let slots = Machine::look().slots(&arguments.devices)?;
+    let names = Names::new(&spec, &grid);
+    printer.say(&format!("rerunning {} finished {}", chosen.len(), if chosen.len() == 1 { "trial" } else { "trials" }));
+
+    let results: Results = Rc::default();
+    // Logs of reruns do not mix with the sweep's own.
+    let scratch = arguments.dir.join("verify");
+    std::fs::create_dir_all(scratch.join("logs")).map_err(|source| CliError::File { what: "cannot create", path: scratch.clone(), source })?;
+    let workers = WorkerCommand { command: environment::worker_command(&spec)?, dir: scratch, slots: slots.clone() };
+    let runtime = sweep::runtime()?;
+    let end = runtime.block_on(async {
+        let (acknowledge, committed) = mpsc::unbounded_channel();
+        let record = {
+            let results = Rc::clone(&results);
+            move |write: Write| {
+                if write.of_a_trial() {
+                    note(&mut results.borrow_mut(), write);
+                    // The dispatcher, which holds the receiver, is the one who calls this.
+                    let _ = acknowledge.send(Committed::Count(1));
+                }
+            }
+        };
+        let configs = grid.clone();
+        let mut dispatcher = Dispatcher::new(
+            workers,
+            sweep::settings(&spec, &slots, 1),
+            Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
+            (Box::new(record), committed),
+            Box::new(Silent),
+            (0, 1),
+        )
+        .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))?;
+        match dispatcher.run(chosen.clone(), Policy::AllSlots).await? {
+            PhaseEnd::Done => Ok(dispatcher.close().await?),
+            stopped => Ok::<_, CliError>(stopped),
+        }
+    })?;
+    match end {
+        PhaseEnd::Done => {}
+        PhaseEnd::Interrupted => return Ok(Outcome::Interrupted),
+        PhaseEnd::GivenUp(fatal, log) => return Err(CliError::GivenUp { fatal, log, dir: arguments.dir.clone() }),
+    }
+
+    let mut differ = 0;
+    for trial in &chosen {
+        let again = results.borrow_mut().remove(&trial.id).unwrap_or_default();
+        let differences = compare(&ledger, &rows[&trial.id], &again)?;
+        if differences.is_empty() {
+            printer.data(&format!("same    {} {}", trial.id, names.trial(trial)))?;
+        } else {
+            differ += 1;
+            printer.data(&format!("DIFFERS {} {}\n  {}", trial.id, names.trial(trial), differences.join("\n  ")))?;
+        }
+    }
+    let same = chosen.len() - differ;
+    printer.data(&format!("{same} of {} trials gave the same metrics and history, bit for bit", chosen.len()))?;
+    Ok(if differ == 0 { Outcome::Done } else { Outcome::SomeFailed })
+}
+
+/// The trials to rerun: those that were named, or some drawn at random.
+fn choose(arguments: &VerifyArgs, planned: Vec<PlannedTrial>, rows: &HashMap<TrialId, TrialRow>) -> Result<Vec<PlannedTrial>, CliError> {
+    let is_done = |id: TrialId| rows.get(&id).is_some_and(|row| row.state == TrialState::Done);
+    if arguments.trial.is_empty() {
+        let mut done: Vec<PlannedTrial> = planned.into_iter().filter(|trial| is_done(trial.id)).collect();
+        if done.is_empty() {
+            return Err(CliError::Usage(format!("{} has no finished trials to rerun yet", arguments.dir.display())));
+        }
+        // Another draw at each call, so that repeated calls cover more and more of the sweep.
+        shuffle(&mut done, RandomState::new().hash_one(0));
+        done.truncate(arguments.n as usize);
+        return Ok(done);
+    }
+    let find = |&id: &TrialId| {
+        let trial = planned.iter().find(|trial| trial.id == id).copied();
+        trial.filter(|_| is_done(id)).ok_or_else(|| {
+            CliError::Usage(format!("{id} is no finished trial of this sweep; `pentagrid trials {} --state done` lists them", arguments.dir.display()))
+        })
+    };
+    arguments.trial.iter().map(find).collect()
+}
+
+fn note(results: &mut HashMap<TrialId, Rerun>, write: Write) {
+    match write {
+        Write::TrialStarted { trial, .. } => drop(results.insert(trial, Rerun::default())),
+        Write::Epoch { trial, epoch, values } => drop(results.entry(trial).or_default().history.insert(epoch, values)),
+        Write::TrialDone { trial, metrics, .. } => results.entry(trial).or_default().metrics = Some(metrics),
+        Write::TrialFailed { trial, kind, message, .. } => {
+            results.entry(trial).or_default().failure = Some(format!("{kind}: {message}"));
+        }
+        _ => {}
+    }
+}
+
+/// What differs between a recorded trial and its rerun, a line each.
+fn compare(ledger: &Reader, recorded: &TrialRow, again: &Rerun) -> Result<Vec<String>, CliError> {
+    let Some(metrics) = &again.metrics else {
+        return Ok(vec![format!("the rerun failed: {}", again.failure.as_deref().unwrap_or("no result"))]);
+    };
+    let mut lines = differences("", recorded.metrics.as_ref().unwrap_or(&Metrics::default()), metrics);
+    let history: BTreeMap<u32, Metrics> = ledger.history_of(recorded.id)?.into_iter().map(|row| (row.epoch, row.metrics)).collect();
+    let empty = Metrics::default();
+    let epochs: std::collections::BTreeSet<u32> = history.keys().chain(again.history.keys()).copied().collect();
+    for epoch in epochs {
+        let (was, is) = (history.get(&epoch).unwrap_or(&empty), again.history.get(&epoch).unwrap_or(&empty));
+        lines.extend(differences(&format!("epoch {epoch} "), was, is));
+    }
+    Ok(lines)
+}
+
+fn differences(prefix: &str, was: &Metrics, is: &Metrics) -> Vec<String> {
+    let (was, is) = (was.without_wall_clock(), is.without_wall_clock());
+    let names: std::collections::BTreeSet<&String> = was.0.keys().chain(is.0.keys()).collect();
+    let show = |metrics: &Metrics, name: &str| metrics.get(name).map_or("nothing".to_owned(), |value| format!("{value:?}"));
+    names
+        .into_iter()
+        .filter(|name| was.0.get(*name) != is.0.get(*name))
+        .map(|name| format!("{prefix}{name}: recorded {}, now {}", show(&was, name), show(&is, name)))
+        .collect()
+}
+
+/// An observer that says nothing: the comparison is all that matters.
+struct Silent;
+
+impl Observer for Silent {
+    fn notice(&mut self, _: &Notice) {}
+}

@@ -1,0 +1,8 @@
+//! A spec's points: every combination of every arm's values, in a stable order, one at a time; and the ids that
+//! points and trials go by. Pure.
+
+mod expand;
+mod ids;
+
+pub use expand::{ArmGrid, Grid, Point};
+pub use ids::{IdError, PointId, TrialId};

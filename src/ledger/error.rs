@@ -1,0 +1,90 @@
+//! What can go wrong with a ledger, said so that its owner knows what to do.
+
+use std::path::PathBuf;
+
+use super::lock::Holder;
+
+/// A ledger that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LedgerError {
+    /// Another coordinator holds the run directory.
+    #[error("{dir} is held by another coordinator: {holder}\nwait for it to end, or stop it (Ctrl-C in its terminal, or `kill {pid}` on {host})",
+            dir = dir.display(), pid = holder.pid, host = holder.host)]
+    Held {
+        /// The run directory.
+        dir: PathBuf,
+        /// Who holds it.
+        holder: Holder,
+    },
+    /// There is no ledger.
+    #[error("{} holds no sweep: there is no ledger.sqlite in it\nstart one with `pentagrid run SPEC --dir {}`", .0.display(), .0.display())]
+    Absent(PathBuf),
+    /// The file is not one of ours.
+    #[error("{} is not a pentagrid ledger ({reason})\nmove it away, or name another run directory with --dir", path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// How one can tell.
+        reason: String,
+    },
+    /// A later version of the program wrote it.
+    #[error("{} was written by a newer pentagrid (ledger version {found}; this program knows up to {known})\nuse that newer program, or start afresh in another directory with --dir", path.display())]
+    Newer {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+    /// The spec differs from the one in force, and the user has not agreed to that.
+    #[error("the spec differs from the one that {} was made with:\n  {}\nfinished trials of kept points are used as they are; nothing has been changed yet\nrun the same command with --accept-changes to go on with the new spec, or with --dir for a fresh directory", dir.display(), lines.join("\n  "))]
+    SpecChanged {
+        /// The run directory.
+        dir: PathBuf,
+        /// What was added, removed and kept, a line each.
+        lines: Vec<String>,
+    },
+    /// Two configurations with one id: the hash has too few bits for this sweep.
+    #[error("two different points share the id {0}: please report this, and change the sweep a little meanwhile")]
+    Collision(String),
+    /// A row that cannot be what this program wrote.
+    #[error("{} is damaged: {what}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// SQLite reports an error.
+    #[error("{}: {source}{}", path.display(), hint(source))]
+    Sqlite {
+        /// The file.
+        path: PathBuf,
+        /// What SQLite says.
+        source: rusqlite::Error,
+    },
+    /// The operating system reports an error.
+    #[error("{what} {}: {source}", path.display())]
+    Io {
+        /// What was being done, e.g. "cannot create".
+        what: &'static str,
+        /// To which file or directory.
+        path: PathBuf,
+        /// What the operating system says.
+        source: std::io::Error,
+    },
+}
+
+/// What to do about the SQLite errors that users meet.
+fn hint(error: &rusqlite::Error) -> &'static str {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
+    match error.sqlite_error_code() {
+        Some(DiskFull) => "\nthe disk is full: make room and run the same command again; what was recorded is kept",
+        Some(ReadOnly) => "\nthe directory or the file cannot be written: check its permissions",
+        Some(DatabaseBusy) => "\nanother program keeps the file locked: close it and try again",
+        Some(DatabaseCorrupt | NotADatabase) => "\nthe file is damaged: restore it from a copy, or try `sqlite3 ledger.sqlite .recover`",
+        Some(SystemIoFailure) => "\nthe disk reports an error: check it before going on",
+        _ => "",
+    }
+}

@@ -1,0 +1,19 @@
+//! The ledger: `ledger.sqlite` in the run directory, the one truth about a sweep. One coordinator writes
+//! (`lock`, `writer`), anybody reads (`reader`). Tables and views are described in `docs/ledger.md`.
+
+mod error;
+mod filesystem;
+mod lock;
+mod prepare;
+mod reader;
+mod schema;
+mod write;
+mod writer;
+
+pub use error::LedgerError;
+pub use lock::{Holder, Lock};
+pub use prepare::{Opened, SessionInfo, open_for_run};
+pub use reader::{AttemptRow, EpochRow, Reader, SessionRow, TrialRow, TrialState, WorkerRow};
+pub use schema::{FILE_NAME, SCHEMA_VERSION};
+pub use write::{LogMark, Stamped, WorkerId, Write};
+pub use writer::{Committed, Writer};

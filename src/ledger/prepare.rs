@@ -1,0 +1,253 @@
+//! What a coordinator does to a run directory before the first trial: takes the lock, brings the tables up to the
+//! spec, notes the session, and puts right what a killed predecessor left behind.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::error::LedgerError;
+use super::filesystem::network_file_system;
+use super::lock::{Holder, Lock};
+use super::schema::{self, FILE_NAME};
+use crate::grid::Grid;
+use crate::plan::SpecChanges;
+use crate::spec::{self, Spec, Task, task};
+
+/// Who starts a session, and with what.
+#[derive(Clone, Debug)]
+pub struct SessionInfo {
+    /// Host, process id and start time.
+    pub holder: Holder,
+    /// The kernel's id of this boot of the host.
+    pub boot_id: String,
+    /// The command line.
+    pub command: String,
+    /// This program's version.
+    pub version: String,
+    /// Commit of the directory that the program was started in, and whether it had uncommitted changes.
+    pub git: Option<(String, bool)>,
+    /// The slots, as `--devices` would say them.
+    pub devices: String,
+}
+
+/// A run directory that is ready for trials.
+#[derive(Debug)]
+pub struct Opened {
+    /// The lock; whoever holds this may write.
+    pub lock: Lock,
+    /// The connection for the writer.
+    pub connection: Connection,
+    /// The ledger's path.
+    pub path: PathBuf,
+    /// This session's number.
+    pub session: i64,
+    /// The first number that a new worker may have.
+    pub next_worker: i64,
+    /// Worker processes of this boot that may still be alive: (process id, start in clock ticks).
+    pub left_workers: Vec<(u32, u64)>,
+    /// Trials that were cut off when the last coordinator was killed.
+    pub cut_off: usize,
+    /// What to tell the user: a changed spec that was accepted, a network file system.
+    pub remarks: Vec<String>,
+}
+
+/// Opens a run directory for a coordinator, making it if it is not there.
+///
+/// # Errors
+/// `LedgerError`: held by another coordinator, a changed spec that was not accepted, a file that is not ours or
+/// of a later version, a disk that fails. Nothing has been changed then, except that an empty directory may exist.
+pub fn open_for_run(dir: &Path, text: &str, spec: &Spec, session: &SessionInfo, accept_changes: bool) -> Result<Opened, LedgerError> {
+    std::fs::create_dir_all(dir.join("logs")).map_err(|source| LedgerError::Io { what: "cannot create", path: dir.join("logs"), source })?;
+    let lock = Lock::take(dir, &session.holder)?;
+    let path = dir.join(FILE_NAME);
+    let network = network_file_system(dir);
+    let mut connection = schema::open_writable(&path, network)?;
+    let mut remarks = Vec::new();
+    if let Some(name) = network {
+        remarks.push(format!(
+            "{} is on {name}: the ledger keeps a rollback journal there, which is slower and makes readers wait for a moment",
+            dir.display()
+        ));
+    }
+    let sqlite = |source| LedgerError::Sqlite { path: path.clone(), source };
+    let in_force: Option<String> = connection
+        .query_row("SELECT text FROM spec ORDER BY revision DESC LIMIT 1", [], |row| row.get(0))
+        .optional()
+        .map_err(sqlite)?;
+    let is_new = in_force.as_deref() != Some(text);
+    if let Some(old) = in_force.filter(|_| is_new) {
+        let lines = changes(&old, spec);
+        match lines {
+            Some(lines) if !accept_changes => return Err(LedgerError::SpecChanged { dir: dir.to_owned(), lines }),
+            Some(lines) => remarks.push(format!("going on with the changed spec:\n  {}", lines.join("\n  "))),
+            None => remarks.push("the spec's text has changed, but not what it runs".to_owned()),
+        }
+    }
+    let transaction = connection.transaction().map_err(sqlite)?;
+    if is_new {
+        put_spec(&transaction, text, spec, &session.holder.since, &path)?;
+    }
+    let (cut_off, left_workers) = put_right(&transaction, session).map_err(sqlite)?;
+    let number = put_session(&transaction, session).map_err(sqlite)?;
+    let next_worker =
+        transaction.query_row("SELECT coalesce(max(id), 0) + 1 FROM worker", [], |row| row.get(0)).map_err(sqlite)?;
+    transaction.commit().map_err(sqlite)?;
+    keep_spec_file(dir, text)?;
+    Ok(Opened { lock, connection, path, session: number, next_worker, left_workers, cut_off, remarks })
+}
+
+/// What a changed spec changes, a line each; None if nothing that runs or is selected.
+fn changes(old: &str, new: &Spec) -> Option<Vec<String>> {
+    match spec::read(old, "spec.yaml") {
+        Ok(old) => {
+            let changes = SpecChanges::between(&old, new);
+            (!changes.is_cosmetic()).then(|| changes.lines())
+        }
+        Err(_) => Some(vec!["the old spec cannot be read by this version of pentagrid, so what is kept cannot be listed".to_owned()]),
+    }
+}
+
+/// Puts a spec in force: its text, arms and points, and the views that depend on them.
+fn put_spec(connection: &Connection, text: &str, spec: &Spec, at: &str, path: &Path) -> Result<(), LedgerError> {
+    let sqlite = |source| LedgerError::Sqlite { path: path.to_owned(), source };
+    let put = || -> rusqlite::Result<Option<String>> {
+        connection.execute("INSERT INTO spec (text, accepted_at) VALUES (?, ?)", params![text, at])?;
+        connection.execute_batch("DELETE FROM arm_point; DELETE FROM arm;")?;
+        let mut put_arm = connection.prepare("INSERT INTO arm (arm, position, label) VALUES (?, ?, ?)")?;
+        let mut put_point = connection.prepare("INSERT OR IGNORE INTO point (point, config) VALUES (?, ?)")?;
+        let mut find_point = connection.prepare("SELECT config FROM point WHERE point = ?")?;
+        let mut put_place = connection.prepare("INSERT INTO arm_point (arm, position, point) VALUES (?, ?, ?)")?;
+        for (position, arm) in Grid::new(spec).arms().iter().enumerate() {
+            let name = &arm.arm().name;
+            put_arm.execute(params![name, position as i64, arm.arm().label])?;
+            for point in arm.points() {
+                let (id, config) = (point.id.to_string(), point.config.canonical());
+                if put_point.execute(params![id, config])? == 0 {
+                    let known: String = find_point.query_row([&id], |row| row.get(0))?;
+                    if known != config {
+                        return Ok(Some(id));
+                    }
+                }
+                put_place.execute(params![name, point.index as i64, id])?;
+            }
+        }
+        make_views(connection, spec)?;
+        Ok(None)
+    };
+    match put().map_err(sqlite)? {
+        Some(id) => Err(LedgerError::Collision(id)),
+        None => Ok(()),
+    }
+}
+
+/// Views for people who write SQL: a column for each parameter and each metric.
+fn make_views(connection: &Connection, spec: &Spec) -> rusqlite::Result<()> {
+    let metrics: Vec<&str> = match spec.task {
+        Task::MnistResnet18 => task::METRICS.to_vec(),
+        Task::Worker(_) => vec![&spec.metric.name],
+    };
+    let history: &[&str] = match spec.task {
+        Task::MnistResnet18 => &["train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"],
+        Task::Worker(_) => &[],
+    };
+    let parameters: Vec<&str> =
+        spec.arms.iter().flat_map(|arm| arm.axes.iter().map(|axis| axis.name.as_str())).collect();
+    let mut taken: HashSet<String> =
+        ["trial", "arm", "position", "point", "seed", "phase", "state", "failures", "config", "metrics", "epoch", "n"]
+            .map(str::to_owned)
+            .into();
+    let parameters = columns("p.config", "param_", &parameters, &mut taken);
+    let mut taken_by_history = taken.clone();
+    let figures = columns("t.metrics", "metric_", &metrics, &mut taken);
+    let rows = columns("e.metrics", "metric_", history, &mut taken_by_history);
+    let means: String = columns("t.metrics", "mean_", &metrics, &mut metrics.iter().map(|name| (*name).to_owned()).collect())
+        .iter()
+        .map(|(extract, name)| format!(", avg(CASE typeof({extract}) WHEN 'text' THEN NULL ELSE {extract} END) AS {name}"))
+        .collect();
+    let list = |columns: &[(String, String)]| -> String { columns.iter().map(|(extract, name)| format!(", {extract} AS {name}")).collect() };
+    connection.execute_batch(&format!(
+        "DROP VIEW IF EXISTS trials; DROP VIEW IF EXISTS history; DROP VIEW IF EXISTS summary;
+         CREATE VIEW trials AS
+         SELECT t.point || '-' || t.seed AS trial, a.arm, a.position, t.point, t.seed, t.phase, t.state, t.failures{parameters}{figures},
+                p.config, t.metrics
+         FROM trial t JOIN point p USING (point) LEFT JOIN arm_point a USING (point);
+         CREATE VIEW history AS
+         SELECT t.point || '-' || t.seed AS trial, a.arm, t.point, t.seed, t.phase, t.state, e.epoch{rows}, e.metrics
+         FROM epoch e JOIN trial t ON t.id = e.trial LEFT JOIN arm_point a USING (point);
+         CREATE VIEW summary AS
+         SELECT a.arm, a.position, t.point, t.phase, count(*) AS n{means}, p.config
+         FROM trial t JOIN point p USING (point) JOIN arm_point a USING (point)
+         WHERE t.state = 'done' GROUP BY a.arm, a.position, t.phase;",
+        parameters = list(&parameters),
+        figures = list(&figures),
+        rows = list(&rows),
+    ))
+}
+
+/// SQL expressions that take names out of a JSON column, with the quoted names of their columns.
+fn columns(json: &str, prefix: &str, names: &[&str], taken: &mut HashSet<String>) -> Vec<(String, String)> {
+    let mut seen = HashSet::new();
+    names
+        .iter()
+        // SQLite's JSON paths have no escape for a quotation mark; its limit is 2,000 columns.
+        .filter(|name| seen.insert(**name) && !name.contains('"'))
+        .take(500)
+        .map(|name| {
+            let column = if taken.insert((*name).to_owned()) { (*name).to_owned() } else { format!("{prefix}{name}") };
+            (format!("json_extract({json}, '$.\"{}\"')", name.replace('\'', "''")), format!("\"{column}\""))
+        })
+        .collect()
+}
+
+/// Marks what was running when the last coordinator was killed as interrupted. Returns how many trials that were,
+/// and the workers of this boot of this host that never were seen to end.
+fn put_right(connection: &Connection, session: &SessionInfo) -> rusqlite::Result<(usize, Vec<(u32, u64)>)> {
+    let at = &session.holder.since;
+    connection.execute(
+        "UPDATE attempt SET outcome = 'interrupted', ended_at = ?, message = 'the coordinator was killed' WHERE outcome = 'running'",
+        [at],
+    )?;
+    let cut_off = connection.execute("UPDATE trial SET state = 'waiting' WHERE state = 'running'", [])?;
+    let left = connection
+        .prepare(
+            "SELECT w.pid, w.start_ticks FROM worker w JOIN session s ON s.id = w.session
+             WHERE w.ended_at IS NULL AND s.boot_id = ? AND s.host = ? AND w.start_ticks > 0",
+        )?
+        .query_map([&session.boot_id, &session.holder.host], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
+        .collect::<rusqlite::Result<_>>()?;
+    connection.execute("UPDATE worker SET ended_at = ?, outcome = 'left by a killed coordinator' WHERE ended_at IS NULL", [at])?;
+    Ok((cut_off, left))
+}
+
+fn put_session(connection: &Connection, session: &SessionInfo) -> rusqlite::Result<i64> {
+    let (commit, dirty) = session.git.clone().unzip();
+    connection.execute(
+        "INSERT INTO session (started_at, host, pid, boot_id, command, version, git_commit, git_dirty, devices)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        params![
+            session.holder.since,
+            session.holder.host,
+            session.holder.pid,
+            session.boot_id,
+            session.command,
+            session.version,
+            commit,
+            dirty,
+            session.devices
+        ],
+    )?;
+    Ok(connection.last_insert_rowid())
+}
+
+/// Keeps the spec's text beside the ledger, whole or not at all.
+fn keep_spec_file(dir: &Path, text: &str) -> Result<(), LedgerError> {
+    let path = dir.join("spec.yaml");
+    if std::fs::read(&path).is_ok_and(|kept| kept == text.as_bytes()) {
+        return Ok(());
+    }
+    let partial = dir.join("spec.yaml.partial");
+    std::fs::write(&partial, text)
+        .and_then(|()| std::fs::rename(&partial, &path))
+        .map_err(|source| LedgerError::Io { what: "cannot write", path, source })
+}

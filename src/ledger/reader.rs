@@ -1,0 +1,343 @@
+//! Reading a ledger: for the plan, the tables, and every command that only looks. Works while a coordinator
+//! writes; each call sees one consistent state.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, Row, params};
+
+use super::error::LedgerError;
+use super::schema::{self, FILE_NAME};
+use crate::grid::TrialId;
+use crate::plan::Phase;
+use crate::protocol::{FailureKind, Metrics};
+
+/// A ledger opened for reading.
+#[derive(Debug)]
+pub struct Reader {
+    connection: Connection,
+    path: PathBuf,
+}
+
+/// Where a trial stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TrialState {
+    /// Not started, or to be started again.
+    Waiting,
+    /// A worker has it (or had it, if no coordinator is running).
+    Running,
+    /// Its result is recorded.
+    Done,
+    /// It failed and will not be tried again by itself.
+    Failed,
+}
+
+impl TrialState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Waiting, Self::Running, Self::Done, Self::Failed];
+
+    /// The name in the ledger, in tables and in `--state`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// One trial that was ever started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialRow {
+    /// The id.
+    pub id: TrialId,
+    /// What it was started for.
+    pub phase: Phase,
+    /// Where it stands.
+    pub state: TrialState,
+    /// Attempts that failed by the trial's own doing.
+    pub failures: u32,
+    /// The final metrics, once it is done.
+    pub metrics: Option<Metrics>,
+}
+
+/// One attempt at a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptRow {
+    /// When it began.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// running, done, failed or interrupted.
+    pub outcome: String,
+    /// Kind of failure.
+    pub kind: Option<FailureKind>,
+    /// What went wrong.
+    pub message: Option<String>,
+    /// Its part of a log file: file relative to the run directory, begin, end.
+    pub log: Option<(String, u64, Option<u64>)>,
+    /// How long it took, in seconds.
+    pub duration: Option<f64>,
+    /// The device, as the worker named it.
+    pub device: Option<String>,
+    /// Name and version of the worker's program.
+    pub program: Option<String>,
+}
+
+/// One row of a trial's history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpochRow {
+    /// The trial.
+    pub id: TrialId,
+    /// Number of the epoch, from 1.
+    pub epoch: u32,
+    /// What was measured at its end.
+    pub metrics: Metrics,
+}
+
+/// One run of a coordinator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionRow {
+    /// When it began.
+    pub started_at: String,
+    /// When it ended, if it was not killed.
+    pub ended_at: Option<String>,
+    /// done, failed or interrupted; None: running, or killed.
+    pub outcome: Option<String>,
+    /// The host.
+    pub host: String,
+    /// The command line.
+    pub command: String,
+    /// The program's version.
+    pub version: String,
+    /// Commit and dirtiness of the directory that it was started in.
+    pub git: Option<(String, bool)>,
+    /// The slots.
+    pub devices: String,
+}
+
+/// A kind of worker that took part, and how many trials it finished.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerRow {
+    /// Name of the program.
+    pub program: String,
+    /// Version of the program.
+    pub version: String,
+    /// The device's name.
+    pub device: String,
+    /// Versions of libraries.
+    pub libraries: String,
+    /// Threads.
+    pub threads: u32,
+    /// Host that it ran on.
+    pub host: String,
+    /// Trials that it finished.
+    pub trials: u64,
+}
+
+impl Reader {
+    /// Opens the ledger of a run directory.
+    ///
+    /// # Errors
+    /// `LedgerError`: no ledger, not one of ours, a later version.
+    pub fn open(dir: &Path) -> Result<Self, LedgerError> {
+        let path = dir.join(FILE_NAME);
+        if !path.exists() {
+            return Err(LedgerError::Absent(dir.to_owned()));
+        }
+        Ok(Self { connection: schema::open_readable(&path)?, path })
+    }
+
+    fn sqlite(&self) -> impl Fn(rusqlite::Error) -> LedgerError + '_ {
+        |source| LedgerError::Sqlite { path: self.path.clone(), source }
+    }
+
+    fn rows<T>(&self, sql: &str, parameters: impl rusqlite::Params, read: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, LedgerError> {
+        let mut statement = self.connection.prepare(sql).map_err(self.sqlite())?;
+        let rows = statement.query_map(parameters, read).map_err(self.sqlite())?;
+        rows.collect::<rusqlite::Result<_>>().map_err(self.sqlite())
+    }
+
+    /// The text of the spec in force.
+    pub fn spec_text(&self) -> Result<String, LedgerError> {
+        self.connection
+            .query_row("SELECT text FROM spec ORDER BY revision DESC LIMIT 1", [], |row| row.get(0))
+            .map_err(self.sqlite())
+    }
+
+    /// Every trial that was ever started.
+    pub fn trials(&self) -> Result<Vec<TrialRow>, LedgerError> {
+        self.rows("SELECT point, seed, phase, state, failures, metrics FROM trial", [], |row| {
+            Ok(TrialRow {
+                id: trial_id(row)?,
+                phase: if row.get_ref(2)?.as_str()? == "final" { Phase::Final } else { Phase::Tune },
+                state: TrialState::from_name(row.get_ref(3)?.as_str()?).ok_or_else(|| damaged(3, "an unknown state"))?,
+                failures: row.get(4)?,
+                metrics: row.get::<_, Option<String>>(5)?.map(|text| metrics(5, &text)).transpose()?,
+            })
+        })
+    }
+
+    /// The attempts at a trial, first to last.
+    pub fn attempts(&self, id: TrialId) -> Result<Vec<AttemptRow>, LedgerError> {
+        self.rows(
+            "SELECT a.started_at, a.ended_at, a.outcome, a.kind, a.message, a.log, a.log_start, a.log_end, a.duration, w.device_name,
+                    w.program || ' ' || w.version
+             FROM attempt a JOIN trial t ON t.id = a.trial LEFT JOIN worker w ON w.id = a.worker
+             WHERE t.point = ? AND t.seed = ? ORDER BY a.id",
+            params![id.point.to_string(), id.seed as i64],
+            |row| {
+                let log: Option<String> = row.get(5)?;
+                let (begin, end): (Option<i64>, Option<i64>) = (row.get(6)?, row.get(7)?);
+                Ok(AttemptRow {
+                    started_at: row.get(0)?,
+                    ended_at: row.get(1)?,
+                    outcome: row.get(2)?,
+                    kind: row.get::<_, Option<String>>(3)?.as_deref().and_then(FailureKind::from_name),
+                    message: row.get(4)?,
+                    log: log.map(|file| (file, begin.unwrap_or(0) as u64, end.map(|end| end as u64))),
+                    duration: row.get(8)?,
+                    device: row.get(9)?,
+                    program: row.get(10)?,
+                })
+            },
+        )
+    }
+
+    /// The history of one trial, epoch by epoch.
+    pub fn history_of(&self, id: TrialId) -> Result<Vec<EpochRow>, LedgerError> {
+        self.rows(
+            "SELECT t.point, t.seed, e.epoch, e.metrics FROM epoch e JOIN trial t ON t.id = e.trial
+             WHERE t.point = ? AND t.seed = ? ORDER BY e.epoch",
+            params![id.point.to_string(), id.seed as i64],
+            epoch_row,
+        )
+    }
+
+    /// The last row of history of every trial that is running.
+    pub fn running(&self) -> Result<HashMap<TrialId, EpochRow>, LedgerError> {
+        let rows = self.rows(
+            "SELECT t.point, t.seed, e.epoch, e.metrics FROM trial t JOIN epoch e ON e.trial = t.id
+             WHERE t.state = 'running' AND e.epoch = (SELECT max(epoch) FROM epoch WHERE trial = t.id)",
+            [],
+            epoch_row,
+        )?;
+        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
+    }
+
+    /// Hands every row of history of every finished trial to `take`, one at a time, since a big sweep has millions.
+    pub fn each_epoch<E: From<LedgerError>>(&self, mut take: impl FnMut(EpochRow) -> Result<(), E>) -> Result<(), E> {
+        let mut statement = self
+            .connection
+            .prepare(
+                "SELECT t.point, t.seed, e.epoch, e.metrics FROM trial t JOIN epoch e ON e.trial = t.id
+                 WHERE t.state = 'done' ORDER BY t.point, t.seed, e.epoch",
+            )
+            .map_err(self.sqlite())?;
+        let mut rows = statement.query([]).map_err(self.sqlite())?;
+        while let Some(row) = rows.next().map_err(self.sqlite())? {
+            take(epoch_row(row).map_err(self.sqlite())?)?;
+        }
+        Ok(())
+    }
+
+    /// Names of the figures in the history: those that are known beforehand, or else those that stand in it.
+    pub fn history_names(&self, known: &[&str]) -> Result<Vec<String>, LedgerError> {
+        if !known.is_empty() {
+            return Ok(known.iter().map(|name| (*name).to_owned()).collect());
+        }
+        self.rows("SELECT DISTINCT j.key FROM epoch e, json_each(e.metrics) j ORDER BY 1", [], |row| row.get(0))
+    }
+
+    /// The last failed attempt's kind and message, for each trial that failed for good.
+    pub fn failures(&self) -> Result<HashMap<TrialId, (FailureKind, String)>, LedgerError> {
+        let rows = self.rows(
+            "SELECT t.point, t.seed, a.kind, a.message FROM trial t JOIN attempt a ON a.trial = t.id
+             WHERE t.state = 'failed' AND a.outcome = 'failed' ORDER BY a.id",
+            [],
+            |row| {
+                let kind = FailureKind::from_name(row.get_ref(2)?.as_str()?).unwrap_or(FailureKind::Error);
+                Ok((trial_id(row)?, (kind, row.get::<_, Option<String>>(3)?.unwrap_or_default())))
+            },
+        )?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// Mean duration in seconds of the finished attempts, by arm name.
+    pub fn mean_durations(&self) -> Result<HashMap<String, f64>, LedgerError> {
+        let rows = self.rows(
+            "SELECT p.arm, avg(a.duration) FROM attempt a JOIN trial t ON t.id = a.trial JOIN arm_point p USING (point)
+             WHERE a.outcome = 'done' AND a.duration IS NOT NULL GROUP BY p.arm",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// The runs of coordinators, first to last.
+    pub fn sessions(&self) -> Result<Vec<SessionRow>, LedgerError> {
+        self.rows(
+            "SELECT started_at, ended_at, outcome, host, command, version, git_commit, git_dirty, devices FROM session ORDER BY id",
+            [],
+            |row| {
+                let commit: Option<String> = row.get(6)?;
+                let dirty: Option<bool> = row.get(7)?;
+                Ok(SessionRow {
+                    started_at: row.get(0)?,
+                    ended_at: row.get(1)?,
+                    outcome: row.get(2)?,
+                    host: row.get(3)?,
+                    command: row.get(4)?,
+                    version: row.get(5)?,
+                    git: commit.map(|commit| (commit, dirty.unwrap_or(false))),
+                    devices: row.get(8)?,
+                })
+            },
+        )
+    }
+
+    /// The kinds of worker that finished trials.
+    pub fn workers(&self) -> Result<Vec<WorkerRow>, LedgerError> {
+        self.rows(
+            "SELECT coalesce(w.program, ''), coalesce(w.version, ''), coalesce(w.device_name, w.device), coalesce(w.libraries, ''),
+                    coalesce(w.threads, 0), s.host, count(*)
+             FROM attempt a JOIN worker w ON w.id = a.worker JOIN session s ON s.id = w.session
+             WHERE a.outcome = 'done' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
+            [],
+            |row| {
+                Ok(WorkerRow {
+                    program: row.get(0)?,
+                    version: row.get(1)?,
+                    device: row.get(2)?,
+                    libraries: row.get(3)?,
+                    threads: row.get(4)?,
+                    host: row.get(5)?,
+                    trials: row.get::<_, i64>(6)? as u64,
+                })
+            },
+        )
+    }
+}
+
+fn damaged(column: usize, what: &str) -> rusqlite::Error {
+    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, format!("the ledger holds {what}").into())
+}
+
+fn trial_id(row: &Row<'_>) -> rusqlite::Result<TrialId> {
+    let point = row.get_ref(0)?.as_str()?.parse().map_err(|_| damaged(0, "a point id that is none"))?;
+    Ok(TrialId { point, seed: row.get::<_, i64>(1)? as u64 })
+}
+
+fn metrics(column: usize, text: &str) -> rusqlite::Result<Metrics> {
+    serde_json::from_str(text).map_err(|_| damaged(column, "metrics that are not JSON"))
+}
+
+fn epoch_row(row: &Row<'_>) -> rusqlite::Result<EpochRow> {
+    Ok(EpochRow { id: trial_id(row)?, epoch: row.get(2)?, metrics: metrics(3, row.get_ref(3)?.as_str()?)? })
+}

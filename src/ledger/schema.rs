@@ -1,0 +1,208 @@
+//! The tables, their version, and how a connection is set up. `docs/ledger.md` describes them for people who
+//! write SQL; views with plain names are made in `prepare`, since they depend on the spec.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::LedgerError;
+
+/// Name of the ledger in a run directory.
+pub const FILE_NAME: &str = "ledger.sqlite";
+
+/// The version of the tables that this program writes, kept in SQLite's `user_version`.
+pub const SCHEMA_VERSION: i64 = 1;
+
+/// Marks the file as ours ("PGRD"), so that another program's database is not taken for a ledger.
+const APPLICATION_ID: i64 = 0x5047_5244;
+
+/// The tables of version 1. Times are ISO 8601 in UTC; metrics and configurations are JSON objects, in which
+/// numbers that are not finite are spelled out ("NaN", "Infinity", "-Infinity").
+const TABLES: &str = "
+CREATE TABLE spec (
+    revision INTEGER PRIMARY KEY,          -- the highest is in force
+    text TEXT NOT NULL,                    -- the file, byte for byte
+    accepted_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE arm (                         -- of the spec in force
+    arm TEXT PRIMARY KEY,
+    position INTEGER NOT NULL,
+    label TEXT NOT NULL
+) STRICT;
+CREATE TABLE point (                       -- of every spec that was ever in force
+    point TEXT PRIMARY KEY,
+    config TEXT NOT NULL                   -- canonical JSON; the id is its hash
+) STRICT, WITHOUT ROWID;
+CREATE TABLE arm_point (                   -- of the spec in force
+    arm TEXT NOT NULL REFERENCES arm(arm),
+    position INTEGER NOT NULL,             -- grid order within the arm
+    point TEXT NOT NULL REFERENCES point(point),
+    PRIMARY KEY (arm, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX arm_point_by_point ON arm_point(point);
+CREATE TABLE session (                     -- one run of the coordinator
+    id INTEGER PRIMARY KEY,
+    started_at TEXT NOT NULL,
+    ended_at TEXT,
+    outcome TEXT,                          -- done, failed, interrupted; null: running, or killed
+    host TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    boot_id TEXT NOT NULL,
+    command TEXT NOT NULL,
+    version TEXT NOT NULL,
+    git_commit TEXT,
+    git_dirty INTEGER,
+    devices TEXT NOT NULL
+) STRICT;
+CREATE TABLE worker (                      -- one worker process
+    id INTEGER PRIMARY KEY,
+    session INTEGER NOT NULL REFERENCES session(id),
+    slot INTEGER NOT NULL,
+    device TEXT NOT NULL,
+    pid INTEGER NOT NULL,
+    start_ticks INTEGER NOT NULL,          -- field 22 of /proc/PID/stat: tells a process from a later one of that pid
+    started_at TEXT NOT NULL,
+    ended_at TEXT,
+    outcome TEXT,
+    program TEXT,
+    version TEXT,
+    device_name TEXT,
+    libraries TEXT,
+    threads INTEGER
+) STRICT;
+CREATE TABLE trial (                       -- trials that were ever started
+    id INTEGER PRIMARY KEY,
+    point TEXT NOT NULL REFERENCES point(point),
+    seed INTEGER NOT NULL,
+    phase TEXT NOT NULL CHECK (phase IN ('tune', 'final')),
+    state TEXT NOT NULL CHECK (state IN ('running', 'waiting', 'done', 'failed')),
+    failures INTEGER NOT NULL DEFAULT 0,   -- attempts that failed by the trial's own doing
+    metrics TEXT,                          -- final metrics, once done
+    UNIQUE (point, seed)
+) STRICT;
+CREATE TABLE attempt (
+    id INTEGER PRIMARY KEY,
+    trial INTEGER NOT NULL REFERENCES trial(id),
+    worker INTEGER REFERENCES worker(id),
+    started_at TEXT NOT NULL,
+    ended_at TEXT,
+    outcome TEXT NOT NULL CHECK (outcome IN ('running', 'done', 'failed', 'interrupted')),
+    kind TEXT,                             -- of the failure
+    message TEXT,
+    log TEXT,                              -- file, relative to the run directory
+    log_start INTEGER,
+    log_end INTEGER,
+    duration REAL                          -- seconds, by a clock that does not jump
+) STRICT;
+CREATE INDEX attempt_by_trial ON attempt(trial);
+CREATE TABLE epoch (                       -- history of the last attempt at each trial
+    trial INTEGER NOT NULL REFERENCES trial(id),
+    epoch INTEGER NOT NULL,
+    metrics TEXT NOT NULL,
+    PRIMARY KEY (trial, epoch)
+) STRICT, WITHOUT ROWID;
+";
+
+/// Opens a ledger for writing and brings it to this program's version, making it if there is none.
+/// `network` names the network file system that it lies on, if it does.
+pub fn open_writable(path: &Path, network: Option<&str>) -> Result<Connection, LedgerError> {
+    let sqlite = |source| LedgerError::Sqlite { path: path.to_owned(), source };
+    let mut connection = Connection::open(path).map_err(sqlite)?;
+    connection.busy_timeout(Duration::from_secs(30)).map_err(sqlite)?;
+    check_identity(&connection, path)?;
+    // Write-ahead logging needs shared memory, which network file systems do not give (sqlite.org/wal.html).
+    let journal = if network.is_some() { "DELETE" } else { "WAL" };
+    connection.pragma_update_and_check(None, "journal_mode", journal, |_| Ok(())).map_err(sqlite)?;
+    connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
+    connection.pragma_update(None, "foreign_keys", true).map_err(sqlite)?;
+    connection.set_prepared_statement_cache_capacity(64);
+    if version(&connection).map_err(sqlite)? == 0 {
+        let make = |connection: &mut Connection| -> rusqlite::Result<()> {
+            let transaction = connection.transaction()?;
+            transaction.execute_batch(TABLES)?;
+            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+            transaction.commit()
+        };
+        make(&mut connection).map_err(sqlite)?;
+    }
+    Ok(connection)
+}
+
+/// Opens a ledger for reading. Works while a coordinator writes it.
+pub fn open_readable(path: &Path) -> Result<Connection, LedgerError> {
+    let sqlite = |source| LedgerError::Sqlite { path: path.to_owned(), source };
+    let connection =
+        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(sqlite)?;
+    connection.busy_timeout(Duration::from_secs(30)).map_err(sqlite)?;
+    check_identity(&connection, path)?;
+    if version(&connection).map_err(sqlite)? == 0 {
+        return Err(LedgerError::Foreign { path: path.to_owned(), reason: "it is empty".into() });
+    }
+    Ok(connection)
+}
+
+fn version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+/// Refuses what is not a ledger, and ledgers of a later version.
+fn check_identity(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
+    let foreign = |reason: String| LedgerError::Foreign { path: path.to_owned(), reason };
+    let sqlite = |source: rusqlite::Error| match source.sqlite_error_code() {
+        Some(rusqlite::ErrorCode::NotADatabase) => foreign("it is not an SQLite file".into()),
+        _ => LedgerError::Sqlite { path: path.to_owned(), source },
+    };
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
+    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
+    if application != APPLICATION_ID && (tables > 0 || application != 0) {
+        return Err(foreign("it is another program's SQLite database".into()));
+    }
+    let found = version(connection).map_err(sqlite)?;
+    if found > SCHEMA_VERSION {
+        return Err(LedgerError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_new_ledger_has_the_documented_settings() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let connection = open_writable(&path, None).unwrap();
+        let text = |name| connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+        assert_eq!(text("journal_mode"), "wal".to_owned().into());
+        assert_eq!(text("synchronous"), 2.into(), "2 is FULL");
+        assert_eq!(text("user_version"), SCHEMA_VERSION.into());
+        open_readable(&path).unwrap();
+        drop(connection);
+        let network = open_writable(&path, Some("NFS")).unwrap();
+        let journal: String = network.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        assert_eq!(journal, "delete");
+    }
+
+    #[test]
+    fn newer_foreign_and_broken_files_are_refused_and_left_alone() {
+        let dir = tempfile::tempdir().unwrap();
+        let newer = dir.path().join("newer.sqlite");
+        open_writable(&newer, None).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        let error = open_writable(&newer, None).unwrap_err();
+        assert!(matches!(error, LedgerError::Newer { found: 99, known: SCHEMA_VERSION, .. }), "{error}");
+        assert!(matches!(open_readable(&newer), Err(LedgerError::Newer { .. })));
+
+        let foreign = dir.path().join("foreign.sqlite");
+        Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE mine (x); INSERT INTO mine VALUES (1)").unwrap();
+        assert!(matches!(open_writable(&foreign, None), Err(LedgerError::Foreign { .. })));
+
+        let junk = dir.path().join("junk.sqlite");
+        let bytes = vec![b'x'; 5000];
+        std::fs::write(&junk, &bytes).unwrap();
+        assert!(matches!(open_writable(&junk, None), Err(LedgerError::Foreign { .. })));
+        assert_eq!(std::fs::read(&junk).unwrap(), bytes);
+    }
+}

@@ -1,0 +1,89 @@
+//! Progress as plain lines, for logs, pipes and CI: a line for each phase, each failure, and for trials that end,
+//! at most one a second.
+
+use std::time::{Duration, Instant};
+
+use super::names::Names;
+use super::progress::{Progress, human_duration};
+use crate::schedule::{Notice, Observer};
+
+/// Time between two lines about trials that ended well.
+const PACE: Duration = Duration::from_secs(1);
+
+/// Writes lines through a function that it is given.
+pub struct Plain<W> {
+    names: Names,
+    progress: Progress,
+    write: W,
+    began: Instant,
+    last: Option<Duration>,
+}
+
+impl<W: Fn(&str)> Plain<W> {
+    /// An observer that hands its lines to `write`.
+    pub fn new(names: Names, write: W) -> Self {
+        Self { names, progress: Progress::default(), write, began: Instant::now(), last: None }
+    }
+}
+
+impl<W: Fn(&str)> Observer for Plain<W> {
+    fn notice(&mut self, notice: &Notice) {
+        let now = self.began.elapsed();
+        self.progress.update(now, notice);
+        let is_last = self.progress.done() + self.progress.failed() == self.progress.all();
+        if let Notice::TrialDone { .. } = notice {
+            if !is_last && self.last.is_some_and(|last| now - last < PACE) {
+                return;
+            }
+            self.last = Some(now);
+        }
+        if let Some(line) = line(&self.names, &self.progress, notice) {
+            (self.write)(&line);
+        }
+    }
+}
+
+/// What there is to say about a notice in one line.
+pub fn line(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> {
+    Some(match notice {
+        Notice::PhaseStarted { phase, slots, .. } => {
+            let left = progress.all() - progress.done() - progress.failed();
+            let slots = if *slots == 1 { "1 slot".to_owned() } else { format!("{slots} slots") };
+            match progress.done() {
+                0 => format!("{phase} phase: {} trials on {slots}", progress.all()),
+                done => format!("{phase} phase: {} trials, {done} already done, {left} to run on {slots}", progress.all()),
+            }
+        }
+        Notice::TrialDone { trial, metrics, duration, .. } => {
+            let width = progress.all().to_string().len();
+            let metric = metrics.get(&names.metric).map_or(String::new(), |value| format!("{} {value:.4}, ", names.metric));
+            let left = progress.time_left().filter(|left| !left.is_zero());
+            let eta = left.map_or(String::new(), |left| format!(", about {} left", human_duration(left)));
+            format!(
+                "[{:>width$}/{}] {} {}: {metric}{:.1} s{eta}",
+                progress.done(),
+                progress.all(),
+                trial.id,
+                names.trial(trial),
+                duration.as_secs_f64()
+            )
+        }
+        Notice::TrialFailed { trial, kind, message, retry_in, .. } => {
+            let then = match retry_in {
+                Some(pause) => format!("will be tried again in {}", human_duration(*pause)),
+                None => "failed for good".to_owned(),
+            };
+            format!("trial {} ({}): {kind}: {message}; {then}", trial.id, names.trial(trial))
+        }
+        Notice::WorkerLost { slot, how } => format!("worker in slot {slot}: {how}"),
+        Notice::Stopping { cut_off } => {
+            let what = match cut_off {
+                0 => "no trial is running".to_owned(),
+                1 => "1 running trial is cut off and will start again".to_owned(),
+                count => format!("{count} running trials are cut off and will start again"),
+            };
+            format!("stopping: {what} (Ctrl-C again to stop without waiting for the workers)")
+        }
+        Notice::PhaseEnded { .. } | Notice::WorkerReady { .. } | Notice::TrialStarted { .. } | Notice::Epoch { .. } => return None,
+    })
+}

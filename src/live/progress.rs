@@ -1,0 +1,142 @@
+//! Counts, throughput and time left, from notices. Pure but for the clock readings that it is handed.
+
+use std::time::Duration;
+
+use crate::plan::Phase;
+use crate::schedule::Notice;
+
+/// How a phase stands.
+#[derive(Clone, Debug, Default)]
+pub struct Progress {
+    /// The phase.
+    pub phase: Option<Phase>,
+    /// By arm: all trials, done, failed for good.
+    pub arms: Vec<ArmProgress>,
+    slots: usize,
+    began: Duration,
+    /// Trials that ended since the phase began in this session.
+    ended: u64,
+}
+
+/// How one arm stands in a phase.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ArmProgress {
+    /// All its trials.
+    pub all: u64,
+    /// With a result.
+    pub done: u64,
+    /// Failed for good.
+    pub failed: u64,
+    /// Durations in seconds of the trials that ended in this session: their number and sum.
+    measured: (u64, f64),
+}
+
+impl Progress {
+    /// Takes note of what happened at a time.
+    pub fn update(&mut self, now: Duration, notice: &Notice) {
+        match notice {
+            Notice::PhaseStarted { phase, arms, slots } => {
+                let arm = |&(all, done, failed): &(u64, u64, u64)| ArmProgress { all, done, failed, measured: (0, 0.0) };
+                *self = Self { phase: Some(*phase), arms: arms.iter().map(arm).collect(), slots: *slots, began: now, ended: 0 };
+            }
+            Notice::TrialDone { trial, duration, .. } => {
+                let arm = &mut self.arms[trial.arm];
+                arm.done += 1;
+                arm.measured = (arm.measured.0 + 1, arm.measured.1 + duration.as_secs_f64());
+                self.ended += 1;
+            }
+            Notice::TrialFailed { trial, retry_in: None, .. } => {
+                self.arms[trial.arm].failed += 1;
+                self.ended += 1;
+            }
+            _ => {}
+        }
+    }
+
+    fn sum(&self, figure: impl Fn(&ArmProgress) -> u64) -> u64 {
+        self.arms.iter().map(figure).sum()
+    }
+
+    /// All trials of the phase.
+    pub fn all(&self) -> u64 {
+        self.sum(|arm| arm.all)
+    }
+
+    /// Trials with a result.
+    pub fn done(&self) -> u64 {
+        self.sum(|arm| arm.done)
+    }
+
+    /// Trials that failed for good.
+    pub fn failed(&self) -> u64 {
+        self.sum(|arm| arm.failed)
+    }
+
+    /// Trials a minute, since the phase began in this session; None before the first.
+    pub fn per_minute(&self, now: Duration) -> Option<f64> {
+        let elapsed = now.saturating_sub(self.began).as_secs_f64();
+        (self.ended > 0 && elapsed > 0.0).then(|| self.ended as f64 * 60.0 / elapsed)
+    }
+
+    /// Time left, from the arms' own mean durations; an arm without any counts as the mean of the others.
+    pub fn time_left(&self) -> Option<Duration> {
+        let known: Vec<f64> = self.arms.iter().filter(|arm| arm.measured.0 > 0).map(|arm| arm.measured.1 / arm.measured.0 as f64).collect();
+        if known.is_empty() {
+            return None;
+        }
+        let typical = known.iter().sum::<f64>() / known.len() as f64;
+        let work: f64 = self
+            .arms
+            .iter()
+            .map(|arm| {
+                let each = if arm.measured.0 > 0 { arm.measured.1 / arm.measured.0 as f64 } else { typical };
+                each * (arm.all - arm.done - arm.failed) as f64
+            })
+            .sum();
+        Duration::try_from_secs_f64(work / self.slots.max(1) as f64).ok()
+    }
+}
+
+/// A duration as people say it: `45 s`, `3 min 20 s`, `2 h 05 min`, `46 days`.
+pub fn human_duration(duration: Duration) -> String {
+    let seconds = duration.as_secs_f64().round() as u64;
+    match seconds {
+        0..=59 => format!("{seconds} s"),
+        60..=3599 => format!("{} min {:02} s", seconds / 60, seconds % 60),
+        3600..=172_799 => format!("{} h {:02} min", seconds / 3600, seconds % 3600 / 60),
+        _ => format!("{:.1} days", seconds as f64 / 86_400.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grid::{PointId, TrialId};
+    use crate::plan::PlannedTrial;
+
+    fn trial(arm: usize) -> PlannedTrial {
+        let id = TrialId { point: PointId::of_canonical("{}"), seed: 0 };
+        PlannedTrial { id, phase: Phase::Tune, arm, index: 0 }
+    }
+
+    #[test]
+    fn time_left_goes_by_each_arms_own_duration() {
+        let mut progress = Progress::default();
+        let at = Duration::from_secs;
+        progress.update(at(0), &Notice::PhaseStarted { phase: Phase::Tune, arms: vec![(10, 4, 1), (5, 0, 0), (2, 0, 0)], slots: 2 });
+        assert_eq!((progress.all(), progress.done(), progress.failed()), (17, 4, 1));
+        assert_eq!(progress.time_left(), None);
+        let done = |arm, seconds| Notice::TrialDone { slot: 0, trial: trial(arm), metrics: Default::default(), duration: at(seconds) };
+        progress.update(at(10), &done(0, 10));
+        progress.update(at(30), &done(1, 20));
+        // 4 left of 10 s, 4 left of 20 s, 2 left of unknown duration counted as 15 s, on 2 slots.
+        assert_eq!(progress.time_left(), Some(at(75)));
+        assert_eq!(progress.per_minute(at(30)), Some(4.0));
+    }
+
+    #[test]
+    fn durations_are_written_as_people_say_them() {
+        let say = |seconds| human_duration(Duration::from_secs(seconds));
+        assert_eq!([say(0), say(59), say(60), say(3725), say(172_800)], ["0 s", "59 s", "1 min 00 s", "1 h 02 min", "2.0 days"]);
+    }
+}

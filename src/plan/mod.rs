@@ -1,0 +1,10 @@
+//! What a sweep has to run: trials in order (`trials`), how two specs differ (`changes`), and how long it may take
+//! (`estimate`). Pure: the ledger's contents come in as plain values.
+
+mod changes;
+mod estimate;
+mod trials;
+
+pub use changes::{ArmChange, SpecChanges};
+pub use estimate::{Basis, Estimate, estimate};
+pub use trials::{Phase, PlannedTrial, final_trials, shuffle, tuning_trials};

@@ -1,0 +1,185 @@
+//! The data behind the tables as CSV: tables, points, trials, history. Numbers are written by shortest round trip,
+//! so that reading them back gives the very same numbers; rows come in grid order, whatever the order of execution.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::io::Write;
+
+use csv::Writer;
+
+use super::table::Table;
+use crate::aggregate::Evaluation;
+use crate::grid::{Grid, PointId, TrialId};
+use crate::ledger::{EpochRow, TrialRow};
+use crate::plan::Phase;
+use crate::protocol::{Metrics, Real};
+use crate::spec::{Config, Spec};
+
+/// A CSV file that could not be written.
+pub type CsvError = csv::Error;
+
+/// A number by shortest round trip; what is not finite is spelled out.
+fn exact(value: f64) -> String {
+    match value {
+        x if x.is_nan() => "NaN".to_owned(),
+        x if x.is_infinite() => if x > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
+        x => format!("{x:?}"),
+    }
+}
+
+fn cell(value: Option<f64>) -> String {
+    value.map(exact).unwrap_or_default()
+}
+
+/// A table's figures, one row for each arm.
+///
+/// # Errors
+/// As the file that is written to.
+pub fn write_table(table: &Table, to: impl Write) -> Result<(), CsvError> {
+    let mut csv = Writer::from_writer(to);
+    let mut headings = vec!["arm".to_owned(), "label".to_owned()];
+    for column in &table.columns {
+        headings.extend(["mean", "std", "n"].map(|figure| format!("{}_{figure}", column.metric)));
+        if column.published {
+            headings.extend(["mean", "std", "n"].map(|figure| format!("{}_published_{figure}", column.metric)));
+        }
+    }
+    csv.write_record(&headings)?;
+    for row in &table.rows {
+        let mut cells = vec![row.arm.clone(), row.label.clone()];
+        for figure in table.figures(row) {
+            cells.push(cell(figure.map(|figure| figure.mean)));
+            cells.push(cell(figure.and_then(|figure| figure.std)));
+            cells.push(figure.and_then(|figure| figure.n).map(|n| n.to_string()).unwrap_or_default());
+        }
+        csv.write_record(&cells)?;
+    }
+    csv.flush()?;
+    Ok(())
+}
+
+/// Names of all parameters of all arms, in the order of the file.
+fn parameters(spec: &Spec) -> Vec<&str> {
+    let mut seen = BTreeSet::new();
+    spec.arms.iter().flat_map(|arm| &arm.axes).map(|axis| axis.name.as_str()).filter(|name| seen.insert(*name)).collect()
+}
+
+fn values<'a>(config: &'a Config, names: &'a [&str]) -> impl Iterator<Item = String> + 'a {
+    names.iter().map(|name| config.get(name).map(ToString::to_string).unwrap_or_default())
+}
+
+/// Every point with its statistics over the tuning seeds.
+///
+/// # Errors
+/// As the file that is written to.
+pub fn write_points(spec: &Spec, grid: &Grid, evaluation: &Evaluation, to: impl Write) -> Result<(), CsvError> {
+    let mut csv = Writer::from_writer(to);
+    let parameters = parameters(spec);
+    let metrics: BTreeSet<&String> = evaluation.points.iter().flat_map(|point| point.stats.keys()).collect();
+    let figures = metrics.iter().flat_map(|metric| ["mean", "std"].map(|figure| format!("{metric}_{figure}")));
+    let fixed = ["arm", "point", "position", "selected", "n", "planned", "diverged"].map(str::to_owned);
+    csv.write_record(fixed.into_iter().chain(parameters.iter().map(|name| (*name).to_owned())).chain(figures))?;
+    let known: HashMap<(usize, u64), _> = evaluation.points.iter().map(|point| ((point.arm, point.index), point)).collect();
+    for (arm, points) in grid.arms().iter().enumerate() {
+        let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
+        for point in points.points() {
+            let stats = known.get(&(arm, point.index));
+            let mut row = vec![
+                points.arm().name.clone(),
+                point.id.to_string(),
+                point.index.to_string(),
+                (best == Some(point.index)).to_string(),
+                stats.map_or(0, |stats| stats.n).to_string(),
+                spec.seeds.tune.len().to_string(),
+                stats.map_or(0, |stats| stats.diverged).to_string(),
+            ];
+            row.extend(values(&point.config, &parameters));
+            for metric in &metrics {
+                let stat = stats.and_then(|stats| stats.stats.get(*metric));
+                row.push(cell(stat.map(|stat| stat.mean)));
+                row.push(cell(stat.and_then(|stat| stat.std)));
+            }
+            csv.write_record(&row)?;
+        }
+    }
+    csv.flush()?;
+    Ok(())
+}
+
+/// Every planned trial that was ever started, of the arms that `arms` says: what it was, where it stands, and its
+/// final metrics.
+///
+/// # Errors
+/// As the file that is written to.
+pub fn write_trials(
+    spec: &Spec,
+    grid: &Grid,
+    evaluation: &Evaluation,
+    rows: &HashMap<TrialId, TrialRow>,
+    arms: &[bool],
+    to: impl Write,
+) -> Result<(), CsvError> {
+    let mut csv = Writer::from_writer(to);
+    let parameters = parameters(spec);
+    let metrics: BTreeSet<&String> = rows.values().filter_map(|row| row.metrics.as_ref()).flat_map(|m| m.0.keys()).collect();
+    let fixed = ["trial", "arm", "point", "seed", "phase", "state"].map(str::to_owned);
+    csv.write_record(fixed.into_iter().chain(parameters.iter().map(|name| (*name).to_owned())).chain(metrics.iter().copied().cloned()))?;
+    for (arm, points) in grid.arms().iter().enumerate().filter(|(arm, _)| arms[*arm]) {
+        let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
+        for point in points.points() {
+            let finals: &[u64] = if best == Some(point.index) { &spec.seeds.final_ } else { &[] };
+            let seeds = spec.seeds.tune.iter().map(|seed| (Phase::Tune, seed)).chain(finals.iter().map(|seed| (Phase::Final, seed)));
+            for (phase, &seed) in seeds {
+                let id = TrialId { point: point.id, seed };
+                let Some(row) = rows.get(&id) else { continue };
+                let mut cells = vec![
+                    id.to_string(),
+                    points.arm().name.clone(),
+                    point.id.to_string(),
+                    seed.to_string(),
+                    phase.name().to_owned(),
+                    row.state.name().to_owned(),
+                ];
+                cells.extend(values(&point.config, &parameters));
+                let figure = |name: &&String| cell(row.metrics.as_ref().and_then(|metrics| metrics.get(name)));
+                cells.extend(metrics.iter().map(figure));
+                csv.write_record(&cells)?;
+            }
+        }
+    }
+    csv.flush()?;
+    Ok(())
+}
+
+/// The history of every finished trial, epoch by epoch. `each` hands over the rows one at a time, sorted by trial
+/// and epoch, and passes on what the receiver returns.
+///
+/// # Errors
+/// As the file that is written to, or as `each`.
+pub fn write_history<E: From<CsvError>>(
+    grid: &Grid,
+    names: &[&str],
+    to: impl Write,
+    each: impl FnOnce(&mut dyn FnMut(EpochRow) -> Result<(), E>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut csv = Writer::from_writer(to);
+    let mut arms: BTreeMap<PointId, &str> = BTreeMap::new();
+    for points in grid.arms() {
+        for point in points.points() {
+            arms.entry(point.id).or_insert(&points.arm().name);
+        }
+    }
+    let fixed = ["trial", "arm", "seed", "epoch"];
+    csv.write_record(fixed.iter().chain(names))?;
+    each(&mut |row| {
+        // Points of an earlier spec are in the ledger still, but not in the sweep.
+        let Some(arm) = arms.get(&row.id.point) else { return Ok(()) };
+        let mut cells = vec![row.id.to_string(), (*arm).to_owned(), row.id.seed.to_string(), row.epoch.to_string()];
+        cells.extend(names.iter().map(|name| figure(&row.metrics, name)));
+        Ok(csv.write_record(&cells)?)
+    })?;
+    csv.flush().map_err(|error| CsvError::from(error).into())
+}
+
+fn figure(metrics: &Metrics, name: &str) -> String {
+    cell(metrics.0.get(name).map(|Real(value)| *value))
+}

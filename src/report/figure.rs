@@ -1,0 +1,87 @@
+//! A figure as a paper prints it: `93.50 ± 1.35`, with n where it is not the planned one.
+
+use crate::aggregate::Stat;
+use crate::spec::PublishedFigure;
+
+/// A mean with its spread, ready to be written.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// The mean.
+    pub mean: f64,
+    /// The sample standard deviation; None for n = 1, or where none was published.
+    pub std: Option<f64>,
+    /// Over how many runs; None where that was not published.
+    pub n: Option<u32>,
+    /// Over how many it was to be; None: n needs no mention.
+    pub planned: Option<u32>,
+}
+
+impl Figure {
+    /// One of ours, with n out of `planned` runs.
+    pub fn ours(stat: Stat, planned: u32) -> Self {
+        Self { mean: stat.mean, std: stat.std, n: Some(stat.n), planned: Some(planned) }
+    }
+
+    /// A published one.
+    pub fn published(figure: PublishedFigure) -> Self {
+        Self { mean: figure.mean, std: figure.std, n: figure.n, planned: None }
+    }
+
+    /// What is to be said about n: `n=2 of 3` if runs are missing, `n=1` if there was to be only one.
+    pub fn remark(&self) -> Option<String> {
+        match (self.n, self.planned) {
+            (Some(n), Some(planned)) if n != planned => Some(format!("n={n} of {planned}")),
+            (Some(1), Some(1)) => Some("n=1".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Mean and deviation with a separator between, and without a remark.
+    pub fn numbers(&self, separator: &str) -> String {
+        match self.std {
+            Some(std) => format!("{}{separator}{}", number(self.mean), number(std)),
+            None => number(self.mean),
+        }
+    }
+
+    /// As plain text, the remark in parentheses.
+    pub fn plain(&self) -> String {
+        let numbers = self.numbers(" ± ");
+        self.remark().map_or(numbers.clone(), |remark| format!("{numbers} ({remark})"))
+    }
+}
+
+/// `93.50 ± 1.35`, or the mean alone for n = 1.
+pub fn mean_std(stat: Stat) -> String {
+    Figure { mean: stat.mean, std: stat.std, n: None, planned: None }.plain()
+}
+
+/// Two decimals, as the paper prints; more for figures so small that nothing would be left of them.
+fn number(value: f64) -> String {
+    match value.abs() {
+        x if x.is_nan() => "NaN".to_owned(),
+        x if x.is_infinite() => if value > 0.0 { "∞" } else { "-∞" }.to_owned(),
+        0.0 => "0.00".to_owned(),
+        x if x < 0.001 => format!("{value:.2e}"),
+        x if x < 0.1 => format!("{value:.4}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_written_as_papers_do() {
+        let ours = |mean, std, n| Figure::ours(Stat { mean, std, n }, 3).plain();
+        assert_eq!(ours(93.5, Some(1.354), 3), "93.50 ± 1.35");
+        assert_eq!(ours(93.5, Some(0.0), 3), "93.50 ± 0.00");
+        assert_eq!(ours(93.5, Some(1.0), 2), "93.50 ± 1.00 (n=2 of 3)");
+        assert_eq!(ours(93.5, None, 1), "93.50 (n=1 of 3)");
+        assert_eq!(Figure::ours(Stat { mean: 0.01234, std: None, n: 1 }, 1).plain(), "0.0123 (n=1)");
+        assert_eq!(ours(f64::NAN, Some(f64::NAN), 3), "NaN ± NaN");
+        assert_eq!(ours(1.5e-5, Some(2e-6), 3), "1.50e-5 ± 2.00e-6");
+        assert_eq!(Figure::published(PublishedFigure { mean: 93.625, std: Some(2.01), n: Some(10) }).plain(), "93.62 ± 2.01");
+    }
+}

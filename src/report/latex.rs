@@ -1,0 +1,114 @@
+//! Tables as LaTeX with booktabs.
+
+use super::figure::Figure;
+use super::table::Table;
+
+/// The table as a `table` float for a paper that loads `booktabs`.
+pub fn latex_table(table: &Table) -> String {
+    let headings: Vec<String> = table.headings().iter().map(|heading| escape(heading)).collect();
+    let columns = "r".repeat(headings.len() - 1);
+    let mut out = String::from("% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n");
+    out.push_str(&format!("  \\caption{{{}}}\n", escape(&table.caption)));
+    out.push_str(&format!("  \\label{{tab:{}}}\n", table.title.to_lowercase().replace(' ', "-")));
+    out.push_str(&format!("  \\begin{{tabular}}{{l{columns}}}\n    \\toprule\n"));
+    out.push_str(&format!("    {} \\\\\n    \\midrule\n", headings.join(" & ")));
+    for row in &table.rows {
+        let figures = table.figures(row).map(|figure| figure.map_or("---".to_owned(), latex_figure));
+        let cells: Vec<String> = std::iter::once(escape(&row.label)).chain(figures).collect();
+        out.push_str(&format!("    {} \\\\\n", cells.join(" & ")));
+    }
+    out.push_str("    \\bottomrule\n  \\end{tabular}\n");
+    for note in &table.notes {
+        out.push_str(&format!("  \\par\\smallskip{{\\footnotesize {}}}\n", escape(note)));
+    }
+    out.push_str("\\end{table}\n");
+    out
+}
+
+/// A document that inputs the given files, to see the tables or to start a paper from.
+pub fn latex_document(files: &[&str]) -> String {
+    let inputs: String = files.iter().map(|file| format!("\\input{{{file}}}\n")).collect();
+    format!("\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{inputs}\\end{{document}}\n")
+}
+
+fn latex_figure(figure: &Figure) -> String {
+    let numbers = figure.numbers(" \\pm ").replace("NaN", "\\mathrm{NaN}").replace('∞', "\\infty");
+    match figure.remark() {
+        Some(remark) => format!("${numbers}$ ({})", escape(&remark)),
+        None => format!("${numbers}$"),
+    }
+}
+
+/// Makes text mean itself in LaTeX. What the default fonts lack (other than Greek letters and ±) is left as it is:
+/// every LaTeX since 2018 reads UTF-8, and a document in such a script loads its fonts itself.
+pub fn escape(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in text.chars() {
+        match letter {
+            '\\' => out.push_str("\\textbackslash{}"),
+            '{' | '}' | '$' | '&' | '#' | '%' | '_' => {
+                out.push('\\');
+                out.push(letter);
+            }
+            '~' => out.push_str("\\textasciitilde{}"),
+            '^' => out.push_str("\\textasciicircum{}"),
+            '<' => out.push_str("\\textless{}"),
+            '>' => out.push_str("\\textgreater{}"),
+            '\n' | '\r' | '\t' => out.push(' '),
+            '±' => out.push_str("$\\pm$"),
+            '×' => out.push_str("$\\times$"),
+            '≤' => out.push_str("$\\leq$"),
+            '≥' => out.push_str("$\\geq$"),
+            _ => match greek(letter) {
+                Some(name) => out.push_str(&format!("$\\{name}$")),
+                None => out.push(letter),
+            },
+        }
+    }
+    out
+}
+
+fn greek(letter: char) -> Option<&'static str> {
+    Some(match letter {
+        'α' => "alpha",
+        'β' => "beta",
+        'γ' => "gamma",
+        'δ' => "delta",
+        'ε' => "varepsilon",
+        'η' => "eta",
+        'θ' => "theta",
+        'λ' => "lambda",
+        'μ' => "mu",
+        'ρ' => "rho",
+        'σ' => "sigma",
+        'τ' => "tau",
+        'φ' => "varphi",
+        'ω' => "omega",
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn labels_mean_themselves() {
+        assert_eq!(escape("SGD (β = 0)"), "SGD ($\\beta$ = 0)");
+        assert_eq!(escape("50 % of a_b & $x"), "50 \\% of a\\_b \\& \\$x");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_breaks_a_row(text in ".*") {
+            let escaped = escape(&text);
+            prop_assert!(!escaped.contains(['\n', '\r']));
+            let mut previous = ' ';
+            for letter in escaped.chars() {
+                prop_assert!(!matches!(letter, '&' | '%' | '#' | '_') || previous == '\\', "{escaped}");
+                previous = letter;
+            }
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! What a paper prints: Tables I and II as text, Markdown, LaTeX and CSV (`tables` makes them, one writer a
+//! format), the selected points, the data behind them, and provenance. Pure: writes to what it is handed.
+
+mod csv_files;
+mod figure;
+mod latex;
+mod markdown;
+mod provenance;
+mod summary;
+mod table;
+mod tables;
+mod text;
+
+pub use csv_files::{CsvError, write_history, write_points, write_table, write_trials};
+pub use figure::{Figure, mean_std};
+pub use latex::{latex_document, latex_table};
+pub use markdown::markdown_table;
+pub use provenance::{Provenance, provenance};
+pub use summary::{Selected, notes, selected, summary_markdown};
+pub use table::{Cell, Column, Row, Table};
+pub use tables::{table_one, table_two};
+pub use text::{lay_out, text_table};

@@ -1,0 +1,113 @@
+//! The selected point of each arm in words, what to know about it, and one Markdown page that gathers everything.
+
+use super::figure::mean_std;
+use super::markdown::{escape, markdown_table};
+use super::table::Table;
+use crate::aggregate::{ArmEvaluation, Evaluation};
+use crate::grid::Grid;
+use crate::plan::Phase;
+use crate::protocol::FailureKind;
+use crate::spec::Spec;
+
+/// The selected point of one arm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Selected {
+    /// The arm's label.
+    pub label: String,
+    /// The values of the parameters that were searched, or of all if none was: `lr = 0.01, momentum = 0.9`.
+    pub values: String,
+    /// The point's id.
+    pub point: String,
+    /// Why it was selected.
+    pub why: String,
+}
+
+/// The selected points, arm by arm; arms without one are left out.
+pub fn selected(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<Selected> {
+    evaluation
+        .arms
+        .iter()
+        .filter_map(|arm| {
+            let points = &grid.arms()[arm.arm];
+            let point = arm.point.as_ref()?;
+            let searched: Vec<&str> = points.searched().collect();
+            let shown = points.arm().axes.iter().map(|axis| axis.name.as_str());
+            let shown = shown.filter(|name| searched.is_empty() || searched.contains(name));
+            let value = |name: &str| point.config.get(name).map(|value| format!("{name} = {value}"));
+            Some(Selected {
+                label: spec.arms[arm.arm].label.clone(),
+                values: shown.filter_map(value).collect::<Vec<_>>().join(", "),
+                point: point.id.to_string(),
+                why: why(spec, points.len(), arm),
+            })
+        })
+        .collect()
+}
+
+fn why(spec: &Spec, points: u64, arm: &ArmEvaluation) -> String {
+    let Some(stats) = &arm.tuned else { return "the only point".to_owned() };
+    let figure = stats.stats.get(&spec.metric.name).map_or("no figure".to_owned(), |stat| mean_std(*stat));
+    let seeds = if stats.n == 1 { "1 tuning seed".to_owned() } else { format!("{} tuning seeds", stats.n) };
+    let tied = match arm.selection.tied {
+        0 => String::new(),
+        1 => "; 1 other point reached the same, the tie rule decided".to_owned(),
+        tied => format!("; {tied} other points reached the same, the tie rule decided"),
+    };
+    format!("{} {figure} over {seeds}, best of {points}{tied}", spec.metric.name)
+}
+
+/// What a reader must know before trusting the tables: an unfinished sweep, workers of different versions.
+pub fn notes(spec: &Spec, evaluation: &Evaluation, trainers: &[String]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if !evaluation.is_complete() {
+        let left = |phase: Phase| -> u64 {
+            let tally = |arm: &ArmEvaluation| if phase == Phase::Tune { arm.tune_tally.left() } else { arm.final_tally.left() };
+            evaluation.arms.iter().map(tally).sum()
+        };
+        notes.push(format!(
+            "The sweep is not finished: {} tuning and {} final trials are left, so figures and selected points may still change.",
+            left(Phase::Tune),
+            left(Phase::Final)
+        ));
+    }
+    if trainers.len() > 1 {
+        notes.push(format!("Trials were run by different programs or versions: {}.", trainers.join("; ")));
+    }
+    if spec.seeds.final_.is_empty() {
+        notes.push("There are no final seeds: the figures are of the very trials that selection looked at, and so are biased upwards.".to_owned());
+    }
+    notes
+}
+
+/// One page with everything: tables, selected points, failures, notes.
+pub fn summary_markdown(
+    spec: &Spec,
+    tables: &[&Table],
+    selected: &[Selected],
+    failures: &[(String, FailureKind, String)],
+    notes: &[String],
+) -> String {
+    let mut out = format!("# {}\n\n", escape(&spec.name));
+    if let Some(description) = &spec.description {
+        out.push_str(&format!("{}\n\n", escape(description.trim())));
+    }
+    for note in notes {
+        out.push_str(&format!("> {}\n\n", escape(note)));
+    }
+    for table in tables {
+        out.push_str(&markdown_table(table));
+        out.push('\n');
+    }
+    out.push_str("## Selected points\n\n| Arm | Hyper-parameters | Point | Selected by |\n| --- | --- | --- | --- |\n");
+    for arm in selected {
+        let cells = [&arm.label, &arm.values, &arm.point, &arm.why].map(|text| escape(text));
+        out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    if !failures.is_empty() {
+        out.push_str("\n## Trials that failed for good\n\n| Trial | Kind | Message |\n| --- | --- | --- |\n");
+        for (trial, kind, message) in failures {
+            out.push_str(&format!("| {trial} | {kind} | {} |\n", escape(message)));
+        }
+    }
+    out
+}

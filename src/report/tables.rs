@@ -1,0 +1,144 @@
+//! Table I (accuracy on the training, validation and test sets) and Table II (training time) of a sweep, shaped as
+//! the paper prints them; for a worker of the user's own, Table I holds the metrics that it reports.
+
+use super::figure::Figure;
+use super::table::{Cell, Column, Row, Table};
+use crate::aggregate::{Evaluation, PointStats};
+use crate::protocol::is_wall_clock;
+use crate::spec::{Spec, Task};
+
+/// Table I: what the selected points reach, over the final seeds (or over the tuning seeds, if there are no final
+/// ones, which the caption then says).
+pub fn table_one(spec: &Spec, evaluation: &Evaluation) -> Table {
+    let metrics: Vec<String> = match spec.task {
+        Task::MnistResnet18 => ["train_accuracy", "val_accuracy", "test_accuracy"].map(str::to_owned).into(),
+        Task::Worker(_) => reported(spec, evaluation),
+    };
+    let what = match spec.task {
+        Task::MnistResnet18 => "Accuracy in % of each optimizer's selected point after its last epoch".to_owned(),
+        Task::Worker(_) => "Final metrics of each arm's selected point".to_owned(),
+    };
+    let notes = notes_on_counts(spec, evaluation);
+    make(spec, evaluation, ("Table I", format!("{what}, {}.", seeds(spec))), &metrics, notes)
+}
+
+/// Table II: training time in seconds over the final seeds; None where trials are not timed (no final seeds, or a
+/// worker that reports no `training_seconds`).
+pub fn table_two(spec: &Spec, evaluation: &Evaluation, devices: &[String]) -> Option<Table> {
+    let metric = "training_seconds";
+    let timed = |stats: &PointStats| stats.stats.contains_key(metric);
+    let known = spec.task == Task::MnistResnet18 || evaluation.arms.iter().filter_map(|arm| arm.final_.as_ref()).any(timed);
+    if spec.seeds.final_.is_empty() || !known {
+        return None;
+    }
+    let caption = format!("Training time in seconds of each arm's selected point, {}.", seeds(spec));
+    let mut notes = Vec::new();
+    if !devices.is_empty() {
+        notes.push(format!("Each final trial ran alone on its device: {}.", devices.join("; ")));
+    }
+    if spec.task == Task::MnistResnet18 {
+        notes.push("Time spent in optimisation steps; evaluation and loading are not in it.".to_owned());
+    }
+    Some(make(spec, evaluation, ("Table II", caption), &[metric.to_owned()], notes))
+}
+
+fn make(spec: &Spec, evaluation: &Evaluation, (title, caption): (&str, String), metrics: &[String], notes: Vec<String>) -> Table {
+    let published = |arm: &str, metric: &str| spec.published.get(arm).and_then(|figures| figures.get(metric));
+    let columns: Vec<Column> = metrics
+        .iter()
+        .map(|metric| Column {
+            metric: metric.clone(),
+            heading: heading(&spec.task, metric),
+            published: spec.arms.iter().any(|arm| published(&arm.name, metric).is_some()),
+        })
+        .collect();
+    let planned = if spec.seeds.final_.is_empty() { spec.seeds.tune.len() } else { spec.seeds.final_.len() } as u32;
+    let rows = evaluation
+        .arms
+        .iter()
+        .map(|evaluated| {
+            let arm = &spec.arms[evaluated.arm];
+            let stats = if spec.seeds.final_.is_empty() { &evaluated.tuned } else { &evaluated.final_ };
+            let cell = |metric: &String| Cell {
+                ours: stats.as_ref().and_then(|stats| stats.stats.get(metric)).map(|stat| Figure::ours(*stat, planned)),
+                published: published(&arm.name, metric).copied().map(Figure::published),
+            };
+            Row { arm: arm.name.clone(), label: arm.label.clone(), cells: metrics.iter().map(cell).collect() }
+        })
+        .collect();
+    let corner = if spec.task == Task::MnistResnet18 { "Optimizer" } else { "Arm" }.to_owned();
+    Table { title: title.to_owned(), caption, corner, columns, rows, notes }
+}
+
+/// The metrics that a user's worker reported: the selection metric first, no wall-clock ones.
+fn reported(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
+    let mut names: Vec<String> = evaluation
+        .arms
+        .iter()
+        .flat_map(|arm| arm.final_.iter().chain(&arm.tuned))
+        .flat_map(|stats| stats.stats.keys())
+        .filter(|name| **name != spec.metric.name && !is_wall_clock(name))
+        .cloned()
+        .collect();
+    names.sort();
+    names.dedup();
+    names.insert(0, spec.metric.name.clone());
+    names
+}
+
+fn heading(task: &Task, metric: &str) -> String {
+    let short = match (task, metric) {
+        (Task::MnistResnet18, "train_accuracy") => "Train",
+        (Task::MnistResnet18, "val_accuracy") => "Validation",
+        (Task::MnistResnet18, "test_accuracy") => "Test",
+        (_, "training_seconds") => "Training time (s)",
+        (_, other) => other,
+    };
+    short.to_owned()
+}
+
+fn seeds(spec: &Spec) -> String {
+    let count = |seeds: &[u64]| format!("{} {}", seeds.len(), if seeds.len() == 1 { "seed" } else { "seeds" });
+    let figure = |seeds: &[u64]| if seeds.len() == 1 { "" } else { "mean ± std over " };
+    if spec.seeds.final_.is_empty() {
+        let seeds = &spec.seeds.tune;
+        format!("{}the {} that it was selected by (no final seeds)", figure(seeds), count(seeds))
+    } else {
+        let seeds = &spec.seeds.final_;
+        format!("{}{} that took no part in the selection", figure(seeds), count(seeds))
+    }
+}
+
+/// Trials that are missing, failed or diverged, arm by arm: never dropped in silence.
+fn notes_on_counts(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
+    let mut notes = Vec::new();
+    for arm in &evaluation.arms {
+        let label = &spec.arms[arm.arm].label;
+        for (phase, tally) in [("tuning", &arm.tune_tally), ("final", &arm.final_tally)] {
+            let mut parts = Vec::new();
+            if tally.left() > 0 {
+                parts.push(format!("{} not finished", tally.left()));
+            }
+            if tally.failed > 0 {
+                parts.push(format!("{} failed for good", tally.failed));
+            }
+            if tally.diverged > 0 {
+                parts.push(format!("{} diverged (a loss that is not finite; counted with what it reached)", tally.diverged));
+            }
+            if !parts.is_empty() {
+                notes.push(format!("{label}: of {} {phase} trials {}.", tally.planned, parts.join(", ")));
+            }
+        }
+        if arm.selection.best.is_none() {
+            notes.push(format!("{label}: no point has a result for every tuning seed, so none is selected."));
+        } else if arm.selection.incomplete > 0 {
+            let (count, verb) = if arm.selection.incomplete == 1 {
+                ("1 point".to_owned(), "lacks")
+            } else {
+                (format!("{} points", arm.selection.incomplete), "lack")
+            };
+            notes.push(format!("{label}: {count} {verb} a tuning seed and took no part in the selection."));
+        }
+    }
+    notes
+}

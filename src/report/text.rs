@@ -1,0 +1,44 @@
+//! Tables for the terminal.
+
+use std::ops::Range;
+
+use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table as Grid, TableStyle};
+
+use super::figure::Figure;
+use super::table::{EMPTY, Table};
+
+/// Three rules and no others, as `booktabs` draws them.
+const BOOKTABS: TableStyle = TableStyle::new().top_border(rule('━')).header_separator(rule('─')).bottom_border(rule('━'));
+
+const fn rule(letter: char) -> LineStyle {
+    LineStyle::none().fill(letter).junction(letter)
+}
+
+/// The table as text, title and caption above, notes below. No line is wrapped: a table is as wide as it is.
+pub fn text_table(table: &Table) -> String {
+    let headings = table.headings();
+    let rows = table.rows.iter().map(|row| {
+        let figures = table.figures(row).map(|figure| figure.map_or(EMPTY.to_owned(), Figure::plain));
+        std::iter::once(row.label.clone()).chain(figures).collect()
+    });
+    let figures = 1..headings.len();
+    let mut out = format!("{}: {}\n{}\n", table.title, table.caption, lay_out(headings, rows, figures));
+    for note in &table.notes {
+        out.push_str(&format!("  {note}\n"));
+    }
+    out
+}
+
+/// Cells in columns under headings, with rules above and below; the columns of figures aligned to the right.
+pub fn lay_out(headings: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>, figures: Range<usize>) -> String {
+    let mut grid = Grid::new();
+    grid.load_style(BOOKTABS).set_content_arrangement(ContentArrangement::Disabled);
+    grid.set_header(headings);
+    grid.add_rows(rows);
+    for column in figures {
+        if let Some(column) = grid.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    grid.trim_fmt()
+}

@@ -1,0 +1,346 @@
+//! Does what the reactor decides: starts and ends worker processes, carries messages, keeps the clock, records,
+//! tells observers. The only part of a sweep that waits for anything.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Instant;
+
+use nix::sys::signal::Signal;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::devices::SlotDevice;
+use super::launch::{self, Incoming, LocalWorker, SpawnPlan};
+use super::notice::{Notice, Observer};
+use super::processes::{signal_group, start_ticks};
+use super::reactor::{Action, EndBy, Exit, Fatal, Policy, Reactor, Record, Settings, TICK, Time};
+use crate::ledger::{Committed, LedgerError, LogMark, WorkerId, Write};
+use crate::plan::PlannedTrial;
+use crate::protocol::{ToWorker, TrialRequest, encode_line};
+use crate::spec::Config;
+
+/// Messages that may wait for the reactor before workers have to wait for it.
+const QUEUE: usize = 1024;
+/// How much of a log's end is shown when a worker could not start.
+const LOG_END: u64 = 2000;
+
+/// How to start workers.
+#[derive(Clone, Debug)]
+pub struct WorkerCommand {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// The run directory; logs go to `logs/` in it.
+    pub dir: PathBuf,
+    /// The slots.
+    pub slots: Vec<SlotDevice>,
+}
+
+/// Where configurations come from.
+pub type Launcher = Box<dyn Fn(&PlannedTrial) -> Config>;
+
+/// Where records go. What is `Write::of_a_trial` must be acknowledged, in order.
+pub type Recorder = Box<dyn Fn(Write)>;
+
+/// How a phase came to its end.
+#[derive(Debug)]
+pub enum PhaseEnd {
+    /// Every trial has ended, and is recorded.
+    Done,
+    /// The user stopped it.
+    Interrupted,
+    /// It was given up. The log's end of the worker that did not start comes along, if that was it.
+    GivenUp(Fatal, Option<String>),
+}
+
+/// The hands of a sweep.
+pub struct Dispatcher {
+    reactor: Reactor,
+    workers: WorkerCommand,
+    config_of: Launcher,
+    record: Recorder,
+    observer: Box<dyn Observer>,
+    session: i64,
+    next_worker: i64,
+    processes: Vec<Process>,
+    incoming: mpsc::Receiver<(usize, i64, Incoming)>,
+    report: mpsc::Sender<(usize, i64, Incoming)>,
+    committed: mpsc::UnboundedReceiver<Committed>,
+    began: Instant,
+    ledger_error: Option<LedgerError>,
+    stops: Stops,
+}
+
+/// Signals that ask to stop: Ctrl-C, the end of the terminal, a shutdown. Listened to from before the first trial
+/// to the end, so that none is lost between phases.
+struct Stops {
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+    hang_up: tokio::signal::unix::Signal,
+}
+
+impl Stops {
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            interrupt: signal(SignalKind::interrupt())?,
+            terminate: signal(SignalKind::terminate())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! {
+            _ = self.interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.hang_up.recv() => {}
+        }
+    }
+}
+
+/// What a slot's latest process is known by.
+#[derive(Debug, Default)]
+struct Process {
+    worker: i64,
+    local: Option<LocalWorker>,
+    pid: u32,
+}
+
+impl Dispatcher {
+    /// A dispatcher with no workers yet. `committed` brings the acknowledgements of what `record` was given.
+    /// Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// The operating system's, if signals cannot be listened to.
+    pub fn new(
+        workers: WorkerCommand,
+        settings: Settings,
+        config_of: Launcher,
+        (record, committed): (Recorder, mpsc::UnboundedReceiver<Committed>),
+        observer: Box<dyn Observer>,
+        (session, next_worker): (i64, i64),
+    ) -> std::io::Result<Self> {
+        let (report, incoming) = mpsc::channel(QUEUE);
+        let processes = workers.slots.iter().map(|_| Process::default()).collect();
+        Ok(Self {
+            reactor: Reactor::new(settings),
+            workers,
+            config_of,
+            record,
+            observer,
+            session,
+            next_worker,
+            processes,
+            incoming,
+            report,
+            committed,
+            began: Instant::now(),
+            ledger_error: None,
+            stops: Stops::listen()?,
+        })
+    }
+
+    /// Tells the observer something that the reactor does not know of.
+    pub fn tell(&mut self, notice: &Notice) {
+        self.observer.notice(notice);
+    }
+
+    /// Runs trials to their end.
+    ///
+    /// # Errors
+    /// The ledger's, if it cannot be written.
+    pub async fn run(&mut self, trials: Vec<PlannedTrial>, policy: Policy) -> Result<PhaseEnd, LedgerError> {
+        let now = self.now();
+        let actions = self.reactor.on_trials(now, trials, policy);
+        self.turn(actions).await
+    }
+
+    /// Lets all workers end.
+    ///
+    /// # Errors
+    /// As `run`.
+    pub async fn close(&mut self) -> Result<PhaseEnd, LedgerError> {
+        let now = self.now();
+        let actions = self.reactor.on_close(now);
+        self.turn(actions).await
+    }
+
+    fn now(&self) -> Time {
+        self.began.elapsed()
+    }
+
+    async fn turn(&mut self, mut actions: Vec<Action>) -> Result<PhaseEnd, LedgerError> {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            if let Some(end) = self.perform(actions) {
+                return match self.ledger_error.take() {
+                    Some(error) => Err(error),
+                    None => Ok(end),
+                };
+            }
+            actions = tokio::select! {
+                Some(message) = self.incoming.recv() => self.receive(message),
+                Some(committed) = self.committed.recv() => {
+                    let now = self.now();
+                    match committed {
+                        Committed::Count(count) => self.reactor.on_committed(now, count),
+                        Committed::Failed(error) => {
+                            let actions = self.reactor.on_ledger_failure(now, error.to_string());
+                            self.ledger_error = Some(error);
+                            actions
+                        }
+                    }
+                }
+                _ = tick.tick() => self.reactor.on_tick(self.began.elapsed()),
+                () = self.stops.asked() => self.reactor.on_interrupt(self.began.elapsed()),
+            };
+        }
+    }
+
+    fn receive(&mut self, (slot, worker, incoming): (usize, i64, Incoming)) -> Vec<Action> {
+        if self.processes[slot].worker != worker {
+            return Vec::new();
+        }
+        let now = self.now();
+        match incoming {
+            Incoming::Message(message) => {
+                if let crate::protocol::FromWorker::Hello(hello) = &message {
+                    (self.record)(Write::WorkerHello { worker: WorkerId(worker), hello: hello.clone() });
+                }
+                self.reactor.on_message(now, slot, message)
+            }
+            Incoming::Garbage(error) => self.reactor.on_garbage(now, slot, error.to_string()),
+            Incoming::Exit(exit) => {
+                // The leader is gone; what it started is not needed any more.
+                signal_group(self.processes[slot].pid, Signal::SIGKILL);
+                self.processes[slot].local = None;
+                (self.record)(Write::WorkerEnded { worker: WorkerId(worker), outcome: format!("{exit:?}") });
+                self.reactor.on_exit(now, slot, exit, "")
+            }
+        }
+    }
+
+    /// Does what is to be done; says if that was the end.
+    fn perform(&mut self, actions: Vec<Action>) -> Option<PhaseEnd> {
+        let mut pending = std::collections::VecDeque::from(actions);
+        while let Some(action) = pending.pop_front() {
+            match action {
+                Action::Spawn { slot } => pending.extend(self.spawn(slot)),
+                Action::Send { slot, bundle } => self.send(slot, &bundle),
+                Action::End { slot, how } => self.end(slot, how),
+                Action::Record(record) => {
+                    let write = self.dated(record);
+                    (self.record)(write);
+                }
+                Action::Tell(notice) => self.observer.notice(&notice),
+                Action::PhaseDone => return Some(PhaseEnd::Done),
+                Action::Stopped => {
+                    return Some(match self.reactor.fatal() {
+                        Some(fatal) => PhaseEnd::GivenUp(fatal.clone(), self.log_end_for(fatal)),
+                        None if self.reactor.is_interrupted() => PhaseEnd::Interrupted,
+                        None => PhaseEnd::Done,
+                    });
+                }
+            }
+        }
+        None
+    }
+
+    fn spawn(&mut self, slot: usize) -> Vec<Action> {
+        let device = &self.workers.slots[slot];
+        let plan = SpawnPlan {
+            command: self.workers.command.clone(),
+            environment: device.environment.iter().cloned().collect::<BTreeMap<_, _>>(),
+            log: self.workers.dir.join(log_name(slot)),
+        };
+        let worker = self.next_worker;
+        self.next_worker += 1;
+        let report = self.report.clone();
+        let spawned = launch::spawn(&plan, move |incoming| {
+            let report = report.clone();
+            // The receiver lives as long as this dispatcher; after it nobody wants to know.
+            async move { drop(report.send((slot, worker, incoming)).await) }
+        });
+        match spawned {
+            Ok(local) => {
+                let (pid, device) = (local.pid, device.name.clone());
+                self.processes[slot] = Process { worker, pid, local: Some(local) };
+                let start_ticks = start_ticks(pid).unwrap_or(0);
+                (self.record)(Write::WorkerStarted { worker: WorkerId(worker), session: self.session, slot, device, pid, start_ticks });
+                Vec::new()
+            }
+            Err(error) => {
+                let program = plan.command.first().map_or("", String::as_str);
+                self.reactor.on_exit(self.began.elapsed(), slot, Exit::NotStarted, &format!("cannot start {program:?}: {error}"))
+            }
+        }
+    }
+
+    fn send(&mut self, slot: usize, bundle: &[PlannedTrial]) {
+        let request = |trial: &PlannedTrial| TrialRequest {
+            trial: trial.id.to_string(),
+            seed: trial.id.seed,
+            config: (self.config_of)(trial),
+        };
+        let line = encode_line(&ToWorker::Run { bundle: bundle.iter().map(request).collect() });
+        if let Some(local) = &self.processes[slot].local {
+            // If its stdin is closed the worker is ending, and its exit brings the trials back.
+            let _ = local.stdin.send(line);
+        }
+    }
+
+    fn end(&mut self, slot: usize, how: EndBy) {
+        let process = &mut self.processes[slot];
+        if process.local.take().is_none() && how == EndBy::Close {
+            return;
+        }
+        match how {
+            EndBy::Close => {}
+            EndBy::Terminate => signal_group(process.pid, Signal::SIGTERM),
+            EndBy::Kill => signal_group(process.pid, Signal::SIGKILL),
+        }
+    }
+
+    /// Adds what only the dispatcher knows: who, and where in the log.
+    fn dated(&self, record: Record) -> Write {
+        let seconds = |duration: Time| duration.as_secs_f64();
+        match record {
+            Record::Started { slot, trial } => Write::TrialStarted {
+                trial: trial.id,
+                phase: trial.phase,
+                worker: WorkerId(self.processes[slot].worker),
+                log: LogMark { file: log_name(slot), offset: self.log_size(slot) },
+            },
+            Record::Epoch { trial, epoch, values, .. } => Write::Epoch { trial: trial.id, epoch, values },
+            Record::Done { slot, trial, metrics, duration } => {
+                Write::TrialDone { trial: trial.id, metrics, log_end: self.log_size(slot), duration: seconds(duration) }
+            }
+            Record::Failed { slot, trial, kind, message, for_good, duration } => Write::TrialFailed {
+                trial: trial.id,
+                phase: trial.phase,
+                kind,
+                message,
+                for_good,
+                log_end: self.log_size(slot),
+                duration: seconds(duration),
+            },
+            Record::Interrupted { slot, trial, message } => {
+                Write::TrialInterrupted { trial: trial.id, message, log_end: self.log_size(slot) }
+            }
+        }
+    }
+
+    fn log_size(&self, slot: usize) -> u64 {
+        std::fs::metadata(self.workers.dir.join(log_name(slot))).map_or(0, |metadata| metadata.len())
+    }
+
+    fn log_end_for(&self, fatal: &Fatal) -> Option<String> {
+        let Fatal::NoStart { slot, .. } = fatal else { return None };
+        let end = super::log_end(&self.workers.dir.join(log_name(*slot)), 0, None, LOG_END).ok()?;
+        (!end.trim().is_empty()).then_some(end)
+    }
+}
+
+/// A slot's log, relative to the run directory.
+fn log_name(slot: usize) -> String {
+    format!("logs/worker-{slot}.log")
+}

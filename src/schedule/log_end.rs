@@ -1,0 +1,43 @@
+//! The end of a part of a log file, in bounded memory however long the log is.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+/// The last `most` bytes of a log between `begin` and `end` (None: the file's end), from the start of a line.
+///
+/// # Errors
+/// The operating system's, if the file cannot be read.
+pub fn log_end(path: &Path, begin: u64, end: Option<u64>, most: u64) -> std::io::Result<String> {
+    let mut file = File::open(path)?;
+    let size = file.metadata()?.len();
+    let end = end.unwrap_or(size).min(size);
+    let from = begin.max(end.saturating_sub(most)).min(end);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(end - from).read_to_end(&mut bytes)?;
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    if from == begin {
+        return Ok(text);
+    }
+    Ok(match text.split_once('\n') {
+        Some((_, whole_lines)) => format!("…\n{whole_lines}"),
+        None => format!("…{text}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_begins_with_a_whole_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        std::fs::write(&path, "first\nsecond\nthird\n").unwrap();
+        assert_eq!(log_end(&path, 0, None, 1000).unwrap(), "first\nsecond\nthird\n");
+        assert_eq!(log_end(&path, 0, None, 10).unwrap(), "…\nthird\n");
+        assert_eq!(log_end(&path, 6, Some(13), 1000).unwrap(), "second\n");
+        assert_eq!(log_end(&path, 50, Some(60), 1000).unwrap(), "", "a log that was cut");
+    }
+}

@@ -1,0 +1,93 @@
+//! What the scheduler tells observers: progress bars, plain lines, a web page. Observers see everything and
+//! decide nothing.
+
+use std::time::Duration;
+
+use crate::plan::{Phase, PlannedTrial};
+use crate::protocol::{FailureKind, Hello, Metrics};
+
+/// Something that an observer may want to show.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Notice {
+    /// A phase begins.
+    PhaseStarted {
+        /// Which.
+        phase: Phase,
+        /// Its trials by arm number: (all, of these already done, of these already failed for good).
+        arms: Vec<(u64, u64, u64)>,
+        /// How many trials can run at once.
+        slots: usize,
+    },
+    /// A phase has ended; every result of it is on the disk.
+    PhaseEnded {
+        /// Which.
+        phase: Phase,
+    },
+    /// A worker is ready.
+    WorkerReady {
+        /// Its slot.
+        slot: usize,
+        /// What it said of itself.
+        hello: Hello,
+    },
+    /// A worker ended that was not meant to.
+    WorkerLost {
+        /// Its slot.
+        slot: usize,
+        /// How.
+        how: String,
+    },
+    /// A trial began.
+    TrialStarted {
+        /// The slot of its worker.
+        slot: usize,
+        /// The trial.
+        trial: PlannedTrial,
+    },
+    /// An epoch of a trial ended.
+    Epoch {
+        /// The slot of its worker.
+        slot: usize,
+        /// The trial.
+        trial: PlannedTrial,
+        /// Its number, from 1.
+        epoch: u32,
+        /// What was measured.
+        values: Metrics,
+    },
+    /// A trial's result is on the disk.
+    TrialDone {
+        /// The slot of its worker.
+        slot: usize,
+        /// The trial.
+        trial: PlannedTrial,
+        /// Its final metrics.
+        metrics: Metrics,
+        /// How long it took.
+        duration: Duration,
+    },
+    /// An attempt at a trial failed.
+    TrialFailed {
+        /// The slot of its worker.
+        slot: usize,
+        /// The trial.
+        trial: PlannedTrial,
+        /// Why.
+        kind: FailureKind,
+        /// Why, in words.
+        message: String,
+        /// When it will be tried again; None: not any more.
+        retry_in: Option<Duration>,
+    },
+    /// A stop was asked for; running trials are being cut off.
+    Stopping {
+        /// How many trials are cut off.
+        cut_off: usize,
+    },
+}
+
+/// Someone who watches a sweep.
+pub trait Observer {
+    /// Takes note. Called on the scheduler's thread: must return at once.
+    fn notice(&mut self, notice: &Notice);
+}

@@ -1,0 +1,440 @@
+//! The reactor by example, and under random orders of events.
+
+use std::collections::{BTreeMap, HashMap};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::grid::{PointId, TrialId};
+use crate::plan::Phase;
+
+fn trial(number: u64) -> PlannedTrial {
+    let point = PointId::of_canonical(&number.to_string());
+    PlannedTrial { id: TrialId { point, seed: 0 }, phase: Phase::Tune, arm: 0, index: number }
+}
+
+fn reactor(slots: &[usize], bundle: usize) -> Reactor {
+    Reactor::new(Settings {
+        slots: slots.to_vec(),
+        bundle,
+        metric: "m".into(),
+        heartbeat: Duration::from_secs(60),
+        start: Duration::from_secs(120),
+        grace: Duration::from_secs(5),
+    })
+}
+
+fn hello() -> FromWorker {
+    FromWorker::Hello(Hello { protocol: PROTOCOL_VERSION, program: "w".into(), version: "1".into(), ..Hello::default() })
+}
+
+fn started(number: u64) -> FromWorker {
+    FromWorker::Started { trial: trial(number).id.to_string() }
+}
+
+fn done(number: u64) -> FromWorker {
+    FromWorker::Done { trial: trial(number).id.to_string(), metrics: [("m", 1.0)].into_iter().collect() }
+}
+
+fn at(seconds: u64) -> Time {
+    Time::from_secs(seconds)
+}
+
+/// Actions in a few words each.
+fn short(actions: &[Action]) -> String {
+    let name = |action: &Action| match action {
+        Action::Spawn { slot } => format!("spawn {slot}"),
+        Action::Send { slot, bundle } => {
+            format!("send {slot}:{}", bundle.iter().map(|trial| trial.index.to_string()).collect::<Vec<_>>().join("+"))
+        }
+        Action::End { slot, how } => format!("{how:?} {slot}").to_lowercase(),
+        Action::Record(Record::Started { trial, .. }) => format!("record start {}", trial.index),
+        Action::Record(Record::Epoch { trial, .. }) => format!("record epoch {}", trial.index),
+        Action::Record(Record::Done { trial, .. }) => format!("record done {}", trial.index),
+        Action::Record(Record::Failed { trial, kind, for_good, .. }) => {
+            format!("record {} {}{}", kind.name(), trial.index, if *for_good { " for good" } else { "" })
+        }
+        Action::Record(Record::Interrupted { trial, .. }) => format!("record interrupted {}", trial.index),
+        Action::Tell(Notice::TrialDone { trial, .. }) => format!("tell done {}", trial.index),
+        Action::Tell(_) => String::new(),
+        Action::PhaseDone => "phase done".into(),
+        Action::Stopped => "stopped".into(),
+    };
+    actions.iter().map(name).filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_trial_counts_only_when_its_result_is_on_the_disk() {
+    let mut r = reactor(&[0], 1);
+    assert_eq!(short(&r.on_trials(at(0), vec![trial(1)], Policy::AllSlots)), "spawn 0");
+    assert_eq!(short(&r.on_message(at(1), 0, hello())), "send 0:1");
+    assert_eq!(short(&r.on_message(at(2), 0, started(1))), "record start 1");
+    assert_eq!(short(&r.on_message(at(3), 0, done(1))), "record done 1", "not told, not finished");
+    assert_eq!(short(&r.on_committed(at(4), 1)), "", "that was the start");
+    assert_eq!(short(&r.on_committed(at(4), 1)), "tell done 1, phase done");
+    assert_eq!(short(&r.on_close(at(5))), "close 0");
+    assert_eq!(short(&r.on_exit(at(6), 0, Exit::Code(0), "")), "stopped");
+}
+
+#[test]
+fn a_phase_without_trials_starts_no_worker() {
+    assert_eq!(short(&reactor(&[0, 0], 1).on_trials(at(0), vec![], Policy::AllSlots)), "phase done");
+}
+
+#[test]
+fn no_more_workers_start_than_there_are_trials() {
+    // The queue still holds the trial while its worker starts, so a second worker may start for it, but not a third
+    // once one has taken it.
+    let mut r = reactor(&[0, 0, 0], 1);
+    let first = short(&r.on_trials(at(0), vec![trial(1)], Policy::AllSlots));
+    assert_eq!(first, "spawn 0");
+}
+
+#[test]
+fn timed_trials_have_their_device_to_themselves() {
+    let mut r = reactor(&[0, 0, 1, 1], 1);
+    r.on_trials(at(0), vec![], Policy::AllSlots);
+    assert_eq!(short(&r.on_trials(at(0), vec![trial(1), trial(2), trial(3)], Policy::OnePerDevice)), "spawn 0, spawn 2");
+    assert_eq!(short(&r.on_message(at(1), 0, hello())), "send 0:1");
+    assert_eq!(short(&r.on_message(at(1), 2, hello())), "send 2:2");
+    r.on_message(at(2), 2, started(2));
+    assert_eq!(short(&r.on_message(at(3), 2, done(2))), "record done 2, send 2:3");
+}
+
+#[test]
+fn a_crash_costs_the_begun_trial_an_attempt_and_the_others_nothing() {
+    let mut r = reactor(&[0], 3);
+    r.on_trials(at(0), vec![trial(1), trial(2), trial(3)], Policy::AllSlots);
+    assert_eq!(short(&r.on_message(at(1), 0, hello())), "send 0:1+2+3");
+    r.on_message(at(2), 0, started(1));
+    assert_eq!(short(&r.on_exit(at(3), 0, Exit::Signal(11), "")), "record signal 1, spawn 0");
+    assert_eq!(short(&r.on_message(at(4), 0, hello())), "send 0:2+3", "after a pause the poison trial runs alone");
+    for number in [2, 3] {
+        r.on_message(at(5), 0, started(number));
+        r.on_message(at(6), 0, done(number));
+    }
+    assert_eq!(short(&r.on_tick(at(7))), "send 0:1");
+    r.on_message(at(8), 0, started(1));
+    assert_eq!(short(&r.on_exit(at(9), 0, Exit::Signal(11), "")), "record signal 1");
+    assert_eq!(short(&r.on_tick(at(12))), "spawn 0");
+    r.on_message(at(13), 0, hello());
+    r.on_message(at(14), 0, started(1));
+    assert_eq!(short(&r.on_exit(at(15), 0, Exit::Signal(11), "")), "record signal 1 for good");
+}
+
+#[test]
+fn a_worker_that_dies_on_receiving_a_bundle_blames_its_first_trial() {
+    let mut r = reactor(&[0], 2);
+    r.on_trials(at(0), vec![trial(1), trial(2)], Policy::AllSlots);
+    r.on_message(at(1), 0, hello());
+    assert_eq!(short(&r.on_exit(at(2), 0, Exit::Code(1), "")), "record exit 1, spawn 0");
+    assert_eq!(short(&r.on_message(at(2), 0, hello())), "send 0:2");
+}
+
+#[test]
+fn workers_that_never_start_end_the_sweep() {
+    let mut r = reactor(&[0], 1);
+    r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+    r.on_exit(at(1), 0, Exit::Code(127), "");
+    assert_eq!(short(&r.on_tick(at(2))), "spawn 0");
+    r.on_exit(at(3), 0, Exit::Code(127), "");
+    assert_eq!(short(&r.on_tick(at(5))), "spawn 0");
+    assert_eq!(short(&r.on_exit(at(6), 0, Exit::Code(127), "")), "stopped");
+    assert_eq!(
+        r.fatal().unwrap().to_string(),
+        "the worker in slot 0 could not be started 3 times in a row: the worker ended with exit code 127"
+    );
+}
+
+#[test]
+fn silence_and_lies_end_a_worker() {
+    let cases: [(&str, fn(&mut Reactor) -> Vec<Action>); 5] = [
+        ("lost_heartbeat", |r| r.on_tick_after_seconds(61)),
+        ("protocol", |r| r.on_message(at(3), 0, started(7))),
+        ("protocol", |r| r.on_message(at(3), 0, started(1))),
+        ("protocol", |r| r.on_message(at(3), 0, hello())),
+        ("protocol", |r| r.on_garbage(at(3), 0, "junk".into())),
+    ];
+    for (kind, misbehave) in cases {
+        let mut r = reactor(&[0], 1);
+        r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+        r.on_message(at(1), 0, hello());
+        r.on_message(at(2), 0, started(1));
+        assert_eq!(short(&misbehave(&mut r)), "kill 0");
+        let after = short(&r.on_exit(at(70), 0, Exit::Signal(9), ""));
+        assert!(after.starts_with(&format!("record {kind} 1")), "{after}");
+    }
+}
+
+impl Reactor {
+    /// Ticks as a clock that runs evenly does.
+    fn on_tick_after_seconds(&mut self, seconds: u64) -> Vec<Action> {
+        (1..=seconds + 2).flat_map(|second| self.on_tick(at(second))).collect()
+    }
+}
+
+#[test]
+fn a_suspended_coordinator_does_not_blame_its_workers() {
+    let mut r = reactor(&[0], 1);
+    r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+    r.on_message(at(1), 0, hello());
+    r.on_tick(at(2));
+    assert_eq!(short(&r.on_tick(at(3600))), "");
+}
+
+#[test]
+fn a_result_without_the_metric_is_a_failure() {
+    let mut r = reactor(&[0], 1);
+    r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+    r.on_message(at(1), 0, hello());
+    r.on_message(at(2), 0, started(1));
+    let other = FromWorker::Done { trial: trial(1).id.to_string(), metrics: [("other", 1.0)].into_iter().collect() };
+    assert_eq!(short(&r.on_message(at(3), 0, other)), "record missing_metric 1 for good");
+}
+
+#[test]
+fn the_first_ctrl_c_asks_and_the_second_kills() {
+    let mut r = reactor(&[0, 0], 1);
+    r.on_trials(at(0), vec![trial(1), trial(2), trial(3)], Policy::AllSlots);
+    r.on_message(at(1), 0, hello());
+    r.on_message(at(1), 1, hello());
+    r.on_message(at(2), 0, started(1));
+    r.on_message(at(2), 1, started(2));
+    assert_eq!(short(&r.on_interrupt(at(3))), "terminate 0, terminate 1");
+    assert_eq!(short(&r.on_message(at(3), 0, done(1))), "record done 1", "what is already said still counts");
+    assert_eq!(short(&r.on_exit(at(4), 0, Exit::Signal(15), "")), "");
+    assert_eq!(short(&r.on_interrupt(at(4))), "kill 1");
+    assert_eq!(short(&r.on_exit(at(5), 1, Exit::Signal(9), "")), "record interrupted 2");
+    assert_eq!(short(&r.on_committed(at(5), 4)), "tell done 1, stopped");
+    assert!(r.is_interrupted());
+}
+
+#[test]
+fn a_worker_that_ignores_the_request_is_killed_after_the_grace() {
+    let mut r = reactor(&[0], 1);
+    r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+    r.on_message(at(1), 0, hello());
+    r.on_interrupt(at(2));
+    assert_eq!(short(&r.on_tick(at(5))), "");
+    assert_eq!(short(&r.on_tick(at(7))), "kill 0");
+}
+
+#[test]
+fn a_ledger_that_fails_stops_everything_and_nothing_more_is_recorded() {
+    let mut r = reactor(&[0], 1);
+    r.on_trials(at(0), vec![trial(1), trial(2)], Policy::AllSlots);
+    r.on_message(at(1), 0, hello());
+    r.on_message(at(2), 0, started(1));
+    assert_eq!(short(&r.on_ledger_failure(at(3), "disk full".into())), "terminate 0");
+    assert_eq!(short(&r.on_message(at(3), 0, done(1))), "");
+    assert_eq!(short(&r.on_exit(at(4), 0, Exit::Signal(15), "")), "stopped");
+    assert_eq!(r.fatal(), Some(&Fatal::Ledger("disk full".into())));
+}
+
+#[test]
+fn a_worker_of_another_protocol_or_without_the_metric_is_refused() {
+    let refuse = |hello: Hello| {
+        let mut r = reactor(&[0], 1);
+        r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+        assert_eq!(short(&r.on_message(at(1), 0, FromWorker::Hello(hello))), "terminate 0");
+        assert_eq!(short(&r.on_exit(at(2), 0, Exit::Code(0), "")), "stopped");
+        r.fatal().unwrap().to_string()
+    };
+    let base = Hello { protocol: 1, program: "w".into(), version: "2".into(), ..Hello::default() };
+    insta::assert_snapshot!(refuse(Hello { protocol: 9, ..base.clone() }), @"the worker w 2 speaks version 9 of the worker protocol, this program version 1");
+    insta::assert_snapshot!(refuse(Hello { metrics: vec!["a".into(), "b".into()], ..base }), @r#"the worker w 2 does not report the metric "m" (it reports a, b)"#);
+}
+
+/// What a simulated worker and disk do next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Say(usize),
+    Crash(usize),
+    Fail(usize),
+    Garbage(usize),
+    Commit,
+    Tick(u64),
+}
+
+fn step(slots: usize) -> impl Strategy<Value = Step> {
+    prop_oneof![
+        8 => (0..slots).prop_map(Step::Say),
+        1 => (0..slots).prop_map(Step::Crash),
+        1 => (0..slots).prop_map(Step::Fail),
+        1 => (0..slots).prop_map(Step::Garbage),
+        4 => Just(Step::Commit),
+        2 => (1_u64..90).prop_map(Step::Tick),
+    ]
+}
+
+/// A world of workers and a disk around a reactor, which checks the rules as it goes.
+struct World {
+    reactor: Reactor,
+    now: u64,
+    /// By slot: is there a process, has it said hello, what has it got (trial, begun).
+    alive: Vec<bool>,
+    greeted: Vec<bool>,
+    has: Vec<Vec<(u64, bool)>>,
+    unwritten: usize,
+    attempts: HashMap<u64, u32>,
+    /// How each trial ended, and how often.
+    ended: BTreeMap<u64, u32>,
+    phase_done: bool,
+}
+
+impl World {
+    fn new(slots: usize, bundle: usize, trials: u64) -> Self {
+        let devices: Vec<usize> = (0..slots).map(|slot| slot / 2).collect();
+        let mut world = Self {
+            reactor: reactor(&devices, bundle),
+            now: 0,
+            alive: vec![false; slots],
+            greeted: vec![false; slots],
+            has: vec![Vec::new(); slots],
+            unwritten: 0,
+            attempts: HashMap::new(),
+            ended: BTreeMap::new(),
+            phase_done: false,
+        };
+        let actions = world.reactor.on_trials(at(0), (0..trials).map(trial).collect(), Policy::AllSlots);
+        world.obey(actions);
+        world
+    }
+
+    fn obey(&mut self, actions: Vec<Action>) {
+        for action in actions {
+            match action {
+                Action::Spawn { slot } => {
+                    assert!(!self.alive[slot], "slot {slot} has a worker already");
+                    (self.alive[slot], self.greeted[slot]) = (true, false);
+                }
+                Action::Send { slot, bundle } => {
+                    assert!(self.alive[slot] && self.greeted[slot] && self.has[slot].is_empty(), "slot {slot} is double-booked");
+                    for trial in &bundle {
+                        assert!(self.has.iter().flatten().all(|(other, _)| *other != trial.index), "trial {} runs twice", trial.index);
+                        assert!(!self.ended.contains_key(&trial.index), "trial {} had ended", trial.index);
+                    }
+                    self.has[slot] = bundle.iter().map(|trial| (trial.index, false)).collect();
+                }
+                Action::End { slot, how } => {
+                    assert!(self.alive[slot]);
+                    if how == EndBy::Kill {
+                        self.die(slot, Exit::Signal(9));
+                    }
+                }
+                Action::Record(record) => {
+                    self.unwritten += 1;
+                    let end = match record {
+                        Record::Done { trial, .. } | Record::Failed { trial, for_good: true, .. } => Some(trial.index),
+                        Record::Failed { trial, .. } => {
+                            *self.attempts.entry(trial.index).or_default() += 1;
+                            assert!(self.attempts[&trial.index] <= 2, "at most three attempts");
+                            None
+                        }
+                        _ => None,
+                    };
+                    if let Some(trial) = end {
+                        *self.ended.entry(trial).or_default() += 1;
+                    }
+                }
+                Action::PhaseDone => {
+                    assert_eq!(self.unwritten, 0, "the phase is done before its results are on the disk");
+                    self.phase_done = true;
+                }
+                Action::Tell(_) | Action::Stopped => {}
+            }
+        }
+    }
+
+    fn die(&mut self, slot: usize, exit: Exit) {
+        if self.alive[slot] {
+            self.alive[slot] = false;
+            self.has[slot].clear();
+            let actions = self.reactor.on_exit(at(self.now), slot, exit, "");
+            self.obey(actions);
+        }
+    }
+
+    fn hear(&mut self, slot: usize, message: FromWorker) {
+        let actions = self.reactor.on_message(at(self.now), slot, message);
+        self.obey(actions);
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Say(slot) if self.alive[slot] && !self.greeted[slot] => {
+                self.greeted[slot] = true;
+                self.hear(slot, hello());
+            }
+            Step::Say(slot) if self.alive[slot] => {
+                let Some((number, begun)) = self.has[slot].first().copied() else { return };
+                if begun {
+                    self.has[slot].remove(0);
+                    self.hear(slot, done(number));
+                } else {
+                    self.has[slot][0].1 = true;
+                    self.hear(slot, started(number));
+                }
+            }
+            Step::Fail(slot) if self.alive[slot] && self.has[slot].first().is_some_and(|(_, begun)| *begun) => {
+                let (number, _) = self.has[slot].remove(0);
+                let trial = trial(number).id.to_string();
+                self.hear(slot, FromWorker::Failed { trial, kind: FailureKind::Error, message: String::new() });
+            }
+            // Crashes before hello three times in a row end the sweep, which is not what is tested here.
+            Step::Crash(slot) if self.greeted[slot] => self.die(slot, Exit::Signal(11)),
+            Step::Garbage(slot) if self.alive[slot] && self.greeted[slot] => {
+                let actions = self.reactor.on_garbage(at(self.now), slot, "junk".into());
+                self.obey(actions);
+            }
+            Step::Commit if self.unwritten > 0 => {
+                self.unwritten -= 1;
+                let actions = self.reactor.on_committed(at(self.now), 1);
+                self.obey(actions);
+            }
+            Step::Tick(seconds) => {
+                for _ in 0..seconds {
+                    self.now += 1;
+                    for slot in 0..self.alive.len() {
+                        if self.alive[slot] && self.greeted[slot] {
+                            self.hear(slot, FromWorker::Heartbeat);
+                        }
+                    }
+                    let actions = self.reactor.on_tick(at(self.now));
+                    self.obey(actions);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_every_trial_ends_once(
+        slots in 1_usize..5,
+        bundle in 1_usize..4,
+        trials in 0_u64..12,
+        steps in prop::collection::vec(step(4), 0..200),
+    ) {
+        let mut world = World::new(slots, bundle, trials);
+        for step in steps {
+            let fits = match step {
+                Step::Say(slot) | Step::Crash(slot) | Step::Fail(slot) | Step::Garbage(slot) => slot < slots,
+                Step::Commit | Step::Tick(_) => true,
+            };
+            if fits {
+                world.take(step);
+            }
+        }
+        // From here on all workers are well: everything must come to its end.
+        for _ in 0..400 {
+            (0..slots).for_each(|slot| world.take(Step::Say(slot)));
+            world.take(Step::Commit);
+            world.take(Step::Tick(1));
+        }
+        prop_assert!(world.phase_done);
+        prop_assert_eq!(world.ended.len() as u64, trials);
+        prop_assert!(world.ended.values().all(|times| *times == 1));
+    }
+}

@@ -1,0 +1,41 @@
+//! How often a failed trial is tried again, and how long to wait before, for each kind of failure.
+
+use std::time::Duration;
+
+use crate::protocol::FailureKind;
+
+/// Whether to try again after `failures` failed attempts, the last of this kind; and after what pause.
+///
+/// What fails the same way every time (a configuration that cannot be run, a metric that is not reported) is not
+/// tried again. What a program reports as an error gets one more chance; what looks like bad luck of the machine
+/// (a crash, no memory, silence) two.
+pub fn next_attempt(kind: FailureKind, failures: u32) -> Option<Duration> {
+    let attempts = match kind {
+        FailureKind::BadConfig | FailureKind::MissingMetric => 1,
+        FailureKind::Error | FailureKind::Protocol => 2,
+        FailureKind::Exit
+        | FailureKind::Signal
+        | FailureKind::OutOfMemory
+        | FailureKind::LostHeartbeat
+        | FailureKind::CouldNotStart => 3,
+    };
+    (failures < attempts).then(|| Duration::from_secs(1 << failures.saturating_sub(1).min(5)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_kind_is_tried_for_ever_and_pauses_grow() {
+        for kind in FailureKind::ALL {
+            let pauses: Vec<u64> = (1..).map_while(|failures| next_attempt(kind, failures)).map(|pause| pause.as_secs()).collect();
+            let expected: &[u64] = match kind {
+                FailureKind::BadConfig | FailureKind::MissingMetric => &[],
+                FailureKind::Error | FailureKind::Protocol => &[1],
+                _ => &[1, 2],
+            };
+            assert_eq!(pauses, expected, "{kind}");
+        }
+    }
+}

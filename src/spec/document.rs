@@ -1,0 +1,416 @@
+//! Reads the whole sweep file: `read` is what the rest of the program calls. Walks the tree key by key, collects
+//! every problem, and builds the `Spec` where there is none.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::model::{Arm, Axis, Goal, Metric, Seeds, Spec};
+use super::parameters::{Param, Reader};
+use super::problem::{Diagnosis, Finding, Problems, Span, listed, quoted};
+use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
+use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
+use super::validate::{self, Draft};
+use super::{MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, keys, parse, published, seeds};
+
+/// The arm of a sweep without arms.
+const MAIN: &str = "main";
+
+/// Reads a sweep file. `file_name` is only for the diagnosis.
+pub fn read(text: &str, file_name: &str) -> Result<Spec, Diagnosis> {
+    if text.len() > MAX_BYTES {
+        return Err(Diagnosis::too_large(file_name, text.len() as u64));
+    }
+    let mut problems = Problems::new(text.strip_prefix('\u{feff}').unwrap_or(text));
+    let spec = parse::parse(&mut problems).and_then(|root| {
+        let mut document = Document { root: &root, problems: &mut problems, missing: Vec::new() };
+        let spec = document.sweep();
+        document.report_missing();
+        spec
+    });
+    // Whatever yields no spec has been reported.
+    match spec {
+        Some(spec) if problems.is_empty() => Ok(spec),
+        _ => Err(problems.into_diagnosis(file_name)),
+    }
+}
+
+struct Document<'d, 's> {
+    root: &'d Node,
+    problems: &'d mut Problems<'s>,
+    /// Keys that must be there and are not, each with how to write it.
+    missing: Vec<(&'static str, &'static str)>,
+}
+
+impl Document<'_, '_> {
+    fn sweep(&mut self) -> Option<Spec> {
+        let Kind::Map(root) = &self.root.kind else {
+            let message = format!("a sweep file is a mapping of keys to values, not {}", self.root.describe());
+            self.problems.add(Finding::new(self.root.span, message, "not a mapping").help("begin with `name: my-sweep`"));
+            return None;
+        };
+        let fields = known_fields(root, "the sweep file", keys::SWEEP, keys::foreign_to_sweep, self.problems);
+        let name = self.name(&fields);
+        let description = fields.get("description").map(|entry| self.line(entry, usize::MAX, true));
+        let task = self.task(&fields);
+        self.method(&fields);
+        // With a task that could not be read, only what any task would refuse is refused.
+        let builtin = matches!(task, Some(Task::MnistResnet18));
+        let metric = self.metric(&fields, builtin);
+        let seeds = match self.required(&fields, "seeds", "seeds: {tune: 5, final: 10}") {
+            Some(entry) => seeds::read(entry, self.problems),
+            None => None,
+        };
+        let common = match fields.get("parameters") {
+            Some(entry) => Reader { builtin, problems: self.problems }.block(entry),
+            None => Vec::new(),
+        };
+        let own = self.arms(&fields, builtin);
+        let drafts = self.drafts(&fields, name.as_deref(), &common, own.as_deref())?;
+        let published = match fields.get("published") {
+            Some(entry) => published::read(entry, &self.arm_names(&fields), builtin, self.problems),
+            None => BTreeMap::new(),
+        };
+        let seeds = self.rules(&fields, &drafts, seeds, builtin);
+        let description = description.flatten();
+        if !self.problems.is_empty() || !self.missing.is_empty() {
+            return None;
+        }
+        let arms = drafts.into_iter().map(finished).collect();
+        Some(Spec { name: name?, description, task: task?, metric: metric?, seeds: seeds?, arms, published })
+    }
+
+    /// The entry of a key that must be there.
+    fn required<'n>(&mut self, fields: &Fields<'n>, key: &'static str, example: &'static str) -> Option<&'n Entry> {
+        if fields.lacks(key) {
+            self.missing.push((key, example));
+        }
+        fields.get(key)
+    }
+
+    /// One problem for all that is missing: it has no place of its own in the file.
+    fn report_missing(&mut self) {
+        if self.missing.is_empty() {
+            return;
+        }
+        let names: Vec<String> = self.missing.iter().map(|(key, _)| format!("`{key}`")).collect();
+        let examples: Vec<String> = self.missing.iter().map(|(_, example)| format!("`{example}`")).collect();
+        let message = format!("the sweep file lacks {}", listed(&names, "and"));
+        let start = self.root.span.start;
+        let finding = Finding::new(Span::new(start, start), message, "somewhere here");
+        self.problems.add(finding.help(format!("add {}", listed(&examples, "and"))));
+    }
+
+    /// A text in the file's own spelling: `name: 2024` is the text 2024.
+    fn line(&mut self, entry: &Entry, most: usize, several: bool) -> Option<String> {
+        let refusal = match &entry.value.kind {
+            Kind::Scalar(scalar) if scalar.is_null() || scalar.text.trim().is_empty() => {
+                ("is empty", "no text", "write a text, or remove the key")
+            }
+            Kind::Scalar(scalar) if scalar.text.chars().count() > most => ("is too long", "too long", "shorten it"),
+            Kind::Scalar(scalar) if !several && scalar.text.trim().contains(['\n', '\r']) => {
+                ("must be one line", "several lines", "write it in one line")
+            }
+            Kind::Scalar(scalar) if scalar.text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) => {
+                ("contains a control character", "control character", "remove it")
+            }
+            Kind::Scalar(scalar) => return Some(scalar.text.trim().to_owned()),
+            _ => ("must be text", "not text", "write it in one line, in quotes if it contains a colon"),
+        };
+        let (what, label, help) = refusal;
+        self.problems.add(Finding::new(entry.at(), format!("{} {what}", quoted(&entry.key)), label).help(help));
+        None
+    }
+
+    fn name(&mut self, fields: &Fields<'_>) -> Option<String> {
+        let entry = self.required(fields, "name", "name: my-sweep")?;
+        let name = self.line(entry, usize::MAX, false)?;
+        let good = name.len() <= 64
+            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        if !good {
+            let finding = Finding::new(
+                entry.at(),
+                format!("{} cannot be the name of a folder of results", quoted(&name)),
+                "not a good name",
+            );
+            self.problems
+                .add(finding.help("use at most 64 letters, digits, dots, underscores and hyphens, a letter or digit first"));
+        }
+        good.then_some(name)
+    }
+
+    fn task(&mut self, fields: &Fields<'_>) -> Option<Task> {
+        match (fields.get("task"), fields.get("worker")) {
+            (Some(task), Some(worker)) => {
+                let (first, second) = if task.key_span < worker.key_span { (task, worker) } else { (worker, task) };
+                let finding = Finding::new(second.key_span, "both `task` and `worker`: only one can train", "and this");
+                self.problems.add(
+                    finding
+                        .also(first.key_span, "this")
+                        .help("keep `task` for the built-in trainer, `worker` for a program of your own"),
+                );
+                None
+            }
+            (Some(entry), None) => self.builtin_task(entry),
+            (None, Some(entry)) => self.worker(entry),
+            // With `program` or `command` in the file, that refusal says it all.
+            (None, None) if fields.get("program").or(fields.get("command")).is_some() => None,
+            (None, None) if !fields.lacks("task") || !fields.lacks("worker") => None,
+            (None, None) => {
+                // In backticks, as they will be, these read as two keys.
+                self.missing.push(("task` or `worker", "task: mnist-resnet18` or `worker: [my-program]"));
+                None
+            }
+        }
+    }
+
+    fn builtin_task(&mut self, entry: &Entry) -> Option<Task> {
+        let written = self.line(entry, usize::MAX, false)?;
+        if written == BUILTIN {
+            return Some(Task::MnistResnet18);
+        }
+        let help = match keys::nearest(&written, &[BUILTIN]) {
+            Some(_) => format!("did you mean `{BUILTIN}`?"),
+            None => format!("the built-in task is `{BUILTIN}`; a program of your own goes under `worker`"),
+        };
+        self.problems.add(Finding::new(entry.at(), format!("unknown task {}", quoted(&written)), "unknown task").help(help));
+        None
+    }
+
+    fn worker(&mut self, entry: &Entry) -> Option<Task> {
+        const HELP: &str =
+            "write the program and each of its arguments as an item: `worker: [python3, train.py]`; there is no shell";
+        let Kind::List(items) = &entry.value.kind else {
+            let message = format!("`worker` must be a list of words, not {}", entry.value.describe());
+            self.problems.add(Finding::new(entry.at(), message, "not a list").help(HELP));
+            return None;
+        };
+        if items.is_empty() {
+            self.problems.add(Finding::new(entry.at(), "`worker` is empty", "no program").help(HELP));
+            return None;
+        }
+        let mut words = Vec::new();
+        for (index, item) in items.iter().enumerate() {
+            let at = item.span.or(entry.key_span);
+            match &item.kind {
+                // Numbers keep their spelling: a command line is text.
+                Kind::Scalar(scalar)
+                    if !scalar.is_null() && !scalar.text.contains('\0') && (index > 0 || !scalar.text.trim().is_empty()) =>
+                {
+                    words.push(scalar.text.to_string());
+                }
+                _ => {
+                    let message = format!("word {} of `worker` must be text, not {}", index + 1, item.describe());
+                    self.problems.add(Finding::new(at, message, "not a word").help(HELP));
+                }
+            }
+        }
+        (words.len() == items.len()).then_some(Task::Worker(words))
+    }
+
+    fn method(&mut self, fields: &Fields<'_>) {
+        let Some(entry) = fields.get("method") else { return };
+        let Some(method) = self.line(entry, usize::MAX, false) else { return };
+        let (message, help) = match &*method {
+            "grid" => return,
+            "bayes" | "random" => (
+                format!("the method `{method}` is not supported: pentagrid runs full grids only"),
+                "write `method: grid`, and list the values of every parameter".to_owned(),
+            ),
+            _ => (format!("unknown method {}", quoted(&method)), "the only method is `grid`".to_owned()),
+        };
+        self.problems.add(Finding::new(entry.at(), message, "not a grid").help(help));
+    }
+
+    fn metric(&mut self, fields: &Fields<'_>, builtin: bool) -> Option<Metric> {
+        const EXAMPLE: &str = "metric: {name: val_accuracy, goal: maximize}";
+        let entry = self.required(fields, "metric", EXAMPLE)?;
+        let parts = self::fields(entry, "`metric`", keys::METRIC, EXAMPLE, self.problems)?;
+        let mut part = |key: &str| {
+            let found = parts.get(key);
+            if parts.lacks(key) {
+                let finding = Finding::new(entry.key_span, format!("`metric` lacks `{key}`"), format!("no `{key}`"));
+                self.problems.add(finding.help(format!("write `{EXAMPLE}`")));
+            }
+            found.and_then(|found| Some((found, self.line(found, 128, false)?)))
+        };
+        let (name, goal) = (part("name"), part("goal"));
+        let goal = goal.and_then(|(entry, goal)| match &*goal {
+            "maximize" => Some(Goal::Maximize),
+            "minimize" => Some(Goal::Minimize),
+            _ => {
+                let help = match goal.to_lowercase() {
+                    near if near.starts_with("max") || near == "higher" => "did you mean `maximize`?",
+                    near if near.starts_with("min") || near == "lower" => "did you mean `minimize`?",
+                    _ => "write `maximize` or `minimize`",
+                };
+                self.problems.add(Finding::new(entry.at(), format!("unknown goal {}", quoted(&goal)), "unknown goal").help(help));
+                None
+            }
+        });
+        let name = name.and_then(|(entry, name)| (!builtin || self.selects(entry, &name)).then_some(name));
+        Some(Metric { name: name?, goal: goal? })
+    }
+
+    /// Whether the built-in task's metric of that name can select points.
+    fn selects(&mut self, entry: &Entry, name: &str) -> bool {
+        // A wall-clock time differs from run to run, so the winner would too.
+        let choices: Vec<&str> = METRICS.iter().copied().filter(|metric| *metric != "training_seconds").collect();
+        if choices.contains(&name) {
+            return true;
+        }
+        let (message, label) = match name {
+            "training_seconds" => ("a wall-clock time cannot select points: it differs from run to run".to_owned(), "a time"),
+            SWITCH_METRIC => (format!("not every trial reports `{SWITCH_METRIC}`"), "not always there"),
+            _ => (format!("{BUILTIN} reports no metric {}", quoted(name)), "unknown metric"),
+        };
+        self.problems.add(Finding::new(entry.at(), message, label).help(did_you_mean(name, &choices, "metrics to select by")));
+        false
+    }
+
+    fn arms<'n>(&mut self, fields: &Fields<'n>, builtin: bool) -> Option<Vec<ArmBlock<'n>>> {
+        let entry = fields.get("arms")?;
+        let arms = entries(entry, "arms: {sgd: {parameters: {...}}, adam: {parameters: {...}}}", self.problems);
+        let arms = arms.unwrap_or_default();
+        if arms.is_empty() && matches!(entry.value.kind, Kind::Map(_)) {
+            self.problems.add(
+                Finding::new(entry.at(), "`arms` is empty", "no arms")
+                    .help("name an arm, or remove `arms` for a sweep with one grid"),
+            );
+        }
+        if let Some(extra) = arms.get(MAX_ARMS) {
+            let message = format!("the sweep has {} arms; at most {MAX_ARMS} are possible", arms.len());
+            self.problems.add(Finding::new(extra.key_span, message, "one too many").help("split the sweep into several files"));
+        }
+        let mut read = Vec::new();
+        for arm in arms.iter().take(MAX_ARMS) {
+            self.arm_name(arm);
+            let Some(parts) = self::fields(arm, "an arm", keys::ARM, "{label: ..., parameters: {...}}", self.problems) else {
+                continue;
+            };
+            let label = parts.get("label").and_then(|label| self.line(label, 100, false));
+            let own = match parts.get("parameters") {
+                Some(block) => Reader { builtin, problems: self.problems }.block(block),
+                None => Vec::new(),
+            };
+            read.push(ArmBlock { entry: arm, label, own });
+        }
+        Some(read)
+    }
+
+    /// The names of the arms, also of those that could not be read.
+    fn arm_names<'n>(&self, fields: &Fields<'n>) -> Vec<&'n str> {
+        match fields.get("arms").map(|arms| &arms.value.kind) {
+            Some(Kind::Map(arms)) => arms.iter().map(|arm| &*arm.key).collect(),
+            _ => vec![MAIN],
+        }
+    }
+
+    fn arm_name(&mut self, arm: &Entry) {
+        let name = &*arm.key;
+        let good = |name: &str| {
+            (1..=32).contains(&name.len())
+                && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
+        };
+        if !good(name) {
+            let near: String = name.to_lowercase().chars().map(|c| if c.is_whitespace() || c == '.' { '_' } else { c }).collect();
+            let rule = "an arm's name has at most 32 lower-case letters, digits, underscores and hyphens";
+            let help = if good(&near) {
+                format!("write `{near}`: {rule}; `label` is free text")
+            } else {
+                format!("{rule}; `label` is free text")
+            };
+            self.problems.add(
+                Finding::new(arm.key_span, format!("{} cannot be an arm's name", quoted(name)), "not a good name").help(help),
+            );
+        }
+    }
+
+    /// The arms with all their parameters. Nothing where none could be read, which has been reported.
+    fn drafts<'n>(
+        &mut self,
+        fields: &Fields<'n>,
+        name: Option<&str>,
+        common: &'n [Param],
+        own: Option<&'n [ArmBlock<'n>]>,
+    ) -> Option<Vec<Draft<'n>>> {
+        let drafts: Vec<Draft<'n>> = match own {
+            Some(arms) => arms
+                .iter()
+                .map(|ArmBlock { entry, label, own }| Draft {
+                    name: entry.key.to_string(),
+                    label: label.clone().unwrap_or_else(|| entry.key.to_string()),
+                    span: entry.key_span,
+                    place: format!("arm {}", quoted(&entry.key)),
+                    has_key: true,
+                    params: validate::combine(common, own),
+                })
+                .collect(),
+            None => {
+                let block = self.required(fields, "parameters", "parameters: {lr: {values: [0.01, 0.1]}}")?;
+                vec![Draft {
+                    name: MAIN.to_owned(),
+                    label: name.unwrap_or(MAIN).to_owned(),
+                    span: block.key_span,
+                    place: "the sweep".to_owned(),
+                    has_key: false,
+                    params: common.iter().collect(),
+                }]
+            }
+        };
+        let mut labels: HashMap<&str, &Draft<'_>> = HashMap::new();
+        for draft in &drafts {
+            if let Some(first) = labels.insert(&draft.label, draft) {
+                let message = format!("the arms {} and {} have the same label", quoted(&first.name), quoted(&draft.name));
+                self.problems.add(
+                    Finding::new(draft.span, message, "the same label")
+                        .also(first.span, "as here")
+                        .help("the tables could not tell them apart: give each its own `label`"),
+                );
+            }
+        }
+        Some(drafts)
+    }
+
+    /// The rules between the parts.
+    fn rules(&mut self, fields: &Fields<'_>, drafts: &[Draft<'_>], read: Option<seeds::Read>, builtin: bool) -> Option<Seeds> {
+        for draft in drafts {
+            if draft.params.len() > MAX_PARAMETERS {
+                let message =
+                    format!("{} has {} parameters; at most {MAX_PARAMETERS} are possible", draft.place, draft.params.len());
+                self.problems.add(
+                    Finding::new(draft.span, message, "too many").help("leave out what never changes: your program can hold it"),
+                );
+                return None;
+            }
+            validate::groups(draft, self.problems);
+            if builtin {
+                validate::builtin(draft, self.problems);
+            } else if draft.params.is_empty() && self.problems.is_empty() {
+                let finding = Finding::new(draft.span, format!("{} has no parameters", draft.place), "no parameters");
+                self.problems.add(finding.help("add `parameters: {lr: {values: [0.01, 0.1]}}`"));
+            }
+        }
+        let seeds::Read { seeds, tune_span } = read?;
+        if seeds.tune.is_empty() {
+            validate::untuned(drafts, tune_span, self.problems);
+        }
+        let span = fields.get("arms").or(fields.get("parameters")).map_or(tune_span, |entry| entry.key_span);
+        validate::size(drafts, &seeds, span, self.problems);
+        Some(seeds)
+    }
+}
+
+/// An arm as written.
+struct ArmBlock<'n> {
+    entry: &'n Entry,
+    label: Option<String>,
+    own: Vec<Param>,
+}
+
+/// An arm that has been checked.
+fn finished(draft: Draft<'_>) -> Arm {
+    let axis =
+        |param: &&Param| Axis { name: param.name.clone(), values: param.values.iter().map(|(value, _)| value.clone()).collect() };
+    Arm { axes: draft.params.iter().map(axis).collect(), name: draft.name, label: draft.label }
+}

@@ -1,0 +1,120 @@
+//! Every key that a sweep file may have, with its description: the walkers accept these and no others, and the
+//! JSON schema is made of the same lists. Also the keys of W&B's sweep files that are refused by name.
+
+/// A key and what it means.
+#[derive(Debug)]
+pub(super) struct Key {
+    pub name: &'static str,
+    pub doc: &'static str,
+}
+
+const fn key(name: &'static str, doc: &'static str) -> Key {
+    Key { name, doc }
+}
+
+/// The file itself.
+pub(super) const SWEEP: &[Key] = &[
+    key("name", "Name of the sweep; its results go to the folder `runs/<name>`."),
+    key("description", "Free text: what the sweep is for."),
+    key("task", "Who trains: `mnist-resnet18`, the built-in task. A program of your own is named under `worker` instead."),
+    key(
+        "worker",
+        "Who trains: a program of your own that speaks the worker protocol, as a list of its words (no shell). See docs/protocol.md.",
+    ),
+    key("method", "How points are chosen: always `grid`, every combination of the values."),
+    key("metric", "What selects the best point of each arm: its mean over the tuning seeds."),
+    key("seeds", "Which random seeds each point is trained with, and which the winners are trained with again."),
+    key("parameters", "The hyper-parameters that all arms have in common."),
+    key("arms", "The competitors: each has a grid of its own, and the tables compare their best points."),
+    key("published", "Figures from a publication, shown beside yours: arm, then metric, then mean, std and n."),
+];
+
+/// `metric`.
+pub(super) const METRIC: &[Key] = &[
+    key("name", "A final metric that every trial reports."),
+    key("goal", "`maximize` if higher is better, `minimize` if lower is better."),
+];
+
+/// `seeds`.
+pub(super) const SEEDS: &[Key] = &[
+    key(
+        "tune",
+        "Seeds for the search, one run of every point with each: a count N (the seeds 0 to N-1) or a list. 0 if there is nothing to choose.",
+    ),
+    key(
+        "final",
+        "Fresh seeds for the best point of each arm: a count N (the seeds 1000 to 1000+N-1) or a list. 0 for no final runs.",
+    ),
+];
+
+/// An arm.
+pub(super) const ARM: &[Key] = &[
+    key("label", "What tables and figures call the arm."),
+    key("parameters", "The hyper-parameters of this arm, beside or instead of the common ones."),
+];
+
+/// A parameter.
+pub(super) const PARAMETER: &[Key] = &[
+    key("value", "One fixed value."),
+    key("values", "The values to try, each once."),
+    key("parameters", "Nested parameters; their names are joined by dots."),
+    key("type", "Type of the values: `float` (whole numbers are read as floats), `int`, `bool` or `text`."),
+];
+
+/// A published figure.
+pub(super) const FIGURE: &[Key] =
+    &[key("mean", "The published mean."), key("std", "The published standard deviation."), key("n", "Over how many runs.")];
+
+/// A key that is refused by name, because people will bring it from elsewhere.
+pub(super) struct Foreign {
+    pub message: String,
+    pub label: &'static str,
+    pub help: &'static str,
+}
+
+/// W&B's top-level keys that this program does not have.
+pub(super) fn foreign_to_sweep(name: &str) -> Option<Foreign> {
+    let (why, label, help) = match name {
+        "program" | "command" => (
+            "is not supported by this version",
+            "one process per trial",
+            "write a worker, a program that trains one trial after another, and name it under `worker`: see docs/protocol.md",
+        ),
+        "early_terminate" => {
+            ("is not supported: pentagrid runs full grids only", "not a full grid", "remove it; every trial runs to its end")
+        }
+        "project" | "entity" | "controller" | "imageuri" | "image_uri" | "run_cap" => {
+            ("belongs to the W&B service", "W&B only", "remove it; pentagrid keeps its results in a folder, `runs/<name>`")
+        }
+        "seed" | "random_seed" => ("is not a key", "unknown key", "name the seeds under `seeds`: `seeds: {tune: 5, final: 10}`"),
+        _ => return None,
+    };
+    Some(Foreign { message: format!("`{name}` {why}"), label, help })
+}
+
+/// W&B's parameter keys that describe what to draw from.
+pub(super) fn foreign_to_parameter(name: &str) -> Option<Foreign> {
+    const RANDOM: [&str; 7] = ["distribution", "min", "max", "mu", "sigma", "q", "probabilities"];
+    RANDOM.contains(&name).then(|| Foreign {
+        message: format!("`{name}` describes a random search; pentagrid runs full grids only"),
+        label: "not a grid",
+        help: "list what to try under `values`, or fix it with `value`, and remove this key",
+    })
+}
+
+/// The name that was probably meant.
+pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+    // Longer than any name we know: nothing is near, and comparing would take long.
+    if name.len() > 64 {
+        return None;
+    }
+    // The beginning of just one name, as in `val_acc`.
+    let mut longer = known.iter().filter(|other| name.len() >= 3 && other.starts_with(name));
+    if let (Some(only), None) = (longer.next(), longer.next()) {
+        return Some(only);
+    }
+    let folded = name.to_lowercase().replace('-', "_");
+    let distance = |other: &str| strsim::damerau_levenshtein(&folded, &other.to_lowercase().replace('-', "_"));
+    let most = (folded.chars().count() / 3).max(1);
+    known.iter().map(|other| (distance(other), *other)).filter(|(d, _)| *d <= most).min_by_key(|(d, _)| *d).map(|(_, o)| o)
+}

@@ -1,0 +1,299 @@
+//! What is wrong with a sweep file, as plain data: `Diagnosis` and its `Problem`s, and the collector that the
+//! reader's stages add findings to. How a diagnosis looks on a terminal is `cli/diagnosis.rs`'s affair.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::ops::Range;
+
+use super::MAX_BYTES;
+
+/// How many problems a diagnosis holds; the rest are counted.
+const SHOWN: usize = 20;
+/// The collector takes no more findings than this: a hostile file cannot make it grow.
+const COLLECTED: usize = 200;
+
+/// Everything that is wrong with a sweep file.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The file, as the caller named it.
+    pub file: String,
+    /// Its text, without a byte order mark; the spans count bytes of this text.
+    pub source: String,
+    /// What is wrong, in the order of the file; never empty.
+    pub problems: Vec<Problem>,
+    /// How many more problems were found than `problems` holds; the reader stops looking after 200.
+    pub omitted: usize,
+}
+
+/// One mistake and its place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The offending bytes of the source; they lie in one line.
+    pub span: Range<usize>,
+    /// Line, from 1.
+    pub line: usize,
+    /// Column in characters, from 1.
+    pub column: usize,
+    /// What is wrong.
+    pub message: String,
+    /// A few words to put under the offending text.
+    pub label: String,
+    /// What to do about it.
+    pub help: Option<String>,
+    /// A second place that explains the first: its bytes and a few words.
+    pub also: Option<(Range<usize>, String)>,
+}
+
+impl Diagnosis {
+    /// The file is larger than [`MAX_BYTES`]: for callers that look at the size before they read.
+    pub fn too_large(file: &str, bytes: u64) -> Self {
+        let message = format!("the file has {} bytes; a sweep file may have {}", count(bytes.into()), count(MAX_BYTES as u128));
+        Self::of_whole_file(file, String::new(), 0..0, message, "is this really a sweep file?")
+    }
+
+    /// The file is not UTF-8.
+    pub fn not_utf8(file: &str, bytes: &[u8]) -> Self {
+        let bytes = &bytes[..bytes.len().min(MAX_BYTES)];
+        let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
+        // Enough of what follows to show the place.
+        let source = String::from_utf8_lossy(&bytes[..bytes.len().min(valid + 80)]).into_owned();
+        let span = tidy(&source, Span::new(valid, valid));
+        Self::of_whole_file(file, source, span, "the file is not UTF-8 text".to_owned(), "save it with the encoding UTF-8")
+    }
+
+    /// "and 7 more problems", where there are more than `problems` holds.
+    pub fn rest(&self) -> Option<String> {
+        let least = if self.omitted >= COLLECTED - SHOWN { "at least " } else { "" };
+        let plural = if self.omitted == 1 { "" } else { "s" };
+        (self.omitted > 0).then(|| format!("and {least}{} more problem{plural}", self.omitted))
+    }
+
+    fn of_whole_file(file: &str, source: String, span: Range<usize>, message: String, help: &str) -> Self {
+        let (line, column) = Lines::new(&source).position(&source, span.start);
+        let problem = Problem { span, line, column, message, label: "here".to_owned(), help: Some(help.to_owned()), also: None };
+        Self { file: file.to_owned(), source, problems: vec![problem], omitted: 0 }
+    }
+}
+
+/// One line a problem: `file:line:column: message (help)`.
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.problems.iter().enumerate() {
+            let newline = if index == 0 { "" } else { "\n" };
+            write!(f, "{newline}{}:{}:{}: {}", self.file, problem.line, problem.column, problem.message)?;
+            if let Some(help) = &problem.help {
+                write!(f, " ({help})")?;
+            }
+        }
+        match self.rest() {
+            Some(rest) => write!(f, "\n{}: {rest}", self.file),
+            None => Ok(()),
+        }
+    }
+}
+
+// By hand: `thiserror` would take the field `source` for the error that caused this one.
+impl std::error::Error for Diagnosis {}
+
+/// A place in the source, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Span {
+    pub start: usize,
+    pub end: usize,
+}
+
+impl Span {
+    pub fn new(start: usize, end: usize) -> Self {
+        Self { start, end }
+    }
+
+    pub fn is_empty(self) -> bool {
+        self.start >= self.end
+    }
+
+    /// This place, or the other where there is nothing at this one: an absent value has no text to underline.
+    pub fn or(self, other: Self) -> Self {
+        if self.is_empty() { other } else { self }
+    }
+}
+
+/// A problem in the making.
+#[derive(Debug)]
+pub(super) struct Finding {
+    span: Span,
+    message: String,
+    label: String,
+    help: Option<String>,
+    also: Option<(Span, String)>,
+}
+
+impl Finding {
+    pub fn new(span: Span, message: impl Into<String>, label: impl Into<String>) -> Self {
+        Self { span, message: message.into(), label: label.into(), help: None, also: None }
+    }
+
+    pub fn help(mut self, help: impl Into<String>) -> Self {
+        self.help = Some(help.into());
+        self
+    }
+
+    pub fn help_opt(mut self, help: Option<String>) -> Self {
+        self.help = help;
+        self
+    }
+
+    pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
+        self.also = Some((span, label.into()));
+        self
+    }
+}
+
+/// Collects findings while a file is read.
+#[derive(Debug)]
+pub(super) struct Problems<'s> {
+    source: &'s str,
+    lines: Lines,
+    found: Vec<Finding>,
+    /// The same text may be walked more than once, through an alias or through several arms.
+    seen: HashSet<(Span, String)>,
+}
+
+impl<'s> Problems<'s> {
+    pub fn new(source: &'s str) -> Self {
+        Self { source, lines: Lines::new(source), found: Vec::new(), seen: HashSet::new() }
+    }
+
+    pub fn add(&mut self, finding: Finding) {
+        if !self.is_full() && self.seen.insert((finding.span, finding.message.clone())) {
+            self.found.push(finding);
+        }
+    }
+
+    /// Whether looking for more is in vain: loops over what the file may hold many of stop then.
+    pub fn is_full(&self) -> bool {
+        self.found.len() >= COLLECTED
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.found.is_empty()
+    }
+
+    /// How many problems there are so far.
+    pub fn len(&self) -> usize {
+        self.found.len()
+    }
+
+    pub fn source(&self) -> &'s str {
+        self.source
+    }
+
+    /// The line of a place, from 1.
+    pub fn line(&self, span: Span) -> usize {
+        self.lines.position(self.source, span.start).0
+    }
+
+    pub fn into_diagnosis(mut self, file: &str) -> Diagnosis {
+        // Stable: findings of one place stay in the order in which they were made.
+        self.found.sort_by_key(|finding| finding.span);
+        let omitted = self.found.len().saturating_sub(SHOWN);
+        let problems = self
+            .found
+            .into_iter()
+            .take(SHOWN)
+            .map(|finding| {
+                let span = tidy(self.source, finding.span);
+                let (line, column) = self.lines.position(self.source, span.start);
+                let also = finding.also.map(|(place, label)| (tidy(self.source, place), label));
+                Problem { span, line, column, message: finding.message, label: finding.label, help: finding.help, also }
+            })
+            .collect();
+        Diagnosis { file: file.to_owned(), source: self.source.to_owned(), problems, omitted }
+    }
+}
+
+/// A span for people: inside the source, on character boundaries, in one line, and not empty where the line goes on.
+fn tidy(source: &str, span: Span) -> Range<usize> {
+    let mut start = span.start.min(source.len());
+    while !source.is_char_boundary(start) {
+        start -= 1;
+    }
+    let mut end = span.end.clamp(start, source.len());
+    while !source.is_char_boundary(end) {
+        end -= 1;
+    }
+    let line_end = source[start..].find(['\n', '\r']).map_or(source.len(), |length| start + length);
+    end = end.min(line_end);
+    end = start + source[start..end].trim_end().len();
+    if end == start && start < line_end {
+        end = start + source[start..].chars().next().map_or(0, char::len_utf8);
+    }
+    start..end
+}
+
+/// Where the lines of a text begin.
+#[derive(Debug)]
+struct Lines(Vec<usize>);
+
+impl Lines {
+    fn new(source: &str) -> Self {
+        Self(std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect())
+    }
+
+    /// Line and column of a byte, both from 1, the column in characters.
+    fn position(&self, source: &str, at: usize) -> (usize, usize) {
+        let line = self.0.partition_point(|start| *start <= at).max(1);
+        let start = self.0[line - 1];
+        (line, source.get(start..at).map_or(0, |text| text.chars().count()) + 1)
+    }
+}
+
+/// A text from the file, for a message: short, without control characters.
+pub(super) fn brief(text: &str) -> String {
+    const MOST: usize = 48;
+    let mut shown = String::new();
+    for c in text.chars().take(MOST) {
+        if is_invisible(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    if text.chars().nth(MOST).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// The same in backticks.
+pub(super) fn quoted(text: &str) -> String {
+    format!("`{}`", brief(text))
+}
+
+/// Whether a character of the file must not reach a terminal as it is: it would not show, or change what shows.
+pub(crate) fn is_invisible(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+}
+
+/// "a", "a and b", "a, b and c".
+pub(super) fn listed<S: AsRef<str>>(items: &[S], last: &str) -> String {
+    match items {
+        [] => String::new(),
+        [only] => only.as_ref().to_owned(),
+        [rest @ .., end] => {
+            let rest: Vec<&str> = rest.iter().map(AsRef::as_ref).collect();
+            format!("{} {last} {}", rest.join(", "), end.as_ref())
+        }
+    }
+}
+
+/// A whole number with its thousands apart: `1,234,567`; in words once it has saturated.
+pub(super) fn count(number: u128) -> String {
+    if number >= 1_000_000_000_000_000_000 {
+        return format!("more than 10^{}", number.ilog10());
+    }
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() * 4 / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}

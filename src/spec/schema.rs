@@ -1,0 +1,187 @@
+//! The JSON schema of sweep files, for editors: completion, hover help, and a first check while typing. Made of
+//! the lists that the reader itself uses: `keys` for the keys, `task` for the built-in task's parameters.
+
+use serde_json::{Map, Value, json};
+
+use super::keys::{self, Key};
+use super::parameters::optimizer_list;
+use super::task::{BUILTIN, METRICS, OptimizerKind, PARAMS, ParamDefault, ParamType, Range, SWITCH_METRIC, TaskParam};
+use super::{MAX_ARMS, MAX_SEEDS};
+
+/// The JSON schema of a sweep file (draft 2020-12), as indented text with a newline at its end.
+pub fn json_schema() -> String {
+    let head = json!({
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "pentagrid sweep",
+        "description": "A hyper-parameter grid search: who trains, which values to try, with how many seeds.",
+    });
+    let rules = json!({
+        "required": ["name", "metric", "seeds"],
+        "oneOf": [{"required": ["task"]}, {"required": ["worker"]}],
+        "anyOf": [{"required": ["parameters"]}, {"required": ["arms"]}],
+        "if": {"required": ["task"]},
+        "then": {"properties": {
+            "metric": {"properties": {"name": {"enum": metrics_to_select_by()}}},
+            "parameters": {"$ref": "#/$defs/builtin"},
+            "arms": {"additionalProperties": {"properties": {"parameters": {"$ref": "#/$defs/builtin"}}}},
+            "published": {"additionalProperties": {"propertyNames": {"enum": published_metrics()}}},
+        }},
+        "else": {"properties": {
+            "parameters": {"$ref": "#/$defs/parameters"},
+            "arms": {"additionalProperties": {"properties": {"parameters": {"$ref": "#/$defs/parameters"}}}},
+        }},
+        "$defs": {
+            "builtin": builtin(),
+            "parameters": {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/parameter"}},
+            "parameter": parameter(&json!({"type": ["number", "string", "boolean"]}), true),
+            "arm": object(keys::ARM, arm_key),
+            "figure": join(object(keys::FIGURE, figure_key), json!({"required": ["mean"]})),
+            "seeds": {"anyOf": [
+                {"type": "integer", "minimum": 0, "maximum": MAX_SEEDS},
+                {"type": "array", "items": {"type": "integer", "minimum": 0}, "uniqueItems": true},
+            ]},
+        },
+    });
+    // Indenting a value that is in memory cannot fail; `{:#}` is serde_json's own way to do it without a `Result`.
+    format!("{:#}\n", join(join(head, object(keys::SWEEP, sweep_key)), rules))
+}
+
+/// The keys of both objects.
+fn join(mut left: Value, right: Value) -> Value {
+    if let (Value::Object(left), Value::Object(right)) = (&mut left, right) {
+        left.extend(right);
+    }
+    left
+}
+
+/// An object with these keys and no others; `schema` gives what each holds.
+fn object(keys: &[Key], schema: fn(&str) -> Value) -> Value {
+    let property = |key: &Key| (key.name.to_owned(), join(json!({"description": key.doc}), schema(key.name)));
+    let properties: Map<String, Value> = keys.iter().map(property).collect();
+    json!({"type": "object", "properties": properties, "additionalProperties": false})
+}
+
+fn sweep_key(key: &str) -> Value {
+    match key {
+        "name" => json!({"type": ["string", "number"], "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}),
+        "description" => json!({"type": "string"}),
+        "task" => json!({"enum": [BUILTIN]}),
+        "worker" => json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}),
+        "method" => json!({"enum": ["grid"], "default": "grid"}),
+        "metric" => join(object(keys::METRIC, metric_key), json!({"required": ["name", "goal"]})),
+        "seeds" => join(object(keys::SEEDS, |_| json!({"$ref": "#/$defs/seeds"})), json!({"required": ["tune", "final"]})),
+        "arms" => json!({
+            "type": "object",
+            "minProperties": 1,
+            "maxProperties": MAX_ARMS,
+            "propertyNames": {"pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"},
+            "additionalProperties": {"$ref": "#/$defs/arm"},
+        }),
+        "published" => json!({
+            "type": "object",
+            "additionalProperties": {"type": "object", "additionalProperties": {"$ref": "#/$defs/figure"}},
+        }),
+        // `parameters`: what they hold depends on who trains, see `then` and `else`.
+        _ => json!({"type": "object"}),
+    }
+}
+
+fn metric_key(key: &str) -> Value {
+    match key {
+        "goal" => json!({"enum": ["maximize", "minimize"]}),
+        _ => json!({"type": "string"}),
+    }
+}
+
+fn arm_key(key: &str) -> Value {
+    match key {
+        "label" => json!({"type": "string", "minLength": 1, "maxLength": 100}),
+        _ => json!({"type": "object"}),
+    }
+}
+
+fn figure_key(key: &str) -> Value {
+    match key {
+        "std" => json!({"type": "number", "minimum": 0}),
+        "n" => json!({"type": "integer", "minimum": 1}),
+        _ => json!({"type": "number"}),
+    }
+}
+
+fn metrics_to_select_by() -> Vec<&'static str> {
+    METRICS.iter().copied().filter(|metric| *metric != "training_seconds").collect()
+}
+
+fn published_metrics() -> Vec<&'static str> {
+    METRICS.iter().copied().chain([SWITCH_METRIC]).collect()
+}
+
+/// A parameter whose values look like `value`.
+fn parameter(value: &Value, nested: bool) -> Value {
+    let mut properties = Map::new();
+    let mut one_of = Vec::new();
+    for key in keys::PARAMETER {
+        let schema = match key.name {
+            "value" => value.clone(),
+            "values" => json!({"type": "array", "items": value, "minItems": 1, "uniqueItems": true}),
+            "type" => json!({"enum": ["float", "int", "bool", "text"]}),
+            _ if nested => json!({"$ref": "#/$defs/parameters"}),
+            _ => continue,
+        };
+        if key.name != "type" {
+            one_of.push(json!({"required": [key.name]}));
+        }
+        properties.insert(key.name.to_owned(), join(json!({"description": key.doc}), schema));
+    }
+    json!({"type": "object", "properties": properties, "additionalProperties": false, "oneOf": one_of})
+}
+
+/// The parameters of the built-in task.
+fn builtin() -> Value {
+    let properties: Map<String, Value> = PARAMS
+        .iter()
+        .map(|param| {
+            let schema = parameter(&builtin_value(param), false);
+            (param.name.to_owned(), join(json!({"description": describe(param)}), schema))
+        })
+        .collect();
+    json!({"type": "object", "minProperties": 1, "properties": properties, "additionalProperties": false})
+}
+
+fn builtin_value(param: &TaskParam) -> Value {
+    if param.name == "optimizer" {
+        return json!({"enum": OptimizerKind::ALL.map(OptimizerKind::name)});
+    }
+    let ty = match param.ty {
+        ParamType::Int => json!({"type": "integer"}),
+        ParamType::Float => json!({"type": "number"}),
+        ParamType::Text => json!({"type": "string"}),
+        ParamType::Bool => json!({"type": "boolean"}),
+    };
+    let range = match param.range {
+        Range::Any => json!({}),
+        Range::Positive => json!({"exclusiveMinimum": 0}),
+        Range::NonNegative => json!({"minimum": 0}),
+        Range::UnitOpen => json!({"minimum": 0, "exclusiveMaximum": 1}),
+        Range::Between(low, high) => json!({"minimum": low, "maximum": high}),
+    };
+    join(ty, range)
+}
+
+/// What a parameter is, its range, whom it is for, and what holds without it.
+fn describe(param: &TaskParam) -> String {
+    let mut text = format!("{}.", param.help);
+    if param.range != Range::Any {
+        text.push_str(&format!(" Must be {}.", param.range.describe()));
+    }
+    if !param.optimizers.is_empty() {
+        text.push_str(&format!(" For {}.", optimizer_list(param.optimizers)));
+    }
+    match param.default {
+        ParamDefault::Required => text.push_str(" Required."),
+        ParamDefault::Unset => {}
+        ParamDefault::Int(default) => text.push_str(&format!(" Default: {default}.")),
+        ParamDefault::Float(default) => text.push_str(&format!(" Default: {default}.")),
+    }
+    text
+}

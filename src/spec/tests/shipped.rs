@@ -1,0 +1,65 @@
+//! The sweep files and the schema that are part of the project.
+
+use super::good;
+use crate::spec::{Spec, json_schema, keys, task};
+
+const PAPER: &str = include_str!("../../../sweeps/paper.yaml");
+const TABLES: &str = include_str!("../../../sweeps/tables.yaml");
+const SCHEMA: &str = include_str!("../../../sweeps/schema.json");
+
+/// Points of each arm.
+fn points(spec: &Spec) -> Vec<(&str, usize)> {
+    spec.arms.iter().map(|arm| (arm.name.as_str(), arm.axes.iter().map(|axis| axis.values.len()).product())).collect()
+}
+
+#[test]
+fn the_paper_is_its_full_grid() {
+    let spec = good(PAPER);
+    assert_eq!(points(&spec), [("sgd", 5), ("sgd_momentum", 25), ("adam", 125), ("adahessian", 125), ("hybrid", 15_625)]);
+    assert_eq!((spec.seeds.tune.len(), spec.seeds.final_.len()), (5, 10));
+    let labels: Vec<&str> = spec.arms.iter().map(|arm| arm.label.as_str()).collect();
+    assert_eq!(labels, ["SGD (β = 0)", "SGD with momentum", "Adam", "AdaHessian", "Hybrid"]);
+}
+
+#[test]
+fn the_tables_are_the_papers_best_points() {
+    let spec = good(TABLES);
+    assert!(points(&spec).iter().all(|(_, points)| *points == 1));
+    assert_eq!((spec.seeds.tune.len(), spec.seeds.final_.len()), (0, 10));
+    assert_eq!(spec.published, good(PAPER).published);
+    assert_eq!(spec.published.values().map(|figures| figures.len()).sum::<usize>(), 20);
+    // Each is a point of the full grid.
+    for (arm, full) in spec.arms.iter().zip(&good(PAPER).arms) {
+        for axis in &arm.axes {
+            let values = full.axes.iter().find(|other| other.name == axis.name).map(|other| &other.values);
+            assert!(values.is_some_and(|values| values.contains(&axis.values[0])), "{}: {axis:?}", arm.name);
+        }
+    }
+}
+
+#[test]
+fn the_schema_in_the_tree_is_the_current_one() {
+    assert!(SCHEMA == json_schema(), "sweeps/schema.json is out of date: cargo run -- schema > sweeps/schema.json");
+}
+
+#[test]
+fn schema_and_reader_know_the_same_keys() {
+    let schema: serde_json::Value = serde_json::from_str(&json_schema()).expect("the schema is JSON");
+    let names = |pointer: &str| -> Vec<String> {
+        let object = schema.pointer(pointer).and_then(|value| value.as_object());
+        object.unwrap_or_else(|| panic!("no {pointer}")).keys().cloned().collect()
+    };
+    let known = |keys: &[keys::Key]| keys.iter().map(|key| key.name.to_owned()).collect::<Vec<_>>();
+    assert_eq!(names("/properties"), known(keys::SWEEP));
+    assert_eq!(names("/properties/metric/properties"), known(keys::METRIC));
+    assert_eq!(names("/properties/seeds/properties"), known(keys::SEEDS));
+    assert_eq!(names("/$defs/arm/properties"), known(keys::ARM));
+    assert_eq!(names("/$defs/figure/properties"), known(keys::FIGURE));
+    assert_eq!(names("/$defs/parameter/properties"), known(keys::PARAMETER));
+    assert_eq!(names("/$defs/builtin/properties"), task::PARAMS.iter().map(|param| param.name.to_owned()).collect::<Vec<_>>());
+    for pointer in ["/properties", "/$defs/arm/properties", "/$defs/builtin/properties", "/$defs/parameter/properties"] {
+        for (name, property) in schema.pointer(pointer).and_then(|value| value.as_object()).expect("checked above") {
+            assert!(property["description"].is_string(), "{pointer}/{name}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! Mistakes in the top level of the file: keys and texts.
+
+use super::{BUILTIN, WORKER, each, shown};
+
+const PARAMETERS: &str = "parameters: {lr: {values: [1, 2]}}\n";
+
+#[test]
+fn unknown_and_foreign_keys() {
+    insta::assert_snapshot!(shown(&format!(
+        "{WORKER}{PARAMETERS}paramters: {{}}\nproject: mine\nearly_terminate: {{type: hyperband}}\nseed: 3\nx: 1\n"
+    )), @r#"
+sweep.yaml:
+  × unknown key `paramters` in the sweep file
+   ╭─[sweep.yaml:6:1]
+ 5 │ parameters: {lr: {values: [1, 2]}}
+ 6 │ paramters: {}
+   · ────┬────
+   ·     ╰── unknown key
+ 7 │ project: mine
+   ╰────
+  help: did you mean `parameters`? known keys: name, description, task, worker, method, metric,
+        seeds, parameters, arms and published
+
+  × `project` belongs to the W&B service
+   ╭─[sweep.yaml:7:1]
+ 6 │ paramters: {}
+ 7 │ project: mine
+   · ───┬───
+   ·    ╰── W&B only
+ 8 │ early_terminate: {type: hyperband}
+   ╰────
+  help: remove it; pentagrid keeps its results in a folder, `runs/<name>`
+
+  × `early_terminate` is not supported: pentagrid runs full grids only
+   ╭─[sweep.yaml:8:1]
+ 7 │ project: mine
+ 8 │ early_terminate: {type: hyperband}
+   · ───────┬───────
+   ·        ╰── not a full grid
+ 9 │ seed: 3
+   ╰────
+  help: remove it; every trial runs to its end
+
+  × `seed` is not a key
+    ╭─[sweep.yaml:9:1]
+  8 │ early_terminate: {type: hyperband}
+  9 │ seed: 3
+    · ──┬─
+    ·   ╰── unknown key
+ 10 │ x: 1
+    ╰────
+  help: name the seeds under `seeds`: `seeds: {tune: 5, final: 10}`
+
+  × unknown key `x` in the sweep file
+    ╭─[sweep.yaml:10:1]
+  9 │ seed: 3
+ 10 │ x: 1
+    · ┬
+    · ╰── unknown key
+    ╰────
+  help: known keys: name, description, task, worker, method, metric, seeds, parameters, arms and
+        published
+
+5 problems
+"#);
+}
+
+#[test]
+fn one_process_per_trial_comes_later() {
+    insta::assert_snapshot!(shown(&format!(
+        "program: train.py\ncommand: [python, x]\nname: t\nmetric: {{name: a, goal: minimize}}\nseeds: {{tune: 1, final: 1}}\n{PARAMETERS}"
+    )), @r#"
+sweep.yaml:
+  × `program` is not supported by this version
+   ╭─[sweep.yaml:1:1]
+ 1 │ program: train.py
+   · ───┬───
+   ·    ╰── one process per trial
+ 2 │ command: [python, x]
+   ╰────
+  help: write a worker, a program that trains one trial after another, and name it under `worker`:
+        see docs/protocol.md
+
+  × `command` is not supported by this version
+   ╭─[sweep.yaml:2:1]
+ 1 │ program: train.py
+ 2 │ command: [python, x]
+   · ───┬───
+   ·    ╰── one process per trial
+ 3 │ name: t
+   ╰────
+  help: write a worker, a program that trains one trial after another, and name it under `worker`:
+        see docs/protocol.md
+
+2 problems
+"#);
+}
+
+#[test]
+fn missing_keys() {
+    insta::assert_snapshot!(shown("description: nothing else\n"), @r#"
+sweep.yaml:
+  × the sweep file lacks `name`, `task` or `worker`, `metric`, `seeds` and `parameters`
+   ╭─[sweep.yaml:1:1]
+ 1 │ description: nothing else
+   · ┬
+   · ╰── somewhere here
+   ╰────
+  help: add `name: my-sweep`, `task: mnist-resnet18` or `worker: [my-program]`, `metric: {name:
+        val_accuracy, goal: maximize}`, `seeds: {tune: 5, final: 10}` and `parameters: {lr:
+        {values: [0.01, 0.1]}}`
+"#);
+}
+
+#[test]
+fn a_misspelt_key_is_not_also_missing() {
+    insta::assert_snapshot!(shown(&format!(
+        "nmae: t\ntsk: mnist-resnet18\nmetric: {{nam: a, gaol: minimize}}\nseeds: {{tun: 1, finl: 1}}\n{PARAMETERS}"
+    )), @r#"
+sweep.yaml:
+  × unknown key `nmae` in the sweep file
+   ╭─[sweep.yaml:1:1]
+ 1 │ nmae: t
+   · ──┬─
+   ·   ╰── unknown key
+ 2 │ tsk: mnist-resnet18
+   ╰────
+  help: did you mean `name`? known keys: name, description, task, worker, method, metric, seeds,
+        parameters, arms and published
+
+  × unknown key `tsk` in the sweep file
+   ╭─[sweep.yaml:2:1]
+ 1 │ nmae: t
+ 2 │ tsk: mnist-resnet18
+   · ─┬─
+   ·  ╰── unknown key
+ 3 │ metric: {nam: a, gaol: minimize}
+   ╰────
+  help: did you mean `task`? known keys: name, description, task, worker, method, metric, seeds,
+        parameters, arms and published
+
+  × unknown key `nam` in `metric`
+   ╭─[sweep.yaml:3:10]
+ 2 │ tsk: mnist-resnet18
+ 3 │ metric: {nam: a, gaol: minimize}
+   ·          ─┬─
+   ·           ╰── unknown key
+ 4 │ seeds: {tun: 1, finl: 1}
+   ╰────
+  help: did you mean `name`? known keys: name and goal
+
+  × unknown key `gaol` in `metric`
+   ╭─[sweep.yaml:3:18]
+ 2 │ tsk: mnist-resnet18
+ 3 │ metric: {nam: a, gaol: minimize}
+   ·                  ──┬─
+   ·                    ╰── unknown key
+ 4 │ seeds: {tun: 1, finl: 1}
+   ╰────
+  help: did you mean `goal`? known keys: name and goal
+
+  × unknown key `tun` in `seeds`
+   ╭─[sweep.yaml:4:9]
+ 3 │ metric: {nam: a, gaol: minimize}
+ 4 │ seeds: {tun: 1, finl: 1}
+   ·         ─┬─
+   ·          ╰── unknown key
+ 5 │ parameters: {lr: {values: [1, 2]}}
+   ╰────
+  help: did you mean `tune`? known keys: tune and final
+
+  × unknown key `finl` in `seeds`
+   ╭─[sweep.yaml:4:17]
+ 3 │ metric: {nam: a, gaol: minimize}
+ 4 │ seeds: {tun: 1, finl: 1}
+   ·                 ──┬─
+   ·                   ╰── unknown key
+ 5 │ parameters: {lr: {values: [1, 2]}}
+   ╰────
+  help: did you mean `final`? known keys: tune and final
+
+6 problems
+"#);
+}
+
+#[test]
+fn no_sweep_at_all() {
+    insta::assert_snapshot!(each(&["", "# only a comment\n", "---\n...\n", "- a\n- b\n", "just text\n"]), @r#"
+sweep.yaml:
+  × sweep.yaml: the file holds no sweep
+  help: a sweep file names at least `name`, `task`, `metric`, `seeds` and `parameters`; see
+        sweeps/quick.yaml
+
+  × the file holds no sweep
+   ╭─[sweep.yaml:1:1]
+ 1 │ # only a comment
+   · ┬
+   · ╰── nothing here
+   ╰────
+  help: a sweep file names at least `name`, `task`, `metric`, `seeds` and `parameters`; see
+        sweeps/quick.yaml
+
+  × the file holds no sweep
+   ╭─[sweep.yaml:1:1]
+ 1 │ ---
+   · ┬
+   · ╰── nothing here
+ 2 │ ...
+   ╰────
+  help: a sweep file names at least `name`, `task`, `metric`, `seeds` and `parameters`; see
+        sweeps/quick.yaml
+
+  × a sweep file is a mapping of keys to values, not a list
+   ╭─[sweep.yaml:1:1]
+ 1 │ - a
+   · ─┬─
+   ·  ╰── not a mapping
+ 2 │ - b
+   ╰────
+  help: begin with `name: my-sweep`
+
+  × a sweep file is a mapping of keys to values, not a single value
+   ╭─[sweep.yaml:1:1]
+ 1 │ just text
+   · ────┬────
+   ·     ╰── not a mapping
+   ╰────
+  help: begin with `name: my-sweep`
+"#);
+}
+
+#[test]
+fn names_and_texts() {
+    let rest = "worker: [w]\nmetric: {name: loss, goal: minimize}\nseeds: {tune: 2, final: 3}\nparameters: {lr: {value: 1}}\n";
+    let file = |head: &str| format!("{head}\n{rest}");
+    insta::assert_snapshot!(each(&[
+        &file("name: ../escape"),
+        &file("name: .hidden"),
+        &file(&format!("name: {}", "x".repeat(65))),
+        &file("name:"),
+        &file("name: [a]"),
+        &file("name: \"a\\nb\""),
+        &file("name: t\ndescription: \"a\\eb\""),
+        &file("name: t\ndescription: {a: b}"),
+    ]), @r#"
+sweep.yaml:
+  × `../escape` cannot be the name of a folder of results
+   ╭─[sweep.yaml:1:7]
+ 1 │ name: ../escape
+   ·       ────┬────
+   ·           ╰── not a good name
+ 2 │ worker: [w]
+   ╰────
+  help: use at most 64 letters, digits, dots, underscores and hyphens, a letter or digit first
+
+  × `.hidden` cannot be the name of a folder of results
+   ╭─[sweep.yaml:1:7]
+ 1 │ name: .hidden
+   ·       ───┬───
+   ·          ╰── not a good name
+ 2 │ worker: [w]
+   ╰────
+  help: use at most 64 letters, digits, dots, underscores and hyphens, a letter or digit first
+
+  × `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` cannot be the name of a folder of results
+   ╭─[sweep.yaml:1:7]
+ 1 │ name: xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx
+   ·       ────────────────────────────────┬────────────────────────────────
+   ·                                       ╰── not a good name
+ 2 │ worker: [w]
+   ╰────
+  help: use at most 64 letters, digits, dots, underscores and hyphens, a letter or digit first
+
+  × `name` is empty
+   ╭─[sweep.yaml:1:1]
+ 1 │ name:
+   · ──┬─
+   ·   ╰── no text
+ 2 │ worker: [w]
+   ╰────
+  help: write a text, or remove the key
+
+  × `name` must be text
+   ╭─[sweep.yaml:1:7]
+ 1 │ name: [a]
+   ·       ─┬─
+   ·        ╰── not text
+ 2 │ worker: [w]
+   ╰────
+  help: write it in one line, in quotes if it contains a colon
+
+  × `name` must be one line
+   ╭─[sweep.yaml:1:7]
+ 1 │ name: "a\nb"
+   ·       ───┬──
+   ·          ╰── several lines
+ 2 │ worker: [w]
+   ╰────
+  help: write it in one line
+
+  × `description` contains a control character
+   ╭─[sweep.yaml:2:14]
+ 1 │ name: t
+ 2 │ description: "a\eb"
+   ·              ───┬──
+   ·                 ╰── control character
+ 3 │ worker: [w]
+   ╰────
+  help: remove it
+
+  × `description` must be text
+   ╭─[sweep.yaml:2:14]
+ 1 │ name: t
+ 2 │ description: {a: b}
+   ·              ───┬──
+   ·                 ╰── not text
+ 3 │ worker: [w]
+   ╰────
+  help: write it in one line, in quotes if it contains a colon
+"#);
+}
+
+#[test]
+fn many_problems_are_cut_short() {
+    let keys: String = (0..57).map(|index| format!("unknown_{index}: 1\n")).collect();
+    let diagnosis = super::bad(&format!("{BUILTIN}parameters: {{optimizer: {{value: sgd}}, lr: {{value: 1}}}}\n{keys}"));
+    assert_eq!((diagnosis.problems.len(), diagnosis.omitted), (20, 37));
+    assert!(diagnosis.to_string().ends_with("\nsweep.yaml: and 37 more problems"), "{diagnosis}");
+
+    let keys: String = (0..5000).map(|index| format!("unknown_{index}: 1\n")).collect();
+    let diagnosis = super::bad(&keys);
+    assert!(diagnosis.to_string().ends_with("and at least 180 more problems"), "{diagnosis}");
+}

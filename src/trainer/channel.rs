@@ -1,0 +1,93 @@
+//! The trainer's two ways out: messages to the coordinator, and words to a person on stderr. Nothing else in the
+//! trainer writes to a file descriptor or ends the process.
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Write};
+use std::os::fd::AsFd;
+use std::sync::{Mutex, PoisonError};
+
+use pentagrid::protocol::{FromWorker, encode_line};
+
+/// Where messages go. Threads share it; each message is one whole line.
+pub struct Channel(Mutex<Box<dyn Write + Send>>);
+
+impl Channel {
+    /// Takes stdout over: the channel gets a private descriptor, and descriptor 1 becomes stderr, so that no stray
+    /// print of a library can get between the messages.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn take_stdout() -> io::Result<Self> {
+        let private = io::stdout().as_fd().try_clone_to_owned()?;
+        nix::unistd::dup2_stdout(io::stderr())?;
+        Ok(Self::new(File::from(private)))
+    }
+
+    /// A channel into that writer.
+    pub fn new(writer: impl Write + Send + 'static) -> Self {
+        Self(Mutex::new(Box::new(writer)))
+    }
+
+    /// Sends a message. Where it cannot be sent there is nobody left to work for, and the process ends.
+    pub fn send(&self, message: &FromWorker) {
+        let line = encode_line(message);
+        // A thread that panicked in here has written its line or failed; the next line may follow.
+        let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match writer.write_all(line.as_bytes()).and_then(|()| writer.flush()) {
+            Ok(()) => {}
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => leave(0),
+            Err(error) => {
+                say(&format!("cannot write to the coordinator: {error}"));
+                leave(1)
+            }
+        }
+    }
+}
+
+/// Says something to a person, on stderr.
+pub fn say(text: &str) {
+    // Where stderr is closed there is nobody to tell, nor a way to tell so.
+    let _ = writeln!(io::stderr(), "pentagrid-trainer: {text}");
+}
+
+/// Ends the process at once, in the middle of anything. Unlike `std::process::exit` it runs no destructors: those of
+/// libtorch would pull the ground from under a thread that computes.
+pub fn leave(code: i32) -> ! {
+    // SAFETY: `_exit` takes any number, touches no memory of ours and does not return.
+    unsafe { nix::libc::_exit(code) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            // In small pieces, as a pipe may take them.
+            let taken = bytes.len().min(3);
+            self.0.lock().unwrap().extend(&bytes[..taken]);
+            Ok(taken)
+        }
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_of_several_threads_stay_whole() {
+        let sink = Sink::default();
+        let channel = Channel::new(sink.clone());
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| (0..50).for_each(|_| channel.send(&FromWorker::Heartbeat)));
+            }
+        });
+        let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(text.lines().count(), 200);
+        assert!(text.lines().all(|line| line == r#"{"type":"heartbeat"}"#));
+    }
+}

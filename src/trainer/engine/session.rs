@@ -1,0 +1,165 @@
+//! What the trials of one process share: the device, the images on it, and the starting weights of the last seed.
+//! Sharing changes no number: both are functions of the configuration and the seed.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use pentagrid::protocol::Metrics;
+use pentagrid::spec::Config;
+use tch::{Device, Kind};
+
+use super::trial::Trial;
+use crate::data::Sets;
+use crate::error::TrialError;
+use crate::model::ResNet18;
+use crate::settings::Settings;
+
+/// Runs trials, one after the other.
+pub struct Session {
+    device: Device,
+    kind: Kind,
+    /// By the parameter `data_dir`.
+    sets: HashMap<Option<String>, Rc<Sets>>,
+    /// Trials come seed by seed, so the last seed's weights are enough.
+    start: Option<(u64, ResNet18)>,
+}
+
+impl Session {
+    /// A session on that device, in single precision.
+    pub fn new(device: Device) -> Self {
+        Self { device, kind: Kind::Float, sets: HashMap::new(), start: None }
+    }
+
+    /// Runs a trial to its end; `report` hears each epoch's number (from 1) and history row.
+    ///
+    /// # Errors
+    /// `TrialError`: a bad configuration, unreadable data, or libtorch's.
+    pub fn run(&mut self, config: &Config, seed: u64, report: &mut dyn FnMut(u32, Metrics)) -> Result<Metrics, TrialError> {
+        let settings = Settings::from_config(config)?;
+        let sets = self.sets(settings.data_dir.clone())?;
+        let network = self.network(seed)?;
+        Trial { settings: &settings, seed, sets: &sets, network, device: self.device }.run(report)
+    }
+
+    fn sets(&mut self, data_dir: Option<String>) -> Result<Rc<Sets>, TrialError> {
+        if let Some(sets) = self.sets.get(&data_dir) {
+            return Ok(Rc::clone(sets));
+        }
+        let sets = Rc::new(Sets::load(data_dir.as_deref(), self.kind, self.device)?);
+        self.sets.insert(data_dir, Rc::clone(&sets));
+        Ok(sets)
+    }
+
+    /// A network at the seed's starting weights. Drawing eleven million numbers costs more than copying them.
+    fn network(&mut self, seed: u64) -> Result<ResNet18, TrialError> {
+        let drawn = match self.start.take() {
+            Some((held, network)) if held == seed => network,
+            _ => ResNet18::new(seed, self.kind, self.device)?,
+        };
+        let copy = drawn.duplicate();
+        self.start = Some((seed, drawn));
+        Ok(copy?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::one_thread;
+    use pentagrid::spec::task::METRICS;
+
+    struct Outcome {
+        rows: Vec<Metrics>,
+        metrics: Metrics,
+    }
+
+    /// A tiny trial: two epochs of two steps, without wall-clock times.
+    fn run_in(session: &mut Session, json: &str, seed: u64) -> Outcome {
+        let mut config: Config = serde_json::from_str(json).unwrap();
+        for (name, value) in [("epochs", 2), ("batch_size", 4), ("train_images", 8)] {
+            config.0.entry(name.to_owned()).or_insert(pentagrid::spec::ParamValue::Int(value));
+        }
+        let mut rows = Vec::new();
+        let metrics = session.run(&config, seed, &mut |epoch, row| {
+            rows.push(row.without_wall_clock());
+            assert_eq!(epoch as usize, rows.len());
+        });
+        Outcome { rows, metrics: metrics.unwrap() }
+    }
+
+    fn run(json: &str, seed: u64) -> Outcome {
+        one_thread();
+        run_in(&mut Session::new(Device::Cpu), json, seed)
+    }
+
+    const MOMENTUM: &str = r#"{"optimizer": "sgd_momentum", "lr": 0.005, "momentum": 0.9}"#;
+
+    #[test]
+    fn a_trial_run_twice_is_the_same_bit_for_bit() {
+        for json in [r#"{"optimizer": "adam", "lr": 0.001}"#, r#"{"optimizer": "adahessian", "lr": 0.1}"#] {
+            let (first, second) = (run(json, 3), run(json, 3));
+            assert_eq!(first.rows, second.rows);
+            assert_eq!(first.metrics.without_wall_clock(), second.metrics.without_wall_clock());
+            assert_ne!(first.rows, run(json, 4).rows);
+        }
+    }
+
+    /// Nothing leaks from one trial of a process into the next.
+    #[test]
+    fn neighbours_in_a_session_change_nothing() {
+        one_thread();
+        let mut session = Session::new(Device::Cpu);
+        run_in(&mut session, r#"{"optimizer": "sgd", "lr": 10}"#, 1);
+        run_in(&mut session, r#"{"optimizer": "adahessian", "lr": 0.1, "epochs": 1}"#, 2);
+        assert_eq!(run_in(&mut session, MOMENTUM, 2).rows, run(MOMENTUM, 2).rows);
+    }
+
+    #[test]
+    fn the_metrics_are_those_that_the_task_names() {
+        let outcome = run(MOMENTUM, 1);
+        let mut expected = METRICS.to_vec();
+        expected.sort_unstable();
+        assert_eq!(outcome.metrics.0.keys().map(String::as_str).collect::<Vec<_>>(), expected);
+        assert_eq!(outcome.rows.len(), 2);
+        let names: Vec<&str> = outcome.rows[0].0.keys().map(String::as_str).collect();
+        assert_eq!(names, ["train_accuracy", "train_loss", "val_accuracy", "val_loss"]);
+        assert_eq!(outcome.metrics.get("val_loss"), outcome.rows[1].get("val_loss"));
+    }
+
+    #[test]
+    fn hybrid_that_never_switches_is_sgd_with_momentum_bit_for_bit() {
+        let hybrid = run(r#"{"optimizer": "hybrid", "lr1": 0.005, "momentum": 0.9, "lr2": 0.1, "tl": -1}"#, 5);
+        let momentum = run(MOMENTUM, 5);
+        assert_eq!(hybrid.metrics.without_wall_clock(), momentum.metrics.without_wall_clock());
+        for (mut ours, theirs) in hybrid.rows.into_iter().zip(momentum.rows) {
+            assert_eq!(ours.0.remove("switched").unwrap().0, 0.0);
+            assert_eq!(ours, theirs);
+        }
+    }
+
+    #[test]
+    fn hybrid_switches_once_and_says_when() {
+        let json = r#"{"optimizer": "hybrid", "lr1": 0.005, "momentum": 0.9, "lr2": 0.1, "tl": 1e9, "epochs": 3}"#;
+        let hybrid = run(json, 5);
+        assert_eq!(hybrid.rows.iter().map(|row| row.get("switched").unwrap()).collect::<Vec<_>>(), [1.0, 0.0, 0.0]);
+        assert_eq!(hybrid.metrics.get("switch_epoch"), Some(1.0));
+        let momentum = run(MOMENTUM, 5);
+        assert_eq!(hybrid.rows[0].get("val_loss"), momentum.rows[0].get("val_loss"));
+        assert_ne!(hybrid.rows[1].get("val_loss"), momentum.rows[1].get("val_loss"));
+    }
+
+    #[test]
+    fn a_diverged_trial_is_a_result() {
+        let outcome = run(r#"{"optimizer": "sgd", "lr": 1e30}"#, 1);
+        assert!(!outcome.metrics.get("train_loss").unwrap().is_finite());
+        assert!((0.0..=100.0).contains(&outcome.metrics.get("val_accuracy").unwrap()));
+    }
+
+    #[test]
+    fn more_images_than_there_are_is_a_bad_configuration() {
+        let config = serde_json::from_str(r#"{"optimizer": "sgd", "lr": 0.1, "train_images": 1201}"#).unwrap();
+        let error = Session::new(Device::Cpu).run(&config, 0, &mut |_, _| {}).unwrap_err();
+        assert!(matches!(error, TrialError::BadConfig(_)));
+        insta::assert_snapshot!(error, @"train_images: 1201 are wanted, but the training set has 1200 images");
+    }
+}

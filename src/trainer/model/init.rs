@@ -1,0 +1,73 @@
+//! Where a network's tensors come from: drawn from a seed, or copied from another network. A network is built by
+//! asking a `Source` for each of its tensors by name; loading weights from a file would be one more source.
+
+use std::collections::HashMap;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use crate::rng::Stream;
+use crate::tensors::copy;
+
+/// How a tensor starts.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Init {
+    /// torch's `kaiming_normal_(mode="fan_out", nonlinearity="relu")` (He et al. 2015, eq. 14): N(0, 2 / fan_out),
+    /// where fan_out = output channels x kernel area. torchvision's choice for the convolutions of a ResNet.
+    KaimingNormalFanOut,
+    /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what torch's own `nn.Conv2d` and `nn.Linear` do (kaiming_uniform with
+    /// a = sqrt(5)). Holds the fan_in, since a bias does not know it.
+    UniformFanIn(i64),
+    /// All elements this number.
+    Constant(f64),
+}
+
+/// Gives the tensors that a network is made of.
+pub trait Source {
+    /// The tensor of that name and shape. The caller may change it in place.
+    ///
+    /// # Errors
+    /// libtorch's, or a tensor of that name that is missing or of another shape.
+    fn tensor(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, TchError>;
+}
+
+/// Draws each tensor from its own stream, `init/<name>`, on the CPU and in single precision: the same seed gives
+/// the same weights on every device and in every precision.
+pub struct Drawn {
+    /// The trial's seed.
+    pub seed: u64,
+    /// The precision to deliver.
+    pub kind: Kind,
+    /// Where to deliver.
+    pub device: Device,
+}
+
+impl Source for Drawn {
+    fn tensor(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, TchError> {
+        let count = shape.iter().product::<i64>() as usize;
+        let mut stream = Stream::new(self.seed, &format!("init/{name}"));
+        let values = match init {
+            Init::KaimingNormalFanOut => {
+                let fan_out = shape[0] * shape[2..].iter().product::<i64>();
+                stream.normal(count, (2.0 / fan_out as f64).sqrt())
+            }
+            Init::UniformFanIn(fan_in) => stream.uniform(count, 1.0 / (fan_in as f64).sqrt()),
+            Init::Constant(value) => return Tensor::f_full(shape, value, (self.kind, self.device)),
+        };
+        Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(self.device)?.f_to_kind(self.kind)
+    }
+}
+
+/// Copies the tensors of another network.
+pub struct CopyOf<'a>(pub HashMap<&'a str, &'a Tensor>);
+
+impl Source for CopyOf<'_> {
+    fn tensor(&mut self, name: &str, shape: &[i64], _init: Init) -> Result<Tensor, TchError> {
+        let Some(original) = self.0.get(name) else {
+            return Err(TchError::TensorNameNotFound(name.to_owned(), "the network that is copied".to_owned()));
+        };
+        if original.size() != shape {
+            return Err(TchError::Shape(format!("{name} has the shape {:?}, not {shape:?}", original.size())));
+        }
+        copy(original)
+    }
+}

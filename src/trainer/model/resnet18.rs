@@ -1,0 +1,241 @@
+//! ResNet18 (He et al. 2016) as torchvision builds it, for one-channel 28x28 images and ten classes. The engine
+//! runs it; the optimizers change its parameters in place.
+
+use std::collections::HashMap;
+
+use tch::{Device, Kind, TchError, Tensor};
+
+use super::init::{CopyOf, Drawn, Init, Source};
+use super::layers::{Builder, Conv, ConvSize, Linear, Mode, Norm};
+
+/// The network. Its parameters have torchvision's names, e.g. `layer1.0.conv1.weight`.
+#[derive(Debug)]
+pub struct ResNet18 {
+    conv1: Conv,
+    bn1: Norm,
+    blocks: Vec<Block>,
+    fc: Linear,
+    /// Names of the parameters, in torchvision's order.
+    names: Vec<String>,
+    /// The parameters themselves, in the same order: they share their memory with the layers' tensors.
+    parameters: Vec<Tensor>,
+    /// Running statistics of the batch norms: (name, tensor).
+    buffers: Vec<(String, Tensor)>,
+}
+
+/// Two 3x3 convolutions and a shortcut around them.
+#[derive(Debug)]
+struct Block {
+    conv1: Conv,
+    bn1: Norm,
+    conv2: Conv,
+    bn2: Norm,
+    /// A 1x1 convolution and batch norm on the shortcut, where the block changes the shape.
+    downsample: Option<(Conv, Norm)>,
+}
+
+impl Block {
+    fn new(on: &mut Builder<impl Source>, name: &str, input: i64, output: i64, stride: i64) -> Result<Self, TchError> {
+        let he = Init::KaimingNormalFanOut;
+        let conv1 = Conv::new(on, &format!("{name}.conv1"), &ConvSize { channels: [input, output], kernel: 3, stride }, he)?;
+        let bn1 = Norm::new(on, &format!("{name}.bn1"), output)?;
+        let conv2 = Conv::new(on, &format!("{name}.conv2"), &ConvSize { channels: [output, output], kernel: 3, stride: 1 }, he)?;
+        let bn2 = Norm::new(on, &format!("{name}.bn2"), output)?;
+        let downsample = if input == output && stride == 1 {
+            None
+        } else {
+            let conv =
+                Conv::new(on, &format!("{name}.downsample.0"), &ConvSize { channels: [input, output], kernel: 1, stride }, he)?;
+            Some((conv, Norm::new(on, &format!("{name}.downsample.1"), output)?))
+        };
+        Ok(Self { conv1, bn1, conv2, bn2, downsample })
+    }
+
+    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        // The activations may be overwritten: no backward pass needs a batch norm's output before the ReLU.
+        let inner = self.bn1.forward(&self.conv1.forward(x)?, mode)?.f_relu_()?;
+        let mut out = self.bn2.forward(&self.conv2.forward(&inner)?, mode)?;
+        let mut sum = match &self.downsample {
+            None => out.f_add_(x)?,
+            Some((conv, norm)) => out.f_add_(&norm.forward(&conv.forward(x)?, mode)?)?,
+        };
+        sum.f_relu_()
+    }
+}
+
+impl ResNet18 {
+    /// How many weights are trained.
+    pub const PARAMETERS: i64 = 11_175_370;
+
+    /// The network of a seed: the same weights for the same seed, whatever the optimizer and the device.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn new(seed: u64, kind: Kind, device: Device) -> Result<Self, TchError> {
+        Self::build(&mut Drawn { seed, kind, device })
+    }
+
+    /// A copy that shares no memory with this network.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn duplicate(&self) -> Result<Self, TchError> {
+        let parameters = self.names.iter().map(String::as_str).zip(&self.parameters);
+        let buffers = self.buffers.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        Self::build(&mut CopyOf(parameters.chain(buffers).collect::<HashMap<_, _>>()))
+    }
+
+    /// The network with tensors from that source.
+    fn build(source: &mut impl Source) -> Result<Self, TchError> {
+        let mut on = Builder { source, parameters: Vec::with_capacity(62), buffers: Vec::with_capacity(40) };
+        // The authors replace torchvision's conv1 by `nn.Conv2d(1, 64, 7, 2, 3, bias=False)`, which brings that
+        // layer's own initialisation: U(-1/7, 1/7).
+        let conv1 = Conv::new(&mut on, "conv1", &ConvSize { channels: [1, 64], kernel: 7, stride: 2 }, Init::UniformFanIn(49))?;
+        let bn1 = Norm::new(&mut on, "bn1", 64)?;
+        let mut blocks = Vec::with_capacity(8);
+        let mut input = 64;
+        for (layer, output) in [(1, 64), (2, 128), (3, 256), (4, 512)] {
+            for index in 0..2 {
+                let stride = if layer > 1 && index == 0 { 2 } else { 1 };
+                blocks.push(Block::new(&mut on, &format!("layer{layer}.{index}"), input, output, stride)?);
+                input = output;
+            }
+        }
+        let fc = Linear::new(&mut on, "fc", 512, 10)?;
+        let Builder { parameters, buffers, .. } = on;
+        let count: usize = parameters.iter().map(|(_, tensor)| tensor.numel()).sum();
+        assert_eq!(count as i64, Self::PARAMETERS, "this is not the paper's ResNet18");
+        let (names, parameters) = parameters.into_iter().unzip();
+        Ok(Self { conv1, bn1, blocks, fc, names, parameters, buffers })
+    }
+
+    /// Images `[N, 1, 28, 28]` to logits `[N, 10]`.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        let stem = self.bn1.forward(&self.conv1.forward(images)?, mode)?.f_relu_()?;
+        let mut x = stem.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+        for block in &self.blocks {
+            x = block.forward(&x, mode)?;
+        }
+        self.fc.forward(&x.f_mean_dim([2, 3].as_slice(), false, None)?)
+    }
+
+    /// The parameters, in the order of `names`. Changing one in place changes the network.
+    pub fn parameters(&self) -> &[Tensor] {
+        &self.parameters
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::one_thread;
+
+    fn network(seed: u64) -> ResNet18 {
+        one_thread();
+        ResNet18::new(seed, Kind::Float, Device::Cpu).unwrap()
+    }
+
+    fn find<'a>(network: &'a ResNet18, name: &str) -> &'a Tensor {
+        &network.parameters()[network.names.iter().position(|found| found == name).unwrap()]
+    }
+
+    #[test]
+    fn parameters_have_torchvisions_names_and_number() {
+        let network = network(0);
+        assert_eq!(network.parameters().iter().map(Tensor::numel).sum::<usize>(), 11_175_370);
+        assert_eq!((network.parameters().len(), network.buffers.len()), (62, 40));
+        let shapes: Vec<String> =
+            network.names.iter().zip(network.parameters()).map(|(name, tensor)| format!("{name} {:?}", tensor.size())).collect();
+        insta::assert_snapshot!(shapes[..12].join("\n"), @r"
+        conv1.weight [64, 1, 7, 7]
+        bn1.weight [64]
+        bn1.bias [64]
+        layer1.0.conv1.weight [64, 64, 3, 3]
+        layer1.0.bn1.weight [64]
+        layer1.0.bn1.bias [64]
+        layer1.0.conv2.weight [64, 64, 3, 3]
+        layer1.0.bn2.weight [64]
+        layer1.0.bn2.bias [64]
+        layer1.1.conv1.weight [64, 64, 3, 3]
+        layer1.1.bn1.weight [64]
+        layer1.1.bn1.bias [64]
+        ");
+        insta::assert_snapshot!(shapes[15..21].join("\n"), @r"
+        layer2.0.conv1.weight [128, 64, 3, 3]
+        layer2.0.bn1.weight [128]
+        layer2.0.bn1.bias [128]
+        layer2.0.conv2.weight [128, 128, 3, 3]
+        layer2.0.bn2.weight [128]
+        layer2.0.bn2.bias [128]
+        ");
+        insta::assert_snapshot!(shapes[57..].join("\n"), @r"
+        layer4.1.conv2.weight [512, 512, 3, 3]
+        layer4.1.bn2.weight [512]
+        layer4.1.bn2.bias [512]
+        fc.weight [10, 512]
+        fc.bias [10]
+        ");
+        assert_eq!(network.buffers[39].0, "layer4.1.bn2.running_var");
+    }
+
+    #[test]
+    fn weights_start_as_torchvisions_do() {
+        let network = network(1);
+        for (name, fan_out) in [("layer1.0.conv1", 64 * 9), ("layer4.1.conv2", 512 * 9), ("layer3.0.downsample.0", 256)] {
+            let weight = find(&network, &format!("{name}.weight")).detach();
+            let (std, expected) = (weight.std(true).double_value(&[]), (2.0 / f64::from(fan_out)).sqrt());
+            let tolerance = 4.0 / (2.0 * weight.numel() as f64).sqrt();
+            assert!((std / expected - 1.0).abs() < tolerance, "{name}: {std} instead of {expected}");
+            assert!(weight.mean(Kind::Double).double_value(&[]).abs() < 4.0 * expected / (weight.numel() as f64).sqrt());
+            assert!(weight.abs().max().double_value(&[]) > 3.0 * expected, "{name} should be normal, not uniform");
+        }
+        for (name, bound) in [("conv1.weight", 1.0 / 7.0), ("fc.weight", 512f64.powf(-0.5)), ("fc.bias", 512f64.powf(-0.5))] {
+            let largest = find(&network, name).abs().max().double_value(&[]);
+            assert!(largest <= bound * 1.000_001 && largest > 0.75 * bound, "{name}: {largest} within {bound}");
+        }
+        assert!(find(&network, "layer2.1.bn2.weight").eq(1.0).all().int64_value(&[]) == 1);
+        assert!(find(&network, "bn1.bias").eq(0.0).all().int64_value(&[]) == 1);
+    }
+
+    #[test]
+    fn the_seed_alone_decides_the_weights() {
+        let [a, again, other] = [network(3), network(3), network(4)];
+        let equal = |x: &ResNet18, y: &ResNet18| x.parameters().iter().zip(y.parameters()).all(|(x, y)| x == y);
+        assert!(equal(&a, &again) && !equal(&a, &other));
+        let double = ResNet18::new(3, Kind::Double, Device::Cpu).unwrap();
+        assert_eq!(find(&double, "fc.weight").to_kind(Kind::Float), *find(&a, "fc.weight"));
+    }
+
+    #[test]
+    fn a_duplicate_shares_no_memory() {
+        let original = network(5);
+        let copy = original.duplicate().unwrap();
+        assert_eq!(copy.parameters()[0], original.parameters()[0]);
+        assert!(copy.parameters()[0].requires_grad() && !copy.buffers[0].1.requires_grad());
+        let images = Tensor::ones([2, 1, 28, 28], tch::kind::FLOAT_CPU);
+        let _ = original.forward(&images, Mode::Train).unwrap();
+        assert_ne!(copy.buffers[0].1, original.buffers[0].1);
+    }
+
+    /// Running statistics after one batch, against their definition.
+    #[test]
+    fn batch_norm_keeps_the_unbiased_variance() {
+        let network = network(6);
+        let images = Tensor::arange(3 * 784, tch::kind::FLOAT_CPU).sin().view([3, 1, 28, 28]);
+        let maps = images.conv2d(find(&network, "conv1.weight"), None::<&Tensor>, [2, 2], [3, 3], [1, 1], 1);
+        let logits = network.forward(&images, Mode::Train).unwrap();
+        assert_eq!(logits.size(), [3, 10]);
+        let axes = [0, 2, 3].as_slice();
+        let mean = maps.mean_dim(axes, false, None) * 0.1;
+        let var = maps.var_dim(axes, true, false) * 0.1 + 0.9;
+        assert!(network.buffers[0].1.allclose(&mean, 1e-5, 1e-6, false));
+        assert!(network.buffers[1].1.allclose(&var, 1e-5, 1e-6, false));
+        // Evaluation changes nothing.
+        let before = network.buffers[0].1.copy();
+        let _ = network.forward(&images, Mode::Evaluate).unwrap();
+        assert_eq!(network.buffers[0].1, before);
+    }
+}

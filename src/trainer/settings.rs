@@ -1,0 +1,217 @@
+//! A trial's configuration as typed settings, checked against the task's own list of parameters
+//! (`spec/task.rs`). The coordinator has checked it too, but what it sends is not taken on trust.
+
+use pentagrid::spec::task::{OptimizerKind, PARAMS, ParamDefault, ParamType, TaskParam};
+use pentagrid::spec::{Config, ParamValue};
+
+use crate::error::TrialError;
+use crate::optim::{AdahessianSettings, AdamSettings, HybridSettings, OptimizerSettings, SgdMomentumSettings, SgdSettings};
+
+/// What a trial is made of, besides its seed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// The optimizer and its hyper-parameters.
+    pub optimizer: OptimizerSettings,
+    /// Passes over the training images.
+    pub epochs: u32,
+    /// Images a step.
+    pub batch_size: i64,
+    /// Only the first so many training images; all if `None`.
+    pub train_images: Option<i64>,
+    /// Folder of IDX files; the embedded images if `None`.
+    pub data_dir: Option<String>,
+}
+
+impl Settings {
+    /// The settings of a configuration.
+    ///
+    /// # Errors
+    /// `TrialError::BadConfig`, naming the parameter.
+    pub fn from_config(config: &Config) -> Result<Self, TrialError> {
+        let optimizer = optimizer_kind(config)?;
+        check(config, optimizer)?;
+        let read = Reader { config };
+        Ok(Self {
+            optimizer: read.optimizer(optimizer)?,
+            epochs: u32::try_from(read.int("epochs")?).map_err(|_| bad("epochs", "is out of range"))?,
+            batch_size: read.int("batch_size")?,
+            train_images: config.get("train_images").map(|_| read.int("train_images")).transpose()?,
+            data_dir: match config.get("data_dir") {
+                Some(ParamValue::Text(folder)) => Some(folder.clone()),
+                _ => None,
+            },
+        })
+    }
+}
+
+fn bad(name: &str, problem: &str) -> TrialError {
+    TrialError::BadConfig(format!("{name}: {problem}"))
+}
+
+fn optimizer_kind(config: &Config) -> Result<OptimizerKind, TrialError> {
+    let known = || OptimizerKind::ALL.map(OptimizerKind::name).join(", ");
+    match config.get("optimizer") {
+        None => Err(bad("optimizer", &format!("is missing; it is one of {}", known()))),
+        Some(ParamValue::Text(name)) => OptimizerKind::from_name(name)
+            .ok_or_else(|| bad("optimizer", &format!("there is no `{name}`; it is one of {}", known()))),
+        Some(other) => Err(bad("optimizer", &format!("must be text, not {} ({other})", other.kind()))),
+    }
+}
+
+/// Every parameter given is known, belongs to the optimizer, and has a value of its type and in its range; every
+/// required one is given.
+fn check(config: &Config, optimizer: OptimizerKind) -> Result<(), TrialError> {
+    for (name, value) in &config.0 {
+        let Some(param) = TaskParam::find(name) else {
+            let known: Vec<&str> = PARAMS.iter().filter(|param| param.applies_to(optimizer)).map(|param| param.name).collect();
+            return Err(bad(name, &format!("is no parameter of this task; {} has {}", optimizer.name(), known.join(", "))));
+        };
+        if !param.applies_to(optimizer) {
+            return Err(bad(name, &format!("does not belong to {}", optimizer.name())));
+        }
+        let wanted = match (param.ty, value) {
+            (ParamType::Int, ParamValue::Int(_))
+            | (ParamType::Float, ParamValue::Int(_) | ParamValue::Float(_))
+            | (ParamType::Text, ParamValue::Text(_))
+            | (ParamType::Bool, ParamValue::Bool(_)) => None,
+            (ParamType::Int, _) => Some("an integer"),
+            (ParamType::Float, _) => Some("a number"),
+            (ParamType::Text, _) => Some("text"),
+            (ParamType::Bool, _) => Some("true or false"),
+        };
+        if let Some(wanted) = wanted {
+            return Err(bad(name, &format!("must be {wanted}, not {} ({value})", value.kind())));
+        }
+        if !param.range.contains(value) {
+            return Err(bad(name, &format!("must be {}, not {value}", param.range.describe())));
+        }
+    }
+    let missing = |param: &&TaskParam| {
+        param.default == ParamDefault::Required && param.applies_to(optimizer) && config.get(param.name).is_none()
+    };
+    match PARAMS.iter().find(missing) {
+        Some(param) => Err(bad(param.name, &format!("is missing; {} needs it ({})", optimizer.name(), param.help))),
+        None => Ok(()),
+    }
+}
+
+/// Reads values of a configuration that `check` has passed, with the task's defaults.
+struct Reader<'a> {
+    config: &'a Config,
+}
+
+impl Reader<'_> {
+    fn float(&self, name: &str) -> Result<f64, TrialError> {
+        let given = self.config.get(name).and_then(ParamValue::as_f64);
+        let default = TaskParam::find(name).and_then(|param| match param.default {
+            ParamDefault::Float(value) => Some(value),
+            _ => None,
+        });
+        given.or(default).ok_or_else(|| bad(name, "is missing"))
+    }
+
+    fn int(&self, name: &str) -> Result<i64, TrialError> {
+        match (self.config.get(name), TaskParam::find(name).map(|param| param.default)) {
+            (Some(&ParamValue::Int(value)), _) | (None, Some(ParamDefault::Int(value))) => Ok(value),
+            _ => Err(bad(name, "is missing")),
+        }
+    }
+
+    fn optimizer(&self, kind: OptimizerKind) -> Result<OptimizerSettings, TrialError> {
+        Ok(match kind {
+            OptimizerKind::Sgd => OptimizerSettings::Sgd(SgdSettings { lr: self.float("lr")? }),
+            OptimizerKind::SgdMomentum => OptimizerSettings::SgdMomentum(self.momentum("lr")?),
+            OptimizerKind::Adam => OptimizerSettings::Adam(AdamSettings {
+                lr: self.float("lr")?,
+                beta1: self.float("beta1")?,
+                beta2: self.float("beta2")?,
+                eps: self.float("eps").unwrap_or(1e-8),
+            }),
+            OptimizerKind::Adahessian => OptimizerSettings::Adahessian(self.adahessian("lr")?),
+            OptimizerKind::Hybrid => OptimizerSettings::Hybrid(HybridSettings {
+                first: self.momentum("lr1")?,
+                tl: self.float("tl")?,
+                second: self.adahessian("lr2")?,
+            }),
+        })
+    }
+
+    fn momentum(&self, lr: &str) -> Result<SgdMomentumSettings, TrialError> {
+        Ok(SgdMomentumSettings { lr: self.float(lr)?, momentum: self.float("momentum")?, dampening: self.float("dampening")? })
+    }
+
+    fn adahessian(&self, lr: &str) -> Result<AdahessianSettings, TrialError> {
+        Ok(AdahessianSettings {
+            lr: self.float(lr)?,
+            beta1: self.float("beta1")?,
+            beta2: self.float("beta2")?,
+            eps: self.float("eps").unwrap_or(1e-4),
+            hessian_power: self.float("hessian_power")?,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Result<Settings, TrialError> {
+        Settings::from_config(&serde_json::from_str(json).unwrap())
+    }
+
+    fn message(json: &str) -> String {
+        let error = read(json).unwrap_err();
+        assert!(matches!(error, TrialError::BadConfig(_)));
+        error.to_string()
+    }
+
+    #[test]
+    fn defaults_are_the_papers() {
+        let settings = read(r#"{"optimizer": "sgd", "lr": 1}"#).unwrap();
+        let expected = Settings {
+            optimizer: OptimizerSettings::Sgd(SgdSettings { lr: 1.0 }),
+            epochs: 15,
+            batch_size: 100,
+            train_images: None,
+            data_dir: None,
+        };
+        assert_eq!(settings, expected);
+        let OptimizerSettings::Adam(adam) = read(r#"{"optimizer": "adam", "lr": 0.001}"#).unwrap().optimizer else { panic!() };
+        assert_eq!((adam.beta1, adam.beta2, adam.eps), (0.9, 0.999, 1e-8));
+    }
+
+    #[test]
+    fn everything_given_arrives() {
+        let json = r#"{"optimizer": "hybrid", "lr1": 0.005, "lr2": 0.1, "tl": 1, "momentum": 0.9, "dampening": 0.9, "beta1": 0.8,
+            "beta2": 0.99, "eps": 0.001, "hessian_power": 0.5, "epochs": 3, "batch_size": 20, "train_images": 400, "data_dir": "d"}"#;
+        let expected = Settings {
+            optimizer: OptimizerSettings::Hybrid(HybridSettings {
+                first: SgdMomentumSettings { lr: 0.005, momentum: 0.9, dampening: 0.9 },
+                tl: 1.0,
+                second: AdahessianSettings { lr: 0.1, beta1: 0.8, beta2: 0.99, eps: 0.001, hessian_power: 0.5 },
+            }),
+            epochs: 3,
+            batch_size: 20,
+            train_images: Some(400),
+            data_dir: Some("d".to_owned()),
+        };
+        assert_eq!(read(json).unwrap(), expected);
+    }
+
+    #[test]
+    fn every_fault_names_the_parameter() {
+        insta::assert_snapshot!(message("{}"), @"optimizer: is missing; it is one of sgd, sgd_momentum, adam, adahessian, hybrid");
+        insta::assert_snapshot!(message(r#"{"optimizer": "lbfgs"}"#), @"optimizer: there is no `lbfgs`; it is one of sgd, sgd_momentum, adam, adahessian, hybrid");
+        insta::assert_snapshot!(message(r#"{"optimizer": 3}"#), @"optimizer: must be text, not an integer (3)");
+        insta::assert_snapshot!(message(r#"{"optimizer": "sgd"}"#), @"lr: is missing; sgd needs it (learning rate)");
+        insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "momentun": 0.9}"#), @"momentun: is no parameter of this task; sgd has optimizer, lr, epochs, batch_size, train_images, data_dir");
+        insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "tl": 0.9}"#), @"tl: does not belong to sgd");
+        insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": "big"}"#), @"lr: must be a number, not text (big)");
+        insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "epochs": 2.0}"#), @"epochs: must be an integer, not a float (2.0)");
+        insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "data_dir": true}"#), @"data_dir: must be text, not a boolean (true)");
+        insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0}"#), @"lr: must be greater than 0, not 0");
+        insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "epochs": 0}"#), @"epochs: must be from 1 to 10000, not 0");
+        insta::assert_snapshot!(message(r#"{"optimizer": "sgd_momentum", "lr": 0.1, "momentum": 1.0}"#), @"momentum: must be at least 0 and less than 1, not 1.0");
+        insta::assert_snapshot!(message(r#"{"optimizer": "hybrid", "lr1": 0.1, "lr2": 0.1, "momentum": 0.9}"#), @"tl: is missing; hybrid needs it (validation loss below which hybrid switches to AdaHessian)");
+    }
+}
