@@ -15,6 +15,14 @@ fn main() {
             eprintln!("fake_worker: told not to start");
             std::process::exit(7);
         }
+        Some("--outlive") => {
+            say(&FromWorker::Hello(hello()));
+            eprintln!("fake_worker: will outlive the coordinator");
+            loop {
+                std::thread::sleep(Duration::from_secs(1));
+                say(&FromWorker::Heartbeat);
+            }
+        }
         Some("--old-protocol") => say(&FromWorker::Hello(Hello { protocol: 0, ..hello() })),
         _ => say(&FromWorker::Hello(hello())),
     }

@@ -16,8 +16,7 @@ use crate::schedule::devices::DeviceRequest;
     version,
     max_term_width = 100,
     after_help = "Exit codes: 0 done · 1 unexpected · 2 bad usage or bad spec · 3 done, but some trials failed for good · \
-                  4 the run directory is held by another coordinator · 5 ledger or disk error · 130 interrupted, everything kept",
-    propagate_version = true
+                  4 the run directory is held by another coordinator · 5 ledger or disk error · 130 interrupted, everything kept"
 )]
 pub struct Cli {
     /// What to do.
@@ -37,11 +36,11 @@ pub struct Common {
     /// Say nothing but results and errors
     #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
     pub quiet: bool,
-    /// When to use colours
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, value_name = "WHEN", help_heading = "Output")]
+    /// When to use colours: auto, always or never
+    #[arg(long, global = true, value_enum, default_value_t = Color::Auto, hide_possible_values = true, value_name = "WHEN", help_heading = "Output")]
     pub color: Color,
-    /// How log lines on stderr are written
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, value_name = "FORMAT", help_heading = "Output")]
+    /// How log lines on stderr are written: text or json
+    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text, hide_possible_values = true, value_name = "FORMAT", help_heading = "Output")]
     pub log_format: LogFormat,
 }
 

@@ -86,6 +86,11 @@ impl Printer {
     }
 }
 
+/// A count with its noun: `1 trial`, `3 trials`.
+pub fn count(number: usize, noun: &str) -> String {
+    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Columns of the terminal on stderr; 100 where it is none.
 fn console_width() -> u16 {
     console::Term::stderr().size_checked().map_or(100, |(_, columns)| columns)

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::ReportArgs;
 use super::error::{CliError, Outcome};
-use super::printer::Printer;
+use super::printer::{Printer, count};
 use super::sweep_file;
 use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
@@ -50,7 +50,7 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     let evaluation = evaluate(spec, &grid, &rows)?;
     let workers = ledger.workers()?;
     let distinct = |names: Vec<String>| names.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>();
-    let devices = distinct(workers.iter().map(|worker| format!("{}, {} {}", worker.device, worker.threads, threads(worker.threads))).collect());
+    let devices = distinct(workers.iter().map(|worker| format!("{}, {}", worker.device, count(worker.threads as usize, "thread"))).collect());
     let trainers = distinct(workers.iter().map(|worker| format!("{} {} ({})", worker.program, worker.version, worker.libraries)).collect());
 
     let one = table_one(spec, &evaluation);
@@ -94,14 +94,10 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         text.push_str(&format!("Note: {note}\n"));
     }
     if !failures.is_empty() {
-        text.push_str(&format!("{} trials failed for good: see {}\n", failures.len(), out.join("report.md").display()));
+        text.push_str(&format!("{} failed for good: see {}\n", count(failures.len(), "trial"), out.join("report.md").display()));
     }
     text.push_str(&format!("Report: {} (tables as .txt .md .tex .csv; points, trials and history as .csv; provenance.json)\n", out.join("report.md").display()));
     Ok(Written { text, complete: evaluation.is_complete() })
-}
-
-fn threads(count: u32) -> &'static str {
-    if count == 1 { "thread" } else { "threads" }
 }
 
 /// The selected points, aligned.

@@ -14,7 +14,7 @@ use crate::grid::{Grid, TrialId};
 use crate::ledger::{Lock, Reader, TrialRow, TrialState};
 use crate::live::human_duration;
 use crate::plan::estimate;
-use crate::report::lay_out;
+use crate::report::{Selected, lay_out, selected};
 use crate::spec::{Config, Spec};
 
 /// How a sweep stands.
@@ -39,8 +39,14 @@ struct ArmStatus {
     tune: Counts,
     #[serde(rename = "final")]
     final_: Counts,
-    /// The point that is selected so far.
-    selected: Option<String>,
+    /// The point that is selected so far, and the values that it is told by.
+    selected: Option<SelectedPoint>,
+}
+
+#[derive(Serialize)]
+struct SelectedPoint {
+    point: String,
+    values: String,
 }
 
 #[derive(Serialize)]
@@ -124,7 +130,7 @@ fn gather(spec: &Spec, ledger: &Reader, holder: Option<crate::ledger::Holder>) -
         sweep: spec.name.clone(),
         state,
         coordinator: holder,
-        arms: arms(spec, &evaluation),
+        arms: arms(spec, &grid, &evaluation),
         running,
         failed,
         work_left_seconds: work_left(spec, &grid, &evaluation, ledger)?,
@@ -132,7 +138,9 @@ fn gather(spec: &Spec, ledger: &Reader, holder: Option<crate::ledger::Holder>) -
     })
 }
 
-fn arms(spec: &Spec, evaluation: &Evaluation) -> Vec<ArmStatus> {
+fn arms(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<ArmStatus> {
+    let mut chosen: HashMap<usize, Selected> =
+        selected(spec, grid, evaluation).into_iter().map(|selected| (selected.arm, selected)).collect();
     let counts = |tally: &Tally, planned: u64| Counts {
         planned,
         done: tally.done,
@@ -148,7 +156,7 @@ fn arms(spec: &Spec, evaluation: &Evaluation) -> Vec<ArmStatus> {
             label: spec.arms[arm.arm].label.clone(),
             tune: counts(&arm.tune_tally, arm.tune_tally.planned),
             final_: counts(&arm.final_tally, spec.seeds.final_.len() as u64),
-            selected: arm.point.as_ref().map(|point| point.id.to_string()),
+            selected: chosen.remove(&arm.arm).map(|selected| SelectedPoint { point: selected.point, values: selected.values }),
         })
         .collect()
 }
@@ -183,7 +191,7 @@ fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
             (arm.tune.running + arm.final_.running).to_string(),
             (arm.tune.diverged + arm.final_.diverged).to_string(),
             (arm.tune.failed + arm.final_.failed).to_string(),
-            arm.selected.clone().unwrap_or_else(|| "—".to_owned()),
+            arm.selected.as_ref().map_or("—".to_owned(), |selected| selected.values.clone()),
         ]
     });
     out.push_str(&format!("{}\n", lay_out(headings, rows, 1..6)));

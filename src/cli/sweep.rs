@@ -6,21 +6,24 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::args::HowArgs;
 use super::environment;
 use super::error::{CliError, Outcome};
-use super::printer::Printer;
+use super::printer::{Printer, count};
 use super::report::{self, Written};
 use super::sweep_file::{self, SweepFile};
 use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
+use crate::ledger::{Committed, Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
 use crate::live::{Bars, Names, Plain};
 use crate::plan::{Phase, PlannedTrial, final_trials, shuffle, tuning_trials};
 use crate::schedule::devices::{Machine, SlotDevice};
-use crate::schedule::{Dispatcher, Notice, Observer, PhaseEnd, Policy, Settings, WorkerCommand, end_left_workers};
+use crate::schedule::{
+    Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left_workers,
+};
 use crate::spec::Spec;
 
 /// What to run, where, and how.
@@ -54,21 +57,19 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         move |write| writer.send(Stamped { at: environment::now(), write })
     };
     let runtime = runtime()?;
-    let end = runtime.block_on(async {
-        let workers = WorkerCommand { command, dir: dir.clone(), slots: slots.clone() };
-        let configs = grid.clone();
-        let mut dispatcher = Dispatcher::new(
-            workers,
-            settings(&file.spec, &slots, how.bundle.into()),
-            Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
-            (Box::new(record.clone()), committed),
-            observer(&file.spec, &grid, printer),
-            (session, next_worker),
-        )
-        .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))?;
-        let mut phases = Phases { spec: &file.spec, grid: &grid, reader: Reader::open(&dir)?, slots: &slots, how, dispatcher: &mut dispatcher };
-        phases.run().await
-    });
+    let workers = WorkerCommand { command, dir: dir.clone(), slots: slots.clone() };
+    let configs = grid.clone();
+    let dispatcher = dispatcher(
+        &runtime,
+        workers,
+        settings(&file.spec, &slots, how.bundle.into()),
+        Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
+        (Box::new(record.clone()), committed),
+        observer(&file.spec, &grid, printer),
+        (session, next_worker),
+    )?;
+    let reader = Reader::open(&dir)?;
+    let end = Phases { spec: &file.spec, grid: &grid, reader, slots: &slots, how, runtime: &runtime, dispatcher }.run();
     let outcome = match &end {
         Ok(PhaseEnd::Done) => outcome(&file.spec, &grid, &Reader::open(&dir)?)?,
         Ok(PhaseEnd::Interrupted) => Outcome::Interrupted,
@@ -94,11 +95,26 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
 }
 
 /// A runtime for a dispatcher: one thread is enough for the messages of hundreds of workers.
-pub fn runtime() -> Result<tokio::runtime::Runtime, CliError> {
+pub fn runtime() -> Result<Runtime, CliError> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .map_err(|error| CliError::Unexpected(format!("cannot start the event loop: {error}")))
+}
+
+/// A dispatcher on a runtime.
+pub fn dispatcher(
+    runtime: &Runtime,
+    workers: WorkerCommand,
+    settings: Settings,
+    config_of: Launcher,
+    record: (Recorder, mpsc::UnboundedReceiver<Committed>),
+    observer: Box<dyn Observer>,
+    first_numbers: (i64, i64),
+) -> Result<Dispatcher, CliError> {
+    let _within = runtime.enter();
+    Dispatcher::new(workers, settings, config_of, record, observer, first_numbers)
+        .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))
 }
 
 /// The scheduler's settings for a sweep.
@@ -120,11 +136,10 @@ fn greet(opened: &Opened, dir: &Path, printer: &Printer) {
     }
     let ended = end_left_workers(&opened.left_workers);
     if ended > 0 {
-        printer.say(&format!("ended {ended} worker processes that a killed coordinator had left"));
+        printer.say(&format!("ended {} that a killed coordinator had left running", count(ended, "worker")));
     }
     if opened.cut_off > 0 {
-        let trials = if opened.cut_off == 1 { "1 trial was".to_owned() } else { format!("{} trials were", opened.cut_off) };
-        printer.say(&format!("{trials} cut off when the last run in {} was killed; they start again", dir.display()));
+        printer.say(&format!("cut off when the last run in {} was killed, and to start again: {}", dir.display(), count(opened.cut_off, "trial")));
     }
 }
 
@@ -146,23 +161,25 @@ struct Phases<'a> {
     reader: Reader,
     slots: &'a [SlotDevice],
     how: &'a HowArgs,
-    dispatcher: &'a mut Dispatcher,
+    runtime: &'a Runtime,
+    dispatcher: Dispatcher,
 }
 
 impl Phases<'_> {
-    async fn run(&mut self) -> Result<PhaseEnd, CliError> {
+    /// Only the trials run within the event loop: Polars, which selection uses, refuses to work inside one.
+    fn run(mut self) -> Result<PhaseEnd, CliError> {
         let mut tuning = tuning_trials(self.grid, &self.spec.seeds.tune);
         if let Some(seed) = self.how.shuffle {
             shuffle(&mut tuning, seed);
         }
-        let mut end = self.phase(Phase::Tune, tuning, Policy::AllSlots).await?;
+        let mut end = self.phase(Phase::Tune, tuning, Policy::AllSlots)?;
         if matches!(end, PhaseEnd::Done) {
             let evaluation = evaluate(self.spec, self.grid, &self.rows()?)?;
             let finals = final_trials(self.grid, &evaluation.selected(), &self.spec.seeds.final_);
-            end = self.phase(Phase::Final, finals, Policy::OnePerDevice).await?;
+            end = self.phase(Phase::Final, finals, Policy::OnePerDevice)?;
         }
         match end {
-            PhaseEnd::Done => Ok(self.dispatcher.close().await?),
+            PhaseEnd::Done => Ok(self.runtime.block_on(self.dispatcher.close())?),
             stopped => Ok(stopped),
         }
     }
@@ -172,7 +189,7 @@ impl Phases<'_> {
     }
 
     /// Runs those trials of a phase that have no result yet.
-    async fn phase(&mut self, phase: Phase, trials: Vec<PlannedTrial>, policy: Policy) -> Result<PhaseEnd, CliError> {
+    fn phase(&mut self, phase: Phase, trials: Vec<PlannedTrial>, policy: Policy) -> Result<PhaseEnd, CliError> {
         if trials.is_empty() {
             return Ok(PhaseEnd::Done);
         }
@@ -193,7 +210,7 @@ impl Phases<'_> {
             Policy::OnePerDevice => self.slots.iter().map(|slot| slot.device).collect::<HashSet<_>>().len(),
         };
         self.dispatcher.tell(&Notice::PhaseStarted { phase, arms, slots });
-        let end = self.dispatcher.run(left, policy).await?;
+        let end = self.runtime.block_on(self.dispatcher.run(left, policy))?;
         self.dispatcher.tell(&Notice::PhaseEnded { phase });
         Ok(end)
     }
@@ -210,9 +227,9 @@ fn outcome(spec: &Spec, grid: &Grid, reader: &Reader) -> Result<Outcome, CliErro
 fn farewell(spec: &Spec, grid: &Grid, dir: &Path, printer: &Printer) -> Result<(), CliError> {
     let rows = Reader::open(dir)?.trials()?.into_iter().map(|row| (row.id, row)).collect();
     let evaluation = evaluate(spec, grid, &rows)?;
-    let count = |tally: fn(&crate::aggregate::ArmEvaluation) -> u64| evaluation.arms.iter().map(tally).sum::<u64>();
-    let tune = (count(|arm| arm.tune_tally.done), count(|arm| arm.tune_tally.planned));
-    let finals = (count(|arm| arm.final_tally.done), grid.arms().len() as u64 * spec.seeds.final_.len() as u64);
+    let sum = |tally: fn(&crate::aggregate::ArmEvaluation) -> u64| evaluation.arms.iter().map(tally).sum::<u64>();
+    let tune = (sum(|arm| arm.tune_tally.done), sum(|arm| arm.tune_tally.planned));
+    let finals = (sum(|arm| arm.final_tally.done), grid.arms().len() as u64 * spec.seeds.final_.len() as u64);
     printer.warn(&format!(
         "interrupted; kept in {}: the results of {} of {} tuning and {} of {} final trials\ngo on with: pentagrid resume {}",
         dir.display(),

@@ -11,7 +11,7 @@ use tokio::sync::mpsc;
 use super::args::VerifyArgs;
 use super::environment;
 use super::error::{CliError, Outcome};
-use super::printer::Printer;
+use super::printer::{Printer, count};
 use super::sweep;
 use super::sweep_file;
 use crate::aggregate::evaluate;
@@ -21,7 +21,7 @@ use crate::live::Names;
 use crate::plan::{PlannedTrial, final_trials, shuffle, tuning_trials};
 use crate::protocol::Metrics;
 use crate::schedule::devices::Machine;
-use crate::schedule::{Dispatcher, Notice, Observer, PhaseEnd, Policy, WorkerCommand};
+use crate::schedule::{Notice, Observer, PhaseEnd, Policy, WorkerCommand};
 
 /// What a trial gave: final metrics, and history by epoch.
 #[derive(Debug, Default)]
@@ -45,7 +45,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let chosen = choose(arguments, planned, &rows)?;
     let slots = Machine::look().slots(&arguments.devices)?;
     let names = Names::new(&spec, &grid);
-    printer.say(&format!("rerunning {} finished {}", chosen.len(), if chosen.len() == 1 { "trial" } else { "trials" }));
+    printer.say(&format!("rerunning {}", count(chosen.len(), "finished trial")));
 
     let results: Results = Rc::default();
     // Logs of reruns do not mix with the sweep's own.
@@ -53,28 +53,28 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     std::fs::create_dir_all(scratch.join("logs")).map_err(|source| CliError::File { what: "cannot create", path: scratch.clone(), source })?;
     let workers = WorkerCommand { command: environment::worker_command(&spec)?, dir: scratch, slots: slots.clone() };
     let runtime = sweep::runtime()?;
-    let end = runtime.block_on(async {
-        let (acknowledge, committed) = mpsc::unbounded_channel();
-        let record = {
-            let results = Rc::clone(&results);
-            move |write: Write| {
-                if write.of_a_trial() {
-                    note(&mut results.borrow_mut(), write);
-                    // The dispatcher, which holds the receiver, is the one who calls this.
-                    let _ = acknowledge.send(Committed::Count(1));
-                }
+    let (acknowledge, committed) = mpsc::unbounded_channel();
+    let record = {
+        let results = Rc::clone(&results);
+        move |write: Write| {
+            if write.of_a_trial() {
+                note(&mut results.borrow_mut(), write);
+                // The dispatcher, which holds the receiver, is the one who calls this.
+                let _ = acknowledge.send(Committed::Count(1));
             }
-        };
-        let configs = grid.clone();
-        let mut dispatcher = Dispatcher::new(
-            workers,
-            sweep::settings(&spec, &slots, 1),
-            Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
-            (Box::new(record), committed),
-            Box::new(Silent),
-            (0, 1),
-        )
-        .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))?;
+        }
+    };
+    let configs = grid.clone();
+    let mut dispatcher = sweep::dispatcher(
+        &runtime,
+        workers,
+        sweep::settings(&spec, &slots, 1),
+        Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
+        (Box::new(record), committed),
+        Box::new(Silent),
+        (0, 1),
+    )?;
+    let end = runtime.block_on(async {
         match dispatcher.run(chosen.clone(), Policy::AllSlots).await? {
             PhaseEnd::Done => Ok(dispatcher.close().await?),
             stopped => Ok::<_, CliError>(stopped),
@@ -98,7 +98,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         }
     }
     let same = chosen.len() - differ;
-    printer.data(&format!("{same} of {} trials gave the same metrics and history, bit for bit", chosen.len()))?;
+    printer.data(&format!("{same} of {} gave the same metrics and history, bit for bit", count(chosen.len(), "trial")))?;
     Ok(if differ == 0 { Outcome::Done } else { Outcome::SomeFailed })
 }
 

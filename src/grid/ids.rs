@@ -120,7 +120,7 @@ mod tests {
             ("lr", ParamValue::Float(1e-4)),
             ("epochs", ParamValue::Int(15)),
         ]));
-        insta::assert_snapshot!(TrialId { point, seed: 1003 }, @"");
+        insta::assert_snapshot!(TrialId { point, seed: 1003 }, @"wdbpe1t97w-1003");
     }
 
     #[test]

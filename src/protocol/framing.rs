@@ -58,7 +58,7 @@ fn beginning(line: &[u8]) -> String {
 mod tests {
     use super::*;
     use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, ToWorker, TrialRequest};
-    use crate::spec::{Config, ParamValue};
+    use crate::spec::ParamValue;
     use proptest::prelude::*;
 
     #[test]

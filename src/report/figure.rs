@@ -38,9 +38,10 @@ impl Figure {
 
     /// Mean and deviation with a separator between, and without a remark.
     pub fn numbers(&self, separator: &str) -> String {
+        let form = Form::of(self.mean, self.std);
         match self.std {
-            Some(std) => format!("{}{separator}{}", number(self.mean), number(std)),
-            None => number(self.mean),
+            Some(std) => format!("{}{separator}{}", form.write(self.mean), form.write(std)),
+            None => form.write(self.mean),
         }
     }
 
@@ -56,15 +57,31 @@ pub fn mean_std(stat: Stat) -> String {
     Figure { mean: stat.mean, std: stat.std, n: None, planned: None }.plain()
 }
 
-/// Two decimals, as the paper prints; more for figures so small that nothing would be left of them.
-fn number(value: f64) -> String {
-    match value.abs() {
-        x if x.is_nan() => "NaN".to_owned(),
-        x if x.is_infinite() => if value > 0.0 { "∞" } else { "-∞" }.to_owned(),
-        0.0 => "0.00".to_owned(),
-        x if x < 0.001 => format!("{value:.2e}"),
-        x if x < 0.1 => format!("{value:.4}"),
-        _ => format!("{value:.2}"),
+/// How many decimals a figure gets: the same for its mean and its deviation.
+#[derive(Clone, Copy)]
+enum Form {
+    Decimals(usize),
+    Exponent,
+}
+
+impl Form {
+    /// Two decimals, as the paper prints; more for figures so small that nothing would be left of them.
+    fn of(mean: f64, std: Option<f64>) -> Self {
+        let finite = |x: f64| if x.is_finite() { x.abs() } else { 0.0 };
+        match finite(mean).max(finite(std.unwrap_or(0.0))) {
+            x if x == 0.0 || x >= 0.1 => Self::Decimals(2),
+            x if x >= 0.001 => Self::Decimals(4),
+            _ => Self::Exponent,
+        }
+    }
+
+    fn write(self, value: f64) -> String {
+        match self {
+            _ if value.is_nan() => "NaN".to_owned(),
+            _ if value.is_infinite() => if value > 0.0 { "∞" } else { "-∞" }.to_owned(),
+            Self::Decimals(count) => format!("{value:.count$}"),
+            Self::Exponent => format!("{value:.2e}"),
+        }
     }
 }
 

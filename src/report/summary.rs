@@ -12,6 +12,8 @@ use crate::spec::Spec;
 /// The selected point of one arm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Selected {
+    /// Number of the arm.
+    pub arm: usize,
     /// The arm's label.
     pub label: String,
     /// The values of the parameters that were searched, or of all if none was: `lr = 0.01, momentum = 0.9`.
@@ -35,6 +37,7 @@ pub fn selected(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<Select
             let shown = shown.filter(|name| searched.is_empty() || searched.contains(name));
             let value = |name: &str| point.config.get(name).map(|value| format!("{name} = {value}"));
             Some(Selected {
+                arm: arm.arm,
                 label: spec.arms[arm.arm].label.clone(),
                 values: shown.filter_map(value).collect::<Vec<_>>().join(", "),
                 point: point.id.to_string(),

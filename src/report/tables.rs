@@ -99,7 +99,7 @@ fn heading(task: &Task, metric: &str) -> String {
 
 fn seeds(spec: &Spec) -> String {
     let count = |seeds: &[u64]| format!("{} {}", seeds.len(), if seeds.len() == 1 { "seed" } else { "seeds" });
-    let figure = |seeds: &[u64]| if seeds.len() == 1 { "" } else { "mean ± std over " };
+    let figure = |seeds: &[u64]| if seeds.len() == 1 { "over " } else { "mean ± std over " };
     if spec.seeds.final_.is_empty() {
         let seeds = &spec.seeds.tune;
         format!("{}the {} that it was selected by (no final seeds)", figure(seeds), count(seeds))

@@ -102,6 +102,8 @@ struct Process {
     worker: i64,
     local: Option<LocalWorker>,
     pid: u32,
+    /// Size of the slot's log when its present trial was sent to it, or its last one ended.
+    log_mark: u64,
 }
 
 impl Dispatcher {
@@ -263,7 +265,7 @@ impl Dispatcher {
         match spawned {
             Ok(local) => {
                 let (pid, device) = (local.pid, device.name.clone());
-                self.processes[slot] = Process { worker, pid, local: Some(local) };
+                self.processes[slot] = Process { worker, pid, local: Some(local), log_mark: self.log_size(slot) };
                 let start_ticks = start_ticks(pid).unwrap_or(0);
                 (self.record)(Write::WorkerStarted { worker: WorkerId(worker), session: self.session, slot, device, pid, start_ticks });
                 Vec::new()
@@ -281,6 +283,7 @@ impl Dispatcher {
             seed: trial.id.seed,
             config: (self.config_of)(trial),
         };
+        self.processes[slot].log_mark = self.log_size(slot);
         let line = encode_line(&ToWorker::Run { bundle: bundle.iter().map(request).collect() });
         if let Some(local) = &self.processes[slot].local {
             // If its stdin is closed the worker is ending, and its exit brings the trials back.
@@ -301,18 +304,18 @@ impl Dispatcher {
     }
 
     /// Adds what only the dispatcher knows: who, and where in the log.
-    fn dated(&self, record: Record) -> Write {
+    fn dated(&mut self, record: Record) -> Write {
         let seconds = |duration: Time| duration.as_secs_f64();
         match record {
             Record::Started { slot, trial } => Write::TrialStarted {
                 trial: trial.id,
                 phase: trial.phase,
                 worker: WorkerId(self.processes[slot].worker),
-                log: LogMark { file: log_name(slot), offset: self.log_size(slot) },
+                log: LogMark { file: log_name(slot), offset: self.processes[slot].log_mark },
             },
             Record::Epoch { trial, epoch, values, .. } => Write::Epoch { trial: trial.id, epoch, values },
             Record::Done { slot, trial, metrics, duration } => {
-                Write::TrialDone { trial: trial.id, metrics, log_end: self.log_size(slot), duration: seconds(duration) }
+                Write::TrialDone { trial: trial.id, metrics, log_end: self.mark_log(slot), duration: seconds(duration) }
             }
             Record::Failed { slot, trial, kind, message, for_good, duration } => Write::TrialFailed {
                 trial: trial.id,
@@ -320,13 +323,19 @@ impl Dispatcher {
                 kind,
                 message,
                 for_good,
-                log_end: self.log_size(slot),
+                log_end: self.mark_log(slot),
                 duration: seconds(duration),
             },
             Record::Interrupted { slot, trial, message } => {
                 Write::TrialInterrupted { trial: trial.id, message, log_end: self.log_size(slot) }
             }
         }
+    }
+
+    /// Where a trial's part of the log ends, and the next one's begins.
+    fn mark_log(&mut self, slot: usize) -> u64 {
+        self.processes[slot].log_mark = self.log_size(slot);
+        self.processes[slot].log_mark
     }
 
     fn log_size(&self, slot: usize) -> u64 {

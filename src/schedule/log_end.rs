@@ -17,7 +17,7 @@ pub fn log_end(path: &Path, begin: u64, end: Option<u64>, most: u64) -> std::io:
     let mut bytes = Vec::new();
     file.take(end - from).read_to_end(&mut bytes)?;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    if from == begin {
+    if from == begin.min(end) {
         return Ok(text);
     }
     Ok(match text.split_once('\n') {

@@ -333,6 +333,10 @@ impl Reactor {
     pub fn on_message(&mut self, now: Time, number: usize, message: FromWorker) -> Vec<Action> {
         let slot = &mut self.slots[number];
         slot.last_seen = now;
+        if slot.fault.is_some() {
+            // It broke the protocol or was given up as lost: nothing that it says after that is believed.
+            return self.settle(now);
+        }
         match (slot.state, message) {
             (State::Starting(_), FromWorker::Hello(hello)) => self.welcome(now, number, hello),
             (State::Ending(..), FromWorker::Hello(_)) | (_, FromWorker::Heartbeat) => {}
@@ -534,6 +538,10 @@ impl Reactor {
         std::mem::take(&mut self.actions)
     }
 
+    fn starting(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot.state, State::Starting(_))).count()
+    }
+
     fn hand_out(&mut self, now: Time) {
         let mut busy_devices: Vec<usize> = Vec::new();
         if self.policy == Policy::OnePerDevice {
@@ -551,7 +559,7 @@ impl Reactor {
                     State::Ready if ready && self.slots[number].given.is_empty() => self.give(now, number),
                     // One that is starting will take the device's next trial: no second is needed.
                     State::Starting(_) if !ready && alone => {}
-                    State::Empty(not_before) if !ready && now >= not_before => {
+                    State::Empty(not_before) if !ready && now >= not_before && self.starting() < self.queue.len() => {
                         self.slots[number].state = State::Starting(now);
                         self.slots[number].last_seen = now;
                         self.actions.push(Action::Spawn { slot: number });

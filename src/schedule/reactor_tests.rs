@@ -83,11 +83,8 @@ fn a_phase_without_trials_starts_no_worker() {
 
 #[test]
 fn no_more_workers_start_than_there_are_trials() {
-    // The queue still holds the trial while its worker starts, so a second worker may start for it, but not a third
-    // once one has taken it.
     let mut r = reactor(&[0, 0, 0], 1);
-    let first = short(&r.on_trials(at(0), vec![trial(1)], Policy::AllSlots));
-    assert_eq!(first, "spawn 0");
+    assert_eq!(short(&r.on_trials(at(0), vec![trial(1), trial(2)], Policy::AllSlots)), "spawn 0, spawn 1");
 }
 
 #[test]
@@ -108,12 +105,11 @@ fn a_crash_costs_the_begun_trial_an_attempt_and_the_others_nothing() {
     assert_eq!(short(&r.on_message(at(1), 0, hello())), "send 0:1+2+3");
     r.on_message(at(2), 0, started(1));
     assert_eq!(short(&r.on_exit(at(3), 0, Exit::Signal(11), "")), "record signal 1, spawn 0");
-    assert_eq!(short(&r.on_message(at(4), 0, hello())), "send 0:2+3", "after a pause the poison trial runs alone");
-    for number in [2, 3] {
-        r.on_message(at(5), 0, started(number));
-        r.on_message(at(6), 0, done(number));
-    }
-    assert_eq!(short(&r.on_tick(at(7))), "send 0:1");
+    assert_eq!(short(&r.on_message(at(3), 0, hello())), "send 0:2+3", "after a pause the poison trial runs alone");
+    r.on_message(at(5), 0, started(2));
+    r.on_message(at(6), 0, done(2));
+    r.on_message(at(6), 0, started(3));
+    assert_eq!(short(&r.on_message(at(7), 0, done(3))), "record done 3, send 0:1");
     r.on_message(at(8), 0, started(1));
     assert_eq!(short(&r.on_exit(at(9), 0, Exit::Signal(11), "")), "record signal 1");
     assert_eq!(short(&r.on_tick(at(12))), "spawn 0");
@@ -398,6 +394,9 @@ impl World {
                     for slot in 0..self.alive.len() {
                         if self.alive[slot] && self.greeted[slot] {
                             self.hear(slot, FromWorker::Heartbeat);
+                        } else {
+                            // Workers that never greet end the sweep, which is not what is tested here.
+                            self.take(Step::Say(slot));
                         }
                     }
                     let actions = self.reactor.on_tick(at(self.now));

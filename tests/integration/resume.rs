@@ -1,0 +1,194 @@
+//! Nothing that was acknowledged is lost, and nothing runs twice: SIGKILL, Ctrl-C, changed specs, second
+//! coordinators, ledgers of other versions.
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use pentagrid::schedule::start_ticks;
+
+use crate::support::{TOY, Test, filters, wait_until};
+
+/// A sweep that takes long enough to be interrupted: 14 + 6 trials of three epochs.
+fn slow() -> String {
+    TOY.replace("parameters: {epochs: {value: 3}}", "parameters: {epochs: {value: 3}, epoch_ms: {value: 30}}")
+}
+
+fn send(child: &std::process::Child, signal: Signal) {
+    kill(Pid::from_raw(child.id() as i32), signal).unwrap();
+}
+
+const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
+
+/// Every process of a worker that the ledger knows of.
+fn workers(test: &Test) -> Vec<(u32, u64)> {
+    let ledger = test.ledger("runs/toy");
+    let mut statement = ledger.prepare("SELECT pid, start_ticks FROM worker").unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64))).unwrap();
+    rows.collect::<Result<_, _>>().unwrap()
+}
+
+#[track_caller]
+fn assert_no_worker_lives(test: &Test) {
+    let all = workers(test);
+    assert!(!all.is_empty());
+    wait_until("all workers are gone", || all.iter().all(|(pid, ticks)| start_ticks(*pid) != Some(*ticks)));
+}
+
+#[test]
+fn killed_ten_times_it_ends_with_the_same_tables() {
+    let undisturbed = Test::with_spec(&slow());
+    undisturbed.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
+
+    let test = Test::with_spec(&slow());
+    for round in 0..10 {
+        let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:2"]);
+        // Moments are chosen by progress and a varying pause, so that they fall before, between and within trials.
+        if round % 3 == 0 {
+            wait_until("it has begun", || test.path("runs/toy/ledger.sqlite").exists());
+        } else {
+            test.wait_for("runs/toy", DONE, i64::from(round) * 3 / 2);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(round as u64 * 17 % 60));
+        send(&child, Signal::SIGKILL);
+        child.wait().unwrap();
+    }
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
+    assert_eq!(test.report("reports/toy"), undisturbed.report("reports/toy"));
+    assert_no_worker_lives(&test);
+    let twice = "SELECT count(*) FROM (SELECT trial FROM attempt WHERE outcome = 'done' GROUP BY trial HAVING count(*) > 1)";
+    assert_eq!(test.count("runs/toy", twice), 0, "a finished trial ran twice");
+    let after = "SELECT count(*) FROM attempt a JOIN attempt d ON d.trial = a.trial AND d.outcome = 'done' AND a.id > d.id";
+    assert_eq!(test.count("runs/toy", after), 0, "a finished trial was begun again");
+    // Four of the kills may have come before the session was noted.
+    assert!(test.count("runs/toy", "SELECT count(*) FROM session") >= 7);
+    assert_eq!(test.count("runs/toy", "SELECT sum(failures) FROM trial"), 0, "being cut off is no failure of a trial");
+}
+
+#[test]
+fn ctrl_c_keeps_everything_and_says_how_to_go_on() {
+    let test = Test::with_spec(&slow());
+    let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:2"]);
+    test.wait_for("runs/toy", DONE, 3);
+    send(&child, Signal::SIGINT);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    let stderr = test.stderr();
+    assert!(stderr.contains("running trials are cut off and will start again (Ctrl-C again"), "{stderr}");
+    assert!(stderr.contains("go on with: pentagrid resume runs/toy"), "{stderr}");
+    assert_no_worker_lives(&test);
+    let kept = test.count("runs/toy", DONE);
+    assert!(stderr.contains(&format!("warning: interrupted; kept in runs/toy: the results of {kept} of 14 tuning")), "{stderr}");
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM session WHERE outcome = 'interrupted'"), 1);
+    test.run(&["resume", "runs/toy", "-q", "--devices", "cpu:2"]).expect(0);
+    assert_eq!(test.count("runs/toy", DONE), 20);
+}
+
+#[test]
+fn the_second_ctrl_c_does_not_wait() {
+    let spec = slow().replace("epochs: {value: 3}", "epochs: {value: 3}, behaviour: {value: ignore-sigterm}");
+    let test = Test::with_spec(&spec);
+    let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:1"]);
+    test.wait_for("runs/toy", "SELECT count(*) FROM trial WHERE state = 'running'", 1);
+    wait_until("SIGTERM is ignored", || std::fs::read_to_string(test.path("runs/toy/logs/worker-0.log")).unwrap().contains("ignored"));
+    send(&child, Signal::SIGINT);
+    wait_until("it is stopping", || test.stderr().contains("stopping"));
+    send(&child, Signal::SIGINT);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_no_worker_lives(&test);
+}
+
+#[test]
+fn what_a_killed_coordinator_left_is_ended_at_the_next_start() {
+    let spec = slow().replace("[WORKER]", "[WORKER, --outlive]");
+    let test = Test::with_spec(&spec);
+    let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:1"]);
+    test.wait_for("runs/toy", "SELECT count(*) FROM worker WHERE program IS NOT NULL", 1);
+    send(&child, Signal::SIGKILL);
+    child.wait().unwrap();
+    let (pid, ticks) = workers(&test)[0];
+    assert_eq!(start_ticks(pid), Some(ticks), "the test needs a worker that outlives its coordinator");
+    test.write_spec(&slow());
+    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "--accept-changes"]).expect(0);
+    assert!(ran.stderr.contains("ended 1 worker that a killed coordinator had left running"), "{}", ran.stderr);
+    assert_no_worker_lives(&test);
+}
+
+#[test]
+fn a_second_coordinator_is_turned_away() {
+    let test = Test::with_spec(&slow());
+    let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:1"]);
+    test.wait_for("runs/toy", DONE, 1);
+    let second = test.run(&["run", "sweep.yaml"]).expect(4);
+    insta::with_settings!({filters => filters()}, {
+        insta::assert_snapshot!(second.stderr, @"
+        error: runs/toy is held by another coordinator: process [PID] on [HOST], since [TIME]
+        wait for it to end, or stop it (Ctrl-C in its terminal, or `kill [PID]` on [HOST])
+        ");
+    });
+    let json: serde_json::Value = serde_json::from_str(&test.run(&["status", "runs/toy", "--json"]).expect(0).stdout).unwrap();
+    assert_eq!((json["state"].as_str(), json["coordinator"]["pid"].as_u64()), (Some("running"), Some(u64::from(child.id()))));
+    test.run(&["report", "runs/toy"]).expect(0);
+    send(&child, Signal::SIGTERM);
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+}
+
+#[test]
+fn a_changed_spec_is_listed_and_asks_for_consent() {
+    let test = Test::with_spec(TOY);
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"]).expect(0);
+    let kept = std::fs::read(test.path("runs/toy/spec.yaml")).unwrap();
+    test.write_spec(&TOY.replace("[1, 2, 3]", "[2, 3, 4]").replace("tune: 2", "tune: 3").replace("deep", "other"));
+    let refused = test.run(&["run", "sweep.yaml"]).expect(2);
+    insta::assert_snapshot!(refused.stderr);
+    assert_eq!(std::fs::read(test.path("runs/toy/spec.yaml")).unwrap(), kept, "a refusal changes nothing");
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM spec"), 1);
+
+    let before = test.count("runs/toy", "SELECT count(*) FROM attempt");
+    test.run(&["run", "sweep.yaml", "-q", "--accept-changes", "--devices", "cpu:2"]).expect(0);
+    // near: x = 4 for three seeds, x = 2 and 3 for the new seed; far: four new points for three seeds, and finals.
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt") - before, 3 + 2 + 12 + 3);
+    let fresh = Test::with_spec(&std::fs::read_to_string(test.path("sweep.yaml")).unwrap());
+    fresh.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"]).expect(0);
+    assert_eq!(test.report("reports/toy"), fresh.report("reports/toy"), "as if it had been so from the start");
+}
+
+#[test]
+fn a_change_of_texts_needs_no_consent() {
+    let test = Test::with_spec(TOY);
+    test.run(&["run", "sweep.yaml", "-q"]).expect(0);
+    test.write_spec(&TOY.replace("label: Near", "label: Nearest"));
+    let ran = test.run(&["run", "sweep.yaml"]).expect(0);
+    assert!(ran.stdout.contains(" Nearest "), "{}", ran.stdout);
+    assert!(ran.stderr.contains("the spec's text has changed, but not what it runs"), "{}", ran.stderr);
+}
+
+#[test]
+fn ledgers_of_other_versions_and_programs_are_refused() {
+    let test = Test::with_spec(TOY);
+    test.run(&["run", "sweep.yaml", "-q"]).expect(0);
+    test.ledger("runs/toy").pragma_update(None, "user_version", 99).unwrap();
+    insta::assert_snapshot!(test.run(&["run", "sweep.yaml"]).expect(5).stderr, @"
+    error: runs/toy/ledger.sqlite was written by a newer pentagrid (ledger version 99; this program knows up to 1)
+    use that newer program, or start afresh in another directory with --dir
+    ");
+    test.run(&["status", "runs/toy"]).expect(5);
+    std::fs::create_dir_all(test.path("runs/junk")).unwrap();
+    std::fs::write(test.path("runs/junk/ledger.sqlite"), "not a database, but long enough to be looked at as one ".repeat(20)).unwrap();
+    insta::assert_snapshot!(test.run(&["run", "sweep.yaml", "--dir", "runs/junk"]).expect(5).stderr, @"
+    error: runs/junk/ledger.sqlite is not a pentagrid ledger (it is not an SQLite file)
+    move it away, or name another run directory with --dir
+    ");
+}
+
+#[test]
+fn order_and_number_of_workers_change_no_result() {
+    let variants: [&[&str]; 4] =
+        [&["--devices", "cpu:1"], &["--devices", "cpu:3"], &["--devices", "cpu:2", "--shuffle", "7"], &["--devices", "cpu:2", "--bundle", "5"]];
+    let reports: Vec<_> = variants
+        .iter()
+        .map(|how| {
+            let test = Test::with_spec(TOY);
+            test.run(&[&["run", "sweep.yaml", "-q"], *how].concat()).expect(0);
+            test.report("reports/toy")
+        })
+        .collect();
+    assert!(reports.windows(2).all(|pair| pair[0] == pair[1]));
+}

@@ -1,0 +1,170 @@
+//! The `Test` builder: a folder of its own, a sweep file in it, and the program run there.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use rusqlite::Connection;
+
+/// Nothing here takes so long: only a test that hangs meets it.
+pub const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A folder to run the program in.
+pub struct Test {
+    dir: tempfile::TempDir,
+}
+
+/// What a run of the program gave.
+pub struct Ran {
+    pub code: Option<i32>,
+    pub stdout: String,
+    pub stderr: String,
+}
+
+impl Test {
+    pub fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap() }
+    }
+
+    /// With a sweep file `sweep.yaml`; `WORKER` in it stands for the fake worker's path.
+    pub fn with_spec(spec: &str) -> Self {
+        let test = Self::new();
+        test.write_spec(spec);
+        test
+    }
+
+    pub fn write_spec(&self, spec: &str) {
+        std::fs::write(self.path("sweep.yaml"), spec.replace("WORKER", &fake_worker().display().to_string())).unwrap();
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_pentagrid"));
+        command.args(arguments).current_dir(self.dir.path()).env_remove("PENTAGRID_LOG").env_remove("PENTAGRID_TRAINER");
+        command.env("RUST_BACKTRACE", "0").env("NO_COLOR", "1").stdin(Stdio::null());
+        command
+    }
+
+    #[track_caller]
+    pub fn run(&self, arguments: &[&str]) -> Ran {
+        let output = self.command(arguments).output().unwrap();
+        Ran {
+            code: output.status.code(),
+            stdout: self.tidy(&String::from_utf8(output.stdout).unwrap()),
+            stderr: self.tidy(&String::from_utf8(output.stderr).unwrap()),
+        }
+    }
+
+    /// Starts the program in the background, its output in files.
+    pub fn start(&self, arguments: &[&str]) -> Child {
+        let file = |name: &str| std::fs::File::create(self.path(name)).unwrap();
+        self.command(arguments).stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap()
+    }
+
+    /// What the program that was started last has printed on stderr.
+    pub fn stderr(&self) -> String {
+        self.tidy(&std::fs::read_to_string(self.path("stderr")).unwrap())
+    }
+
+    /// Output without what differs from run to run.
+    fn tidy(&self, text: &str) -> String {
+        let text = text.replace(&fake_worker().display().to_string(), "[WORKER]");
+        text.replace(&self.dir.path().display().to_string(), "[DIR]")
+    }
+
+    pub fn ledger(&self, run: &str) -> Connection {
+        Connection::open(self.path(run).join("ledger.sqlite")).unwrap()
+    }
+
+    /// One number from a ledger.
+    pub fn count(&self, run: &str, sql: &str) -> i64 {
+        self.ledger(run).query_row(sql, [], |row| row.get(0)).unwrap()
+    }
+
+    /// Waits until a query on a ledger gives at least so much.
+    pub fn wait_for(&self, run: &str, sql: &str, least: i64) {
+        let path = self.path(run).join("ledger.sqlite");
+        let ask = || -> Option<i64> {
+            let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
+            Connection::open_with_flags(&path, flags).ok()?.query_row(sql, [], |row| row.get(0)).ok()
+        };
+        wait_until(&format!("{sql} gives {least}"), || ask().is_some_and(|count| count >= least));
+    }
+
+    /// The report's tables and data files, wall-clock columns left out.
+    pub fn report(&self, dir: &str) -> BTreeMap<String, String> {
+        let mut files = BTreeMap::new();
+        for name in ["table1.txt", "table1.md", "table1.tex", "table1.csv", "points.csv", "trials.csv", "history.csv"] {
+            let text = std::fs::read_to_string(self.path(dir).join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
+            files.insert(name.to_owned(), if name.ends_with(".csv") { without_wall_clock(&text) } else { text });
+        }
+        files
+    }
+}
+
+/// CSV without columns that measure time.
+fn without_wall_clock(text: &str) -> String {
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
+    let keep: Vec<bool> = rows[0].iter().map(|heading| !heading.contains("seconds")).collect();
+    let kept = |row: &Vec<&str>| row.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(cell, _)| *cell).collect::<Vec<_>>().join(",");
+    rows.iter().map(kept).collect::<Vec<_>>().join("\n")
+}
+
+impl Ran {
+    /// Everything, for a snapshot.
+    pub fn all(&self) -> String {
+        format!("exit code {:?}\n--- stdout\n{}--- stderr\n{}", self.code.unwrap_or(-1), self.stdout, self.stderr)
+    }
+
+    #[track_caller]
+    pub fn expect(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{}", self.all());
+        self
+    }
+}
+
+#[track_caller]
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < PATIENCE, "waited too long: {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The scripted worker, an example of this package.
+pub fn fake_worker() -> PathBuf {
+    let path = Path::new(env!("CARGO_BIN_EXE_pentagrid")).with_file_name("examples").join("fake_worker");
+    assert!(path.is_file(), "{} is not built: run `cargo build --examples`, or `cargo test` without --test", path.display());
+    path
+}
+
+/// Figures that differ from run to run, for insta.
+pub fn filters() -> Vec<(&'static str, &'static str)> {
+    vec![
+        (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "[TIME]"),
+        (r"after \d+\.\d s", "after [DURATION]"),
+        (r"\d+\.\d s(, about [^\n]* left)?", "[DURATION]"),
+        (r"about \d[^\n]* left", "about [DURATION] left"),
+        (r"process \d+ on \S+, since", "process [PID] on [HOST], since"),
+        (r"kill \d+` on \S+\)", "kill [PID]` on [HOST])"),
+    ]
+}
+
+/// Three arms that run in a moment; the best points are x = 3 and x = 5.
+pub const TOY: &str = "
+name: toy
+worker: [WORKER]
+metric: {name: score, goal: maximize}
+seeds: {tune: 2, final: 3}
+parameters: {epochs: {value: 3}}
+arms:
+  near: {label: Near, parameters: {x: {values: [1, 2, 3]}}}
+  far: {label: Far & away, parameters: {x: {values: [5, 8]}, deep: {parameters: {a: {values: [0.5, 1]}}}}}
+published:
+  near: {score: {mean: 99.5, std: 0.1, n: 10}}
+";
