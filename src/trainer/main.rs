@@ -30,16 +30,18 @@ use crate::engine::Session;
 
 /// Trains ResNet18 on MNIST: the built-in task of pentagrid.
 ///
-/// Without arguments it is a worker: `pentagrid` starts it, sends trials as JSON lines on its stdin and reads the
-/// answers from its stdout. It ends when its stdin is closed.
+/// Without arguments it is a worker: pentagrid starts it, sends trials as JSON lines on
+/// its stdin and reads the answers from its stdout. It ends when its stdin is closed.
 ///
-/// With --config and --seed it runs that one trial and prints the same JSON lines: `started`, an `epoch` each, then
-/// `done` or `failed`. `pentagrid show` prints the line that reruns a trial so.
+/// With --config and --seed it runs that one trial and prints the same JSON lines:
+/// `started`, an `epoch` each, then `done` or `failed`. `pentagrid show` prints the line
+/// that reruns a trial so.
 ///
-/// Environment: PENTAGRID_DEVICE is cpu (default) or cuda; PENTAGRID_THREADS is the number of CPU threads (default
-/// 1: other numbers change the rounding of results).
+/// Environment:
+///   PENTAGRID_DEVICE   cpu (the default) or cuda, the first of CUDA_VISIBLE_DEVICES
+///   PENTAGRID_THREADS  CPU threads, 1 by default; others change the rounding of results
 ///
-/// Exit codes: 0 done, 1 the trial failed, 2 bad usage, configuration text or message.
+/// Exit codes: 0 done; 1 the trial failed; 2 bad usage, configuration text or message.
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {

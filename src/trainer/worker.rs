@@ -26,14 +26,14 @@ const LIBTORCH: &str = "libtorch 2.11.0";
 ///
 /// # Errors
 /// If a thread cannot be started.
-pub fn serve(channel_out: Channel, compute: Compute) -> io::Result<()> {
-    let out = Arc::new(channel_out);
+pub fn serve(out: Channel, compute: Compute) -> io::Result<()> {
+    let out = Arc::new(out);
     let mut session = Session::new(compute.device);
     let (sender, bundles) = channel();
     thread::Builder::new().name("requests".to_owned()).spawn(move || match read_requests(&mut io::stdin().lock(), &sender) {
         Ok(()) => leave(0),
         Err(problem) => {
-            say(&format!("the coordinator sent {problem}"));
+            say(&format!("bad input from the coordinator: {problem}"));
             leave(2)
         }
     })?;
@@ -71,7 +71,7 @@ fn read_requests(input: &mut impl BufRead, bundles: &Sender<Vec<TrialRequest>>) 
         line.clear();
         let limit = MAX_LINE as u64 + 1;
         let read =
-            input.by_ref().take(limit).read_until(b'\n', &mut line).map_err(|error| format!("nothing readable: {error}"))?;
+            input.by_ref().take(limit).read_until(b'\n', &mut line).map_err(|error| format!("stdin cannot be read: {error}"))?;
         if read as u64 != limit && line.last() != Some(&b'\n') {
             return Ok(());
         }

@@ -125,16 +125,16 @@ impl Sets {
 fn read_from(folder: &Path, stem: &str, axes: usize) -> Result<(String, Bytes), TrialError> {
     let names = ["-", "."].map(|dash| format!("{stem}{dash}idx{axes}-ubyte"));
     let packed = names.clone().map(|name| name + ".gz");
-    for path in names.iter().chain(&packed).map(|name| folder.join(name)).filter(|path| path.exists()) {
-        return match idx::read_file(&path, axes) {
-            Ok(bytes) => Ok((path.display().to_string(), bytes)),
-            Err(error @ IdxError::Malformed { .. }) => Err(TrialError::BadConfig(format!("data_dir: {error}"))),
-            // It is there but cannot be read: a network file system may have hiccups, so a retry makes sense.
-            Err(error @ IdxError::Io { .. }) => Err(TrialError::Data(format!("data_dir: {error}"))),
-        };
+    let Some(path) = names.iter().chain(&packed).map(|name| folder.join(name)).find(|path| path.exists()) else {
+        let folder = folder.display();
+        return Err(TrialError::BadConfig(format!("data_dir: {folder} holds neither {} nor {}.gz", names[0], names[0])));
+    };
+    match idx::read_file(&path, axes) {
+        Ok(bytes) => Ok((path.display().to_string(), bytes)),
+        Err(error @ IdxError::Malformed { .. }) => Err(TrialError::BadConfig(format!("data_dir: {error}"))),
+        // It is there but cannot be read: a network file system may have hiccups, so a retry makes sense.
+        Err(error @ IdxError::Io { .. }) => Err(TrialError::Data(format!("data_dir: {error}"))),
     }
-    let folder = folder.display();
-    Err(TrialError::BadConfig(format!("data_dir: {folder} holds neither {} nor {}.gz", names[0], names[0])))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What the trials of one process share: the device, the images on it, and the starting weights of the last seed.
 //! Sharing changes no number: both are functions of the configuration and the seed.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
 use pentagrid::protocol::Metrics;
@@ -22,12 +22,14 @@ pub struct Session {
     sets: HashMap<Option<String>, Rc<Sets>>,
     /// Trials come seed by seed, so the last seed's weights are enough.
     start: Option<(u64, ResNet18)>,
+    /// Kinds of steps that have been warmed up: (batch size, with second derivatives).
+    warm: HashSet<(i64, bool)>,
 }
 
 impl Session {
     /// A session on that device, in single precision.
     pub fn new(device: Device) -> Self {
-        Self { device, kind: Kind::Float, sets: HashMap::new(), start: None }
+        Self { device, kind: Kind::Float, sets: HashMap::new(), start: None, warm: HashSet::new() }
     }
 
     /// Runs a trial to its end; `report` hears each epoch's number (from 1) and history row.
@@ -38,7 +40,11 @@ impl Session {
         let settings = Settings::from_config(config)?;
         let sets = self.sets(settings.data_dir.clone())?;
         let network = self.network(seed)?;
-        Trial { settings: &settings, seed, sets: &sets, network, device: self.device }.run(report)
+        let trial = Trial { settings: &settings, seed, sets: &sets, network, device: self.device };
+        if self.warm.insert((settings.batch_size, settings.optimizer.uses_curvature())) {
+            trial.warm_up()?;
+        }
+        trial.run(report)
     }
 
     fn sets(&mut self, data_dir: Option<String>) -> Result<Rc<Sets>, TrialError> {
@@ -65,6 +71,7 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::data::Split;
     use crate::device::one_thread;
     use pentagrid::spec::task::METRICS;
 
@@ -87,9 +94,17 @@ mod tests {
         Outcome { rows, metrics: metrics.unwrap() }
     }
 
-    fn run(json: &str, seed: u64) -> Outcome {
+    /// A session whose embedded images are cut down to a few.
+    fn session(kind: Kind) -> Session {
         one_thread();
-        run_in(&mut Session::new(Device::Cpu), json, seed)
+        let all = Sets::load(None, kind, Device::Cpu).unwrap();
+        let few = |split: &Split, count| split.narrow(0, count).unwrap();
+        let sets = Rc::new(Sets { train: few(&all.train, 8), val: few(&all.val, 30), test: few(&all.test, 10) });
+        Session { kind, sets: [(None, sets)].into(), ..Session::new(Device::Cpu) }
+    }
+
+    fn run(json: &str, seed: u64) -> Outcome {
+        run_in(&mut session(Kind::Float), json, seed)
     }
 
     const MOMENTUM: &str = r#"{"optimizer": "sgd_momentum", "lr": 0.005, "momentum": 0.9}"#;
@@ -107,8 +122,7 @@ mod tests {
     /// Nothing leaks from one trial of a process into the next.
     #[test]
     fn neighbours_in_a_session_change_nothing() {
-        one_thread();
-        let mut session = Session::new(Device::Cpu);
+        let mut session = session(Kind::Float);
         run_in(&mut session, r#"{"optimizer": "sgd", "lr": 10}"#, 1);
         run_in(&mut session, r#"{"optimizer": "adahessian", "lr": 0.1, "epochs": 1}"#, 2);
         assert_eq!(run_in(&mut session, MOMENTUM, 2).rows, run(MOMENTUM, 2).rows);
@@ -148,6 +162,18 @@ mod tests {
         assert_ne!(hybrid.rows[1].get("val_loss"), momentum.rows[1].get("val_loss"));
     }
 
+    /// Everything works in double precision too, and gives nearly the same.
+    #[test]
+    fn double_precision_agrees_with_single() {
+        let json = r#"{"optimizer": "adahessian", "lr": 0.01, "epochs": 1}"#;
+        let double = run_in(&mut session(Kind::Double), json, 2);
+        let single = run(json, 2);
+        for name in ["train_loss", "val_loss"] {
+            let [double, single] = [&double, &single].map(|outcome| outcome.rows[0].get(name).unwrap());
+            assert!((double / single - 1.0).abs() < 1e-3, "{name}: {double} in double precision, {single} in single");
+        }
+    }
+
     #[test]
     fn a_diverged_trial_is_a_result() {
         let outcome = run(r#"{"optimizer": "sgd", "lr": 1e30}"#, 1);
@@ -157,9 +183,9 @@ mod tests {
 
     #[test]
     fn more_images_than_there_are_is_a_bad_configuration() {
-        let config = serde_json::from_str(r#"{"optimizer": "sgd", "lr": 0.1, "train_images": 1201}"#).unwrap();
-        let error = Session::new(Device::Cpu).run(&config, 0, &mut |_, _| {}).unwrap_err();
+        let config = serde_json::from_str(r#"{"optimizer": "sgd", "lr": 0.1, "train_images": 9}"#).unwrap();
+        let error = session(Kind::Float).run(&config, 0, &mut |_, _| {}).unwrap_err();
         assert!(matches!(error, TrialError::BadConfig(_)));
-        insta::assert_snapshot!(error, @"train_images: 1201 are wanted, but the training set has 1200 images");
+        insta::assert_snapshot!(error, @"train_images: 9 are wanted, but the training set has 8 images");
     }
 }

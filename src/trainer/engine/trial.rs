@@ -8,7 +8,7 @@ use pentagrid::spec::task::SWITCH_METRIC;
 use tch::{Device, Reduction, Tensor};
 
 use super::evaluate::{Score, evaluate};
-use crate::data::{Batches, Sets};
+use crate::data::{Batches, Sets, Split};
 use crate::device::synchronize;
 use crate::error::TrialError;
 use crate::model::{Mode, ResNet18};
@@ -53,9 +53,8 @@ impl Trial<'_> {
             if switched {
                 metrics.set(SWITCH_METRIC, f64::from(epoch));
             }
-            if epoch == self.settings.epochs {
-                metrics.0.extend(row.0.iter().map(|(name, value)| (name.clone(), *value)));
-            }
+            // The last row's scores stand.
+            metrics.0.extend(row.0.clone());
             if is_hybrid {
                 row.set("switched", f64::from(u8::from(switched)));
             }
@@ -67,8 +66,22 @@ impl Trial<'_> {
         Ok(metrics)
     }
 
+    /// A step that counts for nothing, on a copy of the network: the first step of a kind in a process waits for libtorch
+    /// to compile its kernels and for memory, which is no part of what an optimizer costs.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn warm_up(&self) -> Result<(), TrialError> {
+        let network = self.network.duplicate()?;
+        let mut optimizer = self.settings.optimizer.costliest().start(self.seed);
+        if let Some(batch) = Batches::new(&self.training_set()?, self.settings.batch_size)?.iter().next() {
+            step(&network, batch, &mut *optimizer)?;
+        }
+        Ok(())
+    }
+
     /// The images to train on: the first `train_images`, or all.
-    fn training_set(&self) -> Result<crate::data::Split, TrialError> {
+    fn training_set(&self) -> Result<Split, TrialError> {
         let there = self.sets.train.len();
         let wanted = self.settings.train_images.unwrap_or(there);
         if wanted > there {
@@ -84,20 +97,25 @@ impl Trial<'_> {
 
     /// One pass over the batches. Gives the wall-clock time of the steps alone.
     fn epoch(&self, batches: &Batches, optimizer: &mut dyn Optimizer) -> Result<Duration, TrialError> {
-        let parameters = self.network.parameters();
         synchronize(self.device);
         let start = Instant::now();
         for batch in batches.iter() {
-            let logits = self.network.forward(&batch.images, Mode::Train)?;
-            let loss = logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)?;
-            let gradients = gradients(&loss, parameters, optimizer.needs_curvature())?;
-            // Free the graph's outer end before the step allocates.
-            drop((logits, loss));
-            optimizer.step(parameters, &gradients)?;
+            step(&self.network, batch, optimizer)?;
         }
         synchronize(self.device);
         Ok(start.elapsed())
     }
+}
+
+/// One optimisation step on a batch: cross entropy, its gradients, the optimizer's move.
+fn step(network: &ResNet18, batch: &Split, optimizer: &mut dyn Optimizer) -> Result<(), TrialError> {
+    let logits = network.forward(&batch.images, Mode::Train)?;
+    let loss = logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)?;
+    let gradients = gradients(&loss, network.parameters(), optimizer.needs_curvature())?;
+    // What the gradients do not need is freed before the move takes memory.
+    drop((logits, loss));
+    optimizer.step(network.parameters(), &gradients)?;
+    Ok(())
 }
 
 fn put_score(metrics: &mut Metrics, set: &str, score: Score) {

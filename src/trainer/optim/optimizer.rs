@@ -44,6 +44,19 @@ pub enum OptimizerSettings {
 }
 
 impl OptimizerSettings {
+    /// The optimizer whose steps cost the most of those that a trial takes: hybrid's second phase, else itself.
+    pub fn costliest(&self) -> Self {
+        match self {
+            Self::Hybrid(settings) => Self::Adahessian(settings.second.clone()),
+            other => other.clone(),
+        }
+    }
+
+    /// Whether some steps take second derivatives.
+    pub fn uses_curvature(&self) -> bool {
+        matches!(self, Self::Adahessian(_) | Self::Hybrid(_))
+    }
+
     /// The optimizer at its start. `seed` is the trial's: probes derive from it.
     pub fn start(&self, seed: u64) -> Box<dyn Optimizer> {
         match self.clone() {
