@@ -8,6 +8,8 @@ fn main() {
         let lib = std::path::Path::new(&root).join("lib");
         // Resolved, so that a link to a virtual environment keeps working when the link is replaced.
         let lib = lib.canonicalize().unwrap_or(lib);
+        // scripts/setup.sh may put another libtorch in the same place.
+        println!("cargo:rerun-if-changed={}", std::path::Path::new(&root).join("build-version").display());
         println!("cargo:rustc-link-arg-bin=pentagrid-trainer=-Wl,-rpath,{}", lib.display());
         // With CUDA, libtorch registers its kernels in static initialisers: the linker must keep it although no symbol of
         // it is named. The slim libtorch has no libtorch_cuda.so, which libtorch.so asks for: there, libtorch_cpu is all.

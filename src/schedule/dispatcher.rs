@@ -16,7 +16,7 @@ use super::processes::{signal_group, start_ticks};
 use super::reactor::{Action, EndBy, Exit, Fatal, Policy, Reactor, Record, Settings, TICK, Time};
 use crate::ledger::{Committed, LedgerError, LogMark, WorkerId, Write};
 use crate::plan::PlannedTrial;
-use crate::protocol::{ToWorker, TrialRequest, encode_line};
+use crate::protocol::{FromWorker, ToWorker, TrialRequest, encode_line};
 use crate::spec::Config;
 
 /// Messages that may wait for the reactor before workers have to wait for it.
@@ -203,9 +203,10 @@ impl Dispatcher {
             return Vec::new();
         }
         let now = self.now();
+        tracing::trace!(slot, worker, ?incoming, "from the worker");
         match incoming {
             Incoming::Message(message) => {
-                if let crate::protocol::FromWorker::Hello(hello) = &message {
+                if let FromWorker::Hello(hello) = &message {
                     (self.record)(Write::WorkerHello { worker: WorkerId(worker), hello: hello.clone() });
                 }
                 self.reactor.on_message(now, slot, message)
@@ -225,6 +226,7 @@ impl Dispatcher {
     fn perform(&mut self, actions: Vec<Action>) -> Option<PhaseEnd> {
         let mut pending = std::collections::VecDeque::from(actions);
         while let Some(action) = pending.pop_front() {
+            tracing::debug!(?action);
             match action {
                 Action::Spawn { slot } => pending.extend(self.spawn(slot)),
                 Action::Send { slot, bundle } => self.send(slot, &bundle),
@@ -285,6 +287,7 @@ impl Dispatcher {
         };
         self.processes[slot].log_mark = self.log_size(slot);
         let line = encode_line(&ToWorker::Run { bundle: bundle.iter().map(request).collect() });
+        tracing::trace!(slot, line = line.trim_end(), "to the worker");
         if let Some(local) = &self.processes[slot].local {
             // If its stdin is closed the worker is ending, and its exit brings the trials back.
             let _ = local.stdin.send(line);
