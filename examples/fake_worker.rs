@@ -3,10 +3,14 @@
 //! Its trials are fast and deterministic: `score` falls with the distance of `x` from 3 and varies a little with
 //! the seed. The parameter `behaviour` makes it misbehave; `epochs` and `epoch_ms` make it slow.
 
+#![expect(clippy::print_stderr, clippy::exit, reason = "a script of misbehaviour")]
+
 use std::io::{BufRead, Write};
 use std::time::Duration;
 
-use pentagrid::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION, ToWorker, TrialRequest, decode_line, encode_line};
+use pentagrid::protocol::{
+    FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION, ToWorker, TrialRequest, decode_line, encode_line,
+};
 use pentagrid::spec::ParamValue;
 
 fn main() {
@@ -102,7 +106,8 @@ fn run(request: &TrialRequest) {
         "twice" => say(&FromWorker::Started { trial: trial.clone() }),
         "ignore-sigterm" => {
             // SAFETY: SIG_IGN is a valid disposition, and no other thread changes signals.
-            let ignore = unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGTERM, nix::sys::signal::SigHandler::SigIgn) };
+            let ignore =
+                unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGTERM, nix::sys::signal::SigHandler::SigIgn) };
             eprintln!("fake_worker: SIGTERM ignored: {}", ignore.is_ok());
             loop {
                 std::thread::sleep(Duration::from_secs(1));

@@ -39,7 +39,8 @@ impl Tally {
             Some(TrialState::Running) => self.running += 1,
             Some(TrialState::Waiting) | None => {}
         }
-        let finite = |row: &TrialRow| row.metrics.as_ref().is_none_or(|metrics| metrics.0.values().all(|value| value.0.is_finite()));
+        let finite =
+            |row: &TrialRow| row.metrics.as_ref().is_none_or(|metrics| metrics.0.values().all(|value| value.0.is_finite()));
         self.diverged += u64::from(row.is_some_and(|row| row.state == TrialState::Done && !finite(row)));
     }
 }

@@ -3,7 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use polars::prelude::{Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, SortMultipleOptions, col, len};
+use polars::prelude::{
+    Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, SortMultipleOptions, col, len,
+};
 
 use crate::protocol::Metrics;
 
@@ -98,7 +100,12 @@ fn aggregate(frame: DataFrame, metrics: usize) -> PolarsResult<DataFrame> {
         figures.push(metric().std(1).alias(format!("{number} std")));
         figures.push(metric().count().alias(format!("{number} n")));
     }
-    frame.lazy().group_by_stable([col("arm"), col("index")]).agg(figures).sort(["arm", "index"], SortMultipleOptions::default()).collect()
+    frame
+        .lazy()
+        .group_by_stable([col("arm"), col("index")])
+        .agg(figures)
+        .sort(["arm", "index"], SortMultipleOptions::default())
+        .collect()
 }
 
 fn read_frame(frame: &DataFrame, names: &[&str]) -> PolarsResult<Vec<PointStats>> {
@@ -149,7 +156,8 @@ mod tests {
 
     #[test]
     fn what_diverged_is_counted_and_what_is_missing_is_left_out() {
-        let (nan, fine, none) = (metrics(&[("m", f64::NAN), ("k", 1.0)]), metrics(&[("m", 1.0), ("k", 3.0)]), metrics(&[("k", 5.0)]));
+        let (nan, fine, none) =
+            (metrics(&[("m", f64::NAN), ("k", 1.0)]), metrics(&[("m", 1.0), ("k", 3.0)]), metrics(&[("k", 5.0)]));
         let stats = point_stats(&[row(0, 0, 0, &nan), row(0, 0, 1, &fine), row(0, 0, 2, &none)]).unwrap();
         assert_eq!((stats[0].n, stats[0].diverged), (3, 1));
         assert!(stats[0].stats["m"].mean.is_nan() && stats[0].stats["m"].n == 2);

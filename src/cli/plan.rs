@@ -42,7 +42,11 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         {
             let changes = SpecChanges::between(&old, &spec);
             if !changes.is_cosmetic() {
-                printer.data(&format!("The spec differs from the one in {}:\n  {}", dir.display(), changes.lines().join("\n  ")))?;
+                printer.data(&format!(
+                    "The spec differs from the one in {}:\n  {}",
+                    dir.display(),
+                    changes.lines().join("\n  ")
+                ))?;
             }
         }
         left = Left::of_unfinished(&spec, &grid, &rows);
@@ -124,13 +128,24 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
     let mut rows = Vec::new();
     let (tune, finals) = (spec.seeds.tune.len() as u64, spec.seeds.final_.len() as u64);
     for arm in grid.arms() {
-        let axes: Vec<String> =
-            arm.arm().axes.iter().filter(|axis| axis.values.len() > 1).map(|axis| format!("{} ({})", axis.name, axis.values.len())).collect();
+        let axes: Vec<String> = arm
+            .arm()
+            .axes
+            .iter()
+            .filter(|axis| axis.values.len() > 1)
+            .map(|axis| format!("{} ({})", axis.name, axis.values.len()))
+            .collect();
         let shape = if axes.is_empty() { "one point".to_owned() } else { axes.join(" × ") };
         rows.push(vec![arm.arm().label.clone(), thousands(arm.len()), thousands(arm.len() * tune), thousands(finals), shape]);
     }
     let arms = grid.arms().len() as u64;
-    rows.push(vec!["all".to_owned(), thousands(grid.len()), thousands(grid.len() * tune), thousands(arms * finals), String::new()]);
+    rows.push(vec![
+        "all".to_owned(),
+        thousands(grid.len()),
+        thousands(grid.len() * tune),
+        thousands(arms * finals),
+        String::new(),
+    ]);
     let mut out = format!("{}: {}\n", spec.name, spec.task);
     if let Some(description) = &spec.description {
         out.push_str(&format!("{}\n", description.trim()));
@@ -172,7 +187,13 @@ fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, printer: &P
             continue;
         }
         let arm = &grid.arms()[trial.arm];
-        out.push_str(&format!("{}\t{}\t{}\t{}\n", trial.id, trial.phase.name(), arm.arm().name, arm.config(trial.index).canonical()));
+        out.push_str(&format!(
+            "{}\t{}\t{}\t{}\n",
+            trial.id,
+            trial.phase.name(),
+            arm.arm().name,
+            arm.config(trial.index).canonical()
+        ));
         if out.len() > 1 << 16 {
             printer.data(&std::mem::take(&mut out))?;
         }
@@ -195,7 +216,7 @@ pub fn thousands(count: u64) -> String {
     let digits = count.to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place) % 3 == 0 {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
             out.push(',');
         }
         out.push(digit);

@@ -29,7 +29,8 @@ impl Printer {
         };
         // Log lines and bars would tear each other apart.
         let use_bars = terminal && !common.quiet && common.verbose == 0;
-        let bars = MultiProgress::with_draw_target(if use_bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
+        let bars =
+            MultiProgress::with_draw_target(if use_bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
         Self { quiet: common.quiet, color, bars, use_bars }
     }
 
@@ -43,14 +44,16 @@ impl Printer {
     /// # Errors
     /// `CliError::Output`, if stdout cannot be written.
     pub fn data(&self, text: &str) -> Result<(), CliError> {
-        self.bars.suspend(|| {
-            let mut out = std::io::stdout().lock();
-            out.write_all(text.as_bytes())?;
-            if !text.ends_with('\n') {
-                out.write_all(b"\n")?;
-            }
-            out.flush()
-        }).map_err(CliError::Output)
+        self.bars
+            .suspend(|| {
+                let mut out = std::io::stdout().lock();
+                out.write_all(text.as_bytes())?;
+                if !text.ends_with('\n') {
+                    out.write_all(b"\n")?;
+                }
+                out.flush()
+            })
+            .map_err(CliError::Output)
     }
 
     /// A line for a person, on stderr; not when quiet.

@@ -49,9 +49,13 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
     let evaluation = evaluate(spec, &grid, &rows)?;
     let workers = ledger.workers()?;
-    let distinct = |names: Vec<String>| names.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>();
-    let devices = distinct(workers.iter().map(|worker| format!("{}, {}", worker.device, count(worker.threads as usize, "thread"))).collect());
-    let trainers = distinct(workers.iter().map(|worker| format!("{} {} ({})", worker.program, worker.version, worker.libraries)).collect());
+    let distinct =
+        |names: Vec<String>| names.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>();
+    let devices = distinct(
+        workers.iter().map(|worker| format!("{}, {}", worker.device, count(worker.threads as usize, "thread"))).collect(),
+    );
+    let trainers =
+        distinct(workers.iter().map(|worker| format!("{} {} ({})", worker.program, worker.version, worker.libraries)).collect());
 
     let one = table_one(spec, &evaluation);
     let two = table_two(spec, &evaluation, &devices);
@@ -96,7 +100,10 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     if !failures.is_empty() {
         text.push_str(&format!("{} failed for good: see {}\n", count(failures.len(), "trial"), out.join("report.md").display()));
     }
-    text.push_str(&format!("Report: {} (tables as .txt .md .tex .csv; points, trials and history as .csv; provenance.json)\n", out.join("report.md").display()));
+    text.push_str(&format!(
+        "Report: {} (tables as .txt .md .tex .csv; points, trials and history as .csv; provenance.json)\n",
+        out.join("report.md").display()
+    ));
     Ok(Written { text, complete: evaluation.is_complete() })
 }
 
@@ -167,7 +174,11 @@ struct Folder(PathBuf);
 
 impl Folder {
     fn make(path: &Path) -> Result<Self, CliError> {
-        std::fs::create_dir_all(path).map_err(|source| CliError::File { what: "cannot create", path: path.to_owned(), source })?;
+        std::fs::create_dir_all(path).map_err(|source| CliError::File {
+            what: "cannot create",
+            path: path.to_owned(),
+            source,
+        })?;
         Ok(Self(path.to_owned()))
     }
 

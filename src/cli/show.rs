@@ -80,7 +80,8 @@ fn find(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, typed: &str
         1 => Ok(found.remove(0)),
         0 => Err(CliError::Usage(format!("the sweep has no trial {typed:?}; `pentagrid trials DIR` lists them"))),
         count => {
-            let listed: Vec<String> = found.iter().take(CANDIDATES).map(|found| format!("  {} ({})", found.id, found.arm)).collect();
+            let listed: Vec<String> =
+                found.iter().take(CANDIDATES).map(|found| format!("  {} ({})", found.id, found.arm)).collect();
             let more = if count > CANDIDATES { format!("\n  and {} more", count - CANDIDATES) } else { String::new() };
             Err(CliError::Usage(format!("{typed:?} is not enough to tell {count} trials apart:\n{}{more}", listed.join("\n"))))
         }
@@ -129,7 +130,11 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
     match log_end(&path, begin, end, LOG_END) {
         Ok(text) if text.trim().is_empty() => out.push_str(&format!("\nLog ({}): nothing was written\n", path.display())),
         Ok(text) => {
-            out.push_str(&format!("\nEnd of its log ({}, bytes {begin} to {}):\n", path.display(), end.map_or("the end".to_owned(), |end| end.to_string())));
+            out.push_str(&format!(
+                "\nEnd of its log ({}, bytes {begin} to {}):\n",
+                path.display(),
+                end.map_or("the end".to_owned(), |end| end.to_string())
+            ));
             for line in text.trim_end().lines() {
                 out.push_str(&format!("  | {line}\n"));
             }

@@ -139,7 +139,11 @@ fn greet(opened: &Opened, dir: &Path, printer: &Printer) {
         printer.say(&format!("ended {} that a killed coordinator had left running", count(ended, "worker")));
     }
     if opened.cut_off > 0 {
-        printer.say(&format!("cut off when the last run in {} was killed, and to start again: {}", dir.display(), count(opened.cut_off, "trial")));
+        printer.say(&format!(
+            "cut off when the last run in {} was killed, and to start again: {}",
+            dir.display(),
+            count(opened.cut_off, "trial")
+        ));
     }
 }
 

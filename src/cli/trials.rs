@@ -53,7 +53,8 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
         let arms: Vec<bool> = (0..grid.arms().len()).map(|number| arm.is_none_or(|arm| arm == number)).collect();
         rows.retain(|_, row| arguments.state.is_none_or(|wanted| row.state == wanted));
         let mut csv = Vec::new();
-        write_trials(&spec, &grid, &evaluation, &rows, &arms, &mut csv).map_err(|error| CliError::Unexpected(error.to_string()))?;
+        write_trials(&spec, &grid, &evaluation, &rows, &arms, &mut csv)
+            .map_err(|error| CliError::Unexpected(error.to_string()))?;
         printer.data(&String::from_utf8_lossy(&csv))?;
         return Ok(Outcome::Done);
     }

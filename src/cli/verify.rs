@@ -50,7 +50,11 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let results: Results = Rc::default();
     // Logs of reruns do not mix with the sweep's own.
     let scratch = arguments.dir.join("verify");
-    std::fs::create_dir_all(scratch.join("logs")).map_err(|source| CliError::File { what: "cannot create", path: scratch.clone(), source })?;
+    std::fs::create_dir_all(scratch.join("logs")).map_err(|source| CliError::File {
+        what: "cannot create",
+        path: scratch.clone(),
+        source,
+    })?;
     let workers = WorkerCommand { command: environment::worker_command(&spec)?, dir: scratch, slots: slots.clone() };
     let runtime = sweep::runtime()?;
     let (acknowledge, committed) = mpsc::unbounded_channel();
@@ -103,7 +107,11 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
 }
 
 /// The trials to rerun: those that were named, or some drawn at random.
-fn choose(arguments: &VerifyArgs, planned: Vec<PlannedTrial>, rows: &HashMap<TrialId, TrialRow>) -> Result<Vec<PlannedTrial>, CliError> {
+fn choose(
+    arguments: &VerifyArgs,
+    planned: Vec<PlannedTrial>,
+    rows: &HashMap<TrialId, TrialRow>,
+) -> Result<Vec<PlannedTrial>, CliError> {
     let is_done = |id: TrialId| rows.get(&id).is_some_and(|row| row.state == TrialState::Done);
     if arguments.trial.is_empty() {
         let mut done: Vec<PlannedTrial> = planned.into_iter().filter(|trial| is_done(trial.id)).collect();
@@ -118,7 +126,10 @@ fn choose(arguments: &VerifyArgs, planned: Vec<PlannedTrial>, rows: &HashMap<Tri
     let find = |&id: &TrialId| {
         let trial = planned.iter().find(|trial| trial.id == id).copied();
         trial.filter(|_| is_done(id)).ok_or_else(|| {
-            CliError::Usage(format!("{id} is no finished trial of this sweep; `pentagrid trials {} --state done` lists them", arguments.dir.display()))
+            CliError::Usage(format!(
+                "{id} is no finished trial of this sweep; `pentagrid trials {} --state done` lists them",
+                arguments.dir.display()
+            ))
         })
     };
     arguments.trial.iter().map(find).collect()
@@ -142,7 +153,8 @@ fn compare(ledger: &Reader, recorded: &TrialRow, again: &Rerun) -> Result<Vec<St
         return Ok(vec![format!("the rerun failed: {}", again.failure.as_deref().unwrap_or("no result"))]);
     };
     let mut lines = differences("", recorded.metrics.as_ref().unwrap_or(&Metrics::default()), metrics);
-    let history: BTreeMap<u32, Metrics> = ledger.history_of(recorded.id)?.into_iter().map(|row| (row.epoch, row.metrics)).collect();
+    let history: BTreeMap<u32, Metrics> =
+        ledger.history_of(recorded.id)?.into_iter().map(|row| (row.epoch, row.metrics)).collect();
     let empty = Metrics::default();
     let epochs: std::collections::BTreeSet<u32> = history.keys().chain(again.history.keys()).copied().collect();
     for epoch in epochs {

@@ -126,12 +126,17 @@ mod tests {
     #[test]
     fn integers_and_floats_are_different_points() {
         assert_ne!(PointId::of(&config(&[("x", ParamValue::Int(3))])), PointId::of(&config(&[("x", ParamValue::Float(3.0))])));
-        assert_eq!(PointId::of(&config(&[("x", ParamValue::float(-0.0))])), PointId::of(&config(&[("x", ParamValue::Float(0.0))])));
+        assert_eq!(
+            PointId::of(&config(&[("x", ParamValue::float(-0.0))])),
+            PointId::of(&config(&[("x", ParamValue::Float(0.0))]))
+        );
     }
 
     #[test]
     fn what_is_not_an_id_is_refused() {
-        for text in ["", "k7m2p9x4qa", "k7m2p9x4qa-", "k7m2p9x4qa-+3", "k7m2p9x4qa-03", "k7m2p9x4q-3", "K7M2P9X4QA-3", "k7m2p9x4ql-3"] {
+        for text in
+            ["", "k7m2p9x4qa", "k7m2p9x4qa-", "k7m2p9x4qa-+3", "k7m2p9x4qa-03", "k7m2p9x4q-3", "K7M2P9X4QA-3", "k7m2p9x4ql-3"]
+        {
             assert_eq!(text.parse::<TrialId>(), Err(IdError(text.to_owned())), "{text}");
         }
     }

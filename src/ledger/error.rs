@@ -83,7 +83,9 @@ fn hint(error: &rusqlite::Error) -> &'static str {
         Some(DiskFull) => "\nthe disk is full: make room and run the same command again; what was recorded is kept",
         Some(ReadOnly) => "\nthe directory or the file cannot be written: check its permissions",
         Some(DatabaseBusy) => "\nanother program keeps the file locked: close it and try again",
-        Some(DatabaseCorrupt | NotADatabase) => "\nthe file is damaged: restore it from a copy, or try `sqlite3 ledger.sqlite .recover`",
+        Some(DatabaseCorrupt | NotADatabase) => {
+            "\nthe file is damaged: restore it from a copy, or try `sqlite3 ledger.sqlite .recover`"
+        }
         Some(SystemIoFailure) => "\nthe disk reports an error: check it before going on",
         _ => "",
     }

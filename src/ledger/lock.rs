@@ -44,7 +44,10 @@ impl Lock {
     /// `LedgerError::Held` if another coordinator has it; `Io` if the file cannot be made.
     pub fn take(dir: &Path, me: &Holder) -> Result<Self, LedgerError> {
         let path = dir.join(FILE_NAME);
-        let io = |what| { let path = path.clone(); move |source| LedgerError::Io { what, path, source } };
+        let io = |what| {
+            let path = path.clone();
+            move |source| LedgerError::Io { what, path, source }
+        };
         let mut file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(io("cannot open"))?;
         // A reader that asks who holds the lock takes it for an instant: that must not look like a coordinator.

@@ -57,8 +57,18 @@ pub struct Opened {
 /// # Errors
 /// `LedgerError`: held by another coordinator, a changed spec that was not accepted, a file that is not ours or
 /// of a later version, a disk that fails. Nothing has been changed then, except that an empty directory may exist.
-pub fn open_for_run(dir: &Path, text: &str, spec: &Spec, session: &SessionInfo, accept_changes: bool) -> Result<Opened, LedgerError> {
-    std::fs::create_dir_all(dir.join("logs")).map_err(|source| LedgerError::Io { what: "cannot create", path: dir.join("logs"), source })?;
+pub fn open_for_run(
+    dir: &Path,
+    text: &str,
+    spec: &Spec,
+    session: &SessionInfo,
+    accept_changes: bool,
+) -> Result<Opened, LedgerError> {
+    std::fs::create_dir_all(dir.join("logs")).map_err(|source| LedgerError::Io {
+        what: "cannot create",
+        path: dir.join("logs"),
+        source,
+    })?;
     let lock = Lock::take(dir, &session.holder)?;
     let path = dir.join(FILE_NAME);
     let network = network_file_system(dir);
@@ -104,7 +114,9 @@ fn changes(old: &str, new: &Spec) -> Option<Vec<String>> {
             let changes = SpecChanges::between(&old, new);
             (!changes.is_cosmetic()).then(|| changes.lines())
         }
-        Err(_) => Some(vec!["the old spec cannot be read by this version of pentagrid, so what is kept cannot be listed".to_owned()]),
+        Err(_) => {
+            Some(vec!["the old spec cannot be read by this version of pentagrid, so what is kept cannot be listed".to_owned()])
+        }
     }
 }
 
@@ -151,8 +163,7 @@ fn make_views(connection: &Connection, spec: &Spec) -> rusqlite::Result<()> {
         Task::MnistResnet18 => &["train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"],
         Task::Worker(_) => &[],
     };
-    let parameters: Vec<&str> =
-        spec.arms.iter().flat_map(|arm| arm.axes.iter().map(|axis| axis.name.as_str())).collect();
+    let parameters: Vec<&str> = spec.arms.iter().flat_map(|arm| arm.axes.iter().map(|axis| axis.name.as_str())).collect();
     let mut taken: HashSet<String> =
         ["trial", "arm", "position", "point", "seed", "phase", "state", "failures", "config", "metrics", "epoch", "n"]
             .map(str::to_owned)
@@ -165,7 +176,9 @@ fn make_views(connection: &Connection, spec: &Spec) -> rusqlite::Result<()> {
         .iter()
         .map(|(extract, name)| format!(", avg(CASE typeof({extract}) WHEN 'text' THEN NULL ELSE {extract} END) AS {name}"))
         .collect();
-    let list = |columns: &[(String, String)]| -> String { columns.iter().map(|(extract, name)| format!(", {extract} AS {name}")).collect() };
+    let list = |columns: &[(String, String)]| -> String {
+        columns.iter().map(|(extract, name)| format!(", {extract} AS {name}")).collect()
+    };
     connection.execute_batch(&format!(
         "DROP VIEW IF EXISTS trials; DROP VIEW IF EXISTS history; DROP VIEW IF EXISTS summary;
          CREATE VIEW trials AS
@@ -216,7 +229,8 @@ fn put_right(connection: &Connection, session: &SessionInfo) -> rusqlite::Result
         )?
         .query_map([&session.boot_id, &session.holder.host], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
         .collect::<rusqlite::Result<_>>()?;
-    connection.execute("UPDATE worker SET ended_at = ?, outcome = 'left by a killed coordinator' WHERE ended_at IS NULL", [at])?;
+    connection
+        .execute("UPDATE worker SET ended_at = ?, outcome = 'left by a killed coordinator' WHERE ended_at IS NULL", [at])?;
     Ok((cut_off, left))
 }
 
@@ -247,7 +261,9 @@ fn keep_spec_file(dir: &Path, text: &str) -> Result<(), LedgerError> {
         return Ok(());
     }
     let partial = dir.join("spec.yaml.partial");
-    std::fs::write(&partial, text)
-        .and_then(|()| std::fs::rename(&partial, &path))
-        .map_err(|source| LedgerError::Io { what: "cannot write", path, source })
+    std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, &path)).map_err(|source| LedgerError::Io {
+        what: "cannot write",
+        path,
+        source,
+    })
 }

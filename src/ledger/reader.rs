@@ -158,7 +158,12 @@ impl Reader {
         |source| LedgerError::Sqlite { path: self.path.clone(), source }
     }
 
-    fn rows<T>(&self, sql: &str, parameters: impl rusqlite::Params, read: impl Fn(&Row<'_>) -> rusqlite::Result<T>) -> Result<Vec<T>, LedgerError> {
+    fn rows<T>(
+        &self,
+        sql: &str,
+        parameters: impl rusqlite::Params,
+        read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, LedgerError> {
         let mut statement = self.connection.prepare(sql).map_err(self.sqlite())?;
         let rows = statement.query_map(parameters, read).map_err(self.sqlite())?;
         rows.collect::<rusqlite::Result<_>>().map_err(self.sqlite())

@@ -171,7 +171,9 @@ impl Write {
             }
             Self::TrialStarted { trial, phase, worker, log } => {
                 let id = trial_row(connection, *trial, *phase)?;
-                connection.prepare_cached("UPDATE trial SET state = 'running' WHERE id = ? AND state <> 'done'")?.execute([id])?;
+                connection
+                    .prepare_cached("UPDATE trial SET state = 'running' WHERE id = ? AND state <> 'done'")?
+                    .execute([id])?;
                 connection.prepare_cached("DELETE FROM epoch WHERE trial = ?")?.execute([id])?;
                 connection
                     .prepare_cached(
@@ -189,7 +191,9 @@ impl Write {
             }
             Self::TrialDone { trial, metrics, log_end, duration } => {
                 let changed = connection
-                    .prepare_cached("UPDATE trial SET state = 'done', metrics = ?3 WHERE point = ?1 AND seed = ?2 AND state = 'running'")?
+                    .prepare_cached(
+                        "UPDATE trial SET state = 'done', metrics = ?3 WHERE point = ?1 AND seed = ?2 AND state = 'running'",
+                    )?
                     .execute(params![trial.point.to_string(), trial.seed as i64, json(metrics)])?;
                 if changed == 1 {
                     end_attempt(connection, *trial, at, "done", None, *log_end, Some(*duration))?;
@@ -201,7 +205,9 @@ impl Write {
                 let changed = connection
                     .prepare_cached("UPDATE trial SET state = ?2, failures = failures + 1 WHERE id = ?1 AND state <> 'done'")?
                     .execute(params![id, state])?;
-                if changed == 1 && !end_attempt(connection, *trial, at, "failed", Some((Some(*kind), message)), *log_end, Some(*duration))? {
+                if changed == 1
+                    && !end_attempt(connection, *trial, at, "failed", Some((Some(*kind), message)), *log_end, Some(*duration))?
+                {
                     // The worker died before it said that it had begun: the attempt has no beginning of its own.
                     connection
                         .prepare_cached(
@@ -242,7 +248,9 @@ fn trial_row(connection: &Connection, trial: TrialId, phase: Phase) -> rusqlite:
         .optional()?;
     if let Some(id) = found {
         // A seed that moved from one phase to the other in a changed spec takes its new part.
-        connection.prepare_cached("UPDATE trial SET phase = ?2 WHERE id = ?1 AND phase <> ?2")?.execute(params![id, phase.name()])?;
+        connection
+            .prepare_cached("UPDATE trial SET phase = ?2 WHERE id = ?1 AND phase <> ?2")?
+            .execute(params![id, phase.name()])?;
         return Ok(id);
     }
     connection.prepare_cached("INSERT INTO trial (point, seed, phase, state) VALUES (?1, ?2, ?3, 'waiting')")?.execute(key)?;

@@ -1,7 +1,7 @@
 //! The thread that writes the ledger. Commands queue up while a commit waits for the disk and then go into the
 //! next one together (group commit); each is acknowledged only when it is on the disk.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
 
@@ -56,14 +56,14 @@ impl Drop for Writer {
     }
 }
 
-fn write_all(mut connection: Connection, path: &PathBuf, commands: &mpsc::Receiver<Stamped>, acknowledge: impl Fn(Committed)) {
+fn write_all(mut connection: Connection, path: &Path, commands: &mpsc::Receiver<Stamped>, acknowledge: impl Fn(Committed)) {
     while let Ok(first) = commands.recv() {
         let mut batch = vec![first];
         batch.extend(commands.try_iter().take(BATCH - 1));
         match write_batch(&mut connection, &batch) {
             Ok(()) => acknowledge(Committed::Count(batch.iter().filter(|command| command.write.of_a_trial()).count())),
             Err(source) => {
-                acknowledge(Committed::Failed(LedgerError::Sqlite { path: path.clone(), source }));
+                acknowledge(Committed::Failed(LedgerError::Sqlite { path: path.to_owned(), source }));
                 return;
             }
         }

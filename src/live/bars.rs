@@ -28,14 +28,23 @@ pub struct Bars {
 impl Bars {
     /// Bars in an area of the terminal.
     pub fn new(names: Names, area: MultiProgress) -> Self {
-        Self { names, progress: Progress::default(), area, total: None, arms: Vec::new(), trials: BTreeMap::new(), began: Instant::now() }
+        Self {
+            names,
+            progress: Progress::default(),
+            area,
+            total: None,
+            arms: Vec::new(),
+            trials: BTreeMap::new(),
+            began: Instant::now(),
+        }
     }
 
     fn begin_phase(&mut self) {
         self.clear();
         let width = self.progress.arms.iter().enumerate().map(|(arm, _)| self.names.arm(arm).chars().count()).max().unwrap_or(0);
         let phase = self.progress.phase.map_or(String::new(), |phase| phase.to_string());
-        let total = self.area.add(ProgressBar::new(self.progress.all()).with_style(style("{prefix} {bar:30.green} {pos}/{len}  {msg}")));
+        let total =
+            self.area.add(ProgressBar::new(self.progress.all()).with_style(style("{prefix} {bar:30.green} {pos}/{len}  {msg}")));
         total.set_prefix(format!("{phase:<width$}"));
         total.enable_steady_tick(Duration::from_secs(1));
         self.total = Some(total);
@@ -70,9 +79,10 @@ impl Bars {
         if slot >= SHOWN_TRIALS {
             return;
         }
-        let bar = self.trials.entry(slot).or_insert_with(|| {
-            self.area.add(ProgressBar::new_spinner().with_style(style("  {spinner} {msg}")))
-        });
+        let bar = self
+            .trials
+            .entry(slot)
+            .or_insert_with(|| self.area.add(ProgressBar::new_spinner().with_style(style("  {spinner} {msg}"))));
         bar.enable_steady_tick(Duration::from_millis(250));
         bar.set_message(format!("{} {}{how_far}", trial.id, self.names.trial(trial)));
     }
@@ -97,7 +107,8 @@ impl Observer for Bars {
             Notice::PhaseEnded { .. } => self.clear(),
             Notice::TrialStarted { slot, trial } => self.show_trial(*slot, trial, String::new()),
             Notice::Epoch { slot, trial, epoch, values } => {
-                let metric = values.get(&self.names.metric).map_or(String::new(), |value| format!(", {} {value:.2}", self.names.metric));
+                let metric =
+                    values.get(&self.names.metric).map_or(String::new(), |value| format!(", {} {value:.2}", self.names.metric));
                 self.show_trial(*slot, trial, format!(": epoch {epoch}{metric}"));
             }
             Notice::TrialDone { slot, .. } => self.hide_trial(*slot),

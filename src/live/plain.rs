@@ -84,6 +84,8 @@ pub fn line(names: &Names, progress: &Progress, notice: &Notice) -> Option<Strin
             };
             format!("stopping: {what} (Ctrl-C again to stop without waiting for the workers)")
         }
-        Notice::PhaseEnded { .. } | Notice::WorkerReady { .. } | Notice::TrialStarted { .. } | Notice::Epoch { .. } => return None,
+        Notice::PhaseEnded { .. } | Notice::WorkerReady { .. } | Notice::TrialStarted { .. } | Notice::Epoch { .. } => {
+            return None;
+        }
     })
 }

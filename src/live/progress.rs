@@ -80,7 +80,8 @@ impl Progress {
 
     /// Time left, from the arms' own mean durations; an arm without any counts as the mean of the others.
     pub fn time_left(&self) -> Option<Duration> {
-        let known: Vec<f64> = self.arms.iter().filter(|arm| arm.measured.0 > 0).map(|arm| arm.measured.1 / arm.measured.0 as f64).collect();
+        let known: Vec<f64> =
+            self.arms.iter().filter(|arm| arm.measured.0 > 0).map(|arm| arm.measured.1 / arm.measured.0 as f64).collect();
         if known.is_empty() {
             return None;
         }
@@ -123,10 +124,12 @@ mod tests {
     fn time_left_goes_by_each_arms_own_duration() {
         let mut progress = Progress::default();
         let at = Duration::from_secs;
-        progress.update(at(0), &Notice::PhaseStarted { phase: Phase::Tune, arms: vec![(10, 4, 1), (5, 0, 0), (2, 0, 0)], slots: 2 });
+        progress
+            .update(at(0), &Notice::PhaseStarted { phase: Phase::Tune, arms: vec![(10, 4, 1), (5, 0, 0), (2, 0, 0)], slots: 2 });
         assert_eq!((progress.all(), progress.done(), progress.failed()), (17, 4, 1));
         assert_eq!(progress.time_left(), None);
-        let done = |arm, seconds| Notice::TrialDone { slot: 0, trial: trial(arm), metrics: Default::default(), duration: at(seconds) };
+        let done =
+            |arm, seconds| Notice::TrialDone { slot: 0, trial: trial(arm), metrics: Default::default(), duration: at(seconds) };
         progress.update(at(10), &done(0, 10));
         progress.update(at(30), &done(1, 20));
         // 4 left of 10 s, 4 left of 20 s, 2 left of unknown duration counted as 15 s, on 2 slots.

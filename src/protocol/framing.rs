@@ -67,7 +67,9 @@ mod tests {
             bundle: vec![TrialRequest {
                 trial: "k7m2p9x4qa-3".into(),
                 seed: 3,
-                config: [("lr".to_owned(), ParamValue::Float(1e-4)), ("epochs".to_owned(), ParamValue::Int(15))].into_iter().collect(),
+                config: [("lr".to_owned(), ParamValue::Float(1e-4)), ("epochs".to_owned(), ParamValue::Int(15))]
+                    .into_iter()
+                    .collect(),
             }],
         };
         insta::assert_snapshot!(encode_line(&run), @r#"{"type":"run","bundle":[{"trial":"k7m2p9x4qa-3","seed":3,"config":{"epochs":15,"lr":0.0001}}]}"#);
@@ -103,8 +105,11 @@ mod tests {
             ".*".prop_map(|trial| FromWorker::Started { trial }),
             (".*", any::<u32>(), metrics.clone()).prop_map(|(trial, epoch, values)| FromWorker::Epoch { trial, epoch, values }),
             (".*", metrics).prop_map(|(trial, metrics)| FromWorker::Done { trial, metrics }),
-            (".*", prop::sample::select(FailureKind::ALL.to_vec()), ".*")
-                .prop_map(|(trial, kind, message)| FromWorker::Failed { trial, kind, message }),
+            (".*", prop::sample::select(FailureKind::ALL.to_vec()), ".*").prop_map(|(trial, kind, message)| FromWorker::Failed {
+                trial,
+                kind,
+                message
+            }),
         ]
     }
 

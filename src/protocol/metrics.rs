@@ -101,7 +101,8 @@ mod tests {
 
     #[test]
     fn non_finite_numbers_are_spelled_out() {
-        let metrics: Metrics = [("a", f64::NAN), ("b", f64::INFINITY), ("c", f64::NEG_INFINITY), ("d", 0.1)].into_iter().collect();
+        let metrics: Metrics =
+            [("a", f64::NAN), ("b", f64::INFINITY), ("c", f64::NEG_INFINITY), ("d", 0.1)].into_iter().collect();
         let text = serde_json::to_string(&metrics).unwrap();
         assert_eq!(text, r#"{"a":"NaN","b":"Infinity","c":"-Infinity","d":0.1}"#);
         assert_eq!(serde_json::from_str::<Metrics>(&text).unwrap(), metrics);

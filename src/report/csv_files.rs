@@ -122,12 +122,15 @@ pub fn write_trials(
     let parameters = parameters(spec);
     let metrics: BTreeSet<&String> = rows.values().filter_map(|row| row.metrics.as_ref()).flat_map(|m| m.0.keys()).collect();
     let fixed = ["trial", "arm", "point", "seed", "phase", "state"].map(str::to_owned);
-    csv.write_record(fixed.into_iter().chain(parameters.iter().map(|name| (*name).to_owned())).chain(metrics.iter().copied().cloned()))?;
+    csv.write_record(
+        fixed.into_iter().chain(parameters.iter().map(|name| (*name).to_owned())).chain(metrics.iter().copied().cloned()),
+    )?;
     for (arm, points) in grid.arms().iter().enumerate().filter(|(arm, _)| arms[*arm]) {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
         for point in points.points() {
             let finals: &[u64] = if best == Some(point.index) { &spec.seeds.final_ } else { &[] };
-            let seeds = spec.seeds.tune.iter().map(|seed| (Phase::Tune, seed)).chain(finals.iter().map(|seed| (Phase::Final, seed)));
+            let seeds =
+                spec.seeds.tune.iter().map(|seed| (Phase::Tune, seed)).chain(finals.iter().map(|seed| (Phase::Final, seed)));
             for (phase, &seed) in seeds {
                 let id = TrialId { point: point.id, seed };
                 let Some(row) = rows.get(&id) else { continue };

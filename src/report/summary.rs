@@ -77,7 +77,10 @@ pub fn notes(spec: &Spec, evaluation: &Evaluation, trainers: &[String]) -> Vec<S
         notes.push(format!("Trials were run by different programs or versions: {}.", trainers.join("; ")));
     }
     if spec.seeds.final_.is_empty() {
-        notes.push("There are no final seeds: the figures are of the very trials that selection looked at, and so are biased upwards.".to_owned());
+        notes.push(
+            "There are no final seeds: the figures are of the very trials that selection looked at, and so are biased upwards."
+                .to_owned(),
+        );
     }
     notes
 }

@@ -249,7 +249,8 @@ mod tests {
     #[test]
     fn a_worker_sees_exactly_its_own_gpu() {
         let slots = machine(2).slots(&DeviceRequest::Auto).unwrap();
-        let value = |slot: &SlotDevice, name: &str| slot.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
+        let value =
+            |slot: &SlotDevice, name: &str| slot.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         assert_eq!(value(&slots[1], "CUDA_VISIBLE_DEVICES").as_deref(), Some("GPU-1111-abcd"));
         assert_eq!(value(&slots[1], "CUDA_DEVICE_ORDER").as_deref(), Some("PCI_BUS_ID"));
         assert_eq!(value(&cpu_slots(1)[0], "CUDA_VISIBLE_DEVICES").as_deref(), Some(""));

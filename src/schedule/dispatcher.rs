@@ -269,7 +269,14 @@ impl Dispatcher {
                 let (pid, device) = (local.pid, device.name.clone());
                 self.processes[slot] = Process { worker, pid, local: Some(local), log_mark: self.log_size(slot) };
                 let start_ticks = start_ticks(pid).unwrap_or(0);
-                (self.record)(Write::WorkerStarted { worker: WorkerId(worker), session: self.session, slot, device, pid, start_ticks });
+                (self.record)(Write::WorkerStarted {
+                    worker: WorkerId(worker),
+                    session: self.session,
+                    slot,
+                    device,
+                    pid,
+                    start_ticks,
+                });
                 Vec::new()
             }
             Err(error) => {

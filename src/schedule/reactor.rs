@@ -220,8 +220,13 @@ pub struct Reactor {
 impl Reactor {
     /// A reactor with empty slots and nothing to do.
     pub fn new(settings: Settings) -> Self {
-        let slot =
-            |&device: &usize| Slot { device, state: State::Empty(Time::ZERO), given: Vec::new(), last_seen: Time::ZERO, fault: None };
+        let slot = |&device: &usize| Slot {
+            device,
+            state: State::Empty(Time::ZERO),
+            given: Vec::new(),
+            last_seen: Time::ZERO,
+            fault: None,
+        };
         Self {
             slots: settings.slots.iter().map(slot).collect(),
             settings,
@@ -603,7 +608,8 @@ fn describe(exit: Exit, why: &str) -> (FailureKind, String) {
 
 /// A signal's name, and what it usually means.
 fn signal_name(number: i32) -> String {
-    let name = nix::sys::signal::Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
+    let name =
+        nix::sys::signal::Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
     if number == nix::sys::signal::Signal::SIGKILL as i32 {
         return format!("{name} (by somebody, or by the kernel because memory ran out)");
     }

@@ -144,7 +144,8 @@ fn workers_that_never_start_end_the_sweep() {
 
 #[test]
 fn silence_and_lies_end_a_worker() {
-    let cases: [(&str, fn(&mut Reactor) -> Vec<Action>); 5] = [
+    type Misbehaviour = fn(&mut Reactor) -> Vec<Action>;
+    let cases: [(&str, Misbehaviour); 5] = [
         ("lost_heartbeat", |r| r.on_tick_after_seconds(61)),
         ("protocol", |r| r.on_message(at(3), 0, started(7))),
         ("protocol", |r| r.on_message(at(3), 0, started(1))),
@@ -307,7 +308,11 @@ impl World {
                 Action::Send { slot, bundle } => {
                     assert!(self.alive[slot] && self.greeted[slot] && self.has[slot].is_empty(), "slot {slot} is double-booked");
                     for trial in &bundle {
-                        assert!(self.has.iter().flatten().all(|(other, _)| *other != trial.index), "trial {} runs twice", trial.index);
+                        assert!(
+                            self.has.iter().flatten().all(|(other, _)| *other != trial.index),
+                            "trial {} runs twice",
+                            trial.index
+                        );
                         assert!(!self.ended.contains_key(&trial.index), "trial {} had ended", trial.index);
                     }
                     self.has[slot] = bundle.iter().map(|trial| (trial.index, false)).collect();

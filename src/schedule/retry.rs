@@ -29,7 +29,8 @@ mod tests {
     #[test]
     fn no_kind_is_tried_for_ever_and_pauses_grow() {
         for kind in FailureKind::ALL {
-            let pauses: Vec<u64> = (1..).map_while(|failures| next_attempt(kind, failures)).map(|pause| pause.as_secs()).collect();
+            let pauses: Vec<u64> =
+                (1..).map_while(|failures| next_attempt(kind, failures)).map(|pause| pause.as_secs()).collect();
             let expected: &[u64] = match kind {
                 FailureKind::BadConfig | FailureKind::MissingMetric => &[],
                 FailureKind::Error | FailureKind::Protocol => &[1],

@@ -1,1 +1,113 @@
-//! The built-in task through the coordinator: real training on real MNIST images.
+//! The built-in task through the coordinator: real training on real MNIST images, bit-identical however it is run.
+
+use std::process::Command;
+
+use pentagrid::protocol::{FromWorker, decode_line};
+
+use crate::support::Test;
+
+/// Two small arms; 12 images and one epoch of three steps, so that a trial takes a moment.
+const SMALL: &str = "
+name: small
+task: mnist-resnet18
+metric: {name: val_accuracy, goal: maximize}
+seeds: {tune: 2, final: 1}
+parameters: {epochs: {value: 1}, batch_size: {value: 4}, train_images: {value: 12}}
+arms:
+  sgd: {label: SGD, parameters: {optimizer: {value: sgd}, lr: {values: [0.01, 0.1]}}}
+  adahessian: {label: AdaHessian, parameters: {optimizer: {value: adahessian}, lr: {value: 0.1}}}
+";
+
+fn trainer() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pentagrid-trainer"));
+    command.env_remove("PENTAGRID_DEVICE").env_remove("PENTAGRID_THREADS");
+    command
+}
+
+#[test]
+fn results_are_bit_identical_however_a_sweep_is_run() {
+    let one = Test::with_spec(SMALL);
+    one.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
+    let other = Test::with_spec(SMALL);
+    other.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2", "--shuffle", "3", "--bundle", "2"]).expect(0);
+    assert_eq!(one.report("reports/small"), other.report("reports/small"));
+
+    let verified = other.run(&["verify", "runs/small", "-n", "2", "--devices", "cpu:1"]).expect(0);
+    assert!(verified.stdout.ends_with("2 of 2 trials gave the same metrics and history, bit for bit\n"), "{}", verified.stdout);
+
+    let list = one.run(&["trials", "runs/small", "--state", "done"]).stdout;
+    assert_eq!(list.lines().count(), 6 + 2);
+    assert_eq!(one.count("runs/small", "SELECT count(*) FROM history WHERE val_accuracy BETWEEN 0 AND 100 AND seconds > 0"), 8);
+    let table = std::fs::read_to_string(one.path("reports/small/table2.csv")).unwrap();
+    assert!(table.lines().count() == 3 && table.contains("training_seconds_mean"), "{table}");
+
+    // The line that `show` prints reruns the very same trial.
+    let id = list.split_whitespace().next().unwrap();
+    let shown = one.run(&["show", "runs/small", id]).expect(0).stdout;
+    let line = shown.lines().last().unwrap().trim();
+    assert!(line.contains("pentagrid-trainer --seed 0 --config '{"), "{line}");
+    let again = Command::new("sh").args(["-c", line]).output().unwrap();
+    assert!(again.status.success());
+    let Ok(FromWorker::Done { metrics, .. }) =
+        decode_line(again.stdout.trim_ascii().rsplit(|&byte| byte == b'\n').next().unwrap())
+    else {
+        panic!("{}", String::from_utf8_lossy(&again.stdout));
+    };
+    let recorded: String =
+        one.ledger("runs/small").query_row("SELECT metrics FROM trials WHERE trial = ?", [id], |row| row.get(0)).unwrap();
+    let recorded: pentagrid::protocol::Metrics = serde_json::from_str(&recorded).unwrap();
+    assert_eq!(metrics.without_wall_clock(), recorded.without_wall_clock());
+}
+
+#[test]
+fn provenance_names_what_trained() {
+    let test = Test::with_spec(SMALL);
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"]).expect(0);
+    let text = std::fs::read_to_string(test.path("reports/small/provenance.json")).unwrap();
+    let provenance: serde_json::Value = serde_json::from_str(&text).unwrap();
+    let trainer = &provenance["trained_by"][0];
+    assert_eq!(trainer["program"], "pentagrid-trainer");
+    assert_eq!(trainer["libraries"], "libtorch 2.11.0");
+    assert_eq!((trainer["threads"].as_u64(), trainer["trials"].as_u64()), (Some(1), Some(8)));
+    assert_eq!(provenance["runs"][0]["outcome"], "done");
+    assert_eq!(provenance["spec_blake3"].as_str().unwrap().len(), 64);
+}
+
+#[test]
+fn only_the_trainer_loads_libtorch() {
+    let needs = |program: &str| {
+        let output = Command::new("ldd").arg(program).output().expect("ldd is a part of glibc");
+        String::from_utf8(output.stdout).unwrap().contains("libtorch")
+    };
+    assert!(needs(env!("CARGO_BIN_EXE_pentagrid-trainer")));
+    assert!(!needs(env!("CARGO_BIN_EXE_pentagrid")), "the coordinator would take a quarter of a second to start");
+}
+
+#[test]
+fn a_trainer_without_its_coordinator_goes_at_once() {
+    let mut child = trainer().stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert!(line.starts_with(r#"{"type":"hello","protocol":1,"program":"pentagrid-trainer""#), "{line}");
+    let mut stdin = child.stdin.take().unwrap();
+    let long = r#"{"type":"run","bundle":[{"trial":"t","seed":0,"config":{"optimizer":"adahessian","lr":0.1,"epochs":10000}}]}"#;
+    std::io::Write::write_all(&mut stdin, format!("{long}\n").as_bytes()).unwrap();
+    line.clear();
+    std::io::BufRead::read_line(&mut out, &mut line).unwrap();
+    assert_eq!(line, "{\"type\":\"started\",\"trial\":\"t\"}\n");
+    drop(stdin);
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_missing_trainer_is_named_before_anything_starts() {
+    let test = Test::with_spec(SMALL);
+    let output = test.command(&["run", "sweep.yaml"]).env("PENTAGRID_TRAINER", "/no/such/trainer").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"
+    error: the built-in task's program is not at /no/such/trainer
+    build it with `scripts/setup.sh && cargo build`, or name it in PENTAGRID_TRAINER
+    ");
+    assert!(!test.path("runs").exists());
+}

@@ -58,7 +58,10 @@ fn trials_are_listed_for_people_and_programs() {
     let json = test.run(&["trials", "runs/toy", "--state", "done", "--json"]).expect(0).stdout;
     let first: serde_json::Value = serde_json::from_str(json.lines().next().unwrap()).unwrap();
     assert_eq!(json.lines().count(), 20);
-    assert_eq!((first["arm"].as_str(), first["config"]["x"].as_i64(), first["metrics"]["score"].as_f64()), (Some("near"), Some(1), Some(96.0)));
+    assert_eq!(
+        (first["arm"].as_str(), first["config"]["x"].as_i64(), first["metrics"]["score"].as_f64()),
+        (Some("near"), Some(1), Some(96.0))
+    );
     let csv = test.run(&["trials", "runs/toy", "--csv", "--arm", "far"]).expect(0).stdout;
     assert_eq!(csv.lines().next().unwrap(), "trial,arm,point,seed,phase,state,epochs,x,deep.a,score,training_seconds,val_loss");
     assert_eq!(csv.lines().count(), 1 + 8 + 3);

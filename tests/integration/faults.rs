@@ -43,8 +43,18 @@ fn fault(behaviour: &str) -> String {
 fn kinds_of_failure_are_told_apart_and_tried_as_often_as_they_deserve() {
     let faults: Vec<String> = std::thread::scope(|scope| {
         let kinds = [
-            "crash", "crash-before-start", "exit", "error", "out-of-memory", "junk", "binary", "flood", "half-line", "twice",
-            "old-news", "no-metric",
+            "crash",
+            "crash-before-start",
+            "exit",
+            "error",
+            "out-of-memory",
+            "junk",
+            "binary",
+            "flood",
+            "half-line",
+            "twice",
+            "old-news",
+            "no-metric",
         ];
         let threads = kinds.map(|kind| scope.spawn(move || format!("{kind}: {}", fault(kind))));
         threads.into_iter().map(|thread| thread.join().unwrap()).collect()
@@ -58,7 +68,11 @@ fn kinds_of_failure_are_told_apart_and_tried_as_often_as_they_deserve() {
 fn a_failed_trial_is_shown_with_its_log_and_can_be_tried_again() {
     let (test, ran) = run("error-first-seed");
     let ran = ran.expect(3);
-    assert!(ran.stderr.contains("warning: some trials failed for good: see `pentagrid trials runs/toy --state failed`"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("warning: some trials failed for good: see `pentagrid trials runs/toy --state failed`"),
+        "{}",
+        ran.stderr
+    );
     insta::assert_snapshot!(ran.stdout);
     let list = test.run(&["trials", "runs/toy", "--state", "failed"]).expect(0).stdout;
     insta::with_settings!({filters => filters()}, {
@@ -89,7 +103,8 @@ fn a_grandchild_neither_hangs_the_sweep_nor_outlives_it() {
         .unwrap()
         .map(|entry| std::fs::read_to_string(entry.unwrap().path()).unwrap())
         .collect();
-    let pids: Vec<&str> = log.lines().filter_map(|line| line.strip_prefix("fake_worker: grandchild Some(")?.strip_suffix(')')).collect();
+    let pids: Vec<&str> =
+        log.lines().filter_map(|line| line.strip_prefix("fake_worker: grandchild Some(")?.strip_suffix(')')).collect();
     assert_eq!(pids.len(), 3);
     for pid in pids {
         crate::support::wait_until("the grandchild is gone", || pentagrid::schedule::start_ticks(pid.parse().unwrap()).is_none());

@@ -87,7 +87,9 @@ fn the_second_ctrl_c_does_not_wait() {
     let test = Test::with_spec(&spec);
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:1"]);
     test.wait_for("runs/toy", "SELECT count(*) FROM trial WHERE state = 'running'", 1);
-    wait_until("SIGTERM is ignored", || std::fs::read_to_string(test.path("runs/toy/logs/worker-0.log")).unwrap().contains("ignored"));
+    wait_until("SIGTERM is ignored", || {
+        std::fs::read_to_string(test.path("runs/toy/logs/worker-0.log")).unwrap().contains("ignored")
+    });
     send(&child, Signal::SIGINT);
     wait_until("it is stopping", || test.stderr().contains("stopping"));
     send(&child, Signal::SIGINT);
@@ -171,7 +173,8 @@ fn ledgers_of_other_versions_and_programs_are_refused() {
     ");
     test.run(&["status", "runs/toy"]).expect(5);
     std::fs::create_dir_all(test.path("runs/junk")).unwrap();
-    std::fs::write(test.path("runs/junk/ledger.sqlite"), "not a database, but long enough to be looked at as one ".repeat(20)).unwrap();
+    std::fs::write(test.path("runs/junk/ledger.sqlite"), "not a database, but long enough to be looked at as one ".repeat(20))
+        .unwrap();
     insta::assert_snapshot!(test.run(&["run", "sweep.yaml", "--dir", "runs/junk"]).expect(5).stderr, @"
     error: runs/junk/ledger.sqlite is not a pentagrid ledger (it is not an SQLite file)
     move it away, or name another run directory with --dir
@@ -180,8 +183,12 @@ fn ledgers_of_other_versions_and_programs_are_refused() {
 
 #[test]
 fn order_and_number_of_workers_change_no_result() {
-    let variants: [&[&str]; 4] =
-        [&["--devices", "cpu:1"], &["--devices", "cpu:3"], &["--devices", "cpu:2", "--shuffle", "7"], &["--devices", "cpu:2", "--bundle", "5"]];
+    let variants: [&[&str]; 4] = [
+        &["--devices", "cpu:1"],
+        &["--devices", "cpu:3"],
+        &["--devices", "cpu:2", "--shuffle", "7"],
+        &["--devices", "cpu:2", "--bundle", "5"],
+    ];
     let reports: Vec<_> = variants
         .iter()
         .map(|how| {

@@ -25,7 +25,8 @@ fn every_committed_sweep_is_valid_and_names_the_schema() {
         let path = entry.unwrap().path();
         if path.extension().is_some_and(|extension| extension == "yaml") {
             let text = std::fs::read_to_string(&path).unwrap();
-            let spec = pentagrid::spec::read(&text, &path.display().to_string()).unwrap_or_else(|diagnosis| panic!("{diagnosis}"));
+            let spec =
+                pentagrid::spec::read(&text, &path.display().to_string()).unwrap_or_else(|diagnosis| panic!("{diagnosis}"));
             assert!(text.starts_with("# yaml-language-server: $schema=schema.json\n"), "{}", path.display());
             assert_eq!(Some(spec.name.as_str()), path.file_stem().and_then(|stem| stem.to_str()));
             assert_eq!(spec.arms.len(), 5, "{}: all five optimizers", path.display());

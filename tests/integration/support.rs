@@ -110,7 +110,8 @@ impl Test {
 fn without_wall_clock(text: &str) -> String {
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
     let keep: Vec<bool> = rows[0].iter().map(|heading| !heading.contains("seconds")).collect();
-    let kept = |row: &Vec<&str>| row.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(cell, _)| *cell).collect::<Vec<_>>().join(",");
+    let kept =
+        |row: &Vec<&str>| row.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(cell, _)| *cell).collect::<Vec<_>>().join(",");
     rows.iter().map(kept).collect::<Vec<_>>().join("\n")
 }
 
