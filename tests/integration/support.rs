@@ -153,6 +153,8 @@ pub fn filters() -> Vec<(&'static str, &'static str)> {
         (r"about \d[^\n]* left", "about [DURATION] left"),
         (r"process \d+ on \S+, since", "process [PID] on [HOST], since"),
         (r"kill \d+` on \S+\)", "kill [PID]` on [HOST])"),
+        (r"worker-\d+\.log", "worker-[SLOT].log"),
+        (r"bytes \d+ to \d+", "bytes [BEGIN] to [END]"),
     ]
 }
 
