@@ -88,7 +88,10 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     folder.text("provenance.json", &(origin + "\n"))?;
     folder.text("spec.yaml", &file.text)?;
 
-    let mut text = String::new();
+    let mut text = match &spec.description {
+        Some(description) => format!("{}: {}\n\n", spec.name, description.trim()),
+        None => format!("{}\n\n", spec.name),
+    };
     for table in tables {
         text.push_str(&text_table(table));
         text.push('\n');

@@ -1,6 +1,6 @@
 //! `pentagrid status`: how a sweep stands, also while it runs.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use super::error::{CliError, Outcome};
 use super::plan::{durations, thousands};
 use super::printer::Printer;
 use super::sweep_file;
-use crate::aggregate::{Evaluation, Tally, evaluate};
+use crate::aggregate::{ArmEvaluation, Evaluation, Tally, evaluate};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Lock, Reader, TrialRow, TrialState};
 use crate::live::human_duration;
@@ -27,9 +27,8 @@ struct Status {
     arms: Vec<ArmStatus>,
     running: Vec<RunningTrial>,
     failed: Vec<FailedTrial>,
-    /// Seconds left by the sweep's own trials so far, as if on one slot.
-    work_left_seconds: Option<f64>,
-    slots: Option<usize>,
+    /// Seconds left with the slots of the last run, by the durations of this sweep's own trials.
+    seconds_left: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -120,7 +119,6 @@ fn gather(spec: &Spec, ledger: &Reader, holder: Option<crate::ledger::Holder>) -
         .map(|(id, (kind, message))| FailedTrial { trial: id.to_string(), kind: kind.name().to_owned(), message })
         .collect();
     failed.sort_by(|a, b| a.trial.cmp(&b.trial));
-    let slots = ledger.sessions()?.last().map(|session| session.devices.split_whitespace().count());
     let state = match (&holder, evaluation.is_complete()) {
         (Some(_), _) => "running",
         (None, true) => "finished",
@@ -133,8 +131,7 @@ fn gather(spec: &Spec, ledger: &Reader, holder: Option<crate::ledger::Holder>) -
         arms: arms(spec, &grid, &evaluation),
         running,
         failed,
-        work_left_seconds: work_left(spec, &grid, &evaluation, ledger)?,
-        slots,
+        seconds_left: seconds_left(spec, &grid, &evaluation, ledger)?,
     })
 }
 
@@ -161,18 +158,24 @@ fn arms(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<ArmStatus> {
         .collect()
 }
 
-fn work_left(spec: &Spec, grid: &Grid, evaluation: &Evaluation, ledger: &Reader) -> Result<Option<f64>, CliError> {
+/// Tuning trials run on all slots of the last run, final ones one at a time on each of its devices.
+fn seconds_left(spec: &Spec, grid: &Grid, evaluation: &Evaluation, ledger: &Reader) -> Result<Option<f64>, CliError> {
     let measured = durations(spec, ledger)?;
-    if measured.is_empty() {
+    let sessions = ledger.sessions()?;
+    let slots: Vec<&str> = sessions.last().map(|session| session.devices.split_whitespace().collect()).unwrap_or_default();
+    if measured.is_empty() || slots.is_empty() {
         return Ok(None);
     }
+    let devices = slots.iter().collect::<HashSet<_>>().len();
     let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
     let finals = spec.seeds.final_.len() as u64;
-    let left = evaluation.arms.iter().map(|arm| {
-        let count = arm.tune_tally.left() + finals - arm.final_tally.done - arm.final_tally.failed;
-        (arm.arm, &firsts[arm.arm], count)
-    });
-    Ok(estimate(spec, left, &measured).map(|estimate| estimate.work.as_secs_f64()))
+    let work = |left: &dyn Fn(&ArmEvaluation) -> u64| {
+        let counts = evaluation.arms.iter().map(|arm| (arm.arm, &firsts[arm.arm], left(arm)));
+        estimate(spec, counts, &measured).map(|estimate| estimate.work.as_secs_f64())
+    };
+    let tune = work(&|arm| arm.tune_tally.left());
+    let last = work(&|arm| finals - arm.final_tally.done - arm.final_tally.failed);
+    Ok(tune.zip(last).map(|(tune, last)| tune / slots.len() as f64 + last / devices as f64))
 }
 
 fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
@@ -207,11 +210,10 @@ fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
     if status.failed.len() > SHOWN {
         out.push_str(&format!("  and {} more: pentagrid trials {dir} --state failed\n", status.failed.len() - SHOWN));
     }
-    if let (Some(seconds), Some(slots)) = (status.work_left_seconds, status.slots)
-        && seconds > 0.0
-    {
-        let left = human_duration(std::time::Duration::from_secs_f64(seconds / slots.max(1) as f64));
-        out.push_str(&format!("about {left} left on {slots} {}\n", if slots == 1 { "slot" } else { "slots" }));
+    if let Some(seconds) = status.seconds_left.filter(|seconds| *seconds > 0.0) {
+        let left = human_duration(std::time::Duration::from_secs_f64(seconds));
+        let with = if status.state == "running" { "" } else { " with the slots of the last run" };
+        out.push_str(&format!("about {left} left{with}\n"));
     }
     out
 }
