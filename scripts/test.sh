@@ -5,5 +5,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 scripts/setup.sh
-# One build for all: the binaries, the trainer, the fake worker of the tests of faults.
-cargo test --locked --all-targets "$@"
+# Without --all-targets: with it cargo builds examples/fake_worker.rs as a test, and not as the program that the tests of
+# faults start.
+cargo test --locked "$@"

@@ -10,7 +10,7 @@ use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{FILE_NAME, Reader, TrialRow, TrialState};
 use crate::live::human_duration;
-use crate::plan::{Basis, PlannedTrial, SpecChanges, estimate, final_trials, tuning_trials};
+use crate::plan::{Basis, SpecChanges, all_trials, estimate, final_trials, tuning_trials};
 use crate::report::lay_out;
 use crate::schedule::devices::Machine;
 use crate::spec::{Config, Spec};
@@ -178,11 +178,9 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
 
 /// Every trial that is left, one a line: id, arm, seed, configuration.
 fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, printer: &Printer) -> Result<Outcome, CliError> {
-    let mut trials: Vec<PlannedTrial> = tuning_trials(grid, &spec.seeds.tune);
     let evaluation = evaluate(spec, grid, rows)?;
-    trials.extend(final_trials(grid, &evaluation.selected(), &spec.seeds.final_));
     let mut out = String::new();
-    for trial in trials {
+    for trial in all_trials(spec, grid, &evaluation.selected()) {
         if rows.get(&trial.id).is_some_and(|row| matches!(row.state, TrialState::Done | TrialState::Failed)) {
             continue;
         }

@@ -12,8 +12,9 @@ use super::sweep_file;
 use crate::aggregate::{ArmEvaluation, Evaluation, Tally, evaluate};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Lock, Reader, TrialRow, TrialState};
-use crate::live::human_duration;
-use crate::plan::estimate;
+use crate::live::{Names, human_duration};
+use crate::plan::{all_trials, estimate};
+use crate::protocol::FailureKind;
 use crate::report::{Selected, lay_out, selected};
 use crate::spec::{Config, Spec};
 
@@ -60,7 +61,8 @@ struct Counts {
 #[derive(Serialize)]
 struct RunningTrial {
     trial: String,
-    arm: String,
+    /// Arm, values and seed.
+    what: String,
     epoch: Option<u32>,
     metric: Option<f64>,
 }
@@ -68,7 +70,9 @@ struct RunningTrial {
 #[derive(Serialize)]
 struct FailedTrial {
     trial: String,
-    kind: String,
+    /// Arm, values and seed.
+    what: String,
+    kind: &'static str,
     message: String,
 }
 
@@ -98,27 +102,29 @@ fn gather(spec: &Spec, ledger: &Reader, holder: Option<crate::ledger::Holder>) -
     }
     let evaluation = evaluate(spec, &grid, &rows)?;
     let latest = ledger.running()?;
-    let arm_of = |id: TrialId| -> Option<&str> {
-        let arm = grid.arms().iter().find(|arm| arm.points().any(|point| point.id == id.point))?;
-        Some(&arm.arm().label)
-    };
-    let mut running: Vec<RunningTrial> = rows
-        .values()
-        .filter(|row| row.state == TrialState::Running)
-        .map(|row| RunningTrial {
-            trial: row.id.to_string(),
-            arm: arm_of(row.id).unwrap_or("an earlier spec").to_owned(),
-            epoch: latest.get(&row.id).map(|row| row.epoch),
-            metric: latest.get(&row.id).and_then(|row| row.metrics.get(&spec.metric.name)),
-        })
-        .collect();
-    running.sort_by(|a, b| a.trial.cmp(&b.trial));
-    let mut failed: Vec<FailedTrial> = ledger
-        .failures()?
-        .into_iter()
-        .map(|(id, (kind, message))| FailedTrial { trial: id.to_string(), kind: kind.name().to_owned(), message })
-        .collect();
-    failed.sort_by(|a, b| a.trial.cmp(&b.trial));
+    let names = Names::new(spec, &grid);
+    let reasons = ledger.failures()?;
+    let (mut running, mut failed) = (Vec::new(), Vec::new());
+    for trial in all_trials(spec, &grid, &evaluation.selected()) {
+        match rows.get(&trial.id).map(|row| row.state) {
+            Some(TrialState::Running) => running.push(RunningTrial {
+                trial: trial.id.to_string(),
+                what: names.trial(&trial),
+                epoch: latest.get(&trial.id).map(|row| row.epoch),
+                metric: latest.get(&trial.id).and_then(|row| row.metrics.get(&spec.metric.name)),
+            }),
+            Some(TrialState::Failed) => {
+                let (kind, message) = reasons.get(&trial.id).cloned().unzip();
+                failed.push(FailedTrial {
+                    trial: trial.id.to_string(),
+                    what: names.trial(&trial),
+                    kind: kind.map(FailureKind::name).unwrap_or_default(),
+                    message: message.unwrap_or_default(),
+                });
+            }
+            _ => {}
+        }
+    }
     let state = match (&holder, evaluation.is_complete()) {
         (Some(_), _) => "running",
         (None, true) => "finished",
@@ -201,11 +207,17 @@ fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
     for trial in &status.running {
         let epoch = trial.epoch.map_or("in its first epoch".to_owned(), |epoch| format!("epoch {epoch}"));
         let metric = trial.metric.map_or(String::new(), |value| format!(", {} {value:.4}", spec.metric.name));
-        out.push_str(&format!("  {} ({}): {epoch}{metric}\n", trial.trial, trial.arm));
+        out.push_str(&format!("  {} ({}): {epoch}{metric}\n", trial.trial, trial.what));
     }
     const SHOWN: usize = 10;
     for trial in status.failed.iter().take(SHOWN) {
-        out.push_str(&format!("  {} failed for good: {}: {}\n", trial.trial, trial.kind.replace('_', " "), trial.message));
+        out.push_str(&format!(
+            "  {} ({}) failed for good: {}: {}\n",
+            trial.trial,
+            trial.what,
+            trial.kind.replace('_', " "),
+            trial.message
+        ));
     }
     if status.failed.len() > SHOWN {
         out.push_str(&format!("  and {} more: pentagrid trials {dir} --state failed\n", status.failed.len() - SHOWN));

@@ -11,7 +11,7 @@ use super::sweep_file;
 use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Lock, Reader, TrialRow, TrialState};
-use crate::plan::{Phase, PlannedTrial, final_trials, tuning_trials};
+use crate::plan::{Phase, PlannedTrial, all_trials};
 use crate::protocol::Metrics;
 use crate::report::write_trials;
 use crate::spec::{Config, Spec};
@@ -58,8 +58,7 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
         printer.data(&String::from_utf8_lossy(&csv))?;
         return Ok(Outcome::Done);
     }
-    let mut planned = tuning_trials(&grid, &spec.seeds.tune);
-    planned.extend(final_trials(&grid, &evaluation.selected(), &spec.seeds.final_));
+    let planned = all_trials(&spec, &grid, &evaluation.selected());
     let mut out = String::new();
     let mut count = 0_u64;
     for trial in planned.iter().filter(|trial| wanted(trial)) {

@@ -18,7 +18,7 @@ use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Committed, Reader, TrialRow, TrialState, Write};
 use crate::live::Names;
-use crate::plan::{PlannedTrial, final_trials, shuffle, tuning_trials};
+use crate::plan::{PlannedTrial, all_trials, shuffle};
 use crate::protocol::Metrics;
 use crate::schedule::devices::Machine;
 use crate::schedule::{Notice, Observer, PhaseEnd, Policy, WorkerCommand};
@@ -40,8 +40,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
     let grid = Grid::new(&spec);
     let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
-    let mut planned = tuning_trials(&grid, &spec.seeds.tune);
-    planned.extend(final_trials(&grid, &evaluate(&spec, &grid, &rows)?.selected(), &spec.seeds.final_));
+    let planned = all_trials(&spec, &grid, &evaluate(&spec, &grid, &rows)?.selected());
     let chosen = choose(arguments, planned, &rows)?;
     let slots = Machine::look().slots(&arguments.devices)?;
     let names = Names::new(&spec, &grid);

@@ -8,6 +8,7 @@ use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::grid::{Grid, PointId, TrialId};
+use crate::spec::Spec;
 
 /// What a trial is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -82,6 +83,13 @@ pub fn final_trials(grid: &Grid, selected: &[(usize, u64)], seeds: &[u64]) -> Ve
             }
         }
     }
+    trials
+}
+
+/// Every trial of a sweep whose selected points are these: the tuning trials, then the final ones.
+pub fn all_trials(spec: &Spec, grid: &Grid, selected: &[(usize, u64)]) -> Vec<PlannedTrial> {
+    let mut trials = tuning_trials(grid, &spec.seeds.tune);
+    trials.extend(final_trials(grid, selected, &spec.seeds.final_));
     trials
 }
 

@@ -9,11 +9,12 @@ use nix::sys::signal::Signal;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
+use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, Settings, TICK, Time};
 use super::devices::SlotDevice;
 use super::launch::{self, Incoming, LocalWorker, SpawnPlan};
 use super::notice::{Notice, Observer};
 use super::processes::{signal_group, start_ticks};
-use super::reactor::{Action, EndBy, Exit, Fatal, Policy, Reactor, Record, Settings, TICK, Time};
+use super::reactor::Reactor;
 use crate::ledger::{Committed, LedgerError, LogMark, WorkerId, Write};
 use crate::plan::PlannedTrial;
 use crate::protocol::{FromWorker, ToWorker, TrialRequest, encode_line};

@@ -1,6 +1,7 @@
 //! Running trials on worker processes. `reactor` decides and is pure; `dispatcher` acts on its decisions with
 //! tokio; `launch` starts processes; `devices` says where; `retry` how often.
 
+mod action;
 pub mod devices;
 mod dispatcher;
 mod launch;
@@ -10,8 +11,8 @@ mod processes;
 mod reactor;
 mod retry;
 
+pub use action::{Fatal, Policy, Settings};
 pub use dispatcher::{Dispatcher, Launcher, PhaseEnd, Recorder, WorkerCommand};
 pub use log_end::log_end;
 pub use notice::{Notice, Observer};
 pub use processes::{end_left_workers, start_ticks};
-pub use reactor::{Fatal, Policy, Settings};

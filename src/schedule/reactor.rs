@@ -4,147 +4,11 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, Settings, TICK, Time};
 use super::notice::Notice;
 use super::retry::next_attempt;
 use crate::plan::PlannedTrial;
-use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION};
-
-/// Time since the dispatcher started, by a clock that does not jump.
-pub type Time = Duration;
-
-/// The clock is looked at this often: a longer gap means that the program was suspended.
-pub const TICK: Duration = Duration::from_secs(1);
-/// Workers that could not start in a row, after which the sweep is given up.
-const START_FAILURES: u32 = 3;
-
-/// What a reactor needs to know of its surroundings.
-#[derive(Clone, Debug)]
-pub struct Settings {
-    /// The device of each slot, as a number: slots of one number share a device.
-    pub slots: Vec<usize>,
-    /// The most trials that a worker is given at a time.
-    pub bundle: usize,
-    /// The final metric without which a result is of no use.
-    pub metric: String,
-    /// A worker that is silent for so long is lost.
-    pub heartbeat: Duration,
-    /// A worker that has not introduced itself after so long is lost.
-    pub start: Duration,
-    /// How long a worker that was asked to end may take before it is killed.
-    pub grace: Duration,
-}
-
-/// Which slots may work at the same time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Policy {
-    /// All.
-    AllSlots,
-    /// One for each device: a trial that is timed has its device to itself.
-    OnePerDevice,
-}
-
-/// How a worker process ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Exit {
-    /// With an exit code.
-    Code(i32),
-    /// By a signal.
-    Signal(i32),
-    /// It never was a process: the program could not be started.
-    NotStarted,
-}
-
-/// Something for the dispatcher to do.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Action {
-    /// Start a worker in a slot.
-    Spawn {
-        /// The slot.
-        slot: usize,
-    },
-    /// Send trials to a slot's worker.
-    Send {
-        /// The slot.
-        slot: usize,
-        /// The trials.
-        bundle: Vec<PlannedTrial>,
-    },
-    /// End a slot's worker.
-    End {
-        /// The slot.
-        slot: usize,
-        /// By which means.
-        how: EndBy,
-    },
-    /// Put something into the ledger; `on_committed` is called once it is on the disk.
-    Record(Record),
-    /// Tell the observers.
-    Tell(Notice),
-    /// Every trial that was asked for has ended and is recorded.
-    PhaseDone,
-    /// Every worker is gone and everything is recorded, after a stop or `close`.
-    Stopped,
-}
-
-/// Means to end a worker, in order of severity.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EndBy {
-    /// Close its stdin: it has nothing to do.
-    Close,
-    /// SIGTERM to its process group, too.
-    Terminate,
-    /// SIGKILL to its process group.
-    Kill,
-}
-
-/// Something for the ledger. The dispatcher adds times, places in logs, and who did it.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Record {
-    /// An attempt begins.
-    Started { slot: usize, trial: PlannedTrial },
-    /// An epoch ended.
-    Epoch { slot: usize, trial: PlannedTrial, epoch: u32, values: Metrics },
-    /// A result.
-    Done { slot: usize, trial: PlannedTrial, metrics: Metrics, duration: Duration },
-    /// A failed attempt.
-    Failed { slot: usize, trial: PlannedTrial, kind: FailureKind, message: String, for_good: bool, duration: Duration },
-    /// An attempt that was cut off by no fault of its own.
-    Interrupted { slot: usize, trial: PlannedTrial, message: String },
-}
-
-/// Why a sweep was given up.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Fatal {
-    /// Workers do not start.
-    #[error("the worker in slot {slot} could not be started {START_FAILURES} times in a row: {how}")]
-    NoStart {
-        /// The last slot in which it failed.
-        slot: usize,
-        /// How it failed.
-        how: String,
-    },
-    /// The worker is of another protocol version.
-    #[error("the worker {program} speaks version {found} of the worker protocol, this program version {PROTOCOL_VERSION}")]
-    WrongProtocol {
-        /// Its program.
-        program: String,
-        /// Its version of the protocol.
-        found: u32,
-    },
-    /// The worker will not report the metric that selection needs.
-    #[error("the worker {program} does not report the metric {metric:?} (it reports {known})")]
-    NoMetric {
-        /// Its program.
-        program: String,
-        /// The metric.
-        metric: String,
-        /// What it does report.
-        known: String,
-    },
-    /// The ledger cannot be written any more.
-    #[error("{0}")]
-    Ledger(String),
-}
+use crate::protocol::{FailureKind, FromWorker, Hello, PROTOCOL_VERSION};
 
 /// A trial that is not done, with what it has been through.
 #[derive(Clone, Debug)]
@@ -402,7 +266,7 @@ impl Reactor {
         let fault = slot.fault.take();
         let given = std::mem::take(&mut slot.given);
         let wanted = fault.is_none() && matches!(state, State::Ending(..));
-        let (kind, how) = fault.unwrap_or_else(|| describe(exit, why));
+        let (kind, how) = fault.unwrap_or_else(|| exit.describe(why));
         if !wanted {
             self.actions.push(Action::Tell(Notice::WorkerLost { slot: number, how: how.clone() }));
         }
@@ -596,26 +460,6 @@ impl Reactor {
         self.actions.push(Action::Send { slot: number, bundle: bundle.into_iter().map(|job| job.trial).collect() });
     }
 }
-
-/// The kind of failure that an end of a worker's process is, and how to say it.
-fn describe(exit: Exit, why: &str) -> (FailureKind, String) {
-    match exit {
-        Exit::Code(code) => (FailureKind::Exit, format!("the worker ended with exit code {code}{why}")),
-        Exit::Signal(signal) => (FailureKind::Signal, format!("the worker was ended by {}{why}", signal_name(signal))),
-        Exit::NotStarted => (FailureKind::CouldNotStart, why.to_owned()),
-    }
-}
-
-/// A signal's name, and what it usually means.
-fn signal_name(number: i32) -> String {
-    let name =
-        nix::sys::signal::Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
-    if number == nix::sys::signal::Signal::SIGKILL as i32 {
-        return format!("{name} (by somebody, or by the kernel because memory ran out)");
-    }
-    name
-}
-
 #[cfg(test)]
 #[path = "reactor_tests.rs"]
 mod tests;

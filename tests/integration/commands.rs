@@ -88,7 +88,9 @@ fn verify_tells_the_same_from_the_different() {
     assert!(same.stdout.ends_with("4 of 4 trials gave the same metrics and history, bit for bit\n"), "{}", same.stdout);
     let ledger = test.ledger("runs/toy");
     ledger.execute("UPDATE trial SET metrics = replace(metrics, '96.0', '96.00000000000001')", []).unwrap();
-    let id: String = ledger.query_row("SELECT trial FROM trials WHERE score = 96.00000000000001", [], |row| row.get(0)).unwrap();
+    let id: String = ledger
+        .query_row("SELECT trial FROM trials WHERE score = 96.00000000000001 AND arm = 'near'", [], |row| row.get(0))
+        .unwrap();
     let differs = test.run(&["verify", "runs/toy", "--trial", &id, "--devices", "cpu:1"]).expect(3);
     insta::assert_snapshot!(differs.stdout);
     assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt"), 20, "verify writes nothing into the ledger");

@@ -13,7 +13,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 
 use crate::protocol::{FrameError, FromWorker, MAX_LINE, decode_line};
-use crate::schedule::reactor::Exit;
+use crate::schedule::action::Exit;
 
 /// After a worker's process has ended, its output may still be held open by a grandchild: it is read for so long.
 const LEAKED_PIPE: Duration = Duration::from_secs(2);

@@ -1,0 +1,167 @@
+//! What the reactor knows beforehand, what it asks the dispatcher to do, and why it gives up: the plain data between
+//! the two.
+
+use std::time::Duration;
+
+use super::notice::Notice;
+use crate::plan::PlannedTrial;
+use crate::protocol::{FailureKind, Metrics, PROTOCOL_VERSION};
+
+/// Time since the dispatcher started, by a clock that does not jump.
+pub type Time = Duration;
+
+/// The clock is looked at this often: a longer gap means that the program was suspended.
+pub const TICK: Duration = Duration::from_secs(1);
+/// Workers that could not start in a row, after which the sweep is given up.
+pub const START_FAILURES: u32 = 3;
+
+/// What a reactor needs to know of its surroundings.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The device of each slot, as a number: slots of one number share a device.
+    pub slots: Vec<usize>,
+    /// The most trials that a worker is given at a time.
+    pub bundle: usize,
+    /// The final metric without which a result is of no use.
+    pub metric: String,
+    /// A worker that is silent for so long is lost.
+    pub heartbeat: Duration,
+    /// A worker that has not introduced itself after so long is lost.
+    pub start: Duration,
+    /// How long a worker that was asked to end may take before it is killed.
+    pub grace: Duration,
+}
+
+/// Which slots may work at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// All.
+    AllSlots,
+    /// One for each device: a trial that is timed has its device to itself.
+    OnePerDevice,
+}
+
+/// How a worker process ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// With an exit code.
+    Code(i32),
+    /// By a signal.
+    Signal(i32),
+    /// It never was a process: the program could not be started.
+    NotStarted,
+}
+
+/// Something for the dispatcher to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Action {
+    /// Start a worker in a slot.
+    Spawn {
+        /// The slot.
+        slot: usize,
+    },
+    /// Send trials to a slot's worker.
+    Send {
+        /// The slot.
+        slot: usize,
+        /// The trials.
+        bundle: Vec<PlannedTrial>,
+    },
+    /// End a slot's worker.
+    End {
+        /// The slot.
+        slot: usize,
+        /// By which means.
+        how: EndBy,
+    },
+    /// Put something into the ledger; `on_committed` is called once it is on the disk.
+    Record(Record),
+    /// Tell the observers.
+    Tell(Notice),
+    /// Every trial that was asked for has ended and is recorded.
+    PhaseDone,
+    /// Every worker is gone and everything is recorded, after a stop or `close`.
+    Stopped,
+}
+
+/// Means to end a worker, in order of severity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum EndBy {
+    /// Close its stdin: it has nothing to do.
+    Close,
+    /// SIGTERM to its process group, too.
+    Terminate,
+    /// SIGKILL to its process group.
+    Kill,
+}
+
+/// Something for the ledger. The dispatcher adds times, places in logs, and who did it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Record {
+    /// An attempt begins.
+    Started { slot: usize, trial: PlannedTrial },
+    /// An epoch ended.
+    Epoch { slot: usize, trial: PlannedTrial, epoch: u32, values: Metrics },
+    /// A result.
+    Done { slot: usize, trial: PlannedTrial, metrics: Metrics, duration: Duration },
+    /// A failed attempt.
+    Failed { slot: usize, trial: PlannedTrial, kind: FailureKind, message: String, for_good: bool, duration: Duration },
+    /// An attempt that was cut off by no fault of its own.
+    Interrupted { slot: usize, trial: PlannedTrial, message: String },
+}
+
+/// Why a sweep was given up.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Fatal {
+    /// Workers do not start.
+    #[error("the worker in slot {slot} could not be started {START_FAILURES} times in a row: {how}")]
+    NoStart {
+        /// The last slot in which it failed.
+        slot: usize,
+        /// How it failed.
+        how: String,
+    },
+    /// The worker is of another protocol version.
+    #[error("the worker {program} speaks version {found} of the worker protocol, this program version {PROTOCOL_VERSION}")]
+    WrongProtocol {
+        /// Its program.
+        program: String,
+        /// Its version of the protocol.
+        found: u32,
+    },
+    /// The worker will not report the metric that selection needs.
+    #[error("the worker {program} does not report the metric {metric:?} (it reports {known})")]
+    NoMetric {
+        /// Its program.
+        program: String,
+        /// The metric.
+        metric: String,
+        /// What it does report.
+        known: String,
+    },
+    /// The ledger cannot be written any more.
+    #[error("{0}")]
+    Ledger(String),
+}
+
+impl Exit {
+    /// The kind of failure that this end of a worker is, and how to say it. `why` is the system's reason why a
+    /// program could not be started.
+    pub fn describe(self, why: &str) -> (FailureKind, String) {
+        match self {
+            Self::Code(code) => (FailureKind::Exit, format!("the worker ended with exit code {code}")),
+            Self::Signal(signal) => (FailureKind::Signal, format!("the worker was ended by {}", signal_name(signal))),
+            Self::NotStarted => (FailureKind::CouldNotStart, why.to_owned()),
+        }
+    }
+}
+
+/// A signal's name, and what it usually means.
+fn signal_name(number: i32) -> String {
+    let name =
+        nix::sys::signal::Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
+    if number == nix::sys::signal::Signal::SIGKILL as i32 {
+        return format!("{name} (by somebody, or by the kernel because memory ran out)");
+    }
+    name
+}
