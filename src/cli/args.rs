@@ -100,7 +100,7 @@ pub struct PlanArgs {
     /// List every trial that is left, in the order in which they would run
     #[arg(long)]
     pub trials: bool,
-    /// Run directory to compare with [default: runs/<name>]
+    /// Run directory to compare with [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Where it would run: auto, cpu, cpu:N, cuda, cuda:0,1
@@ -113,7 +113,7 @@ pub struct PlanArgs {
 pub struct RunArgs {
     /// The sweep file
     pub spec: PathBuf,
-    /// Run directory [default: runs/<name>]
+    /// Run directory [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
     /// Go on although the spec differs from the one that the run directory was made with
@@ -149,7 +149,7 @@ pub struct HowArgs {
     /// Hand so many trials to a worker at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub bundle: u16,
-    /// Report directory [default: reports/<name>]
+    /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }
@@ -213,7 +213,7 @@ pub struct VerifyArgs {
 pub struct ReportArgs {
     /// The run directory
     pub dir: PathBuf,
-    /// Report directory [default: reports/<name>]
+    /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
 }

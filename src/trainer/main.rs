@@ -1,9 +1,11 @@
 //! `pentagrid-trainer`, the built-in task: ResNet18 on MNIST. A worker of the coordinator (`pentagrid`) when started
 //! without arguments; with `--config` it runs one trial for a person. The only program here that names libtorch.
 //!
-//!     main -> worker -> engine (session, trial, evaluate) -> data, model, optim
-//!               |
-//!             channel -> the coordinator
+//! ```text
+//! main -> worker -> engine (session, trial, evaluate) -> data, model, optim
+//!           |
+//!         channel -> the coordinator
+//! ```
 
 mod channel;
 mod data;

@@ -1,8 +1,10 @@
 //! AdaHessian (Yao et al. 2021, algorithm 1) as the authors ran it, `torch_optimizer.Adahessian` without weight decay:
 //!
-//!     D_n = mean of |H z| over each convolution kernel's spatial axes; |H z| itself for other tensors
-//!     m_n = β1 m_{n-1} + (1 - β1) g_n,   v_n = β2 v_{n-1} + (1 - β2) D_n²
-//!     p <- p - lr (m_n / (1 - β1^n)) / (sqrt(v_n / (1 - β2^n))^k + eps)
+//! ```text
+//! D_n = mean of |H z| over each convolution kernel's spatial axes; |H z| itself for other tensors
+//! m_n = β1 m_{n-1} + (1 - β1) g_n,   v_n = β2 v_{n-1} + (1 - β2) D_n²
+//! p <- p - lr (m_n / (1 - β1^n)) / (sqrt(v_n / (1 - β2^n))^k + eps)
+//! ```
 //!
 //! with one probe z of random signs a step, drawn afresh. The paper's eq. 10 averages z ∘ H z with its sign; every
 //! implementation takes the size first, and so does this.

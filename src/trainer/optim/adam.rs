@@ -1,7 +1,9 @@
 //! Adam (Kingma & Ba 2015, algorithm 1), as torch's `Adam` has it, without weight decay:
 //!
-//!     m_n = β1 m_{n-1} + (1 - β1) g_n,   v_n = β2 v_{n-1} + (1 - β2) g_n²
-//!     p <- p - lr (m_n / (1 - β1^n)) / (sqrt(v_n / (1 - β2^n)) + eps)
+//! ```text
+//! m_n = β1 m_{n-1} + (1 - β1) g_n,   v_n = β2 v_{n-1} + (1 - β2) g_n²
+//! p <- p - lr (m_n / (1 - β1^n)) / (sqrt(v_n / (1 - β2^n)) + eps)
+//! ```
 
 use tch::{TchError, Tensor};
 

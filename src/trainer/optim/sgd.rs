@@ -1,6 +1,8 @@
 //! Stochastic gradient descent, torch's `SGD(lr)`:
 //!
-//!     p <- p - lr g
+//! ```text
+//! p <- p - lr g
+//! ```
 
 use tch::{TchError, Tensor};
 

@@ -1,7 +1,9 @@
 //! SGD with momentum, torch's `SGD(lr, momentum, dampening)`, without Nesterov's step:
 //!
-//!     m_1 = g_1,   m_n = β m_{n-1} + (1 - d) g_n
-//!     p <- p - lr m_n
+//! ```text
+//! m_1 = g_1,   m_n = β m_{n-1} + (1 - d) g_n
+//! p <- p - lr m_n
+//! ```
 //!
 //! d = 0 is what the authors ran; d = β is the paper's eq. 2 (but for the first step, which torch does not dampen).
 
