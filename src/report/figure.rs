@@ -14,17 +14,19 @@ pub struct Figure {
     pub n: Option<u32>,
     /// Over how many it was to be; None: n needs no mention.
     pub planned: Option<u32>,
+    /// Whether it was published: then no digit of it may be rounded away.
+    pub as_published: bool,
 }
 
 impl Figure {
     /// One of ours, with n out of `planned` runs.
     pub fn ours(stat: Stat, planned: u32) -> Self {
-        Self { mean: stat.mean, std: stat.std, n: Some(stat.n), planned: Some(planned) }
+        Self { mean: stat.mean, std: stat.std, n: Some(stat.n), planned: Some(planned), as_published: false }
     }
 
     /// A published one.
     pub fn published(figure: PublishedFigure) -> Self {
-        Self { mean: figure.mean, std: figure.std, n: figure.n, planned: None }
+        Self { mean: figure.mean, std: figure.std, n: figure.n, planned: None, as_published: true }
     }
 
     /// What is to be said about n: `n=2 of 3` if runs are missing, `n=1` if there was to be only one.
@@ -39,9 +41,10 @@ impl Figure {
     /// Mean and deviation with a separator between, and without a remark.
     pub fn numbers(&self, separator: &str) -> String {
         let form = Form::of(self.mean, self.std);
+        let write = |value: f64| if self.as_published { as_published(value) } else { form.write(value) };
         match self.std {
-            Some(std) => format!("{}{separator}{}", form.write(self.mean), form.write(std)),
-            None => form.write(self.mean),
+            Some(std) => format!("{}{separator}{}", write(self.mean), write(std)),
+            None => write(self.mean),
         }
     }
 
@@ -54,7 +57,14 @@ impl Figure {
 
 /// `93.50 ± 1.35`, or the mean alone for n = 1.
 pub fn mean_std(stat: Stat) -> String {
-    Figure { mean: stat.mean, std: stat.std, n: None, planned: None }.plain()
+    Figure { mean: stat.mean, std: stat.std, n: None, planned: None, as_published: false }.plain()
+}
+
+/// All digits that were published, and at least two decimals.
+fn as_published(value: f64) -> String {
+    let shortest = value.to_string();
+    let decimals = shortest.split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    if decimals >= 2 { shortest } else { format!("{value:.2}") }
 }
 
 /// How many decimals a figure gets: the same for its mean and its deviation.
@@ -99,6 +109,6 @@ mod tests {
         assert_eq!(Figure::ours(Stat { mean: 0.01234, std: None, n: 1 }, 1).plain(), "0.0123 (n=1)");
         assert_eq!(ours(f64::NAN, Some(f64::NAN), 3), "NaN ± NaN");
         assert_eq!(ours(1.5e-5, Some(2e-6), 3), "1.50e-5 ± 2.00e-6");
-        assert_eq!(Figure::published(PublishedFigure { mean: 93.625, std: Some(2.01), n: Some(10) }).plain(), "93.62 ± 2.01");
+        assert_eq!(Figure::published(PublishedFigure { mean: 93.625, std: Some(2.01), n: Some(10) }).plain(), "93.625 ± 2.01");
     }
 }

@@ -3,23 +3,38 @@
 use super::figure::Figure;
 use super::table::Table;
 
-/// The table as a `table` float for a paper that loads `booktabs`.
+/// The table as a `table` float for a paper that loads `booktabs`. Published figures stand below ours, so that the
+/// table fits one column.
 pub fn latex_table(table: &Table) -> String {
-    let headings: Vec<String> = table.headings().iter().map(|heading| escape(heading)).collect();
-    let columns = "r".repeat(headings.len() - 1);
+    let headings: Vec<String> = std::iter::once(&table.corner)
+        .chain(table.columns.iter().map(|column| &column.heading))
+        .map(|text| escape(text))
+        .collect();
     let mut out = String::from("% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n");
     out.push_str(&format!("  \\caption{{{}}}\n", escape(&table.caption)));
     out.push_str(&format!("  \\label{{tab:{}}}\n", table.title.to_lowercase().replace(' ', "-")));
-    out.push_str(&format!("  \\begin{{tabular}}{{l{columns}}}\n    \\toprule\n"));
+    out.push_str(&format!("  \\begin{{tabular}}{{l{}}}\n    \\toprule\n", "r".repeat(table.columns.len())));
     out.push_str(&format!("    {} \\\\\n    \\midrule\n", headings.join(" & ")));
-    for row in &table.rows {
-        let figures = table.figures(row).map(|figure| figure.map_or("---".to_owned(), latex_figure));
-        let cells: Vec<String> = std::iter::once(escape(&row.label)).chain(figures).collect();
-        out.push_str(&format!("    {} \\\\\n", cells.join(" & ")));
+    let line = |label: String, figures: &mut dyn Iterator<Item = Option<&Figure>>| {
+        let figures = figures.map(|figure| figure.map_or("---".to_owned(), latex_figure));
+        format!("    {} \\\\\n", std::iter::once(label).chain(figures).collect::<Vec<_>>().join(" & "))
+    };
+    let any_published = table.columns.iter().any(|column| column.published);
+    for (number, row) in table.rows.iter().enumerate() {
+        if any_published && number > 0 {
+            out.push_str("    \\addlinespace\n");
+        }
+        out.push_str(&line(escape(&row.label), &mut row.cells.iter().map(|cell| cell.ours.as_ref())));
+        if any_published {
+            out.push_str(&line(
+                "\\quad\\textit{published}".to_owned(),
+                &mut row.cells.iter().map(|cell| cell.published.as_ref()),
+            ));
+        }
     }
     out.push_str("    \\bottomrule\n  \\end{tabular}\n");
     for note in &table.notes {
-        out.push_str(&format!("  \\par\\smallskip{{\\footnotesize {}}}\n", escape(note)));
+        out.push_str(&format!("  \\par\\smallskip{{\\footnotesize {}\\par}}\n", escape(note)));
     }
     out.push_str("\\end{table}\n");
     out
@@ -50,6 +65,7 @@ pub fn escape(text: &str) -> String {
                 out.push('\\');
                 out.push(letter);
             }
+            '|' => out.push_str("\\textbar{}"),
             '~' => out.push_str("\\textasciitilde{}"),
             '^' => out.push_str("\\textasciicircum{}"),
             '<' => out.push_str("\\textless{}"),

@@ -9,6 +9,8 @@ mod provenance;
 mod summary;
 mod table;
 mod tables;
+#[cfg(test)]
+mod tests;
 mod text;
 
 pub use csv_files::{CsvError, write_history, write_points, write_table, write_trials};

@@ -1,0 +1,103 @@
+//! Every table in every format, from a sweep that has had its share of trouble.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::aggregate::{Evaluation, evaluate};
+use crate::grid::{Grid, TrialId};
+use crate::ledger::{TrialRow, TrialState};
+use crate::plan::Phase;
+use crate::protocol::Metrics;
+use crate::spec::{self, Spec};
+
+const SPEC: &str = "
+name: trouble
+task: mnist-resnet18
+metric: {name: val_accuracy, goal: maximize}
+seeds: {tune: 2, final: 3}
+arms:
+  sgd: {label: SGD (β = 0), parameters: {optimizer: {value: sgd}, lr: {values: [0.01, 0.1]}}}
+  adam: {label: 'Adam & 50 % <b>|_x_', parameters: {optimizer: {value: adam}, lr: {values: [0.001, 0.1]}}}
+  hybrid: {label: Hybrid, parameters: {optimizer: {value: hybrid}, tl: {value: 1}, lr1: {value: 0.1}, momentum: {value: 0.9}, lr2: {value: 0.1}}}
+published:
+  sgd: {train_accuracy: {mean: 100, std: 0, n: 10}, test_accuracy: {mean: 93.625, std: 2.01}, training_seconds: {mean: 14.57, std: 0.6}}
+  adam: {test_accuracy: {mean: 93}}
+";
+
+/// SGD is well; a final seed of Adam failed, another diverged, and one of its points lacks a tuning seed; Hybrid has no
+/// complete point.
+fn trouble() -> (Spec, Grid, HashMap<TrialId, TrialRow>, Evaluation) {
+    let spec = spec::read(SPEC, "trouble.yaml").unwrap();
+    let grid = Grid::new(&spec);
+    let mut rows = HashMap::new();
+    let mut put = |arm: usize, index: u64, seed: u64, state: TrialState, accuracy: f64| {
+        let id = TrialId { point: grid.arms()[arm].point(index).id, seed };
+        let loss = if accuracy < 20.0 { f64::NAN } else { 1.0 / accuracy };
+        let names = ["train_accuracy", "val_accuracy", "test_accuracy"].map(|name| (name, accuracy));
+        let others =
+            [("train_loss", loss), ("val_loss", loss), ("test_loss", loss), ("training_seconds", 10.0 + accuracy / 100.0)];
+        let metrics: Metrics = names.into_iter().chain(others).collect();
+        let phase = if seed < 1000 { Phase::Tune } else { Phase::Final };
+        let metrics = (state == TrialState::Done).then_some(metrics);
+        rows.insert(id, TrialRow { id, phase, state, failures: 0, metrics });
+    };
+    use TrialState::{Done, Failed};
+    for seed in [0, 1] {
+        put(0, 0, seed, Done, 80.0 + seed as f64);
+        put(0, 1, seed, Done, 70.0);
+        put(1, 0, seed, Done, 90.0);
+        put(2, 0, seed, if seed == 0 { Done } else { Failed }, 95.0);
+    }
+    put(1, 1, 0, Failed, 0.0);
+    put(1, 1, 1, Done, 99.0);
+    for (seed, accuracy) in [(1000, 82.0), (1001, 83.5), (1002, 81.0)] {
+        put(0, 0, seed, Done, accuracy);
+    }
+    put(1, 0, 1000, Done, 91.0);
+    put(1, 0, 1001, Done, 9.5);
+    put(1, 0, 1002, Failed, 0.0);
+    let evaluation = evaluate(&spec, &grid, &rows).unwrap();
+    (spec, grid, rows, evaluation)
+}
+
+fn csv(write: impl FnOnce(&mut Vec<u8>) -> Result<(), CsvError>) -> String {
+    let mut bytes = Vec::new();
+    write(&mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+#[test]
+fn table_one_in_every_format() {
+    let (spec, _, _, evaluation) = trouble();
+    let table = table_one(&spec, &evaluation);
+    insta::assert_snapshot!("table_one_text", text_table(&table));
+    insta::assert_snapshot!("table_one_markdown", markdown_table(&table));
+    insta::assert_snapshot!("table_one_latex", latex_table(&table));
+    insta::assert_snapshot!("table_one_csv", csv(|to| write_table(&table, to)));
+}
+
+#[test]
+fn table_two_in_every_format() {
+    let (spec, _, _, evaluation) = trouble();
+    let table = table_two(&spec, &evaluation, &["Some CPU, 1 thread".to_owned()]).unwrap();
+    insta::assert_snapshot!("table_two_text", text_table(&table));
+    insta::assert_snapshot!("table_two_markdown", markdown_table(&table));
+    insta::assert_snapshot!("table_two_latex", latex_table(&table));
+    insta::assert_snapshot!("table_two_csv", csv(|to| write_table(&table, to)));
+}
+
+#[test]
+fn data_files() {
+    let (spec, grid, rows, evaluation) = trouble();
+    insta::assert_snapshot!("points_csv", csv(|to| write_points(&spec, &grid, &evaluation, to)));
+    insta::assert_snapshot!("trials_csv", csv(|to| write_trials(&spec, &grid, &evaluation, &rows, &[true; 3], to)));
+}
+
+#[test]
+fn the_page_that_gathers_all() {
+    let (spec, grid, _, evaluation) = trouble();
+    let table = table_one(&spec, &evaluation);
+    let failures = [("k7m2p9x4qa-3".to_owned(), crate::protocol::FailureKind::Exit, "told to <fail> | here".to_owned())];
+    let notes = notes(&spec, &evaluation, &["a 1".to_owned(), "a 2".to_owned()]);
+    insta::assert_snapshot!(summary_markdown(&spec, &[&table], &selected(&spec, &grid, &evaluation), &failures, &notes));
+}
