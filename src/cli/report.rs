@@ -71,6 +71,10 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         folder.text(&format!("{name}.tex"), &latex_table(table))?;
         folder.csv(&format!("{name}.csv"), |to| write_table(table, to))?;
     }
+    if two.is_none() {
+        // A table of an earlier spec, which had final seeds, must not stand beside the others.
+        ["txt", "md", "tex", "csv"].iter().try_for_each(|format| folder.remove(&format!("table2.{format}")))?;
+    }
     folder.text("tables.tex", &latex_document(&["table1", "table2"][..tables.len()]))?;
     folder.text("report.md", &summary_markdown(spec, &tables, &chosen, &failures, &notes))?;
     folder.csv("points.csv", |to| write_points(spec, &grid, &evaluation, to))?;
@@ -204,6 +208,16 @@ impl Folder {
                 WriteError::Io(error) => file(error),
             }
         })
+    }
+
+    fn remove(&self, name: &str) -> Result<(), CliError> {
+        let path = self.0.join(name);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(CliError::File { what: "cannot remove", path, source })
+            }
+            _ => Ok(()),
+        }
     }
 
     fn text(&self, name: &str, text: &str) -> Result<(), CliError> {

@@ -234,14 +234,15 @@ fn farewell(spec: &Spec, grid: &Grid, dir: &Path, printer: &Printer) -> Result<(
     let sum = |tally: fn(&crate::aggregate::ArmEvaluation) -> u64| evaluation.arms.iter().map(tally).sum::<u64>();
     let tune = (sum(|arm| arm.tune_tally.done), sum(|arm| arm.tune_tally.planned));
     let finals = (sum(|arm| arm.final_tally.done), grid.arms().len() as u64 * spec.seeds.final_.len() as u64);
+    let kept: Vec<String> = [(tune, "tuning"), (finals, "final")]
+        .into_iter()
+        .filter(|((_, planned), _)| *planned > 0)
+        .map(|((done, planned), phase)| format!("{done} of {planned} {phase}"))
+        .collect();
     printer.warn(&format!(
-        "interrupted; kept in {}: the results of {} of {} tuning and {} of {} final trials\ngo on with: pentagrid resume {}",
-        dir.display(),
-        tune.0,
-        tune.1,
-        finals.0,
-        finals.1,
-        dir.display()
+        "interrupted; kept in {dir}: the results of {} trials\ngo on with: pentagrid resume {dir}",
+        kept.join(" and "),
+        dir = dir.display()
     ));
     Ok(())
 }

@@ -4,10 +4,10 @@ use super::figure::mean_std;
 use super::markdown::{escape, markdown_table};
 use super::table::Table;
 use crate::aggregate::{ArmEvaluation, Evaluation};
-use crate::grid::Grid;
+use crate::grid::{ArmGrid, Grid};
 use crate::plan::Phase;
 use crate::protocol::FailureKind;
-use crate::spec::Spec;
+use crate::spec::{Axis, Spec};
 
 /// The selected point of one arm.
 #[derive(Clone, Debug, PartialEq)]
@@ -16,7 +16,8 @@ pub struct Selected {
     pub arm: usize,
     /// The arm's label.
     pub label: String,
-    /// The values of the parameters that were searched, or of all if none was: `lr = 0.01, momentum = 0.9`.
+    /// The values of the parameters that were searched; if none was, of those that the arms do not share; if there are
+    /// none of these either, of all: `lr = 0.01, momentum = 0.9`.
     pub values: String,
     /// The point's id.
     pub point: String,
@@ -32,7 +33,10 @@ pub fn selected(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<Select
         .filter_map(|arm| {
             let points = &grid.arms()[arm.arm];
             let point = arm.point.as_ref()?;
-            let searched: Vec<&str> = points.searched().collect();
+            let mut searched: Vec<&str> = points.searched().collect();
+            if searched.is_empty() {
+                searched = own_parameters(grid, points);
+            }
             let shown = points.arm().axes.iter().map(|axis| axis.name.as_str());
             let shown = shown.filter(|name| searched.is_empty() || searched.contains(name));
             let value = |name: &str| point.config.get(name).map(|value| format!("{name} = {value}"));
@@ -45,6 +49,12 @@ pub fn selected(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<Select
             })
         })
         .collect()
+}
+
+/// The parameters that an arm does not share, value for value, with every other arm.
+fn own_parameters<'a>(grid: &Grid, points: &'a ArmGrid) -> Vec<&'a str> {
+    let shared = |axis: &&Axis| grid.arms().iter().all(|other| other.arm().axes.contains(axis));
+    points.arm().axes.iter().filter(|axis| !shared(axis)).map(|axis| axis.name.as_str()).collect()
 }
 
 fn why(spec: &Spec, points: u64, arm: &ArmEvaluation) -> String {

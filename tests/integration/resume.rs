@@ -153,6 +153,17 @@ fn a_changed_spec_is_listed_and_asks_for_consent() {
 }
 
 #[test]
+fn without_final_seeds_no_table_of_times_is_left_behind() {
+    let test = Test::with_spec(TOY);
+    test.run(&["run", "sweep.yaml", "-q"]).expect(0);
+    assert!(test.path("reports/toy/table2.tex").exists());
+    test.write_spec(&TOY.replace("final: 3", "final: 0"));
+    let ran = test.run(&["run", "sweep.yaml", "-q", "--accept-changes"]).expect(0);
+    assert!(ran.stdout.contains("over the 2 seeds that it was selected by (no final seeds)"), "{}", ran.stdout);
+    assert!(!test.path("reports/toy/table2.tex").exists());
+}
+
+#[test]
 fn a_change_of_texts_needs_no_consent() {
     let test = Test::with_spec(TOY);
     test.run(&["run", "sweep.yaml", "-q"]).expect(0);
