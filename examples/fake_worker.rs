@@ -19,6 +19,7 @@ fn main() {
             eprintln!("fake_worker: told not to start");
             std::process::exit(7);
         }
+        Some("--chatty") => print(b"loading the data ...\n"),
         Some("--outlive") => {
             say(&FromWorker::Hello(hello()));
             eprintln!("fake_worker: will outlive the coordinator");

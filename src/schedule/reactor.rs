@@ -43,6 +43,8 @@ enum State {
 struct Slot {
     device: usize,
     state: State,
+    /// Whether its worker has introduced itself.
+    greeted: bool,
     given: Vec<Given>,
     last_seen: Time,
     /// Why we ended it, where that was its own fault.
@@ -87,6 +89,7 @@ impl Reactor {
         let slot = |&device: &usize| Slot {
             device,
             state: State::Empty(Time::ZERO),
+            greeted: false,
             given: Vec::new(),
             last_seen: Time::ZERO,
             fault: None,
@@ -183,7 +186,8 @@ impl Reactor {
             let slot = &self.slots[number];
             let silent = now.saturating_sub(slot.last_seen);
             match slot.state {
-                State::Ready if silent > self.settings.heartbeat => {
+                // One that has nothing to do may well have nothing to say.
+                State::Ready if !slot.given.is_empty() && silent > self.settings.heartbeat => {
                     let message = format!("the worker was silent for {} s", silent.as_secs());
                     self.blame(now, number, FailureKind::LostHeartbeat, message);
                 }
@@ -290,7 +294,7 @@ impl Reactor {
         for job in unstarted.into_iter().rev() {
             self.queue.push_front(job);
         }
-        if !wanted && (matches!(state, State::Starting(_)) || kind == FailureKind::CouldNotStart) {
+        if !wanted && !self.slots[number].greeted {
             self.start_failures += 1;
             self.slots[number].state = State::Empty(now + Duration::from_millis(250 << self.start_failures.min(6)));
             if self.start_failures >= START_FAILURES {
@@ -310,6 +314,7 @@ impl Reactor {
             return self.stop(now, Stop::Fatal(Fatal::NoMetric { program, metric, known }), EndBy::Terminate);
         }
         self.start_failures = 0;
+        self.slots[number].greeted = true;
         self.slots[number].state = State::Ready;
         self.actions.push(Action::Tell(Notice::WorkerReady { slot: number, hello }));
     }
@@ -430,6 +435,7 @@ impl Reactor {
                     State::Starting(_) if !ready && alone => {}
                     State::Empty(not_before) if !ready && now >= not_before && self.starting() < self.queue.len() => {
                         self.slots[number].state = State::Starting(now);
+                        self.slots[number].greeted = false;
                         self.slots[number].last_seen = now;
                         self.actions.push(Action::Spawn { slot: number });
                     }
@@ -442,7 +448,9 @@ impl Reactor {
 
     fn give(&mut self, now: Time, number: usize) {
         let mut bundle = Vec::new();
-        while bundle.len() < self.settings.bundle {
+        // A worker may run the trials of a bundle together: one that is timed comes by itself.
+        let most = if self.policy == Policy::OnePerDevice { 1 } else { self.settings.bundle };
+        while bundle.len() < most {
             match self.queue.front() {
                 Some(job) if bundle.is_empty() || !job.alone => {}
                 _ => break,

@@ -143,6 +143,44 @@ fn workers_that_never_start_end_the_sweep() {
 }
 
 #[test]
+fn workers_that_print_junk_before_hello_end_the_sweep() {
+    let mut r = reactor(&[0], 1);
+    assert_eq!(short(&r.on_trials(at(0), vec![trial(1)], Policy::AllSlots)), "spawn 0");
+    for (second, then) in [(1, ""), (11, "")] {
+        assert_eq!(short(&r.on_garbage(at(second), 0, "junk".into())), "kill 0");
+        assert_eq!(short(&r.on_exit(at(second), 0, Exit::Signal(9), "")), then, "not at once again");
+        assert_eq!(short(&r.on_tick(at(second + 5))), "spawn 0");
+    }
+    assert_eq!(short(&r.on_garbage(at(20), 0, "junk".into())), "kill 0");
+    assert_eq!(short(&r.on_exit(at(20), 0, Exit::Signal(9), "")), "stopped");
+    assert_eq!(r.fatal().unwrap().to_string(), "the worker in slot 0 could not be started 3 times in a row: junk");
+}
+
+#[test]
+fn timed_trials_are_never_bundled() {
+    let mut r = reactor(&[0], 4);
+    r.on_trials(at(0), vec![trial(1), trial(2), trial(3)], Policy::OnePerDevice);
+    assert_eq!(short(&r.on_message(at(1), 0, hello())), "send 0:1");
+}
+
+#[test]
+fn an_idle_worker_may_be_silent() {
+    let mut r = reactor(&[0, 0], 1);
+    r.on_trials(at(0), vec![trial(1), trial(2)], Policy::AllSlots);
+    for slot in [0, 1] {
+        r.on_message(at(1), slot, hello());
+    }
+    r.on_message(at(2), 1, started(2));
+    r.on_message(at(3), 1, done(2));
+    let mut said = Vec::new();
+    for second in 4..200 {
+        r.on_message(at(second), 0, FromWorker::Heartbeat);
+        said.extend(r.on_tick(at(second)));
+    }
+    assert_eq!(short(&said), "");
+}
+
+#[test]
 fn silence_and_lies_end_a_worker() {
     type Misbehaviour = fn(&mut Reactor) -> Vec<Action>;
     let cases: [(&str, Misbehaviour); 5] = [

@@ -122,6 +122,14 @@ fn a_worker_that_does_not_start_ends_the_sweep_with_the_end_of_its_log() {
 }
 
 #[test]
+fn a_worker_that_prints_before_its_hello_ends_the_sweep() {
+    let test = Test::with_spec(&spec("well").replace("[WORKER]", "[WORKER, --chatty]"));
+    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:1", "-q"]).expect(1);
+    insta::assert_snapshot!(ran.stderr);
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM worker"), 3);
+}
+
+#[test]
 fn a_worker_of_another_protocol_is_refused() {
     let test = Test::with_spec(&spec("well").replace("[WORKER]", "[WORKER, --old-protocol]"));
     let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:1", "-q"]).expect(1);
