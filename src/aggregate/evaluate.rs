@@ -7,6 +7,8 @@ use super::select::{ArmSelection, select};
 use super::stats::{Observation, PointStats, StatsError, point_stats};
 use crate::grid::{Grid, Point, TrialId};
 use crate::ledger::{TrialRow, TrialState};
+use crate::plan::Phase;
+use crate::protocol::Metrics;
 use crate::spec::Spec;
 
 /// What became of planned trials.
@@ -62,6 +64,8 @@ pub struct ArmEvaluation {
     pub tune_tally: Tally,
     /// The selected point's final trials.
     pub final_tally: Tally,
+    /// Of these, trials that ran as tuning trials of an earlier spec, and so were not timed alone.
+    pub untimed: u64,
 }
 
 /// A sweep in figures.
@@ -110,6 +114,14 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
     let sizes: Vec<u64> = grid.arms().iter().map(crate::grid::ArmGrid::len).collect();
     let selections = select(&spec.metric, &sizes, spec.seeds.tune.len() as u32, &points);
 
+    // Wall-clock times count only of trials that ran as final ones, alone on their device: a seed that a changed spec
+    // has moved here from the tuning seeds keeps its result, but not its time.
+    let untimed: HashMap<TrialId, Metrics> = rows
+        .values()
+        .filter(|row| row.phase == Phase::Tune && spec.seeds.final_.contains(&row.id.seed))
+        .filter_map(|row| Some((row.id, row.metrics.as_ref()?.without_wall_clock())))
+        .collect();
+    let mut untimed_counts = vec![0; selections.len()];
     let mut finals = Vec::new();
     let mut final_tallies = vec![Tally::default(); selections.len()];
     let mut chosen: BTreeMap<usize, Point> = BTreeMap::new();
@@ -117,9 +129,17 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
         let Some(index) = selection.best else { continue };
         let point = grid.arms()[selection.arm].point(index);
         for &seed in &spec.seeds.final_ {
-            let row = rows.get(&TrialId { point: point.id, seed });
+            let id = TrialId { point: point.id, seed };
+            let row = rows.get(&id);
             final_tallies[selection.arm].count(row);
-            finals.extend(observation(selection.arm, index, seed, row));
+            let found = observation(selection.arm, index, seed, row);
+            finals.extend(found.map(|found| match untimed.get(&id) {
+                Some(metrics) => {
+                    untimed_counts[selection.arm] += 1;
+                    Observation { metrics, ..found }
+                }
+                None => found,
+            }));
         }
         chosen.insert(selection.arm, point);
     }
@@ -133,6 +153,7 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
             final_: finals.remove(&selection.arm),
             tune_tally: tune_tallies[selection.arm],
             final_tally: final_tallies[selection.arm],
+            untimed: untimed_counts[selection.arm],
             selection,
         })
         .collect();

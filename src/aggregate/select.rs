@@ -34,7 +34,11 @@ pub fn select(metric: &Metric, points: &[u64], seeds: u32, stats: &[PointStats])
     let choose = |(arm, &count): (usize, &u64)| {
         let complete: Vec<&PointStats> = stats.iter().filter(|point| point.arm == arm && point.n == seeds).collect();
         let best = complete.iter().min_by(|a, b| rank(metric, a, b)).copied();
-        let same = |point: &&&PointStats| best.is_some_and(|best| by_mean(metric, best, point) == Ordering::Equal);
+        let mean = |point: &PointStats| point.stats.get(&metric.name).map_or(f64::NAN, |stat| stat.mean);
+        // Points without a figure do not tie: none of them reached anything.
+        let same = |point: &&&PointStats| {
+            best.is_some_and(|best| !mean(best).is_nan() && by_mean(metric, best, point) == Ordering::Equal)
+        };
         ArmSelection {
             arm,
             best: best.map(|point| point.index),

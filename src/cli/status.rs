@@ -169,7 +169,7 @@ fn seconds_left(spec: &Spec, grid: &Grid, evaluation: &Evaluation, ledger: &Read
     let measured = durations(spec, ledger)?;
     let sessions = ledger.sessions()?;
     let slots: Vec<&str> = sessions.last().map(|session| session.devices.split_whitespace().collect()).unwrap_or_default();
-    if measured.is_empty() || slots.is_empty() {
+    if evaluation.is_complete() || measured.is_empty() || slots.is_empty() {
         return Ok(None);
     }
     let devices = slots.iter().collect::<HashSet<_>>().len();
@@ -180,7 +180,9 @@ fn seconds_left(spec: &Spec, grid: &Grid, evaluation: &Evaluation, ledger: &Read
         estimate(spec, counts, &measured).map(|estimate| estimate.work.as_secs_f64())
     };
     let tune = work(&|arm| arm.tune_tally.left());
-    let last = work(&|arm| finals - arm.final_tally.done - arm.final_tally.failed);
+    // An arm of which no point can be selected any more has no final trials.
+    let comes = |arm: &ArmEvaluation| arm.selection.best.is_some() || arm.tune_tally.left() > 0;
+    let last = work(&|arm| if comes(arm) { finals - arm.final_tally.done - arm.final_tally.failed } else { 0 });
     Ok(tune.zip(last).map(|(tune, last)| tune / slots.len() as f64 + last / devices as f64))
 }
 

@@ -22,7 +22,7 @@ use crate::live::{Bars, Names, Plain};
 use crate::plan::{Phase, PlannedTrial, final_trials, shuffle, tuning_trials};
 use crate::schedule::devices::{Machine, SlotDevice};
 use crate::schedule::{
-    Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left_workers,
+    Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left_workers, stop_listening,
 };
 use crate::spec::Spec;
 
@@ -79,6 +79,8 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     drop(record);
     drop(writer);
     drop(lock);
+    // The sweep is over and everything recorded: from here on Ctrl-C ends the program, as usual.
+    stop_listening();
     match end? {
         PhaseEnd::Done => {
             let out = how.out.clone().unwrap_or_else(|| sweep_file::default_report_dir(&file.spec));
@@ -183,7 +185,11 @@ impl Phases<'_> {
             end = self.phase(Phase::Final, finals, Policy::OnePerDevice)?;
         }
         match end {
-            PhaseEnd::Done => Ok(self.runtime.block_on(self.dispatcher.close())?),
+            // All trials are done: a Ctrl-C while the workers leave only hurries them.
+            PhaseEnd::Done => match self.runtime.block_on(self.dispatcher.close())? {
+                PhaseEnd::Interrupted => Ok(PhaseEnd::Done),
+                end => Ok(end),
+            },
             stopped => Ok(stopped),
         }
     }

@@ -75,14 +75,19 @@ enum Form {
 }
 
 impl Form {
-    /// Two decimals, as the paper prints; more for figures so small that nothing would be left of them.
+    /// Two decimals, as the paper prints its percentages and seconds. Figures below ten (losses, accuracies between 0
+    /// and 1) get as many as give two digits of the deviation, or four digits of the mean where there is none.
     fn of(mean: f64, std: Option<f64>) -> Self {
         let finite = |x: f64| if x.is_finite() { x.abs() } else { 0.0 };
-        match finite(mean).max(finite(std.unwrap_or(0.0))) {
-            x if x == 0.0 || x >= 0.1 => Self::Decimals(2),
-            x if x >= 0.001 => Self::Decimals(4),
-            _ => Self::Exponent,
+        let (mean, std) = (finite(mean), finite(std.unwrap_or(0.0)));
+        if mean.max(std) == 0.0 || mean >= 10.0 {
+            return Self::Decimals(2);
         }
+        if mean.max(std) < 0.001 {
+            return Self::Exponent;
+        }
+        let (size, digits) = if std > 0.0 { (std, 2.0) } else { (mean, 4.0) };
+        Self::Decimals((digits - 1.0 - size.log10().floor()).clamp(2.0, 6.0) as usize)
     }
 
     fn write(self, value: f64) -> String {
@@ -106,7 +111,10 @@ mod tests {
         assert_eq!(ours(93.5, Some(0.0), 3), "93.50 ± 0.00");
         assert_eq!(ours(93.5, Some(1.0), 2), "93.50 ± 1.00 (n=2 of 3)");
         assert_eq!(ours(93.5, None, 1), "93.50 (n=1 of 3)");
-        assert_eq!(Figure::ours(Stat { mean: 0.01234, std: None, n: 1 }, 1).plain(), "0.0123 (n=1)");
+        assert_eq!(Figure::ours(Stat { mean: 0.01234, std: None, n: 1 }, 1).plain(), "0.01234 (n=1)");
+        assert_eq!(ours(0.93330, Some(0.00211), 3), "0.9333 ± 0.0021");
+        assert_eq!(ours(0.1234, Some(0.0), 3), "0.1234 ± 0.0000");
+        assert_eq!(ours(2.5, Some(0.34), 3), "2.50 ± 0.34");
         assert_eq!(ours(f64::NAN, Some(f64::NAN), 3), "NaN ± NaN");
         assert_eq!(ours(1.5e-5, Some(2e-6), 3), "1.50e-5 ± 2.00e-6");
         assert_eq!(Figure::published(PublishedFigure { mean: 93.625, std: Some(2.01), n: Some(10) }).plain(), "93.625 ± 2.01");

@@ -25,7 +25,7 @@ pub fn latex_table(table: &Table) -> String {
             out.push_str("    \\addlinespace\n");
         }
         out.push_str(&line(escape(&row.label), &mut row.cells.iter().map(|cell| cell.ours.as_ref())));
-        if any_published {
+        if row.cells.iter().any(|cell| cell.published.is_some()) {
             out.push_str(&line(
                 "\\quad\\textit{published}".to_owned(),
                 &mut row.cells.iter().map(|cell| cell.published.as_ref()),

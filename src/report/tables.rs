@@ -36,6 +36,11 @@ pub fn table_two(spec: &Spec, evaluation: &Evaluation, devices: &[String]) -> Op
     if !devices.is_empty() {
         notes.push(format!("Each final trial ran alone on its device: {}.", devices.join("; ")));
     }
+    for arm in evaluation.arms.iter().filter(|arm| arm.untimed > 0) {
+        let label = &spec.arms[arm.arm].label;
+        let trials = if arm.untimed == 1 { "1 of them".to_owned() } else { format!("{} of them", arm.untimed) };
+        notes.push(format!("{label}: {trials} ran as tuning trials of an earlier spec and are not timed."));
+    }
     if spec.task == Task::MnistResnet18 {
         notes.push("Time spent in optimisation steps; evaluation and loading are not in it.".to_owned());
     }

@@ -282,7 +282,9 @@ impl Dispatcher {
             }
             Err(error) => {
                 let program = plan.command.first().map_or("", String::as_str);
-                self.reactor.on_exit(self.began.elapsed(), slot, Exit::NotStarted, &format!("cannot start {program:?}: {error}"))
+                let here = std::env::current_dir().map_or(String::new(), |dir| format!(" (from {})", dir.display()));
+                let why = format!("cannot start {program:?}{here}: {error}");
+                self.reactor.on_exit(self.began.elapsed(), slot, Exit::NotStarted, &why)
             }
         }
     }

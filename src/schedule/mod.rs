@@ -15,4 +15,4 @@ pub use action::{Fatal, Policy, Settings};
 pub use dispatcher::{Dispatcher, Launcher, PhaseEnd, Recorder, WorkerCommand};
 pub use log_end::log_end;
 pub use notice::{Notice, Observer};
-pub use processes::{end_left_workers, start_ticks};
+pub use processes::{end_left_workers, start_ticks, stop_listening};

@@ -1,7 +1,7 @@
 //! Process groups: signalling them, and telling a process from a later one with the same number, so that what a
 //! killed coordinator left behind is ended and nobody else is.
 
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{SigHandler, Signal, killpg, signal};
 use nix::unistd::Pid;
 
 /// When the kernel started a process, in clock ticks since boot (field 22 of `/proc/PID/stat`, proc(5)).
@@ -31,6 +31,16 @@ pub fn signal_group(pid: u32, signal: Signal) {
 pub fn end_left_workers(left: &[(u32, u64)]) -> usize {
     let alive = left.iter().filter(|(pid, ticks)| start_ticks(*pid) == Some(*ticks));
     alive.map(|(pid, _)| signal_group(*pid, Signal::SIGKILL)).count()
+}
+
+/// Gives the signals that ask to stop their usual effect again, once nobody listens to them any more.
+pub fn stop_listening() {
+    for which in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        // SAFETY: the default disposition is always valid, and runs none of our code.
+        if let Err(error) = unsafe { signal(which, SigHandler::SigDfl) } {
+            tracing::warn!(%which, "cannot restore a signal's default: {error}");
+        }
+    }
 }
 
 #[cfg(test)]

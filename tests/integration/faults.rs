@@ -74,6 +74,8 @@ fn a_failed_trial_is_shown_with_its_log_and_can_be_tried_again() {
         ran.stderr
     );
     insta::assert_snapshot!(ran.stdout);
+    let status = test.run(&["status", "runs/toy"]).expect(0).stdout;
+    assert!(status.starts_with("toy: finished") && !status.contains(" left"), "{status}");
     let list = test.run(&["trials", "runs/toy", "--state", "failed"]).expect(0).stdout;
     insta::with_settings!({filters => filters()}, {
         insta::assert_snapshot!(test.run(&["show", "runs/toy", &list[..12]]).expect(0).stdout);

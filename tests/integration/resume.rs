@@ -164,6 +164,20 @@ fn without_final_seeds_no_table_of_times_is_left_behind() {
 }
 
 #[test]
+fn a_seed_that_becomes_a_final_one_keeps_its_result_but_not_its_time() {
+    let spec = |seeds: &str| slow().replace("{tune: 2, final: 3}", seeds);
+    let test = Test::with_spec(&spec("{tune: [0, 1], final: [3]}"));
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"]).expect(0);
+    test.write_spec(&spec("{tune: [0], final: [1, 3]}"));
+    let ran = test.run(&["run", "sweep.yaml", "-q", "--accept-changes"]).expect(0);
+    assert!(ran.stdout.contains("Near: 1 of them ran as tuning trials of an earlier spec and are not timed."), "{}", ran.stdout);
+    let times = std::fs::read_to_string(test.path("reports/toy/table2.csv")).unwrap();
+    assert!(times.lines().nth(1).unwrap().ends_with(",1"), "{times}");
+    let accuracies = std::fs::read_to_string(test.path("reports/toy/table1.csv")).unwrap();
+    assert_eq!(accuracies.lines().nth(1).unwrap().split(',').nth(4), Some("2"), "{accuracies}");
+}
+
+#[test]
 fn a_change_of_texts_needs_no_consent() {
     let test = Test::with_spec(TOY);
     test.run(&["run", "sweep.yaml", "-q"]).expect(0);
