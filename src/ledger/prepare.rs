@@ -71,6 +71,11 @@ pub fn open_for_run(
     })?;
     let lock = Lock::take(dir, &session.holder)?;
     let path = dir.join(FILE_NAME);
+    // An empty file where there was a sweep is damage, not a new sweep: what was recorded may be in a copy.
+    if std::fs::metadata(&path).is_ok_and(|file| file.len() == 0) && dir.join("spec.yaml").exists() {
+        let reason = "it is empty, although a sweep was run here".to_owned();
+        return Err(LedgerError::Foreign { path, reason });
+    }
     let network = network_file_system(dir);
     let mut connection = schema::open_writable(&path, network)?;
     let mut remarks = Vec::new();

@@ -22,6 +22,8 @@ use crate::spec::Config;
 
 /// Messages that may wait for the reactor before workers have to wait for it.
 const QUEUE: usize = 1024;
+/// Records that may wait for the disk before workers have to wait for it.
+const UNWRITTEN: usize = 10_000;
 /// How much of a log's end is shown when a worker could not start.
 const LOG_END: u64 = 2000;
 
@@ -181,7 +183,8 @@ impl Dispatcher {
                 };
             }
             actions = tokio::select! {
-                Some(message) = self.incoming.recv() => self.receive(message),
+                // A disk that falls behind makes the workers wait, instead of filling the memory.
+                Some(message) = self.incoming.recv(), if self.reactor.unwritten() < UNWRITTEN => self.receive(message),
                 Some(committed) = self.committed.recv() => {
                     let now = self.now();
                     match committed {

@@ -114,6 +114,11 @@ impl Reactor {
         self.slots.iter().map(|slot| slot.given.len()).sum()
     }
 
+    /// Records that are not on the disk yet.
+    pub fn unwritten(&self) -> usize {
+        self.unwritten.len()
+    }
+
     /// Why the sweep was given up, if it was.
     pub fn fatal(&self) -> Option<&Fatal> {
         match &self.stop {

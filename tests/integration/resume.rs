@@ -197,6 +197,10 @@ fn ledgers_of_other_versions_and_programs_are_refused() {
     use that newer program, or start afresh in another directory with --dir
     ");
     test.run(&["status", "runs/toy"]).expect(5);
+    std::fs::File::create(test.path("runs/toy/ledger.sqlite")).unwrap();
+    std::fs::remove_file(test.path("runs/toy/ledger.sqlite-wal")).ok();
+    let emptied = test.run(&["run", "sweep.yaml"]).expect(5).stderr;
+    assert!(emptied.contains("it is empty, although a sweep was run here"), "{emptied}");
     std::fs::create_dir_all(test.path("runs/junk")).unwrap();
     std::fs::write(test.path("runs/junk/ledger.sqlite"), "not a database, but long enough to be looked at as one ".repeat(20))
         .unwrap();
