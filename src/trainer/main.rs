@@ -12,6 +12,8 @@ mod data;
 mod device;
 mod engine;
 mod error;
+#[cfg(test)]
+mod golden;
 mod model;
 mod optim;
 mod rng;

@@ -4,4 +4,8 @@ mod evaluate;
 mod session;
 mod trial;
 
+#[cfg(test)]
+pub use evaluate::evaluate;
 pub use session::Session;
+#[cfg(test)]
+pub use trial::step;

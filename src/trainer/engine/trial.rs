@@ -108,7 +108,10 @@ impl Trial<'_> {
 }
 
 /// One optimisation step on a batch: cross entropy, its gradients, the optimizer's move.
-fn step(network: &ResNet18, batch: &Split, optimizer: &mut dyn Optimizer) -> Result<(), TrialError> {
+///
+/// # Errors
+/// libtorch's.
+pub fn step(network: &ResNet18, batch: &Split, optimizer: &mut dyn Optimizer) -> Result<(), TrialError> {
     let logits = network.forward(&batch.images, Mode::Train)?;
     let loss = logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)?;
     let gradients = gradients(&loss, network.parameters(), optimizer.needs_curvature())?;

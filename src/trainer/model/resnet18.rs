@@ -126,6 +126,13 @@ impl ResNet18 {
     pub fn parameters(&self) -> &[Tensor] {
         &self.parameters
     }
+
+    /// The parameters, then the running statistics, by name.
+    #[cfg(test)]
+    pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {
+        let parameters = self.names.iter().map(String::as_str).zip(&self.parameters);
+        parameters.chain(self.buffers.iter().map(|(name, tensor)| (name.as_str(), tensor)))
+    }
 }
 
 #[cfg(test)]

@@ -9,10 +9,14 @@ mod hybrid;
 mod optimizer;
 mod sgd;
 mod sgd_momentum;
+#[cfg(test)]
+mod small_net;
 
 pub use adahessian::AdahessianSettings;
 pub use adam::AdamSettings;
 pub use gradient::gradients;
+#[cfg(test)]
+pub use hutchinson::{Probes, hessian_product};
 pub use hybrid::HybridSettings;
 pub use optimizer::{Optimizer, OptimizerSettings};
 pub use sgd::SgdSettings;

@@ -1,0 +1,56 @@
+//! One batch at the drawn weights: logits, loss, gradients, Hz, running statistics, evaluation mode.
+
+use tch::{Kind, Reduction, Tensor};
+
+use super::reference::Reference;
+use super::setting::{batch, named, network, statistics};
+use super::sketch::Sketcher;
+use crate::model::Mode;
+use crate::optim::{Probes, gradients, hessian_product};
+use crate::tensors::without_grad;
+
+/// Distance over the reference's norm.
+fn share(found: &Tensor, expected: &[f64]) -> f64 {
+    let expected = Tensor::from_slice(expected);
+    let difference = found.detach().to_kind(Kind::Double).flatten(0, -1) - &expected;
+    (difference.norm() / expected.norm()).double_value(&[])
+}
+
+#[test]
+fn both_sides_draw_the_same_weights() {
+    let network = network(Kind::Float);
+    Sketcher::new().assert_near("the draw", network.tensors(), &Reference::get().weights, 1e-13);
+}
+
+/// The kernels whose input and output maps are 1x1, so that only the centre ever meets data.
+const ON_SINGLE_PIXELS: [&str; 3] = ["layer4.0.conv2.weight", "layer4.1.conv1.weight", "layer4.1.conv2.weight"];
+
+#[test]
+fn a_batch_gives_the_reference_values() {
+    let (sketcher, reference) = (Sketcher::new(), Reference::get());
+    for (kind, tolerance) in [(Kind::Double, 1e-9), (Kind::Float, 1e-4)] {
+        let (network, batch, expected) = (network(kind), batch(kind), reference.of(kind));
+        let logits = network.forward(&batch.images, Mode::Train).unwrap();
+        // Not `cross_entropy_for_logits`, which goes through single precision.
+        let loss = logits.cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0);
+        assert!(share(&logits, &expected.logits) < tolerance, "logits");
+        assert!(share(&loss, &[expected.loss]) < tolerance, "loss");
+
+        let first = gradients(&loss, network.parameters(), true).unwrap();
+        let signs = Probes::new(reference.plan.seed).signs(1, network.parameters()).unwrap();
+        let second = hessian_product(&first, network.parameters(), &signs).unwrap();
+        for (what, derivatives, rows) in [("gradient", &first, &expected.gradients), ("Hz", &second, &expected.hz)] {
+            sketcher.assert_near(&format!("{what} ({kind:?})"), named(&network, derivatives), rows, tolerance);
+            for (_, derivative) in named(&network, derivatives).filter(|(name, _)| ON_SINGLE_PIXELS.contains(name)) {
+                let nonzero = derivative.ne(0.0).to_kind(Kind::Double).sum_dim_intlist([0, 1].as_slice(), false, None);
+                let centre = nonzero.double_value(&[1, 1]);
+                assert!(centre > 0.0 && nonzero.sum(None).double_value(&[]) == centre, "{what}: only the centre is alive");
+            }
+        }
+
+        sketcher.assert_near("running statistics", statistics(&network), &expected.statistics, tolerance);
+        let _guard = without_grad();
+        let logits = network.forward(&batch.images, Mode::Evaluate).unwrap();
+        assert!(share(&logits, &expected.evaluated_logits) < tolerance, "logits in evaluation mode");
+    }
+}

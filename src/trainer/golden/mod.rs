@@ -1,0 +1,14 @@
+//! Parity with PyTorch, torchvision and torch-optimizer: the trainer's own code, on a few images, against the values in
+//! `resnet18.json`, which `scripts/reference/golden.py` wrote. Only tests; README.md beside that script has the measures.
+//!
+//! ```text
+//! first_batch, optimizers -> setting (the network and its batch) -> draws
+//!            \-> sketch (how far tensors are from their rows in the file) -> reference (the file), draws
+//! ```
+
+mod draws;
+mod first_batch;
+mod optimizers;
+mod reference;
+mod setting;
+mod sketch;

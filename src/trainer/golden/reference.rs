@@ -1,0 +1,85 @@
+//! The golden file. `sketch` compares tensors with its rows, the tests everything else.
+
+use std::collections::BTreeMap;
+use std::sync::OnceLock;
+
+use pentagrid::spec::Config;
+use serde::Deserialize;
+use tch::Kind;
+
+use super::draws::SKETCHES;
+
+/// A tensor by what pins it: its norm, then its products with the sign vectors.
+pub type Row = [f64; 1 + SKETCHES];
+
+/// Tensors by name.
+pub type Rows = BTreeMap<String, Row>;
+
+/// The file.
+#[derive(Deserialize)]
+pub struct Reference {
+    /// What was done.
+    pub plan: Plan,
+    /// Parameters and running statistics at the start.
+    pub weights: Rows,
+    float64: Precision,
+    float32: Precision,
+}
+
+/// What was done.
+#[derive(Deserialize)]
+pub struct Plan {
+    /// The seed of the probes.
+    pub seed: u64,
+    /// Steps of each run.
+    pub steps: u32,
+    /// Steps after which Hybrid switches.
+    pub switch: u32,
+}
+
+/// The values in one precision.
+#[derive(Deserialize)]
+pub struct Precision {
+    /// Images in the batch.
+    pub images: i64,
+    /// In training mode, `[images, 10]`.
+    pub logits: Vec<f64>,
+    /// Mean cross entropy.
+    pub loss: f64,
+    /// Of the loss.
+    pub gradients: Rows,
+    /// The Hessian's product with the first step's probe.
+    pub hz: Rows,
+    /// Running statistics after the batch.
+    pub statistics: Rows,
+    /// Logits in evaluation mode with these, `[images, 10]`.
+    pub evaluated_logits: Vec<f64>,
+    /// By name.
+    pub runs: BTreeMap<String, Run>,
+}
+
+/// Ten steps of an optimizer.
+#[derive(Deserialize)]
+pub struct Run {
+    /// The trainer's configuration.
+    pub config: Config,
+    /// Loss in evaluation mode afterwards.
+    pub evaluated_loss: f64,
+    /// Running statistics afterwards.
+    pub statistics: Rows,
+    /// Each parameter's distance from its start.
+    pub moved: Rows,
+}
+
+impl Reference {
+    /// The file's contents, read once.
+    pub fn get() -> &'static Self {
+        static FILE: OnceLock<Reference> = OnceLock::new();
+        FILE.get_or_init(|| serde_json::from_str(include_str!("resnet18.json")).unwrap())
+    }
+
+    /// The values in that precision.
+    pub fn of(&self, kind: Kind) -> &Precision {
+        if kind == Kind::Double { &self.float64 } else { &self.float32 }
+    }
+}
