@@ -41,6 +41,8 @@ pub enum Range {
     UnitOpen,
     /// `low <= x <= high`.
     Between(i64, i64),
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
 }
 
 /// The optimizers of the built-in task.
@@ -107,6 +109,8 @@ pub enum ParamDefault {
     Int(i64),
     /// This number.
     Float(f64),
+    /// This text.
+    Text(&'static str),
 }
 
 use OptimizerKind::{Adahessian, Adam, Hybrid, Sgd, SgdMomentum};
@@ -192,7 +196,23 @@ pub const PARAMS: &[TaskParam] = &[
         Unset,
         "folder of the four MNIST IDX files, plain or .gz; the embedded 1200/200/200 images when left out",
     ),
+    param(
+        "protocol",
+        ParamType::Text,
+        Range::OneOf(&[PROTOCOL_PAPER, PROTOCOL_AS_RUN]),
+        &[],
+        ParamDefault::Text(PROTOCOL_PAPER),
+        "what is measured on which images: paper is what the paper says, as_run repeats what its authors' program did",
+    ),
 ];
+
+/// The protocol that the paper describes, and the default: validation images choose, test images are only reported.
+pub const PROTOCOL_PAPER: &str = "paper";
+
+/// The protocol of the authors' program: the test images take the place of the validation images, test accuracy is
+/// that of the weights with the lowest loss on them, the last layer's gradient norm is divided by 64, all gradients
+/// carry their graph, and training time counts everything.
+pub const PROTOCOL_AS_RUN: &str = "as_run";
 
 const fn param(
     name: &'static str,
@@ -208,6 +228,22 @@ const fn param(
 /// The final metrics of the built-in task. Accuracies are percentages.
 pub const METRICS: &[&str] =
     &["train_accuracy", "val_accuracy", "test_accuracy", "train_loss", "val_loss", "test_loss", "training_seconds"];
+
+/// Final metrics that only trials under the protocol `as_run` report, beside the others: what the protocol `paper`
+/// would have measured in the same training, and the epoch of the weights that gave the test accuracy.
+pub const AS_RUN_METRICS: &[&str] = &[HELDOUT_ACCURACY, HELDOUT_LOSS, STEP_SECONDS, CHECKPOINT_EPOCH];
+
+/// Under `as_run`: accuracy in percent on the validation images after the last epoch.
+pub const HELDOUT_ACCURACY: &str = "heldout_val_accuracy";
+
+/// Under `as_run`: cross entropy on the validation images after the last epoch.
+pub const HELDOUT_LOSS: &str = "heldout_val_loss";
+
+/// Under `as_run`: seconds spent in optimisation steps alone.
+pub const STEP_SECONDS: &str = "step_seconds";
+
+/// Under `as_run`: the first epoch with the lowest `val_loss`, whose weights give the test accuracy.
+pub const CHECKPOINT_EPOCH: &str = "checkpoint_epoch";
 
 /// A metric that hybrid trials report when they switched: the epoch at whose end they did.
 pub const SWITCH_METRIC: &str = "switch_epoch";
@@ -225,8 +261,11 @@ impl TaskParam {
 }
 
 impl Range {
-    /// Whether a value of that parameter lies in the range; text and booleans always do.
+    /// Whether a value of that parameter lies in the range; booleans always do, and text unless it is `OneOf`.
     pub fn contains(self, value: &ParamValue) -> bool {
+        if let (Self::OneOf(texts), ParamValue::Text(text)) = (self, value) {
+            return texts.contains(&text.as_str());
+        }
         let Some(x) = value.as_f64() else { return true };
         match self {
             Self::Any => true,
@@ -234,6 +273,7 @@ impl Range {
             Self::NonNegative => x >= 0.0,
             Self::UnitOpen => (0.0..1.0).contains(&x),
             Self::Between(low, high) => x >= low as f64 && x <= high as f64,
+            Self::OneOf(_) => false,
         }
     }
 
@@ -245,6 +285,7 @@ impl Range {
             Self::NonNegative => "0 or greater".to_owned(),
             Self::UnitOpen => "at least 0 and less than 1".to_owned(),
             Self::Between(low, high) => format!("from {low} to {high}"),
+            Self::OneOf(texts) => texts.join(" or "),
         }
     }
 }
@@ -260,16 +301,8 @@ impl std::fmt::Display for Task {
 }
 
 /// What the built-in task measures at the end of each epoch. `switched` is of hybrid trials only.
-pub const HISTORY: &[&str] = &[
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    GRAD_NORM_CONV1,
-    GRAD_NORM_FC,
-    "seconds",
-    "switched",
-];
+pub const HISTORY: &[&str] =
+    &["train_loss", "train_accuracy", "val_loss", "val_accuracy", GRAD_NORM_CONV1, GRAD_NORM_FC, "seconds", "switched"];
 
 /// In the history: spectral norm of the loss's gradient with respect to the first convolution's weights, mean over
 /// its 64 filters (7x7 matrices) and over the epoch's batches.
