@@ -13,8 +13,8 @@ use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{LedgerError, Reader, TrialRow, TrialState};
 use crate::report::{
-    CsvError, Selected, latex_document, latex_table, markdown_table, notes, provenance, selected, summary_markdown, table_one,
-    table_two, text_table, write_history, write_points, write_table, write_trials,
+    CsvError, Selected, latex_document, latex_table, markdown_table, notes, protocol_effects, provenance, selected,
+    summary_markdown, table_one, table_two, text_table, write_history, write_points, write_table, write_trials,
 };
 use crate::spec::{Spec, Task, task};
 
@@ -59,23 +59,27 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
 
     let one = table_one(spec, &evaluation);
     let two = table_two(spec, &evaluation, &devices);
-    let tables: Vec<_> = std::iter::once(&one).chain(&two).collect();
+    let effects = protocol_effects(spec, &evaluation, &rows)?;
+    let named = [("table1", Some(&one)), ("table2", two.as_ref()), ("protocol", effects.as_ref())];
+    let tables: Vec<_> = named.iter().filter_map(|(_, table)| *table).collect();
     let chosen = selected(spec, &grid, &evaluation);
     let notes = notes(spec, &evaluation, &trainers);
     let failures = failures(&ledger, spec, &grid, &rows)?;
 
     let folder = Folder::make(out)?;
-    for (table, name) in tables.iter().zip(["table1", "table2"]) {
+    for (name, table) in &named {
+        let Some(table) = table else {
+            // A table of an earlier spec, which had final seeds, must not stand beside the others.
+            ["txt", "md", "tex", "csv"].iter().try_for_each(|format| folder.remove(&format!("{name}.{format}")))?;
+            continue;
+        };
         folder.text(&format!("{name}.txt"), &text_table(table))?;
         folder.text(&format!("{name}.md"), &markdown_table(table))?;
         folder.text(&format!("{name}.tex"), &latex_table(table))?;
         folder.csv(&format!("{name}.csv"), |to| write_table(table, to))?;
     }
-    if two.is_none() {
-        // A table of an earlier spec, which had final seeds, must not stand beside the others.
-        ["txt", "md", "tex", "csv"].iter().try_for_each(|format| folder.remove(&format!("table2.{format}")))?;
-    }
-    folder.text("tables.tex", &latex_document(&["table1", "table2"][..tables.len()]))?;
+    let written: Vec<&str> = named.iter().filter(|(_, table)| table.is_some()).map(|(name, _)| *name).collect();
+    folder.text("tables.tex", &latex_document(&written))?;
     folder.text("report.md", &summary_markdown(spec, &tables, &chosen, &failures, &notes))?;
     folder.csv("points.csv", |to| write_points(spec, &grid, &evaluation, to))?;
     folder.csv("trials.csv", |to| write_trials(spec, &grid, &evaluation, &rows, &vec![true; grid.arms().len()], to))?;

@@ -5,6 +5,7 @@ mod csv_files;
 mod figure;
 mod latex;
 mod markdown;
+mod protocol;
 mod provenance;
 mod summary;
 mod table;
@@ -17,6 +18,7 @@ pub use csv_files::{CsvError, write_history, write_points, write_table, write_tr
 pub use figure::{Figure, mean_std};
 pub use latex::{latex_document, latex_table};
 pub use markdown::markdown_table;
+pub use protocol::{is_as_run, protocol_effects};
 pub use provenance::{Provenance, provenance};
 pub use summary::{Selected, notes, selected, summary_markdown};
 pub use table::{Cell, Column, Row, Table};
