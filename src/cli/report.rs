@@ -13,7 +13,7 @@ use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{LedgerError, Reader, TrialRow, TrialState};
 use crate::report::{
-    CsvError, Selected, latex_document, latex_table, markdown_table, notes, protocol_effects, provenance, selected,
+    CsvError, Page, Selected, latex_document, latex_table, markdown_table, notes, protocol_effects, provenance, selected,
     summary_markdown, table_one, table_two, text_table, write_history, write_points, write_table, write_trials,
 };
 use crate::spec::{Spec, Task, task};
@@ -92,6 +92,9 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         write_history::<WriteError>(&grid, &names, to, |take| ledger.each_epoch(take))
     })?;
     let origin = provenance(spec, &file.text, grid.len(), &evaluation, workers, ledger.sessions()?);
+    let page =
+        Page { spec, notes: &notes, tables: &tables, selected: &chosen, pictures: &[], failures: &failures, provenance: &origin };
+    folder.text("report.html", &page.render().map_err(|error| CliError::Unexpected(error.to_string()))?)?;
     let origin = serde_json::to_string_pretty(&origin).map_err(|error| CliError::Unexpected(error.to_string()))?;
     folder.text("provenance.json", &(origin + "\n"))?;
     folder.text("spec.yaml", &file.text)?;

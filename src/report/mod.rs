@@ -3,6 +3,7 @@
 
 mod csv_files;
 mod figure;
+mod html;
 mod latex;
 mod markdown;
 mod protocol;
@@ -16,6 +17,7 @@ mod text;
 
 pub use csv_files::{CsvError, write_history, write_points, write_table, write_trials};
 pub use figure::{Figure, mean_std};
+pub use html::{Page, Picture};
 pub use latex::{latex_document, latex_table};
 pub use markdown::markdown_table;
 pub use protocol::{is_as_run, protocol_effects};
