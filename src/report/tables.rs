@@ -1,10 +1,10 @@
 //! Table I (accuracy on the training, validation and test sets) and Table II (training time) of a sweep, shaped as
 //! the paper prints them; for a worker of the user's own, Table I holds the metrics that it reports.
 
-use super::figure::{Figure, mean_std};
+use super::figure::Figure;
 use super::protocol::{NOTE_ON_ACCURACY, NOTE_ON_TIME, is_as_run};
 use super::table::{Cell, Column, Row, Table};
-use crate::aggregate::{Evaluation, PointStats};
+use crate::aggregate::{Evaluation, PointStats, Stat};
 use crate::protocol::is_wall_clock;
 use crate::spec::task::{OptimizerKind, SWITCH_METRIC};
 use crate::spec::{ParamValue, Spec, Task};
@@ -133,7 +133,11 @@ fn notes_on_switches(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
         let (Some(point), Some(stats)) = (&arm.point, stats) else { continue };
         if hybrid(point.config.get("optimizer")) {
             let switched = stats.stats.get(SWITCH_METRIC);
-            let when = switched.map(|stat| format!(", at the end of epoch {}", mean_std(*stat))).unwrap_or_default();
+            let when = match switched {
+                Some(Stat { mean, std: Some(std), .. }) => format!(", at the end of epoch {mean:.1} ± {std:.1}"),
+                Some(stat) => format!(", at the end of epoch {}", stat.mean),
+                None => String::new(),
+            };
             let label = &spec.arms[arm.arm].label;
             notes.push(format!(
                 "{label}: {} of {} trials switched to AdaHessian{when}.",
