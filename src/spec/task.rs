@@ -1,6 +1,7 @@
 //! Who trains: the built-in task, or a worker program of the user's. For the built-in task this is the one list
 //! of its parameters, their types and ranges, and its metrics: validation reads it, and so does the trainer.
 
+use super::model::Goal;
 use super::value::ParamValue;
 
 /// Name of the built-in task in a spec.
@@ -209,6 +210,11 @@ const fn param(
 pub const METRICS: &[&str] =
     &["train_accuracy", "val_accuracy", "test_accuracy", "train_loss", "val_loss", "test_loss", "training_seconds"];
 
+/// Which way a metric of the built-in task gets better, final or of the history.
+pub fn goal_of(metric: &str) -> Goal {
+    if metric.ends_with("_accuracy") { Goal::Maximize } else { Goal::Minimize }
+}
+
 /// A metric that hybrid trials report when they switched: the epoch at whose end they did.
 pub const SWITCH_METRIC: &str = "switch_epoch";
 
@@ -260,16 +266,8 @@ impl std::fmt::Display for Task {
 }
 
 /// What the built-in task measures at the end of each epoch. `switched` is of hybrid trials only.
-pub const HISTORY: &[&str] = &[
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    GRAD_NORM_CONV1,
-    GRAD_NORM_FC,
-    "seconds",
-    "switched",
-];
+pub const HISTORY: &[&str] =
+    &["train_loss", "train_accuracy", "val_loss", "val_accuracy", GRAD_NORM_CONV1, GRAD_NORM_FC, "seconds", "switched"];
 
 /// In the history: spectral norm of the loss's gradient with respect to the first convolution's weights, mean over
 /// its 64 filters (7x7 matrices) and over the epoch's batches.

@@ -1,0 +1,135 @@
+//! Claims: what they mean once read, and every mistake in them.
+
+use super::{BUILTIN, WORKER, each, good, shown};
+use crate::spec::{ClaimKind, Goal, Way};
+
+fn builtin(claims: &str) -> String {
+    format!(
+        "{BUILTIN}parameters: {{lr: {{value: 1}}}}\narms:\n  sgd: {{parameters: {{optimizer: {{value: sgd}}}}}}\n  adam: {{parameters: {{optimizer: {{value: adam}}}}}}\n  adahessian: {{parameters: {{optimizer: {{value: adahessian}}}}}}\nclaims:\n{claims}"
+    )
+}
+
+#[test]
+fn every_kind_is_read() {
+    let spec = good(&builtin(
+        "  - {says: A, highest: {arm: adam, metric: test_accuracy}}
+  - {says: B, lowest: {arm: adam, metric: test_loss, among: [adam, sgd]}}
+  - {greater: {metric: test_accuracy, arm: adam, than: sgd}, says: C}
+  - {says: D, less: {metric: test_accuracy, arm: adam, than: sgd}}
+  - {says: E, ratio: {metric: training_seconds, of: adam, to: sgd, is: 1.26}}
+  - {says: F, at_least: {metric: test_accuracy, value: 80, arms: [sgd]}}
+  - {says: G, at_most: {metric: test_loss, value: 1}}
+  - {says: H, saturates: {metric: val_accuracy, at: 4}}
+  - {says: I, saturates: {metric: train_loss, at: 4.5, within: 0, tolerance: 0, arms: [sgd, adam], goal: maximize}}
+  - {says: J, always_above: {metric: grad_norm_conv1, than: grad_norm_fc}}
+",
+    ));
+    let all = vec![0, 1, 2];
+    let metric = |name: &str| name.to_owned();
+    let beyond =
+        |way, name: &str, others: &[usize]| ClaimKind::Beyond { way, metric: metric(name), arm: 1, others: others.to_vec() };
+    let expected = [
+        ("highest", beyond(Way::Up, "test_accuracy", &[0, 2])),
+        ("lowest", beyond(Way::Down, "test_loss", &[0])),
+        ("greater", beyond(Way::Up, "test_accuracy", &[0])),
+        ("less", beyond(Way::Down, "test_accuracy", &[0])),
+        ("ratio", ClaimKind::Ratio { metric: metric("training_seconds"), of: 1, to: 0, is: 1.26, within: 0.1 }),
+        ("at_least", ClaimKind::Bound { way: Way::Up, metric: metric("test_accuracy"), arms: vec![0], value: 80.0 }),
+        ("at_most", ClaimKind::Bound { way: Way::Down, metric: metric("test_loss"), arms: all.clone(), value: 1.0 }),
+        (
+            "saturates",
+            ClaimKind::Saturates {
+                metric: metric("val_accuracy"),
+                goal: Goal::Maximize,
+                arms: all.clone(),
+                at: 4.0,
+                within: 1.0,
+                tolerance: 0.05,
+            },
+        ),
+        (
+            "saturates",
+            ClaimKind::Saturates {
+                metric: metric("train_loss"),
+                goal: Goal::Maximize,
+                arms: vec![0, 1],
+                at: 4.5,
+                within: 0.0,
+                tolerance: 0.0,
+            },
+        ),
+        ("always_above", ClaimKind::AlwaysAbove { metric: metric("grad_norm_conv1"), than: metric("grad_norm_fc"), arms: all }),
+    ];
+    assert_eq!(spec.claims.len(), expected.len());
+    for (claim, (key, kind)) in spec.claims.iter().zip(expected) {
+        assert_eq!((claim.key, &claim.kind), (key, &kind));
+    }
+    assert_eq!(spec.claims[2].says, "C");
+}
+
+#[test]
+fn a_workers_metrics_are_its_own() {
+    let spec = good(&format!(
+        "{WORKER}parameters: {{l: {{value: 1}}}}\narms: {{a: {{}}, b: {{}}}}\nclaims:\n  - {{says: x, saturates: {{metric: loss, at: 2}}}}\n  - {{says: y, saturates: {{metric: f1, goal: maximize, at: 2}}}}\n"
+    ));
+    let goals: Vec<_> =
+        spec.claims.iter().map(|claim| matches!(claim.kind, ClaimKind::Saturates { goal: Goal::Maximize, .. })).collect();
+    assert_eq!(goals, [false, true]);
+    // With a single arm, claims that compare nothing are still of use.
+    let spec =
+        good(&format!("{WORKER}parameters: {{l: {{value: 1}}}}\nclaims: [{{says: x, at_most: {{metric: loss, value: 2}}}}]\n"));
+    assert_eq!(spec.claims.len(), 1);
+    assert!(good(&format!("{WORKER}parameters: {{l: {{value: 1}}}}\nclaims: []\n")).claims.is_empty());
+}
+
+#[test]
+fn claims_that_are_none() {
+    insta::assert_snapshot!(each(&[
+        &format!("{WORKER}parameters: {{l: {{value: 1}}}}\nclaims: {{says: x}}\n"),
+        &builtin("  - Hybrid is best\n  - {}\n"),
+        &builtin("  - {says: x}\n  - {higest: {arm: sgd, metric: test_accuracy}}\n  - {says: '', best: 1}\n"),
+        &builtin("  - says: x\n    highest: {arm: sgd, metric: test_accuracy}\n    lowest: {arm: sgd, metric: test_accuracy}\n"),
+        &builtin("  - {says: [x], highest: sgd}\n"),
+    ]));
+}
+
+#[test]
+fn mistakes_within_claims() {
+    insta::assert_snapshot!(shown(&builtin(
+        "  - {says: a, highest: {arm: smd, metric: test_acuracy, amongst: [adam]}}
+  - {says: b, lowest: {arm: sgd, metric: test_accuracy, among: [sgd]}}
+  - {says: c, greater: {arm: sgd, than: sgd, metric: switch_epoch}}
+  - {says: d, ratio: {of: sgd, to: adam, metric: training_seconds, is: 0, within: 1}}
+  - {says: e, at_least: {metric: test_accuracy, value: high, arms: []}}
+"
+    )));
+    insta::assert_snapshot!(shown(&builtin(
+        "  - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, nobody]}}
+  - {says: g, saturates: {metric: test_loss, at: 0, within: -1, tolerance: 1, goal: max}}
+  - {says: h, saturates: {metric: train_loss, at: [4], arms: sgd}}
+  - {says: i, always_above: {metric: train_loss, than: train_loss}}
+  - {says: j, less: {}}
+"
+    )));
+    insta::assert_snapshot!(each(&[&format!(
+        "{WORKER}parameters: {{l: {{value: 1}}}}\nclaims: [{{says: x, highest: {{arm: main, metric: loss}}}}, {{says: y, saturates: {{metric: f1, at: 2}}}}]\n"
+    ),]));
+}
+
+#[test]
+fn too_many_claims() {
+    let claims: String =
+        (0..201).map(|n| format!("  - {{says: c{n}, at_least: {{metric: test_accuracy, value: {n}}}}}\n")).collect();
+    let text = builtin(&claims);
+    let diagnosis = super::bad(&text);
+    assert_eq!(diagnosis.problems.len(), 1);
+    assert!(diagnosis.problems[0].message.contains("201 claims; at most 200"), "{diagnosis}");
+}
+
+#[test]
+fn images_of_published_figures() {
+    insta::assert_snapshot!(shown(&builtin("  []\n").replace(
+        "claims:\n  []\n",
+        "published:\n  sgd: {test_accuracy: {mean: 93, images: 200}, val_accuracy: {mean: 101, n: 1, images: 0}, train_loss: {mean: -1, n: 1, images: 200}}\n"
+    )));
+}
