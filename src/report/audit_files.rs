@@ -17,7 +17,11 @@ const ABOUT_TESTS: &str = "t is the difference in standard errors, p that of Wel
 
 /// A row's cells, in step with `HEADINGS`.
 fn cells(row: &AuditRow) -> [String; 10] {
-    let count = |figure: &Figure| figure.n.map_or(EMPTY.to_owned(), |n| n.to_string());
+    let count = |figure: &Figure| match (figure.n, figure.planned) {
+        (Some(n), Some(planned)) if n != planned => format!("{n} of {planned}"),
+        (Some(n), _) => n.to_string(),
+        (None, _) => EMPTY.to_owned(),
+    };
     let (t, df, p) = match row.test {
         Ok(test) => (format!("{:+.2}", test.t), format!("{:.1}", test.df), p_value(test.p).trim_start_matches("= ").to_owned()),
         Err(_) => (EMPTY.to_owned(), EMPTY.to_owned(), EMPTY.to_owned()),
@@ -65,7 +69,7 @@ pub fn audit_text(audit: &Audit) -> String {
     }
     if !audit.claims.is_empty() {
         let gap = if out.is_empty() { "" } else { "\n" };
-        out.push_str(&format!("{gap}Claims, {}. {}\n", audit.seeds, about_claims()));
+        out.push_str(&format!("{gap}Claims ({}). {}\n", audit.seeds, about_claims()));
         for claim in &audit.claims {
             out.push_str(&format!("  {}\n    {}: {}\n", claim.claim.says, claim.ours.verdict.name(), claim.numbers));
             if let Some((judgement, numbers)) = &claim.published {
@@ -96,7 +100,7 @@ pub fn audit_markdown(audit: &Audit) -> String {
     }
     if !audit.claims.is_empty() {
         let gap = if out.is_empty() { "" } else { "\n" };
-        out.push_str(&format!("{gap}**Claims.** Judged {}. {}\n\n", audit.seeds, about_claims()));
+        out.push_str(&format!("{gap}**Claims** ({}). {}\n\n", audit.seeds, about_claims()));
         out.push_str("| Claim | Verdict | By | By the published figures |\n| --- | --- | --- | --- |\n");
         for claim in &audit.claims {
             let published = claim

@@ -93,7 +93,7 @@ impl Words<'_> {
             Ok((low, high)) => format!("95 % interval {low:.2} to {high:.2}"),
             Err(reason) => format!("no interval: {}", reason.reason()),
         };
-        format!("{:.2} ({interval}; {} to {})", of.mean / to.mean, figure(of), figure(to))
+        format!("{:.2} ({interval}; {} over {})", of.mean / to.mean, figure(of), figure(to))
     }
 
     /// The arm that is nearest to failing, if none fails; otherwise those that are not on the claimed side for certain.
@@ -129,6 +129,7 @@ impl Words<'_> {
             Err(reason) => return format!("{label}: {}", reason.reason()),
         };
         match (arm.interval, epoch.std) {
+            (Ok(_), Some(0.0)) => format!("{label} at epoch {:.0} in each of {} trials", epoch.mean, epoch.n.unwrap_or(0)),
             (Ok((low, high)), Some(std)) => {
                 format!("{label} at epoch {:.1} ± {std:.1} (95 % interval {low:.1} to {high:.1})", epoch.mean)
             }
@@ -152,7 +153,7 @@ impl Words<'_> {
             arms.iter().filter_map(|arm| Some((arm.arm, arm.worst?))).min_by(|(_, a), (_, b)| a.adjusted.total_cmp(&b.adjusted));
         if let Some((arm, worst)) = worst {
             parts.push(format!(
-                "significantly false first of all for {} at epoch {} ({} on average, adjusted p {})",
+                "significantly below for {} at epoch {} ({} on average, adjusted p {})",
                 self.label(arm),
                 worst.epoch,
                 same_form(worst.difference, worst.difference, None),
