@@ -15,7 +15,8 @@ use crate::schedule::devices::DeviceRequest;
     name = "pentagrid",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done · 1 unexpected · 2 bad usage or bad spec · 3 done, but some trials failed for good · \
+    after_help = "Exit codes: 0 done · 1 unexpected · 2 bad usage or bad spec · 3 done, but some trials failed for good, or a check \
+                  found what does not hold · \
                   4 the run directory is held by another coordinator · 5 ledger or disk error · 130 interrupted, everything kept"
 )]
 pub struct Cli {
@@ -213,6 +214,9 @@ pub struct VerifyArgs {
 pub struct ReportArgs {
     /// The run directory
     pub dir: PathBuf,
+    /// End with exit code 3 if the sweep is not finished, or if a claim of its spec is contradicted or lacks data
+    #[arg(long)]
+    pub check: bool,
     /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -13,7 +13,7 @@ use crate::spec::Diagnosis;
 pub enum Outcome {
     /// All is done.
     Done,
-    /// All is done, but some trials failed for good, or differ when they are run again.
+    /// All is done, but some trials failed for good, or differ when they are run again, or claims do not hold.
     SomeFailed,
     /// The user stopped it; everything is kept.
     Interrupted,

@@ -3,6 +3,7 @@
 
 mod app;
 mod args;
+mod audit;
 pub mod diagnosis;
 mod environment;
 mod error;

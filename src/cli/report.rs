@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::args::ReportArgs;
+use super::audit;
 use super::error::{CliError, Outcome};
 use super::printer::{Printer, count};
 use super::sweep_file;
@@ -13,7 +14,7 @@ use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{LedgerError, Reader, TrialRow, TrialState};
 use crate::report::{
-    CsvError, Page, Selected, latex_document, latex_table, markdown_table, notes, protocol_effects, provenance, selected,
+    Audit, CsvError, Page, Selected, latex_document, latex_table, markdown_table, notes, protocol_effects, provenance, selected,
     summary_markdown, table_one, table_two, text_table, write_history, write_points, write_table, write_trials,
 };
 use crate::spec::{Spec, Task, task};
@@ -24,6 +25,8 @@ pub struct Written {
     pub text: String,
     /// Whether every planned trial has ended.
     pub complete: bool,
+    /// What became of published figures and claims; None: the spec has none.
+    pub audit: Option<Audit>,
 }
 
 /// Writes a report.
@@ -37,7 +40,7 @@ pub fn report(arguments: &ReportArgs, printer: &Printer) -> Result<Outcome, CliE
     if !written.complete {
         printer.warn(&format!("the sweep is not finished: go on with `pentagrid resume {}`", arguments.dir.display()));
     }
-    Ok(Outcome::Done)
+    Ok(if arguments.check { audit::check(written.audit.as_ref(), written.complete, printer) } else { Outcome::Done })
 }
 
 /// Writes the report of a run directory into another directory, and returns what a terminal shows of it.
@@ -80,7 +83,8 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     }
     let written: Vec<&str> = named.iter().filter(|(_, table)| table.is_some()).map(|(name, _)| *name).collect();
     folder.text("tables.tex", &latex_document(&written))?;
-    folder.text("report.md", &summary_markdown(spec, &tables, &chosen, &failures, &notes))?;
+    let audit = audit::write(&ledger, spec, &evaluation, &rows, &devices, &folder)?;
+    folder.text("report.md", &summary_markdown(spec, &tables, &chosen, audit.as_ref(), &failures, &notes))?;
     folder.csv("points.csv", |to| write_points(spec, &grid, &evaluation, to))?;
     folder.csv("trials.csv", |to| write_trials(spec, &grid, &evaluation, &rows, &vec![true; grid.arms().len()], to))?;
     folder.write("history.csv", |to| {
@@ -92,8 +96,16 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         write_history::<WriteError>(&grid, &names, to, |take| ledger.each_epoch(take))
     })?;
     let origin = provenance(spec, &file.text, grid.len(), &evaluation, workers, ledger.sessions()?);
-    let page =
-        Page { spec, notes: &notes, tables: &tables, selected: &chosen, pictures: &[], failures: &failures, provenance: &origin };
+    let page = Page {
+        spec,
+        notes: &notes,
+        tables: &tables,
+        selected: &chosen,
+        audit: audit.as_ref(),
+        pictures: &[],
+        failures: &failures,
+        provenance: &origin,
+    };
     folder.text("report.html", &page.render().map_err(|error| CliError::Unexpected(error.to_string()))?)?;
     let origin = serde_json::to_string_pretty(&origin).map_err(|error| CliError::Unexpected(error.to_string()))?;
     folder.text("provenance.json", &(origin + "\n"))?;
@@ -108,6 +120,7 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         text.push('\n');
     }
     text.push_str(&selected_text(&chosen));
+    text.push_str(&audit.as_ref().map(audit::text).unwrap_or_default());
     for note in &notes {
         text.push_str(&format!("Note: {note}\n"));
     }
@@ -118,7 +131,7 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         "Report: {} (tables as .txt .md .tex .csv; points, trials and history as .csv; provenance.json)\n",
         out.join("report.md").display()
     ));
-    Ok(Written { text, complete: evaluation.is_complete() })
+    Ok(Written { text, complete: evaluation.is_complete(), audit })
 }
 
 /// The selected points, aligned.
@@ -184,7 +197,7 @@ impl From<std::io::Error> for WriteError {
 }
 
 /// The directory of a report. Each file appears whole or not at all.
-struct Folder(PathBuf);
+pub struct Folder(PathBuf);
 
 impl Folder {
     fn make(path: &Path) -> Result<Self, CliError> {
@@ -217,7 +230,8 @@ impl Folder {
         })
     }
 
-    fn remove(&self, name: &str) -> Result<(), CliError> {
+    /// Removes a file, if it is there.
+    pub fn remove(&self, name: &str) -> Result<(), CliError> {
         let path = self.0.join(name);
         match std::fs::remove_file(&path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
@@ -227,11 +241,13 @@ impl Folder {
         }
     }
 
-    fn text(&self, name: &str, text: &str) -> Result<(), CliError> {
+    /// Writes a text.
+    pub fn text(&self, name: &str, text: &str) -> Result<(), CliError> {
         self.write(name, |to| Ok(to.write_all(text.as_bytes())?))
     }
 
-    fn csv(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CsvError>) -> Result<(), CliError> {
+    /// Writes a CSV file.
+    pub fn csv(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CsvError>) -> Result<(), CliError> {
         self.write(name, |to| Ok(write(to)?))
     }
 }

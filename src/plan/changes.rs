@@ -75,7 +75,8 @@ impl SpecChanges {
         }
     }
 
-    /// Whether what runs and what is selected stays the same: only texts, labels or published figures differ.
+    /// Whether what runs and what is selected stays the same: only texts, labels, published figures or claims
+    /// differ.
     pub fn is_cosmetic(&self) -> bool {
         let no_seeds = |(added, removed): &(Vec<u64>, Vec<u64>)| added.is_empty() && removed.is_empty();
         self.others.is_empty()

@@ -127,6 +127,7 @@ mod tests {
             seeds: Seeds { tune: vec![], final_: vec![] },
             arms,
             published: Default::default(),
+            claims: Vec::new(),
         })
     }
 

@@ -26,7 +26,7 @@ fn exact(value: f64) -> String {
     }
 }
 
-fn cell(value: Option<f64>) -> String {
+pub(super) fn cell(value: Option<f64>) -> String {
     value.map(exact).unwrap_or_default()
 }
 

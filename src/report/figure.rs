@@ -60,6 +60,20 @@ pub fn mean_std(stat: Stat) -> String {
     Figure { mean: stat.mean, std: stat.std, n: None, planned: None, as_published: false }.plain()
 }
 
+/// A number with the decimals of a figure that it belongs to: a difference, the end of an interval.
+pub fn same_form(value: f64, mean: f64, std: Option<f64>) -> String {
+    Form::of(mean, std).write(value)
+}
+
+/// `= 0.18`, `= 0.012`, `< 0.001`.
+pub fn p_value(p: f64) -> String {
+    match p {
+        p if p < 0.001 => "< 0.001".to_owned(),
+        p if p < 0.0995 => format!("= {p:.3}"),
+        p => format!("= {p:.2}"),
+    }
+}
+
 /// All digits that were published, and at least two decimals.
 fn as_published(value: f64) -> String {
     let shortest = value.to_string();
@@ -117,6 +131,9 @@ mod tests {
         assert_eq!(ours(2.5, Some(0.34), 3), "2.50 ± 0.34");
         assert_eq!(ours(f64::NAN, Some(f64::NAN), 3), "NaN ± NaN");
         assert_eq!(ours(1.5e-5, Some(2e-6), 3), "1.50e-5 ± 2.00e-6");
-        assert_eq!(Figure::published(PublishedFigure { mean: 93.625, std: Some(2.01), n: Some(10) }).plain(), "93.625 ± 2.01");
+        assert_eq!(
+            Figure::published(PublishedFigure { mean: 93.625, std: Some(2.01), n: Some(10), images: None }).plain(),
+            "93.625 ± 2.01"
+        );
     }
 }

@@ -5,6 +5,8 @@ use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::audit::{Audit, AuditRow};
+use super::audit_files::{ABOUT_TESTS, HEADINGS, about_claims, cells};
 use super::figure::Figure;
 use super::provenance::Provenance;
 use super::summary::Selected;
@@ -22,6 +24,8 @@ pub struct Page<'a> {
     pub tables: &'a [&'a Table],
     /// The selected point of each arm.
     pub selected: &'a [Selected],
+    /// What became of published figures and claims, if the spec has any.
+    pub audit: Option<&'a Audit>,
     /// The figures, in their order.
     pub pictures: &'a [Picture<'a>],
     /// Trials that failed for good: id, kind, message.
@@ -52,7 +56,8 @@ impl Page<'_> {
         // Each drawing as an image of its own: identifiers inside of one cannot meet those of another.
         let drawings = self.pictures.iter().map(|picture| STANDARD.encode(picture.svg)).collect::<Vec<_>>();
         let pictures = self.pictures.iter().zip(drawings.iter().map(String::as_str)).collect();
-        Layout { page: self, grids, pictures }.render()
+        let compared = self.audit.map_or(Vec::new(), |audit| audit.rows.iter().map(AuditCells::of).collect());
+        Layout { page: self, grids, compared, about_claims: about_claims(), pictures }.render()
     }
 }
 
@@ -61,6 +66,8 @@ impl Page<'_> {
 struct Layout<'a> {
     page: &'a Page<'a>,
     grids: Vec<Grid<'a>>,
+    compared: Vec<AuditCells>,
+    about_claims: String,
     /// Each with its drawing in base 64.
     pictures: Vec<(&'a Picture<'a>, &'a str)>,
 }
@@ -77,5 +84,19 @@ impl<'a> Grid<'a> {
         let cells = |row| table.figures(row).map(|figure| figure.map_or(EMPTY.to_owned(), Figure::plain)).collect();
         let rows = table.rows.iter().map(|row| (row.label.as_str(), cells(row))).collect();
         Self { table, headings: table.headings(), rows }
+    }
+}
+
+/// A row of the comparison with published figures: metric, arm, and the figures of `HEADINGS` after them.
+struct AuditCells {
+    metric: String,
+    arm: String,
+    figures: Vec<String>,
+}
+
+impl AuditCells {
+    fn of(row: &AuditRow) -> Self {
+        let [metric, arm, figures @ ..] = cells(row);
+        Self { metric, arm, figures: figures.into() }
     }
 }

@@ -1,6 +1,10 @@
 //! What a paper prints: Tables I and II as text, Markdown, LaTeX and CSV (`tables` makes them, one writer a
-//! format), the selected points, the data behind them, and provenance. Pure: writes to what it is handed.
+//! format), the selected points, the data behind them, the audit against published figures and claims, and
+//! provenance. Pure: writes to what it is handed.
 
+mod audit;
+mod audit_files;
+mod claims;
 mod csv_files;
 mod figure;
 mod html;
@@ -15,6 +19,8 @@ mod tables;
 mod tests;
 mod text;
 
+pub use audit::{Audit, AuditRow, AuditedClaim, audit};
+pub use audit_files::{audit_markdown, audit_text, claim_lines, write_audit, write_claims};
 pub use csv_files::{CsvError, write_history, write_points, write_table, write_trials};
 pub use figure::{Figure, mean_std};
 pub use html::{Page, Picture};

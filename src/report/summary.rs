@@ -1,5 +1,7 @@
 //! The selected point of each arm in words, what to know about it, and one Markdown page that gathers everything.
 
+use super::audit::Audit;
+use super::audit_files::audit_markdown;
 use super::figure::mean_std;
 use super::markdown::{escape, markdown_table};
 use super::table::Table;
@@ -95,11 +97,12 @@ pub fn notes(spec: &Spec, evaluation: &Evaluation, trainers: &[String]) -> Vec<S
     notes
 }
 
-/// One page with everything: tables, selected points, failures, notes.
+/// One page with everything: tables, selected points, audit, failures, notes.
 pub fn summary_markdown(
     spec: &Spec,
     tables: &[&Table],
     selected: &[Selected],
+    audit: Option<&Audit>,
     failures: &[(String, FailureKind, String)],
     notes: &[String],
 ) -> String {
@@ -118,6 +121,9 @@ pub fn summary_markdown(
     for arm in selected {
         let cells = [&arm.label, &arm.values, &arm.point, &arm.why].map(|text| escape(text));
         out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    if let Some(audit) = audit {
+        out.push_str(&format!("\n## Audit\n\n{}", audit_markdown(audit)));
     }
     if !failures.is_empty() {
         out.push_str("\n## Trials that failed for good\n\n| Trial | Kind | Message |\n| --- | --- | --- |\n");

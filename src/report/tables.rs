@@ -111,7 +111,8 @@ fn heading(task: &Task, metric: &str) -> String {
     short.to_owned()
 }
 
-fn seeds(spec: &Spec) -> String {
+/// Over which seeds the figures of a table are, in words.
+pub(super) fn seeds(spec: &Spec) -> String {
     let count = |seeds: &[u64]| format!("{} {}", seeds.len(), if seeds.len() == 1 { "seed" } else { "seeds" });
     let figure = |seeds: &[u64]| if seeds.len() == 1 { "over " } else { "mean ± std over " };
     if spec.seeds.final_.is_empty() {

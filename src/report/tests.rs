@@ -20,8 +20,11 @@ arms:
   adam: {label: 'Adam & 50 % <b>|_x_', parameters: {optimizer: {value: adam}, lr: {values: [0.001, 0.1]}}}
   hybrid: {label: Hybrid, parameters: {optimizer: {value: hybrid}, tl: {value: 1}, lr1: {value: 0.1}, momentum: {value: 0.9}, lr2: {value: 0.1}}}
 published:
-  sgd: {train_accuracy: {mean: 100, std: 0, n: 10}, test_accuracy: {mean: 93.625, std: 2.01}, training_seconds: {mean: 14.57, std: 0.6}}
-  adam: {test_accuracy: {mean: 93}}
+  sgd: {train_accuracy: {mean: 100, std: 0, n: 10}, test_accuracy: {mean: 93.625, std: 2.01}, val_accuracy: {mean: 93.625, std: 2.01, n: 10, images: 200}, training_seconds: {mean: 14.57, std: 0.6}}
+  adam: {test_accuracy: {mean: 93}, test_loss: {mean: 0.1, std: 0.01, n: 10}}
+claims:
+  - {says: SGD is slower than Adam, greater: {metric: training_seconds, arm: sgd, than: adam}}
+  - {says: \"Adam | is *best*\", highest: {arm: adam, metric: test_accuracy}}
 ";
 
 /// SGD is well; a final seed of Adam failed, another diverged, and one of its points lacks a tuning seed; Hybrid has no
@@ -99,5 +102,24 @@ fn the_page_that_gathers_all() {
     let table = table_one(&spec, &evaluation);
     let failures = [("k7m2p9x4qa-3".to_owned(), crate::protocol::FailureKind::Exit, "told to <fail> | here".to_owned())];
     let notes = notes(&spec, &evaluation, &["a 1".to_owned(), "a 2".to_owned()]);
-    insta::assert_snapshot!(summary_markdown(&spec, &[&table], &selected(&spec, &grid, &evaluation), &failures, &notes));
+    insta::assert_snapshot!(summary_markdown(&spec, &[&table], &selected(&spec, &grid, &evaluation), None, &failures, &notes));
+}
+
+#[test]
+fn the_audit_in_every_format() {
+    let (spec, _, _, evaluation) = trouble();
+    let audit = audit(&spec, &evaluation, &Vec::new(), &["Some CPU, 1 thread".to_owned()]).unwrap();
+    insta::assert_snapshot!("audit_text", audit_text(&audit));
+    insta::assert_snapshot!("audit_markdown", audit_markdown(&audit));
+    insta::assert_snapshot!("audit_csv", csv(|to| write_audit(&audit, to)));
+    insta::assert_snapshot!("claims_csv", csv(|to| write_claims(&audit, to)));
+    insta::assert_snapshot!("claims_terminal", claim_lines(&audit));
+}
+
+#[test]
+fn without_published_figures_and_claims_there_is_no_audit() {
+    let (mut spec, _, _, evaluation) = trouble();
+    spec.published.clear();
+    spec.claims.clear();
+    assert_eq!(audit(&spec, &evaluation, &Vec::new(), &[]), None);
 }

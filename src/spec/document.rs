@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::model::{Arm, Axis, Goal, Metric, Seeds, Spec};
+use super::model::{Arm, Axis, Metric, Seeds, Spec};
 use super::parameters::{Param, Reader};
 use super::problem::{Diagnosis, Finding, Problems, Span, listed, quoted};
 use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
 use super::validate::{self, Draft};
-use super::{MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, keys, parse, published, seeds};
+use super::{MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, claims, keys, parse, published, seeds, words};
 
 /// The arm of a sweep without arms.
 const MAIN: &str = "main";
@@ -69,13 +69,20 @@ impl Document<'_, '_> {
             Some(entry) => published::read(entry, &self.arm_names(&fields), builtin, self.problems),
             None => BTreeMap::new(),
         };
+        let claims = match fields.get("claims") {
+            Some(entry) => {
+                let scope = claims::Scope { arms: &self.arm_names(&fields), builtin, metric: metric.as_ref() };
+                claims::read(entry, &scope, self.problems)
+            }
+            None => Vec::new(),
+        };
         let seeds = self.rules(&fields, &drafts, seeds, builtin);
         let description = description.flatten();
         if !self.problems.is_empty() || !self.missing.is_empty() {
             return None;
         }
         let arms = drafts.into_iter().map(finished).collect();
-        Some(Spec { name: name?, description, task: task?, metric: metric?, seeds: seeds?, arms, published })
+        Some(Spec { name: name?, description, task: task?, metric: metric?, seeds: seeds?, arms, published, claims })
     }
 
     /// The entry of a key that must be there.
@@ -99,25 +106,8 @@ impl Document<'_, '_> {
         self.problems.add(finding.help(format!("add {}", listed(&examples, "and"))));
     }
 
-    /// A text in the file's own spelling: `name: 2024` is the text 2024.
     fn line(&mut self, entry: &Entry, most: usize, several: bool) -> Option<String> {
-        let refusal = match &entry.value.kind {
-            Kind::Scalar(scalar) if scalar.is_null() || scalar.text.trim().is_empty() => {
-                ("is empty", "no text", "write a text, or remove the key")
-            }
-            Kind::Scalar(scalar) if scalar.text.chars().count() > most => ("is too long", "too long", "shorten it"),
-            Kind::Scalar(scalar) if !several && scalar.text.trim().contains(['\n', '\r']) => {
-                ("must be one line", "several lines", "write it in one line")
-            }
-            Kind::Scalar(scalar) if scalar.text.chars().any(|c| c.is_control() && !matches!(c, '\n' | '\r' | '\t')) => {
-                ("contains a control character", "control character", "remove it")
-            }
-            Kind::Scalar(scalar) => return Some(scalar.text.trim().to_owned()),
-            _ => ("must be text", "not text", "write it in one line, in quotes if it contains a colon"),
-        };
-        let (what, label, help) = refusal;
-        self.problems.add(Finding::new(entry.at(), format!("{} {what}", quoted(&entry.key)), label).help(help));
-        None
+        words::line(entry, most, several, self.problems)
     }
 
     fn name(&mut self, fields: &Fields<'_>) -> Option<String> {
@@ -234,19 +224,7 @@ impl Document<'_, '_> {
             found.and_then(|found| Some((found, self.line(found, 128, false)?)))
         };
         let (name, goal) = (part("name"), part("goal"));
-        let goal = goal.and_then(|(entry, goal)| match &*goal {
-            "maximize" => Some(Goal::Maximize),
-            "minimize" => Some(Goal::Minimize),
-            _ => {
-                let help = match goal.to_lowercase() {
-                    near if near.starts_with("max") || near == "higher" => "did you mean `maximize`?",
-                    near if near.starts_with("min") || near == "lower" => "did you mean `minimize`?",
-                    _ => "write `maximize` or `minimize`",
-                };
-                self.problems.add(Finding::new(entry.at(), format!("unknown goal {}", quoted(&goal)), "unknown goal").help(help));
-                None
-            }
-        });
+        let goal = goal.and_then(|(entry, goal)| words::goal(entry, &goal, self.problems));
         let name = name.and_then(|(entry, name)| (!builtin || self.selects(entry, &name)).then_some(name));
         Some(Metric { name: name?, goal: goal? })
     }

@@ -27,6 +27,7 @@ pub(super) const SWEEP: &[Key] = &[
     key("parameters", "The hyper-parameters that all arms have in common."),
     key("arms", "The competitors: each has a grid of its own, and the tables compare their best points."),
     key("published", "Figures from a publication, shown beside yours: arm, then metric, then mean, std and n."),
+    key("claims", "Sentences to judge by the results: each a text under `says`, and what it means under one other key."),
 ];
 
 /// `metric`.
@@ -62,8 +63,59 @@ pub(super) const PARAMETER: &[Key] = &[
 ];
 
 /// A published figure.
-pub(super) const FIGURE: &[Key] =
-    &[key("mean", "The published mean."), key("std", "The published standard deviation."), key("n", "Over how many runs.")];
+pub(super) const FIGURE: &[Key] = &[
+    key("mean", "The published mean."),
+    key("std", "The published standard deviation."),
+    key("n", "Over how many runs."),
+    key(
+        "images",
+        "On how many images, if the mean is a percentage of images: a mean that n runs on so many images cannot give is flagged.",
+    ),
+];
+
+/// A claim: `says`, and one of the others.
+pub(super) const CLAIM: &[Key] = &[
+    key("says", "The sentence, as it was published."),
+    key("highest", "The arm has the highest mean of a final metric of all arms, or of those under `among`."),
+    key("lowest", "The arm has the lowest mean of a final metric of all arms, or of those under `among`."),
+    key("greater", "The arm's mean of a final metric is greater than another arm's."),
+    key("less", "The arm's mean of a final metric is less than another arm's."),
+    key("ratio", "One arm's mean of a final metric is so many times another's."),
+    key("at_least", "Each arm's mean of a final metric is at least this value."),
+    key("at_most", "Each arm's mean of a final metric is at most this value."),
+    key("saturates", "From about this epoch on, a metric of the history gets hardly any better."),
+    key("always_above", "One metric of the history is greater than another at every epoch of every trial."),
+];
+
+const METRIC_OF_CLAIM: Key = key("metric", "A final metric.");
+const ARMS_OF_CLAIM: Key = key("arms", "The arms that it speaks of; all, when left out.");
+
+/// What stands under each kind of claim.
+pub(super) const EXTREME: &[Key] = &[
+    key("arm", "The arm that it speaks of."),
+    METRIC_OF_CLAIM,
+    key("among", "The arms that it is compared with; all others, when left out."),
+];
+pub(super) const COMPARISON: &[Key] =
+    &[METRIC_OF_CLAIM, key("arm", "The arm that it speaks of."), key("than", "The arm that it is compared with.")];
+pub(super) const RATIO: &[Key] = &[
+    METRIC_OF_CLAIM,
+    key("of", "The arm above the line."),
+    key("to", "The arm below the line."),
+    key("is", "The ratio: 1.26 for 26 % more."),
+    key("within", "By what share of the ratio the measured one may differ. Default: 0.1."),
+];
+pub(super) const BOUND: &[Key] = &[METRIC_OF_CLAIM, ARMS_OF_CLAIM, key("value", "The value.")];
+pub(super) const SATURATES: &[Key] = &[
+    key("metric", "A metric of the history."),
+    key("goal", "`minimize` or `maximize`: which way the metric gets better. Needed only where it is not known."),
+    ARMS_OF_CLAIM,
+    key("at", "The epoch."),
+    key("within", "By how many epochs the measured one may differ. Default: 1."),
+    key("tolerance", "What share of the whole improvement may still be to come. Default: 0.05."),
+];
+pub(super) const ALWAYS_ABOVE: &[Key] =
+    &[key("metric", "The greater metric of the history."), key("than", "The lesser metric of the history."), ARMS_OF_CLAIM];
 
 /// A key that is refused by name, because people will bring it from elsewhere.
 pub(super) struct Foreign {

@@ -2,6 +2,7 @@
 //! `validate` checks the rules between its parts, `schema` tells editors about it. Pure: text in, a valid `Spec`
 //! or a `Diagnosis` out.
 
+mod claims;
 mod document;
 mod keys;
 mod model;
@@ -18,9 +19,10 @@ mod tests;
 mod tree;
 mod validate;
 mod value;
+mod words;
 
 pub use document::read;
-pub use model::{Arm, Axis, Goal, Metric, PublishedFigure, Seeds, Spec};
+pub use model::{Arm, Axis, Claim, ClaimKind, Goal, Metric, PublishedFigure, Seeds, Spec, Way};
 pub(crate) use problem::is_invisible;
 pub use problem::{Diagnosis, Problem};
 pub use schema::json_schema;
@@ -39,5 +41,7 @@ pub const MAX_ARMS: usize = 200;
 pub const MAX_PARAMETERS: usize = 200;
 /// So many seeds in each phase, where a count is given.
 pub const MAX_SEEDS: u64 = 1000;
+/// So many claims.
+pub const MAX_CLAIMS: usize = 200;
 /// A sweep may have so many trials.
 pub const MAX_TRIALS: u128 = 10_000_000;

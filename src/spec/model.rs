@@ -23,6 +23,8 @@ pub struct Spec {
     pub arms: Vec<Arm>,
     /// Published figures to show beside ours: arm name, then metric name.
     pub published: BTreeMap<String, BTreeMap<String, PublishedFigure>>,
+    /// Sentences to judge by the results, in the order of the file.
+    pub claims: Vec<Claim>,
 }
 
 /// The metric that selection maximises or minimises.
@@ -81,6 +83,92 @@ pub struct PublishedFigure {
     pub std: Option<f64>,
     /// Over how many runs, where that was published.
     pub n: Option<u32>,
+    /// On how many images, where the mean is a percentage of images: then `n` is there and the mean lies in 0 to 100.
+    pub images: Option<u32>,
+}
+
+/// A sentence about the arms, in a form that results can confirm or contradict. Arms are numbers in `Spec::arms`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Claim {
+    /// The sentence; one line, not empty.
+    pub says: String,
+    /// The key of its kind in the file: `highest`, `less`, `ratio`...
+    pub key: &'static str,
+    /// What it means.
+    pub kind: ClaimKind,
+}
+
+/// What a claim says. `Spec` holds only such as name arms that there are, and an arm never beside itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ClaimKind {
+    /// The arm's mean of a final metric is beyond that of each of the others (`highest`, `lowest`, `greater`, `less`).
+    Beyond {
+        /// Beyond in which direction.
+        way: Way,
+        /// The final metric.
+        metric: String,
+        /// The arm.
+        arm: usize,
+        /// The others; at least one.
+        others: Vec<usize>,
+    },
+    /// The mean of a final metric of one arm is so many times that of another (`ratio`).
+    Ratio {
+        /// The final metric.
+        metric: String,
+        /// The arm above the line.
+        of: usize,
+        /// The arm below it.
+        to: usize,
+        /// The ratio; greater than 0.
+        is: f64,
+        /// By what share of it the measured one may differ; greater than 0, less than 1.
+        within: f64,
+    },
+    /// The mean of a final metric of each of the arms is on one side of a value (`at_least`, `at_most`).
+    Bound {
+        /// `Up`: at least the value.
+        way: Way,
+        /// The final metric.
+        metric: String,
+        /// The arms; at least one.
+        arms: Vec<usize>,
+        /// The value.
+        value: f64,
+    },
+    /// From about that epoch on, a metric of the history does not get much better (`saturates`).
+    Saturates {
+        /// The metric of the history.
+        metric: String,
+        /// Which way it gets better.
+        goal: Goal,
+        /// The arms; at least one.
+        arms: Vec<usize>,
+        /// The epoch; at least 1.
+        at: f64,
+        /// By how many epochs the measured one may differ; 0 or greater.
+        within: f64,
+        /// What share of the whole improvement may be left; at least 0, less than 1.
+        tolerance: f64,
+    },
+    /// At every epoch of every trial one metric of the history is greater than another (`always_above`).
+    AlwaysAbove {
+        /// The greater one.
+        metric: String,
+        /// The lesser one.
+        than: String,
+        /// The arms; at least one.
+        arms: Vec<usize>,
+    },
+}
+
+/// A direction on the axis of a metric; which way is better is another matter.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// Towards greater values.
+    Up,
+    /// Towards lesser values.
+    Down,
 }
 
 impl Goal {

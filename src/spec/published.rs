@@ -79,20 +79,35 @@ fn figure(entry: &Entry, problems: &mut Problems<'_>) -> Option<PublishedFigure>
         let finding = Finding::new(part.at(), format!("`std` must be 0 or greater, not {std}"), "negative");
         problems.add(finding.help("a standard deviation is never negative"));
     }
-    let n = parts.get("n").and_then(|part| {
-        let Kind::Scalar(scalar) = &part.value.kind else {
-            let finding =
-                Finding::new(part.at(), format!("`n` must be a whole number, not {}", part.value.describe()), "not a number");
-            problems.add(finding.help("write the number of runs: 10"));
-            return None;
-        };
-        let n = seeds::whole(scalar, part.at(), "`n`", problems)?;
-        let fits = u32::try_from(n).ok().filter(|n| *n > 0);
-        if fits.is_none() {
-            let finding = Finding::new(part.at(), format!("`n` must be from 1 to {}, not {n}", u32::MAX), "out of range");
-            problems.add(finding.help("write the number of runs: 10"));
+    let n = parts.get("n").and_then(|part| count(part, "runs", "10", problems));
+    let images = parts.get("images").and_then(|part| count(part, "images", "200", problems));
+    if let Some(part) = parts.get("images") {
+        if parts.lacks("n") {
+            let finding = Finding::new(part.key_span, "`images` needs `n`: how many runs on so many images", "no `n`");
+            problems.add(finding.help(format!("write for example `{EXAMPLE_FIGURE}`, and `images` in it")));
         }
-        fits
-    });
-    Some(PublishedFigure { mean: mean?.1, std: std.map(|(_, std)| std), n })
+        if let Some((mean_part, mean)) = mean.filter(|(_, mean)| !(0.0..=100.0).contains(mean)) {
+            let finding = Finding::new(mean_part.at(), format!("{mean} is no percentage of images"), "not in 0 to 100");
+            problems
+                .add(finding.also(part.key_span, "asks for a percentage").help("remove `images`, or write the mean in percent"));
+        }
+    }
+    Some(PublishedFigure { mean: mean?.1, std: std.map(|(_, std)| std), n, images })
+}
+
+/// A whole number from 1.
+fn count(part: &Entry, what: &str, example: &str, problems: &mut Problems<'_>) -> Option<u32> {
+    let key = &part.key;
+    let Kind::Scalar(scalar) = &part.value.kind else {
+        let message = format!("`{key}` must be a whole number, not {}", part.value.describe());
+        problems.add(Finding::new(part.at(), message, "not a number").help(format!("write the number of {what}: {example}")));
+        return None;
+    };
+    let number = seeds::whole(scalar, part.at(), &format!("`{key}`"), problems)?;
+    let fits = u32::try_from(number).ok().filter(|number| *number > 0);
+    if fits.is_none() {
+        let finding = Finding::new(part.at(), format!("`{key}` must be from 1 to {}, not {number}", u32::MAX), "out of range");
+        problems.add(finding.help(format!("write the number of {what}: {example}")));
+    }
+    fits
 }

@@ -3,12 +3,13 @@
 
 use serde_json::{Map, Value, json};
 
+use super::claims::{MAX_SENTENCE, of_kind};
 use super::keys::{self, Key};
 use super::parameters::optimizer_list;
 use super::task::{
     AS_RUN_METRICS, BUILTIN, METRICS, OptimizerKind, PARAMS, ParamDefault, ParamType, Range, SWITCH_METRIC, TaskParam,
 };
-use super::{MAX_ARMS, MAX_SEEDS};
+use super::{MAX_ARMS, MAX_CLAIMS, MAX_SEEDS};
 
 /// The JSON schema of a sweep file (draft 2020-12), as indented text with a newline at its end.
 pub fn json_schema() -> String {
@@ -37,7 +38,11 @@ pub fn json_schema() -> String {
             "parameters": {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/parameter"}},
             "parameter": parameter(&json!({"type": ["number", "string", "boolean"]}), true),
             "arm": object(keys::ARM, arm_key),
-            "figure": join(object(keys::FIGURE, figure_key), json!({"required": ["mean"]})),
+            "figure": join(
+                object(keys::FIGURE, figure_key),
+                json!({"required": ["mean"], "dependentRequired": {"images": ["n"]}}),
+            ),
+            "claim": claim(),
             "seeds": {"anyOf": [
                 {"type": "integer", "minimum": 0, "maximum": MAX_SEEDS},
                 {"type": "array", "items": {"type": "integer", "minimum": 0}, "uniqueItems": true},
@@ -83,6 +88,7 @@ fn sweep_key(key: &str) -> Value {
             "type": "object",
             "additionalProperties": {"type": "object", "additionalProperties": {"$ref": "#/$defs/figure"}},
         }),
+        "claims" => json!({"type": "array", "maxItems": MAX_CLAIMS, "items": {"$ref": "#/$defs/claim"}}),
         // `parameters`: what they hold depends on who trains, see `then` and `else`.
         _ => json!({"type": "object"}),
     }
@@ -105,8 +111,37 @@ fn arm_key(key: &str) -> Value {
 fn figure_key(key: &str) -> Value {
     match key {
         "std" => json!({"type": "number", "minimum": 0}),
-        "n" => json!({"type": "integer", "minimum": 1}),
+        "n" | "images" => json!({"type": "integer", "minimum": 1}),
         _ => json!({"type": "number"}),
+    }
+}
+
+/// A claim: the sentence, and exactly one kind.
+fn claim() -> Value {
+    let one_of: Vec<Value> = keys::CLAIM.iter().skip(1).map(|kind| json!({"required": [kind.name]})).collect();
+    join(object(keys::CLAIM, claim_key), json!({"required": ["says"], "oneOf": one_of}))
+}
+
+fn claim_key(key: &str) -> Value {
+    if key == "says" {
+        return json!({"type": "string", "minLength": 1, "maxLength": MAX_SENTENCE});
+    }
+    const OPTIONAL: [&str; 5] = ["among", "arms", "goal", "within", "tolerance"];
+    let known = of_kind(key).0;
+    let required: Vec<&str> = known.iter().map(|part| part.name).filter(|name| !OPTIONAL.contains(name)).collect();
+    join(object(known, claim_part), json!({"required": required}))
+}
+
+fn claim_part(key: &str) -> Value {
+    match key {
+        "arms" | "among" => json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true}),
+        "goal" => json!({"enum": ["maximize", "minimize"]}),
+        "is" => json!({"type": "number", "exclusiveMinimum": 0}),
+        "at" => json!({"type": "number", "minimum": 1}),
+        "within" => json!({"type": "number", "minimum": 0}),
+        "tolerance" => json!({"type": "number", "minimum": 0, "exclusiveMaximum": 1}),
+        "value" => json!({"type": "number"}),
+        _ => json!({"type": "string"}),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Who trains: the built-in task, or a worker program of the user's. For the built-in task this is the one list
 //! of its parameters, their types and ranges, and its metrics: validation reads it, and so does the trainer.
 
+use super::model::Goal;
 use super::value::ParamValue;
 
 /// Name of the built-in task in a spec.
@@ -244,6 +245,11 @@ pub const STEP_SECONDS: &str = "step_seconds";
 
 /// Under `as_run`: the first epoch with the lowest `val_loss`, whose weights give the test accuracy.
 pub const CHECKPOINT_EPOCH: &str = "checkpoint_epoch";
+
+/// Which way a metric of the built-in task gets better, final or of the history.
+pub fn goal_of(metric: &str) -> Goal {
+    if metric.ends_with("_accuracy") { Goal::Maximize } else { Goal::Minimize }
+}
 
 /// A metric that hybrid trials report when they switched: the epoch at whose end they did.
 pub const SWITCH_METRIC: &str = "switch_epoch";

@@ -244,7 +244,7 @@ sweep.yaml:
     ·                              ╰── unknown key
  15 │     val_loss: {mean: [1], n: [2]}
     ╰────
-  help: did you mean `std`? known keys: mean, std and n
+  help: did you mean `std`? known keys: mean, std, n and images
 
   × `n` must be a whole number, 0 or greater, not `1.5`
     ╭─[sweep.yaml:14:39]

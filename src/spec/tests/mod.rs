@@ -4,6 +4,7 @@
 mod accepted;
 mod arms;
 mod builtin;
+mod claims;
 mod hostile;
 mod parameters;
 mod properties;

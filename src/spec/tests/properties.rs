@@ -34,7 +34,7 @@ fn piece() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![
             "name", "task", "worker", "metric", "seeds", "parameters", "arms", "published", "value", "values", "type", "label",
-            "tune", "final", "mean", "std", "n", "goal", "optimizer", "lr", "seed", "mnist-resnet18", "val_accuracy", "maximize", "sgd", "float",
+            "claims", "says", "highest", "ratio", "saturates", "always_above", "images", "tune", "final", "mean", "std", "n", "goal", "optimizer", "lr", "seed", "mnist-resnet18", "val_accuracy", "maximize", "sgd", "float",
             "1e-4", "010", "yes", "~", ".inf", "3", "-1", "99999999999999999999", "<<", "&a", "*a", "!!str", "β", "𝒙",
         ]).prop_map(str::to_owned),
         4 => prop::sample::select(vec![": ", ":\n  ", ":\n    ", "\n", "\n  ", "- ", "{", "}", "[", "]", ", ", "\"", "'", "#", "|", ">", "?", "\t", "\r\n", "---\n", "%", "\u{feff}", "\u{1b}[31m"]).prop_map(str::to_owned),

@@ -1,7 +1,7 @@
 //! The sweep files and the schema that are part of the project.
 
 use super::good;
-use crate::spec::{Spec, json_schema, keys, task};
+use crate::spec::{Spec, claims, json_schema, keys, task};
 
 const PAPER: &str = include_str!("../../../sweeps/paper.yaml");
 const TABLES: &str = include_str!("../../../sweeps/tables.yaml");
@@ -30,6 +30,8 @@ fn the_tables_are_the_papers_best_points() {
     assert_eq!((spec.seeds.tune.len(), spec.seeds.final_.len()), (0, 10));
     assert_eq!(spec.published, good(PAPER).published);
     assert_eq!(spec.published.values().map(|figures| figures.len()).sum::<usize>(), 20);
+    assert_eq!(spec.claims, good(PAPER).claims);
+    assert_eq!(spec.claims.len(), 10);
     // Each is a point of the full grid.
     for (arm, full) in spec.arms.iter().zip(&good(PAPER).arms) {
         for axis in &arm.axes {
@@ -47,6 +49,7 @@ fn as_run_differs_from_the_tables_by_the_protocol_alone() {
         assert_eq!(protocol.map(|axis| axis.values), Some(vec![crate::spec::ParamValue::Text("as_run".to_owned())]));
     }
     assert_eq!((&spec.arms, &spec.seeds, &spec.published), (&tables.arms, &tables.seeds, &tables.published));
+    assert_eq!(spec.claims, tables.claims);
 }
 
 #[test]
@@ -74,6 +77,12 @@ fn schema_and_reader_know_the_same_keys() {
     assert_eq!(names("/properties/seeds/properties"), known(keys::SEEDS));
     assert_eq!(names("/$defs/arm/properties"), known(keys::ARM));
     assert_eq!(names("/$defs/figure/properties"), known(keys::FIGURE));
+    assert_eq!(names("/$defs/claim/properties"), known(keys::CLAIM));
+    for kind in keys::CLAIM.iter().filter(|key| key.name != "says") {
+        let (parts, example) = claims::of_kind(kind.name);
+        assert_eq!(names(&format!("/$defs/claim/properties/{}/properties", kind.name)), known(parts));
+        assert!(example.starts_with(&format!("{}: {{", kind.name)), "{example}");
+    }
     assert_eq!(names("/$defs/parameter/properties"), known(keys::PARAMETER));
     assert_eq!(names("/$defs/builtin/properties"), task::PARAMS.iter().map(|param| param.name.to_owned()).collect::<Vec<_>>());
     for pointer in ["/properties", "/$defs/arm/properties", "/$defs/builtin/properties", "/$defs/parameter/properties"] {

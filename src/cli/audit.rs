@@ -1,0 +1,87 @@
+//! The audit's part of `report`: reads the histories that claims ask for, writes its files, and says with `--check`
+//! whether the claims hold.
+
+use std::collections::HashMap;
+
+use super::error::{CliError, Outcome};
+use super::printer::Printer;
+use super::report::Folder;
+use crate::aggregate::Evaluation;
+use crate::aggregate::claims::{Histories, TrialHistory, Verdict};
+use crate::grid::TrialId;
+use crate::ledger::{Reader, TrialRow, TrialState};
+use crate::report::{Audit, audit, audit_markdown, audit_text, claim_lines, write_audit, write_claims};
+use crate::spec::{ClaimKind, Spec};
+
+/// Audits a sweep, and writes the audit into the report's folder. Files of an earlier spec, which had more to audit, are
+/// removed.
+pub fn write(
+    ledger: &Reader,
+    spec: &Spec,
+    evaluation: &Evaluation,
+    rows: &HashMap<TrialId, TrialRow>,
+    devices: &[String],
+    folder: &Folder,
+) -> Result<Option<Audit>, CliError> {
+    let audit = audit(spec, evaluation, &histories(ledger, spec, evaluation, rows)?, devices);
+    match &audit {
+        Some(audit) => {
+            folder.text("audit.txt", &audit_text(audit))?;
+            folder.text("audit.md", &audit_markdown(audit))?;
+        }
+        None => ["audit.txt", "audit.md"].iter().try_for_each(|name| folder.remove(name))?,
+    }
+    match audit.as_ref().filter(|audit| !audit.rows.is_empty()) {
+        Some(audit) => folder.csv("audit.csv", |to| write_audit(audit, to))?,
+        None => folder.remove("audit.csv")?,
+    }
+    match audit.as_ref().filter(|audit| !audit.claims.is_empty()) {
+        Some(audit) => folder.csv("claims.csv", |to| write_claims(audit, to))?,
+        None => folder.remove("claims.csv")?,
+    }
+    Ok(audit)
+}
+
+/// The histories of the trials that the tables are of; none where no claim is about epochs.
+fn histories(
+    ledger: &Reader,
+    spec: &Spec,
+    evaluation: &Evaluation,
+    rows: &HashMap<TrialId, TrialRow>,
+) -> Result<Histories, CliError> {
+    let mut histories = vec![Vec::new(); spec.arms.len()];
+    let about_epochs = |kind: &ClaimKind| matches!(kind, ClaimKind::Saturates { .. } | ClaimKind::AlwaysAbove { .. });
+    if !spec.claims.iter().any(|claim| about_epochs(&claim.kind)) {
+        return Ok(histories);
+    }
+    let seeds = if spec.seeds.final_.is_empty() { &spec.seeds.tune } else { &spec.seeds.final_ };
+    for arm in &evaluation.arms {
+        let Some(point) = &arm.point else { continue };
+        for &seed in seeds {
+            let id = TrialId { point: point.id, seed };
+            if rows.get(&id).is_some_and(|row| row.state == TrialState::Done) {
+                let epochs = ledger.history_of(id)?.into_iter().map(|row| (row.epoch, row.metrics)).collect();
+                histories[arm.arm].push(TrialHistory { seed, epochs });
+            }
+        }
+    }
+    Ok(histories)
+}
+
+/// The claims for the terminal.
+pub fn text(audit: &Audit) -> String {
+    if audit.claims.is_empty() { String::new() } else { format!("Claims:\n{}", claim_lines(audit)) }
+}
+
+/// Whether the sweep is finished, and no claim is contradicted or without data; says on stderr which claims are. That the
+/// sweep is not finished has been said.
+pub fn check(audit: Option<&Audit>, complete: bool, printer: &Printer) -> Outcome {
+    let mut outcome = if complete { Outcome::Done } else { Outcome::SomeFailed };
+    for verdict in [Verdict::Contradicted, Verdict::NoData] {
+        for claim in audit.into_iter().flat_map(|audit| audit.with(verdict)) {
+            printer.warn(&format!("{}: {}: {}", verdict.name(), claim.claim.says, claim.numbers));
+            outcome = Outcome::SomeFailed;
+        }
+    }
+    outcome
+}
