@@ -6,6 +6,8 @@ mod args;
 pub mod diagnosis;
 mod environment;
 mod error;
+mod figures;
+mod folder;
 mod logs;
 mod plan;
 mod printer;

@@ -1,20 +1,20 @@
 //! `pentagrid report`: tables and data files from the ledger alone. `run` ends with it.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::ReportArgs;
 use super::error::{CliError, Outcome};
+use super::figures::write_figures;
+use super::folder::{Folder, WriteError};
 use super::printer::{Printer, count};
 use super::sweep_file;
 use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{LedgerError, Reader, TrialRow, TrialState};
+use crate::ledger::{Reader, TrialRow, TrialState};
 use crate::report::{
-    CsvError, Selected, latex_document, latex_table, markdown_table, notes, provenance, selected, summary_markdown, table_one,
-    table_two, text_table, write_history, write_points, write_table, write_trials,
+    Selected, latex_document, latex_table, markdown_table, notes, provenance, selected, summary_markdown, table_one, table_two,
+    text_table, write_history, write_points, write_table, write_trials,
 };
 use crate::spec::{Spec, Task, task};
 
@@ -65,6 +65,7 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     let failures = failures(&ledger, spec, &grid, &rows)?;
 
     let folder = Folder::make(out)?;
+    let figures = write_figures(&ledger, spec, &grid, &evaluation, &rows, out)?;
     for (table, name) in tables.iter().zip(["table1", "table2"]) {
         folder.text(&format!("{name}.txt"), &text_table(table))?;
         folder.text(&format!("{name}.md"), &markdown_table(table))?;
@@ -76,7 +77,7 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         ["txt", "md", "tex", "csv"].iter().try_for_each(|format| folder.remove(&format!("table2.{format}")))?;
     }
     folder.text("tables.tex", &latex_document(&["table1", "table2"][..tables.len()]))?;
-    folder.text("report.md", &summary_markdown(spec, &tables, &chosen, &failures, &notes))?;
+    folder.text("report.md", &summary_markdown(spec, &tables, &chosen, &figures, &failures, &notes))?;
     folder.csv("points.csv", |to| write_points(spec, &grid, &evaluation, to))?;
     folder.csv("trials.csv", |to| write_trials(spec, &grid, &evaluation, &rows, &vec![true; grid.arms().len()], to))?;
     folder.write("history.csv", |to| {
@@ -108,8 +109,13 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         text.push_str(&format!("{} failed for good: see {}\n", count(failures.len(), "trial"), out.join("report.md").display()));
     }
     text.push_str(&format!(
-        "Report: {} (tables as .txt .md .tex .csv; points, trials and history as .csv; provenance.json)\n",
-        out.join("report.md").display()
+        "Report: {} (tables as .txt .md .tex .csv; points, trials and history as .csv; {}; provenance.json)\n",
+        out.join("report.md").display(),
+        if figures.is_empty() {
+            "no figures".to_owned()
+        } else {
+            format!("{} in figures/ as .svg .png .csv", count(figures.len(), "figure"))
+        }
     ));
     Ok(Written { text, complete: evaluation.is_complete() })
 }
@@ -149,82 +155,4 @@ fn failures(
         }
     }
     Ok(list)
-}
-
-/// What can stop the writing of a file that is made from rows of the ledger.
-enum WriteError {
-    Csv(CsvError),
-    Ledger(LedgerError),
-    Io(std::io::Error),
-}
-
-impl From<CsvError> for WriteError {
-    fn from(error: CsvError) -> Self {
-        Self::Csv(error)
-    }
-}
-
-impl From<LedgerError> for WriteError {
-    fn from(error: LedgerError) -> Self {
-        Self::Ledger(error)
-    }
-}
-
-impl From<std::io::Error> for WriteError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// The directory of a report. Each file appears whole or not at all.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn make(path: &Path) -> Result<Self, CliError> {
-        std::fs::create_dir_all(path).map_err(|source| CliError::File {
-            what: "cannot create",
-            path: path.to_owned(),
-            source,
-        })?;
-        Ok(Self(path.to_owned()))
-    }
-
-    fn write(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), WriteError>) -> Result<(), CliError> {
-        let path = self.0.join(name);
-        let partial = self.0.join(format!(".{name}.partial"));
-        let whole = || -> Result<(), WriteError> {
-            let mut to = BufWriter::new(File::create(&partial)?);
-            write(&mut to)?;
-            to.flush()?;
-            Ok(std::fs::rename(&partial, &path)?)
-        };
-        whole().map_err(|error| {
-            // What is left of it is of no use; that it cannot be removed is no news beside the error itself.
-            let _ = std::fs::remove_file(&partial);
-            let file = |source| CliError::File { what: "cannot write", path: path.clone(), source };
-            match error {
-                WriteError::Ledger(error) => error.into(),
-                WriteError::Csv(error) => file(std::io::Error::other(error)),
-                WriteError::Io(error) => file(error),
-            }
-        })
-    }
-
-    fn remove(&self, name: &str) -> Result<(), CliError> {
-        let path = self.0.join(name);
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(CliError::File { what: "cannot remove", path, source })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    fn text(&self, name: &str, text: &str) -> Result<(), CliError> {
-        self.write(name, |to| Ok(to.write_all(text.as_bytes())?))
-    }
-
-    fn csv(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CsvError>) -> Result<(), CliError> {
-        self.write(name, |to| Ok(write(to)?))
-    }
 }

@@ -3,8 +3,10 @@
 
 mod csv_files;
 mod figure;
+pub mod figures;
 mod latex;
 mod markdown;
+pub mod plot;
 mod provenance;
 mod summary;
 mod table;

@@ -1,6 +1,7 @@
 //! The selected point of each arm in words, what to know about it, and one Markdown page that gathers everything.
 
 use super::figure::mean_std;
+use super::figures::FigureFile;
 use super::markdown::{escape, markdown_table};
 use super::table::Table;
 use crate::aggregate::{ArmEvaluation, Evaluation};
@@ -95,11 +96,12 @@ pub fn notes(spec: &Spec, evaluation: &Evaluation, trainers: &[String]) -> Vec<S
     notes
 }
 
-/// One page with everything: tables, selected points, failures, notes.
+/// One page with everything: tables, selected points, figures, failures, notes.
 pub fn summary_markdown(
     spec: &Spec,
     tables: &[&Table],
     selected: &[Selected],
+    figures: &[FigureFile],
     failures: &[(String, FailureKind, String)],
     notes: &[String],
 ) -> String {
@@ -118,6 +120,14 @@ pub fn summary_markdown(
     for arm in selected {
         let cells = [&arm.label, &arm.values, &arm.point, &arm.why].map(|text| escape(text));
         out.push_str(&format!("| {} |\n", cells.join(" | ")));
+    }
+    if !figures.is_empty() {
+        out.push_str("\n## Figures\n");
+    }
+    for figure in figures {
+        let (title, caption) = (escape(&figure.title), escape(&figure.caption));
+        // Names of figures are made of letters, digits, `-`, `_` and `.`: they need no escape in a link.
+        out.push_str(&format!("\n![{title}](figures/{}.png)\n\n**{title}.** {caption}\n", figure.name));
     }
     if !failures.is_empty() {
         out.push_str("\n## Trials that failed for good\n\n| Trial | Kind | Message |\n| --- | --- | --- |\n");

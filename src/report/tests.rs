@@ -99,5 +99,14 @@ fn the_page_that_gathers_all() {
     let table = table_one(&spec, &evaluation);
     let failures = [("k7m2p9x4qa-3".to_owned(), crate::protocol::FailureKind::Exit, "told to <fail> | here".to_owned())];
     let notes = notes(&spec, &evaluation, &["a 1".to_owned(), "a 2".to_owned()]);
-    insta::assert_snapshot!(summary_markdown(&spec, &[&table], &selected(&spec, &grid, &evaluation), &failures, &notes));
+    let figures = [figures::FigureFile {
+        name: "sensitivity_sgd".to_owned(),
+        title: "Sensitivity of SGD".to_owned(),
+        caption: "val_loss by *lr*.".to_owned(),
+        svg: String::new(),
+        png: Vec::new(),
+        csv: String::new(),
+    }];
+    let chosen = selected(&spec, &grid, &evaluation);
+    insta::assert_snapshot!(summary_markdown(&spec, &[&table], &chosen, &figures, &failures, &notes));
 }
