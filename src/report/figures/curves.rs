@@ -80,7 +80,7 @@ fn one_arm(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -> Option<S
         found.collect()
     };
     let losses = series([("val_loss", "Validation loss"), ("train_loss", "Training loss")]);
-    let norms = series([(GRAD_NORM_CONV1, "conv1"), (GRAD_NORM_FC, "fc")]);
+    let norms = series([(GRAD_NORM_CONV1, "Gradient of conv1"), (GRAD_NORM_FC, "Gradient of fc")]);
     let label = arm_label(&data.spec.arms[arm]);
     let (mut panels, mut legend_entries, mut shown) = (Vec::new(), Vec::new(), Vec::new());
     let mut what = Vec::new();

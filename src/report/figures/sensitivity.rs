@@ -50,11 +50,16 @@ impl ValueAxis {
     }
 }
 
-/// A value as a tick is named by it: `1` for `1.0`, `1e-6` for `0.000001`.
+/// A value as a tick is named by it: `1` for `1.0`, `1e−4` for `0.0001`.
 pub(super) fn short_value(value: &ParamValue) -> String {
     let text = value.to_string();
     let text = match value {
-        ParamValue::Float(_) => text.strip_suffix(".0").unwrap_or(&text).replace('-', "−"),
+        ParamValue::Float(x) => {
+            let plain = text.strip_suffix(".0").unwrap_or(&text);
+            let exponent = format!("{x:e}");
+            // As people write learning rates, where that is clearly shorter.
+            if exponent.len() + 2 <= plain.len() { &exponent } else { plain }.replace('-', "−")
+        }
         ParamValue::Text(_) if text.trim().is_empty() => format!("\"{text}\""),
         _ => clean(&text),
     };
@@ -136,14 +141,10 @@ pub(super) fn sketch(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -
     };
     let mut legend = Vec::new();
     if rest || best.is_none() {
-        legend.push(LegendEntry {
-            label: "Rest of the grid, ± std over points".to_owned(),
-            style: Style::neutral(),
-            band: false,
-        });
+        legend.push(LegendEntry { label: "Whole grid, ± std over points".to_owned(), style: Style::neutral(), band: false });
     }
     if best.is_some() {
-        legend.push(LegendEntry { label: "Through the selected point, ± std over seeds".to_owned(), style, band: false });
+        legend.push(LegendEntry { label: "Selected point, ± std over seeds".to_owned(), style, band: false });
     }
     let panels: Vec<Panel> = found.iter().map(panel).collect();
     let caption = caption(data, &label, &metric_name, &found, (rest, best.is_some()));
@@ -230,7 +231,9 @@ mod tests {
     fn values_are_named_shortly() {
         assert_eq!(short_value(&ParamValue::Float(1.0)), "1");
         assert_eq!(short_value(&ParamValue::Float(1e-7)), "1e−7");
-        assert_eq!(short_value(&ParamValue::Float(0.0001)), "0.0001");
+        assert_eq!(short_value(&ParamValue::Float(0.0001)), "1e−4");
+        assert_eq!(short_value(&ParamValue::Float(0.001)), "0.001");
+        assert_eq!(short_value(&ParamValue::Float(0.9999)), "0.9999");
         assert_eq!(short_value(&ParamValue::Text(String::new())), "\"\"");
         assert_eq!(short_value(&ParamValue::Text("a\nb".into())), "a b");
         assert_eq!(short_value(&ParamValue::Bool(true)), "true");

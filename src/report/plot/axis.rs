@@ -4,14 +4,14 @@ use super::canvas::{Align, Canvas};
 use super::model::{Axis, Mark, Scale};
 use super::style::{GRID, INK};
 use super::text::{fit, width};
-use super::ticks::{Ticks, range, ticks};
+use super::ticks::{Ticks, range, ticks, widen};
 
 /// Size of the names of ticks.
 pub(super) const TICK: u32 = 19;
 /// Size of labels and titles.
 pub(super) const LABEL: u32 = 21;
 /// The longest name that a tick may have.
-const WIDEST: f64 = 150.0;
+const WIDEST: f64 = 210.0;
 const TURN: f64 = -35.0;
 
 /// An axis with range and ticks.
@@ -55,7 +55,11 @@ impl Placed {
     /// Range and ticks of an axis of that length.
     pub fn new(axis: &Axis, marks: &[Mark], vertical: bool, length: f64) -> Self {
         let given = axis.ticks.iter().flatten().map(|(place, _)| *place).chain(axis.reach.iter().copied());
-        let (low, high) = range(axis.scale, extent(marks, vertical, axis.scale).into_iter().chain(given));
+        let (mut low, mut high) = range(axis.scale, extent(marks, vertical, axis.scale).into_iter().chain(given));
+        if !vertical && axis.ticks.is_some() && axis.scale != Scale::Slots {
+            // Bars are moved sideways, and must not touch the frame.
+            (low, high) = widen(axis.scale, low, high, 0.03);
+        }
         let mut placed = Self { scale: axis.scale, low, high, from: 0.0, to: length, ticks: Ticks::default(), aslant: false };
         placed.ticks = match &axis.ticks {
             Some(named) => {
@@ -66,9 +70,9 @@ impl Placed {
         };
         if vertical {
             placed.thin_out(|_| f64::from(TICK));
-        } else if axis.scale == Scale::Slots && placed.crowded() {
+        } else if axis.ticks.is_some() && placed.crowded() {
             placed.aslant = true;
-            placed.thin_out(|_| f64::from(TICK));
+            placed.thin_out(|_| f64::from(TICK) / TURN.to_radians().sin().abs());
         } else {
             placed.thin_out(|name| width(name, f64::from(TICK)) + 10.0);
         }
@@ -77,7 +81,7 @@ impl Placed {
 
     /// A vertical axis of exactly that range, for a colour bar.
     pub fn exact(axis: &Axis, (low, high): (f64, f64), length: f64) -> Self {
-        let ticks = ticks(axis.scale, low, high, (length / 60.0) as usize);
+        let ticks = ticks(axis.scale, low, high, (length / 46.0) as usize);
         Self { scale: axis.scale, low, high, from: 0.0, to: length, ticks, aslant: false }
     }
 
@@ -141,8 +145,14 @@ impl Placed {
         self.ticks.named.iter().map(reach).fold(0.0, f64::max)
     }
 
+    /// How far the names of ticks reach to the right of the axis.
+    pub fn overhang_right(&self) -> f64 {
+        let half = |name: &str| if self.aslant { 8.0 } else { width(name, f64::from(TICK)) / 2.0 };
+        self.ticks.named.iter().map(|(place, name)| half(name) - (self.to - self.place(*place))).fold(0.0, f64::max)
+    }
+
     /// Draws it along the bottom, from `from` to `to` at the height `at`; grid lines go up to `top`.
-    pub fn draw_horizontal(&self, canvas: &mut Canvas, at: f64, top: f64, label: &str, depth: f64) {
+    pub fn draw_horizontal(&self, canvas: &mut Canvas, at: f64, top: f64, label: &str) {
         for place in self.ticks.minor.iter().map(|value| self.place(*value)) {
             canvas.line((place, at), (place, at + 4.0), INK, 1.2);
         }
@@ -157,8 +167,11 @@ impl Placed {
                 false => canvas.text((place, at + 9.0 + f64::from(TICK)), name, TICK, Align::Middle, None, INK),
             }
         }
+        if label.is_empty() {
+            return;
+        }
         let label = fit(label, f64::from(LABEL), self.to - self.from + 100.0);
-        let below = at + 9.0 + depth + 7.0 + f64::from(LABEL);
+        let below = at + 9.0 + self.depth(false) + 7.0 + f64::from(LABEL);
         canvas.text(((self.from + self.to) / 2.0, below), &label, LABEL, Align::Middle, None, INK);
     }
 

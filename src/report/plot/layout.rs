@@ -85,10 +85,12 @@ fn set(panel: &Panel, column: f64) -> Set<'_> {
         Placed::exact(&axis, (*low, *high), height)
     });
     let mut left = EDGE + f64::from(LABEL) + 12.0 + y.depth(true) + 11.0;
-    let right = EDGE + 8.0 + bar.as_ref().map_or(0.0, |bar| BAR + 11.0 + bar.depth(true));
+    let mut right = EDGE + 8.0 + bar.as_ref().map_or(0.0, |bar| BAR + 11.0 + bar.depth(true));
     let x = Placed::new(&panel.x, &panel.marks, false, column - left - right);
     left = left.max(x.overhang() + EDGE);
-    let below = 9.0 + x.depth(false) + 7.0 + f64::from(LABEL) + 16.0;
+    right = right.max(x.overhang_right() + EDGE);
+    let label = if panel.x.label.is_empty() { 0.0 } else { 7.0 + f64::from(LABEL) };
+    let below = 9.0 + x.depth(false) + label + 16.0;
     let above = if panel.title.is_empty() { 6.0 } else { f64::from(LABEL) + 14.0 };
     Set { panel, x, y, bar, height, left, right, above, below, width: column }
 }
@@ -107,7 +109,7 @@ impl Set<'_> {
     fn draw(&self, canvas: &mut Canvas) {
         let (left, right, top, bottom) = (self.x.from, self.x.to, self.y.to, self.y.from);
         let depth = self.left - EDGE - f64::from(LABEL) - 23.0;
-        self.x.draw_horizontal(canvas, bottom, top, &self.panel.x.label, self.below - f64::from(LABEL) - 32.0);
+        self.x.draw_horizontal(canvas, bottom, top, &self.panel.x.label);
         self.y.draw_vertical(canvas, left, right, &self.panel.y.label, depth.min(self.y.depth(true)));
         for mark in &self.panel.marks {
             marks::draw(canvas, mark, &self.x, &self.y);

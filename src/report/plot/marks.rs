@@ -13,7 +13,7 @@ pub(super) const MARKER: f64 = 5.0;
 /// Opacity of a band.
 pub(super) const BAND: f64 = 0.16;
 /// More dots than that in a slot say less than an outline.
-const DOTS: usize = 300;
+const DOTS: usize = 150;
 /// Fewer values than that have no outline worth drawing.
 const OUTLINE: usize = 20;
 
@@ -25,8 +25,8 @@ pub(super) fn draw(canvas: &mut Canvas, mark: &Mark, x: &Placed, y: &Placed) {
         Mark::Cloud { x: slot, values, style } => cloud(canvas, *slot, values, style, x, y),
         Mark::Star { x: slot, y: value } => {
             let place = (x.place(*slot), y.place(*value));
-            shape(canvas, place, Shape::Diamond, WHITE, 11.0);
-            shape(canvas, place, Shape::Diamond, INK, 8.0);
+            shape(canvas, place, Shape::Diamond, WHITE, 8.6);
+            shape(canvas, place, Shape::Diamond, INK, 6.6);
         }
         Mark::Cells { rows, texts, span, best, lower_is_better } => {
             let colour = |value: f64| if value.is_finite() { heat(goodness(value, *span, *lower_is_better)) } else { MISSING };
@@ -149,26 +149,33 @@ fn cloud(canvas: &mut Canvas, slot: f64, values: &[f64], style: &Style, x: &Plac
     canvas.line((middle - box_half, median), (middle + box_half, median), style.colour, 3.0);
 }
 
-/// Counts in bins, smoothed once, as a shape that grows to the right of `left`.
+/// The density, smoothed with Gauss's kernel and Silverman's width, as a shape that grows to the right of `left`.
 fn outline(sorted: &[f64], left: f64, room: f64, y: &Placed) -> Vec<(f64, f64)> {
-    const BINS: usize = 48;
+    const BINS: usize = 256;
+    const STEPS: usize = 64;
     let places: Vec<f64> = sorted.iter().map(|value| y.place(*value)).collect();
     let (bottom, top) = (places[0], places[places.len() - 1]);
+    // Counted into fine bins first: a sweep has tens of thousands of trials.
     let mut bins = [0.0_f64; BINS];
     for place in &places {
-        let part = (place - bottom) / (top - bottom);
-        bins[((part * BINS as f64) as usize).min(BINS - 1)] += 1.0;
+        bins[(((place - bottom) / (top - bottom) * BINS as f64) as usize).min(BINS - 1)] += 1.0;
     }
-    let kernel = [0.06, 0.24, 0.4, 0.24, 0.06];
-    let smooth = |bin: usize| -> f64 {
-        kernel.iter().enumerate().filter_map(|(k, weight)| Some(weight * bins.get((bin + k).checked_sub(2)?)?)).sum()
+    let n = places.len() as f64;
+    let mean = places.iter().sum::<f64>() / n;
+    let std = (places.iter().map(|place| (place - mean).powi(2)).sum::<f64>() / (n - 1.0)).sqrt();
+    let quartiles = (quantile(&places, 0.75) - quantile(&places, 0.25)).abs() / 1.34;
+    let spread = if quartiles > 0.0 { std.min(quartiles) } else { std };
+    let width = (0.9 * spread * n.powf(-0.2)).max(2.0);
+    let at = |step: f64| bottom + (top - bottom) * step / STEPS as f64;
+    let density = |place: f64| -> f64 {
+        let bin = |number: usize| bottom + (top - bottom) * (number as f64 + 0.5) / BINS as f64;
+        bins.iter().enumerate().map(|(number, count)| count * (-0.5 * ((place - bin(number)) / width).powi(2)).exp()).sum()
     };
-    let smoothed: Vec<f64> = (0..BINS).map(smooth).collect();
-    let most = smoothed.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
-    let place = |bin: f64| bottom + (top - bottom) * bin / BINS as f64;
-    let mut points = vec![(left, place(0.0))];
-    points.extend(smoothed.iter().enumerate().map(|(bin, count)| (left + room * count / most, place(bin as f64 + 0.5))));
-    points.push((left, place(BINS as f64)));
+    let densities: Vec<f64> = (0..=STEPS).map(|step| density(at(step as f64))).collect();
+    let most = densities.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
+    let mut points = vec![(left, bottom)];
+    points.extend(densities.iter().enumerate().map(|(step, density)| (left + room * density / most, at(step as f64))));
+    points.push((left, top));
     points
 }
 

@@ -1,5 +1,5 @@
 //! Colours, lines and markers. Colours are Okabe and Ito's, which the colour-blind can tell apart, without the yellow
-//! that white paper swallows; line and marker are a second cue. Heat maps go from white to dark blue.
+//! that white paper swallows; line and marker are a second cue. Heat maps go from white to blue.
 
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,14 +84,14 @@ impl Style {
     }
 }
 
-/// White to dark blue, even in lightness, after ColorBrewer's Blues.
+/// White to blue, after ColorBrewer's Blues, as far as dark text is readable on it.
 const BLUES: [Rgb; 6] = [
-    Rgb(0xf7, 0xfb, 0xff),
-    Rgb(0xd6, 0xe6, 0xf4),
-    Rgb(0xab, 0xd0, 0xe6),
-    Rgb(0x6a, 0xae, 0xd6),
-    Rgb(0x37, 0x87, 0xc0),
-    Rgb(0x10, 0x5b, 0xa4),
+    Rgb(0xff, 0xff, 0xff),
+    Rgb(0xe2, 0xee, 0xf8),
+    Rgb(0xc6, 0xdb, 0xef),
+    Rgb(0x9e, 0xca, 0xe1),
+    Rgb(0x6b, 0xae, 0xd6),
+    Rgb(0x45, 0x98, 0xcb),
 ];
 
 /// The colour of a part of the way from the worst (0) to the best (1).
@@ -140,7 +140,7 @@ mod tests {
             let ground = heat(f64::from(step) / 100.0);
             let (a, b) = (luminance(ground), luminance(text_on(ground)));
             let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
-            assert!(contrast >= 3.8, "{step}: {contrast}");
+            assert!(contrast >= 4.5, "{step}: {contrast}");
         }
     }
 }

@@ -24,12 +24,9 @@ pub(super) fn range(scale: Scale, values: impl Iterator<Item = f64>) -> (f64, f6
         (_, false) => (0.0, 1.0),
         (Scale::Slots, _) => (low - 0.5, high + 0.5),
         (Scale::Whole, _) if low == high => (low - 1.0, high + 1.0),
-        (Scale::Whole, _) => (low - 0.03 * (high - low), high + 0.03 * (high - low)),
-        (Scale::Log, _) if high / low < 1.05 => (low / 1.5, high * 1.5),
-        (Scale::Log, _) => {
-            let air = (high / low).powf(0.05);
-            ((low / air).max(f64::MIN_POSITIVE), high * air)
-        }
+        (Scale::Whole, _) => widen(scale, low, high, 0.03),
+        (Scale::Log, _) if high / low < 1.05 => ((low / 1.5).max(f64::MIN_POSITIVE), high * 1.5),
+        (Scale::Log, _) => widen(scale, low, high, 0.05),
         (Scale::Linear, _) => {
             let size = low.abs().max(high.abs());
             // What differs by rounding only is constant.
@@ -40,12 +37,26 @@ pub(super) fn range(scale: Scale, values: impl Iterator<Item = f64>) -> (f64, f6
     }
 }
 
+/// A range with air on both sides, in parts of its length.
+pub(super) fn widen(scale: Scale, low: f64, high: f64, part: f64) -> (f64, f64) {
+    if scale == Scale::Log {
+        let air = ((high.ln() - low.ln()) * part).exp();
+        return ((low / air).max(f64::MIN_POSITIVE), (high * air).min(f64::MAX));
+    }
+    let air = part * (high - low);
+    (low - air, high + air)
+}
+
 /// Round numbers within a range, about so many.
 pub(super) fn ticks(scale: Scale, low: f64, high: f64, about: usize) -> Ticks {
     let about = about.max(2);
     match scale {
         Scale::Linear | Scale::Slots => Ticks { named: linear(low, high, about), minor: Vec::new() },
-        Scale::Whole => Ticks { named: whole(low, high, about), minor: Vec::new() },
+        Scale::Whole => {
+            // A short tick at each epoch between the named ones, while there is room for them.
+            let minor = if high - low <= 40.0 { multiples(low, high, 1.0) } else { Vec::new() };
+            Ticks { named: whole(low, high, about), minor }
+        }
         Scale::Log => log(low, high, about),
     }
 }
