@@ -12,6 +12,9 @@ use crate::report::csv_files::{cell, exact};
 use crate::report::plot::{Axis, Chart, LegendEntry, Mark, Panel, Scale, Spread, Style};
 use crate::spec::task::{GRAD_NORM_CONV1, GRAD_NORM_FC};
 
+/// More arms than that need both columns of a paper.
+pub(super) const NARROW: usize = 8;
+
 /// One line of a chart.
 struct Series<'a> {
     label: String,
@@ -57,10 +60,12 @@ fn all_arms(data: &FigureData<'_>, name: String, title: String, metric: &str) ->
         remarks(data, &[metric], data.curves.iter().collect())
     );
     let legend = if data.spec.arms.len() > 1 { legend(&series) } else { Vec::new() };
+    let wide = data.spec.arms.len() > NARROW;
     let chart = Chart {
         columns: 1,
         panels: vec![panel(String::new(), label, scale(metric, &series), &series)],
         legend,
+        wide,
         ..Chart::default()
     };
     Some(Sketch { name, title, caption, chart, csv: csv(data, &[metric], data.curves.iter().collect()) })
@@ -98,6 +103,9 @@ fn one_arm(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -> Option<S
     }
     if panels.is_empty() {
         return None;
+    }
+    if let [only] = &mut panels[..] {
+        only.title.clear();
     }
     let mut what = if panels.len() == 2 { format!("{} (left) and {} (right)", what[0], what[1]) } else { what[0].to_owned() };
     what[..1].make_ascii_uppercase();

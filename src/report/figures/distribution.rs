@@ -1,15 +1,12 @@
 //! Distribution: the selection metric of all tuning trials, arm by arm, with the selected point's mean.
 
-use super::curves::scale_of;
+use super::curves::{NARROW, scale_of};
 use super::names::{FileNames, arm_label, metric_label};
 use super::set::{FigureData, Sketch, count, csv_text};
 use crate::grid::TrialId;
 use crate::ledger::TrialState;
 use crate::report::csv_files::exact;
 use crate::report::plot::{Axis, Chart, Mark, Panel, Scale, Style};
-
-/// More arms than that need both columns of a paper.
-const NARROW: usize = 8;
 
 /// The figure; None if there are not at least two tuning trials with a result.
 pub(super) fn sketch(data: &FigureData<'_>, names: &mut FileNames) -> Option<Sketch> {

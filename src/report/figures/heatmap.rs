@@ -53,7 +53,7 @@ fn sketch(data: &FigureData<'_>, arm: usize, pair: &Pair, rest: bool, names: &mu
     let seeds = count(data.spec.seeds.tune.len(), "tuning seed");
     let over = if rest { format!("over the rest of the grid and {seeds}") } else { format!("over {seeds}") };
     let [a, b] = parameters.map(axis_name);
-    let mut caption = format!("{label}: {metric} by {a} and {b}, mean {over}. The frame marks the best mean.");
+    let mut caption = format!("{metric} of {label} by {a} and {b}, mean {over}. The frame marks the best mean.");
     let odd: u32 = ordered.iter().flatten().map(|average| average.not_finite).sum();
     if odd > 0 {
         caption.push_str(&format!(" Left out: {} whose mean is not finite.", count(odd as usize, "point")));
@@ -65,7 +65,7 @@ fn sketch(data: &FigureData<'_>, arm: usize, pair: &Pair, rest: bool, names: &mu
     let name = names.make(&["heatmap", &data.spec.arms[arm].name, &parameters[0].name, &parameters[1].name]);
     let csv = csv(parameters, &pair.cells);
     let chart = Chart { columns: 1, panels: vec![panel], ..Chart::default() };
-    Sketch { name, title: format!("{label}: {a} and {b}"), caption, chart, csv }
+    Sketch { name, title: format!("Heat map of {label}, {a} and {b}"), caption, chart, csv }
 }
 
 /// Column and row of the best cell.

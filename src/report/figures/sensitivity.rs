@@ -141,10 +141,14 @@ pub(super) fn sketch(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -
     };
     let mut legend = Vec::new();
     if rest || best.is_none() {
-        legend.push(LegendEntry { label: "Whole grid, ± std over points".to_owned(), style: Style::neutral(), band: false });
+        legend.push(LegendEntry {
+            label: "Others averaged (± std over points)".to_owned(),
+            style: Style::neutral(),
+            band: false,
+        });
     }
-    if best.is_some() {
-        legend.push(LegendEntry { label: "Selected point, ± std over seeds".to_owned(), style, band: false });
+    if rest && best.is_some() {
+        legend.push(LegendEntry { label: "Others as selected (± std over seeds)".to_owned(), style, band: false });
     }
     let panels: Vec<Panel> = found.iter().map(panel).collect();
     let caption = caption(data, &label, &metric_name, &found, (rest, best.is_some()));
@@ -168,7 +172,7 @@ fn reach(found: &[Sensitivity], rest: bool, scale: Scale) -> Vec<f64> {
 
 fn caption(data: &FigureData<'_>, label: &str, metric: &str, found: &[Sensitivity], (rest, best): (bool, bool)) -> String {
     let seeds = super::set::count(data.spec.seeds.tune.len(), "tuning seed");
-    let mut out = format!("{label}: {metric} against each searched hyper-parameter, from {seeds}.");
+    let mut out = format!("{metric} against each searched hyper-parameter of {label}, from {seeds}.");
     if rest || !best {
         out.push_str(" Squares: mean over all points with that value, ± std over these points' means.");
     }

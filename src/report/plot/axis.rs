@@ -110,8 +110,14 @@ impl Placed {
         self.ticks.named = kept;
     }
 
-    /// Where a value stands; not finite where it has no place.
+    /// Where a value stands; not finite where it has no place on the axis.
     pub fn place(&self, value: f64) -> f64 {
+        let slack = 1e-9 * (self.high - self.low);
+        if value >= self.low - slack && value <= self.high + slack { self.beyond(value) } else { f64::NAN }
+    }
+
+    /// Where a value would stand, if the axis went on.
+    pub fn beyond(&self, value: f64) -> f64 {
         let part = match self.scale {
             Scale::Log => (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln()),
             _ => (value - self.low) / (self.high - self.low),
@@ -122,7 +128,7 @@ impl Placed {
     /// The same, within the axis: for ends of bands and bars that go beyond it.
     pub fn place_within(&self, value: f64) -> f64 {
         let value = if self.scale == Scale::Log && value <= 0.0 { self.low } else { value };
-        self.place(value).clamp(self.from.min(self.to), self.from.max(self.to))
+        self.beyond(value).clamp(self.from.min(self.to), self.from.max(self.to))
     }
 
     /// How much room the names of ticks take: to the left of a vertical axis, or below a horizontal one.

@@ -24,7 +24,16 @@ pub(super) struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     pub fn new(entries: &'a [LegendEntry], room: f64) -> Self {
-        let label = |entry: &LegendEntry| fit(&entry.label, f64::from(SIZE), room - SAMPLE - GAP);
+        // One long label must not make a tower of many short ones.
+        let least = if entries.len() > 12 {
+            (room / 290.0).floor()
+        } else if entries.len() > 6 {
+            2.0
+        } else {
+            1.0
+        };
+        let longest = (room + BETWEEN) / least - BETWEEN - SAMPLE - GAP;
+        let label = |entry: &LegendEntry| fit(&entry.label, f64::from(SIZE), longest);
         let labels: Vec<String> = entries.iter().map(label).collect();
         let widths: Vec<f64> = labels.iter().map(|label| SAMPLE + GAP + width(label, f64::from(SIZE))).collect();
         // As many columns as there is room for, each as wide as its widest entry; then as few as give no more rows.

@@ -124,7 +124,7 @@ fn cloud(canvas: &mut Canvas, slot: f64, values: &[f64], style: &Style, x: &Plac
     sorted.sort_by(f64::total_cmp);
     let (Some(first), Some(last)) = (sorted.first(), sorted.last()) else { return };
     let middle = x.place(slot);
-    let half = ((x.place(slot + 0.5) - middle).abs() * 0.86).min(80.0);
+    let half = ((x.beyond(slot + 0.5) - middle).abs() * 0.86).min(80.0);
     let box_half = (half * 0.13).clamp(3.0, 9.0);
     if sorted.len() >= OUTLINE && last > first {
         canvas.area(&outline(&sorted, middle + box_half + 2.0, half - box_half, y), style.colour, 0.35);
@@ -194,11 +194,11 @@ fn cells(
     x: &Placed,
     y: &Placed,
 ) {
-    let (cell_width, cell_height) = ((x.place(1.0) - x.place(0.0)).abs(), (y.place(1.0) - y.place(0.0)).abs());
+    let (cell_width, cell_height) = ((x.beyond(1.0) - x.beyond(0.0)).abs(), (y.beyond(1.0) - y.beyond(0.0)).abs());
     let widest = |size: u32| texts.iter().flatten().map(|text| width(text, f64::from(size))).fold(0.0, f64::max);
     let fits = |size: &u32| widest(*size) + 6.0 <= cell_width && f64::from(*size) + 4.0 <= cell_height;
     let size = (11..=20).rev().find(fits);
-    let corner = |column: usize, row: usize| (x.place(column as f64 - 0.5), y.place(row as f64 + 0.5));
+    let corner = |column: usize, row: usize| (x.beyond(column as f64 - 0.5), y.beyond(row as f64 + 0.5));
     for (row, (values, texts)) in rows.iter().zip(texts).enumerate() {
         for (column, (value, text)) in values.iter().zip(texts).enumerate() {
             let ground = colour(*value);

@@ -11,12 +11,13 @@ pub(super) struct Ticks {
     pub minor: Vec<f64>,
 }
 
-/// Data may be as big as floats are; the air around it must not overflow.
+/// Data may be as big or, on a log axis, as small as floats are; the air around it must not leave them.
 const BIGGEST: f64 = 1e300;
+const SMALLEST: f64 = 1e-300;
 
 /// The range of an axis: holds every value that has a place on it.
 pub(super) fn range(scale: Scale, values: impl Iterator<Item = f64>) -> (f64, f64) {
-    let has_place = |value: &f64| value.is_finite() && value.abs() < BIGGEST && (scale != Scale::Log || *value > 0.0);
+    let has_place = |value: &f64| value.is_finite() && value.abs() < BIGGEST && (scale != Scale::Log || *value > SMALLEST);
     let (low, high) =
         values.filter(has_place).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
     match (scale, low <= high) {
@@ -30,7 +31,7 @@ pub(super) fn range(scale: Scale, values: impl Iterator<Item = f64>) -> (f64, f6
         (Scale::Linear, _) => {
             let size = low.abs().max(high.abs());
             // What differs by rounding only is constant.
-            let spread = if high - low > 1e-9 * size { high - low } else { 0.0 };
+            let spread = if high - low > (1e-9 * size).max(SMALLEST) { high - low } else { 0.0 };
             let air = if spread > 0.0 { 0.05 * spread } else { size.max(1e-9) * 0.1 };
             (low - air, high + air)
         }
@@ -214,7 +215,7 @@ mod tests {
                 };
                 let (low, high) = range(scale, values.iter().copied());
                 prop_assert!(low < high && low.is_finite() && high.is_finite(), "{scale:?} {low} {high}");
-                for value in values.iter().filter(|v| v.is_finite() && v.abs() < BIGGEST && (scale != Scale::Log || **v > 0.0)) {
+                for value in values.iter().filter(|v| v.is_finite() && v.abs() < BIGGEST && (scale != Scale::Log || **v > SMALLEST)) {
                     prop_assert!(low <= *value && *value <= high);
                 }
                 let ticks = ticks(scale, low, high, about);
