@@ -165,17 +165,27 @@ fn legend(series: &[Series<'_>]) -> Vec<LegendEntry> {
     series.iter().map(|one| LegendEntry { label: one.label.clone(), style: one.style, band: band(one) }).collect()
 }
 
-/// Losses that span orders of magnitude, because one arm diverges, go on a log axis: nothing could be told of the others.
+/// Curves that rise far above where one of them began go on a log axis: one arm diverges, and nothing could be told of
+/// the others. A loss that falls by orders of magnitude stays on a linear one, as papers show it.
 fn scale(metric: &str, series: &[Series<'_>]) -> Scale {
-    let means = series.iter().flat_map(|one| one.points).map(|at| at.stat.mean);
-    scale_of(metric, means)
+    let first = |one: &Series<'_>| one.points.iter().map(|at| at.stat.mean).find(|mean| mean.is_finite());
+    let start = series.iter().filter_map(first).fold(f64::INFINITY, f64::min);
+    scale_of(metric, start, series.iter().flat_map(|one| one.points).map(|at| at.stat.mean))
 }
 
-pub(super) fn scale_of(metric: &str, values: impl Iterator<Item = f64>) -> Scale {
+/// A log axis, if all values are positive and some are far above a typical one.
+pub(super) fn scale_of(metric: &str, typical: f64, values: impl Iterator<Item = f64>) -> Scale {
     let finite = values.filter(|value| value.is_finite());
     let (low, high) = finite.fold((f64::INFINITY, 0.0_f64), |(low, high), v| (low.min(v), high.max(v)));
-    let most = if metric.contains("loss") { 100.0 } else { 1000.0 };
-    if low > 0.0 && high / low > most { Scale::Log } else { Scale::Linear }
+    let most = if metric.contains("loss") { 50.0 } else { 1000.0 };
+    if low > 0.0 && high / typical > most { Scale::Log } else { Scale::Linear }
+}
+
+/// The middle one of values, those that are not finite left out.
+pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut sorted: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::INFINITY)
 }
 
 /// Over what means and bands are.
@@ -212,10 +222,8 @@ fn remarks(data: &FigureData<'_>, metrics: &[&str], curves: Vec<&ArmCurves>) -> 
             };
             let seeds = odd.iter().map(|at| at.not_finite).max().unwrap_or(0) as usize;
             let what = metric_label(&data.spec.task, metric);
-            out.push_str(&format!(
-                " {label}: {what} is not finite for {} at {epochs}, which leaves a gap.",
-                count(seeds, "seed")
-            ));
+            let whose = if curves.len() > 1 { format!("{label}: ") } else { String::new() };
+            out.push_str(&format!(" {whose}{what} is not finite for {} at {epochs}, which leaves a gap.", count(seeds, "seed")));
         }
     }
     if curves.len() > 1 || data.spec.arms.len() == 1 {

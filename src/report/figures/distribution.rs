@@ -1,6 +1,6 @@
 //! Distribution: the selection metric of all tuning trials, arm by arm, with the selected point's mean.
 
-use super::curves::{NARROW, scale_of};
+use super::curves::{NARROW, median, scale_of};
 use super::names::{FileNames, arm_label, metric_label};
 use super::set::{FigureData, Sketch, count, csv_text};
 use crate::grid::TrialId;
@@ -31,7 +31,7 @@ pub(super) fn sketch(data: &FigureData<'_>, names: &mut FileNames) -> Option<Ske
         return None;
     }
     let label = metric_label(&data.spec.task, metric);
-    let scale = scale_of(metric, all.iter().flatten().copied());
+    let scale = scale_of(metric, median(all.iter().flatten().copied()), all.iter().flatten().copied());
     let mut marks = Vec::new();
     let mut ticks = Vec::new();
     for (number, values) in all.into_iter().enumerate() {

@@ -1,7 +1,7 @@
 //! Sensitivity: the selection metric against each searched hyper-parameter of an arm, over the rest of the grid and
 //! along the line through the selected point.
 
-use super::curves::scale_of;
+use super::curves::{median, scale_of};
 use super::names::{FileNames, arm_label, metric_label};
 use super::set::{FigureData, Sketch, csv_text};
 use crate::aggregate::{Sensitivity, Stat, sensitivity};
@@ -102,7 +102,8 @@ pub(super) fn sketch(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -
         let means = one.marginal.iter().filter_map(|average| average.stat).chain(one.slice.iter().filter_map(|stat| *stat));
         means.map(|stat| stat.mean)
     });
-    let scale = scale_of(metric, values);
+    let values: Vec<f64> = values.collect();
+    let scale = scale_of(metric, median(values.iter().copied()), values.iter().copied());
     let reach = reach(&found, rest, scale);
     let style = Style::of_arm(arm).with_line_of(0);
     let selected = best.map(|index| grid.config(index));

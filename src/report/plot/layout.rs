@@ -112,6 +112,9 @@ impl Set<'_> {
         self.x.draw_horizontal(canvas, bottom, top, &self.panel.x.label);
         self.y.draw_vertical(canvas, left, right, &self.panel.y.label, depth.min(self.y.depth(true)));
         for mark in &self.panel.marks {
+            marks::draw_below(canvas, mark, &self.x, &self.y);
+        }
+        for mark in &self.panel.marks {
             marks::draw(canvas, mark, &self.x, &self.y);
         }
         canvas.rect((left, top), (right - left, bottom - top), None, Some((INK, 1.5)));

@@ -17,6 +17,13 @@ const DOTS: usize = 150;
 /// Fewer values than that have no outline worth drawing.
 const OUTLINE: usize = 20;
 
+/// Draws what belongs below all marks: bands, so that none lies over another's line.
+pub(super) fn draw_below(canvas: &mut Canvas, mark: &Mark, x: &Placed, y: &Placed) {
+    if let Mark::Curve { points, style } = mark {
+        band(canvas, points, style, x, y);
+    }
+}
+
 /// Draws a mark.
 pub(super) fn draw(canvas: &mut Canvas, mark: &Mark, x: &Placed, y: &Placed) {
     match mark {
@@ -40,20 +47,21 @@ fn runs<'a>(points: &'a [Spread], x: &'a Placed, y: &'a Placed) -> impl Iterator
     points.split(|point| !(x.place(point.x).is_finite() && y.place(point.mean).is_finite())).filter(|run| !run.is_empty())
 }
 
+fn band(canvas: &mut Canvas, points: &[Spread], style: &Style, x: &Placed, y: &Placed) {
+    for run in runs(points, x, y).filter(|run| run.iter().any(|point| point.high > point.low)) {
+        let upper = run.iter().map(|point| (x.place(point.x), y.place_within(point.high)));
+        let lower = run.iter().rev().map(|point| (x.place(point.x), y.place_within(point.low)));
+        let outline: Vec<_> = upper.chain(lower).collect();
+        canvas.area(&outline, style.colour, BAND);
+        if let [only] = run {
+            whisker(canvas, only, x.place(only.x), y, style.colour);
+        }
+    }
+}
+
 fn curve(canvas: &mut Canvas, points: &[Spread], style: &Style, x: &Placed, y: &Placed) {
     // Markers on each of hundreds of epochs would be a thick line.
     let every = points.len().div_ceil(20).max(1);
-    for run in runs(points, x, y) {
-        if run.iter().any(|point| point.high > point.low) {
-            let upper = run.iter().map(|point| (x.place(point.x), y.place_within(point.high)));
-            let lower = run.iter().rev().map(|point| (x.place(point.x), y.place_within(point.low)));
-            let outline: Vec<_> = upper.chain(lower).collect();
-            canvas.area(&outline, style.colour, BAND);
-            if let [only] = run {
-                whisker(canvas, only, x.place(only.x), y, style.colour);
-            }
-        }
-    }
     for run in runs(points, x, y) {
         let line: Vec<_> = run.iter().map(|point| (x.place(point.x), y.place(point.mean))).collect();
         canvas.polyline(&line, style.colour, STROKE, style.dashes);
@@ -210,8 +218,9 @@ fn cells(
         }
     }
     if let Some((column, row)) = best {
-        let (x, y) = corner(column, row);
-        canvas.rect((x + 1.0, y + 1.0), (cell_width - 2.0, cell_height - 2.0), None, Some((WHITE, 7.0)));
-        canvas.rect((x + 1.0, y + 1.0), (cell_width - 2.0, cell_height - 2.0), None, Some((super::style::FRAME, 3.5)));
+        let ((x, y), inset) = (corner(column, row), 3.5);
+        let size = (cell_width - 2.0 * inset, cell_height - 2.0 * inset);
+        canvas.rect((x + inset, y + inset), size, None, Some((WHITE, 7.0)));
+        canvas.rect((x + inset, y + inset), size, None, Some((super::style::FRAME, 3.5)));
     }
 }

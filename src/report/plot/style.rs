@@ -84,10 +84,10 @@ impl Style {
     }
 }
 
-/// White to blue, after ColorBrewer's Blues, as far as dark text is readable on it.
+/// Nearly white to blue, after ColorBrewer's Blues, as far as dark text is readable on it.
 const BLUES: [Rgb; 6] = [
-    Rgb(0xff, 0xff, 0xff),
-    Rgb(0xe2, 0xee, 0xf8),
+    Rgb(0xf3, 0xf8, 0xfd),
+    Rgb(0xde, 0xeb, 0xf7),
     Rgb(0xc6, 0xdb, 0xef),
     Rgb(0x9e, 0xca, 0xe1),
     Rgb(0x6b, 0xae, 0xd6),

@@ -32,7 +32,11 @@ pub(super) fn range(scale: Scale, values: impl Iterator<Item = f64>) -> (f64, f6
             let size = low.abs().max(high.abs());
             // What differs by rounding only is constant.
             let spread = if high - low > (1e-9 * size).max(SMALLEST) { high - low } else { 0.0 };
-            let air = if spread > 0.0 { 0.05 * spread } else { size.max(1e-9) * 0.1 };
+            let air = match size {
+                _ if spread > 0.0 => 0.05 * spread,
+                size if size > SMALLEST => 0.1 * size,
+                _ => 1.0,
+            };
             (low - air, high + air)
         }
     }
@@ -55,7 +59,11 @@ pub(super) fn ticks(scale: Scale, low: f64, high: f64, about: usize) -> Ticks {
         Scale::Linear | Scale::Slots => Ticks { named: linear(low, high, about), minor: Vec::new() },
         Scale::Whole => {
             // A short tick at each epoch between the named ones, while there is room for them.
-            let minor = if high - low <= 40.0 { multiples(low, high, 1.0) } else { Vec::new() };
+            let minor = if high - low <= 40.0 {
+                multiples(low + 0.02 * (high - low), high - 0.02 * (high - low), 1.0)
+            } else {
+                Vec::new()
+            };
             Ticks { named: whole(low, high, about), minor }
         }
         Scale::Log => log(low, high, about),
@@ -109,7 +117,9 @@ fn minus(text: &str) -> String {
 
 fn whole(low: f64, high: f64, about: usize) -> Vec<(f64, String)> {
     let step = round_up(((high - low) / about as f64).max(1.0), &[1.0, 2.0, 5.0]);
-    multiples(low, high, step).into_iter().map(|value| (value, write(value, 1.0))).collect()
+    // None in the air beyond the data: there is no epoch 0.
+    let air = 0.027 * (high - low);
+    multiples(low + air, high - air, step).into_iter().map(|value| (value, write(value, 1.0))).collect()
 }
 
 fn log(low: f64, high: f64, about: usize) -> Ticks {
@@ -186,7 +196,8 @@ mod tests {
         assert_eq!(names(Scale::Linear, -3.0, 3.0), "−3 −2 −1 0 1 2 3");
         assert_eq!(names(Scale::Linear, 1e9, 4e9), "1e9 1.5e9 2e9 2.5e9 3e9 3.5e9 4e9");
         assert_eq!(names(Scale::Whole, 0.6, 15.4), "5 10 15");
-        assert_eq!(names(Scale::Whole, 0.0, 2.0), "0 1 2");
+        assert_eq!(names(Scale::Whole, 0.0, 2.0), "1");
+        assert_eq!(names(Scale::Whole, 1.0 - 0.06, 3.0 + 0.06), "1 2 3");
         assert_eq!(names(Scale::Log, 0.003, 40.0), "10⁻² 10⁻¹ 10⁰ 10¹".replace("10⁻² 10⁻¹ 10⁰ 10¹", "0.01 0.1 1 10"));
         assert_eq!(names(Scale::Log, 3e-6, 2e-2), "10⁻⁵ 10⁻⁴ 10⁻³ 10⁻²");
         assert_eq!(names(Scale::Log, 0.15, 3.0), "0.2 0.5 1 2");
