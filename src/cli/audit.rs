@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 
 use super::error::{CliError, Outcome};
+use super::folder::Folder;
 use super::printer::Printer;
-use super::report::Folder;
 use crate::aggregate::Evaluation;
 use crate::aggregate::claims::{Histories, TrialHistory, Verdict};
 use crate::grid::TrialId;

@@ -7,6 +7,8 @@ mod audit;
 pub mod diagnosis;
 mod environment;
 mod error;
+mod figures;
+mod folder;
 mod logs;
 mod plan;
 mod printer;

@@ -1,20 +1,20 @@
 //! `pentagrid report`: tables and data files from the ledger alone. `run` ends with it.
 
 use std::collections::HashMap;
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::args::ReportArgs;
 use super::audit;
 use super::error::{CliError, Outcome};
+use super::figures::write_figures;
+use super::folder::{Folder, WriteError};
 use super::printer::{Printer, count};
 use super::sweep_file;
 use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{LedgerError, Reader, TrialRow, TrialState};
+use crate::ledger::{Reader, TrialRow, TrialState};
 use crate::report::{
-    Audit, CsvError, Page, Selected, latex_document, latex_table, markdown_table, notes, protocol_effects, provenance, selected,
+    Audit, Page, Selected, html_page, latex_document, latex_table, markdown_table, notes, protocol_effects, provenance, selected,
     summary_markdown, table_one, table_two, text_table, write_history, write_points, write_table, write_trials,
 };
 use crate::spec::{Spec, Task, task};
@@ -70,6 +70,7 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     let failures = failures(&ledger, spec, &grid, &rows)?;
 
     let folder = Folder::make(out)?;
+    let figures = write_figures(&ledger, spec, &grid, &evaluation, &rows, out)?;
     for (name, table) in &named {
         let Some(table) = table else {
             // A table of an earlier spec, which had final seeds, must not stand beside the others.
@@ -84,7 +85,19 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     let written: Vec<&str> = named.iter().filter(|(_, table)| table.is_some()).map(|(name, _)| *name).collect();
     folder.text("tables.tex", &latex_document(&written))?;
     let audit = audit::write(&ledger, spec, &evaluation, &rows, &devices, &folder)?;
-    folder.text("report.md", &summary_markdown(spec, &tables, &chosen, audit.as_ref(), &failures, &notes))?;
+    let origin = provenance(spec, &file.text, grid.len(), &evaluation, workers, ledger.sessions()?);
+    let page = Page {
+        spec,
+        notes: &notes,
+        tables: &tables,
+        selected: &chosen,
+        audit: audit.as_ref(),
+        figures: &figures,
+        failures: &failures,
+        provenance: &origin,
+    };
+    folder.text("report.md", &summary_markdown(&page))?;
+    folder.text("report.html", &html_page(&page).map_err(|error| CliError::Unexpected(error.to_string()))?)?;
     folder.csv("points.csv", |to| write_points(spec, &grid, &evaluation, to))?;
     folder.csv("trials.csv", |to| write_trials(spec, &grid, &evaluation, &rows, &vec![true; grid.arms().len()], to))?;
     folder.write("history.csv", |to| {
@@ -95,18 +108,6 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         write_history::<WriteError>(&grid, &names, to, |take| ledger.each_epoch(take))
     })?;
-    let origin = provenance(spec, &file.text, grid.len(), &evaluation, workers, ledger.sessions()?);
-    let page = Page {
-        spec,
-        notes: &notes,
-        tables: &tables,
-        selected: &chosen,
-        audit: audit.as_ref(),
-        pictures: &[],
-        failures: &failures,
-        provenance: &origin,
-    };
-    folder.text("report.html", &page.render().map_err(|error| CliError::Unexpected(error.to_string()))?)?;
     let origin = serde_json::to_string_pretty(&origin).map_err(|error| CliError::Unexpected(error.to_string()))?;
     folder.text("provenance.json", &(origin + "\n"))?;
     folder.text("spec.yaml", &file.text)?;
@@ -128,8 +129,13 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         text.push_str(&format!("{} failed for good: see {}\n", count(failures.len(), "trial"), out.join("report.md").display()));
     }
     text.push_str(&format!(
-        "Report: {} (tables as .txt .md .tex .csv; points, trials and history as .csv; provenance.json)\n",
-        out.join("report.md").display()
+        "Report: {} (tables as .txt .md .tex .csv; points, trials and history as .csv; {}; provenance.json)\n",
+        out.join("report.md").display(),
+        if figures.is_empty() {
+            "no figures".to_owned()
+        } else {
+            format!("{} in figures/ as .svg .png .csv", count(figures.len(), "figure"))
+        }
     ));
     Ok(Written { text, complete: evaluation.is_complete(), audit })
 }
@@ -169,85 +175,4 @@ fn failures(
         }
     }
     Ok(list)
-}
-
-/// What can stop the writing of a file that is made from rows of the ledger.
-enum WriteError {
-    Csv(CsvError),
-    Ledger(LedgerError),
-    Io(std::io::Error),
-}
-
-impl From<CsvError> for WriteError {
-    fn from(error: CsvError) -> Self {
-        Self::Csv(error)
-    }
-}
-
-impl From<LedgerError> for WriteError {
-    fn from(error: LedgerError) -> Self {
-        Self::Ledger(error)
-    }
-}
-
-impl From<std::io::Error> for WriteError {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-/// The directory of a report. Each file appears whole or not at all.
-pub struct Folder(PathBuf);
-
-impl Folder {
-    fn make(path: &Path) -> Result<Self, CliError> {
-        std::fs::create_dir_all(path).map_err(|source| CliError::File {
-            what: "cannot create",
-            path: path.to_owned(),
-            source,
-        })?;
-        Ok(Self(path.to_owned()))
-    }
-
-    fn write(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), WriteError>) -> Result<(), CliError> {
-        let path = self.0.join(name);
-        let partial = self.0.join(format!(".{name}.partial"));
-        let whole = || -> Result<(), WriteError> {
-            let mut to = BufWriter::new(File::create(&partial)?);
-            write(&mut to)?;
-            to.flush()?;
-            Ok(std::fs::rename(&partial, &path)?)
-        };
-        whole().map_err(|error| {
-            // What is left of it is of no use; that it cannot be removed is no news beside the error itself.
-            let _ = std::fs::remove_file(&partial);
-            let file = |source| CliError::File { what: "cannot write", path: path.clone(), source };
-            match error {
-                WriteError::Ledger(error) => error.into(),
-                WriteError::Csv(error) => file(std::io::Error::other(error)),
-                WriteError::Io(error) => file(error),
-            }
-        })
-    }
-
-    /// Removes a file, if it is there.
-    pub fn remove(&self, name: &str) -> Result<(), CliError> {
-        let path = self.0.join(name);
-        match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(CliError::File { what: "cannot remove", path, source })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Writes a text.
-    pub fn text(&self, name: &str, text: &str) -> Result<(), CliError> {
-        self.write(name, |to| Ok(to.write_all(text.as_bytes())?))
-    }
-
-    /// Writes a CSV file.
-    pub fn csv(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CsvError>) -> Result<(), CliError> {
-        self.write(name, |to| Ok(write(to)?))
-    }
 }

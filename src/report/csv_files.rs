@@ -18,7 +18,7 @@ use crate::spec::{Config, Spec};
 pub type CsvError = csv::Error;
 
 /// A number by shortest round trip; what is not finite is spelled out.
-fn exact(value: f64) -> String {
+pub(super) fn exact(value: f64) -> String {
     match value {
         x if x.is_nan() => "NaN".to_owned(),
         x if x.is_infinite() => if x > 0.0 { "Infinity" } else { "-Infinity" }.to_owned(),
@@ -26,6 +26,7 @@ fn exact(value: f64) -> String {
     }
 }
 
+/// The same, or nothing where there is no number.
 pub(super) fn cell(value: Option<f64>) -> String {
     value.map(exact).unwrap_or_default()
 }

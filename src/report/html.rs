@@ -5,60 +5,23 @@ use askama::Template;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
-use super::audit::{Audit, AuditRow};
+use super::audit::AuditRow;
 use super::audit_files::{ABOUT_TESTS, HEADINGS, about_claims, cells};
 use super::figure::Figure;
-use super::provenance::Provenance;
-use super::summary::Selected;
+use super::figures::FigureFile;
+use super::page::Page;
 use super::table::{EMPTY, Table};
-use crate::protocol::FailureKind;
-use crate::spec::Spec;
 
-/// What the page shows.
-pub struct Page<'a> {
-    /// The sweep.
-    pub spec: &'a Spec,
-    /// What a reader must know before trusting the figures.
-    pub notes: &'a [String],
-    /// Tables I, II and so on.
-    pub tables: &'a [&'a Table],
-    /// The selected point of each arm.
-    pub selected: &'a [Selected],
-    /// What became of published figures and claims, if the spec has any.
-    pub audit: Option<&'a Audit>,
-    /// The figures, in their order.
-    pub pictures: &'a [Picture<'a>],
-    /// Trials that failed for good: id, kind, message.
-    pub failures: &'a [(String, FailureKind, String)],
-    /// Where the figures come from.
-    pub provenance: &'a Provenance,
-}
-
-/// A figure on the page.
-pub struct Picture<'a> {
-    /// Its file name without the ending, also its anchor.
-    pub name: &'a str,
-    /// Short name, e.g. `Figure 1`.
-    pub title: &'a str,
-    /// What it shows.
-    pub caption: &'a str,
-    /// The drawing, a whole SVG document.
-    pub svg: &'a str,
-}
-
-impl Page<'_> {
-    /// The page.
-    ///
-    /// # Errors
-    /// `askama::Error`, should a value refuse to be formatted.
-    pub fn render(&self) -> Result<String, askama::Error> {
-        let grids = self.tables.iter().map(|table| Grid::of(table)).collect();
-        // Each drawing as an image of its own: identifiers inside of one cannot meet those of another.
-        let drawings = self.pictures.iter().map(|picture| STANDARD.encode(picture.svg)).collect::<Vec<_>>();
-        let pictures = self.pictures.iter().zip(drawings.iter().map(String::as_str)).collect();
-        let compared = self.audit.map_or(Vec::new(), |audit| audit.rows.iter().map(AuditCells::of).collect());
-        Layout { page: self, grids, compared, about_claims: about_claims(), pictures }.render()
-    }
+/// The page.
+///
+/// # Errors
+/// `askama::Error`, should a value refuse to be formatted.
+pub fn html_page(page: &Page<'_>) -> Result<String, askama::Error> {
+    let grids = page.tables.iter().map(|table| Grid::of(table)).collect();
+    let compared = page.audit.map_or(Vec::new(), |audit| audit.rows.iter().map(AuditCells::of).collect());
+    // Each drawing as an image of its own: identifiers inside of one cannot meet those of another.
+    let figures = page.figures.iter().map(|figure| (figure, STANDARD.encode(&figure.svg))).collect();
+    Layout { page, grids, compared, about_claims: about_claims(), figures }.render()
 }
 
 #[derive(Template)]
@@ -69,7 +32,7 @@ struct Layout<'a> {
     compared: Vec<AuditCells>,
     about_claims: String,
     /// Each with its drawing in base 64.
-    pictures: Vec<(&'a Picture<'a>, &'a str)>,
+    figures: Vec<(&'a FigureFile, String)>,
 }
 
 /// A table as text.

@@ -1,14 +1,12 @@
 //! The selected point of each arm in words, what to know about it, and one Markdown page that gathers everything.
 
-use super::audit::Audit;
 use super::audit_files::audit_markdown;
 use super::figure::mean_std;
 use super::markdown::{escape, markdown_table};
-use super::table::Table;
+use super::page::Page;
 use crate::aggregate::{ArmEvaluation, Evaluation};
 use crate::grid::{ArmGrid, Grid};
 use crate::plan::Phase;
-use crate::protocol::FailureKind;
 use crate::spec::{Axis, Spec};
 
 /// The selected point of one arm.
@@ -97,15 +95,9 @@ pub fn notes(spec: &Spec, evaluation: &Evaluation, trainers: &[String]) -> Vec<S
     notes
 }
 
-/// One page with everything: tables, selected points, audit, failures, notes.
-pub fn summary_markdown(
-    spec: &Spec,
-    tables: &[&Table],
-    selected: &[Selected],
-    audit: Option<&Audit>,
-    failures: &[(String, FailureKind, String)],
-    notes: &[String],
-) -> String {
+/// One page with everything: tables, selected points, audit, figures, failures, notes.
+pub fn summary_markdown(page: &Page<'_>) -> String {
+    let Page { spec, notes, tables, selected, audit, figures, failures, .. } = *page;
     let mut out = format!("# {}\n\n", escape(&spec.name));
     if let Some(description) = &spec.description {
         out.push_str(&format!("{}\n\n", escape(description.trim())));
@@ -124,6 +116,14 @@ pub fn summary_markdown(
     }
     if let Some(audit) = audit {
         out.push_str(&format!("\n## Audit\n\n{}", audit_markdown(audit)));
+    }
+    if !figures.is_empty() {
+        out.push_str("\n## Figures\n");
+    }
+    for figure in figures {
+        let (title, caption) = (escape(&figure.title), escape(&figure.caption));
+        // Names of figures are made of letters, digits, `-`, `_` and `.`: they need no escape in a link.
+        out.push_str(&format!("\n![{title}](figures/{}.png)\n\n**{title}.** {caption}\n", figure.name));
     }
     if !failures.is_empty() {
         out.push_str("\n## Trials that failed for good\n\n| Trial | Kind | Message |\n| --- | --- | --- |\n");

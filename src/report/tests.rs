@@ -102,7 +102,32 @@ fn the_page_that_gathers_all() {
     let table = table_one(&spec, &evaluation);
     let failures = [("k7m2p9x4qa-3".to_owned(), crate::protocol::FailureKind::Exit, "told to <fail> | here".to_owned())];
     let notes = notes(&spec, &evaluation, &["a 1".to_owned(), "a 2".to_owned()]);
-    insta::assert_snapshot!(summary_markdown(&spec, &[&table], &selected(&spec, &grid, &evaluation), None, &failures, &notes));
+    let figures = [figures::FigureFile {
+        name: "sensitivity_sgd".to_owned(),
+        title: "Sensitivity of SGD".to_owned(),
+        caption: "val_loss by *lr*.".to_owned(),
+        svg: String::new(),
+        png: Vec::new(),
+        csv: String::new(),
+    }];
+    let chosen = selected(&spec, &grid, &evaluation);
+    let origin = provenance(&spec, SPEC, grid.len(), &evaluation, Vec::new(), Vec::new());
+    let audit = audit(&spec, &evaluation, &Vec::new(), &[]).unwrap();
+    let page = Page {
+        spec: &spec,
+        notes: &notes,
+        tables: &[&table],
+        selected: &chosen,
+        audit: Some(&audit),
+        figures: &figures,
+        failures: &failures,
+        provenance: &origin,
+    };
+    insta::assert_snapshot!(summary_markdown(&page));
+    // What the page says besides its style.
+    let html = html_page(&page).unwrap();
+    insta::assert_snapshot!("the_page_as_html", &html[html.find("<body>").unwrap()..]);
+    assert!(!html.contains("http"), "the page must need nothing from elsewhere");
 }
 
 #[test]

@@ -1,0 +1,92 @@
+//! A directory that a report is written to. Each file appears whole or not at all.
+
+use std::fs::File;
+use std::io::{BufWriter, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::error::CliError;
+use crate::ledger::LedgerError;
+use crate::report::CsvError;
+
+/// What can stop the writing of a file that is made from rows of the ledger.
+pub(super) enum WriteError {
+    Csv(CsvError),
+    Ledger(LedgerError),
+    Io(std::io::Error),
+}
+
+impl From<CsvError> for WriteError {
+    fn from(error: CsvError) -> Self {
+        Self::Csv(error)
+    }
+}
+
+impl From<LedgerError> for WriteError {
+    fn from(error: LedgerError) -> Self {
+        Self::Ledger(error)
+    }
+}
+
+impl From<std::io::Error> for WriteError {
+    fn from(error: std::io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+/// The directory.
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes it, if it is not there yet.
+    pub fn make(path: &Path) -> Result<Self, CliError> {
+        std::fs::create_dir_all(path).map_err(|source| CliError::File {
+            what: "cannot create",
+            path: path.to_owned(),
+            source,
+        })?;
+        Ok(Self(path.to_owned()))
+    }
+
+    /// Writes a file.
+    pub fn write(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), WriteError>) -> Result<(), CliError> {
+        let path = self.0.join(name);
+        let partial = self.0.join(format!(".{name}.partial"));
+        let whole = || -> Result<(), WriteError> {
+            let mut to = BufWriter::new(File::create(&partial)?);
+            write(&mut to)?;
+            to.flush()?;
+            Ok(std::fs::rename(&partial, &path)?)
+        };
+        whole().map_err(|error| {
+            // What is left of it is of no use; that it cannot be removed is no news beside the error itself.
+            let _ = std::fs::remove_file(&partial);
+            let file = |source| CliError::File { what: "cannot write", path: path.clone(), source };
+            match error {
+                WriteError::Ledger(error) => error.into(),
+                WriteError::Csv(error) => file(std::io::Error::other(error)),
+                WriteError::Io(error) => file(error),
+            }
+        })
+    }
+
+    /// Removes a file, if it is there.
+    pub fn remove(&self, name: &str) -> Result<(), CliError> {
+        let path = self.0.join(name);
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(CliError::File { what: "cannot remove", path, source })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes a file of text.
+    pub fn text(&self, name: &str, text: &str) -> Result<(), CliError> {
+        self.write(name, |to| Ok(to.write_all(text.as_bytes())?))
+    }
+
+    /// Writes a file of CSV.
+    pub fn csv(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CsvError>) -> Result<(), CliError> {
+        self.write(name, |to| Ok(write(to)?))
+    }
+}

@@ -1,0 +1,106 @@
+//! The list of a report's figures, in the order in which a reader wants them.
+
+use std::collections::HashMap;
+
+use super::names::FileNames;
+use super::{curves, distribution, heatmap, sensitivity};
+use crate::aggregate::{ArmCurves, Evaluation, PointStats};
+use crate::grid::{Grid, TrialId};
+use crate::ledger::TrialRow;
+use crate::plan::Phase;
+use crate::report::plot::{Chart, PlotError, draw};
+use crate::spec::{Spec, Task};
+
+/// What figures are made of.
+#[derive(Clone, Copy, Debug)]
+pub struct FigureData<'a> {
+    /// The sweep.
+    pub spec: &'a Spec,
+    /// Its points.
+    pub grid: &'a Grid,
+    /// Its figures.
+    pub evaluation: &'a Evaluation,
+    /// Its trials.
+    pub rows: &'a HashMap<TrialId, TrialRow>,
+    /// The learning curves of the selected points.
+    pub curves: &'a [ArmCurves],
+    /// Of which trials these are.
+    pub phase: Phase,
+}
+
+impl FigureData<'_> {
+    /// The points of an arm that have a result.
+    pub(super) fn points_of(&self, arm: usize) -> Vec<&PointStats> {
+        self.evaluation.points.iter().filter(|point| point.arm == arm).collect()
+    }
+}
+
+/// A figure, ready to be written or to be embedded.
+#[derive(Clone, Debug)]
+pub struct FigureFile {
+    /// Name of its files, without the ending: `figure1`.
+    pub name: String,
+    /// A few words: `Figure 1`, `Sensitivity of SGD`.
+    pub title: String,
+    /// What stands below it.
+    pub caption: String,
+    /// The picture as SVG.
+    pub svg: String,
+    /// The picture as PNG, at least 1600 pixels wide.
+    pub png: Vec<u8>,
+    /// The data behind it.
+    pub csv: String,
+}
+
+/// A figure that is not drawn yet.
+#[derive(Clone, Debug)]
+pub(super) struct Sketch {
+    pub name: String,
+    pub title: String,
+    pub caption: String,
+    pub chart: Chart,
+    pub csv: String,
+}
+
+/// Every figure that makes sense for a sweep.
+///
+/// # Errors
+/// `PlotError`, if the library that writes pictures reports an error.
+pub fn figures(data: &FigureData<'_>) -> Result<Vec<FigureFile>, PlotError> {
+    let finish = |sketch: Sketch| {
+        let picture = draw(&sketch.chart)?;
+        let Sketch { name, title, caption, csv, .. } = sketch;
+        Ok(FigureFile { name, title, caption, svg: picture.svg, png: picture.png, csv })
+    };
+    sketches(data).into_iter().map(finish).collect()
+}
+
+pub(super) fn sketches(data: &FigureData<'_>) -> Vec<Sketch> {
+    let mut names = FileNames::default();
+    let mut list = match data.spec.task {
+        Task::MnistResnet18 => curves::of_the_paper(data, &mut names),
+        Task::Worker(_) => curves::of_a_worker(data, &mut names),
+    };
+    list.extend(distribution::sketch(data, &mut names));
+    for arm in 0..data.spec.arms.len() {
+        list.extend(sensitivity::sketch(data, arm, &mut names));
+        list.extend(heatmap::sketches(data, arm, &mut names));
+    }
+    list
+}
+
+/// Rows of cells as CSV.
+pub(super) fn csv_text(headings: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
+    let mut csv = csv::Writer::from_writer(Vec::new());
+    // Writing to memory cannot fail, nor can rows of one length that are UTF-8.
+    let _ = csv.write_record(headings);
+    for row in rows {
+        let _ = csv.write_record(&row);
+    }
+    csv.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+}
+
+/// "1 seed", "3 seeds".
+pub(super) fn count(n: usize, noun: &str) -> String {
+    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+}
