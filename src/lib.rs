@@ -16,7 +16,7 @@
 //! * [`protocol`]: what coordinator and workers say to each other; shared with the trainer.
 //! * [`ledger`]: the SQLite file that holds all that happened.
 //! * [`aggregate`]: means, deviations, the best points.
-//! * [`report`]: tables, data files, provenance.
+//! * [`report`]: tables, figures, data files, provenance.
 //! * [`live`]: progress, as bars or lines.
 //! * [`cli`]: the commands.
 //!

@@ -82,7 +82,7 @@ pub enum Verb {
     Show(ShowArgs),
     /// Rerun finished trials and compare every metric bit for bit
     Verify(VerifyArgs),
-    /// Write tables and data files again, from the ledger alone
+    /// Write tables, figures and data files again, from the ledger alone
     Report(ReportArgs),
     /// Print the JSON schema of sweep files
     Schema,

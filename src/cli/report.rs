@@ -1,4 +1,4 @@
-//! `pentagrid report`: tables and data files from the ledger alone. `run` ends with it.
+//! `pentagrid report`: tables, figures and data files from the ledger alone. `run` ends with it.
 
 use std::collections::HashMap;
 use std::path::Path;

@@ -122,7 +122,7 @@ pub fn summary_markdown(page: &Page<'_>) -> String {
     }
     for figure in figures {
         let (title, caption) = (escape(&figure.title), escape(&figure.caption));
-        // Names of figures are made of letters, digits, `-`, `_` and `.`: they need no escape in a link.
+        // Names of figures are made of letters, digits, `-` and `_`: they need no escape in a link.
         out.push_str(&format!("\n![{title}](figures/{}.png)\n\n**{title}.** {caption}\n", figure.name));
     }
     if !failures.is_empty() {

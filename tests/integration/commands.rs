@@ -42,6 +42,24 @@ fn a_second_run_has_nothing_to_do_and_says_the_same() {
 }
 
 #[test]
+fn a_report_has_every_figure_that_makes_sense() {
+    let test = finished();
+    let names: Vec<String> = test.figures("reports/toy").into_iter().filter(|name| !name.ends_with(".png")).collect();
+    insta::assert_snapshot!(names.join("\n"));
+    let page = std::fs::read_to_string(test.path("reports/toy/report.md")).unwrap();
+    for name in names.iter().filter_map(|name| name.strip_suffix(".svg")) {
+        assert!(page.contains(&format!("](figures/{name}.png)")), "{name}");
+        assert!(std::fs::read(test.path(&format!("reports/toy/figures/{name}.png"))).unwrap().starts_with(b"\x89PNG"), "{name}");
+    }
+    // A figure of an earlier spec goes, a file of the user's stays.
+    std::fs::write(test.path("reports/toy/figures/mine.svg"), "mine").unwrap();
+    test.write_spec(&TOY.replace("{values: [1, 2, 3]}", "{value: 3}"));
+    test.run(&["run", "sweep.yaml", "-q", "--accept-changes"]).expect(0);
+    let left = test.figures("reports/toy");
+    assert!(!left.contains(&"sensitivity_near.svg".to_owned()) && left.contains(&"mine.svg".to_owned()), "{left:?}");
+}
+
+#[test]
 fn status_counts_arm_by_arm() {
     let test = finished();
     insta::assert_snapshot!(test.run(&["status", "runs/toy"]).expect(0).all());

@@ -95,12 +95,24 @@ impl Test {
         wait_until(&format!("{sql} gives {least}"), || ask().is_some_and(|count| count >= least));
     }
 
-    /// The report's tables and data files, wall-clock columns left out.
+    /// Names of the files in the report's folder of figures.
+    pub fn figures(&self, dir: &str) -> Vec<String> {
+        let entries = std::fs::read_dir(self.path(dir).join("figures")).unwrap();
+        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// The report's tables, figures and data files, wall-clock columns left out.
     pub fn report(&self, dir: &str) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
         for name in ["table1.txt", "table1.md", "table1.tex", "table1.csv", "points.csv", "trials.csv", "history.csv"] {
             let text = std::fs::read_to_string(self.path(dir).join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
             files.insert(name.to_owned(), if name.ends_with(".csv") { without_wall_clock(&text) } else { text });
+        }
+        for name in self.figures(dir).into_iter().filter(|name| !name.ends_with(".png")) {
+            let text = std::fs::read_to_string(self.path(dir).join("figures").join(&name)).unwrap();
+            files.insert(name, text);
         }
         files
     }

@@ -37,10 +37,10 @@ pub(super) fn arm_label(arm: &Arm) -> String {
 pub(super) struct FileNames(HashSet<String>);
 
 impl FileNames {
-    /// A name made of parts, joined by underscores. What a file system may not like becomes a hyphen.
+    /// A name made of parts, joined by underscores. What a file system or LaTeX may not like becomes a hyphen.
     pub fn make(&mut self, parts: &[&str]) -> String {
         let plain = |part: &&str| -> String {
-            let safe = |letter: char| if letter.is_ascii_alphanumeric() || "-_.".contains(letter) { letter } else { '-' };
+            let safe = |letter: char| if letter.is_ascii_alphanumeric() || "-_".contains(letter) { letter } else { '-' };
             let text: String = part.chars().map(safe).take(40).collect();
             if text.is_empty() { "-".to_owned() } else { text }
         };
@@ -59,7 +59,7 @@ impl FileNames {
 pub fn is_figure_file(file: &str) -> bool {
     let Some((name, "svg" | "png" | "csv")) = file.rsplit_once('.') else { return false };
     let number = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-    let safe = name.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-_.".contains(&letter));
+    let safe = name.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter));
     safe && (name == "distribution"
         || name.strip_prefix("figure").is_some_and(number)
         || ["history_", "sensitivity_", "heatmap_"].iter().any(|prefix| name.len() > prefix.len() && name.starts_with(prefix)))
@@ -72,7 +72,7 @@ mod tests {
 
     #[test]
     fn only_our_own_files_are_ours() {
-        for ours in ["figure1.svg", "figure12.png", "distribution.csv", "sensitivity_sgd.svg", "heatmap_a_lr_beta.1.png"] {
+        for ours in ["figure1.svg", "figure12.png", "distribution.csv", "sensitivity_sgd.svg", "heatmap_a_lr_beta-1.png"] {
             assert!(is_figure_file(ours), "{ours}");
         }
         for foreign in

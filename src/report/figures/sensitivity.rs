@@ -75,7 +75,7 @@ fn number_scale(numbers: &[f64]) -> Option<Scale> {
         let span = place(*high) - place(*low);
         span > 0.0
             && span.is_finite()
-            && sorted.windows(2).all(|pair| (place(pair[1]) - place(pair[0])) / span > 0.35 / sorted.len() as f64)
+            && sorted.windows(2).all(|pair| (place(pair[1]) - place(pair[0])) / span > 0.45 / sorted.len() as f64)
     };
     let ratios: Vec<f64> = sorted.windows(2).map(|pair| pair[1] / pair[0]).collect();
     let geometric = ratios.len() > 1 && ratios.iter().all(|ratio| *ratio >= 1.5 && (ratio / ratios[0] - 1.0).abs() < 0.01);
@@ -226,6 +226,7 @@ mod tests {
         assert_eq!(scale(&[5e-4, 1e-3, 5e-3, 1e-2, 5e-2]), Some(Scale::Log));
         assert_eq!(scale(&[32.0, 64.0, 128.0]), Some(Scale::Log));
         assert_eq!(scale(&[0.25, 0.5, 1.0, 1.5, 2.0]), Some(Scale::Linear));
+        assert_eq!(scale(&[0.5, 0.8, 0.9, 0.95, 0.99]), None);
         assert_eq!(scale(&[1.0, 2.0]), Some(Scale::Linear));
         assert_eq!(scale(&[0.9, 0.95, 0.99, 0.999, 0.9999]), None);
         assert_eq!(scale(&[0.0, 1e-4, 1e-3]), None);

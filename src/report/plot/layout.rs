@@ -1,7 +1,7 @@
 //! Where things stand: panels in columns with their axes aligned, colour bars, the legend below. Sizes are in units
 //! of which 600 are one column of a paper (8.5 cm), so that text of 19 units is about 7.6 points there.
 
-use super::axis::{LABEL, Placed, TICK};
+use super::axis::{LABEL, Placed, TICK, extent};
 use super::canvas::{Align, Canvas, Picture, PlotError};
 use super::legend::Columns;
 use super::marks::{self, goodness};
@@ -118,6 +118,10 @@ impl Set<'_> {
             marks::draw(canvas, mark, &self.x, &self.y);
         }
         canvas.rect((left, top), (right - left, bottom - top), None, Some((INK, 1.5)));
+        if extent(&self.panel.marks, true, self.panel.y.scale).iter().all(|value| !value.is_finite()) {
+            let middle = ((left + right) / 2.0, (top + bottom) / 2.0);
+            canvas.text(middle, "no finite value", LABEL, Align::Middle, None, INK);
+        }
         if !self.panel.title.is_empty() {
             let title = fit(&self.panel.title, f64::from(LABEL), self.width - 2.0 * EDGE);
             // Centred over the axes, as far as the edges let it.

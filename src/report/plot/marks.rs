@@ -207,20 +207,23 @@ fn cells(
     let fits = |size: &u32| widest(*size) + 6.0 <= cell_width && f64::from(*size) + 4.0 <= cell_height;
     let size = (11..=20).rev().find(fits);
     let corner = |column: usize, row: usize| (x.beyond(column as f64 - 0.5), y.beyond(row as f64 + 0.5));
-    for (row, (values, texts)) in rows.iter().zip(texts).enumerate() {
-        for (column, (value, text)) in values.iter().zip(texts).enumerate() {
-            let ground = colour(*value);
-            canvas.rect(corner(column, row), (cell_width, cell_height), Some(ground), Some((WHITE, 1.5)));
-            if let Some(size) = size {
-                let middle = (x.place(column as f64), y.place(row as f64) + 0.36 * f64::from(size));
-                canvas.text(middle, text, size, Align::Middle, None, text_on(ground));
-            }
+    for (row, values) in rows.iter().enumerate() {
+        for (column, value) in values.iter().enumerate() {
+            canvas.rect(corner(column, row), (cell_width, cell_height), Some(colour(*value)), Some((WHITE, 1.5)));
         }
     }
     if let Some((column, row)) = best {
-        let ((x, y), inset) = (corner(column, row), 3.5);
-        let size = (cell_width - 2.0 * inset, cell_height - 2.0 * inset);
-        canvas.rect((x + inset, y + inset), size, None, Some((WHITE, 7.0)));
-        canvas.rect((x + inset, y + inset), size, None, Some((super::style::FRAME, 3.5)));
+        let line = (cell_width.min(cell_height) / 16.0).clamp(1.2, 3.5);
+        let (x, y) = corner(column, row);
+        let (corner, size) = ((x + line, y + line), (cell_width - 2.0 * line, cell_height - 2.0 * line));
+        canvas.rect(corner, size, None, Some((WHITE, 2.0 * line)));
+        canvas.rect(corner, size, None, Some((super::style::FRAME, line)));
+    }
+    let Some(size) = size else { return };
+    for (row, (values, texts)) in rows.iter().zip(texts).enumerate() {
+        for (column, (value, text)) in values.iter().zip(texts).enumerate() {
+            let middle = (x.place(column as f64), y.place(row as f64) + 0.36 * f64::from(size));
+            canvas.text(middle, text, size, Align::Middle, None, text_on(colour(*value)));
+        }
     }
 }
