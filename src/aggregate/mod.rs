@@ -3,12 +3,14 @@
 //! that cannot be (`granularity`), and the verdicts on the spec's claims (`claims`). Pure.
 
 pub mod claims;
+mod derived;
 mod evaluate;
 mod granularity;
 mod select;
 mod significance;
 mod stats;
 
+pub use derived::{derived_stats, reported_seeds};
 pub use evaluate::{ArmEvaluation, Evaluation, Tally, evaluate};
 pub use granularity::{Impossible, impossible};
 pub use select::{ArmSelection, select};

@@ -14,8 +14,8 @@ use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{LedgerError, Reader, TrialRow, TrialState};
 use crate::report::{
-    Audit, CsvError, Selected, latex_document, latex_table, markdown_table, notes, provenance, selected, summary_markdown,
-    table_one, table_two, text_table, write_history, write_points, write_table, write_trials,
+    Audit, CsvError, Page, Selected, latex_document, latex_table, markdown_table, notes, protocol_effects, provenance, selected,
+    summary_markdown, table_one, table_two, text_table, write_history, write_points, write_table, write_trials,
 };
 use crate::spec::{Spec, Task, task};
 
@@ -62,23 +62,27 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
 
     let one = table_one(spec, &evaluation);
     let two = table_two(spec, &evaluation, &devices);
-    let tables: Vec<_> = std::iter::once(&one).chain(&two).collect();
+    let effects = protocol_effects(spec, &evaluation, &rows)?;
+    let named = [("table1", Some(&one)), ("table2", two.as_ref()), ("protocol", effects.as_ref())];
+    let tables: Vec<_> = named.iter().filter_map(|(_, table)| *table).collect();
     let chosen = selected(spec, &grid, &evaluation);
     let notes = notes(spec, &evaluation, &trainers);
     let failures = failures(&ledger, spec, &grid, &rows)?;
 
     let folder = Folder::make(out)?;
-    for (table, name) in tables.iter().zip(["table1", "table2"]) {
+    for (name, table) in &named {
+        let Some(table) = table else {
+            // A table of an earlier spec, which had final seeds, must not stand beside the others.
+            ["txt", "md", "tex", "csv"].iter().try_for_each(|format| folder.remove(&format!("{name}.{format}")))?;
+            continue;
+        };
         folder.text(&format!("{name}.txt"), &text_table(table))?;
         folder.text(&format!("{name}.md"), &markdown_table(table))?;
         folder.text(&format!("{name}.tex"), &latex_table(table))?;
         folder.csv(&format!("{name}.csv"), |to| write_table(table, to))?;
     }
-    if two.is_none() {
-        // A table of an earlier spec, which had final seeds, must not stand beside the others.
-        ["txt", "md", "tex", "csv"].iter().try_for_each(|format| folder.remove(&format!("table2.{format}")))?;
-    }
-    folder.text("tables.tex", &latex_document(&["table1", "table2"][..tables.len()]))?;
+    let written: Vec<&str> = named.iter().filter(|(_, table)| table.is_some()).map(|(name, _)| *name).collect();
+    folder.text("tables.tex", &latex_document(&written))?;
     let audit = audit::write(&ledger, spec, &evaluation, &rows, &devices, &folder)?;
     folder.text("report.md", &summary_markdown(spec, &tables, &chosen, audit.as_ref(), &failures, &notes))?;
     folder.csv("points.csv", |to| write_points(spec, &grid, &evaluation, to))?;
@@ -92,6 +96,17 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         write_history::<WriteError>(&grid, &names, to, |take| ledger.each_epoch(take))
     })?;
     let origin = provenance(spec, &file.text, grid.len(), &evaluation, workers, ledger.sessions()?);
+    let page = Page {
+        spec,
+        notes: &notes,
+        tables: &tables,
+        selected: &chosen,
+        audit: audit.as_ref(),
+        pictures: &[],
+        failures: &failures,
+        provenance: &origin,
+    };
+    folder.text("report.html", &page.render().map_err(|error| CliError::Unexpected(error.to_string()))?)?;
     let origin = serde_json::to_string_pretty(&origin).map_err(|error| CliError::Unexpected(error.to_string()))?;
     folder.text("provenance.json", &(origin + "\n"))?;
     folder.text("spec.yaml", &file.text)?;

@@ -95,7 +95,7 @@ fn default_of(name: &str) -> Option<f64> {
     match TaskParam::find(name)?.default {
         ParamDefault::Int(value) => Some(value as f64),
         ParamDefault::Float(value) => Some(value),
-        ParamDefault::Required | ParamDefault::Unset => None,
+        ParamDefault::Required | ParamDefault::Unset | ParamDefault::Text(_) => None,
     }
 }
 

@@ -12,11 +12,13 @@ use super::table::EMPTY;
 use super::text::lay_out;
 use crate::aggregate::ALPHA;
 
-const HEADINGS: [&str; 10] = ["Metric", "Arm", "Ours", "n", "Published", "n", "Difference", "t", "df", "p"];
-const ABOUT_TESTS: &str = "t is the difference in standard errors, p that of Welch's two-sided t-test.";
+/// The headings of the comparison with published figures.
+pub(super) const HEADINGS: [&str; 10] = ["Metric", "Arm", "Ours", "n", "Published", "n", "Difference", "t", "df", "p"];
+/// What its last columns are.
+pub(super) const ABOUT_TESTS: &str = "t is the difference in standard errors, p that of Welch's two-sided t-test.";
 
 /// A row's cells, in step with `HEADINGS`.
-fn cells(row: &AuditRow) -> [String; 10] {
+pub(super) fn cells(row: &AuditRow) -> [String; 10] {
     let count = |figure: &Figure| match (figure.n, figure.planned) {
         (Some(n), Some(planned)) if n != planned => format!("{n} of {planned}"),
         (Some(n), _) => n.to_string(),
@@ -46,7 +48,8 @@ fn difference(row: &AuditRow, difference: f64) -> String {
     format!("{sign}{number} {}", row.unit).trim_end().to_owned()
 }
 
-fn about_claims() -> String {
+/// How claims are tested.
+pub(super) fn about_claims() -> String {
     format!(
         "Significant: p below {ALPHA}, adjusted by Holm for all comparisons of arms in all claims. Tests take the arms as \
          independent, although they share their seeds."

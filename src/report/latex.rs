@@ -72,6 +72,7 @@ pub fn escape(text: &str) -> String {
             '>' => out.push_str("\\textgreater{}"),
             '\n' | '\r' | '\t' => out.push(' '),
             '±' => out.push_str("$\\pm$"),
+            '−' => out.push_str("$-$"),
             '×' => out.push_str("$\\times$"),
             '≤' => out.push_str("$\\leq$"),
             '≥' => out.push_str("$\\geq$"),

@@ -9,46 +9,46 @@ use crate::spec::Spec;
 /// The document.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Provenance {
-    sweep: String,
+    pub(super) sweep: String,
     /// BLAKE3 of the spec's text, as in `spec.yaml`.
-    spec_blake3: String,
-    task: String,
-    report_made_by: String,
-    points: u64,
-    tuning_seeds: Vec<u64>,
-    final_seeds: Vec<u64>,
-    trials_done: u64,
-    trials_failed: u64,
-    trials_diverged: u64,
-    trials_left: u64,
-    trained_by: Vec<Trainer>,
-    runs: Vec<Run>,
+    pub(super) spec_blake3: String,
+    pub(super) task: String,
+    pub(super) report_made_by: String,
+    pub(super) points: u64,
+    pub(super) tuning_seeds: Vec<u64>,
+    pub(super) final_seeds: Vec<u64>,
+    pub(super) trials_done: u64,
+    pub(super) trials_failed: u64,
+    pub(super) trials_diverged: u64,
+    pub(super) trials_left: u64,
+    pub(super) trained_by: Vec<Trainer>,
+    pub(super) runs: Vec<Run>,
 }
 
 /// A kind of worker, and how many trials it finished.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Trainer {
-    program: String,
-    version: String,
-    libraries: String,
-    device: String,
-    threads: u32,
-    host: String,
-    trials: u64,
+pub(super) struct Trainer {
+    pub(super) program: String,
+    pub(super) version: String,
+    pub(super) libraries: String,
+    pub(super) device: String,
+    pub(super) threads: u32,
+    pub(super) host: String,
+    pub(super) trials: u64,
 }
 
 /// One run of the coordinator.
 #[derive(Clone, Debug, PartialEq, Serialize)]
-struct Run {
-    started_at: String,
-    ended_at: Option<String>,
-    outcome: String,
-    host: String,
-    command: String,
-    version: String,
-    git_commit: Option<String>,
-    git_dirty: Option<bool>,
-    devices: String,
+pub(super) struct Run {
+    pub(super) started_at: String,
+    pub(super) ended_at: Option<String>,
+    pub(super) outcome: String,
+    pub(super) host: String,
+    pub(super) command: String,
+    pub(super) version: String,
+    pub(super) git_commit: Option<String>,
+    pub(super) git_dirty: Option<bool>,
+    pub(super) devices: String,
 }
 
 /// Gathers the provenance of a sweep.

@@ -2,10 +2,12 @@
 //! the paper prints them; for a worker of the user's own, Table I holds the metrics that it reports.
 
 use super::figure::Figure;
+use super::protocol::{NOTE_ON_ACCURACY, NOTE_ON_TIME, is_as_run};
 use super::table::{Cell, Column, Row, Table};
-use crate::aggregate::{Evaluation, PointStats};
+use crate::aggregate::{Evaluation, PointStats, Stat};
 use crate::protocol::is_wall_clock;
-use crate::spec::{Spec, Task};
+use crate::spec::task::{OptimizerKind, SWITCH_METRIC};
+use crate::spec::{ParamValue, Spec, Task};
 
 /// Table I: what the selected points reach, over the final seeds (or over the tuning seeds, if there are no final
 /// ones, which the caption then says).
@@ -15,10 +17,15 @@ pub fn table_one(spec: &Spec, evaluation: &Evaluation) -> Table {
         Task::Worker(_) => reported(spec, evaluation),
     };
     let what = match spec.task {
+        Task::MnistResnet18 if is_as_run(spec) => "Accuracy in % of each optimizer's selected point".to_owned(),
         Task::MnistResnet18 => "Accuracy in % of each optimizer's selected point after its last epoch".to_owned(),
         Task::Worker(_) => "Final metrics of each arm's selected point".to_owned(),
     };
-    let notes = notes_on_counts(spec, evaluation);
+    let mut notes = notes_on_counts(spec, evaluation);
+    notes.extend(notes_on_switches(spec, evaluation));
+    if is_as_run(spec) {
+        notes.push(NOTE_ON_ACCURACY.to_owned());
+    }
     make(spec, evaluation, ("Table I", format!("{what}, {}.", seeds(spec))), &metrics, notes)
 }
 
@@ -41,7 +48,9 @@ pub fn table_two(spec: &Spec, evaluation: &Evaluation, devices: &[String]) -> Op
         let trials = if arm.untimed == 1 { "1 of them".to_owned() } else { format!("{} of them", arm.untimed) };
         notes.push(format!("{label}: {trials} ran as tuning trials of an earlier spec and are not timed."));
     }
-    if spec.task == Task::MnistResnet18 {
+    if is_as_run(spec) {
+        notes.push(NOTE_ON_TIME.to_owned());
+    } else if spec.task == Task::MnistResnet18 {
         notes.push("Time spent in optimisation steps; evaluation and loading are not in it.".to_owned());
     }
     Some(make(spec, evaluation, ("Table II", caption), &[metric.to_owned()], notes))
@@ -113,6 +122,32 @@ pub(super) fn seeds(spec: &Spec) -> String {
         let seeds = &spec.seeds.final_;
         format!("{}{} that took no part in the selection", figure(seeds), count(seeds))
     }
+}
+
+/// When the trials of Table I switched their optimizer, arm by arm; nothing for arms that never could.
+fn notes_on_switches(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
+    let hybrid =
+        |value: Option<&ParamValue>| matches!(value, Some(ParamValue::Text(name)) if name == OptimizerKind::Hybrid.name());
+    let mut notes = Vec::new();
+    for arm in evaluation.arms.iter().filter(|_| spec.task == Task::MnistResnet18) {
+        let stats = if spec.seeds.final_.is_empty() { &arm.tuned } else { &arm.final_ };
+        let (Some(point), Some(stats)) = (&arm.point, stats) else { continue };
+        if hybrid(point.config.get("optimizer")) {
+            let switched = stats.stats.get(SWITCH_METRIC);
+            let when = match switched {
+                Some(Stat { mean, std: Some(std), .. }) => format!(", at the end of epoch {mean:.1} ± {std:.1}"),
+                Some(stat) => format!(", at the end of epoch {}", stat.mean),
+                None => String::new(),
+            };
+            let label = &spec.arms[arm.arm].label;
+            notes.push(format!(
+                "{label}: {} of {} trials switched to AdaHessian{when}.",
+                switched.map_or(0, |stat| stat.n),
+                stats.n
+            ));
+        }
+    }
+    notes
 }
 
 /// Trials that are missing, failed or diverged, arm by arm: never dropped in silence.

@@ -139,6 +139,11 @@ pub(super) fn foreign_to_sweep(name: &str) -> Option<Foreign> {
             ("belongs to the W&B service", "W&B only", "remove it; pentagrid keeps its results in a folder, `runs/<name>`")
         }
         "seed" | "random_seed" => ("is not a key", "unknown key", "name the seeds under `seeds`: `seeds: {tune: 5, final: 10}`"),
+        "protocol" => (
+            "is a parameter of the built-in task, not a key of the sweep",
+            "a parameter",
+            "write it under `parameters`: `protocol: {value: as_run}`",
+        ),
         _ => return None,
     };
     Some(Foreign { message: format!("`{name}` {why}"), label, help })

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::model::PublishedFigure;
 use super::problem::{Finding, Problems, quoted};
-use super::task::{BUILTIN, METRICS, SWITCH_METRIC};
+use super::task::{AS_RUN_METRICS, BUILTIN, METRICS, SWITCH_METRIC};
 use super::tree::{Entry, Kind, did_you_mean, entries, fields};
 use super::{keys, scalar, seeds};
 
@@ -35,7 +35,10 @@ pub(super) fn read(
             if problems.is_full() {
                 break;
             }
-            if builtin && &*metric.key != SWITCH_METRIC && !METRICS.contains(&&*metric.key) {
+            if builtin
+                && &*metric.key != SWITCH_METRIC
+                && !METRICS.iter().chain(AS_RUN_METRICS).any(|known| **known == *metric.key)
+            {
                 let finding = Finding::new(
                     metric.key_span,
                     format!("{BUILTIN} reports no metric {}", quoted(&metric.key)),

@@ -6,7 +6,9 @@ use serde_json::{Map, Value, json};
 use super::claims::{MAX_SENTENCE, of_kind};
 use super::keys::{self, Key};
 use super::parameters::optimizer_list;
-use super::task::{BUILTIN, METRICS, OptimizerKind, PARAMS, ParamDefault, ParamType, Range, SWITCH_METRIC, TaskParam};
+use super::task::{
+    AS_RUN_METRICS, BUILTIN, METRICS, OptimizerKind, PARAMS, ParamDefault, ParamType, Range, SWITCH_METRIC, TaskParam,
+};
 use super::{MAX_ARMS, MAX_CLAIMS, MAX_SEEDS};
 
 /// The JSON schema of a sweep file (draft 2020-12), as indented text with a newline at its end.
@@ -148,7 +150,7 @@ fn metrics_to_select_by() -> Vec<&'static str> {
 }
 
 fn published_metrics() -> Vec<&'static str> {
-    METRICS.iter().copied().chain([SWITCH_METRIC]).collect()
+    METRICS.iter().chain(AS_RUN_METRICS).copied().chain([SWITCH_METRIC]).collect()
 }
 
 /// A parameter whose values look like `value`.
@@ -199,6 +201,7 @@ fn builtin_value(param: &TaskParam) -> Value {
         Range::NonNegative => json!({"minimum": 0}),
         Range::UnitOpen => json!({"minimum": 0, "exclusiveMaximum": 1}),
         Range::Between(low, high) => json!({"minimum": low, "maximum": high}),
+        Range::OneOf(texts) => json!({"enum": texts}),
     };
     join(ty, range)
 }
@@ -217,6 +220,7 @@ fn describe(param: &TaskParam) -> String {
         ParamDefault::Unset => {}
         ParamDefault::Int(default) => text.push_str(&format!(" Default: {default}.")),
         ParamDefault::Float(default) => text.push_str(&format!(" Default: {default}.")),
+        ParamDefault::Text(default) => text.push_str(&format!(" Default: {default}.")),
     }
     text
 }

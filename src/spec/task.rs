@@ -42,6 +42,8 @@ pub enum Range {
     UnitOpen,
     /// `low <= x <= high`.
     Between(i64, i64),
+    /// One of these texts.
+    OneOf(&'static [&'static str]),
 }
 
 /// The optimizers of the built-in task.
@@ -108,6 +110,8 @@ pub enum ParamDefault {
     Int(i64),
     /// This number.
     Float(f64),
+    /// This text.
+    Text(&'static str),
 }
 
 use OptimizerKind::{Adahessian, Adam, Hybrid, Sgd, SgdMomentum};
@@ -193,7 +197,23 @@ pub const PARAMS: &[TaskParam] = &[
         Unset,
         "folder of the four MNIST IDX files, plain or .gz; the embedded 1200/200/200 images when left out",
     ),
+    param(
+        "protocol",
+        ParamType::Text,
+        Range::OneOf(&[PROTOCOL_PAPER, PROTOCOL_AS_RUN]),
+        &[],
+        ParamDefault::Text(PROTOCOL_PAPER),
+        "what is measured on which images: paper is what the paper says, as_run repeats what its authors' program did",
+    ),
 ];
+
+/// The protocol that the paper describes, and the default: validation images choose, test images are only reported.
+pub const PROTOCOL_PAPER: &str = "paper";
+
+/// The protocol of the authors' program: the test images take the place of the validation images, test accuracy is
+/// that of the weights with the lowest loss on them, the last layer's gradient norm is divided by 64, all gradients
+/// carry their graph, and training time counts everything.
+pub const PROTOCOL_AS_RUN: &str = "as_run";
 
 const fn param(
     name: &'static str,
@@ -209,6 +229,22 @@ const fn param(
 /// The final metrics of the built-in task. Accuracies are percentages.
 pub const METRICS: &[&str] =
     &["train_accuracy", "val_accuracy", "test_accuracy", "train_loss", "val_loss", "test_loss", "training_seconds"];
+
+/// Final metrics that only trials under the protocol `as_run` report, beside the others: what the protocol `paper`
+/// would have measured in the same training, and the epoch of the weights that gave the test accuracy.
+pub const AS_RUN_METRICS: &[&str] = &[HELDOUT_ACCURACY, HELDOUT_LOSS, STEP_SECONDS, CHECKPOINT_EPOCH];
+
+/// Under `as_run`: accuracy in percent on the validation images after the last epoch.
+pub const HELDOUT_ACCURACY: &str = "heldout_val_accuracy";
+
+/// Under `as_run`: cross entropy on the validation images after the last epoch.
+pub const HELDOUT_LOSS: &str = "heldout_val_loss";
+
+/// Under `as_run`: seconds spent in optimisation steps alone.
+pub const STEP_SECONDS: &str = "step_seconds";
+
+/// Under `as_run`: the first epoch with the lowest `val_loss`, whose weights give the test accuracy.
+pub const CHECKPOINT_EPOCH: &str = "checkpoint_epoch";
 
 /// Which way a metric of the built-in task gets better, final or of the history.
 pub fn goal_of(metric: &str) -> Goal {
@@ -231,8 +267,11 @@ impl TaskParam {
 }
 
 impl Range {
-    /// Whether a value of that parameter lies in the range; text and booleans always do.
+    /// Whether a value of that parameter lies in the range; booleans always do, and text unless it is `OneOf`.
     pub fn contains(self, value: &ParamValue) -> bool {
+        if let (Self::OneOf(texts), ParamValue::Text(text)) = (self, value) {
+            return texts.contains(&text.as_str());
+        }
         let Some(x) = value.as_f64() else { return true };
         match self {
             Self::Any => true,
@@ -240,6 +279,7 @@ impl Range {
             Self::NonNegative => x >= 0.0,
             Self::UnitOpen => (0.0..1.0).contains(&x),
             Self::Between(low, high) => x >= low as f64 && x <= high as f64,
+            Self::OneOf(_) => false,
         }
     }
 
@@ -251,6 +291,7 @@ impl Range {
             Self::NonNegative => "0 or greater".to_owned(),
             Self::UnitOpen => "at least 0 and less than 1".to_owned(),
             Self::Between(low, high) => format!("from {low} to {high}"),
+            Self::OneOf(texts) => texts.join(" or "),
         }
     }
 }

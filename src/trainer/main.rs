@@ -2,7 +2,7 @@
 //! without arguments; with `--config` it runs one trial for a person. The only program here that names libtorch.
 //!
 //! ```text
-//! main -> worker -> engine (session, trial, evaluate) -> data, model, optim
+//! main -> worker -> engine (session, trial, evaluate) -> data, model, optim, probes
 //!           |
 //!         channel -> the coordinator
 //! ```
@@ -16,6 +16,7 @@ mod error;
 mod golden;
 mod model;
 mod optim;
+mod probes;
 mod rng;
 mod settings;
 mod tensors;

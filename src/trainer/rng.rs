@@ -54,6 +54,26 @@ impl Stream {
             }
         }
     }
+
+    /// As `rademacher` over kernels of so many elements, but keeps only those at the given places of each kernel: the
+    /// same signs for what is kept, without the cost of expanding the others.
+    pub fn rademacher_at(&mut self, kernel: usize, places: &[usize], out: &mut [f32]) {
+        // Kernels a block, a multiple of 32, so that every block ends with a word.
+        const BLOCK: usize = 3200;
+        let mut bytes = vec![0u8; (BLOCK * kernel).div_ceil(32) * 4];
+        for block in out.chunks_mut(BLOCK * places.len()) {
+            let kernels = block.len() / places.len();
+            let bytes = &mut bytes[..(kernels * kernel).div_ceil(32) * 4];
+            self.0.fill_bytes(bytes);
+            for (index, kept) in block.chunks_exact_mut(places.len()).enumerate() {
+                for (sign, place) in kept.iter_mut().zip(places) {
+                    let bit = index * kernel + place;
+                    // Without a branch: these bits are random.
+                    *sign = 1.0 - f32::from((bytes[bit / 8] >> (bit % 8)) & 1) * 2.0;
+                }
+            }
+        }
+    }
 }
 
 /// The eight signs of each byte: a table is the fastest way that needs no vector instructions of our own.
@@ -123,6 +143,28 @@ mod tests {
         assert!(uniform.iter().all(|x| (-2.0..=2.0).contains(x)));
         assert!(mean(&uniform).abs() < 0.015);
         assert!(mean(&signs(7, "test", N)).abs() < 0.01);
+    }
+
+    #[test]
+    fn signs_at_places_are_those_of_the_whole() {
+        for kernels in [1, 7, 3200, 3201, 10_000] {
+            let whole = signs(5, "x", kernels * 9 + 40);
+            for places in [[4].as_slice(), &[4, 5, 7, 8]] {
+                let mut stream = Stream::new(5, "x");
+                let mut kept = vec![0.0; kernels * places.len()];
+                stream.rademacher_at(9, places, &mut kept);
+                let expected: Vec<f32> =
+                    whole[..kernels * 9].chunks(9).flat_map(|kernel| places.iter().map(|place| kernel[*place])).collect();
+                assert_eq!(kept, expected);
+                // What follows begins at the next word.
+                let mut next = [0.0; 8];
+                stream.rademacher(&mut next);
+                let start = (kernels * 9).div_ceil(32) * 32;
+                if start + 8 <= whole.len() {
+                    assert_eq!(next, whole[start..start + 8]);
+                }
+            }
+        }
     }
 
     /// Independent of how the expansion is cut into blocks, and exact at every length.

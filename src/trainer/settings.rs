@@ -1,7 +1,7 @@
 //! A trial's configuration as typed settings, checked against the task's own list of parameters
 //! (`spec/task.rs`). The coordinator has checked it too, but what it sends is not taken on trust.
 
-use pentagrid::spec::task::{OptimizerKind, PARAMS, ParamDefault, ParamType, TaskParam};
+use pentagrid::spec::task::{OptimizerKind, PARAMS, PROTOCOL_AS_RUN, ParamDefault, ParamType, TaskParam};
 use pentagrid::spec::{Config, ParamValue};
 
 use crate::error::TrialError;
@@ -20,6 +20,17 @@ pub struct Settings {
     pub train_images: Option<i64>,
     /// Folder of IDX files; the embedded images if `None`.
     pub data_dir: Option<String>,
+    /// What is measured on which images.
+    pub protocol: Protocol,
+}
+
+/// What is measured on which images, and what the time of training is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// As the paper says.
+    Paper,
+    /// As its authors' program did (`facts.md` 1a to 1f: train.py of riccardocadei/adahessian).
+    AsRun,
 }
 
 impl Settings {
@@ -39,6 +50,10 @@ impl Settings {
             data_dir: match config.get("data_dir") {
                 Some(ParamValue::Text(folder)) => Some(folder.clone()),
                 _ => None,
+            },
+            protocol: match config.get("protocol") {
+                Some(ParamValue::Text(name)) if name == PROTOCOL_AS_RUN => Protocol::AsRun,
+                _ => Protocol::Paper,
             },
         })
     }
@@ -174,6 +189,7 @@ mod tests {
             batch_size: 100,
             train_images: None,
             data_dir: None,
+            protocol: Protocol::Paper,
         };
         assert_eq!(settings, expected);
         let OptimizerSettings::Adam(adam) = read(r#"{"optimizer": "adam", "lr": 0.001}"#).unwrap().optimizer else { panic!() };
@@ -183,7 +199,8 @@ mod tests {
     #[test]
     fn everything_given_arrives() {
         let json = r#"{"optimizer": "hybrid", "lr1": 0.005, "lr2": 0.1, "tl": 1, "momentum": 0.9, "dampening": 0.9, "beta1": 0.8,
-            "beta2": 0.99, "eps": 0.001, "hessian_power": 0.5, "epochs": 3, "batch_size": 20, "train_images": 400, "data_dir": "d"}"#;
+            "beta2": 0.99, "eps": 0.001, "hessian_power": 0.5, "epochs": 3, "batch_size": 20, "train_images": 400, "data_dir": "d",
+            "protocol": "as_run"}"#;
         let expected = Settings {
             optimizer: OptimizerSettings::Hybrid(HybridSettings {
                 first: SgdMomentumSettings { lr: 0.005, momentum: 0.9, dampening: 0.9 },
@@ -194,6 +211,7 @@ mod tests {
             batch_size: 20,
             train_images: Some(400),
             data_dir: Some("d".to_owned()),
+            protocol: Protocol::AsRun,
         };
         assert_eq!(read(json).unwrap(), expected);
     }
@@ -204,13 +222,14 @@ mod tests {
         insta::assert_snapshot!(message(r#"{"optimizer": "lbfgs"}"#), @"optimizer: there is no `lbfgs`; it is one of sgd, sgd_momentum, adam, adahessian, hybrid");
         insta::assert_snapshot!(message(r#"{"optimizer": 3}"#), @"optimizer: must be text, not an integer (3)");
         insta::assert_snapshot!(message(r#"{"optimizer": "sgd"}"#), @"lr: is missing; sgd needs it (learning rate)");
-        insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "momentun": 0.9}"#), @"momentun: is no parameter of this task; sgd has optimizer, lr, epochs, batch_size, train_images, data_dir");
+        insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "momentun": 0.9}"#), @"momentun: is no parameter of this task; sgd has optimizer, lr, epochs, batch_size, train_images, data_dir, protocol");
         insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "tl": 0.9}"#), @"tl: does not belong to sgd");
         insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": "big"}"#), @"lr: must be a number, not text (big)");
         insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "epochs": 2.0}"#), @"epochs: must be an integer, not a float (2.0)");
         insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "data_dir": true}"#), @"data_dir: must be text, not a boolean (true)");
         insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0}"#), @"lr: must be greater than 0, not 0");
         insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "epochs": 0}"#), @"epochs: must be from 1 to 10000, not 0");
+        insta::assert_snapshot!(message(r#"{"optimizer": "sgd", "lr": 0.1, "protocol": "as_is"}"#), @"protocol: must be paper or as_run, not as_is");
         insta::assert_snapshot!(message(r#"{"optimizer": "sgd_momentum", "lr": 0.1, "momentum": 1.0}"#), @"momentum: must be at least 0 and less than 1, not 1.0");
         insta::assert_snapshot!(message(r#"{"optimizer": "hybrid", "lr1": 0.1, "lr2": 0.1, "momentum": 0.9}"#), @"tl: is missing; hybrid needs it (validation loss below which hybrid switches to AdaHessian)");
     }

@@ -31,7 +31,7 @@ sweep.yaml:
  10 │   weight_decay: {value: 0.1}
     ╰────
   help: did you mean `beta1`? its parameters: optimizer, lr, momentum, dampening, tl, lr1, lr2,
-        beta1, beta2, eps, hessian_power, epochs, batch_size, train_images and data_dir
+        beta1, beta2, eps, hessian_power, epochs, batch_size, train_images, data_dir and protocol
 
   × `weight_decay` is not a parameter of mnist-resnet18
     ╭─[sweep.yaml:10:3]
@@ -42,7 +42,7 @@ sweep.yaml:
  11 │   opt: {parameters: {eps: {value: 1}}}
     ╰────
   help: its parameters: optimizer, lr, momentum, dampening, tl, lr1, lr2, beta1, beta2, eps,
-        hessian_power, epochs, batch_size, train_images and data_dir
+        hessian_power, epochs, batch_size, train_images, data_dir and protocol
 
   × `opt.eps` is not a parameter of mnist-resnet18
     ╭─[sweep.yaml:11:22]
@@ -341,5 +341,32 @@ sweep.yaml:
         adahessian or hybrid
 
 2 problems
+"#);
+}
+
+#[test]
+fn the_protocol_is_a_parameter_with_two_values() {
+    let rest = "parameters: {optimizer: {value: sgd}, lr: {value: 1}, protocol: {value: as_is}}\n";
+    insta::assert_snapshot!(each(&[&format!("{BUILTIN}{rest}"), &format!("{BUILTIN}protocol: as_run\n{}", rest.replace("as_is", "as_run"))]), @r#"
+sweep.yaml:
+  × protocol must be paper or as_run, not as_is
+   ╭─[sweep.yaml:5:73]
+ 4 │ seeds: {tune: 2, final: 3}
+ 5 │ parameters: {optimizer: {value: sgd}, lr: {value: 1}, protocol: {value: as_is}}
+   ·                                                                         ──┬──
+   ·                                                                           ╰── out of range
+   ╰────
+  help: protocol: what is measured on which images: paper is what the paper says, as_run repeats
+        what its authors' program did
+
+  × `protocol` is a parameter of the built-in task, not a key of the sweep
+   ╭─[sweep.yaml:5:1]
+ 4 │ seeds: {tune: 2, final: 3}
+ 5 │ protocol: as_run
+   · ────┬───
+   ·     ╰── a parameter
+ 6 │ parameters: {optimizer: {value: sgd}, lr: {value: 1}, protocol: {value: as_run}}
+   ╰────
+  help: write it under `parameters`: `protocol: {value: as_run}`
 "#);
 }

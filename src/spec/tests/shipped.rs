@@ -5,6 +5,8 @@ use crate::spec::{Spec, claims, json_schema, keys, task};
 
 const PAPER: &str = include_str!("../../../sweeps/paper.yaml");
 const TABLES: &str = include_str!("../../../sweeps/tables.yaml");
+const AS_RUN: &str = include_str!("../../../sweeps/as-run.yaml");
+const SGD_GRIDS: &str = include_str!("../../../sweeps/sgd-grids.yaml");
 const SCHEMA: &str = include_str!("../../../sweeps/schema.json");
 
 /// Points of each arm.
@@ -37,6 +39,24 @@ fn the_tables_are_the_papers_best_points() {
             assert!(values.is_some_and(|values| values.contains(&axis.values[0])), "{}: {axis:?}", arm.name);
         }
     }
+}
+
+#[test]
+fn as_run_differs_from_the_tables_by_the_protocol_alone() {
+    let (mut spec, tables) = (good(AS_RUN), good(TABLES));
+    for arm in &mut spec.arms {
+        let protocol = arm.axes.iter().position(|axis| axis.name == "protocol").map(|at| arm.axes.remove(at));
+        assert_eq!(protocol.map(|axis| axis.values), Some(vec![crate::spec::ParamValue::Text("as_run".to_owned())]));
+    }
+    assert_eq!((&spec.arms, &spec.seeds, &spec.published), (&tables.arms, &tables.seeds, &tables.published));
+    assert_eq!(spec.claims, tables.claims);
+}
+
+#[test]
+fn the_sgd_grids_are_the_papers() {
+    let (spec, paper) = (good(SGD_GRIDS), good(PAPER));
+    assert_eq!((&spec.arms[..], &spec.seeds), (&paper.arms[..2], &paper.seeds));
+    assert!(spec.published.iter().all(|(arm, figures)| paper.published[arm] == *figures));
 }
 
 #[test]

@@ -73,7 +73,10 @@ mod tests {
     use super::*;
     use crate::data::Split;
     use crate::device::one_thread;
-    use pentagrid::spec::task::METRICS;
+    use crate::model::Mode;
+    use crate::optim::gradients;
+    use pentagrid::spec::task::{AS_RUN_METRICS, METRICS};
+    use tch::Tensor;
 
     struct Outcome {
         rows: Vec<Metrics>,
@@ -136,8 +139,70 @@ mod tests {
         assert_eq!(outcome.metrics.0.keys().map(String::as_str).collect::<Vec<_>>(), expected);
         assert_eq!(outcome.rows.len(), 2);
         let names: Vec<&str> = outcome.rows[0].0.keys().map(String::as_str).collect();
-        assert_eq!(names, ["train_accuracy", "train_loss", "val_accuracy", "val_loss"]);
+        assert_eq!(names, ["grad_norm_conv1", "grad_norm_fc", "train_accuracy", "train_loss", "val_accuracy", "val_loss"]);
         assert_eq!(outcome.metrics.get("val_loss"), outcome.rows[1].get("val_loss"));
+    }
+
+    /// One batch an epoch: the epoch's norm is that of the batch's gradient at the weights before the step.
+    #[test]
+    fn the_history_holds_the_norms_of_the_gradients() {
+        let mut session = session(Kind::Double);
+        let json = r#"{"optimizer": "sgd", "lr": 0.01, "batch_size": 8, "epochs": 1}"#;
+        let row = run_in(&mut session, json, 6).rows.remove(0);
+        let (network, sets) = (session.network(6).unwrap(), session.sets(None).unwrap());
+        let logits = network.forward(&sets.train.images, Mode::Train).unwrap();
+        let gradients = gradients(&logits.cross_entropy_for_logits(&sets.train.labels), network.parameters(), false).unwrap();
+        let norm = |matrices: Tensor| {
+            let norms = matrices.linalg_norm(2.0, [-2, -1].as_slice(), false, Kind::Double);
+            norms.mean(Kind::Double).double_value(&[])
+        };
+        let (conv1, fc) = (norm(gradients[0].squeeze_dim(1)), norm(gradients[gradients.len() - 2].shallow_clone()));
+        for (name, expected) in [("grad_norm_conv1", conv1), ("grad_norm_fc", fc)] {
+            let found = row.get(name).unwrap();
+            assert!((found / expected - 1.0).abs() < 1e-6, "{name}: {found} {expected}");
+        }
+    }
+
+    /// The same training, looked at as the authors' program does.
+    #[test]
+    fn as_run_measures_on_the_test_images() {
+        let as_run = |json: &str| run(&json.replace('}', r#", "epochs": 4, "protocol": "as_run"}"#), 2);
+        let (theirs, ours) = (as_run(MOMENTUM), run(&MOMENTUM.replace('}', r#", "epochs": 4}"#), 2));
+        for (theirs, ours) in theirs.rows.iter().zip(&ours.rows) {
+            for name in ["train_loss", "train_accuracy", "grad_norm_conv1"] {
+                assert_eq!(theirs.get(name), ours.get(name), "{name}");
+            }
+            assert_eq!(theirs.get("grad_norm_fc"), ours.get("grad_norm_fc").map(|norm| norm / 64.0));
+            assert_ne!(theirs.get("val_loss"), ours.get("val_loss"));
+        }
+        assert_eq!(theirs.metrics.get("val_loss"), ours.metrics.get("test_loss"));
+        assert_eq!(theirs.metrics.get("heldout_val_loss"), ours.metrics.get("val_loss"));
+        assert_eq!(theirs.metrics.get("heldout_val_accuracy"), ours.metrics.get("val_accuracy"));
+        // The test figures are those of the epoch with the lowest loss on the test images.
+        let losses: Vec<f64> = theirs.rows.iter().map(|row| row.get("val_loss").unwrap()).collect();
+        let lowest = losses.iter().copied().fold(f64::INFINITY, f64::min);
+        assert_eq!(theirs.metrics.get("test_loss"), Some(lowest));
+        let epoch = losses.iter().position(|loss| *loss == lowest).unwrap() + 1;
+        assert_eq!(theirs.metrics.get("checkpoint_epoch"), Some(epoch as f64));
+        assert!(theirs.metrics.get("step_seconds") < theirs.metrics.get("training_seconds"));
+        let names: Vec<&str> = theirs.metrics.0.keys().map(String::as_str).collect();
+        let mut expected = [METRICS, AS_RUN_METRICS].concat();
+        expected.sort_unstable();
+        assert_eq!(names, expected);
+    }
+
+    /// Hybrid's threshold is looked for on the test images too: here it lies between the two losses.
+    #[test]
+    fn as_run_switches_by_the_test_images() {
+        let json = |tl: f64, protocol: &str| {
+            format!(
+                r#"{{"optimizer": "hybrid", "lr1": 0.005, "momentum": 0.9, "lr2": 0.1, "tl": {tl}, "protocol": "{protocol}"}}"#
+            )
+        };
+        let losses = ["paper", "as_run"].map(|protocol| run(&json(-1.0, protocol), 5).rows[0].get("val_loss").unwrap());
+        let tl = (losses[0] + losses[1]) / 2.0;
+        let switches = ["paper", "as_run"].map(|protocol| run(&json(tl, protocol), 5).rows[0].get("switched").unwrap() == 1.0);
+        assert_eq!(switches, losses.map(|loss| loss < tl));
     }
 
     #[test]

@@ -1,10 +1,12 @@
 //! The training loop of one trial: a function of its settings, its data and its network, which carry the seed.
-//! Reports a history row after each epoch.
+//! Reports a history row after each epoch. Under the protocol `as_run` it measures what the authors' program did.
 
 use std::time::{Duration, Instant};
 
 use pentagrid::protocol::Metrics;
-use pentagrid::spec::task::SWITCH_METRIC;
+use pentagrid::spec::task::{
+    CHECKPOINT_EPOCH, GRAD_NORM_CONV1, GRAD_NORM_FC, HELDOUT_ACCURACY, HELDOUT_LOSS, METRICS, STEP_SECONDS, SWITCH_METRIC,
+};
 use tch::{Device, Reduction, Tensor};
 
 use super::evaluate::{Score, evaluate};
@@ -13,7 +15,11 @@ use crate::device::synchronize;
 use crate::error::TrialError;
 use crate::model::{Mode, ResNet18};
 use crate::optim::{Optimizer, OptimizerSettings, gradients};
-use crate::settings::Settings;
+use crate::probes::{GradientNorms, GradientProbe};
+use crate::settings::{Protocol, Settings};
+
+/// The authors' program divides fc's norm by conv1's number of filters as well (facts.md 1e).
+const AS_RUN_FC_DIVISOR: f64 = 64.0;
 
 /// What a trial works on.
 pub struct Trial<'a> {
@@ -40,29 +46,51 @@ impl Trial<'_> {
         let batches = Batches::new(&train, self.settings.batch_size)?;
         let mut optimizer = self.settings.optimizer.start(self.seed);
         let is_hybrid = matches!(self.settings.optimizer, OptimizerSettings::Hybrid(_));
+        let as_run = self.settings.protocol == Protocol::AsRun;
+        let held_out = if as_run { &self.sets.test } else { &self.sets.val };
+        let mut checkpoint = None;
         let mut metrics = Metrics::default();
-        let mut seconds = 0.0;
+        let (mut step_seconds, mut all_seconds) = (0.0, 0.0);
         for epoch in 1..=self.settings.epochs {
-            let spent = self.epoch(&batches, &mut *optimizer)?.as_secs_f64();
-            seconds += spent;
+            let start = Instant::now();
+            let (steps, norms) = self.epoch(&batches, &mut *optimizer)?;
             let mut row = Metrics::default();
             put_score(&mut row, "train", evaluate(&self.network, &train)?);
-            let val = evaluate(&self.network, &self.sets.val)?;
+            let val = evaluate(&self.network, held_out)?;
             put_score(&mut row, "val", val);
+            row.set(GRAD_NORM_CONV1, norms.conv1);
+            row.set(GRAD_NORM_FC, if as_run { norms.fc / AS_RUN_FC_DIVISOR } else { norms.fc });
             let switched = optimizer.end_epoch(val.loss);
+            if as_run {
+                Checkpoint::keep(&mut checkpoint, epoch, val.loss, &self.network)?;
+            }
+            step_seconds += steps.as_secs_f64();
+            all_seconds += start.elapsed().as_secs_f64();
             if switched {
                 metrics.set(SWITCH_METRIC, f64::from(epoch));
             }
             // The last row's scores stand.
-            metrics.0.extend(row.0.clone());
+            for (name, value) in &row.0 {
+                if METRICS.contains(&name.as_str()) {
+                    metrics.set(name, value.0);
+                }
+            }
             if is_hybrid {
                 row.set("switched", f64::from(u8::from(switched)));
             }
-            row.set("seconds", spent);
+            row.set("seconds", if as_run { start.elapsed() } else { steps }.as_secs_f64());
             report(epoch, row);
         }
-        put_score(&mut metrics, "test", evaluate(&self.network, &self.sets.test)?);
-        metrics.set("training_seconds", seconds);
+        let tested = checkpoint.as_ref().map_or(&self.network, |checkpoint| &checkpoint.network);
+        put_score(&mut metrics, "test", evaluate(tested, &self.sets.test)?);
+        metrics.set("training_seconds", if as_run { all_seconds } else { step_seconds });
+        if let Some(checkpoint) = checkpoint {
+            let val = evaluate(&self.network, &self.sets.val)?;
+            metrics.set(HELDOUT_LOSS, val.loss);
+            metrics.set(HELDOUT_ACCURACY, val.accuracy);
+            metrics.set(STEP_SECONDS, step_seconds);
+            metrics.set(CHECKPOINT_EPOCH, f64::from(checkpoint.epoch));
+        }
         Ok(metrics)
     }
 
@@ -95,15 +123,38 @@ impl Trial<'_> {
         self.sets.train.narrow(0, wanted)
     }
 
-    /// One pass over the batches. Gives the wall-clock time of the steps alone.
-    fn epoch(&self, batches: &Batches, optimizer: &mut dyn Optimizer) -> Result<Duration, TrialError> {
+    /// One pass over the batches. Gives the wall-clock time of the steps alone, and the gradients' norms.
+    fn epoch(&self, batches: &Batches, optimizer: &mut dyn Optimizer) -> Result<(Duration, GradientNorms), TrialError> {
+        let with_graph = self.settings.protocol == Protocol::AsRun;
+        let mut probe = GradientProbe::default();
         synchronize(self.device);
         let start = Instant::now();
         for batch in batches.iter() {
-            step(&self.network, batch, optimizer)?;
+            let gradients = batch_gradients(&self.network, batch, with_graph || optimizer.needs_curvature())?;
+            optimizer.step(self.network.parameters(), &gradients)?;
+            probe.add(&gradients)?;
         }
         synchronize(self.device);
-        Ok(start.elapsed())
+        let spent = start.elapsed();
+        Ok((spent, probe.take()?))
+    }
+}
+
+/// The weights with the lowest loss on the held-out images so far, as the authors' program keeps them (on disk there,
+/// in memory here).
+struct Checkpoint {
+    epoch: u32,
+    loss: f64,
+    network: ResNet18,
+}
+
+impl Checkpoint {
+    /// Keeps the network if its loss is strictly below that of the one kept; the first one whatever its loss is.
+    fn keep(kept: &mut Option<Self>, epoch: u32, loss: f64, network: &ResNet18) -> Result<(), TrialError> {
+        if kept.as_ref().is_none_or(|kept| loss < kept.loss || (kept.loss.is_nan() && !loss.is_nan())) {
+            *kept = Some(Self { epoch, loss, network: network.duplicate()? });
+        }
+        Ok(())
     }
 }
 
@@ -112,13 +163,16 @@ impl Trial<'_> {
 /// # Errors
 /// libtorch's.
 pub fn step(network: &ResNet18, batch: &Split, optimizer: &mut dyn Optimizer) -> Result<(), TrialError> {
+    let gradients = batch_gradients(network, batch, optimizer.needs_curvature())?;
+    Ok(optimizer.step(network.parameters(), &gradients)?)
+}
+
+/// Gradients of the batch's mean cross entropy, with their graph if they are to be `differentiable`.
+fn batch_gradients(network: &ResNet18, batch: &Split, differentiable: bool) -> Result<Vec<Tensor>, TrialError> {
+    // Logits and loss end here: what the gradients do not need is freed before the optimizer's move takes memory.
     let logits = network.forward(&batch.images, Mode::Train)?;
     let loss = logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)?;
-    let gradients = gradients(&loss, network.parameters(), optimizer.needs_curvature())?;
-    // What the gradients do not need is freed before the move takes memory.
-    drop((logits, loss));
-    optimizer.step(network.parameters(), &gradients)?;
-    Ok(())
+    Ok(gradients(&loss, network.parameters(), differentiable)?)
 }
 
 fn put_score(metrics: &mut Metrics, set: &str, score: Score) {

@@ -2,10 +2,11 @@
 //! `resnet18.json`, which `scripts/reference/golden.py` wrote. Only tests; README.md beside that script has the measures.
 //!
 //! ```text
-//! first_batch, optimizers -> setting (the network and its batch) -> draws
+//! first_batch, optimizers, dead_taps -> setting (the network and its batch) -> draws
 //!            \-> sketch (how far tensors are from their rows in the file) -> reference (the file), draws
 //! ```
 
+mod dead_taps;
 mod draws;
 mod first_batch;
 mod optimizers;

@@ -54,10 +54,10 @@ impl Sketcher {
     }
 
     /// The distance of each tensor. All that the reference has must be there, and nothing else.
-    pub fn distances<'a>(&self, tensors: impl Iterator<Item = (&'a str, &'a Tensor)>, rows: &Rows) -> Vec<Distance> {
-        let measure = |(name, tensor): (&str, &Tensor)| {
+    pub fn distances<'a>(&self, tensors: impl Iterator<Item = (&'a str, Tensor)>, rows: &Rows) -> Vec<Distance> {
+        let measure = |(name, tensor): (&str, Tensor)| {
             let row = rows.get(name).unwrap_or_else(|| panic!("the reference has no {name}"));
-            Distance { name: name.to_owned(), distance: self.distance(tensor, row), norm: row[0] }
+            Distance { name: name.to_owned(), distance: self.distance(&tensor, row), norm: row[0] }
         };
         let distances: Vec<_> = tensors.map(measure).collect();
         assert_eq!(distances.len(), rows.len());
@@ -68,7 +68,7 @@ impl Sketcher {
     pub fn assert_near<'a>(
         &self,
         what: &str,
-        tensors: impl Iterator<Item = (&'a str, &'a Tensor)>,
+        tensors: impl Iterator<Item = (&'a str, Tensor)>,
         rows: &Rows,
         tolerance: f64,
     ) -> f64 {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::taps;
 use crate::rng::Stream;
 use crate::tensors::copy;
 
@@ -31,7 +32,7 @@ pub trait Source {
 }
 
 /// Draws each tensor from its own stream, `init/<name>`, on the CPU and in single precision: the same seed gives
-/// the same weights on every device and in every precision.
+/// the same weights on every device and in every precision. Of a kernel with dead taps all is drawn and the live ones kept.
 pub struct Drawn {
     /// The trial's seed.
     pub seed: u64,
@@ -43,17 +44,19 @@ pub struct Drawn {
 
 impl Source for Drawn {
     fn tensor(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, TchError> {
-        let count = shape.iter().product::<i64>() as usize;
+        let full = taps::full_shape(shape);
+        let count = full.iter().product::<i64>() as usize;
         let mut stream = Stream::new(self.seed, &format!("init/{name}"));
         let values = match init {
             Init::KaimingNormalFanOut => {
-                let fan_out = shape[0] * shape[2..].iter().product::<i64>();
+                let fan_out = full[0] * full[2..].iter().product::<i64>();
                 stream.normal(count, (2.0 / fan_out as f64).sqrt())
             }
             Init::UniformFanIn(fan_in) => stream.uniform(count, 1.0 / (fan_in as f64).sqrt()),
             Init::Constant(value) => return Tensor::f_full(shape, value, (self.kind, self.device)),
         };
-        Tensor::f_from_slice(&values)?.f_view(shape)?.f_to_device(self.device)?.f_to_kind(self.kind)
+        let drawn = Tensor::f_from_slice(&values)?.f_view(full.as_slice())?;
+        taps::keep_live(drawn, shape)?.f_to_device(self.device)?.f_to_kind(self.kind)
     }
 }
 

@@ -3,6 +3,7 @@
 use tch::{TchError, Tensor};
 
 use super::init::{Init, Source};
+use super::taps;
 
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,6 +18,8 @@ pub enum Mode {
 pub struct Builder<'a, S: Source> {
     /// Where the tensors come from.
     pub source: &'a mut S,
+    /// Whether kernels with dead taps are cut down to the live ones: always, but in tests.
+    pub cut: bool,
     /// What is trained: (name, tensor).
     pub parameters: Vec<(String, Tensor)>,
     /// What is kept beside the parameters, the running statistics: (name, tensor).
@@ -40,7 +43,7 @@ impl<S: Source> Builder<'_, S> {
 /// A square convolution without a bias.
 #[derive(Debug)]
 pub struct Conv {
-    /// `[out, in, k, k]`.
+    /// `[out, in, k, k]`, or `[out, in, taps]` if the kernel is cut down to its live taps.
     weight: Tensor,
     stride: i64,
     padding: i64,
@@ -54,18 +57,27 @@ pub struct ConvSize {
     pub kernel: i64,
     /// Step between positions. The padding is half the kernel, rounded down.
     pub stride: i64,
+    /// Side of the maps that it gets.
+    pub side: i64,
 }
 
 impl Conv {
     /// The convolution named `name`.
     pub fn new(on: &mut Builder<impl Source>, name: &str, size: &ConvSize, init: Init) -> Result<Self, TchError> {
-        let ConvSize { channels: [input, output], kernel, stride } = *size;
-        let weight = on.parameter(format!("{name}.weight"), &[output, input, kernel, kernel], init)?;
+        let ConvSize { channels: [input, output], kernel, stride, side } = *size;
+        let live = if on.cut && kernel == 3 { taps::live_count(side, stride) } else { None };
+        let shape = live.map_or(vec![output, input, kernel, kernel], |taps| vec![output, input, taps]);
+        let weight = on.parameter(format!("{name}.weight"), &shape, init)?;
         Ok(Self { weight, stride, padding: kernel / 2 })
     }
 
     /// `[N, in, H, W]` to `[N, out, H', W']`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        if let [output, input, taps] = self.weight.size()[..] {
+            // The live taps cover the whole map, in its order: one product with the flattened maps.
+            let maps = x.f_reshape([-1, input * taps])?;
+            return maps.f_linear(&self.weight.f_view([output, input * taps])?, None::<&Tensor>)?.f_view([-1, output, 1, 1]);
+        }
         let [stride, padding] = [self.stride, self.padding];
         x.f_conv2d(&self.weight, None::<&Tensor>, [stride, stride], [padding, padding], [1, 1], 1)
     }

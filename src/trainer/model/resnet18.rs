@@ -7,6 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::init::{CopyOf, Drawn, Init, Source};
 use super::layers::{Builder, Conv, ConvSize, Linear, Mode, Norm};
+use super::taps;
 
 /// The network. Its parameters have torchvision's names, e.g. `layer1.0.conv1.weight`.
 #[derive(Debug)]
@@ -35,17 +36,23 @@ struct Block {
 }
 
 impl Block {
-    fn new(on: &mut Builder<impl Source>, name: &str, input: i64, output: i64, stride: i64) -> Result<Self, TchError> {
+    /// The block named `name`, with so many channels in and out, whose first step is `stride` on maps of that side.
+    fn new(on: &mut Builder<impl Source>, name: &str, channels: [i64; 2], stride: i64, side: i64) -> Result<Self, TchError> {
         let he = Init::KaimingNormalFanOut;
-        let conv1 = Conv::new(on, &format!("{name}.conv1"), &ConvSize { channels: [input, output], kernel: 3, stride }, he)?;
+        let [input, output] = channels;
+        let conv1 = Conv::new(on, &format!("{name}.conv1"), &ConvSize { channels, kernel: 3, stride, side }, he)?;
         let bn1 = Norm::new(on, &format!("{name}.bn1"), output)?;
-        let conv2 = Conv::new(on, &format!("{name}.conv2"), &ConvSize { channels: [output, output], kernel: 3, stride: 1 }, he)?;
+        let conv2 = Conv::new(
+            on,
+            &format!("{name}.conv2"),
+            &ConvSize { channels: [output, output], kernel: 3, stride: 1, side: (side + stride - 1) / stride },
+            he,
+        )?;
         let bn2 = Norm::new(on, &format!("{name}.bn2"), output)?;
         let downsample = if input == output && stride == 1 {
             None
         } else {
-            let conv =
-                Conv::new(on, &format!("{name}.downsample.0"), &ConvSize { channels: [input, output], kernel: 1, stride }, he)?;
+            let conv = Conv::new(on, &format!("{name}.downsample.0"), &ConvSize { channels, kernel: 1, stride, side }, he)?;
             Some((conv, Norm::new(on, &format!("{name}.downsample.1"), output)?))
         };
         Ok(Self { conv1, bn1, conv2, bn2, downsample })
@@ -64,15 +71,23 @@ impl Block {
 }
 
 impl ResNet18 {
-    /// How many weights are trained.
+    /// How many weights the paper's network has.
     pub const PARAMETERS: i64 = 11_175_370;
+    /// How many of them are never trained, since they only ever meet padding.
+    pub const DEAD: i64 = 6_946_816;
 
     /// The network of a seed: the same weights for the same seed, whatever the optimizer and the device.
     ///
     /// # Errors
     /// libtorch's.
     pub fn new(seed: u64, kind: Kind, device: Device) -> Result<Self, TchError> {
-        Self::build(&mut Drawn { seed, kind, device })
+        Self::build(&mut Drawn { seed, kind, device }, true)
+    }
+
+    /// The network with its dead taps.
+    #[cfg(test)]
+    pub fn full(seed: u64, kind: Kind) -> Result<Self, TchError> {
+        Self::build(&mut Drawn { seed, kind, device: Device::Cpu }, false)
     }
 
     /// A copy that shares no memory with this network.
@@ -80,31 +95,45 @@ impl ResNet18 {
     /// # Errors
     /// libtorch's.
     pub fn duplicate(&self) -> Result<Self, TchError> {
-        let parameters = self.names.iter().map(String::as_str).zip(&self.parameters);
-        let buffers = self.buffers.iter().map(|(name, tensor)| (name.as_str(), tensor));
-        Self::build(&mut CopyOf(parameters.chain(buffers).collect::<HashMap<_, _>>()))
+        Self::build(&mut self.tensors_to_copy(), true)
     }
 
-    /// The network with tensors from that source.
-    fn build(source: &mut impl Source) -> Result<Self, TchError> {
-        let mut on = Builder { source, parameters: Vec::with_capacity(62), buffers: Vec::with_capacity(40) };
+    /// The same for one that was built by `full`.
+    #[cfg(test)]
+    pub fn duplicate_full(&self) -> Self {
+        Self::build(&mut self.tensors_to_copy(), false).unwrap()
+    }
+
+    fn tensors_to_copy(&self) -> CopyOf<'_> {
+        let parameters = self.names.iter().map(String::as_str).zip(&self.parameters);
+        let buffers = self.buffers.iter().map(|(name, tensor)| (name.as_str(), tensor));
+        CopyOf(parameters.chain(buffers).collect::<HashMap<_, _>>())
+    }
+
+    /// The network with tensors from that source, with or without dead taps.
+    fn build(source: &mut impl Source, cut: bool) -> Result<Self, TchError> {
+        let mut on = Builder { source, cut, parameters: Vec::with_capacity(62), buffers: Vec::with_capacity(40) };
         // The authors replace torchvision's conv1 by `nn.Conv2d(1, 64, 7, 2, 3, bias=False)`, which brings that
         // layer's own initialisation: U(-1/7, 1/7).
-        let conv1 = Conv::new(&mut on, "conv1", &ConvSize { channels: [1, 64], kernel: 7, stride: 2 }, Init::UniformFanIn(49))?;
+        let conv1 =
+            Conv::new(&mut on, "conv1", &ConvSize { channels: [1, 64], kernel: 7, stride: 2, side: 28 }, Init::UniformFanIn(49))?;
         let bn1 = Norm::new(&mut on, "bn1", 64)?;
         let mut blocks = Vec::with_capacity(8);
-        let mut input = 64;
+        // Channels and side of the maps, after conv1 and the pooling.
+        let (mut input, mut side) = (64, 7);
         for (layer, output) in [(1, 64), (2, 128), (3, 256), (4, 512)] {
             for index in 0..2 {
                 let stride = if layer > 1 && index == 0 { 2 } else { 1 };
-                blocks.push(Block::new(&mut on, &format!("layer{layer}.{index}"), input, output, stride)?);
-                input = output;
+                blocks.push(Block::new(&mut on, &format!("layer{layer}.{index}"), [input, output], stride, side)?);
+                (input, side) = (output, (side + stride - 1) / stride);
             }
         }
         let fc = Linear::new(&mut on, "fc", 512, 10)?;
         let Builder { parameters, buffers, .. } = on;
-        let count: usize = parameters.iter().map(|(_, tensor)| tensor.numel()).sum();
-        assert_eq!(count as i64, Self::PARAMETERS, "this is not the paper's ResNet18");
+        let count: i64 = parameters.iter().map(|(_, tensor)| taps::full_shape(&tensor.size()).iter().product::<i64>()).sum();
+        let live: usize = parameters.iter().map(|(_, tensor)| tensor.numel()).sum();
+        assert_eq!(count, Self::PARAMETERS, "this is not the paper's ResNet18");
+        assert_eq!(live as i64, Self::PARAMETERS - if cut { Self::DEAD } else { 0 }, "these are not its live taps");
         let (names, parameters) = parameters.into_iter().unzip();
         Ok(Self { conv1, bn1, blocks, fc, names, parameters, buffers })
     }
@@ -152,7 +181,7 @@ mod tests {
     #[test]
     fn parameters_have_torchvisions_names_and_number() {
         let network = network(0);
-        assert_eq!(network.parameters().iter().map(Tensor::numel).sum::<usize>(), 11_175_370);
+        assert_eq!(network.parameters().iter().map(Tensor::numel).sum::<usize>(), 11_175_370 - 6_946_816);
         assert_eq!((network.parameters().len(), network.buffers.len()), (62, 40));
         let shapes: Vec<String> =
             network.names.iter().zip(network.parameters()).map(|(name, tensor)| format!("{name} {:?}", tensor.size())).collect();
@@ -179,7 +208,7 @@ mod tests {
         layer2.0.bn2.bias [128]
         ");
         insta::assert_snapshot!(shapes[57..].join("\n"), @r"
-        layer4.1.conv2.weight [512, 512, 3, 3]
+        layer4.1.conv2.weight [512, 512, 1]
         layer4.1.bn2.weight [512]
         layer4.1.bn2.bias [512]
         fc.weight [10, 512]

@@ -4,6 +4,7 @@
 use tch::{TchError, Tensor};
 
 use super::gradient::zeros_where_undefined;
+use crate::model::taps;
 use crate::rng::Stream;
 use crate::tensors::filled;
 
@@ -20,14 +21,18 @@ impl Probes {
 
     /// The random signs z for the parameters at a step (from 1), each tensor of its parameter's shape, kind and
     /// device. Drawn from the stream `hutchinson/<step>`: each parameter in turn takes a bit an element, and begins
-    /// at a new 32-bit word.
+    /// at a new 32-bit word. Dead taps take their bits too, so that z is what it would be with them.
     ///
     /// # Errors
     /// libtorch's.
     pub fn signs(&self, step: u64, parameters: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
         let mut stream = Stream::new(self.seed, &format!("hutchinson/{step}"));
         let draw = |parameter: &Tensor| {
-            let signs = filled(&parameter.size(), |signs| stream.rademacher(signs))?;
+            let shape = parameter.size();
+            let signs = filled(&shape, |signs| match shape[..] {
+                [_, _, taps] => stream.rademacher_at(taps::KERNEL as usize, taps::live_places(taps), signs),
+                _ => stream.rademacher(signs),
+            })?;
             signs.f_to_device(parameter.device())?.f_to_kind(parameter.f_kind()?)
         };
         parameters.iter().map(draw).collect()
@@ -52,7 +57,7 @@ pub fn hessian_product(gradients: &[Tensor], parameters: &[Tensor], signs: &[Ten
 }
 
 /// AdaHessian's D from Hz: the mean of |Hz| over a convolution kernel, `[O, I, H, W]` to `[O, I, 1, 1]`; |Hz| itself
-/// for other tensors. Since every element of z is 1 or -1, |Hz| = |z ∘ Hz|.
+/// for other tensors. Dead taps, whose Hz is zero, count: `[O, I, T]` to `[O, I, 1]`, a ninth of the sum. Since every element of z is 1 or -1, |Hz| = |z ∘ Hz|.
 ///
 /// # Errors
 /// libtorch's.
@@ -60,6 +65,7 @@ pub fn spatial_mean(product: &Tensor) -> Result<Tensor, TchError> {
     let sizes = product.f_abs()?;
     match product.size()[..] {
         [_, _, 1, 1] => Ok(sizes),
+        [_, _, _] => sizes.f_sum_dim_intlist([2].as_slice(), true, None)?.f_div_scalar(taps::KERNEL as f64),
         [outputs, inputs, height, width] => {
             // Row sums as a product with ones: libtorch's own mean over nine numbers takes three times as long.
             let ones = Tensor::f_ones([height * width], (sizes.f_kind()?, sizes.device()))?;

@@ -1,0 +1,79 @@
+//! The network without its dead taps against the whole one, which only tests build: the same function, the same gradients
+//! and Hz, and after some steps of each optimizer the same weights; the dead taps have no derivative and never move.
+
+use tch::{Device, Kind, Reduction, Tensor};
+
+use super::reference::Reference;
+use super::setting::batch;
+use crate::device::one_thread;
+use crate::engine::step;
+use crate::model::{Mode, ResNet18, taps};
+use crate::optim::{Probes, gradients, hessian_product};
+use crate::settings::Settings;
+use crate::tensors::{copy, without_grad};
+
+const SEED: u64 = 9;
+
+/// The same network in double precision, cut and whole.
+fn networks() -> [ResNet18; 2] {
+    one_thread();
+    [ResNet18::new(SEED, Kind::Double, Device::Cpu).unwrap(), ResNet18::full(SEED, Kind::Double).unwrap()]
+}
+
+/// Live taps agree; what else the whole tensor holds is what `dead` holds there.
+fn assert_same(what: &str, [live, full, dead]: [&[Tensor]; 3], tolerance: f64) {
+    let _guard = without_grad();
+    for (index, (live, full)) in live.iter().zip(full).enumerate() {
+        let kept = taps::keep_live(full.copy(), &live.size()).unwrap();
+        let share = ((live - &kept).norm() / (kept.norm() + 1e-300)).double_value(&[]);
+        assert!(share < tolerance, "{what}: parameter {index} differs by {share:e} of its norm");
+        assert_eq!(taps::put_live(&dead[index], &kept), *full, "{what}: a dead tap of parameter {index} is alive");
+    }
+}
+
+fn logits_and_loss(network: &ResNet18) -> (Tensor, Tensor) {
+    let batch = batch(Kind::Double);
+    let logits = network.forward(&batch.images, Mode::Train).unwrap();
+    let loss = logits.cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0);
+    (logits, loss)
+}
+
+#[test]
+fn the_cut_network_is_the_same_function() {
+    let [cut, full] = networks();
+    let zeros: Vec<Tensor> = full.parameters().iter().map(|tensor| tensor.zeros_like().detach()).collect();
+    let starts: Vec<Tensor> = full.parameters().iter().map(|tensor| copy(tensor).unwrap()).collect();
+    assert_same("the start", [cut.parameters(), full.parameters(), &starts], f64::MIN_POSITIVE);
+    let [(logits, loss), (full_logits, full_loss)] = [&cut, &full].map(logits_and_loss);
+    assert!(logits.allclose(&full_logits, 1e-10, 1e-12, false) && loss.allclose(&full_loss, 1e-12, 0.0, false));
+    let derive = |network: &ResNet18, loss: &Tensor| {
+        let first = gradients(loss, network.parameters(), true).unwrap();
+        let signs = Probes::new(SEED).signs(1, network.parameters()).unwrap();
+        let second = hessian_product(&first, network.parameters(), &signs).unwrap();
+        (first, second)
+    };
+    let [(first, second), (full_first, full_second)] = [derive(&cut, &loss), derive(&full, &full_loss)];
+    assert_same("gradient", [&first, &full_first, &zeros], 1e-9);
+    assert_same("Hz", [&second, &full_second, &zeros], 1e-9);
+}
+
+#[test]
+fn every_optimizer_takes_the_same_steps() {
+    let batch = batch(Kind::Double);
+    let start = networks();
+    for run in ["sgd", "sgd_momentum", "adam", "adahessian", "adahessian_half_power", "hybrid"] {
+        let config = &Reference::get().of(Kind::Double).runs[run].config;
+        let settings = Settings::from_config(config).unwrap().optimizer;
+        let networks = [start[0].duplicate().unwrap(), start[1].duplicate_full()];
+        for network in &networks {
+            let mut optimizer = settings.start(SEED);
+            for _ in 0..3 {
+                step(network, &batch, &mut *optimizer).unwrap();
+                let _ = optimizer.end_epoch(0.0);
+            }
+        }
+        // AdaHessian divides by |Hz|: where one nearly cancels, it makes much of the rounding.
+        let tolerance = if settings.uses_curvature() { 1e-6 } else { 1e-9 };
+        assert_same(run, [networks[0].parameters(), networks[1].parameters(), start[1].parameters()], tolerance);
+    }
+}

@@ -1,0 +1,168 @@
+//! Spectral norms of the loss's gradient, the largest singular value, for the first convolution and the last layer:
+//! their means over an epoch's batches. The training loop hands over each batch's gradients.
+
+use tch::{Kind, TchError, Tensor};
+
+use crate::tensors::without_grad;
+
+/// Batches whose gradients wait for their norms together: many small matrices at once cost little more than a few.
+const AT_ONCE: usize = 256;
+
+/// The means over the batches of an epoch.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct GradientNorms {
+    /// Of conv1: mean over its filters, each a matrix of its own.
+    pub conv1: f64,
+    /// Of fc.
+    pub fc: f64,
+}
+
+/// Collects the gradients of an epoch.
+#[derive(Default)]
+pub struct GradientProbe {
+    /// `[out, 1, k, k]` each.
+    conv1: Vec<Tensor>,
+    /// `[classes, features]` each.
+    fc: Vec<Tensor>,
+    /// Sums of the norms of batches that wait no more, and their number.
+    sums: [f64; 2],
+    batches: usize,
+}
+
+impl GradientProbe {
+    /// Takes note of a batch's gradients, which are in the order of the network's parameters: the first is conv1's
+    /// weight, the last but one fc's. Holds on to these two tensors and computes nothing yet, so that it costs the
+    /// timed loop nothing.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn add(&mut self, gradients: &[Tensor]) -> Result<(), TchError> {
+        if let [conv1, .., fc, _] = gradients {
+            self.conv1.push(conv1.f_detach()?);
+            self.fc.push(fc.f_detach()?);
+        }
+        if self.conv1.len() >= AT_ONCE { self.settle() } else { Ok(()) }
+    }
+
+    /// The means over all batches since the last call. NaN where a gradient is not finite.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn take(&mut self) -> Result<GradientNorms, TchError> {
+        self.settle()?;
+        let count = self.batches as f64;
+        let norms = GradientNorms { conv1: self.sums[0] / count, fc: self.sums[1] / count };
+        *self = Self::default();
+        Ok(norms)
+    }
+
+    fn settle(&mut self) -> Result<(), TchError> {
+        if self.conv1.is_empty() {
+            return Ok(());
+        }
+        let _guard = without_grad();
+        let filters = Tensor::f_cat(&self.conv1, 0)?.f_squeeze_dim(1)?;
+        let per_batch = filters.size()[0] / self.conv1.len() as i64;
+        self.sums[0] += spectral_norms(&filters)?.f_sum(Kind::Double)?.f_double_value(&[])? / per_batch as f64;
+        self.sums[1] += spectral_norms(&Tensor::f_stack(&self.fc, 0)?)?.f_sum(Kind::Double)?.f_double_value(&[])?;
+        self.batches += self.conv1.len();
+        self.conv1.clear();
+        self.fc.clear();
+        Ok(())
+    }
+}
+
+/// The largest singular value of each matrix, `[N, rows, columns]` with rows ≤ columns to `[N]`: the square root of the
+/// largest eigenvalue of G Gᵀ. In double precision, so that squaring costs no digit that the gradients have. A matrix
+/// that is not finite has the norm NaN; LAPACK would refuse the whole lot because of it.
+fn spectral_norms(matrices: &Tensor) -> Result<Tensor, TchError> {
+    let matrices = matrices.f_to_kind(Kind::Double)?;
+    let squares = matrices.f_bmm(&matrices.f_transpose(1, 2)?)?;
+    let unusable = squares.f_isfinite()?.f_logical_not()?.f_flatten(1, 2)?.f_any_dim(1, false)?;
+    let usable = squares.f_masked_fill(&unusable.f_view([-1, 1, 1])?, 0.0)?;
+    // Ascending; rounding may leave the largest of a matrix of zeros a little below zero.
+    let largest = usable.f_linalg_eigvalsh("L")?.f_select(1, -1)?.f_clamp_min(0.0)?;
+    largest.f_sqrt()?.f_masked_fill(&unusable, f64::NAN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::one_thread;
+    use tch::Device;
+
+    /// torch.linalg.matrix_norm(ord=2) under its older name, which goes another way: a singular value decomposition.
+    fn reference(matrices: &Tensor) -> Tensor {
+        matrices.linalg_norm(2.0, [-2, -1].as_slice(), false, Kind::Double)
+    }
+
+    /// Like gradients: six orders of magnitude from one matrix to the next, and some of low rank.
+    fn matrices(count: i64, rows: i64, columns: i64, kind: Kind) -> Tensor {
+        let numbers = Tensor::arange(count * rows * columns, (Kind::Double, Device::Cpu)) * 12.9898;
+        let matrices = (numbers.sin() * 43758.5453).frac().view([count, rows, columns]);
+        let sizes = Tensor::from(10.0).pow(&(Tensor::arange(count, (Kind::Double, Device::Cpu)).fmod(6.0) - 5.0));
+        let matrices = matrices * sizes.view([count, 1, 1]);
+        let _ = matrices.get(0).fill_(0.0);
+        let _ = matrices.get(1).narrow(0, 1, rows - 1).fill_(0.0);
+        matrices.to_kind(kind)
+    }
+
+    #[test]
+    fn they_are_torchs_matrix_norms() {
+        one_thread();
+        for kind in [Kind::Float, Kind::Double] {
+            for matrices in [matrices(64, 7, 7, kind), matrices(12, 10, 512, kind)] {
+                let (found, expected) = (spectral_norms(&matrices).unwrap(), reference(&matrices.to_kind(Kind::Double)));
+                assert!(found.allclose(&expected, 1e-12, 0.0, false), "{kind:?}: {}", (found - expected).abs().max());
+                // In the gradients' own precision, the reference itself is only good to that.
+                let single = reference(&matrices);
+                assert!(single.to_kind(Kind::Double).allclose(&expected, 1e-6, 0.0, false));
+            }
+        }
+    }
+
+    /// So many batches' gradients of conv1 and fc, `[N, 64, 1, 7, 7]` and `[N, 10, 512]`.
+    fn batches(count: i64) -> [Tensor; 2] {
+        let conv1 = matrices(64 * count, 7, 7, Kind::Float).view([count, 64, 1, 7, 7]);
+        [conv1, matrices(count, 10, 512, Kind::Float)]
+    }
+
+    /// The gradients of one batch, in the order of the network's parameters.
+    fn gradients([conv1, fc]: &[Tensor; 2], batch: i64) -> Vec<Tensor> {
+        vec![
+            conv1.get(batch),
+            Tensor::zeros([64], tch::kind::FLOAT_CPU),
+            fc.get(batch),
+            Tensor::zeros([10], tch::kind::FLOAT_CPU),
+        ]
+    }
+
+    /// More batches than are settled at once, and a second epoch that knows nothing of the first.
+    #[test]
+    fn an_epoch_is_the_mean_over_its_batches() {
+        one_thread();
+        let all = batches(300);
+        let norms = [reference(&all[0].squeeze_dim(2)), reference(&all[1])];
+        let mut probe = GradientProbe::default();
+        for epoch in [0..300, 0..3] {
+            let count = epoch.end;
+            epoch.for_each(|batch| probe.add(&gradients(&all, batch)).unwrap());
+            let found = probe.take().unwrap();
+            let expected = norms.each_ref().map(|norms| norms.narrow(0, 0, count).mean(Kind::Double).double_value(&[]));
+            for (found, expected) in [found.conv1, found.fc].into_iter().zip(expected) {
+                assert!((found / expected - 1.0).abs() < 1e-6, "{found} {expected}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_gradient_that_is_not_finite_has_no_norm() {
+        one_thread();
+        let all = batches(2);
+        let _ = all[1].get(0).get(5).get(9).fill_(f64::INFINITY);
+        let mut probe = GradientProbe::default();
+        (0..2).for_each(|batch| probe.add(&gradients(&all, batch)).unwrap());
+        let norms = probe.take().unwrap();
+        assert!(norms.fc.is_nan() && norms.conv1.is_finite());
+    }
+}
