@@ -9,6 +9,9 @@ use crate::spec::PublishedFigure;
 /// What counts as significant: an adjusted p below it. Intervals are of the level 1 - `ALPHA`.
 pub const ALPHA: f64 = 0.05;
 
+/// Deviations of this share of their mean or less come from rounding.
+const ROUNDING: f64 = 1e-12;
+
 /// A mean with what a test needs to know about it.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Sample {
@@ -78,7 +81,7 @@ pub struct Welch {
 }
 
 impl Sample {
-    /// Deviation, and number of runs less one, where both are of use.
+    /// Deviation, number of runs, and this less one, where they are of use.
     fn spread(self) -> Result<(f64, f64, f64), NoTest> {
         if !self.mean.is_finite() || self.std.is_some_and(|std| !std.is_finite()) {
             return Err(NoTest::NotFinite);
@@ -87,7 +90,9 @@ impl Sample {
         if n < 2.0 {
             return Err(NoTest::OneRun);
         }
-        Ok((self.std.ok_or(NoTest::NoStd)?, n, n - 1.0))
+        let std = self.std.ok_or(NoTest::NoStd)?;
+        // The same value in every run: what is left of the sum's rounding is no spread.
+        Ok((if std <= ROUNDING * self.mean.abs() { 0.0 } else { std }, n, n - 1.0))
     }
 
     /// The interval of the mean at the level 1 - `ALPHA`: mean ± t(1 - α/2, n - 1) s/√n. A point, where nothing varies.
@@ -213,7 +218,7 @@ mod tests {
     }
 
     /// The paper's test accuracies: Hybrid against SGD with momentum, Adam, AdaHessian, SGD; AdaHessian against SGD with
-    /// momentum. The values are SciPy 1.x's:
+    /// momentum. The values are SciPy 1.17.1's:
     /// `r = scipy.stats.ttest_ind_from_stats(m1, s1, n1, m2, s2, n2, equal_var=False); print(repr(r.statistic), repr(r.pvalue))`,
     /// the degrees of freedom by the formula.
     #[test]
@@ -245,6 +250,7 @@ mod tests {
         assert_eq!(none(of(f64::NAN, 1.0, 3)), NoTest::NotFinite);
         assert_eq!(none(of(1.0, f64::INFINITY, 3)), NoTest::NotFinite);
         assert_eq!(welch(of(1.0, 0.0, 3), of(2.0, 0.0, 3)), Err(NoTest::NoSpread));
+        assert_eq!(welch(of(99.9, 1.7e-14, 3), of(99.8, 0.0, 3)), Err(NoTest::NoSpread), "three times the same, summed");
         assert_eq!(ratio_interval(of(1.0, 0.1, 3), of(-1.0, 0.1, 3)), Err(NoTest::NotPositive));
         assert_eq!(ratio_interval(of(1.0, 0.1, 3), of(f64::NAN, 0.1, 3)), Err(NoTest::NotFinite));
     }

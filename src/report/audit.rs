@@ -72,10 +72,10 @@ pub fn audit(spec: &Spec, evaluation: &Evaluation, histories: &Histories, device
         .zip(judged)
         .map(|(claim, (ours, published))| AuditedClaim {
             claim: claim.clone(),
-            numbers: numbers(spec, &claim.kind, &ours),
+            numbers: numbers(spec, &claim.kind, &ours, false),
             ours,
             published: published.map(|judgement| {
-                let numbers = numbers(spec, &claim.kind, &judgement);
+                let numbers = numbers(spec, &claim.kind, &judgement, true);
                 (judgement, numbers)
             }),
         })

@@ -51,7 +51,7 @@ fn difference(row: &AuditRow, difference: f64) -> String {
 /// How claims are tested.
 pub(super) fn about_claims() -> String {
     format!(
-        "Significant: p below {ALPHA}, adjusted by Holm for all comparisons of arms in all claims. Tests treat the arms as \
+        "Significant: p below {ALPHA}, adjusted by Holm for all comparisons of arms in all claims. Tests take the arms as \
          independent, although they share their seeds."
     )
 }

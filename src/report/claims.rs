@@ -1,13 +1,15 @@
 //! The figures behind a verdict in one sentence. `audit` asks for it; the verdicts come from `aggregate::claims`.
 
-use super::figure::{mean_std, p_value, same_form};
-use crate::aggregate::claims::{Bounded, Comparison, Evidence, Judgement, Pairs, Ratio, Saturation, Verdict};
-use crate::aggregate::{ALPHA, NoTest, Sample, Stat};
+use super::figure::{Figure, p_value, same_form};
+use crate::aggregate::claims::{Bounded, Comparison, Evidence, Judgement, Pairs, Ratio, Saturation, Tested, Verdict};
+use crate::aggregate::{ALPHA, NoTest, Sample};
 use crate::spec::{ClaimKind, Spec, Way};
 
 /// What the verdict rests on: one line, no full stop.
-pub fn numbers(spec: &Spec, kind: &ClaimKind, judgement: &Judgement) -> String {
-    let words = Words { spec };
+///
+/// `published`: the figures are published ones, of which no digit may be rounded away.
+pub fn numbers(spec: &Spec, kind: &ClaimKind, judgement: &Judgement, published: bool) -> String {
+    let words = Words { spec, published };
     match (&judgement.evidence, kind) {
         (Evidence::Comparisons(comparisons), ClaimKind::Beyond { way, .. }) => {
             words.comparisons(comparisons, *way, judgement.verdict)
@@ -23,9 +25,14 @@ pub fn numbers(spec: &Spec, kind: &ClaimKind, judgement: &Judgement) -> String {
 
 struct Words<'a> {
     spec: &'a Spec,
+    published: bool,
 }
 
 impl Words<'_> {
+    fn figure(&self, Sample { mean, std, n }: Sample) -> String {
+        Figure { mean, std, n, planned: None, as_published: self.published }.plain()
+    }
+
     fn label(&self, arm: usize) -> &str {
         self.spec.arms.get(arm).map_or("", |arm| &arm.label)
     }
@@ -34,57 +41,65 @@ impl Words<'_> {
         listed(&arms.map(|arm| self.label(arm).to_owned()).collect::<Vec<_>>())
     }
 
-    /// The arm's own figure, then the others by how they compare; those that decide the verdict with their figures.
+    /// The arm's own figure, then those others that decide the verdict.
     fn comparisons(&self, comparisons: &[Comparison], way: Way, verdict: Verdict) -> String {
         let Some(mine) = comparisons.first().and_then(|comparison| comparison.mine) else {
             return format!("no result of {}", self.labels(comparisons.iter().take(1).map(|comparison| comparison.arm)));
         };
-        let side = |lead: f64| match way {
-            _ if lead == 0.0 => "equal to",
-            Way::Up if lead > 0.0 => "above",
-            Way::Down if lead < 0.0 => "above",
-            _ => "below",
+        let (ahead, behind) = if way == Way::Up { ("above", "below") } else { ("below", "above") };
+        let own = match mine.n {
+            Some(n) => format!("{} (n = {n})", self.figure(mine)),
+            None => self.figure(mine),
         };
-        let figure = |comparison: &Comparison| comparison.theirs.map_or(String::new(), figure);
-        let name = |comparison: &Comparison| self.label(comparison.other).to_owned();
-        let mut parts = vec![figure_with_n(mine)];
+        let describe = |comparison: &Comparison, what: String| {
+            let theirs = comparison.theirs.map_or(String::new(), |theirs| self.figure(theirs));
+            format!("{} ({})", self.label(comparison.other), [theirs, what].join(", ").trim_end_matches(", "))
+        };
+        let adjusted = |test: &Tested| format!("adjusted p {}", p_value(test.adjusted));
+        let both = |test: &Tested| match test.adjusted > test.p {
+            true => format!("p {}, adjusted {}", p_value(test.p), p_value(test.adjusted).trim_start_matches("= ")),
+            false => format!("p {}", p_value(test.p)),
+        };
         if verdict == Verdict::Confirmed && comparisons.len() > 1 {
             let nearest = comparisons.iter().min_by(|a, b| a.lead.total_cmp(&b.lead));
-            parts.extend(nearest.map(|nearest| {
-                let p = nearest.test.map_or(String::new(), |test| format!(", adjusted p {}", p_value(test.adjusted)));
-                let word = side(nearest.lead);
-                format!("significantly {word} all others; the nearest is {} ({}{p})", name(nearest), figure(nearest))
-            }));
-            return parts.join(", ");
+            let nearest = nearest.map(|nearest| describe(nearest, nearest.test.as_ref().map(adjusted).unwrap_or_default()));
+            return format!("{own}, significantly {ahead} all others; the nearest is {}", nearest.unwrap_or_default());
         }
-        let mut settled = Vec::new();
+        let significant = |comparison: &Comparison| comparison.test.is_ok_and(|test| test.adjusted < ALPHA);
+        let mut groups: Vec<(String, Vec<String>)> = Vec::new();
         for comparison in comparisons {
-            let (word, name) = (side(comparison.lead), name(comparison));
-            parts.push(match comparison.test {
-                Err(NoTest::Missing) => format!("no result of {name}"),
-                Err(reason) => format!("no test against {name} ({}: {})", figure(comparison), reason.reason()),
-                Ok(test) if test.adjusted < ALPHA => {
-                    if comparison.lead > 0.0 && verdict != Verdict::Confirmed {
-                        settled.push(comparison.other);
-                        continue;
-                    }
-                    format!("significantly {word} {name} ({}, adjusted p {})", figure(comparison), p_value(test.adjusted))
-                }
+            let (lead, significant) = (comparison.lead, significant(comparison));
+            let decides = match verdict {
+                Verdict::Contradicted => significant && lead < 0.0,
+                Verdict::NoData => comparison.test.is_err(),
+                Verdict::Confirmed | Verdict::NotSignificant => true,
+            };
+            if !decides {
+                continue;
+            }
+            let (heading, item) = match &comparison.test {
+                Err(NoTest::Missing) => ("no result of".to_owned(), self.label(comparison.other).to_owned()),
+                Err(reason) => ("no test against".to_owned(), describe(comparison, reason.reason().to_owned())),
                 Ok(test) => {
-                    let adjusted = if test.adjusted > test.p {
-                        format!(", adjusted {}", bare(&p_value(test.adjusted)))
-                    } else {
-                        String::new()
-                    };
-                    format!("not significantly {word} {name} ({}, p {}{adjusted})", figure(comparison), p_value(test.p))
+                    let side = if lead > 0.0 { ahead } else { behind };
+                    match significant {
+                        // Settled, so its name is enough.
+                        true if verdict == Verdict::NotSignificant => {
+                            (format!("significantly {side}"), self.label(comparison.other).to_owned())
+                        }
+                        true => (format!("significantly {side}"), describe(comparison, adjusted(test))),
+                        false if lead == 0.0 => ("equal to".to_owned(), describe(comparison, String::new())),
+                        false => (format!("not significantly {side}"), describe(comparison, both(test))),
+                    }
                 }
-            });
+            };
+            match groups.iter_mut().find(|(known, _)| *known == heading) {
+                Some((_, items)) => items.push(item),
+                None => groups.push((heading, vec![item])),
+            }
         }
-        if !settled.is_empty() {
-            let word = if way == Way::Up { "above" } else { "below" };
-            parts.push(format!("significantly {word} {}", self.labels(settled.into_iter())));
-        }
-        parts.join(", ")
+        let groups = groups.iter().map(|(heading, items)| format!("{heading} {}", listed(items)));
+        std::iter::once(own).chain(groups).collect::<Vec<_>>().join("; ")
     }
 
     fn ratio(&self, ratio: &Ratio) -> String {
@@ -93,10 +108,10 @@ impl Words<'_> {
             Ok((low, high)) => format!("95 % interval {low:.2} to {high:.2}"),
             Err(reason) => format!("no interval: {}", reason.reason()),
         };
-        format!("{:.2} ({interval}; {} over {})", of.mean / to.mean, figure(of), figure(to))
+        format!("{:.2} ({interval}; {} over {})", of.mean / to.mean, self.figure(of), self.figure(to))
     }
 
-    /// The arm that is nearest to failing, if none fails; otherwise those that are not on the claimed side for certain.
+    /// The arm that is nearest to the value, if all hold; otherwise those that are not on the claimed side for certain.
     fn bounds(&self, arms: &[Bounded], way: Way, value: f64) -> String {
         let holds = |arm: &&Bounded| match (arm.interval, way) {
             (Ok((low, _)), Way::Up) => low >= value,
@@ -109,7 +124,7 @@ impl Words<'_> {
                 Ok(interval) => interval_of(sample, interval),
                 Err(reason) => format!("no interval: {}", reason.reason()),
             };
-            format!("{} {} ({interval})", self.label(arm.arm), figure(sample))
+            format!("{} {} ({interval})", self.label(arm.arm), self.figure(sample))
         };
         let doubtful: Vec<String> = arms.iter().filter(|arm| !holds(arm)).map(describe).collect();
         if !doubtful.is_empty() {
@@ -160,30 +175,19 @@ impl Words<'_> {
                 p_value(worst.adjusted)
             ));
         }
-        let missing = self.labels(arms.iter().filter(|arm| arm.pairs == 0).map(|arm| arm.arm));
-        if !missing.is_empty() {
-            parts.push(format!("no {metric} and {than} in the history of {missing}"));
+        let missing = arms.iter().filter(|arm| arm.pairs == 0).map(|arm| arm.arm);
+        if sum(|arm| arm.pairs) == 0 {
+            parts.push(format!("no {metric} and {than} in the history"));
+        } else if missing.clone().next().is_some() {
+            parts.push(format!("no {metric} and {than} in the history of {}", self.labels(missing)));
         }
         parts.join(", ")
     }
 }
 
-fn figure(sample: Sample) -> String {
-    mean_std(Stat { mean: sample.mean, std: sample.std, n: sample.n.unwrap_or(0) })
-}
-
-fn figure_with_n(sample: Sample) -> String {
-    sample.n.map_or_else(|| figure(sample), |n| format!("{} (n = {n})", figure(sample)))
-}
-
 fn interval_of(sample: Sample, (low, high): (f64, f64)) -> String {
     let write = |value| same_form(value, sample.mean, sample.std);
     format!("95 % interval {} to {}", write(low), write(high))
-}
-
-/// A p-value without its equals sign.
-fn bare(p: &str) -> String {
-    p.trim_start_matches("= ").to_owned()
 }
 
 fn listed(items: &[String]) -> String {

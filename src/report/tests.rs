@@ -148,3 +148,21 @@ fn without_published_figures_and_claims_there_is_no_audit() {
     spec.claims.clear();
     assert_eq!(audit(&spec, &evaluation, &Vec::new(), &[]), None);
 }
+
+/// The verdicts that the paper's own tables give, in words.
+#[test]
+fn the_papers_claims_by_its_own_figures() {
+    let spec = spec::read(include_str!("../../sweeps/tables.yaml"), "tables.yaml").unwrap();
+    let grid = Grid::new(&spec);
+    let evaluation = evaluate(&spec, &grid, &HashMap::new()).unwrap();
+    let audit = audit(&spec, &evaluation, &Vec::new(), &[]).unwrap();
+    let lines = audit.claims.iter().map(|claim| {
+        assert_eq!(claim.ours.verdict, crate::aggregate::claims::Verdict::NoData);
+        let published = claim
+            .published
+            .as_ref()
+            .map_or("-".to_owned(), |(judgement, numbers)| format!("{}: {numbers}", judgement.verdict.name()));
+        format!("{}\n  {published}\n", claim.claim.says)
+    });
+    insta::assert_snapshot!(lines.collect::<String>());
+}

@@ -1,6 +1,6 @@
 //! Claims about epochs: where a metric stops getting better, and which of two metrics is above the other.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::model::{Evidence, Judgement, Pairs, Saturation, Verdict, Worst};
 use crate::aggregate::significance::{ALPHA, NoTest, holm, paired, sample};
@@ -89,12 +89,11 @@ pub fn always_above(histories: &Histories, metric: &str, than: &str, arms: &[usi
         let trials: Vec<Vec<(u32, f64)>> =
             of_arm(histories, arm).iter().map(pairs_of).filter(|pairs| !pairs.is_empty()).collect();
         let all = || trials.iter().flatten();
-        let epochs: BTreeSet<u32> = all().map(|(epoch, _)| *epoch).collect();
-        for epoch in epochs {
-            let differences: Vec<f64> = all()
-                .filter(|(e, difference)| *e == epoch && difference.is_finite())
-                .map(|(_, difference)| *difference)
-                .collect();
+        let mut epochs: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        for (epoch, difference) in all().filter(|(_, difference)| difference.is_finite()) {
+            epochs.entry(*epoch).or_default().push(*difference);
+        }
+        for (epoch, differences) in epochs {
             if let Ok((difference, p)) = paired(&differences) {
                 tests.push((counts.len(), epoch, difference, p));
             }
