@@ -4,6 +4,7 @@
 mod accepted;
 mod arms;
 mod builtin;
+mod claim_kinds;
 mod claims;
 mod hostile;
 mod parameters;
