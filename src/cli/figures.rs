@@ -112,6 +112,7 @@ mod tests {
             name: name.to_owned(),
             title: "T".to_owned(),
             caption: "C".to_owned(),
+            wide: true,
             svg: "<svg/>".to_owned(),
             png: vec![1],
             csv: "a\n".to_owned(),

@@ -106,6 +106,7 @@ fn the_page_that_gathers_all() {
         name: "sensitivity_sgd".to_owned(),
         title: "Sensitivity of SGD".to_owned(),
         caption: "val_loss by *lr*.".to_owned(),
+        wide: true,
         svg: String::new(),
         png: Vec::new(),
         csv: String::new(),

@@ -44,6 +44,8 @@ pub struct FigureFile {
     pub title: String,
     /// What stands below it.
     pub caption: String,
+    /// Whether it is made for both columns of a paper, not for one.
+    pub wide: bool,
     /// The picture as SVG.
     pub svg: String,
     /// The picture as PNG, at least 1600 pixels wide.
@@ -69,8 +71,9 @@ pub(super) struct Sketch {
 pub fn figures(data: &FigureData<'_>) -> Result<Vec<FigureFile>, PlotError> {
     let finish = |sketch: Sketch| {
         let picture = draw(&sketch.chart)?;
-        let Sketch { name, title, caption, csv, .. } = sketch;
-        Ok(FigureFile { name, title, caption, svg: picture.svg, png: picture.png, csv })
+        let Sketch { name, title, caption, csv, chart } = sketch;
+        let wide = chart.columns > 1 || chart.wide;
+        Ok(FigureFile { name, title, caption, wide, svg: picture.svg, png: picture.png, csv })
     };
     sketches(data).into_iter().map(finish).collect()
 }
