@@ -55,22 +55,30 @@ impl Stream {
         }
     }
 
-    /// As `rademacher` over kernels of so many elements, but keeps only those at the given places of each kernel: the
-    /// same signs for what is kept, without the cost of expanding the others.
-    pub fn rademacher_at(&mut self, kernel: usize, places: &[usize], out: &mut [f32]) {
+    /// As `rademacher` over kernels of nine elements, but keeps only those at the given places of each kernel: the same
+    /// signs for what is kept, without the cost of expanding the others. `out` holds `KEPT` elements a kernel.
+    pub fn rademacher_at<const KEPT: usize>(&mut self, places: [usize; KEPT], out: &mut [f32]) {
+        // What is kept of each kernel, by its nine bits.
+        let table: [[f32; KEPT]; 512] =
+            std::array::from_fn(|kernel| places.map(|place| if (kernel >> place) & 1 == 1 { -1.0 } else { 1.0 }));
         // Kernels a block, a multiple of 32, so that every block ends with a word.
         const BLOCK: usize = 3200;
-        let mut bytes = vec![0u8; (BLOCK * kernel).div_ceil(32) * 4];
-        for block in out.chunks_mut(BLOCK * places.len()) {
-            let kernels = block.len() / places.len();
-            let bytes = &mut bytes[..(kernels * kernel).div_ceil(32) * 4];
-            self.0.fill_bytes(bytes);
-            for (index, kept) in block.chunks_exact_mut(places.len()).enumerate() {
-                for (sign, place) in kept.iter_mut().zip(places) {
-                    let bit = index * kernel + place;
-                    // Without a branch: these bits are random.
-                    *sign = 1.0 - f32::from((bytes[bit / 8] >> (bit % 8)) & 1) * 2.0;
-                }
+        let mut bytes = [0u8; BLOCK / 8 * 9];
+        for block in out.chunks_mut(BLOCK * KEPT) {
+            let (kernels, _) = block.as_chunks_mut::<KEPT>();
+            self.0.fill_bytes(&mut bytes[..(kernels.len() * 9).div_ceil(32) * 4]);
+            // Kernel j of eight takes its bits from bytes j and j + 1 of nine, j bits up.
+            let sign = |nine: &[u8; 9], j: usize| {
+                let bits = (u32::from(nine[j]) | u32::from(nine[j + 1]) << 8) >> j;
+                table[(bits & 511) as usize]
+            };
+            let (eights, rest) = kernels.as_chunks_mut::<8>();
+            let (nines, _) = bytes.as_chunks::<9>();
+            for (eight, nine) in eights.iter_mut().zip(nines) {
+                *eight = [0, 1, 2, 3, 4, 5, 6, 7].map(|j| sign(nine, j));
+            }
+            for (j, kept) in rest.iter_mut().enumerate() {
+                *kept = sign(&nines[eights.len()], j);
             }
         }
     }
@@ -152,7 +160,10 @@ mod tests {
             for places in [[4].as_slice(), &[4, 5, 7, 8]] {
                 let mut stream = Stream::new(5, "x");
                 let mut kept = vec![0.0; kernels * places.len()];
-                stream.rademacher_at(9, places, &mut kept);
+                match *places {
+                    [a, b, c, d] => stream.rademacher_at([a, b, c, d], &mut kept),
+                    _ => stream.rademacher_at([places[0]], &mut kept),
+                }
                 let expected: Vec<f32> =
                     whole[..kernels * 9].chunks(9).flat_map(|kernel| places.iter().map(|place| kernel[*place])).collect();
                 assert_eq!(kept, expected);

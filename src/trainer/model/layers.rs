@@ -79,7 +79,26 @@ impl Conv {
             return maps.f_linear(&self.weight.f_view([output, input * taps])?, None::<&Tensor>)?.f_view([-1, output, 1, 1]);
         }
         let [stride, padding] = [self.stride, self.padding];
+        if padding == 1 && stride == 1 && x.size()[2..] == [2, 2] && x.size()[0] >= Self::DENSE_FROM {
+            return self.dense(x);
+        }
         x.f_conv2d(&self.weight, None::<&Tensor>, [stride, stride], [padding, padding], [1, 1], 1)
+    }
+
+    /// Images at once from which `dense` beats a convolution; with fewer, gathering the matrix costs more than it saves.
+    const DENSE_FROM: i64 = 32;
+
+    /// A 3x3 kernel on 2x2 maps as one product, `[N, in, 2, 2]` to `[N, out, 2, 2]`: pixel p of the output takes pixel q
+    /// of the input by one tap, where a convolution multiplies nine, five of them with padding.
+    fn dense(&self, x: &Tensor) -> Result<Tensor, TchError> {
+        /// The tap for each p, and within it each q: 3 (q_row - p_row + 1) + (q_column - p_column + 1).
+        const TAPS: [i64; 16] = [4, 5, 7, 8, 3, 4, 6, 7, 1, 2, 4, 5, 0, 1, 3, 4];
+        let [output, input] = [self.weight.size()[0], self.weight.size()[1]];
+        let taps = Tensor::f_from_slice(&TAPS)?.f_to_device(self.weight.device())?;
+        let by_tap = self.weight.f_view([output, input, taps::KERNEL])?.f_permute([0, 2, 1])?;
+        let matrix = by_tap.f_index_select(1, &taps)?.f_view([output * 4, 4 * input])?;
+        let pixels = x.f_permute([0, 2, 3, 1])?.f_reshape([-1, 4 * input])?;
+        pixels.f_linear(&matrix, None::<&Tensor>)?.f_view([-1, output, 2, 2])
     }
 }
 
@@ -113,6 +132,17 @@ impl Norm {
 
     /// `[N, C, H, W]` to the same shape.
     pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        let size = x.size();
+        if size[2..] != [2, 2] {
+            return self.normalise(x, mode);
+        }
+        // libtorch goes through a channel's pixels one by one; channels last, it takes many channels at once.
+        let rows = x.f_permute([0, 2, 3, 1])?.f_reshape([-1, size[1]])?;
+        self.normalise(&rows, mode)?.f_view([size[0], 2, 2, size[1]])?.f_permute([0, 3, 1, 2])?.f_contiguous()
+    }
+
+    /// `[N, C, ...]` to the same shape.
+    fn normalise(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
         x.f_batch_norm(
             Some(&self.weight),
             Some(&self.bias),
@@ -147,5 +177,70 @@ impl Linear {
     /// `[N, in]` to `[N, out]`.
     pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         x.f_linear(&self.weight, Some(&self.bias))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::device::one_thread;
+    use crate::model::init::Drawn;
+    use tch::{Device, Kind};
+
+    fn builder(source: &mut Drawn) -> Builder<'_, Drawn> {
+        one_thread();
+        Builder { source, cut: true, parameters: Vec::new(), buffers: Vec::new() }
+    }
+
+    const DOUBLE: Drawn = Drawn { seed: 2, kind: Kind::Double, device: Device::Cpu };
+
+    fn wave(shape: &[i64]) -> Tensor {
+        (Tensor::arange(shape.iter().product::<i64>(), tch::kind::DOUBLE_CPU) * 0.7).sin().view(shape).set_requires_grad(true)
+    }
+
+    /// A value that depends on the output nonlinearly, its gradients, and the gradients of their squares' sum.
+    fn derivatives(output: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
+        let first = Tensor::run_backward(&[output.pow_tensor_scalar(3).sum(None)], inputs, true, true);
+        let squares: Vec<Tensor> = first.iter().map(|gradient| gradient.square().sum(None)).collect();
+        let second = Tensor::run_backward(&squares, inputs, false, false);
+        [output.shallow_clone()].into_iter().chain(first).chain(second).collect()
+    }
+
+    fn assert_same(found: &[Tensor], expected: &[Tensor]) {
+        assert_eq!(found.len(), expected.len());
+        for (found, expected) in found.iter().zip(expected) {
+            let share = ((found - expected).norm() / expected.norm()).double_value(&[]);
+            assert!(found.size() == expected.size() && share < 1e-12, "{share:e}");
+        }
+    }
+
+    #[test]
+    fn the_dense_product_is_the_convolution() {
+        let mut source = DOUBLE;
+        let size = ConvSize { channels: [5, 3], kernel: 3, stride: 1, side: 2 };
+        let conv = Conv::new(&mut builder(&mut source), "conv", &size, Init::KaimingNormalFanOut).unwrap();
+        for images in [Conv::DENSE_FROM - 1, Conv::DENSE_FROM] {
+            let x = wave(&[images, 5, 2, 2]);
+            let inputs = [&x, &conv.weight];
+            let expected = x.conv2d(&conv.weight, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1);
+            let expected = derivatives(&expected, &inputs);
+            assert_same(&derivatives(&conv.forward(&x).unwrap(), &inputs), &expected);
+            assert_same(&derivatives(&conv.dense(&x).unwrap(), &inputs), &expected);
+        }
+    }
+
+    #[test]
+    fn batch_norm_of_2x2_maps_is_that_of_others() {
+        let mut source = DOUBLE;
+        let norms = [0, 1].map(|_| Norm::new(&mut builder(&mut source), "norm", 3).unwrap());
+        let x = wave(&[4, 3, 2, 2]);
+        let derive = |norm: &Norm, y: Tensor| derivatives(&y, &[&x, &norm.weight, &norm.bias]);
+        let found = derive(&norms[0], norms[0].forward(&x, Mode::Train).unwrap());
+        let expected = derive(&norms[1], norms[1].normalise(&x, Mode::Train).unwrap());
+        assert_same(&found, &expected);
+        let evaluated = norms[0].forward(&x, Mode::Evaluate).unwrap();
+        assert_same(&[evaluated], &[norms[1].normalise(&x, Mode::Evaluate).unwrap()]);
+        let variances = norms.map(|norm| norm.running_var);
+        assert_same(&variances[..1], &variances[1..]);
     }
 }

@@ -10,6 +10,12 @@ use tch::{TchError, Tensor};
 /// Taps of a 3x3 kernel.
 pub const KERNEL: i64 = 9;
 
+/// The live place on maps of one pixel.
+pub const CENTRE: [usize; 1] = [4];
+
+/// The live places on maps of 2x2 pixels with stride 2.
+pub const LOWER_RIGHT: [usize; 4] = [4, 5, 7, 8];
+
 /// How many taps of a 3x3 kernel with padding 1 meet data on a map of that side, if not all.
 pub fn live_count(side: i64, stride: i64) -> Option<i64> {
     match (side, stride) {
@@ -22,8 +28,8 @@ pub fn live_count(side: i64, stride: i64) -> Option<i64> {
 /// The places of the live taps in their kernel, row by row: the centre, or the lower right 2x2.
 pub fn live_places(taps: i64) -> &'static [usize] {
     match taps {
-        1 => &[4],
-        4 => &[4, 5, 7, 8],
+        1 => &CENTRE,
+        4 => &LOWER_RIGHT,
         _ => panic!("no 3x3 kernel has {taps} live taps here"),
     }
 }

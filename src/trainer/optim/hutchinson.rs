@@ -30,7 +30,8 @@ impl Probes {
         let draw = |parameter: &Tensor| {
             let shape = parameter.size();
             let signs = filled(&shape, |signs| match shape[..] {
-                [_, _, taps] => stream.rademacher_at(taps::KERNEL as usize, taps::live_places(taps), signs),
+                [_, _, 1] => stream.rademacher_at(taps::CENTRE, signs),
+                [_, _, 4] => stream.rademacher_at(taps::LOWER_RIGHT, signs),
                 _ => stream.rademacher(signs),
             })?;
             signs.f_to_device(parameter.device())?.f_to_kind(parameter.f_kind()?)
