@@ -46,6 +46,7 @@ pub fn report(arguments: &ReportArgs, printer: &Printer) -> Result<Outcome, CliE
 /// Writes the report of a run directory into another directory, and returns what a terminal shows of it.
 pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     let ledger = Reader::open(dir)?;
+    ledger.freeze()?;
     let file = sweep_file::from_ledger(&ledger, dir)?;
     let spec = &file.spec;
     let grid = Grid::new(spec);

@@ -154,6 +154,21 @@ impl Reader {
         Ok(Self { connection: schema::open_readable(&path)?, path })
     }
 
+    /// From now on every call sees the ledger as it is at this moment, whatever a coordinator writes meanwhile. Not with a
+    /// rollback journal, as on network file systems: there a reader that holds on would stop the writer.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn freeze(&self) -> Result<(), LedgerError> {
+        let journal: String =
+            self.connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(self.sqlite())?;
+        if journal == "wal" {
+            // A transaction begins to hold with its first read.
+            self.connection.execute_batch("BEGIN; SELECT count(*) FROM spec;").map_err(self.sqlite())?;
+        }
+        Ok(())
+    }
+
     fn sqlite(&self) -> impl Fn(rusqlite::Error) -> LedgerError + '_ {
         |source| LedgerError::Sqlite { path: self.path.clone(), source }
     }
@@ -345,4 +360,25 @@ fn metrics(column: usize, text: &str) -> rusqlite::Result<Metrics> {
 
 fn epoch_row(row: &Row<'_>) -> rusqlite::Result<EpochRow> {
     Ok(EpochRow { id: trial_id(row)?, epoch: row.get(2)?, metrics: metrics(3, row.get_ref(3)?.as_str()?)? })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frozen_reader_sees_one_moment_and_stops_nobody() {
+        for network in [None, Some("NFS")] {
+            let dir = tempfile::tempdir().unwrap();
+            let writer = schema::open_writable(&dir.path().join(FILE_NAME), network).unwrap();
+            let revise = |text: &str| writer.execute("INSERT INTO spec (text, accepted_at) VALUES (?, '')", [text]).unwrap();
+            revise("first");
+            let reader = Reader::open(dir.path()).unwrap();
+            reader.freeze().unwrap();
+            revise("second");
+            let seen = if network.is_none() { "first" } else { "second" };
+            assert_eq!(reader.spec_text().unwrap(), seen);
+            assert_eq!(Reader::open(dir.path()).unwrap().spec_text().unwrap(), "second");
+        }
+    }
 }

@@ -135,7 +135,7 @@ fn log(low: f64, high: f64, about: usize) -> Ticks {
         let decades = (last - first + 1) as usize;
         let step = decades.div_ceil(about) as i32;
         let named = (first..=last).filter(|power| power.rem_euclid(step) == 0).map(|power| {
-            let plain = first >= -2 && last <= 3;
+            let plain = first >= -3 && last <= 3;
             let text = if plain { format!("{}", 10_f64.powi(power)) } else { format!("10{}", superscript(power)) };
             (10_f64.powi(power), text)
         });
@@ -189,16 +189,14 @@ mod tests {
     #[test]
     fn ticks_are_round() {
         assert_eq!(names(Scale::Linear, 0.0, 1.0), "0 0.2 0.4 0.6 0.8 1.0");
-        assert_eq!(
-            names(Scale::Linear, 83.0, 96.0),
-            "84.0 86.5 89.0 91.5 94.0".replace("84.0 86.5 89.0 91.5 94.0", "85.0 87.5 90.0 92.5 95.0")
-        );
+        assert_eq!(names(Scale::Linear, 83.0, 96.0), "85.0 87.5 90.0 92.5 95.0");
         assert_eq!(names(Scale::Linear, -3.0, 3.0), "−3 −2 −1 0 1 2 3");
         assert_eq!(names(Scale::Linear, 1e9, 4e9), "1e9 1.5e9 2e9 2.5e9 3e9 3.5e9 4e9");
         assert_eq!(names(Scale::Whole, 0.6, 15.4), "5 10 15");
         assert_eq!(names(Scale::Whole, 0.0, 2.0), "1");
         assert_eq!(names(Scale::Whole, 1.0 - 0.06, 3.0 + 0.06), "1 2 3");
-        assert_eq!(names(Scale::Log, 0.003, 40.0), "10⁻² 10⁻¹ 10⁰ 10¹".replace("10⁻² 10⁻¹ 10⁰ 10¹", "0.01 0.1 1 10"));
+        assert_eq!(names(Scale::Log, 0.003, 40.0), "0.01 0.1 1 10");
+        assert_eq!(names(Scale::Log, 2e-4, 0.5), "0.001 0.01 0.1");
         assert_eq!(names(Scale::Log, 3e-6, 2e-2), "10⁻⁵ 10⁻⁴ 10⁻³ 10⁻²");
         assert_eq!(names(Scale::Log, 0.15, 3.0), "0.2 0.5 1 2");
         assert_eq!(names(Scale::Log, 2.1, 2.4), "2.10 2.15 2.20 2.25 2.30 2.35 2.40");
