@@ -260,8 +260,16 @@ impl std::fmt::Display for Task {
 }
 
 /// What the built-in task measures at the end of each epoch. `switched` is of hybrid trials only.
-pub const HISTORY: &[&str] =
-    &["train_loss", "train_accuracy", "val_loss", "val_accuracy", GRAD_NORM_CONV1, GRAD_NORM_FC, "seconds", "switched"];
+pub const HISTORY: &[&str] = &[
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    GRAD_NORM_CONV1,
+    GRAD_NORM_FC,
+    "seconds",
+    "switched",
+];
 
 /// In the history: spectral norm of the loss's gradient with respect to the first convolution's weights, mean over
 /// its 64 filters (7x7 matrices) and over the epoch's batches.
