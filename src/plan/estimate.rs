@@ -29,16 +29,16 @@ pub struct Estimate {
 /// and seconds an image. From steps of 12 and of 100 images (docs/benchmarks.md).
 fn reference_step_seconds(kind: OptimizerKind) -> (f64, f64) {
     match kind {
-        OptimizerKind::Sgd | OptimizerKind::SgdMomentum => (0.046, 0.0022),
-        OptimizerKind::Adam => (0.077, 0.0022),
-        OptimizerKind::Adahessian => (0.19, 0.0073),
+        OptimizerKind::Sgd | OptimizerKind::SgdMomentum => (0.017, 0.00165),
+        OptimizerKind::Adam => (0.024, 0.0017),
+        OptimizerKind::Adahessian => (0.20, 0.0041),
         // It spends about the first third of its epochs as SGD with momentum.
-        OptimizerKind::Hybrid => (0.14, 0.0056),
+        OptimizerKind::Hybrid => (0.145, 0.0034),
     }
 }
 
 /// Seconds to evaluate an image on one core of the reference machine.
-const REFERENCE_EVAL_SECONDS: f64 = 0.00066;
+const REFERENCE_EVAL_SECONDS: f64 = 0.00044;
 
 /// Estimates the work of some trials, given as (arm number, configuration of a typical point, count).
 /// `measured` holds the mean duration in seconds of finished trials by arm number. None where nothing is known.
