@@ -130,8 +130,8 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         text.push_str(&format!("{} failed for good: see {}\n", count(failures.len(), "trial"), out.join("report.md").display()));
     }
     text.push_str(&format!(
-        "Report: {} (tables as .txt .md .tex .csv; points, trials and history as .csv; {}; provenance.json)\n",
-        out.join("report.md").display(),
+        "Report: {} (also report.md; tables as .txt .md .tex .csv; points, trials and history as .csv; {}; provenance.json)\n",
+        out.join("report.html").display(),
         if figures.is_empty() {
             "no figures".to_owned()
         } else {

@@ -5,6 +5,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 
 use super::reference::Reference;
 use super::setting::batch;
+use crate::data::{Sets, Split};
 use crate::device::one_thread;
 use crate::engine::step;
 use crate::model::{Mode, ResNet18, taps};
@@ -31,8 +32,13 @@ fn assert_same(what: &str, [live, full, dead]: [&[Tensor]; 3], tolerance: f64) {
     }
 }
 
+/// Enough images for the products on 2x2 maps, which fewer do without (`layers`).
+fn many_images() -> Split {
+    Sets::load(None, Kind::Double, Device::Cpu).unwrap().train.narrow(0, 40).unwrap()
+}
+
 fn logits_and_loss(network: &ResNet18) -> (Tensor, Tensor) {
-    let batch = batch(Kind::Double);
+    let batch = many_images();
     let logits = network.forward(&batch.images, Mode::Train).unwrap();
     let loss = logits.cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0);
     (logits, loss)
@@ -72,8 +78,8 @@ fn every_optimizer_takes_the_same_steps() {
                 let _ = optimizer.end_epoch(0.0);
             }
         }
-        // AdaHessian divides by |Hz|: where one nearly cancels, it makes much of the rounding.
-        let tolerance = if settings.uses_curvature() { 1e-6 } else { 1e-9 };
+        // AdaHessian divides by |Hz|: where one nearly cancels, it makes much of the rounding (1e-8 was seen).
+        let tolerance = if settings.uses_curvature() { 1e-7 } else { 1e-9 };
         assert_same(run, [networks[0].parameters(), networks[1].parameters(), start[1].parameters()], tolerance);
     }
 }
