@@ -58,8 +58,8 @@ pub enum CliError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The sweep was given up.
-    #[error("{fatal}{}\nresults so far are kept in {}: the same command goes on from there",
-            log.as_ref().map(|log| format!("\nthe end of its log:\n{}", indent(log))).unwrap_or_default(), dir.display())]
+    #[error("{fatal}{}\nresults so far are kept in {}: the same command goes on from there{}",
+            log.as_ref().map(|log| format!("\nthe end of its log:\n{}", indent(log))).unwrap_or_default(), dir.display(), retry_hint(fatal))]
     GivenUp {
         /// Why.
         fatal: Fatal,
@@ -97,8 +97,19 @@ impl CliError {
             Self::Ledger(LedgerError::Held { .. }) => 4,
             Self::Ledger(LedgerError::SpecChanged { .. } | LedgerError::Absent(_)) => Outcome::USAGE,
             Self::GivenUp { fatal: Fatal::Ledger(_), .. } | Self::Ledger(_) | Self::File { .. } => 5,
+            Self::GivenUp { fatal: Fatal::AllAlike { .. } | Fatal::TooManyFailures { .. }, .. } => {
+                Outcome::SomeFailed.exit_code()
+            }
             Self::GivenUp { .. } | Self::Output(_) | Self::Stats(_) | Self::Unexpected(_) => 1,
         }
+    }
+}
+
+/// What failed for good stays so unless the user asks for another try.
+fn retry_hint(fatal: &Fatal) -> &'static str {
+    match fatal {
+        Fatal::AllAlike { .. } | Fatal::TooManyFailures { .. } => ", and with --retry-failed tries again what failed",
+        _ => "",
     }
 }
 

@@ -128,6 +128,8 @@ pub fn settings(spec: &Spec, slots: &[SlotDevice], bundle: usize) -> Settings {
         heartbeat: Duration::from_secs(60),
         start: Duration::from_secs(120),
         grace: Duration::from_secs(5),
+        limits: spec.limits.clone(),
+        arms: spec.arms.iter().map(|arm| arm.label.clone()).collect(),
     }
 }
 

@@ -110,6 +110,8 @@ pub enum FailureKind {
     Exit,
     /// The worker was ended by a signal.
     Signal,
+    /// It took longer than it may.
+    Timeout,
     /// The worker broke the protocol.
     Protocol,
     /// The worker fell silent.
@@ -120,13 +122,14 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::BadConfig,
         Self::Error,
         Self::OutOfMemory,
         Self::MissingMetric,
         Self::Exit,
         Self::Signal,
+        Self::Timeout,
         Self::Protocol,
         Self::LostHeartbeat,
         Self::CouldNotStart,
@@ -141,6 +144,7 @@ impl FailureKind {
             Self::MissingMetric => "missing_metric",
             Self::Exit => "exit",
             Self::Signal => "signal",
+            Self::Timeout => "timeout",
             Self::Protocol => "protocol",
             Self::LostHeartbeat => "lost_heartbeat",
             Self::CouldNotStart => "could_not_start",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::notice::Notice;
 use crate::plan::PlannedTrial;
 use crate::protocol::{FailureKind, Metrics, PROTOCOL_VERSION};
+use crate::spec::Limits;
 
 /// Time since the dispatcher started, by a clock that does not jump.
 pub type Time = Duration;
@@ -30,6 +31,10 @@ pub struct Settings {
     pub start: Duration,
     /// How long a worker that was asked to end may take before it is killed.
     pub grace: Duration,
+    /// How long trials may take and how often they may fail.
+    pub limits: Limits,
+    /// What the arms are called, by number, for messages.
+    pub arms: Vec<String>,
 }
 
 /// Which slots may work at the same time.
@@ -138,6 +143,26 @@ pub enum Fatal {
         metric: String,
         /// What it does report.
         known: String,
+    },
+    /// Every trial of this run has failed for good, all in the same way.
+    #[error("the first {count} trials all failed for good in the same way ({kind}): {message}")]
+    AllAlike {
+        /// The slot of the last one.
+        slot: usize,
+        /// How many.
+        count: u64,
+        /// The kind.
+        kind: FailureKind,
+        /// What the last one said.
+        message: String,
+    },
+    /// More trials failed for good than the spec allows.
+    #[error("more than {most} trials{} failed for good, which is the limit (`max_failures`)", .arm.as_ref().map(|arm| format!(" of {arm}")).unwrap_or_default())]
+    TooManyFailures {
+        /// The arm whose limit it was; None: the sweep's.
+        arm: Option<String>,
+        /// The limit.
+        most: u32,
     },
     /// The ledger cannot be written any more.
     #[error("{0}")]

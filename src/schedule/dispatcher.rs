@@ -359,7 +359,7 @@ impl Dispatcher {
     }
 
     fn log_end_for(&self, fatal: &Fatal) -> Option<String> {
-        let Fatal::NoStart { slot, .. } = fatal else { return None };
+        let (Fatal::NoStart { slot, .. } | Fatal::AllAlike { slot, .. }) = fatal else { return None };
         let end = super::log_end(&self.workers.dir.join(log_name(*slot)), 0, None, LOG_END).ok()?;
         (!end.trim().is_empty()).then_some(end)
     }

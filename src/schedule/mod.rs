@@ -1,9 +1,11 @@
 //! Running trials on worker processes. `reactor` decides and is pure; `dispatcher` acts on its decisions with
-//! tokio; `launch` starts processes; `devices` says where; `retry` how often.
+//! tokio; `launch` starts processes; `devices` says where; `retry` how often;
+//! `failures` when to give up.
 
 mod action;
 pub mod devices;
 mod dispatcher;
+mod failures;
 mod launch;
 mod log_end;
 mod notice;

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, Settings, TICK, Time};
+use super::failures::Failures;
 use super::notice::Notice;
-use super::retry::next_attempt;
 use crate::plan::PlannedTrial;
 use crate::protocol::{FailureKind, FromWorker, Hello, PROTOCOL_VERSION};
 
@@ -79,6 +79,7 @@ pub struct Reactor {
     unwritten: VecDeque<OnDisk>,
     stop: Option<Stop>,
     start_failures: u32,
+    failures: Failures,
     last_tick: Time,
     actions: Vec<Action>,
 }
@@ -96,6 +97,7 @@ impl Reactor {
         };
         Self {
             slots: settings.slots.iter().map(slot).collect(),
+            failures: Failures::new(settings.limits.clone(), settings.arms.clone()),
             settings,
             queue: VecDeque::new(),
             waiting: Vec::new(),
@@ -185,6 +187,9 @@ impl Reactor {
                 if let State::Starting(since) | State::Ending(_, since) = &mut slot.state {
                     *since += gap;
                 }
+                for since in slot.given.iter_mut().filter_map(|given| given.started.as_mut()) {
+                    *since += gap;
+                }
             }
         }
         for number in 0..self.slots.len() {
@@ -196,6 +201,7 @@ impl Reactor {
                     let message = format!("the worker was silent for {} s", silent.as_secs());
                     self.blame(now, number, FailureKind::LostHeartbeat, message);
                 }
+                State::Ready if self.overdue(now, number).is_some() => self.time_out(now, number),
                 State::Starting(since) if now.saturating_sub(since) > self.settings.start => {
                     let message = format!("no hello after {} s", now.saturating_sub(since).as_secs());
                     self.blame(now, number, FailureKind::CouldNotStart, message);
@@ -240,6 +246,7 @@ impl Reactor {
             }
             (State::Ready | State::Ending(..), FromWorker::Done { trial, metrics }) => match self.take(number, &trial) {
                 Some((job, since)) if metrics.get(&self.settings.metric).is_some() => {
+                    self.failures.done();
                     let (trial, duration) = (job.trial, now.saturating_sub(since));
                     let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.clone(), duration };
                     self.record(Record::Done { slot: number, trial, metrics, duration }, OnDisk::Tell(notice));
@@ -339,11 +346,31 @@ impl Reactor {
     fn fail(&mut self, now: Time, slot: usize, mut job: Job, since: Time, kind: FailureKind, message: String) {
         job.failures += 1;
         let (trial, duration) = (job.trial, now.saturating_sub(since));
-        let retry_in = next_attempt(kind, job.failures);
+        let retry_in = self.failures.failed(slot, trial.arm, job.failures, kind, &message);
         let notice = Notice::TrialFailed { slot, trial, kind, message: message.clone(), retry_in };
         self.record(Record::Failed { slot, trial, kind, message, for_good: retry_in.is_none(), duration }, OnDisk::Tell(notice));
         if let Some(pause) = retry_in {
             self.waiting.push((now + pause, job));
+        }
+        if let Some(fatal) = self.failures.fatal().filter(|_| self.stop.is_none()).cloned() {
+            self.stop(now, Stop::Fatal(fatal), EndBy::Terminate);
+        }
+    }
+
+    /// The time limit that a trial of that slot's worker has passed.
+    fn overdue(&self, now: Time, number: usize) -> Option<Duration> {
+        self.slots[number].given.iter().find_map(|given| {
+            let limit = self.failures.timeout(given.job.trial.arm)?;
+            (now.saturating_sub(given.started?) > limit).then_some(limit)
+        })
+    }
+
+    /// Ends a worker whose trial takes too long: with a warning first, so that it may put its things in order.
+    fn time_out(&mut self, now: Time, number: usize) {
+        if let Some(limit) = self.overdue(now, number) {
+            let message = format!("it took longer than {} s, which is the limit (`timeout`)", limit.as_secs());
+            self.slots[number].fault = Some((FailureKind::Timeout, message));
+            self.end(now, number, EndBy::Terminate);
         }
     }
 

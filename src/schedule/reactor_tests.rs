@@ -7,6 +7,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::grid::{PointId, TrialId};
 use crate::plan::Phase;
+use crate::spec::{Limit, Limits};
 
 fn trial(number: u64) -> PlannedTrial {
     let point = PointId::of_canonical(&number.to_string());
@@ -14,6 +15,10 @@ fn trial(number: u64) -> PlannedTrial {
 }
 
 fn reactor(slots: &[usize], bundle: usize) -> Reactor {
+    limited(slots, bundle, Limits::default())
+}
+
+fn limited(slots: &[usize], bundle: usize, limits: Limits) -> Reactor {
     Reactor::new(Settings {
         slots: slots.to_vec(),
         bundle,
@@ -21,6 +26,8 @@ fn reactor(slots: &[usize], bundle: usize) -> Reactor {
         heartbeat: Duration::from_secs(60),
         start: Duration::from_secs(120),
         grace: Duration::from_secs(5),
+        limits,
+        arms: Vec::new(),
     })
 }
 
@@ -74,6 +81,58 @@ fn a_trial_counts_only_when_its_result_is_on_the_disk() {
     assert_eq!(short(&r.on_committed(at(4), 1)), "tell done 1, phase done");
     assert_eq!(short(&r.on_close(at(5))), "close 0");
     assert_eq!(short(&r.on_exit(at(6), 0, Exit::Code(0), "")), "stopped");
+}
+
+#[test]
+fn a_trial_that_takes_too_long_is_ended_with_a_warning_first() {
+    let limit = Limit { timeout: Some(Duration::from_secs(10)), retries: Some(1), max_failures: None };
+    let mut r = limited(&[0], 1, Limits { all: limit, arms: Vec::new() });
+    r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+    r.on_message(at(1), 0, hello());
+    r.on_message(at(1), 0, started(1));
+    (2..=11).for_each(|second| assert_eq!(short(&r.on_tick(at(second))), ""));
+    assert_eq!(short(&r.on_tick(at(12))), "terminate 0");
+    assert_eq!(short(&r.on_message(at(13), 0, done(1))), "", "too late");
+    (13..=16).for_each(|second| assert_eq!(short(&r.on_tick(at(second))), ""));
+    assert_eq!(short(&r.on_tick(at(17))), "kill 0");
+    assert_eq!(short(&r.on_exit(at(18), 0, Exit::Signal(9), "")), "record timeout 1");
+    assert_eq!(short(&r.on_tick(at(19))), "spawn 0", "retries: 1");
+}
+
+#[test]
+fn a_suspended_coordinator_does_not_use_up_a_trials_time() {
+    let limit = Limit { timeout: Some(Duration::from_secs(10)), ..Limit::default() };
+    let mut r = limited(&[0], 1, Limits { all: limit, arms: Vec::new() });
+    r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+    r.on_message(at(1), 0, hello());
+    r.on_message(at(1), 0, started(1));
+    r.on_tick(at(2));
+    assert_eq!(short(&r.on_tick(at(3600))), "", "it was stopped for an hour, less two seconds");
+    (3601..=3607).for_each(|second| assert_eq!(short(&r.on_tick(at(second))), ""));
+    assert_eq!(short(&r.on_tick(at(3610))), "terminate 0");
+}
+
+#[test]
+fn too_many_failures_stop_the_sweep_and_are_recorded() {
+    let limit = Limit { retries: Some(0), max_failures: Some(1), ..Limit::default() };
+    let mut r = limited(&[0, 0], 1, Limits { all: limit, arms: Vec::new() });
+    r.on_trials(at(0), (1..=4).map(trial).collect(), Policy::AllSlots);
+    for slot in [0, 1] {
+        r.on_message(at(1), slot, hello());
+        r.on_message(at(1), slot, started(slot as u64 + 1));
+    }
+    let failed = |number: u64| FromWorker::Failed {
+        trial: trial(number).id.to_string(),
+        kind: FailureKind::Error,
+        message: format!("{number}"),
+    };
+    assert_eq!(short(&r.on_message(at(2), 0, failed(1))), "record error 1 for good, send 0:3");
+    r.on_message(at(3), 0, started(3));
+    assert_eq!(short(&r.on_message(at(4), 0, failed(3))), "record error 3 for good, terminate 0, terminate 1");
+    assert!(matches!(r.fatal(), Some(Fatal::TooManyFailures { arm: None, most: 1 })));
+    assert_eq!(short(&r.on_exit(at(5), 1, Exit::Signal(15), "")), "record interrupted 2");
+    r.on_exit(at(5), 0, Exit::Signal(15), "");
+    assert_eq!(short(&r.on_committed(at(6), 6)), "stopped");
 }
 
 #[test]

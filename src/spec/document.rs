@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::model::{Arm, Axis, Metric, Seeds, Spec};
+use super::model::{Arm, Axis, Limit, Limits, Metric, Seeds, Spec};
 use super::parameters::{Param, Reader};
 use super::problem::{Diagnosis, Finding, Problems, Span, listed, quoted};
 use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
 use super::validate::{self, Draft};
-use super::{MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, claims, keys, parse, published, seeds, words};
+use super::{MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, claims, keys, limits, parse, published, seeds, words};
 
 /// The arm of a sweep without arms.
 const MAIN: &str = "main";
@@ -64,6 +64,10 @@ impl Document<'_, '_> {
             None => Vec::new(),
         };
         let own = self.arms(&fields, builtin);
+        let limits = Limits {
+            all: fields.get("limits").map(|block| limits::read(block, self.problems)).unwrap_or_default(),
+            arms: own.iter().flatten().map(|arm| arm.limits).collect(),
+        };
         let drafts = self.drafts(&fields, name.as_deref(), &common, own.as_deref())?;
         let published = match fields.get("published") {
             Some(entry) => published::read(entry, &self.arm_names(&fields), builtin, self.problems),
@@ -82,7 +86,7 @@ impl Document<'_, '_> {
             return None;
         }
         let arms = drafts.into_iter().map(finished).collect();
-        Some(Spec { name: name?, description, task: task?, metric: metric?, seeds: seeds?, arms, published, claims })
+        Some(Spec { name: name?, description, task: task?, metric: metric?, seeds: seeds?, arms, limits, published, claims })
     }
 
     /// The entry of a key that must be there.
@@ -270,7 +274,8 @@ impl Document<'_, '_> {
                 Some(block) => Reader { builtin, problems: self.problems }.block(block),
                 None => Vec::new(),
             };
-            read.push(ArmBlock { entry: arm, label, own });
+            let limits = parts.get("limits").map(|block| limits::read(block, self.problems)).unwrap_or_default();
+            read.push(ArmBlock { entry: arm, label, own, limits });
         }
         Some(read)
     }
@@ -315,7 +320,7 @@ impl Document<'_, '_> {
         let drafts: Vec<Draft<'n>> = match own {
             Some(arms) => arms
                 .iter()
-                .map(|ArmBlock { entry, label, own }| Draft {
+                .map(|ArmBlock { entry, label, own, .. }| Draft {
                     name: entry.key.to_string(),
                     label: label.clone().unwrap_or_else(|| entry.key.to_string()),
                     span: entry.key_span,
@@ -384,6 +389,7 @@ struct ArmBlock<'n> {
     entry: &'n Entry,
     label: Option<String>,
     own: Vec<Param>,
+    limits: Limit,
 }
 
 /// An arm that has been checked.

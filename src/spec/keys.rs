@@ -26,6 +26,7 @@ pub(super) const SWEEP: &[Key] = &[
     key("seeds", "Which random seeds each point is trained with, and which the winners are trained with again."),
     key("parameters", "The hyper-parameters that all arms have in common."),
     key("arms", "The competitors: each has a grid of its own, and the tables compare their best points."),
+    key("limits", "How long a trial may take, how often it is tried again, and how many may fail."),
     key("published", "Figures from a publication, shown beside yours: arm, then metric, then mean, std and n."),
     key("claims", "Sentences to judge by the results: each a text under `says`, and what it means under one other key."),
 ];
@@ -52,6 +53,17 @@ pub(super) const SEEDS: &[Key] = &[
 pub(super) const ARM: &[Key] = &[
     key("label", "What tables and figures call the arm."),
     key("parameters", "The hyper-parameters of this arm, beside or instead of the common ones."),
+    key("limits", "Limits of this arm, beside or instead of the common ones."),
+];
+
+/// `limits`, of the sweep or of an arm.
+pub(super) const LIMITS: &[Key] = &[
+    key("timeout", "An attempt that takes longer is ended and has failed: `90s`, `30m`, `1h30m`, `2d`."),
+    key(
+        "retries",
+        "How often a trial is tried again. Configurations that cannot be run and missing metrics are never tried again.",
+    ),
+    key("max_failures", "If more trials than these fail for good, the sweep ends; it can be resumed."),
 ];
 
 /// A parameter.

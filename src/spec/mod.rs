@@ -5,6 +5,7 @@
 mod claims;
 mod document;
 mod keys;
+mod limits;
 mod model;
 mod parameters;
 mod parse;
@@ -22,7 +23,7 @@ mod value;
 mod words;
 
 pub use document::read;
-pub use model::{Arm, Axis, Claim, ClaimKind, Goal, Metric, PublishedFigure, Seeds, Spec, Way};
+pub use model::{Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, PublishedFigure, Seeds, Spec, Way};
 pub(crate) use problem::is_invisible;
 pub use problem::{Diagnosis, Problem};
 pub use schema::json_schema;

@@ -2,6 +2,7 @@
 //! downstream (grid, plan, report) reads it and may rely on the rules that they enforce.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use super::task::Task;
 use super::value::ParamValue;
@@ -21,6 +22,8 @@ pub struct Spec {
     pub seeds: Seeds,
     /// The arms, in the order of the file; at least one.
     pub arms: Vec<Arm>,
+    /// How long trials may take and how often they may fail.
+    pub limits: Limits,
     /// Published figures to show beside ours: arm name, then metric name.
     pub published: BTreeMap<String, BTreeMap<String, PublishedFigure>>,
     /// Sentences to judge by the results, in the order of the file.
@@ -52,6 +55,43 @@ pub struct Seeds {
     pub tune: Vec<u64>,
     /// The selected point of each arm is trained once with each of these; may be empty.
     pub final_: Vec<u64>,
+}
+
+/// How long trials may take and how often they may fail.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// For all arms.
+    pub all: Limit,
+    /// Each arm's own, by its number; may be empty.
+    pub arms: Vec<Limit>,
+}
+
+/// The limits of the sweep or of an arm. What is None is not limited, or left to the defaults.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limit {
+    /// An attempt that takes longer is ended, and has failed.
+    pub timeout: Option<Duration>,
+    /// How often a trial is tried again, if its kind of failure is tried again at all.
+    pub retries: Option<u32>,
+    /// More trials than these failing for good end the sweep.
+    pub max_failures: Option<u32>,
+}
+
+impl Limits {
+    /// An arm's own limits.
+    pub fn of_arm(&self, arm: usize) -> Limit {
+        self.arms.get(arm).copied().unwrap_or_default()
+    }
+
+    /// The limits that hold for a trial of that arm: its own, and where it has none, those of all.
+    pub fn of(&self, arm: usize) -> Limit {
+        let (own, all) = (self.of_arm(arm), self.all);
+        Limit {
+            timeout: own.timeout.or(all.timeout),
+            retries: own.retries.or(all.retries),
+            max_failures: own.max_failures.or(all.max_failures),
+        }
+    }
 }
 
 /// One arm: a grid of its own, compared with the other arms in the tables.

@@ -84,6 +84,7 @@ fn sweep_key(key: &str) -> Value {
             "propertyNames": {"pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"},
             "additionalProperties": {"$ref": "#/$defs/arm"},
         }),
+        "limits" => object(keys::LIMITS, limit_key),
         "published" => json!({
             "type": "object",
             "additionalProperties": {"type": "object", "additionalProperties": {"$ref": "#/$defs/figure"}},
@@ -104,7 +105,16 @@ fn metric_key(key: &str) -> Value {
 fn arm_key(key: &str) -> Value {
     match key {
         "label" => json!({"type": "string", "minLength": 1, "maxLength": 100}),
+        "limits" => object(keys::LIMITS, limit_key),
         _ => json!({"type": "object"}),
+    }
+}
+
+fn limit_key(key: &str) -> Value {
+    match key {
+        "timeout" => json!({"type": "string", "pattern": "^(\\d+[dhms]\\s*)+$"}),
+        "retries" => json!({"type": "integer", "minimum": 0, "maximum": 100}),
+        _ => json!({"type": "integer", "minimum": 0}),
     }
 }
 

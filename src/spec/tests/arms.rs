@@ -60,7 +60,7 @@ sweep.yaml:
    ·                         ──┬──
    ·                           ╰── unknown key
    ╰────
-  help: did you mean `label`? known keys: label and parameters
+  help: did you mean `label`? known keys: label, parameters and limits
 
 2 problems
   × arm `empty` has no parameters

@@ -1,6 +1,6 @@
 //! Mistakes in the top level of the file: keys and texts.
 
-use super::{BUILTIN, WORKER, each, shown};
+use super::{BUILTIN, WORKER, each, good, shown};
 
 const PARAMETERS: &str = "parameters: {lr: {values: [1, 2]}}\n";
 
@@ -19,7 +19,7 @@ sweep.yaml:
  7 │ project: mine
    ╰────
   help: did you mean `parameters`? known keys: name, description, task, worker, method, metric,
-        seeds, parameters, arms, published and claims
+        seeds, parameters, arms, limits, published and claims
 
   × `project` belongs to the W&B service
    ╭─[sweep.yaml:7:1]
@@ -59,7 +59,7 @@ sweep.yaml:
     · ╰── unknown key
     ╰────
   help: known keys: name, description, task, worker, method, metric, seeds, parameters, arms,
-        published and claims
+        limits, published and claims
 
 5 problems
 "#);
@@ -126,7 +126,7 @@ sweep.yaml:
  2 │ tsk: mnist-resnet18
    ╰────
   help: did you mean `name`? known keys: name, description, task, worker, method, metric, seeds,
-        parameters, arms, published and claims
+        parameters, arms, limits, published and claims
 
   × unknown key `tsk` in the sweep file
    ╭─[sweep.yaml:2:1]
@@ -137,7 +137,7 @@ sweep.yaml:
  3 │ metric: {nam: a, gaol: minimize}
    ╰────
   help: did you mean `task`? known keys: name, description, task, worker, method, metric, seeds,
-        parameters, arms, published and claims
+        parameters, arms, limits, published and claims
 
   × unknown key `nam` in `metric`
    ╭─[sweep.yaml:3:10]
@@ -330,4 +330,76 @@ fn many_problems_are_cut_short() {
     let keys: String = (0..5000).map(|index| format!("unknown_{index}: 1\n")).collect();
     let diagnosis = super::bad(&keys);
     assert!(diagnosis.to_string().ends_with("and at least 180 more problems"), "{diagnosis}");
+}
+
+#[test]
+fn limits() {
+    let file = |limits: &str| {
+        format!(
+            "name: t\nworker: [w]\nmetric: {{name: loss, goal: minimize}}\nseeds: {{tune: 1, final: 0}}\n\
+             arms: {{a: {{parameters: {{x: {{value: 1}}}}, limits: {{retries: 0}}}}, b: {{parameters: {{x: {{value: 2}}}}}}}}\nlimits: {limits}\n"
+        )
+    };
+    let spec = good(&file("{timeout: 1h30m, retries: 3, max_failures: 7}"));
+    let (a, b) = (spec.limits.of(0), spec.limits.of(1));
+    assert_eq!((a.retries, b.retries, a.max_failures), (Some(0), Some(3), Some(7)));
+    assert_eq!(b.timeout, Some(std::time::Duration::from_secs(5400)));
+    insta::assert_snapshot!(each(&[&file("{timeout: 5, retries: -1, max_failures: many}"), &file("{time_out: 1h, timeout: [1h]}"), &file("3")]), @r#"
+sweep.yaml:
+  × `timeout` must be a duration, not `5`
+   ╭─[sweep.yaml:6:19]
+ 5 │ arms: {a: {parameters: {x: {value: 1}}, limits: {retries: 0}}, b: {parameters: {x: {valu…
+ 6 │ limits: {timeout: 5, retries: -1, max_failures: many}
+   ·                   ┬
+   ·                   ╰── not a duration
+   ╰────
+  help: write whole numbers with their units, the largest first: `90s`, `30m`, `1h30m`, `2d`
+
+  × `retries` must be a whole number, 0 or greater, not `-1`
+   ╭─[sweep.yaml:6:31]
+ 5 │ arms: {a: {parameters: {x: {value: 1}}, limits: {retries: 0}}, b: {parameters: {x: {valu…
+ 6 │ limits: {timeout: 5, retries: -1, max_failures: many}
+   ·                               ─┬
+   ·                                ╰── not a whole number
+   ╰────
+  help: write it in plain digits, without quotes: 5
+
+  × `max_failures` must be a whole number, 0 or greater, not `many`
+   ╭─[sweep.yaml:6:49]
+ 5 │ arms: {a: {parameters: {x: {value: 1}}, limits: {retries: 0}}, b: {parameters: {x: {valu…
+ 6 │ limits: {timeout: 5, retries: -1, max_failures: many}
+   ·                                                 ──┬─
+   ·                                                   ╰── not a whole number
+   ╰────
+  help: write it in plain digits, without quotes: 5
+
+3 problems
+  × unknown key `time_out` in `limits`
+   ╭─[sweep.yaml:6:10]
+ 5 │ arms: {a: {parameters: {x: {value: 1}}, limits: {retries: 0}}, b: {parameters: {x: {valu…
+ 6 │ limits: {time_out: 1h, timeout: [1h]}
+   ·          ────┬───
+   ·              ╰── unknown key
+   ╰────
+  help: did you mean `timeout`? known keys: timeout, retries and max_failures
+
+  × `timeout` must be a duration, not a list
+   ╭─[sweep.yaml:6:33]
+ 5 │ arms: {a: {parameters: {x: {value: 1}}, limits: {retries: 0}}, b: {parameters: {x: {valu…
+ 6 │ limits: {time_out: 1h, timeout: [1h]}
+   ·                                 ──┬─
+   ·                                   ╰── not a duration
+   ╰────
+  help: write whole numbers with their units, the largest first: `90s`, `30m`, `1h30m`, `2d`
+
+2 problems
+  × `limits` must be a mapping, not a single value
+   ╭─[sweep.yaml:6:9]
+ 5 │ arms: {a: {parameters: {x: {value: 1}}, limits: {retries: 0}}, b: {parameters: {x: {valu…
+ 6 │ limits: 3
+   ·         ┬
+   ·         ╰── expected a mapping
+   ╰────
+  help: write it as `limits: {timeout: 2h, retries: 2, max_failures: 10}`
+"#);
 }

@@ -476,6 +476,6 @@ sweep.yaml:
    ·                        ────┬────
    ·                            ╰── unknown key
    ╰────
-  help: did you mean `parameters`? known keys: label and parameters
+  help: did you mean `parameters`? known keys: label, parameters and limits
 "#);
 }
