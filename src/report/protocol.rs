@@ -26,6 +26,9 @@ pub const NOTE_ON_ACCURACY: &str = "Measured as the authors' program did (protoc
 pub const NOTE_ON_TIME: &str = "Measured as the authors' program did (protocol as_run): steps, all of them with the graph that \
     second derivatives need, evaluation on both sets after each epoch, gradient norms, and keeping the best weights.";
 
+/// A name, a heading, and how the effect follows from a trial's metrics.
+type Effect = (&'static str, &'static str, fn(&Metrics) -> Option<f64>);
+
 /// The table of effects; None where the sweep does not follow that protocol, or has no results yet.
 ///
 /// # Errors
@@ -38,7 +41,7 @@ pub fn protocol_effects(
     if !is_as_run(spec) {
         return Ok(None);
     }
-    let effects: [(&str, &str, fn(&Metrics) -> Option<f64>); 3] = [
+    let effects: [Effect; 3] = [
         ("val_minus_heldout", "Validation: test images − validation images", |metrics| {
             Some(metrics.get("val_accuracy")? - metrics.get(HELDOUT_ACCURACY)?)
         }),
