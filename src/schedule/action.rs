@@ -171,13 +171,14 @@ pub enum Fatal {
 
 impl Exit {
     /// The kind of failure that this end of a worker is, and how to say it. `why` is the system's reason why a
-    /// program could not be started.
+    /// program could not be started, or what shows that memory ran out; empty where there is nothing to say.
     pub fn describe(self, why: &str) -> (FailureKind, String) {
-        match self {
+        let (kind, how) = match self {
             Self::Code(code) => (FailureKind::Exit, format!("the worker ended with exit code {code}")),
             Self::Signal(signal) => (FailureKind::Signal, format!("the worker was ended by {}", signal_name(signal))),
-            Self::NotStarted => (FailureKind::CouldNotStart, why.to_owned()),
-        }
+            Self::NotStarted => return (FailureKind::CouldNotStart, why.to_owned()),
+        };
+        if why.is_empty() { (kind, how) } else { (FailureKind::OutOfMemory, format!("{how}: {why}")) }
     }
 }
 

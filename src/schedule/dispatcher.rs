@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, Settings, TICK, Time};
 use super::devices::SlotDevice;
 use super::launch::{self, Incoming, LocalWorker, SpawnPlan};
+use super::memory;
 use super::notice::{Notice, Observer};
 use super::processes::{signal_group, start_ticks};
 use super::reactor::Reactor;
@@ -79,6 +80,16 @@ struct Stops {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
     hang_up: tokio::signal::unix::Signal,
+    /// Ctrl-Z.
+    suspend: tokio::signal::unix::Signal,
+}
+
+/// What the user, the terminal or the system asks for by a signal.
+enum Asked {
+    /// To stop for good.
+    Stop,
+    /// To stop until told to continue.
+    Suspend,
 }
 
 impl Stops {
@@ -87,14 +98,16 @@ impl Stops {
             interrupt: signal(SignalKind::interrupt())?,
             terminate: signal(SignalKind::terminate())?,
             hang_up: signal(SignalKind::hangup())?,
+            suspend: signal(SignalKind::from_raw(Signal::SIGTSTP as i32))?,
         })
     }
 
-    async fn asked(&mut self) {
+    async fn asked(&mut self) -> Asked {
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
-            _ = self.hang_up.recv() => {}
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.hang_up.recv() => Asked::Stop,
+            _ = self.suspend.recv() => Asked::Suspend,
         }
     }
 }
@@ -107,6 +120,8 @@ struct Process {
     pid: u32,
     /// Size of the slot's log when its present trial was sent to it, or its last one ended.
     log_mark: u64,
+    /// How many processes the kernel had killed for lack of memory when this one was started.
+    killed_before: u64,
 }
 
 impl Dispatcher {
@@ -197,9 +212,27 @@ impl Dispatcher {
                     }
                 }
                 _ = tick.tick() => self.reactor.on_tick(self.began.elapsed()),
-                () = self.stops.asked() => self.reactor.on_interrupt(self.began.elapsed()),
+                asked = self.stops.asked() => match asked {
+                    Asked::Stop => self.reactor.on_interrupt(self.began.elapsed()),
+                    Asked::Suspend => self.suspend(),
+                },
             };
         }
+    }
+
+    /// Stops the workers and this program until somebody continues it, as Ctrl-Z and `fg` do.
+    fn suspend(&mut self) -> Vec<Action> {
+        let began = self.began.elapsed();
+        let groups: Vec<u32> =
+            self.processes.iter().filter(|process| process.local.is_some()).map(|process| process.pid).collect();
+        // SIGSTOP and not SIGTSTP: nobody can ignore it.
+        groups.iter().for_each(|&group| signal_group(group, Signal::SIGSTOP));
+        if let Err(error) = nix::sys::signal::raise(Signal::SIGSTOP) {
+            tracing::warn!("cannot stop this program: {error}");
+        }
+        groups.iter().for_each(|&group| signal_group(group, Signal::SIGCONT));
+        let now = self.began.elapsed();
+        self.reactor.on_continued(now, now.saturating_sub(began))
     }
 
     fn receive(&mut self, (slot, worker, incoming): (usize, i64, Incoming)) -> Vec<Action> {
@@ -221,9 +254,17 @@ impl Dispatcher {
                 signal_group(self.processes[slot].pid, Signal::SIGKILL);
                 self.processes[slot].local = None;
                 (self.record)(Write::WorkerEnded { worker: WorkerId(worker), outcome: format!("{exit:?}") });
-                self.reactor.on_exit(now, slot, exit, "")
+                let why = self.lack_of_memory(slot, exit).unwrap_or_default();
+                self.reactor.on_exit(now, slot, exit, &why)
             }
         }
+    }
+
+    /// What shows that a slot's process, which has ended, lacked memory.
+    fn lack_of_memory(&self, slot: usize, exit: Exit) -> Option<String> {
+        let process = &self.processes[slot];
+        let log = super::log_end(&self.workers.dir.join(log_name(slot)), process.log_mark, None, LOG_END).unwrap_or_default();
+        memory::evidence(exit, &log, memory::killed_by_kernel().saturating_sub(process.killed_before))
     }
 
     /// Does what is to be done; says if that was the end.
@@ -271,7 +312,8 @@ impl Dispatcher {
         match spawned {
             Ok(local) => {
                 let (pid, device) = (local.pid, device.name.clone());
-                self.processes[slot] = Process { worker, pid, local: Some(local), log_mark: self.log_size(slot) };
+                let (log_mark, killed_before) = (self.log_size(slot), memory::killed_by_kernel());
+                self.processes[slot] = Process { worker, pid, local: Some(local), log_mark, killed_before };
                 let start_ticks = start_ticks(pid).unwrap_or(0);
                 (self.record)(Write::WorkerStarted {
                     worker: WorkerId(worker),

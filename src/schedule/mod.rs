@@ -8,6 +8,7 @@ mod dispatcher;
 mod failures;
 mod launch;
 mod log_end;
+mod memory;
 mod notice;
 mod processes;
 mod reactor;

@@ -35,7 +35,7 @@ pub fn end_left_workers(left: &[(u32, u64)]) -> usize {
 
 /// Gives the signals that ask to stop their usual effect again, once nobody listens to them any more.
 pub fn stop_listening() {
-    for which in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+    for which in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP] {
         // SAFETY: the default disposition is always valid, and runs none of our code.
         if let Err(error) = unsafe { signal(which, SigHandler::SigDfl) } {
             tracing::warn!(%which, "cannot restore a signal's default: {error}");

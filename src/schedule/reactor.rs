@@ -1,55 +1,21 @@
 //! The decisions of a sweep, as a pure state machine: something happens (`on_...`), and what is to be done comes
 //! back as a list of actions. No clock, no process, no file: the dispatcher brings those.
 
+mod ending;
+mod hand_out;
+mod slot;
+
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use slot::{Given, Job, Slot, State};
+
 use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, Settings, TICK, Time};
 use super::failures::Failures;
+use super::memory;
 use super::notice::Notice;
 use crate::plan::PlannedTrial;
 use crate::protocol::{FailureKind, FromWorker, Hello, PROTOCOL_VERSION};
-
-/// A trial that is not done, with what it has been through.
-#[derive(Clone, Debug)]
-struct Job {
-    trial: PlannedTrial,
-    failures: u32,
-    /// Whether it once brought a worker down: it is never bundled again.
-    alone: bool,
-}
-
-/// A trial that a worker has.
-#[derive(Clone, Debug)]
-struct Given {
-    job: Job,
-    /// When the worker said that it began.
-    started: Option<Time>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum State {
-    /// No process; none before that time.
-    Empty(Time),
-    /// A process that has not introduced itself.
-    Starting(Time),
-    /// A worker.
-    Ready,
-    /// A worker that was told to end, by these means, and until when it may take.
-    Ending(EndBy, Time),
-}
-
-#[derive(Debug)]
-struct Slot {
-    device: usize,
-    state: State,
-    /// Whether its worker has introduced itself.
-    greeted: bool,
-    given: Vec<Given>,
-    last_seen: Time,
-    /// Why we ended it, where that was its own fault.
-    fault: Option<(FailureKind, String)>,
-}
 
 /// What to do once a record is on the disk.
 #[derive(Debug)]
@@ -72,6 +38,8 @@ pub struct Reactor {
     settings: Settings,
     slots: Vec<Slot>,
     queue: VecDeque<Job>,
+    /// Trials that ran out of memory beside others: each waits until it can have its device to itself.
+    solitary: Vec<Job>,
     /// Trials that will be tried again, and when.
     waiting: Vec<(Time, Job)>,
     policy: Policy,
@@ -87,19 +55,12 @@ pub struct Reactor {
 impl Reactor {
     /// A reactor with empty slots and nothing to do.
     pub fn new(settings: Settings) -> Self {
-        let slot = |&device: &usize| Slot {
-            device,
-            state: State::Empty(Time::ZERO),
-            greeted: false,
-            given: Vec::new(),
-            last_seen: Time::ZERO,
-            fault: None,
-        };
         Self {
-            slots: settings.slots.iter().map(slot).collect(),
+            slots: settings.slots.iter().map(|&device| Slot::empty(device)).collect(),
             failures: Failures::new(settings.limits.clone(), settings.arms.clone()),
             settings,
             queue: VecDeque::new(),
+            solitary: Vec::new(),
             waiting: Vec::new(),
             policy: Policy::AllSlots,
             in_phase: false,
@@ -136,7 +97,7 @@ impl Reactor {
 
     /// Trials to run; `PhaseDone` comes when all have ended.
     pub fn on_trials(&mut self, now: Time, trials: Vec<PlannedTrial>, policy: Policy) -> Vec<Action> {
-        self.queue.extend(trials.into_iter().map(|trial| Job { trial, failures: 0, alone: false }));
+        self.queue.extend(trials.into_iter().map(Job::new));
         self.policy = policy;
         self.in_phase = true;
         self.settle(now)
@@ -182,15 +143,7 @@ impl Reactor {
         self.last_tick = now;
         if gap > 5 * TICK {
             // The program was stopped for a while (Ctrl-Z, a debugger): what workers said meanwhile is still unread.
-            for slot in &mut self.slots {
-                slot.last_seen += gap;
-                if let State::Starting(since) | State::Ending(_, since) = &mut slot.state {
-                    *since += gap;
-                }
-                for since in slot.given.iter_mut().filter_map(|given| given.started.as_mut()) {
-                    *since += gap;
-                }
-            }
+            self.skip(gap);
         }
         for number in 0..self.slots.len() {
             let slot = &self.slots[number];
@@ -211,6 +164,17 @@ impl Reactor {
             }
         }
         self.settle(now)
+    }
+
+    /// The program and its workers were stopped for so long, and go on now.
+    pub fn on_continued(&mut self, now: Time, gap: Duration) -> Vec<Action> {
+        self.skip(gap);
+        self.last_tick = now;
+        self.settle(now)
+    }
+
+    fn skip(&mut self, gap: Duration) {
+        self.slots.iter_mut().for_each(|slot| slot.skip(gap));
     }
 
     /// A worker says something.
@@ -258,7 +222,7 @@ impl Reactor {
                 None => self.blame_stranger(now, number, "done", &trial),
             },
             (State::Ready | State::Ending(..), FromWorker::Failed { trial, kind, message }) => match self.take(number, &trial) {
-                Some((job, since)) => self.fail(now, number, job, since, kind, message),
+                Some((job, since)) => self.fail(now, number, job, since, memory::refine(kind, &message), message),
                 None => self.blame_stranger(now, number, "failed", &trial),
             },
             (State::Ready, FromWorker::Hello(_)) => self.blame(now, number, FailureKind::Protocol, "a second hello".into()),
@@ -275,7 +239,7 @@ impl Reactor {
         self.settle(now)
     }
 
-    /// A worker's process is gone and its output is read to the end.
+    /// A worker's process is gone and its output is read to the end. `why` as for `Exit::describe`.
     pub fn on_exit(&mut self, now: Time, number: usize, exit: Exit, why: &str) -> Vec<Action> {
         let slot = &mut self.slots[number];
         let state = std::mem::replace(&mut slot.state, State::Empty(now));
@@ -303,9 +267,7 @@ impl Reactor {
                 }
             }
         }
-        for job in unstarted.into_iter().rev() {
-            self.queue.push_front(job);
-        }
+        unstarted.into_iter().rev().for_each(|job| self.put_back(job));
         if !wanted && !self.slots[number].greeted {
             self.start_failures += 1;
             self.slots[number].state = State::Empty(now + Duration::from_millis(250 << self.start_failures.min(6)));
@@ -345,6 +307,10 @@ impl Reactor {
 
     fn fail(&mut self, now: Time, slot: usize, mut job: Job, since: Time, kind: FailureKind, message: String) {
         job.failures += 1;
+        let device = self.slots[slot].device;
+        if kind == FailureKind::OutOfMemory && self.slots.iter().filter(|slot| slot.device == device).count() > 1 {
+            (job.alone, job.own_device) = (true, Some(device));
+        }
         let (trial, duration) = (job.trial, now.saturating_sub(since));
         let retry_in = self.failures.failed(slot, trial.arm, job.failures, kind, &message);
         let notice = Notice::TrialFailed { slot, trial, kind, message: message.clone(), retry_in };
@@ -355,61 +321,6 @@ impl Reactor {
         if let Some(fatal) = self.failures.fatal().filter(|_| self.stop.is_none()).cloned() {
             self.stop(now, Stop::Fatal(fatal), EndBy::Terminate);
         }
-    }
-
-    /// The time limit that a trial of that slot's worker has passed.
-    fn overdue(&self, now: Time, number: usize) -> Option<Duration> {
-        self.slots[number].given.iter().find_map(|given| {
-            let limit = self.failures.timeout(given.job.trial.arm)?;
-            (now.saturating_sub(given.started?) > limit).then_some(limit)
-        })
-    }
-
-    /// Ends a worker whose trial takes too long: with a warning first, so that it may put its things in order.
-    fn time_out(&mut self, now: Time, number: usize) {
-        if let Some(limit) = self.overdue(now, number) {
-            let message = format!("it took longer than {} s, which is the limit (`timeout`)", limit.as_secs());
-            self.slots[number].fault = Some((FailureKind::Timeout, message));
-            self.end(now, number, EndBy::Terminate);
-        }
-    }
-
-    /// A worker spoke of a trial that it does not have, or had not begun.
-    fn blame_stranger(&mut self, now: Time, number: usize, what: &str, trial: &str) {
-        let shown: String = trial.chars().take(40).collect();
-        self.blame(now, number, FailureKind::Protocol, format!("`{what}` for trial {shown:?}, which this worker has not begun"));
-    }
-
-    /// Ends a worker at once by its own fault, unless it is being ended anyhow.
-    fn blame(&mut self, now: Time, number: usize, kind: FailureKind, message: String) {
-        if matches!(self.slots[number].state, State::Starting(_) | State::Ready) {
-            self.slots[number].fault = Some((kind, message));
-            self.end(now, number, EndBy::Kill);
-        }
-    }
-
-    fn end(&mut self, now: Time, number: usize, how: EndBy) {
-        let slot = &mut self.slots[number];
-        match slot.state {
-            State::Empty(_) => return,
-            State::Ending(already, _) if already >= how => return,
-            State::Starting(_) | State::Ready | State::Ending(..) => {}
-        }
-        slot.state = State::Ending(how, now + self.settings.grace);
-        self.actions.push(Action::End { slot: number, how });
-    }
-
-    fn end_all(&mut self, now: Time, how: EndBy) {
-        for number in 0..self.slots.len() {
-            self.end(now, number, how);
-        }
-    }
-
-    fn stop(&mut self, now: Time, stop: Stop, how: EndBy) {
-        if !matches!(self.stop, Some(Stop::Fatal(_))) {
-            self.stop = Some(stop);
-        }
-        self.end_all(now, how);
     }
 
     fn record(&mut self, record: Record, on_disk: OnDisk) {
@@ -424,16 +335,9 @@ impl Reactor {
         if self.stop.is_none() {
             let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().partition(|(at, _)| *at <= now);
             self.waiting = later;
-            // A retry goes before what has not been tried: trouble shows early.
-            for (_, job) in due.into_iter().rev() {
-                self.queue.push_front(job);
-            }
+            due.into_iter().rev().for_each(|(_, job)| self.put_back(job));
             self.hand_out(now);
-            if self.in_phase
-                && self.queue.is_empty()
-                && self.waiting.is_empty()
-                && self.in_flight() == 0
-                && self.unwritten.is_empty()
+            if self.in_phase && self.left() == 0 && self.waiting.is_empty() && self.in_flight() == 0 && self.unwritten.is_empty()
             {
                 self.in_phase = false;
                 self.actions.push(Action::PhaseDone);
@@ -443,63 +347,9 @@ impl Reactor {
         }
         std::mem::take(&mut self.actions)
     }
-
-    fn starting(&self) -> usize {
-        self.slots.iter().filter(|slot| matches!(slot.state, State::Starting(_))).count()
-    }
-
-    fn hand_out(&mut self, now: Time) {
-        let mut busy_devices: Vec<usize> = Vec::new();
-        if self.policy == Policy::OnePerDevice {
-            busy_devices.extend(self.slots.iter().filter(|slot| !slot.given.is_empty()).map(|slot| slot.device));
-        }
-        // Ready workers first: a trial should not wait for a process to start if one is idle.
-        for ready in [true, false] {
-            for number in 0..self.slots.len() {
-                let (device, state) = (self.slots[number].device, self.slots[number].state);
-                let alone = self.policy == Policy::OnePerDevice;
-                if self.queue.is_empty() || (alone && busy_devices.contains(&device)) {
-                    continue;
-                }
-                match state {
-                    State::Ready if ready && self.slots[number].given.is_empty() => self.give(now, number),
-                    // One that is starting will take the device's next trial: no second is needed.
-                    State::Starting(_) if !ready && alone => {}
-                    State::Empty(not_before) if !ready && now >= not_before && self.starting() < self.queue.len() => {
-                        self.slots[number].state = State::Starting(now);
-                        self.slots[number].greeted = false;
-                        self.slots[number].last_seen = now;
-                        self.actions.push(Action::Spawn { slot: number });
-                    }
-                    _ => continue,
-                }
-                busy_devices.push(device);
-            }
-        }
-    }
-
-    fn give(&mut self, now: Time, number: usize) {
-        let mut bundle = Vec::new();
-        // A worker may run the trials of a bundle together: one that is timed comes by itself.
-        let most = if self.policy == Policy::OnePerDevice { 1 } else { self.settings.bundle };
-        while bundle.len() < most {
-            match self.queue.front() {
-                Some(job) if bundle.is_empty() || !job.alone => {}
-                _ => break,
-            }
-            let Some(job) = self.queue.pop_front() else { break };
-            let alone = job.alone;
-            bundle.push(job);
-            if alone {
-                break;
-            }
-        }
-        let slot = &mut self.slots[number];
-        slot.last_seen = now;
-        slot.given = bundle.iter().cloned().map(|job| Given { job, started: None }).collect();
-        self.actions.push(Action::Send { slot: number, bundle: bundle.into_iter().map(|job| job.trial).collect() });
-    }
 }
+
 #[cfg(test)]
-#[path = "reactor_tests.rs"]
+mod random_tests;
+#[cfg(test)]
 mod tests;

@@ -1,20 +1,16 @@
-//! The reactor by example, and under random orders of events.
-
-use std::collections::{BTreeMap, HashMap};
-
-use proptest::prelude::*;
+//! The reactor by example.
 
 use super::*;
 use crate::grid::{PointId, TrialId};
 use crate::plan::Phase;
 use crate::spec::{Limit, Limits};
 
-fn trial(number: u64) -> PlannedTrial {
+pub(super) fn trial(number: u64) -> PlannedTrial {
     let point = PointId::of_canonical(&number.to_string());
     PlannedTrial { id: TrialId { point, seed: 0 }, phase: Phase::Tune, arm: 0, index: number }
 }
 
-fn reactor(slots: &[usize], bundle: usize) -> Reactor {
+pub(super) fn reactor(slots: &[usize], bundle: usize) -> Reactor {
     limited(slots, bundle, Limits::default())
 }
 
@@ -31,19 +27,19 @@ fn limited(slots: &[usize], bundle: usize, limits: Limits) -> Reactor {
     })
 }
 
-fn hello() -> FromWorker {
+pub(super) fn hello() -> FromWorker {
     FromWorker::Hello(Hello { protocol: PROTOCOL_VERSION, program: "w".into(), version: "1".into(), ..Hello::default() })
 }
 
-fn started(number: u64) -> FromWorker {
+pub(super) fn started(number: u64) -> FromWorker {
     FromWorker::Started { trial: trial(number).id.to_string() }
 }
 
-fn done(number: u64) -> FromWorker {
+pub(super) fn done(number: u64) -> FromWorker {
     FromWorker::Done { trial: trial(number).id.to_string(), metrics: [("m", 1.0)].into_iter().collect() }
 }
 
-fn at(seconds: u64) -> Time {
+pub(super) fn at(seconds: u64) -> Time {
     Time::from_secs(seconds)
 }
 
@@ -339,203 +335,52 @@ fn a_worker_of_another_protocol_or_without_the_metric_is_refused() {
     insta::assert_snapshot!(refuse(Hello { metrics: vec!["a".into(), "b".into()], ..base }), @r#"the worker w 2 does not report the metric "m" (it reports a, b)"#);
 }
 
-/// What a simulated worker and disk do next.
-#[derive(Clone, Copy, Debug)]
-enum Step {
-    Say(usize),
-    Crash(usize),
-    Fail(usize),
-    Garbage(usize),
-    Commit,
-    Tick(u64),
+fn out_of_memory(number: u64) -> FromWorker {
+    let trial = trial(number).id.to_string();
+    FromWorker::Failed { trial, kind: FailureKind::Error, message: "CUDA out of memory. Tried to allocate 2 GiB".into() }
 }
 
-fn step(slots: usize) -> impl Strategy<Value = Step> {
-    prop_oneof![
-        8 => (0..slots).prop_map(Step::Say),
-        1 => (0..slots).prop_map(Step::Crash),
-        1 => (0..slots).prop_map(Step::Fail),
-        1 => (0..slots).prop_map(Step::Garbage),
-        4 => Just(Step::Commit),
-        2 => (1_u64..90).prop_map(Step::Tick),
-    ]
+#[test]
+fn what_ran_out_of_memory_beside_others_gets_its_device_to_itself() {
+    let mut r = reactor(&[0, 0, 1], 1);
+    r.on_trials(at(0), (1..=6).map(trial).collect(), Policy::AllSlots);
+    for slot in 0..3 {
+        r.on_message(at(1), slot, hello());
+        r.on_message(at(1), slot, started(slot as u64 + 1));
+    }
+    assert_eq!(short(&r.on_message(at(2), 0, out_of_memory(1))), "record out_of_memory 1, send 0:4", "after a pause");
+    r.on_message(at(2), 0, started(4));
+    assert_eq!(short(&r.on_tick(at(4))), "", "the device is busy");
+    assert_eq!(short(&r.on_message(at(5), 0, done(4))), "record done 4", "nothing new beside it");
+    assert_eq!(short(&r.on_message(at(5), 2, done(3))), "record done 3, send 2:5", "other devices go on");
+    assert_eq!(short(&r.on_message(at(6), 1, done(2))), "record done 2, close 1", "an idle worker may still hold memory");
+    assert_eq!(short(&r.on_exit(at(7), 1, Exit::Code(0), "")), "send 0:1");
+    r.on_message(at(7), 0, started(1));
+    r.on_message(at(8), 2, started(5));
+    assert_eq!(short(&r.on_message(at(9), 2, done(5))), "record done 5, send 2:6");
+    assert_eq!(short(&r.on_tick(at(10))), "", "no second worker is started beside it");
+    assert_eq!(short(&r.on_message(at(11), 0, done(1))), "record done 1");
 }
 
-/// A world of workers and a disk around a reactor, which checks the rules as it goes.
-struct World {
-    reactor: Reactor,
-    now: u64,
-    /// By slot: is there a process, has it said hello, what has it got (trial, begun).
-    alive: Vec<bool>,
-    greeted: Vec<bool>,
-    has: Vec<Vec<(u64, bool)>>,
-    unwritten: usize,
-    attempts: HashMap<u64, u32>,
-    /// How each trial ended, and how often.
-    ended: BTreeMap<u64, u32>,
-    phase_done: bool,
+#[test]
+fn a_process_that_lacked_memory_is_told_from_one_that_crashed() {
+    let mut r = reactor(&[0], 1);
+    r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+    r.on_message(at(1), 0, hello());
+    r.on_message(at(2), 0, started(1));
+    let actions = r.on_exit(at(3), 0, Exit::Signal(9), "the kernel killed it because memory ran out");
+    assert_eq!(short(&actions), "record out_of_memory 1");
+    assert_eq!(short(&r.on_tick(at(4))), "spawn 0", "alone on its device anyhow");
 }
 
-impl World {
-    fn new(slots: usize, bundle: usize, trials: u64) -> Self {
-        let devices: Vec<usize> = (0..slots).map(|slot| slot / 2).collect();
-        let mut world = Self {
-            reactor: reactor(&devices, bundle),
-            now: 0,
-            alive: vec![false; slots],
-            greeted: vec![false; slots],
-            has: vec![Vec::new(); slots],
-            unwritten: 0,
-            attempts: HashMap::new(),
-            ended: BTreeMap::new(),
-            phase_done: false,
-        };
-        let actions = world.reactor.on_trials(at(0), (0..trials).map(trial).collect(), Policy::AllSlots);
-        world.obey(actions);
-        world
-    }
-
-    fn obey(&mut self, actions: Vec<Action>) {
-        for action in actions {
-            match action {
-                Action::Spawn { slot } => {
-                    assert!(!self.alive[slot], "slot {slot} has a worker already");
-                    (self.alive[slot], self.greeted[slot]) = (true, false);
-                }
-                Action::Send { slot, bundle } => {
-                    assert!(self.alive[slot] && self.greeted[slot] && self.has[slot].is_empty(), "slot {slot} is double-booked");
-                    for trial in &bundle {
-                        assert!(
-                            self.has.iter().flatten().all(|(other, _)| *other != trial.index),
-                            "trial {} runs twice",
-                            trial.index
-                        );
-                        assert!(!self.ended.contains_key(&trial.index), "trial {} had ended", trial.index);
-                    }
-                    self.has[slot] = bundle.iter().map(|trial| (trial.index, false)).collect();
-                }
-                Action::End { slot, how } => {
-                    assert!(self.alive[slot]);
-                    if how == EndBy::Kill {
-                        self.die(slot, Exit::Signal(9));
-                    }
-                }
-                Action::Record(record) => {
-                    self.unwritten += 1;
-                    let end = match record {
-                        Record::Done { trial, .. } | Record::Failed { trial, for_good: true, .. } => Some(trial.index),
-                        Record::Failed { trial, .. } => {
-                            *self.attempts.entry(trial.index).or_default() += 1;
-                            assert!(self.attempts[&trial.index] <= 2, "at most three attempts");
-                            None
-                        }
-                        _ => None,
-                    };
-                    if let Some(trial) = end {
-                        *self.ended.entry(trial).or_default() += 1;
-                    }
-                }
-                Action::PhaseDone => {
-                    assert_eq!(self.unwritten, 0, "the phase is done before its results are on the disk");
-                    self.phase_done = true;
-                }
-                Action::Tell(_) | Action::Stopped => {}
-            }
-        }
-    }
-
-    fn die(&mut self, slot: usize, exit: Exit) {
-        if self.alive[slot] {
-            self.alive[slot] = false;
-            self.has[slot].clear();
-            let actions = self.reactor.on_exit(at(self.now), slot, exit, "");
-            self.obey(actions);
-        }
-    }
-
-    fn hear(&mut self, slot: usize, message: FromWorker) {
-        let actions = self.reactor.on_message(at(self.now), slot, message);
-        self.obey(actions);
-    }
-
-    fn take(&mut self, step: Step) {
-        match step {
-            Step::Say(slot) if self.alive[slot] && !self.greeted[slot] => {
-                self.greeted[slot] = true;
-                self.hear(slot, hello());
-            }
-            Step::Say(slot) if self.alive[slot] => {
-                let Some((number, begun)) = self.has[slot].first().copied() else { return };
-                if begun {
-                    self.has[slot].remove(0);
-                    self.hear(slot, done(number));
-                } else {
-                    self.has[slot][0].1 = true;
-                    self.hear(slot, started(number));
-                }
-            }
-            Step::Fail(slot) if self.alive[slot] && self.has[slot].first().is_some_and(|(_, begun)| *begun) => {
-                let (number, _) = self.has[slot].remove(0);
-                let trial = trial(number).id.to_string();
-                self.hear(slot, FromWorker::Failed { trial, kind: FailureKind::Error, message: String::new() });
-            }
-            // Crashes before hello three times in a row end the sweep, which is not what is tested here.
-            Step::Crash(slot) if self.greeted[slot] => self.die(slot, Exit::Signal(11)),
-            Step::Garbage(slot) if self.alive[slot] && self.greeted[slot] => {
-                let actions = self.reactor.on_garbage(at(self.now), slot, "junk".into());
-                self.obey(actions);
-            }
-            Step::Commit if self.unwritten > 0 => {
-                self.unwritten -= 1;
-                let actions = self.reactor.on_committed(at(self.now), 1);
-                self.obey(actions);
-            }
-            Step::Tick(seconds) => {
-                for _ in 0..seconds {
-                    self.now += 1;
-                    for slot in 0..self.alive.len() {
-                        if self.alive[slot] && self.greeted[slot] {
-                            self.hear(slot, FromWorker::Heartbeat);
-                        } else {
-                            // Workers that never greet end the sweep, which is not what is tested here.
-                            self.take(Step::Say(slot));
-                        }
-                    }
-                    let actions = self.reactor.on_tick(at(self.now));
-                    self.obey(actions);
-                }
-            }
-            _ => {}
-        }
-    }
-}
-
-proptest! {
-    #[test]
-    fn whatever_happens_every_trial_ends_once(
-        slots in 1_usize..5,
-        bundle in 1_usize..4,
-        trials in 0_u64..12,
-        steps in prop::collection::vec(step(4), 0..200),
-    ) {
-        let mut world = World::new(slots, bundle, trials);
-        for step in steps {
-            let fits = match step {
-                Step::Say(slot) | Step::Crash(slot) | Step::Fail(slot) | Step::Garbage(slot) => slot < slots,
-                Step::Commit | Step::Tick(_) => true,
-            };
-            if fits {
-                world.take(step);
-            }
-        }
-        // From here on all workers are well: everything must come to its end.
-        for _ in 0..400 {
-            (0..slots).for_each(|slot| world.take(Step::Say(slot)));
-            world.take(Step::Commit);
-            world.take(Step::Tick(1));
-        }
-        prop_assert!(world.phase_done);
-        prop_assert_eq!(world.ended.len() as u64, trials);
-        prop_assert!(world.ended.values().all(|times| *times == 1));
-    }
+#[test]
+fn time_in_suspension_does_not_count() {
+    let limit = Limit { timeout: Some(Duration::from_secs(10)), ..Limit::default() };
+    let mut r = limited(&[0], 1, Limits { all: limit, arms: Vec::new() });
+    r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+    r.on_message(at(1), 0, hello());
+    r.on_message(at(1), 0, started(1));
+    assert_eq!(short(&r.on_continued(at(5), Duration::from_secs(4))), "", "too short to be seen by the ticks");
+    (6..=14).for_each(|second| assert_eq!(short(&r.on_tick(at(second))), ""));
+    assert_eq!(short(&r.on_tick(at(16))), "terminate 0");
 }

@@ -1,0 +1,132 @@
+//! Which worker gets which trials, and where a worker is started: the reactor's part that shares out the work.
+
+use super::{Action, EndBy, Given, Job, Policy, Reactor, State, Time};
+
+/// What a slot may be given.
+enum Turn {
+    /// The next trials of the queue.
+    Queue,
+    /// The trial at that place among those that need their device to themselves.
+    Solitary(usize),
+    /// Nothing: a trial waits for the device to become free, or has it to itself.
+    Wait,
+}
+
+impl Reactor {
+    /// Puts a trial before all that have not been tried: trouble shows early.
+    pub(super) fn put_back(&mut self, job: Job) {
+        match job.own_device {
+            Some(_) => self.solitary.push(job),
+            None => self.queue.push_front(job),
+        }
+    }
+
+    /// Trials that no worker has.
+    pub(super) fn left(&self) -> usize {
+        self.queue.len() + self.solitary.len()
+    }
+
+    /// Gives idle workers trials, and starts workers where more are needed.
+    pub(super) fn hand_out(&mut self, now: Time) {
+        let mut busy_devices: Vec<usize> = Vec::new();
+        if self.policy == Policy::OnePerDevice {
+            busy_devices.extend(self.slots.iter().filter(|slot| !slot.given.is_empty()).map(|slot| slot.device));
+        }
+        // Ready workers first: a trial should not wait for a process to start if one is idle.
+        for ready in [true, false] {
+            for number in 0..self.slots.len() {
+                let (device, state) = (self.slots[number].device, self.slots[number].state);
+                let alone = self.policy == Policy::OnePerDevice;
+                if self.left() == 0 || (alone && busy_devices.contains(&device)) {
+                    continue;
+                }
+                match (state, self.turn(number)) {
+                    (State::Ready, Turn::Queue) if ready && self.is_idle(number) && !self.queue.is_empty() => {
+                        self.give_from_queue(now, number);
+                    }
+                    (State::Ready, Turn::Solitary(place)) if ready && self.is_idle(number) => {
+                        let job = self.solitary.remove(place);
+                        self.give(now, number, vec![job]);
+                    }
+                    // The device's other workers have nothing to do, but may still hold memory.
+                    (State::Ready, Turn::Wait) if ready && self.is_idle(number) => self.close_idle_beside(now, number),
+                    // One that is starting will take the device's next trial: no second is needed.
+                    (State::Starting(_), _) if !ready && alone => {}
+                    (State::Empty(not_before), Turn::Queue | Turn::Solitary(_))
+                        if !ready && now >= not_before && self.starting() < self.left() =>
+                    {
+                        self.slots[number].state = State::Starting(now);
+                        self.slots[number].greeted = false;
+                        self.slots[number].last_seen = now;
+                        self.actions.push(Action::Spawn { slot: number });
+                    }
+                    _ => continue,
+                }
+                busy_devices.push(device);
+            }
+        }
+    }
+
+    fn starting(&self) -> usize {
+        self.slots.iter().filter(|slot| matches!(slot.state, State::Starting(_))).count()
+    }
+
+    fn is_idle(&self, number: usize) -> bool {
+        self.slots[number].given.is_empty()
+    }
+
+    /// The slots that share a slot's device.
+    fn beside(&self, number: usize) -> impl Iterator<Item = usize> + '_ {
+        let device = self.slots[number].device;
+        (0..self.slots.len()).filter(move |&other| other != number && self.slots[other].device == device)
+    }
+
+    fn turn(&self, number: usize) -> Turn {
+        let has_it_alone = |other: usize| self.slots[other].given.iter().any(|given| given.job.own_device.is_some());
+        if self.beside(number).any(has_it_alone) {
+            return Turn::Wait;
+        }
+        let device = Some(self.slots[number].device);
+        match self.solitary.iter().position(|job| job.own_device == device) {
+            None => Turn::Queue,
+            Some(place) if self.beside(number).all(|other| matches!(self.slots[other].state, State::Empty(_))) => {
+                Turn::Solitary(place)
+            }
+            Some(_) => Turn::Wait,
+        }
+    }
+
+    fn close_idle_beside(&mut self, now: Time, number: usize) {
+        let idle: Vec<usize> =
+            self.beside(number).filter(|&other| self.slots[other].state == State::Ready && self.is_idle(other)).collect();
+        if self.solitary.iter().any(|job| job.own_device == Some(self.slots[number].device)) {
+            idle.into_iter().for_each(|other| self.end(now, other, EndBy::Close));
+        }
+    }
+
+    fn give_from_queue(&mut self, now: Time, number: usize) {
+        let mut bundle = Vec::new();
+        // A worker may run the trials of a bundle together: one that is timed comes by itself.
+        let most = if self.policy == Policy::OnePerDevice { 1 } else { self.settings.bundle };
+        while bundle.len() < most {
+            match self.queue.front() {
+                Some(job) if bundle.is_empty() || !job.alone => {}
+                _ => break,
+            }
+            let Some(job) = self.queue.pop_front() else { break };
+            let alone = job.alone;
+            bundle.push(job);
+            if alone {
+                break;
+            }
+        }
+        self.give(now, number, bundle);
+    }
+
+    fn give(&mut self, now: Time, number: usize, bundle: Vec<Job>) {
+        let slot = &mut self.slots[number];
+        slot.last_seen = now;
+        slot.given = bundle.iter().cloned().map(|job| Given { job, started: None }).collect();
+        self.actions.push(Action::Send { slot: number, bundle: bundle.into_iter().map(|job| job.trial).collect() });
+    }
+}

@@ -1,0 +1,71 @@
+//! What the reactor keeps of a slot: its worker's state, and the trials that the worker has.
+
+use super::{EndBy, FailureKind, PlannedTrial, Time};
+
+/// A trial that is not done, with what it has been through.
+#[derive(Clone, Debug)]
+pub(super) struct Job {
+    pub trial: PlannedTrial,
+    pub failures: u32,
+    /// Whether it once brought a worker down: it is never bundled again.
+    pub alone: bool,
+    /// The device on which it ran out of memory beside other trials: there it runs again, with the device to itself.
+    pub own_device: Option<usize>,
+}
+
+/// A trial that a worker has.
+#[derive(Clone, Debug)]
+pub(super) struct Given {
+    pub job: Job,
+    /// When the worker said that it began.
+    pub started: Option<Time>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// No process; none before that time.
+    Empty(Time),
+    /// A process that has not introduced itself.
+    Starting(Time),
+    /// A worker.
+    Ready,
+    /// A worker that was told to end, by these means, and until when it may take.
+    Ending(EndBy, Time),
+}
+
+#[derive(Debug)]
+pub(super) struct Slot {
+    pub device: usize,
+    pub state: State,
+    /// Whether its worker has introduced itself.
+    pub greeted: bool,
+    pub given: Vec<Given>,
+    pub last_seen: Time,
+    /// Why we ended it, where that was its own fault.
+    pub fault: Option<(FailureKind, String)>,
+}
+
+impl Job {
+    /// A trial that has not been tried.
+    pub fn new(trial: PlannedTrial) -> Self {
+        Self { trial, failures: 0, alone: false, own_device: None }
+    }
+}
+
+impl Slot {
+    /// A slot without a worker.
+    pub fn empty(device: usize) -> Self {
+        Self { device, state: State::Empty(Time::ZERO), greeted: false, given: Vec::new(), last_seen: Time::ZERO, fault: None }
+    }
+
+    /// The process was stopped for a while: that time does not count.
+    pub fn skip(&mut self, gap: Time) {
+        self.last_seen += gap;
+        if let State::Starting(since) | State::Ending(_, since) = &mut self.state {
+            *since += gap;
+        }
+        for since in self.given.iter_mut().filter_map(|given| given.started.as_mut()) {
+            *since += gap;
+        }
+    }
+}
