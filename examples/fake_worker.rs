@@ -6,6 +6,7 @@
 #![expect(clippy::print_stderr, clippy::exit, reason = "a script of misbehaviour")]
 
 use std::io::{BufRead, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pentagrid::protocol::{
@@ -13,11 +14,18 @@ use pentagrid::protocol::{
 };
 use pentagrid::spec::ParamValue;
 
+/// Whether even the end of stdin does not end the program.
+static DEAF: AtomicBool = AtomicBool::new(false);
+
 fn main() {
     match std::env::args().nth(1).as_deref() {
         Some("--no-start") => {
             eprintln!("fake_worker: told not to start");
             std::process::exit(7);
+        }
+        Some("--slow-start") => {
+            std::thread::sleep(Duration::from_millis(300));
+            say(&FromWorker::Hello(hello()));
         }
         Some("--chatty") => print(b"loading the data ...\n"),
         Some("--outlive") => {
@@ -43,6 +51,9 @@ fn main() {
                     std::process::exit(2);
                 }
             }
+        }
+        while DEAF.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_secs(1));
         }
         std::process::exit(0);
     });
@@ -104,8 +115,17 @@ fn run(request: &TrialRequest) {
             print(br#"{"type":"done","tr"#);
             std::process::exit(0);
         }
+        "hang" => loop {
+            std::thread::sleep(Duration::from_millis(100));
+            say(&FromWorker::Heartbeat);
+        },
+        "lack-memory" => {
+            eprintln!("Traceback (most recent call last):\nMemoryError");
+            std::process::exit(1);
+        }
         "twice" => say(&FromWorker::Started { trial: trial.clone() }),
-        "ignore-sigterm" => {
+        "ignore-sigterm" | "deaf" => {
+            DEAF.store(behaviour == "deaf", Ordering::Relaxed);
             // SAFETY: SIG_IGN is a valid disposition, and no other thread changes signals.
             let ignore =
                 unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGTERM, nix::sys::signal::SigHandler::SigIgn) };
@@ -138,5 +158,8 @@ fn run(request: &TrialRequest) {
             .into_iter()
             .collect(),
     };
-    say(&FromWorker::Done { trial: trial.clone(), metrics });
+    say(&FromWorker::Done { trial: trial.clone(), metrics: metrics.clone() });
+    if behaviour == "done-twice" {
+        say(&FromWorker::Done { trial: trial.clone(), metrics });
+    }
 }

@@ -139,6 +139,7 @@ mod tests {
             seeds: Seeds { tune: vec![0], final_: vec![] },
             arms: vec![Arm { name: "a".into(), label: "A".into(), axes: axes.collect() }],
             claims: Vec::new(),
+            resources: Default::default(),
             limits: crate::spec::Limits::default(),
             published: Default::default(),
         })

@@ -28,7 +28,8 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
     if arguments.trials {
         return list(&spec, &grid, &rows, printer);
     }
-    let slots = Machine::look().slots(&arguments.devices)?.len();
+    let places = Machine::look().slots(&arguments.devices, spec.resources)?;
+    let slots = places.len();
     printer.data(&overview(&spec, &grid))?;
     let measured = match &ledger {
         Some(ledger) => durations(&spec, ledger)?,
@@ -63,7 +64,7 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         let on = if slots == 1 { "alone on the device".to_owned() } else { format!("on {slots} slots") };
         Some(format!("  {what:<7} {time} {on}, {basis}"))
     };
-    let devices = Machine::look().slots(&arguments.devices)?.iter().map(|slot| slot.device).collect::<HashSet<_>>().len();
+    let devices = places.iter().map(|slot| slot.device).collect::<HashSet<_>>().len();
     let lines: Vec<String> =
         [line("tuning", &left.tune, slots), line("final", &left.finals, devices)].into_iter().flatten().collect();
     match lines.is_empty() {

@@ -42,7 +42,7 @@ pub struct Request<'a> {
 pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError> {
     let Request { file, dir, accept_changes, how } = request;
     let grid = Grid::new(&file.spec);
-    let slots = Machine::look().slots(&how.devices)?;
+    let slots = Machine::look().slots(&how.devices, file.spec.resources)?;
     let command = environment::worker_command(&file.spec)?;
     let session = environment::session(slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" "));
     let opened = open_for_run(&dir, &file.text, &file.spec, &session, accept_changes)?;

@@ -126,6 +126,7 @@ mod tests {
             metric: Metric { name: "m".into(), goal: Goal::Maximize },
             seeds: Seeds { tune: vec![], final_: vec![] },
             arms,
+            resources: Default::default(),
             limits: crate::spec::Limits::default(),
             published: Default::default(),
             claims: Vec::new(),

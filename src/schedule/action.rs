@@ -157,7 +157,7 @@ pub enum Fatal {
         message: String,
     },
     /// More trials failed for good than the spec allows.
-    #[error("more than {most} trials{} failed for good, which is the limit (`max_failures`)", .arm.as_ref().map(|arm| format!(" of {arm}")).unwrap_or_default())]
+    #[error("more than {most} trial{}{} failed for good, which is the limit (`max_failures`)", if *.most == 1 { "" } else { "s" }, .arm.as_ref().map(|arm| format!(" of {arm}")).unwrap_or_default())]
     TooManyFailures {
         /// The arm whose limit it was; None: the sweep's.
         arm: Option<String>,

@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::spec::Resources;
+
 /// What `--devices` asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DeviceRequest {
@@ -14,6 +16,17 @@ pub enum DeviceRequest {
     /// These GPUs, by index among the visible ones or by UUID; None: every one.
     Cuda(Option<Vec<String>>),
 }
+
+/// The variables by which numeric libraries are told how many threads to use: OpenMP, MKL, OpenBLAS, NumExpr, Apple's
+/// Accelerate, Rust's rayon.
+const THREADS: [&str; 6] = [
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+    "RAYON_NUM_THREADS",
+];
 
 /// What the machine has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -113,28 +126,43 @@ impl Machine {
         }
     }
 
-    /// The slots that a request gives on this machine.
+    /// The slots that a request gives on this machine, for trials that take so much of it. With several trials to a GPU,
+    /// every GPU gets its first before any gets its second.
     ///
     /// # Errors
     /// `DeviceError` if the request asks for GPUs that are not there.
-    pub fn slots(&self, request: &DeviceRequest) -> Result<Vec<SlotDevice>, DeviceError> {
-        match request {
-            DeviceRequest::Auto if self.gpus.is_empty() => Ok(cpu_slots(self.cores)),
-            DeviceRequest::Cpu(count) => Ok(cpu_slots(count.unwrap_or(self.cores))),
-            DeviceRequest::Auto | DeviceRequest::Cuda(None) if !self.gpus.is_empty() => {
-                Ok(self.gpus.iter().enumerate().map(|(index, gpu)| gpu_slot(index, gpu)).collect())
+    pub fn slots(&self, request: &DeviceRequest, resources: Resources) -> Result<Vec<SlotDevice>, DeviceError> {
+        let threads = resources.threads;
+        let gpus = match request {
+            DeviceRequest::Auto if self.gpus.is_empty() => return Ok(self.cpu_slots(None, threads)),
+            DeviceRequest::Cpu(count) => return Ok(self.cpu_slots(*count, threads)),
+            DeviceRequest::Cuda(_) if self.gpus.is_empty() => return Err(self.no_gpu()),
+            DeviceRequest::Auto | DeviceRequest::Cuda(None) => (0..self.gpus.len()).collect(),
+            DeviceRequest::Cuda(Some(list)) => {
+                list.iter().map(|wanted| self.wanted_gpu(wanted)).collect::<Result<Vec<usize>, DeviceError>>()?
             }
-            DeviceRequest::Auto | DeviceRequest::Cuda(None) => Err(self.no_gpu()),
-            DeviceRequest::Cuda(Some(_)) if self.gpus.is_empty() => Err(self.no_gpu()),
-            DeviceRequest::Cuda(Some(list)) => list.iter().map(|wanted| self.wanted_gpu(wanted)).collect(),
-        }
+        };
+        let once = gpus.iter().map(|&index| gpu_slot(index, &self.gpus[index], threads));
+        Ok(std::iter::repeat_n(once, resources.per_gpu as usize).flatten().collect())
     }
 
-    fn wanted_gpu(&self, wanted: &str) -> Result<SlotDevice, DeviceError> {
+    /// Workers on the CPU. Results of one-threaded ones do not depend on how many cores a machine has, and two such
+    /// workers do more than one with two threads.
+    fn cpu_slots(&self, count: Option<usize>, threads: u32) -> Vec<SlotDevice> {
+        let count = count.unwrap_or_else(|| (self.cores / threads as usize).max(1));
+        let slot = SlotDevice {
+            device: 0,
+            name: "cpu".into(),
+            environment: environment(&[("PENTAGRID_DEVICE", "cpu"), ("CUDA_VISIBLE_DEVICES", "")], threads),
+        };
+        vec![slot; count]
+    }
+
+    fn wanted_gpu(&self, wanted: &str) -> Result<usize, DeviceError> {
         let by_index = wanted.parse::<usize>().ok().filter(|&index| index < self.gpus.len());
         let index = by_index.or_else(|| self.gpus.iter().position(|gpu| gpu.id == wanted));
         match index {
-            Some(index) => Ok(gpu_slot(index, &self.gpus[index])),
+            Some(index) => Ok(index),
             None => {
                 let known: Vec<_> = self.gpus.iter().enumerate().map(|(index, gpu)| format!("{index} ({})", gpu.name)).collect();
                 Err(DeviceError::NoSuchGpu { wanted: wanted.to_owned(), known: known.join(", "), count: known.len() })
@@ -178,35 +206,28 @@ fn restrict(all: &[Gpu], visible: Option<&str>) -> Vec<Gpu> {
         .collect()
 }
 
-/// One-threaded workers on the CPU: results then do not depend on how many cores a machine has, and two such
-/// workers do more than one with two threads.
-fn cpu_slots(count: usize) -> Vec<SlotDevice> {
-    let slot = SlotDevice {
-        device: 0,
-        name: "cpu".into(),
-        environment: environment(&[("PENTAGRID_DEVICE", "cpu"), ("CUDA_VISIBLE_DEVICES", "")]),
-    };
-    vec![slot; count]
-}
-
-fn gpu_slot(index: usize, gpu: &Gpu) -> SlotDevice {
+fn gpu_slot(index: usize, gpu: &Gpu, threads: u32) -> SlotDevice {
     SlotDevice {
         device: index,
         name: format!("cuda:{index}"),
-        environment: environment(&[
-            ("PENTAGRID_DEVICE", "cuda"),
-            ("CUDA_VISIBLE_DEVICES", &gpu.id),
-            // Makes indices mean the same here, in NVML and in the worker.
-            ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
-            // cuBLAS gives the same sums every time only with a workspace of fixed size.
-            ("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
-        ]),
+        environment: environment(
+            &[
+                ("PENTAGRID_DEVICE", "cuda"),
+                ("CUDA_VISIBLE_DEVICES", &gpu.id),
+                // Makes indices mean the same here, in NVML and in the worker.
+                ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
+                // cuBLAS gives the same sums every time only with a workspace of fixed size.
+                ("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
+            ],
+            threads,
+        ),
     }
 }
 
-fn environment(own: &[(&str, &str)]) -> Vec<(String, String)> {
-    let threads = [("OMP_NUM_THREADS", "1"), ("MKL_NUM_THREADS", "1"), ("OPENBLAS_NUM_THREADS", "1")];
-    own.iter().chain(&threads).map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+fn environment(own: &[(&str, &str)], threads: u32) -> Vec<(String, String)> {
+    let threads = threads.to_string();
+    let counts = THREADS.iter().map(|name| (*name, threads.as_str()));
+    own.iter().copied().chain(counts).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
 }
 
 #[cfg(test)]
@@ -219,7 +240,7 @@ mod tests {
     }
 
     fn names(machine: &Machine, request: &str) -> String {
-        match request.parse().and_then(|request| machine.slots(&request)) {
+        match request.parse().and_then(|request| machine.slots(&request, Resources::default())) {
             Ok(slots) => slots.iter().map(|slot| format!("{}@{}", slot.name, slot.device)).collect::<Vec<_>>().join(" "),
             Err(error) => error.to_string(),
         }
@@ -248,12 +269,27 @@ mod tests {
 
     #[test]
     fn a_worker_sees_exactly_its_own_gpu() {
-        let slots = machine(2).slots(&DeviceRequest::Auto).unwrap();
+        let slots = machine(2).slots(&DeviceRequest::Auto, Resources::default()).unwrap();
         let value =
             |slot: &SlotDevice, name: &str| slot.environment.iter().find(|(key, _)| key == name).map(|(_, value)| value.clone());
         assert_eq!(value(&slots[1], "CUDA_VISIBLE_DEVICES").as_deref(), Some("GPU-1111-abcd"));
         assert_eq!(value(&slots[1], "CUDA_DEVICE_ORDER").as_deref(), Some("PCI_BUS_ID"));
-        assert_eq!(value(&cpu_slots(1)[0], "CUDA_VISIBLE_DEVICES").as_deref(), Some(""));
+        let cpu = machine(2).slots(&DeviceRequest::Cpu(Some(1)), Resources::default()).unwrap();
+        assert_eq!(value(&cpu[0], "CUDA_VISIBLE_DEVICES").as_deref(), Some(""));
+    }
+
+    #[test]
+    fn trials_share_gpus_and_cores_as_the_spec_says() {
+        let resources = Resources { per_gpu: 2, threads: 2 };
+        let slots = |machine: &Machine, request: &str| machine.slots(&request.parse().unwrap(), resources).unwrap();
+        let gpus: Vec<(usize, String)> =
+            slots(&machine(2), "auto").into_iter().map(|slot| (slot.device, slot.environment[1].1.clone())).collect();
+        let expected = [(0, "GPU-0000-abcd"), (1, "GPU-1111-abcd"), (0, "GPU-0000-abcd"), (1, "GPU-1111-abcd")];
+        assert_eq!(gpus, expected.map(|(device, id)| (device, id.to_owned())));
+        let cpu = slots(&machine(0), "cpu");
+        assert_eq!(cpu.len(), 1, "of three cores");
+        assert!(cpu[0].environment.contains(&("OMP_NUM_THREADS".to_owned(), "2".to_owned())));
+        assert_eq!(slots(&machine(0), "cpu:3").len(), 3, "as asked for");
     }
 
     #[test]

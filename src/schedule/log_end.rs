@@ -38,6 +38,12 @@ mod tests {
         assert_eq!(log_end(&path, 0, None, 1000).unwrap(), "first\nsecond\nthird\n");
         assert_eq!(log_end(&path, 0, None, 10).unwrap(), "…\nthird\n");
         assert_eq!(log_end(&path, 6, Some(13), 1000).unwrap(), "second\n");
+        // A sparse file: ten gigabytes of nothing, and a line.
+        let mut file = File::options().append(true).open(&path).unwrap();
+        file.set_len(10 << 30).unwrap();
+        std::io::Write::write_all(&mut file, b"\nthe end\n").unwrap();
+        assert_eq!(log_end(&path, 0, None, 12).unwrap(), "…\nthe end\n");
+        file.set_len(20).unwrap();
         assert_eq!(log_end(&path, 50, Some(60), 1000).unwrap(), "", "a log that was cut");
     }
 }

@@ -243,7 +243,8 @@ impl Reactor {
     pub fn on_exit(&mut self, now: Time, number: usize, exit: Exit, why: &str) -> Vec<Action> {
         let slot = &mut self.slots[number];
         let state = std::mem::replace(&mut slot.state, State::Empty(now));
-        let fault = slot.fault.take();
+        let (fault, innocent) = (slot.fault.take(), std::mem::take(&mut slot.fault_of_ended));
+        slot.ended = None;
         let given = std::mem::take(&mut slot.given);
         let wanted = fault.is_none() && matches!(state, State::Ending(..));
         let (kind, how) = fault.unwrap_or_else(|| exit.describe(why));
@@ -260,7 +261,7 @@ impl Reactor {
                     self.record(Record::Interrupted { slot: number, trial: job.trial, message }, OnDisk::Nothing);
                     unstarted.push(job);
                 }
-                None if wanted || !(none_started && place == 0) => unstarted.push(job),
+                None if wanted || innocent || !(none_started && place == 0) => unstarted.push(job),
                 since => {
                     job.alone = true;
                     self.fail(now, number, job, since.unwrap_or(now), kind, how.clone());
@@ -302,6 +303,7 @@ impl Reactor {
         let given = &mut self.slots[number].given;
         let place = given.iter().position(|given| given.job.trial.id.to_string() == trial && given.started.is_some())?;
         let Given { job, started } = given.remove(place);
+        self.slots[number].ended = Some(job.trial.id);
         Some((job, started?))
     }
 

@@ -9,7 +9,7 @@ use super::problem::{Diagnosis, Finding, Problems, Span, listed, quoted};
 use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
 use super::validate::{self, Draft};
-use super::{MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, claims, keys, limits, parse, published, seeds, words};
+use super::{MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, claims, keys, limits, parse, published, resources, seeds, words};
 
 /// The arm of a sweep without arms.
 const MAIN: &str = "main";
@@ -68,6 +68,7 @@ impl Document<'_, '_> {
             all: fields.get("limits").map(|block| limits::read(block, self.problems)).unwrap_or_default(),
             arms: own.iter().flatten().map(|arm| arm.limits).collect(),
         };
+        let resources = fields.get("resources").map(|block| resources::read(block, builtin, self.problems)).unwrap_or_default();
         let drafts = self.drafts(&fields, name.as_deref(), &common, own.as_deref())?;
         let published = match fields.get("published") {
             Some(entry) => published::read(entry, &self.arm_names(&fields), builtin, self.problems),
@@ -86,7 +87,18 @@ impl Document<'_, '_> {
             return None;
         }
         let arms = drafts.into_iter().map(finished).collect();
-        Some(Spec { name: name?, description, task: task?, metric: metric?, seeds: seeds?, arms, limits, published, claims })
+        Some(Spec {
+            name: name?,
+            description,
+            task: task?,
+            metric: metric?,
+            seeds: seeds?,
+            arms,
+            limits,
+            resources,
+            published,
+            claims,
+        })
     }
 
     /// The entry of a key that must be there.

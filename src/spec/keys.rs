@@ -27,6 +27,7 @@ pub(super) const SWEEP: &[Key] = &[
     key("parameters", "The hyper-parameters that all arms have in common."),
     key("arms", "The competitors: each has a grid of its own, and the tables compare their best points."),
     key("limits", "How long a trial may take, how often it is tried again, and how many may fail."),
+    key("resources", "What a trial takes of the machine: how many share a GPU, and how many threads each has."),
     key("published", "Figures from a publication, shown beside yours: arm, then metric, then mean, std and n."),
     key("claims", "Sentences to judge by the results: each a text under `says`, and what it means under one other key."),
 ];
@@ -64,6 +65,12 @@ pub(super) const LIMITS: &[Key] = &[
         "How often a trial is tried again. Configurations that cannot be run and missing metrics are never tried again.",
     ),
     key("max_failures", "If more trials than these fail for good, the sweep ends; it can be resumed."),
+];
+
+/// `resources`.
+pub(super) const RESOURCES: &[Key] = &[
+    key("per_gpu", "How many trials share a GPU at a time. Default: 1."),
+    key("threads", "How many CPU threads a trial is told to use, and how many cores it takes of the machine. Default: 1."),
 ];
 
 /// A parameter.

@@ -11,6 +11,7 @@ mod parameters;
 mod parse;
 mod problem;
 mod published;
+mod resources;
 mod scalar;
 mod schema;
 mod seeds;
@@ -23,7 +24,7 @@ mod value;
 mod words;
 
 pub use document::read;
-pub use model::{Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, PublishedFigure, Seeds, Spec, Way};
+pub use model::{Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, PublishedFigure, Resources, Seeds, Spec, Way};
 pub(crate) use problem::is_invisible;
 pub use problem::{Diagnosis, Problem};
 pub use schema::json_schema;

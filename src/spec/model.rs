@@ -24,6 +24,8 @@ pub struct Spec {
     pub arms: Vec<Arm>,
     /// How long trials may take and how often they may fail.
     pub limits: Limits,
+    /// What a trial takes of the machine.
+    pub resources: Resources,
     /// Published figures to show beside ours: arm name, then metric name.
     pub published: BTreeMap<String, BTreeMap<String, PublishedFigure>>,
     /// Sentences to judge by the results, in the order of the file.
@@ -91,6 +93,21 @@ impl Limits {
             retries: own.retries.or(all.retries),
             max_failures: own.max_failures.or(all.max_failures),
         }
+    }
+}
+
+/// What a trial takes of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resources {
+    /// How many trials share a GPU; at least 1.
+    pub per_gpu: u32,
+    /// How many CPU threads a trial uses; at least 1. Always 1 for the built-in task.
+    pub threads: u32,
+}
+
+impl Default for Resources {
+    fn default() -> Self {
+        Self { per_gpu: 1, threads: 1 }
     }
 }
 

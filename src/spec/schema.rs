@@ -85,6 +85,7 @@ fn sweep_key(key: &str) -> Value {
             "additionalProperties": {"$ref": "#/$defs/arm"},
         }),
         "limits" => object(keys::LIMITS, limit_key),
+        "resources" => object(keys::RESOURCES, |_| json!({"type": "integer", "minimum": 1, "maximum": 1024, "default": 1})),
         "published" => json!({
             "type": "object",
             "additionalProperties": {"type": "object", "additionalProperties": {"$ref": "#/$defs/figure"}},

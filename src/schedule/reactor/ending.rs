@@ -22,6 +22,17 @@ impl Reactor {
 
     /// A worker spoke of a trial that it does not have, or had not begun.
     pub(super) fn blame_stranger(&mut self, now: Time, number: usize, what: &str, trial: &str) {
+        let slot = &mut self.slots[number];
+        if slot.ended.is_some_and(|ended| ended.to_string() == trial) {
+            // The trial that it has been given since is not to blame, and the first result stands.
+            slot.fault_of_ended = true;
+            return self.blame(
+                now,
+                number,
+                FailureKind::Protocol,
+                format!("`{what}` for trial {trial}, which had ended already"),
+            );
+        }
         let shown: String = trial.chars().take(40).collect();
         self.blame(now, number, FailureKind::Protocol, format!("`{what}` for trial {shown:?}, which this worker has not begun"));
     }

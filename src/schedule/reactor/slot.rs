@@ -1,5 +1,7 @@
 //! What the reactor keeps of a slot: its worker's state, and the trials that the worker has.
 
+use crate::grid::TrialId;
+
 use super::{EndBy, FailureKind, PlannedTrial, Time};
 
 /// A trial that is not done, with what it has been through.
@@ -43,6 +45,10 @@ pub(super) struct Slot {
     pub last_seen: Time,
     /// Why we ended it, where that was its own fault.
     pub fault: Option<(FailureKind, String)>,
+    /// The trial that its worker ended last.
+    pub ended: Option<TrialId>,
+    /// Whether the fault concerns that trial, and not the one that its worker has been given since.
+    pub fault_of_ended: bool,
 }
 
 impl Job {
@@ -55,7 +61,16 @@ impl Job {
 impl Slot {
     /// A slot without a worker.
     pub fn empty(device: usize) -> Self {
-        Self { device, state: State::Empty(Time::ZERO), greeted: false, given: Vec::new(), last_seen: Time::ZERO, fault: None }
+        Self {
+            device,
+            state: State::Empty(Time::ZERO),
+            greeted: false,
+            given: Vec::new(),
+            last_seen: Time::ZERO,
+            fault: None,
+            ended: None,
+            fault_of_ended: false,
+        }
     }
 
     /// The process was stopped for a while: that time does not count.

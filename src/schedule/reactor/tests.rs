@@ -335,6 +335,18 @@ fn a_worker_of_another_protocol_or_without_the_metric_is_refused() {
     insta::assert_snapshot!(refuse(Hello { metrics: vec!["a".into(), "b".into()], ..base }), @r#"the worker w 2 does not report the metric "m" (it reports a, b)"#);
 }
 
+#[test]
+fn a_second_result_does_not_count_and_is_not_the_next_trials_fault() {
+    let mut r = reactor(&[0], 1);
+    r.on_trials(at(0), vec![trial(1), trial(2)], Policy::AllSlots);
+    r.on_message(at(1), 0, hello());
+    r.on_message(at(2), 0, started(1));
+    assert_eq!(short(&r.on_message(at(3), 0, done(1))), "record done 1, send 0:2");
+    assert_eq!(short(&r.on_message(at(3), 0, done(1))), "kill 0");
+    assert_eq!(short(&r.on_exit(at(4), 0, Exit::Signal(9), "")), "spawn 0", "no attempt of trial 2 is counted");
+    assert_eq!(short(&r.on_message(at(5), 0, hello())), "send 0:2");
+}
+
 fn out_of_memory(number: u64) -> FromWorker {
     let trial = trial(number).id.to_string();
     FromWorker::Failed { trial, kind: FailureKind::Error, message: "CUDA out of memory. Tried to allocate 2 GiB".into() }

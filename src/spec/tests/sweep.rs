@@ -19,7 +19,7 @@ sweep.yaml:
  7 │ project: mine
    ╰────
   help: did you mean `parameters`? known keys: name, description, task, worker, method, metric,
-        seeds, parameters, arms, limits, published and claims
+        seeds, parameters, arms, limits, resources, published and claims
 
   × `project` belongs to the W&B service
    ╭─[sweep.yaml:7:1]
@@ -59,7 +59,7 @@ sweep.yaml:
     · ╰── unknown key
     ╰────
   help: known keys: name, description, task, worker, method, metric, seeds, parameters, arms,
-        limits, published and claims
+        limits, resources, published and claims
 
 5 problems
 "#);
@@ -126,7 +126,7 @@ sweep.yaml:
  2 │ tsk: mnist-resnet18
    ╰────
   help: did you mean `name`? known keys: name, description, task, worker, method, metric, seeds,
-        parameters, arms, limits, published and claims
+        parameters, arms, limits, resources, published and claims
 
   × unknown key `tsk` in the sweep file
    ╭─[sweep.yaml:2:1]
@@ -137,7 +137,7 @@ sweep.yaml:
  3 │ metric: {nam: a, gaol: minimize}
    ╰────
   help: did you mean `task`? known keys: name, description, task, worker, method, metric, seeds,
-        parameters, arms, limits, published and claims
+        parameters, arms, limits, resources, published and claims
 
   × unknown key `nam` in `metric`
    ╭─[sweep.yaml:3:10]
@@ -401,5 +401,58 @@ sweep.yaml:
    ·         ╰── expected a mapping
    ╰────
   help: write it as `limits: {timeout: 2h, retries: 2, max_failures: 10}`
+"#);
+}
+
+#[test]
+fn resources() {
+    let own = |resources: &str| {
+        format!(
+            "name: t\nworker: [w]\nmetric: {{name: loss, goal: minimize}}\nseeds: {{tune: 1, final: 0}}\nparameters: {{x: {{value: 1}}}}\nresources: {resources}\n"
+        )
+    };
+    let spec = good(&own("{per_gpu: 3, threads: 4}"));
+    assert_eq!((spec.resources.per_gpu, spec.resources.threads), (3, 4));
+    assert_eq!(good(&own("{}")).resources, crate::spec::Resources { per_gpu: 1, threads: 1 });
+    let builtin = format!("{BUILTIN}parameters: {{optimizer: {{value: sgd}}, lr: {{value: 1}}}}\nresources: {{threads: 2}}\n");
+    insta::assert_snapshot!(each(&[&own("{per_gpu: 0, threads: many}"), &own("{gpus: 2}"), &builtin]), @r#"
+sweep.yaml:
+  × `per_gpu` must be from 1 to 1024, not 0
+   ╭─[sweep.yaml:6:22]
+ 5 │ parameters: {x: {value: 1}}
+ 6 │ resources: {per_gpu: 0, threads: many}
+   ·                      ┬
+   ·                      ╰── not a number of that kind
+   ╰────
+  help: write for example `resources: {per_gpu: 2, threads: 4}`
+
+  × `threads` must be a whole number, 0 or greater, not `many`
+   ╭─[sweep.yaml:6:34]
+ 5 │ parameters: {x: {value: 1}}
+ 6 │ resources: {per_gpu: 0, threads: many}
+   ·                                  ──┬─
+   ·                                    ╰── not a whole number
+   ╰────
+  help: write it in plain digits, without quotes: 5
+
+2 problems
+  × unknown key `gpus` in `resources`
+   ╭─[sweep.yaml:6:13]
+ 5 │ parameters: {x: {value: 1}}
+ 6 │ resources: {gpus: 2}
+   ·             ──┬─
+   ·               ╰── unknown key
+   ╰────
+  help: known keys: per_gpu and threads
+
+  × `threads`: the built-in task trains on one thread
+   ╭─[sweep.yaml:6:22]
+ 5 │ parameters: {optimizer: {value: sgd}, lr: {value: 1}}
+ 6 │ resources: {threads: 2}
+   ·                      ┬
+   ·                      ╰── not for the built-in task
+   ╰────
+  help: remove it: pentagrid starts a worker for each core, which is faster, and results do not
+        depend on the machine
 "#);
 }
