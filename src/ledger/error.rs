@@ -49,7 +49,7 @@ pub enum LedgerError {
     #[error("two different points share the id {0}: please report this, and change the sweep a little meanwhile")]
     Collision(String),
     /// A row that cannot be what this program wrote.
-    #[error("{} is damaged: {what}", path.display())]
+    #[error("{} is damaged: {what}\nrestore it from a copy; nothing has been changed", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
@@ -86,7 +86,9 @@ fn hint(error: &rusqlite::Error) -> &'static str {
         Some(DatabaseCorrupt | NotADatabase) => {
             "\nthe file is damaged: restore it from a copy, or try `sqlite3 ledger.sqlite .recover`"
         }
-        Some(SystemIoFailure) => "\nthe disk reports an error: check it before going on",
+        Some(SystemIoFailure) => {
+            "\nthe disk reports an error: check it, and run the same command again; what was recorded is kept"
+        }
         _ => "",
     }
 }

@@ -170,7 +170,17 @@ impl Reader {
     }
 
     fn sqlite(&self) -> impl Fn(rusqlite::Error) -> LedgerError + '_ {
-        |source| LedgerError::Sqlite { path: self.path.clone(), source }
+        |source| match source {
+            // What SQLite reads without complaint, but nobody can have written.
+            rusqlite::Error::FromSqlConversionFailure(_, _, what) => {
+                LedgerError::Damaged { path: self.path.clone(), what: what.to_string() }
+            }
+            rusqlite::Error::InvalidColumnType(_, column, found) => {
+                let what = format!("the ledger holds {found} in the column {column}");
+                LedgerError::Damaged { path: self.path.clone(), what }
+            }
+            source => LedgerError::Sqlite { path: self.path.clone(), source },
+        }
     }
 
     fn rows<T>(

@@ -4,7 +4,8 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
-/// The last `most` bytes of a log between `begin` and `end` (None: the file's end), from the start of a line.
+/// The last `most` bytes of a log between `begin` and `end` (None: the file's end), from the start of a line, as a terminal
+/// would show them but without anything that a terminal obeys.
 ///
 /// # Errors
 /// The operating system's, if the file cannot be read.
@@ -16,7 +17,7 @@ pub fn log_end(path: &Path, begin: u64, end: Option<u64>, most: u64) -> std::io:
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
     file.take(end - from).read_to_end(&mut bytes)?;
-    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let text = printable(&String::from_utf8_lossy(&bytes));
     if from == begin.min(end) {
         return Ok(text);
     }
@@ -26,9 +27,26 @@ pub fn log_end(path: &Path, begin: u64, end: Option<u64>, most: u64) -> std::io:
     })
 }
 
+/// A text without escape sequences and control characters; of a line that was written over, as progress bars are, what
+/// was written last.
+fn printable(text: &str) -> String {
+    let text = console::strip_ansi_codes(text);
+    let line = |line: &str| -> String {
+        let shown = line.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or_default();
+        shown.chars().filter(|letter| !letter.is_control() || *letter == '\t').collect()
+    };
+    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_a_terminal_obeys_is_shown() {
+        assert_eq!(printable("10 %\r 50 %\r100 %\r\nan \u{1b}[31merror\u{1b}[0m\u{7}\r\n\tend"), "100 %\nan error\n\tend");
+        assert_eq!(printable("\u{1b}]0;title\u{7}\0x\u{1b}[2J\u{9b}1m\u{8}y"), "xy");
+    }
 
     #[test]
     fn the_end_begins_with_a_whole_line() {
