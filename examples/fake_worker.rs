@@ -23,6 +23,10 @@ fn main() {
             eprintln!("fake_worker: told not to start");
             std::process::exit(7);
         }
+        Some("--ignore-eof") => {
+            DEAF.store(true, Ordering::Relaxed);
+            say(&FromWorker::Hello(hello()));
+        }
         Some("--slow-start") => {
             std::thread::sleep(Duration::from_millis(300));
             say(&FromWorker::Hello(hello()));

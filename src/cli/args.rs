@@ -84,6 +84,8 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Write tables, figures and data files again, from the ledger alone
     Report(ReportArgs),
+    /// Talk to a worker of your own and say what it does wrong: pentagrid worker-check -- COMMAND
+    WorkerCheck(WorkerCheckArgs),
     /// Print the JSON schema of sweep files
     Schema,
     /// Print a completion script for a shell
@@ -220,6 +222,26 @@ pub struct ReportArgs {
     /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+/// Arguments of `worker-check`.
+#[derive(Debug, Args)]
+pub struct WorkerCheckArgs {
+    /// The worker's program and its arguments
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
+    /// Hyper-parameters of the trials that it is given, as a JSON object
+    #[arg(long, default_value = "{}", value_name = "JSON")]
+    pub config: String,
+    /// The metric that a sweep would select by
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
+    /// How long a trial may take, in seconds
+    #[arg(long, default_value_t = 600, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub patience: u64,
+    /// Where to run: auto, cpu, cpu:N, cuda, cuda:0,1
+    #[arg(long, default_value = "auto", value_name = "DEVICES")]
+    pub devices: DeviceRequest,
 }
 
 fn parse_state(text: &str) -> Result<TrialState, String> {

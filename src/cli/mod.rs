@@ -21,6 +21,7 @@ mod sweep;
 mod sweep_file;
 mod trials;
 mod verify;
+mod worker_check;
 
 pub use app::run;
 pub use args::Cli;

@@ -1,8 +1,9 @@
 //! Running trials on worker processes. `reactor` decides and is pure; `dispatcher` acts on its decisions with
 //! tokio; `launch` starts processes; `devices` says where; `retry` how often;
-//! `failures` when to give up.
+//! `failures` when to give up; `memory` whether it ran out; `conformance` checks other people's workers.
 
 mod action;
+pub mod conformance;
 pub mod devices;
 mod dispatcher;
 mod failures;

@@ -10,3 +10,4 @@ mod limits; // trials that take too long, fail too often, lack memory; a suspend
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
 mod specs; // the committed sweep files; bad specs on the command line
 mod support; // the `Test` builder
+mod worker_check; // good and bad workers of other people's

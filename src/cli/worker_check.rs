@@ -1,0 +1,64 @@
+//! `pentagrid worker-check`: tells the author of a worker what it does wrong.
+
+use std::time::Duration;
+
+use super::args::WorkerCheckArgs;
+use super::error::{CliError, Outcome};
+use super::printer::{Printer, count};
+use super::sweep;
+use crate::schedule::conformance::{Subject, Verdict, check};
+use crate::schedule::devices::Machine;
+use crate::schedule::log_end;
+use crate::spec::{Config, Resources};
+
+/// How much of the worker's log is shown when something is wrong, in bytes.
+const LOG_END: u64 = 2000;
+
+/// Checks a worker.
+pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Outcome, CliError> {
+    let config: Config = serde_json::from_str(&arguments.config).map_err(|error| {
+        CliError::Usage(format!(
+            "--config {:?} is no JSON object of parameters: {error}\nwrite for example --config '{{\"lr\": 0.1}}'",
+            arguments.config
+        ))
+    })?;
+    let slot = Machine::look().slots(&arguments.devices, Resources::default())?.swap_remove(0);
+    let log = std::env::temp_dir().join(format!("pentagrid-worker-check-{}.log", std::process::id()));
+    let subject = Subject {
+        command: arguments.command.clone(),
+        environment: slot.environment,
+        log: log.clone(),
+        config,
+        metric: arguments.metric.clone(),
+        patience: Duration::from_secs(arguments.patience),
+    };
+    let checks = sweep::runtime()?.block_on(check(&subject)).map_err(|error| {
+        CliError::Usage(format!("cannot start {:?}: {error}", arguments.command.first().map_or("", String::as_str)))
+    })?;
+    let mut bad = 0;
+    for (what, verdict) in &checks {
+        let (mark, seen, help) = match verdict {
+            Verdict::Good(seen) => ("ok  ", seen, None),
+            Verdict::Odd(seen) => ("note", seen, None),
+            Verdict::Bad(seen, help) => ("BAD ", seen, Some(*help)),
+        };
+        printer.data(&format!("{mark}  {what}: {seen}"))?;
+        if let Some(help) = help {
+            bad += 1;
+            printer.data(&format!("      {help}"))?;
+        }
+    }
+    let said = log_end(&log, 0, None, LOG_END).unwrap_or_default();
+    // The log has been read; a file that stays in the temporary folder would do no harm.
+    let _ = std::fs::remove_file(&log);
+    if bad == 0 {
+        printer.data(&format!("{}, nothing against the protocol", count(checks.len(), "check")))?;
+        return Ok(Outcome::Done);
+    }
+    if !said.trim().is_empty() {
+        let lines: Vec<String> = said.trim_end().lines().map(|line| format!("  | {line}")).collect();
+        printer.data(&format!("\nThe end of what it wrote on stderr:\n{}", lines.join("\n")))?;
+    }
+    printer.data(&format!("{}, {bad} against the protocol: see docs/protocol.md", count(checks.len(), "check")))?;
+    Ok(Outcome::SomeFailed)
+}

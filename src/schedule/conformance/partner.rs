@@ -1,0 +1,170 @@
+//! The coordinator's side of one conversation with a worker that is being checked: sends, waits, and holds each message
+//! against the protocol.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::sync::mpsc;
+use tokio::time::{Instant, timeout_at};
+
+use super::Subject;
+use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, ToWorker, TrialRequest, encode_line};
+use crate::schedule::launch::{self, Incoming, LocalWorker, SpawnPlan};
+use crate::schedule::processes::signal_group;
+
+/// What a worker answered about one trial.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Answer {
+    pub history: Vec<(u32, Metrics)>,
+    pub metrics: Option<Metrics>,
+    pub failure: Option<(FailureKind, String)>,
+    started: bool,
+}
+
+impl Answer {
+    fn ended(&self) -> bool {
+        self.metrics.is_some() || self.failure.is_some()
+    }
+}
+
+/// A worker that is being checked.
+pub(super) struct Partner {
+    pid: u32,
+    local: Option<LocalWorker>,
+    incoming: mpsc::UnboundedReceiver<Incoming>,
+    exit: Option<String>,
+}
+
+impl Partner {
+    pub fn start(subject: &Subject) -> std::io::Result<Self> {
+        let plan = SpawnPlan {
+            command: subject.command.clone(),
+            environment: subject.environment.iter().cloned().collect(),
+            log: subject.log.clone(),
+        };
+        let (report, incoming) = mpsc::unbounded_channel();
+        let local = launch::spawn(&plan, move |message| {
+            // Nobody listens any more: the check is over.
+            drop(report.send(message));
+            std::future::ready(())
+        })?;
+        Ok(Self { pid: local.pid, local: Some(local), incoming, exit: None })
+    }
+
+    /// The first message, which must be a hello.
+    pub async fn hello(&mut self, patience: Duration) -> Result<Hello, String> {
+        match self.next(Instant::now() + patience).await? {
+            FromWorker::Hello(hello) => Ok(hello),
+            other => Err(format!("its first message is `{}`", name(&other))),
+        }
+    }
+
+    /// Sends trials and waits until each has ended.
+    pub async fn run(&mut self, bundle: &[TrialRequest], patience: Duration) -> Result<Vec<Answer>, String> {
+        self.send(bundle);
+        let mut answers = vec![Answer::default(); bundle.len()];
+        let until = Instant::now() + patience * bundle.len() as u32;
+        while answers.iter().any(|answer| !answer.ended()) {
+            let message = self.next(until).await?;
+            take(&mut answers, bundle, message)?;
+        }
+        Ok(answers)
+    }
+
+    /// Sends a trial and waits until it has begun.
+    pub async fn begin(&mut self, request: &TrialRequest, patience: Duration) -> Result<(), String> {
+        self.send(std::slice::from_ref(request));
+        match self.next(Instant::now() + patience).await? {
+            FromWorker::Started { .. } => Ok(()),
+            other => Err(format!("it answered `{}` and not `started`", name(&other))),
+        }
+    }
+
+    fn send(&self, bundle: &[TrialRequest]) {
+        if let Some(local) = &self.local {
+            // If it has gone, the next message is its exit.
+            let _ = local.stdin.send(encode_line(&ToWorker::Run { bundle: bundle.to_vec() }));
+        }
+    }
+
+    /// Closes its stdin.
+    pub fn close(&mut self) {
+        self.local = None;
+    }
+
+    /// How it ended, if it does so in time.
+    pub async fn wait(&mut self, patience: Duration) -> Option<String> {
+        let until = Instant::now() + patience;
+        while self.exit.is_none() {
+            // Whatever it still says does not matter.
+            if self.next(until).await.is_err() && self.exit.is_none() {
+                return None;
+            }
+        }
+        self.exit.clone()
+    }
+
+    pub fn kill(&mut self) {
+        self.local = None;
+        if self.exit.is_none() {
+            signal_group(self.pid, Signal::SIGKILL);
+        }
+    }
+
+    /// The next message but heartbeats.
+    async fn next(&mut self, until: Instant) -> Result<FromWorker, String> {
+        loop {
+            match timeout_at(until, self.incoming.recv()).await {
+                Ok(Some(Incoming::Message(FromWorker::Heartbeat))) => {}
+                Ok(Some(Incoming::Message(message))) => return Ok(message),
+                Ok(Some(Incoming::Garbage(error))) => return Err(format!("it printed {error}")),
+                Ok(Some(Incoming::Exit(exit))) => {
+                    let (_, how) = exit.describe("");
+                    self.exit = Some(how.clone());
+                    return Err(how);
+                }
+                Ok(None) => return Err("it has ended".to_owned()),
+                Err(_) => return Err("it said nothing in time".to_owned()),
+            }
+        }
+    }
+}
+
+/// Puts a message where it belongs, or says what is wrong with it.
+fn take(answers: &mut [Answer], bundle: &[TrialRequest], message: FromWorker) -> Result<(), String> {
+    let what = name(&message);
+    let trial = match &message {
+        FromWorker::Started { trial }
+        | FromWorker::Epoch { trial, .. }
+        | FromWorker::Done { trial, .. }
+        | FromWorker::Failed { trial, .. } => trial,
+        FromWorker::Hello(_) => return Err("it said `hello` a second time".to_owned()),
+        FromWorker::Heartbeat => return Ok(()),
+    };
+    let Some(place) = bundle.iter().position(|request| request.trial == *trial) else {
+        return Err(format!("`{what}` is about trial {:?}, which it does not have", trial.chars().take(40).collect::<String>()));
+    };
+    let answer = &mut answers[place];
+    match message {
+        FromWorker::Started { .. } if answer.started => return Err("it said `started` twice for one trial".to_owned()),
+        FromWorker::Started { .. } => answer.started = true,
+        _ if !answer.started => return Err(format!("it said `{what}` before `started`")),
+        _ if answer.ended() => return Err(format!("it said `{what}` about a trial that had ended")),
+        FromWorker::Epoch { epoch, values, .. } => answer.history.push((epoch, values)),
+        FromWorker::Done { metrics, .. } => answer.metrics = Some(metrics),
+        FromWorker::Failed { kind, message, .. } => answer.failure = Some((kind, message)),
+        FromWorker::Hello(_) | FromWorker::Heartbeat => {}
+    }
+    Ok(())
+}
+
+fn name(message: &FromWorker) -> &'static str {
+    match message {
+        FromWorker::Hello(_) => "hello",
+        FromWorker::Started { .. } => "started",
+        FromWorker::Epoch { .. } => "epoch",
+        FromWorker::Done { .. } => "done",
+        FromWorker::Failed { .. } => "failed",
+        FromWorker::Heartbeat => "heartbeat",
+    }
+}
