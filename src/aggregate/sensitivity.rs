@@ -140,6 +140,8 @@ mod tests {
             arms: vec![Arm { name: "a".into(), label: "A".into(), axes: axes.collect() }],
             claims: Vec::new(),
             resources: Default::default(),
+            env: Vec::new(),
+            workdir: None,
             limits: crate::spec::Limits::default(),
             published: Default::default(),
         })

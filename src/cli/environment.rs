@@ -4,8 +4,10 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::error::CliError;
-use crate::ledger::{Holder, SessionInfo};
-use crate::spec::{Spec, Task};
+use crate::ledger::{Holder, Reader, SessionInfo};
+use crate::schedule::{ProgramStart, Start, WorkerStart};
+use crate::spec::command::{Filling, Piece, Program, Word, fill, shell_quoted};
+use crate::spec::{Config, Spec, Task};
 
 /// Name of the built-in task's program.
 const TRAINER: &str = "pentagrid-trainer";
@@ -15,15 +17,117 @@ pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
 
-/// The command line of a sweep's workers.
+/// How a sweep's trials are run. `folder` is the one that the sweep was started from.
 ///
 /// # Errors
-/// `CliError::Usage` if the built-in trainer is not where it should be.
-pub fn worker_command(spec: &Spec) -> Result<Vec<String>, CliError> {
-    match &spec.task {
-        Task::Worker(command) => Ok(command.clone()),
-        Task::MnistResnet18 => Ok(vec![trainer_path()?.display().to_string()]),
+/// `CliError::Usage` if a program is not where it should be, or a variable that the spec names is not set: before anything is
+/// started.
+pub fn start(spec: &Spec, folder: &Path) -> Result<Start, CliError> {
+    let workdir = spec.workdir.as_ref().map_or(folder.to_owned(), |workdir| folder.join(workdir));
+    if !workdir.is_dir() {
+        return Err(CliError::Usage(format!("the folder to start in, {}, is not there (`workdir`)", workdir.display())));
     }
+    let pieces = spec.env.iter().flat_map(|(_, pieces)| pieces);
+    let own = match &spec.task {
+        Task::Program(program) => Some(program.pieces()),
+        Task::Worker(_) | Task::MnistResnet18 => None,
+    };
+    refuse_unset(pieces.chain(own.into_iter().flatten()))?;
+    match &spec.task {
+        Task::Worker(command) => Ok(Start::Worker(worker(spec, command.clone(), workdir))),
+        Task::MnistResnet18 => Ok(Start::Worker(worker(spec, vec![trainer_path()?.display().to_string()], workdir))),
+        Task::Program(program) => {
+            let interpreter = interpreter();
+            find_program(program, &interpreter, &workdir)?;
+            Ok(Start::Program(ProgramStart {
+                program: program.clone(),
+                env: spec.env.clone(),
+                interpreter,
+                workdir,
+                metric: spec.metric.name.clone(),
+                threads: spec.resources.threads,
+            }))
+        }
+    }
+}
+
+fn worker(spec: &Spec, command: Vec<String>, workdir: PathBuf) -> WorkerStart {
+    let config = Config::default();
+    let filling = Filling { config: &config, seed: 0, trial: "", dir: "", interpreter: "" };
+    let value = |pieces: &[Piece]| fill(pieces, &filling, &|name| std::env::var(name).ok()).unwrap_or_default();
+    let environment = spec.env.iter().map(|(name, pieces)| (name.clone(), value(pieces))).collect();
+    WorkerStart { command, environment, workdir: Some(workdir) }
+}
+
+/// Variables that are named and not set are told together.
+fn refuse_unset<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Result<(), CliError> {
+    let mut unset: Vec<&str> = pieces
+        .filter_map(|piece| match piece {
+            Piece::Variable(name) if std::env::var(name).is_err() => Some(name.as_str()),
+            _ => None,
+        })
+        .collect();
+    unset.sort_unstable();
+    unset.dedup();
+    if unset.is_empty() {
+        return Ok(());
+    }
+    let named: Vec<String> = unset.iter().map(|name| format!("${{envvar:{name}}}")).collect();
+    Err(CliError::Usage(format!(
+        "the sweep file names environment variables that are not set: {}\nset them, e.g. `export {}=...`, and start it again",
+        named.join(", "),
+        unset[0]
+    )))
+}
+
+/// `python`, or `python3` where there is no `python`.
+pub fn interpreter() -> String {
+    let found = |name: &&str| on_path(name);
+    ["python", "python3"].into_iter().find(found).unwrap_or("python").to_owned()
+}
+
+fn on_path(name: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| is_executable(&folder.join(name)))
+}
+
+fn is_executable(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
+}
+
+/// Refuses a program that cannot be started, or a script that is not there, before a trial is burnt on it.
+fn find_program(program: &Program, interpreter: &str, workdir: &Path) -> Result<(), CliError> {
+    let fixed = |word: Option<&Word>| match word {
+        Some(Word::Text(pieces)) => match pieces.as_slice() {
+            [Piece::Plain(text)] => Some(text.clone()),
+            [Piece::Interpreter] => Some(interpreter.to_owned()),
+            _ => None,
+        },
+        _ => None,
+    };
+    if let Some(first) = fixed(program.words.first()) {
+        let there = if first.contains('/') { is_executable(&workdir.join(&first)) } else { on_path(&first) };
+        if !there {
+            let path = workdir.join(first.trim_start_matches("./"));
+            let help = match path.is_file() {
+                true if first.contains('/') => {
+                    format!("it cannot be executed: `chmod +x {}`", shell_quoted(&path.display().to_string()))
+                }
+                true => format!("name it as `./{first}`: without a slash it is looked for in PATH"),
+                false if first.contains('/') => format!("it is not in {}", workdir.display()),
+                false => "it is not in PATH".to_owned(),
+            };
+            return Err(CliError::Usage(format!("cannot start the program {first:?}: {help}")));
+        }
+    }
+    if let Some(script) = program.script.as_ref().filter(|script| !workdir.join(script).exists()) {
+        return Err(CliError::Usage(format!(
+            "the program {script:?} is not in {}\na relative path belongs to the folder that the sweep is started from, or to `workdir`",
+            workdir.display()
+        )));
+    }
+    Ok(())
 }
 
 /// The built-in trainer: PENTAGRID_TRAINER, or the program beside this one.
@@ -44,8 +148,27 @@ fn trainer_path() -> Result<PathBuf, CliError> {
     )))
 }
 
-/// What the ledger notes about this run of the program.
-pub fn session(devices: String) -> SessionInfo {
+/// The folder that this program was started in.
+///
+/// # Errors
+/// `CliError::Usage` if it is not there any more.
+pub fn folder() -> Result<PathBuf, CliError> {
+    std::env::current_dir().map_err(|error| CliError::Usage(format!("the current folder cannot be used: {error}")))
+}
+
+/// The folder that a sweep was started from, wherever one goes on with it; this one, where that was not noted.
+///
+/// # Errors
+/// As the ledger, and as `folder`.
+pub fn folder_of(ledger: &Reader) -> Result<PathBuf, CliError> {
+    match ledger.folder()? {
+        Some(folder) => Ok(folder),
+        None => folder(),
+    }
+}
+
+/// What the ledger notes about this run of the program, for the sweep of that folder.
+pub fn session(devices: String, folder: &Path) -> SessionInfo {
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown".to_owned());
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
     SessionInfo {
@@ -53,8 +176,9 @@ pub fn session(devices: String) -> SessionInfo {
         boot_id,
         command: std::env::args().collect::<Vec<_>>().join(" "),
         version: env!("CARGO_PKG_VERSION").to_owned(),
-        git: git_state(Path::new(".")),
+        git: git_state(folder),
         devices,
+        folder: folder.display().to_string(),
     }
 }
 

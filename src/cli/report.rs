@@ -104,7 +104,7 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     folder.write("history.csv", |to| {
         let names = ledger.history_names(match spec.task {
             Task::MnistResnet18 => task::HISTORY,
-            Task::Worker(_) => &[],
+            Task::Worker(_) | Task::Program(_) => &[],
         })?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         write_history::<WriteError>(&grid, &names, to, |take| ledger.each_epoch(take))

@@ -1,6 +1,7 @@
 //! `pentagrid run`: starts a sweep, or goes on with it, through to the report.
 
 use super::args::RunArgs;
+use super::environment;
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::sweep::{self, Request};
@@ -10,5 +11,8 @@ use super::sweep_file;
 pub fn run(arguments: &RunArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let file = sweep_file::read(&arguments.spec)?;
     let dir = arguments.dir.clone().unwrap_or_else(|| sweep_file::default_run_dir(&file.spec));
-    sweep::run(Request { file, dir, accept_changes: arguments.accept_changes, how: &arguments.how }, printer)
+    sweep::run(
+        Request { file, dir, folder: environment::folder()?, accept_changes: arguments.accept_changes, how: &arguments.how },
+        printer,
+    )
 }

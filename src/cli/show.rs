@@ -10,7 +10,8 @@ use super::printer::Printer;
 use super::sweep_file;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow};
-use crate::schedule::log_end;
+use crate::schedule::{ProgramStart, Start, log_end};
+use crate::spec::command::{CONFIG_FILE, Filling, shell, shell_quoted};
 use crate::spec::{Config, Spec, Task};
 
 /// How much of a log's end is shown, in bytes.
@@ -45,7 +46,7 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     }
     out.push_str(&history(&ledger.history_of(id)?));
     out.push_str(&attempts(&ledger.attempts(id)?, &arguments.dir));
-    out.push_str(&format!("\nRun it again:\n  {}\n", rerun(&spec, &arguments.dir, id, &config)));
+    out.push_str(&format!("\nRun it again:\n  {}\n", rerun(&spec, &ledger, &arguments.dir, id, &config)?));
     printer.data(&out)?;
     Ok(Outcome::Done)
 }
@@ -145,12 +146,33 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
 }
 
 /// The command line that runs a trial again, on its own.
-fn rerun(spec: &Spec, dir: &Path, id: TrialId, config: &Config) -> String {
-    match (&spec.task, environment::worker_command(spec)) {
-        (Task::MnistResnet18, Ok(command)) => {
-            let config = config.canonical().replace('\'', "'\\''");
-            format!("{} --seed {} --config '{config}'", command.join(" "), id.seed)
+fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, id: TrialId, config: &Config) -> Result<String, CliError> {
+    let folder = environment::folder_of(ledger)?;
+    let there = shell_quoted(&folder.join(spec.workdir.as_deref().unwrap_or_default()).display().to_string());
+    match (&spec.task, environment::start(spec, &folder)) {
+        (Task::MnistResnet18, Ok(Start::Worker(worker))) => {
+            let words: Vec<String> = worker.command.iter().map(|word| shell_quoted(word)).collect();
+            Ok(format!("{} --seed {} --config {}", words.join(" "), id.seed, shell_quoted(&config.canonical())))
         }
-        _ => format!("pentagrid verify {} --trial {id}", dir.display()),
+        (Task::Program(program), _) => {
+            let trial = id.to_string();
+            // A folder of its own: what the sweep recorded stays as it is.
+            let scratch = std::env::temp_dir().join(format!("pentagrid-{trial}")).display().to_string();
+            let interpreter = environment::interpreter();
+            let filling = Filling { config, seed: id.seed, trial: &trial, dir: &scratch, interpreter: &interpreter };
+            let own =
+                ProgramStart::own_variables(&filling).into_iter().map(|(name, value)| format!("{name}={}", shell_quoted(&value)));
+            let named = spec.env.iter().map(|(name, pieces)| format!("{name}={}", shell(pieces, &filling)));
+            let threads = format!("OMP_NUM_THREADS={}", spec.resources.threads);
+            let variables: Vec<String> = own.chain([threads]).chain(named).collect();
+            let quoted = shell_quoted(&scratch);
+            Ok(format!(
+                "cd {there} && mkdir -p {quoted} && printf '%s\\n' {} > {quoted}/{CONFIG_FILE} &&\n  env {} \\\n  {}",
+                shell_quoted(&config.canonical()),
+                variables.join(" "),
+                program.shell(&filling)
+            ))
+        }
+        _ => Ok(format!("pentagrid verify {} --trial {id}", shell_quoted(&dir.display().to_string()))),
     }
 }

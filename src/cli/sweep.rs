@@ -22,9 +22,9 @@ use crate::live::{Bars, Names, Plain};
 use crate::plan::{Phase, PlannedTrial, final_trials, shuffle, tuning_trials};
 use crate::schedule::devices::{Machine, SlotDevice};
 use crate::schedule::{
-    Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left_workers, stop_listening,
+    Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left, stop_listening,
 };
-use crate::spec::Spec;
+use crate::spec::{Spec, Task};
 
 /// What to run, where, and how.
 pub struct Request<'a> {
@@ -32,6 +32,8 @@ pub struct Request<'a> {
     pub file: SweepFile,
     /// The run directory.
     pub dir: PathBuf,
+    /// The folder that the sweep is started from.
+    pub folder: PathBuf,
     /// Whether a changed spec is welcome.
     pub accept_changes: bool,
     /// How.
@@ -40,11 +42,12 @@ pub struct Request<'a> {
 
 /// Runs a sweep to its end, or as far as it gets.
 pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError> {
-    let Request { file, dir, accept_changes, how } = request;
+    let Request { file, dir, folder, accept_changes, how } = request;
     let grid = Grid::new(&file.spec);
     let slots = Machine::look().slots(&how.devices, file.spec.resources)?;
-    let command = environment::worker_command(&file.spec)?;
-    let session = environment::session(slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" "));
+    let start = environment::start(&file.spec, &folder)?;
+    let devices = slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" ");
+    let session = environment::session(devices, &folder);
     let opened = open_for_run(&dir, &file.text, &file.spec, &session, accept_changes)?;
     greet(&opened, &dir, printer);
 
@@ -57,7 +60,7 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         move |write| writer.send(Stamped { at: environment::now(), write })
     };
     let runtime = runtime()?;
-    let workers = WorkerCommand { command, dir: dir.clone(), slots: slots.clone() };
+    let workers = WorkerCommand { start, dir: dir.clone(), slots: slots.clone() };
     let configs = grid.clone();
     let dispatcher = dispatcher(
         &runtime,
@@ -123,7 +126,9 @@ pub fn dispatcher(
 pub fn settings(spec: &Spec, slots: &[SlotDevice], bundle: usize) -> Settings {
     Settings {
         slots: slots.iter().map(|slot| slot.device).collect(),
-        bundle,
+        persistent: !matches!(spec.task, Task::Program(_)),
+        // A program trains one trial.
+        bundle: if matches!(spec.task, Task::Program(_)) { 1 } else { bundle },
         metric: spec.metric.name.clone(),
         heartbeat: Duration::from_secs(60),
         start: Duration::from_secs(120),
@@ -138,9 +143,10 @@ fn greet(opened: &Opened, dir: &Path, printer: &Printer) {
     for remark in &opened.remarks {
         printer.say(remark);
     }
-    let ended = end_left_workers(&opened.left_workers);
+    let ended = end_left(&opened.left_workers, dir);
     if ended > 0 {
-        printer.say(&format!("ended {} that a killed coordinator had left running", count(ended, "worker")));
+        let them = if ended == 1 { "1 process" } else { &format!("{ended} processes") };
+        printer.say(&format!("ended {them} that a killed coordinator had left running"));
     }
     if opened.cut_off > 0 {
         printer.say(&format!(

@@ -54,7 +54,11 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         path: scratch.clone(),
         source,
     })?;
-    let workers = WorkerCommand { command: environment::worker_command(&spec)?, dir: scratch, slots: slots.clone() };
+    let workers = WorkerCommand {
+        start: environment::start(&spec, &environment::folder_of(&ledger)?)?,
+        dir: scratch,
+        slots: slots.clone(),
+    };
     let runtime = sweep::runtime()?;
     let (acknowledge, committed) = mpsc::unbounded_channel();
     let record = {

@@ -29,6 +29,8 @@ pub struct SessionInfo {
     pub git: Option<(String, bool)>,
     /// The slots, as `--devices` would say them.
     pub devices: String,
+    /// The folder that the sweep is started from.
+    pub folder: String,
 }
 
 /// A run directory that is ready for trials.
@@ -162,11 +164,11 @@ fn put_spec(connection: &Connection, text: &str, spec: &Spec, at: &str, path: &P
 fn make_views(connection: &Connection, spec: &Spec) -> rusqlite::Result<()> {
     let metrics: Vec<&str> = match spec.task {
         Task::MnistResnet18 => task::METRICS.to_vec(),
-        Task::Worker(_) => vec![&spec.metric.name],
+        Task::Worker(_) | Task::Program(_) => vec![&spec.metric.name],
     };
     let history: &[&str] = match spec.task {
         Task::MnistResnet18 => &["train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"],
-        Task::Worker(_) => &[],
+        Task::Worker(_) | Task::Program(_) => &[],
     };
     let parameters: Vec<&str> = spec.arms.iter().flat_map(|arm| arm.axes.iter().map(|axis| axis.name.as_str())).collect();
     let mut taken: HashSet<String> =
@@ -242,8 +244,8 @@ fn put_right(connection: &Connection, session: &SessionInfo) -> rusqlite::Result
 fn put_session(connection: &Connection, session: &SessionInfo) -> rusqlite::Result<i64> {
     let (commit, dirty) = session.git.clone().unzip();
     connection.execute(
-        "INSERT INTO session (started_at, host, pid, boot_id, command, version, git_commit, git_dirty, devices)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO session (started_at, host, pid, boot_id, command, version, git_commit, git_dirty, devices, folder)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             session.holder.since,
             session.holder.host,
@@ -253,7 +255,8 @@ fn put_session(connection: &Connection, session: &SessionInfo) -> rusqlite::Resu
             session.version,
             commit,
             dirty,
-            session.devices
+            session.devices,
+            session.folder
         ],
     )?;
     Ok(connection.last_insert_rowid())

@@ -201,6 +201,20 @@ impl Reader {
             .map_err(self.sqlite())
     }
 
+    /// The folder that the sweep was last started from; None if that was not noted, as before version 2.
+    pub fn folder(&self) -> Result<Option<PathBuf>, LedgerError> {
+        let known: i64 = self
+            .connection
+            .query_row("SELECT count(*) FROM pragma_table_info('session') WHERE name = 'folder'", [], |row| row.get(0))
+            .map_err(self.sqlite())?;
+        if known == 0 {
+            return Ok(None);
+        }
+        let folders =
+            self.rows("SELECT folder FROM session ORDER BY id DESC LIMIT 1", [], |row| row.get::<_, Option<String>>(0))?;
+        Ok(folders.into_iter().flatten().next().map(PathBuf::from))
+    }
+
     /// Every trial that was ever started.
     pub fn trials(&self) -> Result<Vec<TrialRow>, LedgerError> {
         self.rows("SELECT point, seed, phase, state, failures, metrics FROM trial", [], |row| {

@@ -12,12 +12,12 @@ use super::error::LedgerError;
 pub const FILE_NAME: &str = "ledger.sqlite";
 
 /// The version of the tables that this program writes, kept in SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 1;
+pub const SCHEMA_VERSION: i64 = 2;
 
 /// Marks the file as ours ("PGRD"), so that another program's database is not taken for a ledger.
 const APPLICATION_ID: i64 = 0x5047_5244;
 
-/// The tables of version 1. Times are ISO 8601 in UTC; metrics and configurations are JSON objects, in which
+/// The tables. Times are ISO 8601 in UTC; metrics and configurations are JSON objects, in which
 /// numbers that are not finite are spelled out ("NaN", "Infinity", "-Infinity").
 const TABLES: &str = "
 CREATE TABLE spec (
@@ -53,9 +53,10 @@ CREATE TABLE session (                     -- one run of the coordinator
     version TEXT NOT NULL,
     git_commit TEXT,
     git_dirty INTEGER,
-    devices TEXT NOT NULL
+    devices TEXT NOT NULL,
+    folder TEXT                            -- where the sweep was started; null: before version 2
 ) STRICT;
-CREATE TABLE worker (                      -- one worker process
+CREATE TABLE worker (                      -- one process of a worker, or of a program that trains one trial
     id INTEGER PRIMARY KEY,
     session INTEGER NOT NULL REFERENCES session(id),
     slot INTEGER NOT NULL,
@@ -117,17 +118,26 @@ pub fn open_writable(path: &Path, network: Option<&str>) -> Result<Connection, L
     connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
     connection.pragma_update(None, "foreign_keys", true).map_err(sqlite)?;
     connection.set_prepared_statement_cache_capacity(64);
-    if version(&connection).map_err(sqlite)? == 0 {
-        let make = |connection: &mut Connection| -> rusqlite::Result<()> {
-            let transaction = connection.transaction()?;
-            transaction.execute_batch(TABLES)?;
-            transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
-            transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
-            transaction.commit()
-        };
-        make(&mut connection).map_err(sqlite)?;
-    }
+    bring_up_to_date(&mut connection).map_err(sqlite)?;
     Ok(connection)
+}
+
+/// Makes the tables, or those of an earlier version into today's: all of it or nothing.
+fn bring_up_to_date(connection: &mut Connection) -> rusqlite::Result<()> {
+    let found = version(connection)?;
+    if found == SCHEMA_VERSION {
+        return Ok(());
+    }
+    let transaction = connection.transaction()?;
+    if found == 0 {
+        transaction.execute_batch(TABLES)?;
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+    }
+    if found == 1 {
+        transaction.execute_batch("ALTER TABLE session ADD COLUMN folder TEXT")?;
+    }
+    transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
+    transaction.commit()
 }
 
 /// Opens a ledger for reading. Works while a coordinator writes it.
@@ -184,6 +194,19 @@ mod tests {
         let network = open_writable(&path, Some("NFS")).unwrap();
         let journal: String = network.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
         assert_eq!(journal, "delete");
+    }
+
+    #[test]
+    fn a_ledger_of_version_1_is_brought_up_to_date() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join(FILE_NAME);
+        let old = open_writable(&path, None).unwrap();
+        old.execute_batch("ALTER TABLE session DROP COLUMN folder; PRAGMA user_version = 1;").unwrap();
+        drop(old);
+        assert_eq!(version(&open_readable(&path).unwrap()).unwrap(), 1, "readers change nothing");
+        let new = open_writable(&path, None).unwrap();
+        assert_eq!(version(&new).unwrap(), SCHEMA_VERSION);
+        new.prepare("SELECT folder FROM session").unwrap();
     }
 
     #[test]

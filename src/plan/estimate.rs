@@ -55,7 +55,7 @@ pub fn estimate<'a>(
             (None, Task::MnistResnet18, None) => reference_seconds(config)?,
             // An arm that has not begun, in a sweep that has: scaled by what its neighbours needed.
             (None, Task::MnistResnet18, Some(_)) => reference_seconds(config)? * scale(spec, measured)?,
-            (None, Task::Worker(_), known) => known?,
+            (None, Task::Worker(_) | Task::Program(_), known) => known?,
         };
         seconds += each * count as f64;
     }

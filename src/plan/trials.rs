@@ -127,6 +127,8 @@ mod tests {
             seeds: Seeds { tune: vec![], final_: vec![] },
             arms,
             resources: Default::default(),
+            env: Vec::new(),
+            workdir: None,
             limits: crate::spec::Limits::default(),
             published: Default::default(),
             claims: Vec::new(),

@@ -118,7 +118,7 @@ fn metrics(spec: &Spec) -> Vec<&str> {
     let mut metrics: Vec<&str> = spec.published.values().flat_map(BTreeMap::keys).map(String::as_str).collect();
     let place = |metric: &str| match spec.task {
         Task::MnistResnet18 => task::METRICS.iter().position(|known| *known == metric).unwrap_or(usize::MAX),
-        Task::Worker(_) => usize::from(metric != spec.metric.name),
+        Task::Worker(_) | Task::Program(_) => usize::from(metric != spec.metric.name),
     };
     metrics.sort_by_key(|metric| (place(metric), *metric));
     metrics.dedup();

@@ -14,12 +14,12 @@ use crate::spec::{ParamValue, Spec, Task};
 pub fn table_one(spec: &Spec, evaluation: &Evaluation) -> Table {
     let metrics: Vec<String> = match spec.task {
         Task::MnistResnet18 => ["train_accuracy", "val_accuracy", "test_accuracy"].map(str::to_owned).into(),
-        Task::Worker(_) => reported(spec, evaluation),
+        Task::Worker(_) | Task::Program(_) => reported(spec, evaluation),
     };
     let what = match spec.task {
         Task::MnistResnet18 if is_as_run(spec) => "Accuracy in % of each optimizer's selected point".to_owned(),
         Task::MnistResnet18 => "Accuracy in % of each optimizer's selected point after its last epoch".to_owned(),
-        Task::Worker(_) => "Final metrics of each arm's selected point".to_owned(),
+        Task::Worker(_) | Task::Program(_) => "Final metrics of each arm's selected point".to_owned(),
     };
     let mut notes = notes_on_counts(spec, evaluation);
     notes.extend(notes_on_switches(spec, evaluation));

@@ -21,6 +21,8 @@ pub const START_FAILURES: u32 = 3;
 pub struct Settings {
     /// The device of each slot, as a number: slots of one number share a device.
     pub slots: Vec<usize>,
+    /// Whether workers stay for many trials and speak the protocol; if not, a program is started for each trial.
+    pub persistent: bool,
     /// The most trials that a worker is given at a time.
     pub bundle: usize,
     /// The final metric without which a result is of no use.
@@ -170,12 +172,12 @@ pub enum Fatal {
 }
 
 impl Exit {
-    /// The kind of failure that this end of a worker is, and how to say it. `why` is the system's reason why a
+    /// The kind of failure that this end of a worker is, and how to say it. `who` is what it is called, `why` is the system's reason why a
     /// program could not be started, or what shows that memory ran out; empty where there is nothing to say.
-    pub fn describe(self, why: &str) -> (FailureKind, String) {
+    pub fn describe(self, who: &str, why: &str) -> (FailureKind, String) {
         let (kind, how) = match self {
-            Self::Code(code) => (FailureKind::Exit, format!("the worker ended with exit code {code}")),
-            Self::Signal(signal) => (FailureKind::Signal, format!("the worker was ended by {}", signal_name(signal))),
+            Self::Code(code) => (FailureKind::Exit, format!("the {who} ended with exit code {code}")),
+            Self::Signal(signal) => (FailureKind::Signal, format!("the {who} was ended by {}", signal_name(signal))),
             Self::NotStarted => return (FailureKind::CouldNotStart, why.to_owned()),
         };
         if why.is_empty() { (kind, how) } else { (FailureKind::OutOfMemory, format!("{how}: {why}")) }

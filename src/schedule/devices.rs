@@ -55,6 +55,8 @@ pub struct SlotDevice {
     pub device: usize,
     /// The device as `--devices` would name it: `cpu`, `cuda:0`.
     pub name: String,
+    /// What a person calls it.
+    pub model: String,
     /// Environment variables of the slot's worker.
     pub environment: Vec<(String, String)>,
 }
@@ -153,6 +155,7 @@ impl Machine {
         let slot = SlotDevice {
             device: 0,
             name: "cpu".into(),
+            model: "CPU".into(),
             environment: environment(&[("PENTAGRID_DEVICE", "cpu"), ("CUDA_VISIBLE_DEVICES", "")], threads),
         };
         vec![slot; count]
@@ -210,6 +213,7 @@ fn gpu_slot(index: usize, gpu: &Gpu, threads: u32) -> SlotDevice {
     SlotDevice {
         device: index,
         name: format!("cuda:{index}"),
+        model: gpu.name.clone(),
         environment: environment(
             &[
                 ("PENTAGRID_DEVICE", "cuda"),

@@ -14,11 +14,12 @@ use super::devices::SlotDevice;
 use super::launch::{self, Incoming, LocalWorker, SpawnPlan};
 use super::memory;
 use super::notice::{Notice, Observer};
-use super::processes::{signal_group, start_ticks};
+use super::processes::{MARK, mark, signal_group, start_ticks};
 use super::reactor::Reactor;
+use super::start::{ProgramStart, Start, WorkerStart};
 use crate::ledger::{Committed, LedgerError, LogMark, WorkerId, Write};
 use crate::plan::PlannedTrial;
-use crate::protocol::{FromWorker, ToWorker, TrialRequest, encode_line};
+use crate::protocol::{FromWorker, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest, encode_line};
 use crate::spec::Config;
 
 /// Messages that may wait for the reactor before workers have to wait for it.
@@ -28,16 +29,19 @@ const UNWRITTEN: usize = 10_000;
 /// How much of a log's end is shown when a worker could not start.
 const LOG_END: u64 = 2000;
 
-/// How to start workers.
+/// How trials are run, and where.
 #[derive(Clone, Debug)]
 pub struct WorkerCommand {
-    /// Program and arguments.
-    pub command: Vec<String>,
-    /// The run directory; logs go to `logs/` in it.
+    /// By what.
+    pub start: Start,
+    /// The run directory; logs go to `logs/` in it, or to the trials' own folders.
     pub dir: PathBuf,
     /// The slots.
     pub slots: Vec<SlotDevice>,
 }
+
+/// What a message on its way to the dispatcher is to whoever sends it.
+type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where configurations come from.
 pub type Launcher = Box<dyn Fn(&PlannedTrial) -> Config>;
@@ -118,6 +122,12 @@ struct Process {
     worker: i64,
     local: Option<LocalWorker>,
     pid: u32,
+    /// Whether it is there: started, and its end not seen.
+    alive: bool,
+    /// Whether it was told to end.
+    ending: bool,
+    /// Its log, relative to the run directory.
+    log: String,
     /// Size of the slot's log when its present trial was sent to it, or its last one ended.
     log_mark: u64,
     /// How many processes the kernel had killed for lack of memory when this one was started.
@@ -131,7 +141,7 @@ impl Dispatcher {
     /// # Errors
     /// The operating system's, if signals cannot be listened to.
     pub fn new(
-        workers: WorkerCommand,
+        mut workers: WorkerCommand,
         settings: Settings,
         config_of: Launcher,
         (record, committed): (Recorder, mpsc::UnboundedReceiver<Committed>),
@@ -139,7 +149,9 @@ impl Dispatcher {
         (session, next_worker): (i64, i64),
     ) -> std::io::Result<Self> {
         let (report, incoming) = mpsc::channel(QUEUE);
-        let processes = workers.slots.iter().map(|_| Process::default()).collect();
+        let mark = mark(&workers.dir);
+        workers.slots.iter_mut().for_each(|slot| slot.environment.push((MARK.to_owned(), mark.clone())));
+        let processes = (0..workers.slots.len()).map(|slot| Process { log: log_name(slot), ..Process::default() }).collect();
         Ok(Self {
             reactor: Reactor::new(settings),
             workers,
@@ -223,8 +235,7 @@ impl Dispatcher {
     /// Stops the workers and this program until somebody continues it, as Ctrl-Z and `fg` do.
     fn suspend(&mut self) -> Vec<Action> {
         let began = self.began.elapsed();
-        let groups: Vec<u32> =
-            self.processes.iter().filter(|process| process.local.is_some()).map(|process| process.pid).collect();
+        let groups: Vec<u32> = self.processes.iter().filter(|process| process.alive).map(|process| process.pid).collect();
         // SIGSTOP and not SIGTSTP: nobody can ignore it.
         groups.iter().for_each(|&group| signal_group(group, Signal::SIGSTOP));
         if let Err(error) = nix::sys::signal::raise(Signal::SIGSTOP) {
@@ -249,21 +260,36 @@ impl Dispatcher {
                 self.reactor.on_message(now, slot, message)
             }
             Incoming::Garbage(error) => self.reactor.on_garbage(now, slot, error.to_string()),
+            Incoming::Misreport(what) => self.reactor.on_garbage(now, slot, what),
+            Incoming::Ended(exit, message) => {
+                self.gone(slot, exit);
+                let mut actions = self.reactor.on_message(now, slot, message);
+                if self.processes[slot].ending {
+                    actions.extend(self.reactor.on_exit(now, slot, exit, ""));
+                }
+                actions
+            }
             Incoming::Exit(exit) => {
-                // The leader is gone; what it started is not needed any more.
-                signal_group(self.processes[slot].pid, Signal::SIGKILL);
-                self.processes[slot].local = None;
-                (self.record)(Write::WorkerEnded { worker: WorkerId(worker), outcome: format!("{exit:?}") });
+                self.gone(slot, exit);
                 let why = self.lack_of_memory(slot, exit).unwrap_or_default();
                 self.reactor.on_exit(now, slot, exit, &why)
             }
         }
     }
 
+    /// A slot's process has ended.
+    fn gone(&mut self, slot: usize, exit: Exit) {
+        let process = &mut self.processes[slot];
+        // The leader is gone; what it started is not needed any more.
+        signal_group(process.pid, Signal::SIGKILL);
+        (process.local, process.alive) = (None, false);
+        (self.record)(Write::WorkerEnded { worker: WorkerId(process.worker), outcome: format!("{exit:?}") });
+    }
+
     /// What shows that a slot's process, which has ended, lacked memory.
     fn lack_of_memory(&self, slot: usize, exit: Exit) -> Option<String> {
         let process = &self.processes[slot];
-        let log = super::log_end(&self.workers.dir.join(log_name(slot)), process.log_mark, None, LOG_END).unwrap_or_default();
+        let log = super::log_end(&self.workers.dir.join(&process.log), process.log_mark, None, LOG_END).unwrap_or_default();
         memory::evidence(exit, &log, memory::killed_by_kernel().saturating_sub(process.killed_before))
     }
 
@@ -274,8 +300,8 @@ impl Dispatcher {
             tracing::debug!(?action);
             match action {
                 Action::Spawn { slot } => pending.extend(self.spawn(slot)),
-                Action::Send { slot, bundle } => self.send(slot, &bundle),
-                Action::End { slot, how } => self.end(slot, how),
+                Action::Send { slot, bundle } => pending.extend(self.send(slot, &bundle)),
+                Action::End { slot, how } => pending.extend(self.end(slot, how)),
                 Action::Record(record) => {
                     let write = self.dated(record);
                     (self.record)(write);
@@ -295,34 +321,30 @@ impl Dispatcher {
     }
 
     fn spawn(&mut self, slot: usize) -> Vec<Action> {
+        match self.workers.start.clone() {
+            Start::Worker(start) => self.spawn_worker(slot, start),
+            // There is nothing to start before there is a trial.
+            Start::Program(start) => {
+                self.processes[slot].ending = false;
+                let hello = self.introduction(slot, &start);
+                self.reactor.on_message(self.began.elapsed(), slot, FromWorker::Hello(hello))
+            }
+        }
+    }
+
+    fn spawn_worker(&mut self, slot: usize, start: WorkerStart) -> Vec<Action> {
         let device = &self.workers.slots[slot];
         let plan = SpawnPlan {
-            command: self.workers.command.clone(),
-            environment: device.environment.iter().cloned().collect::<BTreeMap<_, _>>(),
+            command: start.command,
+            environment: device.environment.iter().cloned().chain(start.environment).collect::<BTreeMap<_, _>>(),
+            workdir: start.workdir,
             log: self.workers.dir.join(log_name(slot)),
         };
-        let worker = self.next_worker;
-        self.next_worker += 1;
-        let report = self.report.clone();
-        let spawned = launch::spawn(&plan, move |incoming| {
-            let report = report.clone();
-            // The receiver lives as long as this dispatcher; after it nobody wants to know.
-            async move { drop(report.send((slot, worker, incoming)).await) }
-        });
+        let mark = std::fs::metadata(&plan.log).map_or(0, |metadata| metadata.len());
+        let spawned = launch::spawn(&plan, self.reporter(slot));
         match spawned {
             Ok(local) => {
-                let (pid, device) = (local.pid, device.name.clone());
-                let (log_mark, killed_before) = (self.log_size(slot), memory::killed_by_kernel());
-                self.processes[slot] = Process { worker, pid, local: Some(local), log_mark, killed_before };
-                let start_ticks = start_ticks(pid).unwrap_or(0);
-                (self.record)(Write::WorkerStarted {
-                    worker: WorkerId(worker),
-                    session: self.session,
-                    slot,
-                    device,
-                    pid,
-                    start_ticks,
-                });
+                self.started(slot, local, log_name(slot), mark);
                 Vec::new()
             }
             Err(error) => {
@@ -334,7 +356,72 @@ impl Dispatcher {
         }
     }
 
-    fn send(&mut self, slot: usize, bundle: &[PlannedTrial]) {
+    /// Starts the program of a trial. It is told of its trial by being started.
+    fn spawn_program(&mut self, slot: usize, start: &ProgramStart, trial: &PlannedTrial) -> Vec<Action> {
+        let config = (self.config_of)(trial);
+        let log = ProgramStart::log_name(trial);
+        let plan = start.plan(trial, &config, &self.workers.slots[slot], &self.workers.dir);
+        let mark = std::fs::metadata(self.workers.dir.join(&log)).map_or(0, |metadata| metadata.len());
+        let spawned = plan.and_then(|plan| launch::spawn_program(&plan, self.reporter(slot)));
+        let now = self.began.elapsed();
+        match spawned {
+            Ok(local) => {
+                self.started(slot, local, log, mark);
+                let hello = self.introduction(slot, start);
+                (self.record)(Write::WorkerHello { worker: WorkerId(self.processes[slot].worker), hello });
+                self.reactor.on_message(now, slot, FromWorker::Started { trial: trial.id.to_string() })
+            }
+            Err(error) => {
+                let why = format!("cannot start the program in {}: {error}", start.workdir.display());
+                self.reactor.on_exit(now, slot, Exit::NotStarted, &why)
+            }
+        }
+    }
+
+    /// What a program would say of itself if it spoke the protocol.
+    fn introduction(&self, slot: usize, start: &ProgramStart) -> Hello {
+        Hello {
+            protocol: PROTOCOL_VERSION,
+            program: start.program.to_string(),
+            device: self.workers.slots[slot].model.clone(),
+            threads: start.threads,
+            ..Hello::default()
+        }
+    }
+
+    /// Takes what comes from the next process of a slot.
+    fn reporter(&mut self, slot: usize) -> impl Fn(Incoming) -> BoxFuture + Send + Sync + use<> {
+        let worker = self.next_worker;
+        self.next_worker += 1;
+        self.processes[slot].worker = worker;
+        let report = self.report.clone();
+        move |incoming| {
+            let report = report.clone();
+            // The receiver lives as long as this dispatcher; after it nobody wants to know.
+            Box::pin(async move { drop(report.send((slot, worker, incoming)).await) })
+        }
+    }
+
+    fn started(&mut self, slot: usize, local: LocalWorker, log: String, log_mark: u64) {
+        let (pid, worker) = (local.pid, self.processes[slot].worker);
+        let killed_before = memory::killed_by_kernel();
+        self.processes[slot] =
+            Process { worker, pid, local: Some(local), alive: true, ending: false, log, log_mark, killed_before };
+        (self.record)(Write::WorkerStarted {
+            worker: WorkerId(worker),
+            session: self.session,
+            slot,
+            device: self.workers.slots[slot].name.clone(),
+            pid,
+            start_ticks: start_ticks(pid).unwrap_or(0),
+        });
+    }
+
+    fn send(&mut self, slot: usize, bundle: &[PlannedTrial]) -> Vec<Action> {
+        if let (Start::Program(start), [trial]) = (&self.workers.start, bundle) {
+            let start = start.clone();
+            return self.spawn_program(slot, &start, trial);
+        }
         let request = |trial: &PlannedTrial| TrialRequest {
             trial: trial.id.to_string(),
             seed: trial.id.seed,
@@ -343,22 +430,29 @@ impl Dispatcher {
         self.processes[slot].log_mark = self.log_size(slot);
         let line = encode_line(&ToWorker::Run { bundle: bundle.iter().map(request).collect() });
         tracing::trace!(slot, line = line.trim_end(), "to the worker");
-        if let Some(local) = &self.processes[slot].local {
+        if let Some(stdin) = self.processes[slot].local.as_ref().and_then(|local| local.stdin.as_ref()) {
             // If its stdin is closed the worker is ending, and its exit brings the trials back.
-            let _ = local.stdin.send(line);
+            let _ = stdin.send(line);
         }
+        Vec::new()
     }
 
-    fn end(&mut self, slot: usize, how: EndBy) {
+    fn end(&mut self, slot: usize, how: EndBy) -> Vec<Action> {
         let process = &mut self.processes[slot];
+        process.ending = true;
+        if !process.alive && matches!(self.workers.start, Start::Program(_)) {
+            // Between trials there is no process.
+            return self.reactor.on_exit(self.began.elapsed(), slot, Exit::Code(0), "");
+        }
         if process.local.take().is_none() && how == EndBy::Close {
-            return;
+            return Vec::new();
         }
         match how {
             EndBy::Close => {}
             EndBy::Terminate => signal_group(process.pid, Signal::SIGTERM),
             EndBy::Kill => signal_group(process.pid, Signal::SIGKILL),
         }
+        Vec::new()
     }
 
     /// Adds what only the dispatcher knows: who, and where in the log.
@@ -369,7 +463,7 @@ impl Dispatcher {
                 trial: trial.id,
                 phase: trial.phase,
                 worker: WorkerId(self.processes[slot].worker),
-                log: LogMark { file: log_name(slot), offset: self.processes[slot].log_mark },
+                log: LogMark { file: self.processes[slot].log.clone(), offset: self.processes[slot].log_mark },
             },
             Record::Epoch { trial, epoch, values, .. } => Write::Epoch { trial: trial.id, epoch, values },
             Record::Done { slot, trial, metrics, duration } => {
@@ -397,12 +491,12 @@ impl Dispatcher {
     }
 
     fn log_size(&self, slot: usize) -> u64 {
-        std::fs::metadata(self.workers.dir.join(log_name(slot))).map_or(0, |metadata| metadata.len())
+        std::fs::metadata(self.workers.dir.join(&self.processes[slot].log)).map_or(0, |metadata| metadata.len())
     }
 
     fn log_end_for(&self, fatal: &Fatal) -> Option<String> {
         let (Fatal::NoStart { slot, .. } | Fatal::AllAlike { slot, .. }) = fatal else { return None };
-        let end = super::log_end(&self.workers.dir.join(log_name(*slot)), 0, None, LOG_END).ok()?;
+        let end = super::log_end(&self.workers.dir.join(&self.processes[*slot].log), 0, None, LOG_END).ok()?;
         (!end.trim().is_empty()).then_some(end)
     }
 }

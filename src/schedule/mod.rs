@@ -14,9 +14,11 @@ mod notice;
 mod processes;
 mod reactor;
 mod retry;
+mod start;
 
 pub use action::{Fatal, Policy, Settings};
 pub use dispatcher::{Dispatcher, Launcher, PhaseEnd, Recorder, WorkerCommand};
 pub use log_end::log_end;
 pub use notice::{Notice, Observer};
-pub use processes::{end_left_workers, start_ticks, stop_listening};
+pub use processes::{end_left, start_ticks, stop_listening};
+pub use start::{ProgramStart, Start, WorkerStart};

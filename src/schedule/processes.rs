@@ -1,7 +1,9 @@
 //! Process groups: signalling them, and telling a process from a later one with the same number, so that what a
 //! killed coordinator left behind is ended and nobody else is.
 
-use nix::sys::signal::{SigHandler, Signal, killpg, signal};
+use std::path::Path;
+
+use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
 use nix::unistd::Pid;
 
 /// When the kernel started a process, in clock ticks since boot (field 22 of `/proc/PID/stat`, proc(5)).
@@ -26,11 +28,60 @@ pub fn signal_group(pid: u32, signal: Signal) {
     }
 }
 
-/// Kills the process groups of workers that outlived their coordinator: those whose leader still has the start
-/// time that was recorded. Returns how many there were.
-pub fn end_left_workers(left: &[(u32, u64)]) -> usize {
-    let alive = left.iter().filter(|(pid, ticks)| start_ticks(*pid) == Some(*ticks));
-    alive.map(|(pid, _)| signal_group(*pid, Signal::SIGKILL)).count()
+/// The variable by which every process of a sweep is known: its value is the run directory.
+pub const MARK: &str = "PENTAGRID_RUN";
+
+/// A run directory as the mark has it: absolute, whatever way led to it.
+pub fn mark(run_dir: &Path) -> String {
+    run_dir.canonicalize().unwrap_or_else(|_| run_dir.to_owned()).display().to_string()
+}
+
+/// Kills what outlived a coordinator: the process groups of recorded processes whose leader still has its start time, and
+/// every process that bears the mark of the run directory, such as children of a leader that is gone. Returns how many
+/// processes there were.
+pub fn end_left(recorded: &[(u32, u64)], run_dir: &Path) -> usize {
+    let leaders: Vec<u32> =
+        recorded.iter().filter(|(pid, ticks)| start_ticks(*pid) == Some(*ticks)).map(|(pid, _)| *pid).collect();
+    leaders.iter().for_each(|&leader| signal_group(leader, Signal::SIGKILL));
+    let mine = ancestors();
+    let others: Vec<u32> =
+        marked(&mark(run_dir)).into_iter().filter(|pid| !leaders.contains(pid) && !mine.contains(pid)).collect();
+    for &pid in &others {
+        if let Ok(pid) = i32::try_from(pid)
+            // One that has ended meanwhile is what was wanted.
+            && let Err(error) = kill(Pid::from_raw(pid), Signal::SIGKILL)
+            && error != nix::errno::Errno::ESRCH
+        {
+            tracing::warn!(pid, "cannot end a process that was left: {error}");
+        }
+    }
+    leaders.len() + others.len()
+}
+
+/// The processes that were started with a mark. Those of other users cannot be looked at, and are not ours.
+fn marked(run_dir: &str) -> Vec<u32> {
+    let entry = format!("{MARK}={run_dir}");
+    let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
+    let pid = |folder: std::fs::DirEntry| {
+        let pid: u32 = folder.file_name().to_str()?.parse().ok()?;
+        let environment = std::fs::read(folder.path().join("environ")).ok()?;
+        (environment.split(|&byte| byte == 0).any(|variable| variable == entry.as_bytes()) && start_ticks(pid).is_some())
+            .then_some(pid)
+    };
+    processes.flatten().filter_map(pid).collect()
+}
+
+/// This process, and those that started it.
+fn ancestors() -> Vec<u32> {
+    let mut found = vec![std::process::id()];
+    let parent = |pid: u32| -> Option<u32> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat[stat.rfind(')')? + 1..].split_ascii_whitespace().nth(1)?.parse().ok()
+    };
+    while let Some(pid) = found.last().and_then(|&pid| parent(pid)).filter(|&pid| pid > 1 && !found.contains(&pid)) {
+        found.push(pid);
+    }
+    found
 }
 
 /// Gives the signals that ask to stop their usual effect again, once nobody listens to them any more.
@@ -50,13 +101,19 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn only_the_very_process_that_was_recorded_is_ended() {
-        let mut child = Command::new("sleep").arg("600").process_group(0).spawn().unwrap();
-        let ticks = start_ticks(child.id()).unwrap();
-        assert_eq!(end_left_workers(&[(child.id(), ticks + 1)]), 0, "another process with its number");
-        assert_eq!(child.try_wait().unwrap(), None);
-        assert_eq!(end_left_workers(&[(child.id(), ticks)]), 1);
-        assert_eq!(child.wait().unwrap().signal(), Some(9));
-        assert_eq!(end_left_workers(&[(child.id(), ticks)]), 0, "it is gone");
+    fn only_what_belongs_to_the_sweep_is_ended() {
+        let dir = tempfile::tempdir().unwrap();
+        let sleep = |run: &str| Command::new("sleep").arg("600").env(MARK, run).process_group(0).spawn().unwrap();
+        let own = mark(dir.path());
+        let (mut recorded, mut marked, mut other) = (sleep("/elsewhere"), sleep(&own), sleep(&format!("{own}2")));
+        let ticks = start_ticks(recorded.id()).unwrap();
+        assert_eq!(end_left(&[(recorded.id(), ticks + 1)], dir.path()), 1, "another process had that number then");
+        assert_eq!(marked.wait().unwrap().signal(), Some(9));
+        assert_eq!((recorded.try_wait().unwrap(), other.try_wait().unwrap()), (None, None));
+        assert_eq!(end_left(&[(recorded.id(), ticks)], dir.path()), 1);
+        assert_eq!(recorded.wait().unwrap().signal(), Some(9));
+        assert_eq!(end_left(&[(recorded.id(), ticks)], dir.path()), 0, "it is gone");
+        other.kill().unwrap();
+        other.wait().unwrap();
     }
 }

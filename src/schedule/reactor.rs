@@ -150,7 +150,7 @@ impl Reactor {
             let silent = now.saturating_sub(slot.last_seen);
             match slot.state {
                 // One that has nothing to do may well have nothing to say.
-                State::Ready if !slot.given.is_empty() && silent > self.settings.heartbeat => {
+                State::Ready if self.settings.persistent && !slot.given.is_empty() && silent > self.settings.heartbeat => {
                     let message = format!("the worker was silent for {} s", silent.as_secs());
                     self.blame(now, number, FailureKind::LostHeartbeat, message);
                 }
@@ -247,8 +247,10 @@ impl Reactor {
         slot.ended = None;
         let given = std::mem::take(&mut slot.given);
         let wanted = fault.is_none() && matches!(state, State::Ending(..));
-        let (kind, how) = fault.unwrap_or_else(|| exit.describe(why));
-        if !wanted {
+        let (kind, how) =
+            fault.unwrap_or_else(|| exit.describe(if self.settings.persistent { "worker" } else { "program" }, why));
+        // Of a program there is nothing to say but what is said of its trial.
+        if !wanted && self.settings.persistent {
             self.actions.push(Action::Tell(Notice::WorkerLost { slot: number, how: how.clone() }));
         }
         // Without a `started` the first trial of a bundle is the likeliest cause, if the worker was well before.

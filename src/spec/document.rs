@@ -3,13 +3,13 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::model::{Arm, Axis, Limit, Limits, Metric, Seeds, Spec};
+use super::model::{Arm, Axis, Goal, Limit, Limits, Metric, Seeds, Spec};
 use super::parameters::{Param, Reader};
 use super::problem::{Diagnosis, Finding, Problems, Span, listed, quoted};
 use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
 use super::validate::{self, Draft};
-use super::{MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, claims, keys, limits, parse, published, resources, seeds, words};
+use super::{MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, claims, keys, limits, parse, program, published, resources, seeds, words};
 
 /// The arm of a sweep without arms.
 const MAIN: &str = "main";
@@ -54,7 +54,10 @@ impl Document<'_, '_> {
         self.method(&fields);
         // With a task that could not be read, only what any task would refuse is refused.
         let builtin = matches!(task, Some(Task::MnistResnet18));
-        let metric = self.metric(&fields, builtin);
+        let wandb = matches!(task, Some(Task::Program(_)));
+        let metric = self.metric(&fields, builtin, wandb);
+        let env = fields.get("env").map(|block| program::environment(block, wandb, self.problems)).unwrap_or_default();
+        let workdir = fields.get("workdir").map(|entry| self.line(entry, usize::MAX, false));
         let seeds = match self.required(&fields, "seeds", "seeds: {tune: 5, final: 10}") {
             Some(entry) => seeds::read(entry, self.problems),
             None => None,
@@ -96,6 +99,8 @@ impl Document<'_, '_> {
             arms,
             limits,
             resources,
+            env,
+            workdir: workdir.flatten(),
             published,
             claims,
         })
@@ -145,25 +150,28 @@ impl Document<'_, '_> {
     }
 
     fn task(&mut self, fields: &Fields<'_>) -> Option<Task> {
-        match (fields.get("task"), fields.get("worker")) {
-            (Some(task), Some(worker)) => {
-                let (first, second) = if task.key_span < worker.key_span { (task, worker) } else { (worker, task) };
-                let finding = Finding::new(second.key_span, "both `task` and `worker`: only one can train", "and this");
-                self.problems.add(
-                    finding
-                        .also(first.key_span, "this")
-                        .help("keep `task` for the built-in trainer, `worker` for a program of your own"),
-                );
+        let own = ["program", "command"].map(|key| fields.get(key));
+        let mut given: Vec<&Entry> =
+            [fields.get("task"), fields.get("worker"), own[0].or(own[1])].into_iter().flatten().collect();
+        given.sort_by_key(|entry| entry.key_span.start);
+        match given[..] {
+            [first, second, ..] => {
+                let message = format!("both `{}` and `{}`: only one can train", first.key, second.key);
+                let finding = Finding::new(second.key_span, message, "and this").also(first.key_span, "this");
+                self.problems.add(finding.help(
+                    "keep `task` for the built-in trainer, `program` or `command` for a program that trains one trial, \
+                     `worker` for one that speaks the worker protocol",
+                ));
                 None
             }
-            (Some(entry), None) => self.builtin_task(entry),
-            (None, Some(entry)) => self.worker(entry),
-            // With `program` or `command` in the file, that refusal says it all.
-            (None, None) if fields.get("program").or(fields.get("command")).is_some() => None,
-            (None, None) if !fields.lacks("task") || !fields.lacks("worker") => None,
-            (None, None) => {
-                // In backticks, as they will be, these read as two keys.
-                self.missing.push(("task` or `worker", "task: mnist-resnet18` or `worker: [my-program]"));
+            [entry] if &*entry.key == "task" => self.builtin_task(entry),
+            [entry] if &*entry.key == "worker" => self.worker(entry),
+            [_] => program::read(own[0], own[1], self.problems).map(Task::Program),
+            [] => {
+                if ["task", "worker", "program", "command"].iter().all(|key| fields.lacks(key)) {
+                    // In backticks, as they will be, these read as two keys.
+                    self.missing.push(("task` or `program", "task: mnist-resnet18` or `program: train.py"));
+                }
                 None
             }
         }
@@ -176,7 +184,7 @@ impl Document<'_, '_> {
         }
         let help = match keys::nearest(&written, &[BUILTIN]) {
             Some(_) => format!("did you mean `{BUILTIN}`?"),
-            None => format!("the built-in task is `{BUILTIN}`; a program of your own goes under `worker`"),
+            None => format!("the built-in task is `{BUILTIN}`; a program of your own goes under `program`"),
         };
         self.problems.add(Finding::new(entry.at(), format!("unknown task {}", quoted(&written)), "unknown task").help(help));
         None
@@ -227,20 +235,24 @@ impl Document<'_, '_> {
         self.problems.add(Finding::new(entry.at(), message, "not a grid").help(help));
     }
 
-    fn metric(&mut self, fields: &Fields<'_>, builtin: bool) -> Option<Metric> {
+    /// `metric`. In a file as W&B has them the goal may be left out, and is W&B's.
+    fn metric(&mut self, fields: &Fields<'_>, builtin: bool, wandb: bool) -> Option<Metric> {
         const EXAMPLE: &str = "metric: {name: val_accuracy, goal: maximize}";
         let entry = self.required(fields, "metric", EXAMPLE)?;
         let parts = self::fields(entry, "`metric`", keys::METRIC, EXAMPLE, self.problems)?;
         let mut part = |key: &str| {
             let found = parts.get(key);
-            if parts.lacks(key) {
+            if parts.lacks(key) && !(wandb && key == "goal") {
                 let finding = Finding::new(entry.key_span, format!("`metric` lacks `{key}`"), format!("no `{key}`"));
                 self.problems.add(finding.help(format!("write `{EXAMPLE}`")));
             }
             found.and_then(|found| Some((found, self.line(found, 128, false)?)))
         };
         let (name, goal) = (part("name"), part("goal"));
-        let goal = goal.and_then(|(entry, goal)| words::goal(entry, &goal, self.problems));
+        let goal = match goal {
+            None if wandb && parts.lacks("goal") => Some(Goal::Minimize),
+            goal => goal.and_then(|(entry, goal)| words::goal(entry, &goal, self.problems)),
+        };
         let name = name.and_then(|(entry, name)| (!builtin || self.selects(entry, &name)).then_some(name));
         Some(Metric { name: name?, goal: goal? })
     }

@@ -16,11 +16,21 @@ const fn key(name: &'static str, doc: &'static str) -> Key {
 pub(super) const SWEEP: &[Key] = &[
     key("name", "Name of the sweep; its results go to the folder `runs/<name>`."),
     key("description", "Free text: what the sweep is for."),
-    key("task", "Who trains: `mnist-resnet18`, the built-in task. A program of your own is named under `worker` instead."),
+    key(
+        "task",
+        "Who trains: `mnist-resnet18`, the built-in task. A program of your own is named under `program`, `command` or `worker` instead.",
+    ),
     key(
         "worker",
         "Who trains: a program of your own that speaks the worker protocol, as a list of its words (no shell). See docs/protocol.md.",
     ),
+    key("program", "Who trains: a program of your own that trains one trial and ends. See docs/programs.md."),
+    key(
+        "command",
+        "How that program is started, as a list of its words (no shell), with W&B's macros such as `${args}`. Default: `[${interpreter}, ${program}, ${args}]` for a Python program, else `[${program}, ${args}]`.",
+    ),
+    key("env", "Environment variables of the worker or program, over those that pentagrid was started with."),
+    key("workdir", "The folder that the worker or program is started in; relative to the one that the sweep was started from."),
     key("method", "How points are chosen: always `grid`, every combination of the values."),
     key("metric", "What selects the best point of each arm: its mean over the tuning seeds."),
     key("seeds", "Which random seeds each point is trained with, and which the winners are trained with again."),
@@ -29,13 +39,20 @@ pub(super) const SWEEP: &[Key] = &[
     key("limits", "How long a trial may take, how often it is tried again, and how many may fail."),
     key("resources", "What a trial takes of the machine: how many share a GPU, and how many threads each has."),
     key("published", "Figures from a publication, shown beside yours: arm, then metric, then mean, std and n."),
+    key("project", "W&B's: without effect here."),
+    key("entity", "W&B's: without effect here."),
+    key("apiVersion", "W&B's: without effect here."),
+    key("kind", "W&B's: without effect here."),
     key("claims", "Sentences to judge by the results: each a text under `says`, and what it means under one other key."),
 ];
 
 /// `metric`.
 pub(super) const METRIC: &[Key] = &[
     key("name", "A final metric that every trial reports."),
-    key("goal", "`maximize` if higher is better, `minimize` if lower is better."),
+    key(
+        "goal",
+        "`maximize` if higher is better, `minimize` if lower is better. Beside `program` or `command` the default is W&B's: `minimize`.",
+    ),
 ];
 
 /// `seeds`.
@@ -146,15 +163,13 @@ pub(super) struct Foreign {
 /// W&B's top-level keys that this program does not have.
 pub(super) fn foreign_to_sweep(name: &str) -> Option<Foreign> {
     let (why, label, help) = match name {
-        "program" | "command" => (
-            "is not supported by this version",
-            "one process per trial",
-            "write a worker, a program that trains one trial after another, and name it under `worker`: see docs/protocol.md",
-        ),
         "early_terminate" => {
             ("is not supported: pentagrid runs full grids only", "not a full grid", "remove it; every trial runs to its end")
         }
-        "project" | "entity" | "controller" | "imageuri" | "image_uri" | "run_cap" => {
+        "run_cap" => {
+            ("is not supported: pentagrid runs full grids only", "not a full grid", "remove it; list fewer values instead")
+        }
+        "controller" | "imageuri" | "image_uri" | "job" | "scheduler" => {
             ("belongs to the W&B service", "W&B only", "remove it; pentagrid keeps its results in a folder, `runs/<name>`")
         }
         "seed" | "random_seed" => ("is not a key", "unknown key", "name the seeds under `seeds`: `seeds: {tune: 5, final: 10}`"),

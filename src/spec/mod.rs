@@ -3,6 +3,7 @@
 //! or a `Diagnosis` out.
 
 mod claims;
+pub mod command;
 mod document;
 mod keys;
 mod limits;
@@ -10,6 +11,7 @@ mod model;
 mod parameters;
 mod parse;
 mod problem;
+mod program;
 mod published;
 mod resources;
 mod scalar;

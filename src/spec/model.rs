@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::command::Piece;
 use super::task::Task;
 use super::value::ParamValue;
 
@@ -26,6 +27,10 @@ pub struct Spec {
     pub limits: Limits,
     /// What a trial takes of the machine.
     pub resources: Resources,
+    /// Environment variables of the worker or program, in the order of the file. Macros of a trial only for a program.
+    pub env: Vec<(String, Vec<Piece>)>,
+    /// The folder that it is started in, relative to the one that the sweep was started from; None: that one.
+    pub workdir: Option<String>,
     /// Published figures to show beside ours: arm name, then metric name.
     pub published: BTreeMap<String, BTreeMap<String, PublishedFigure>>,
     /// Sentences to judge by the results, in the order of the file.

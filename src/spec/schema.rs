@@ -20,7 +20,7 @@ pub fn json_schema() -> String {
     });
     let rules = json!({
         "required": ["name", "metric", "seeds"],
-        "oneOf": [{"required": ["task"]}, {"required": ["worker"]}],
+        "oneOf": [{"required": ["task"]}, {"required": ["worker"]}, {"anyOf": [{"required": ["program"]}, {"required": ["command"]}]}],
         "anyOf": [{"required": ["parameters"]}, {"required": ["arms"]}],
         "if": {"required": ["task"]},
         "then": {"properties": {
@@ -74,8 +74,16 @@ fn sweep_key(key: &str) -> Value {
         "description" => json!({"type": "string"}),
         "task" => json!({"enum": [BUILTIN]}),
         "worker" => json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}),
+        "program" | "workdir" => json!({"type": "string", "minLength": 1}),
+        "command" => json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}),
+        "env" => json!({
+            "type": "object",
+            "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
+            "additionalProperties": {"type": ["string", "number", "boolean", "null"]},
+        }),
+        "project" | "entity" | "apiVersion" | "kind" => json!({}),
         "method" => json!({"enum": ["grid"], "default": "grid"}),
-        "metric" => join(object(keys::METRIC, metric_key), json!({"required": ["name", "goal"]})),
+        "metric" => join(object(keys::METRIC, metric_key), json!({"required": ["name"]})),
         "seeds" => join(object(keys::SEEDS, |_| json!({"$ref": "#/$defs/seeds"})), json!({"required": ["tune", "final"]})),
         "arms" => json!({
             "type": "object",

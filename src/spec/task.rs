@@ -1,6 +1,7 @@
-//! Who trains: the built-in task, or a worker program of the user's. For the built-in task this is the one list
+//! Who trains: the built-in task, or a program of the user's. For the built-in task this is the one list
 //! of its parameters, their types and ranges, and its metrics: validation reads it, and so does the trainer.
 
+use super::command::Program;
 use super::model::Goal;
 use super::value::ParamValue;
 
@@ -14,6 +15,8 @@ pub enum Task {
     MnistResnet18,
     /// A program of the user's that speaks the worker protocol: its command line, no shell.
     Worker(Vec<String>),
+    /// A program of the user's that trains one trial and ends.
+    Program(Program),
 }
 
 /// The type of a parameter's values.
@@ -302,6 +305,7 @@ impl std::fmt::Display for Task {
         match self {
             Self::MnistResnet18 => f.write_str(BUILTIN),
             Self::Worker(command) => write!(f, "worker `{}`", command.join(" ")),
+            Self::Program(program) => write!(f, "program `{program}`"),
         }
     }
 }

@@ -7,6 +7,7 @@ mod commands; // every command on a finished sweep; help texts
 mod faults; // workers that crash, lie, hang, flood
 mod harm; // a full disk, a read-only place, damaged ledgers, binary logs, a clock that jumps
 mod limits; // trials that take too long, fail too often, lack memory; a suspended coordinator
+mod programs; // programs that train one trial each: examples, macros, metrics, faults
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
 mod specs; // the committed sweep files; bad specs on the command line
 mod support; // the `Test` builder

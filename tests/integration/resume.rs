@@ -109,7 +109,7 @@ fn what_a_killed_coordinator_left_is_ended_at_the_next_start() {
     assert_eq!(start_ticks(pid), Some(ticks), "the test needs a worker that outlives its coordinator");
     test.write_spec(&slow());
     let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "--accept-changes"]).expect(0);
-    assert!(ran.stderr.contains("ended 1 worker that a killed coordinator had left running"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("ended 1 process that a killed coordinator had left running"), "{}", ran.stderr);
     assert_no_worker_lives(&test);
 }
 
@@ -192,10 +192,10 @@ fn ledgers_of_other_versions_and_programs_are_refused() {
     let test = Test::with_spec(TOY);
     test.run(&["run", "sweep.yaml", "-q"]).expect(0);
     test.ledger("runs/toy").pragma_update(None, "user_version", 99).unwrap();
-    insta::assert_snapshot!(test.run(&["run", "sweep.yaml"]).expect(5).stderr, @"
-    error: runs/toy/ledger.sqlite was written by a newer pentagrid (ledger version 99; this program knows up to 1)
-    use that newer program, or start afresh in another directory with --dir
-    ");
+    insta::assert_snapshot!(test.run(&["run", "sweep.yaml"]).expect(5).stderr, @r#"
+error: runs/toy/ledger.sqlite was written by a newer pentagrid (ledger version 99; this program knows up to 2)
+use that newer program, or start afresh in another directory with --dir
+"#);
     test.run(&["status", "runs/toy"]).expect(5);
     std::fs::File::create(test.path("runs/toy/ledger.sqlite")).unwrap();
     std::fs::remove_file(test.path("runs/toy/ledger.sqlite-wal")).ok();

@@ -12,7 +12,7 @@ const LETTERS: usize = 36;
 /// What a metric is called on an axis, with its unit.
 pub(super) fn metric_label(task: &Task, metric: &str) -> String {
     let known = match (task, metric) {
-        (Task::Worker(_), _) => None,
+        (Task::Worker(_) | Task::Program(_), _) => None,
         (_, GRAD_NORM_CONV1) => Some("Spectral norm of the gradient, conv1"),
         (_, GRAD_NORM_FC) => Some("Spectral norm of the gradient, fc"),
         (_, "train_loss") => Some("Training loss (cross entropy)"),

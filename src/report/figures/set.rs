@@ -82,7 +82,7 @@ pub(super) fn sketches(data: &FigureData<'_>) -> Vec<Sketch> {
     let mut names = FileNames::default();
     let mut list = match data.spec.task {
         Task::MnistResnet18 => curves::of_the_paper(data, &mut names),
-        Task::Worker(_) => curves::of_a_worker(data, &mut names),
+        Task::Worker(_) | Task::Program(_) => curves::of_a_worker(data, &mut names),
     };
     list.extend(distribution::sketch(data, &mut names));
     for arm in 0..data.spec.arms.len() {

@@ -40,6 +40,7 @@ impl Partner {
         let plan = SpawnPlan {
             command: subject.command.clone(),
             environment: subject.environment.iter().cloned().collect(),
+            workdir: None,
             log: subject.log.clone(),
         };
         let (report, incoming) = mpsc::unbounded_channel();
@@ -82,8 +83,9 @@ impl Partner {
 
     fn send(&self, bundle: &[TrialRequest]) {
         if let Some(local) = &self.local {
+            let line = encode_line(&ToWorker::Run { bundle: bundle.to_vec() });
             // If it has gone, the next message is its exit.
-            let _ = local.stdin.send(encode_line(&ToWorker::Run { bundle: bundle.to_vec() }));
+            let _ = local.stdin.as_ref().map(|stdin| stdin.send(line));
         }
     }
 
@@ -118,8 +120,9 @@ impl Partner {
                 Ok(Some(Incoming::Message(FromWorker::Heartbeat))) => {}
                 Ok(Some(Incoming::Message(message))) => return Ok(message),
                 Ok(Some(Incoming::Garbage(error))) => return Err(format!("it printed {error}")),
-                Ok(Some(Incoming::Exit(exit))) => {
-                    let (_, how) = exit.describe("");
+                Ok(Some(Incoming::Misreport(what))) => return Err(what),
+                Ok(Some(Incoming::Ended(exit, _) | Incoming::Exit(exit))) => {
+                    let (_, how) = exit.describe("worker", "");
                     self.exit = Some(how.clone());
                     return Err(how);
                 }

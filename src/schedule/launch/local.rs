@@ -25,6 +25,8 @@ pub struct SpawnPlan {
     pub command: Vec<String>,
     /// Environment variables to set, over the coordinator's own.
     pub environment: BTreeMap<String, String>,
+    /// The folder that it is started in; None: the coordinator's.
+    pub workdir: Option<PathBuf>,
     /// The file that its stderr is appended to.
     pub log: PathBuf,
 }
@@ -34,8 +36,8 @@ pub struct SpawnPlan {
 pub struct LocalWorker {
     /// Its process id, which is its process group's too.
     pub pid: u32,
-    /// Messages for it; closing this closes its stdin.
-    pub stdin: mpsc::UnboundedSender<String>,
+    /// Messages for it; closing this closes its stdin. None: it takes no messages.
+    pub stdin: Option<mpsc::UnboundedSender<String>>,
 }
 
 /// What comes from a worker process.
@@ -45,6 +47,10 @@ pub enum Incoming {
     Message(FromWorker),
     /// Something that is not a message.
     Garbage(FrameError),
+    /// A program's metrics are not as they should be.
+    Misreport(String),
+    /// A program has ended well; what it has to say of its trial.
+    Ended(Exit, FromWorker),
     /// The process is gone, and its output is read to the end.
     Exit(Exit),
 }
@@ -60,7 +66,11 @@ where
 {
     let log = OpenOptions::new().create(true).append(true).open(&plan.log)?;
     let (program, arguments) = plan.command.split_first().ok_or_else(|| std::io::Error::other("an empty command"))?;
-    let mut child = Command::new(program)
+    let mut command = Command::new(program);
+    if let Some(workdir) = &plan.workdir {
+        command.current_dir(workdir);
+    }
+    let mut child = command
         .args(arguments)
         .envs(&plan.environment)
         .stdin(Stdio::piped())
@@ -75,7 +85,7 @@ where
     let pipes = child.stdin.take().zip(child.stdout.take()).ok_or_else(|| std::io::Error::other("the worker has no pipes"))?;
     tokio::spawn(feed(pipes.0, messages));
     tokio::spawn(attend(child, pipes.1, report));
-    Ok(LocalWorker { pid, stdin })
+    Ok(LocalWorker { pid, stdin: Some(stdin) })
 }
 
 /// Writes messages to a worker's stdin until there are no more, then closes it.
@@ -109,7 +119,7 @@ where
     report(Incoming::Exit(exit_of(status))).await;
 }
 
-fn exit_of(status: std::io::Result<ExitStatus>) -> Exit {
+pub(super) fn exit_of(status: std::io::Result<ExitStatus>) -> Exit {
     match status {
         Ok(status) => match (status.code(), status.signal()) {
             (Some(code), _) => Exit::Code(code),

@@ -17,6 +17,7 @@ pub(super) fn reactor(slots: &[usize], bundle: usize) -> Reactor {
 fn limited(slots: &[usize], bundle: usize, limits: Limits) -> Reactor {
     Reactor::new(Settings {
         slots: slots.to_vec(),
+        persistent: true,
         bundle,
         metric: "m".into(),
         heartbeat: Duration::from_secs(60),

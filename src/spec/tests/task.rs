@@ -38,7 +38,7 @@ sweep.yaml:
    ·         ╰── unknown task
  3 │ metric: {name: loss, goal: minimize}
    ╰────
-  help: the built-in task is `mnist-resnet18`; a program of your own goes under `worker`
+  help: the built-in task is `mnist-resnet18`; a program of your own goes under `program`
 
   × `task` must be text
    ╭─[sweep.yaml:2:7]
@@ -106,7 +106,7 @@ sweep.yaml:
   help: write the program and each of its arguments as an item: `worker: [python3, train.py]`;
         there is no shell
 
-  × both `task` and `worker`: only one can train
+  × both `worker` and `task`: only one can train
    ╭─[sweep.yaml:3:1]
  1 │ name: t
  2 │ worker: [w]
@@ -117,7 +117,8 @@ sweep.yaml:
    ·   ╰── and this
  4 │ metric: {name: loss, goal: minimize}
    ╰────
-  help: keep `task` for the built-in trainer, `worker` for a program of your own
+  help: keep `task` for the built-in trainer, `program` or `command` for a program that trains one
+        trial, `worker` for one that speaks the worker protocol
 "#);
 }
 

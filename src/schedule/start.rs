@@ -1,0 +1,103 @@
+//! What is started in a slot: a worker that stays, or a program for each trial. Fills in what a trial's program is started
+//! with; `cli` makes these of the sweep file, the dispatcher uses them.
+
+use std::path::{Path, PathBuf};
+
+use super::devices::SlotDevice;
+use super::launch::ProgramPlan;
+use crate::plan::PlannedTrial;
+use crate::spec::Config;
+use crate::spec::command::{CONFIG_FILE, Filling, Piece, Program, fill};
+
+/// The folder of a trial's program, relative to the run directory: here all trials have theirs.
+pub const TRIALS: &str = "trials";
+/// The file in a trial's folder that its program's output goes to.
+const OUTPUT_FILE: &str = "output.log";
+/// The file in a trial's folder that its program writes its metrics to.
+const METRICS_FILE: &str = "metrics.jsonl";
+
+/// How a slot gets its trials run.
+#[derive(Clone, Debug)]
+pub enum Start {
+    /// By a worker, which is started once and given trials.
+    Worker(WorkerStart),
+    /// By a program, which is started once for every trial.
+    Program(ProgramStart),
+}
+
+/// How to start a worker.
+#[derive(Clone, Debug)]
+pub struct WorkerStart {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Environment variables, over the slot's.
+    pub environment: Vec<(String, String)>,
+    /// The folder that it is started in; None: the coordinator's.
+    pub workdir: Option<PathBuf>,
+}
+
+/// How to start trials' programs.
+#[derive(Clone, Debug)]
+pub struct ProgramStart {
+    /// The command line.
+    pub program: Program,
+    /// Environment variables, over the slot's and ours.
+    pub env: Vec<(String, Vec<Piece>)>,
+    /// The Python interpreter.
+    pub interpreter: String,
+    /// The folder that they are started in.
+    pub workdir: PathBuf,
+    /// The metric that the sweep selects by.
+    pub metric: String,
+    /// How many threads a trial is told to use.
+    pub threads: u32,
+}
+
+impl ProgramStart {
+    /// Where a trial's output goes, relative to the run directory.
+    pub fn log_name(trial: &PlannedTrial) -> String {
+        format!("{TRIALS}/{}/{OUTPUT_FILE}", trial.id)
+    }
+
+    /// Makes the trial's folder and says what to start.
+    ///
+    /// # Errors
+    /// The operating system's, if the folder cannot be written; a variable that is not set any more.
+    pub fn plan(&self, trial: &PlannedTrial, config: &Config, slot: &SlotDevice, run_dir: &Path) -> std::io::Result<ProgramPlan> {
+        let id = trial.id.to_string();
+        let dir = std::path::absolute(run_dir)?.join(TRIALS).join(&id);
+        std::fs::create_dir_all(&dir)?;
+        std::fs::write(dir.join(CONFIG_FILE), config.canonical() + "\n")?;
+        let shown = dir.display().to_string();
+        let filling = Filling { config, seed: trial.id.seed, trial: &id, dir: &shown, interpreter: &self.interpreter };
+        let variable = |name: &str| std::env::var(name).ok();
+        let unset = |name: String| std::io::Error::other(format!("the environment variable {name} is not set"));
+        let command = self.program.fill(&filling, &variable).map_err(unset)?;
+        let mut environment = slot.environment.clone();
+        environment.extend(Self::own_variables(&filling));
+        for (name, value) in &self.env {
+            environment.push((name.clone(), fill(value, &filling, &variable).map_err(unset)?));
+        }
+        Ok(ProgramPlan {
+            trial: id.clone(),
+            command,
+            environment,
+            workdir: self.workdir.clone(),
+            log: dir.join(OUTPUT_FILE),
+            metrics: dir.join(METRICS_FILE),
+            metric: self.metric.clone(),
+        })
+    }
+
+    /// The variables by which a program is told of its trial.
+    pub fn own_variables(filling: &Filling<'_>) -> Vec<(String, String)> {
+        let own = [
+            ("PENTAGRID_TRIAL", filling.trial.to_owned()),
+            ("PENTAGRID_SEED", filling.seed.to_string()),
+            ("PENTAGRID_DIR", filling.dir.to_owned()),
+            ("PENTAGRID_CONFIG", format!("{}/{CONFIG_FILE}", filling.dir)),
+            ("PENTAGRID_METRICS", format!("{}/{METRICS_FILE}", filling.dir)),
+        ];
+        own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}

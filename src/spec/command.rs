@@ -1,0 +1,303 @@
+//! The command line of a program of the user's that trains one trial: words with macros, and what they become for a trial.
+//! `program` reads them from the sweep file, `schedule` starts them, `show` prints them.
+
+use super::value::{Config, ParamValue};
+
+/// A program that is started once for every trial.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Program {
+    /// The words of its command line; the first is the program. At least one.
+    pub words: Vec<Word>,
+    /// The script that the sweep file names under `program`.
+    pub script: Option<String>,
+}
+
+/// A word of a command line, as the sweep file has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Word {
+    /// All hyper-parameters, and the seed unless it stands elsewhere: any number of words.
+    Args(ArgsStyle),
+    /// One word.
+    Text(Vec<Piece>),
+}
+
+/// How hyper-parameters are written as arguments; the names of W&B's macros.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArgsStyle {
+    /// `--lr=0.1`
+    Equals,
+    /// `--lr 0.1`
+    NoEquals,
+    /// `lr=0.1`
+    NoHyphens,
+    /// `--lr=0.1`, and of booleans `--nesterov` or nothing.
+    NoBooleanFlags,
+    /// `+lr=0.1`
+    AppendHydra,
+    /// `++lr=0.1`
+    OverrideHydra,
+}
+
+/// A part of a word.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Piece {
+    /// Text.
+    Plain(String),
+    /// The seed.
+    Seed,
+    /// The trial's id.
+    Trial,
+    /// The trial's folder.
+    Dir,
+    /// All hyper-parameters as one JSON object, the seed not among them.
+    ArgsJson,
+    /// The path of a file with that object.
+    ArgsJsonFile,
+    /// A variable of the environment that pentagrid was started in.
+    Variable(String),
+    /// The Python interpreter.
+    Interpreter,
+}
+
+/// What a command line is filled with.
+#[derive(Clone, Debug)]
+pub struct Filling<'a> {
+    /// The hyper-parameters.
+    pub config: &'a Config,
+    /// The seed.
+    pub seed: u64,
+    /// The trial's id.
+    pub trial: &'a str,
+    /// The trial's folder, absolute.
+    pub dir: &'a str,
+    /// The Python interpreter.
+    pub interpreter: &'a str,
+}
+
+/// The name of the file of hyper-parameters in a trial's folder.
+pub const CONFIG_FILE: &str = "config.json";
+
+/// As the sweep file has it.
+impl std::fmt::Display for Program {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        for (index, word) in self.words.iter().enumerate() {
+            f.write_str(if index > 0 { " " } else { "" })?;
+            match word {
+                Word::Args(style) => f.write_str(style.name())?,
+                Word::Text(pieces) => pieces.iter().try_for_each(|piece| write!(f, "{piece}"))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl std::fmt::Display for Piece {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Plain(text) => f.write_str(text),
+            Self::Seed => f.write_str("${seed}"),
+            Self::Trial => f.write_str("${trial}"),
+            Self::Dir => f.write_str("${dir}"),
+            Self::ArgsJson => f.write_str("${args_json}"),
+            Self::ArgsJsonFile => f.write_str("${args_json_file}"),
+            Self::Variable(name) => write!(f, "${{envvar:{name}}}"),
+            Self::Interpreter => f.write_str("${interpreter}"),
+        }
+    }
+}
+
+impl ArgsStyle {
+    /// The macro.
+    fn name(self) -> &'static str {
+        match self {
+            Self::Equals => "${args}",
+            Self::NoEquals => "${args_no_equals}",
+            Self::NoHyphens => "${args_no_hyphens}",
+            Self::NoBooleanFlags => "${args_no_boolean_flags}",
+            Self::AppendHydra => "${args_append_hydra}",
+            Self::OverrideHydra => "${args_override_hydra}",
+        }
+    }
+}
+
+impl Program {
+    /// The pieces of all words, those of `${args}` aside.
+    pub fn pieces(&self) -> impl Iterator<Item = &Piece> {
+        self.words.iter().flat_map(|word| match word {
+            Word::Text(pieces) => pieces.as_slice(),
+            Word::Args(_) => &[],
+        })
+    }
+
+    /// The command line for a trial. `variable` gives the value of a variable of the environment.
+    ///
+    /// # Errors
+    /// The name of a variable that is not set.
+    pub fn fill(&self, filling: &Filling<'_>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<String>, String> {
+        let mut line = Vec::new();
+        for word in &self.words {
+            match word {
+                Word::Args(style) => line.extend(self.arguments(*style, filling)),
+                Word::Text(pieces) => line.push(fill(pieces, filling, variable)?),
+            }
+        }
+        Ok(line)
+    }
+
+    /// The command line for a trial as one types it into a shell; variables of the environment by their names.
+    pub fn shell(&self, filling: &Filling<'_>) -> String {
+        let words = self.words.iter().flat_map(|word| match word {
+            Word::Args(style) => self.arguments(*style, filling).iter().map(|word| shell_quoted(word)).collect(),
+            Word::Text(pieces) => vec![shell(pieces, filling)],
+        });
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    fn arguments(&self, style: ArgsStyle, filling: &Filling<'_>) -> Vec<String> {
+        let seed = ("seed".to_owned(), ParamValue::Int(i64::try_from(filling.seed).unwrap_or(i64::MAX)));
+        let placed = self.pieces().any(|piece| *piece == Piece::Seed);
+        let pairs = filling.config.0.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let pairs = pairs.chain((!placed).then_some(seed));
+        let argument = |(name, value): (String, ParamValue)| match (style, &value) {
+            (ArgsStyle::NoBooleanFlags, ParamValue::Bool(true)) => vec![format!("--{name}")],
+            (ArgsStyle::NoBooleanFlags, ParamValue::Bool(false)) => Vec::new(),
+            (ArgsStyle::Equals | ArgsStyle::NoBooleanFlags, value) => vec![format!("--{name}={value}")],
+            (ArgsStyle::NoEquals, value) => vec![format!("--{name}"), value.to_string()],
+            (ArgsStyle::NoHyphens, value) => vec![format!("{name}={value}")],
+            (ArgsStyle::AppendHydra, value) => vec![format!("+{name}={value}")],
+            (ArgsStyle::OverrideHydra, value) => vec![format!("++{name}={value}")],
+        };
+        pairs.flat_map(argument).collect()
+    }
+}
+
+/// The text of a word for a trial.
+///
+/// # Errors
+/// The name of a variable that is not set.
+pub fn fill(pieces: &[Piece], filling: &Filling<'_>, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+    let mut text = String::new();
+    for piece in pieces {
+        match piece {
+            Piece::Variable(name) => text.push_str(&variable(name).ok_or_else(|| name.clone())?),
+            other => text.push_str(&known(other, filling)),
+        }
+    }
+    Ok(text)
+}
+
+/// The same as one types it into a shell; variables of the environment by their names.
+pub fn shell(pieces: &[Piece], filling: &Filling<'_>) -> String {
+    if !pieces.iter().any(|piece| matches!(piece, Piece::Variable(_))) {
+        return shell_quoted(&pieces.iter().map(|piece| known(piece, filling)).collect::<String>());
+    }
+    let part = |piece: &Piece| match piece {
+        Piece::Variable(name) => format!("\"${name}\""),
+        other => shell_quoted(&known(other, filling)),
+    };
+    pieces.iter().map(part).collect()
+}
+
+fn known(piece: &Piece, filling: &Filling<'_>) -> String {
+    match piece {
+        Piece::Plain(text) => text.clone(),
+        Piece::Seed => filling.seed.to_string(),
+        Piece::Trial => filling.trial.to_owned(),
+        Piece::Dir => filling.dir.to_owned(),
+        Piece::ArgsJson => filling.config.canonical(),
+        Piece::ArgsJsonFile => format!("{}/{CONFIG_FILE}", filling.dir),
+        Piece::Interpreter => filling.interpreter.to_owned(),
+        Piece::Variable(_) => String::new(),
+    }
+}
+
+/// A word as a POSIX shell reads it as that word.
+pub fn shell_quoted(word: &str) -> String {
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./=:,+@%".contains(letter);
+    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config() -> Config {
+        [
+            ("lr".to_owned(), ParamValue::Float(1e-4)),
+            ("nesterov".to_owned(), ParamValue::Bool(true)),
+            ("amsgrad".to_owned(), ParamValue::Bool(false)),
+            ("opt.name".to_owned(), ParamValue::Text("it's Adam".into())),
+        ]
+        .into_iter()
+        .collect()
+    }
+
+    fn filled(words: Vec<Word>) -> (Result<Vec<String>, String>, String) {
+        let config = config();
+        let filling = Filling { config: &config, seed: 7, trial: "k7m2p9x4qa-7", dir: "/runs/a b", interpreter: "python3" };
+        let program = Program { words, script: None };
+        let variable = |name: &str| (name == "HOME").then(|| "/root".to_owned());
+        (program.fill(&filling, &variable), program.shell(&filling))
+    }
+
+    #[test]
+    fn arguments_are_written_in_each_style() {
+        let styles = [
+            ArgsStyle::Equals,
+            ArgsStyle::NoEquals,
+            ArgsStyle::NoHyphens,
+            ArgsStyle::NoBooleanFlags,
+            ArgsStyle::AppendHydra,
+            ArgsStyle::OverrideHydra,
+        ];
+        let shown: Vec<String> = styles.into_iter().map(|style| filled(vec![Word::Args(style)]).0.unwrap().join(" ")).collect();
+        insta::assert_snapshot!(shown.join("\n"), @"
+        --amsgrad=false --lr=0.0001 --nesterov=true --opt.name=it's Adam --seed=7
+        --amsgrad false --lr 0.0001 --nesterov true --opt.name it's Adam --seed 7
+        amsgrad=false lr=0.0001 nesterov=true opt.name=it's Adam seed=7
+        --lr=0.0001 --nesterov --opt.name=it's Adam --seed=7
+        +amsgrad=false +lr=0.0001 +nesterov=true +opt.name=it's Adam +seed=7
+        ++amsgrad=false ++lr=0.0001 ++nesterov=true ++opt.name=it's Adam ++seed=7
+        ");
+    }
+
+    #[test]
+    fn macros_are_filled_and_shown_without_secrets() {
+        let words = vec![
+            Word::Text(vec![Piece::Interpreter]),
+            Word::Text(vec![Piece::Plain("--key=".into()), Piece::Variable("HOME".into())]),
+            Word::Text(vec![Piece::Plain("--out=".into()), Piece::Dir, Piece::Plain("/".into()), Piece::Trial]),
+            Word::Text(vec![Piece::ArgsJson]),
+            Word::Text(vec![Piece::ArgsJsonFile]),
+            Word::Text(vec![Piece::Plain("--random-state".into()), Piece::Seed]),
+            Word::Args(ArgsStyle::NoHyphens),
+        ];
+        let (line, shell) = filled(words);
+        insta::assert_snapshot!(line.unwrap().join("\n"), @r#"
+        python3
+        --key=/root
+        --out=/runs/a b/k7m2p9x4qa-7
+        {"amsgrad":false,"lr":0.0001,"nesterov":true,"opt.name":"it's Adam"}
+        /runs/a b/config.json
+        --random-state7
+        amsgrad=false
+        lr=0.0001
+        nesterov=true
+        opt.name=it's Adam
+        "#);
+        insta::assert_snapshot!(shell, @r#"python3 --key="$HOME" '--out=/runs/a b/k7m2p9x4qa-7' '{"amsgrad":false,"lr":0.0001,"nesterov":true,"opt.name":"it'\''s Adam"}' '/runs/a b/config.json' --random-state7 amsgrad=false lr=0.0001 nesterov=true 'opt.name=it'\''s Adam'"#);
+    }
+
+    #[test]
+    fn a_variable_that_is_not_set_is_named() {
+        assert_eq!(filled(vec![Word::Text(vec![Piece::Variable("NO_SUCH".into())])]).0, Err("NO_SUCH".to_owned()));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_quoted_word_is_the_same_word_to_a_shell(word in "[^\0]{0,20}") {
+            let output = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", shell_quoted(&word))]).output().unwrap();
+            proptest::prop_assert_eq!(String::from_utf8(output.stdout).unwrap(), word);
+        }
+    }
+}

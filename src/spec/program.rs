@@ -1,0 +1,209 @@
+//! Reads `program`, `command`, `env` and `workdir`: a program of the user's that trains one trial, and what it is started with.
+//! The macros are W&B's, and a few of ours.
+
+use super::command::{ArgsStyle, Piece, Program, Word};
+use super::problem::{Finding, Problems, Span, listed, quoted};
+use super::tree::{Entry, Kind, entries};
+use super::{keys, words};
+
+const EXAMPLE: &str = "command: [python3, train.py, \"${args}\"]";
+/// What a word may hold, in the order in which help lists them.
+const MACROS: [&str; 16] = [
+    "env",
+    "interpreter",
+    "program",
+    "args",
+    "args_no_equals",
+    "args_no_hyphens",
+    "args_no_boolean_flags",
+    "args_append_hydra",
+    "args_override_hydra",
+    "args_json",
+    "args_json_file",
+    "envvar:NAME",
+    "seed",
+    "trial",
+    "dir",
+    "$",
+];
+/// Variables that say which device and how many threads: pentagrid's own to set.
+const OURS: [&str; 2] = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"];
+
+/// The program of `program` and `command`, of which at least one is there.
+pub(super) fn read(program: Option<&Entry>, command: Option<&Entry>, problems: &mut Problems<'_>) -> Option<Program> {
+    let name = match program {
+        Some(entry) => Some(words::line(entry, usize::MAX, false, problems)?),
+        None => None,
+    };
+    let Some(command) = command else {
+        let name = name?;
+        let args = Word::Args(ArgsStyle::Equals);
+        let path = Word::Text(vec![Piece::Plain(name.clone())]);
+        // As W&B does; a program that is no Python script is started as it is.
+        let python = std::path::Path::new(&name).extension().is_some_and(|extension| extension == "py");
+        let words = if python { vec![Word::Text(vec![Piece::Interpreter]), path, args] } else { vec![path, args] };
+        return Some(Program { words, script: Some(name) });
+    };
+    let Kind::List(items) = &command.value.kind else {
+        let message = format!("`command` must be a list of words, not {}", command.value.describe());
+        problems.add(Finding::new(command.at(), message, "not a list").help(format!("write `{EXAMPLE}`; there is no shell")));
+        return None;
+    };
+    let mut line = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let at = item.span.or(command.key_span);
+        match &item.kind {
+            Kind::Scalar(scalar) if !scalar.is_null() && !scalar.text.contains('\0') && !scalar.text.is_empty() => {
+                line.extend(word(&scalar.text, at, name.as_deref(), problems));
+            }
+            _ => {
+                let message = format!("word {} of `command` must be text, not {}", index + 1, item.describe());
+                problems.add(Finding::new(at, message, "not a word").help(format!("write `{EXAMPLE}`; there is no shell")));
+            }
+        }
+    }
+    match line.first() {
+        Some(Word::Text(_)) if line.len() == items.len() => Some(Program { words: line, script: name }),
+        Some(Word::Args(_)) if line.len() == items.len() => {
+            let message = "`command` begins with arguments: its first word must be the program";
+            problems.add(Finding::new(command.at(), message, "no program").help(format!("write `{EXAMPLE}`")));
+            None
+        }
+        None if items.is_empty() => {
+            problems.add(Finding::new(command.at(), "`command` is empty", "no program").help(format!("write `{EXAMPLE}`")));
+            None
+        }
+        _ => None,
+    }
+}
+
+/// A word of `command`.
+fn word(text: &str, at: Span, program: Option<&str>, problems: &mut Problems<'_>) -> Option<Word> {
+    if let Some(style) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).and_then(style) {
+        return Some(Word::Args(style));
+    }
+    Some(Word::Text(pieces(text, at, program, problems)?))
+}
+
+fn style(name: &str) -> Option<ArgsStyle> {
+    Some(match name {
+        "args" => ArgsStyle::Equals,
+        "args_no_equals" => ArgsStyle::NoEquals,
+        "args_no_hyphens" => ArgsStyle::NoHyphens,
+        "args_no_boolean_flags" => ArgsStyle::NoBooleanFlags,
+        "args_append_hydra" => ArgsStyle::AppendHydra,
+        "args_override_hydra" => ArgsStyle::OverrideHydra,
+        _ => return None,
+    })
+}
+
+/// A text with macros that stand for one word or a part of one.
+fn pieces(text: &str, at: Span, program: Option<&str>, problems: &mut Problems<'_>) -> Option<Vec<Piece>> {
+    let mut pieces: Vec<Piece> = Vec::new();
+    let mut rest = text;
+    while let Some(begin) = rest.find("${") {
+        let (before, after) = rest.split_at(begin);
+        pieces.push(Piece::Plain(before.to_owned()));
+        let Some(end) = after.find('}') else {
+            let message = format!("{} has a `${{` without its `}}`", quoted(text));
+            problems.add(Finding::new(at, message, "unfinished macro").help("write `${$}{` for a bare `${`"));
+            return None;
+        };
+        let name = &after[2..end];
+        pieces.push(piece(name, at, program, problems)?);
+        rest = &after[end + 1..];
+    }
+    pieces.push(Piece::Plain(rest.to_owned()));
+    pieces.retain(|piece| !matches!(piece, Piece::Plain(text) if text.is_empty()));
+    Some(pieces)
+}
+
+fn piece(name: &str, at: Span, program: Option<&str>, problems: &mut Problems<'_>) -> Option<Piece> {
+    let refuse = |problems: &mut Problems<'_>, message: String, label: &str, help: String| {
+        problems.add(Finding::new(at, message, label).help(help));
+        None
+    };
+    let shown = format!("`${{{name}}}`");
+    match name {
+        "env" => return Some(Piece::Plain("/usr/bin/env".to_owned())),
+        "interpreter" => return Some(Piece::Interpreter),
+        "seed" => return Some(Piece::Seed),
+        "trial" => return Some(Piece::Trial),
+        "dir" => return Some(Piece::Dir),
+        "args_json" => return Some(Piece::ArgsJson),
+        "args_json_file" => return Some(Piece::ArgsJsonFile),
+        "$" => return Some(Piece::Plain("$".to_owned())),
+        "program" => {
+            return match program {
+                Some(program) => Some(Piece::Plain(program.to_owned())),
+                None => {
+                    refuse(problems, format!("{shown} without a `program`"), "no program", "add `program: train.py`".to_owned())
+                }
+            };
+        }
+        _ => {}
+    }
+    if style(name).is_some() {
+        let help = format!("write it as an item of its own: `{EXAMPLE}`");
+        return refuse(problems, format!("{shown} stands for several words"), "not a word of its own", help);
+    }
+    match name.strip_prefix("envvar:") {
+        Some(variable) if is_variable(variable) => Some(Piece::Variable(variable.to_owned())),
+        Some(variable) => {
+            let message = match variable {
+                "" => format!("{shown} names no environment variable"),
+                _ => format!("{} cannot be the name of an environment variable", quoted(variable)),
+            };
+            refuse(problems, message, "not a name", "write for example `${envvar:HOME}`".to_owned())
+        }
+        None => {
+            let known: Vec<String> = MACROS.iter().map(|name| format!("`${{{name}}}`")).collect();
+            let near = keys::nearest(name, &MACROS).map_or(String::new(), |near| format!("did you mean `${{{near}}}`? "));
+            let help = format!("{near}known macros: {}", listed(&known, "and"));
+            refuse(problems, format!("unknown macro {shown}"), "unknown macro", help)
+        }
+    }
+}
+
+fn is_variable(name: &str) -> bool {
+    let first = name.bytes().next();
+    first.is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// `env`: names of variables and their values, in which macros may stand; those of a trial only where a process belongs to
+/// one trial.
+pub(super) fn environment(entry: &Entry, of_a_trial: bool, problems: &mut Problems<'_>) -> Vec<(String, Vec<Piece>)> {
+    const EXAMPLE: &str = "env: {DATA: /data, WANDB_API_KEY: \"${envvar:WANDB_API_KEY}\"}";
+    let mut variables = Vec::new();
+    for variable in entries(entry, EXAMPLE, problems).unwrap_or_default() {
+        let refusal = if !is_variable(&variable.key) {
+            Some(("cannot be the name of an environment variable", "use letters, digits and underscores"))
+        } else if variable.key.starts_with("PENTAGRID_") {
+            Some(("is pentagrid's own variable", "choose a name that does not begin with PENTAGRID_"))
+        } else if OURS.contains(&&*variable.key) {
+            Some(("is set by pentagrid, for each trial its own", "choose GPUs with `--devices cuda:0,1`"))
+        } else {
+            None
+        };
+        if let Some((what, help)) = refusal {
+            let message = format!("{} {what}", quoted(&variable.key));
+            problems.add(Finding::new(variable.key_span, message, "not allowed").help(help));
+            continue;
+        }
+        let Kind::Scalar(scalar) = &variable.value.kind else {
+            let message = format!("{} must be text, not {}", quoted(&variable.key), variable.value.describe());
+            problems.add(Finding::new(variable.at(), message, "not text").help(format!("write for example `{EXAMPLE}`")));
+            continue;
+        };
+        let text = if scalar.is_null() { "" } else { &*scalar.text };
+        let Some(value) = pieces(text, variable.at(), None, problems) else { continue };
+        if !of_a_trial && value.iter().any(|piece| !matches!(piece, Piece::Plain(_) | Piece::Variable(_))) {
+            let message = format!("{} holds a macro of a trial, but a worker trains many", quoted(&variable.key));
+            problems.add(Finding::new(variable.at(), message, "of one trial").help("only `${envvar:NAME}` makes sense here"));
+            continue;
+        }
+        variables.push((variable.key.to_string(), value));
+    }
+    variables
+}
