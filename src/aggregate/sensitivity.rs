@@ -123,7 +123,7 @@ pub fn pairs(grid: &ArmGrid, points: &[&PointStats], metric: &str) -> Vec<Pair> 
 mod tests {
     use super::*;
     use crate::grid::Grid;
-    use crate::spec::{Arm, Axis, Goal, Metric, ParamValue, Seeds, Spec, Task};
+    use crate::spec::{Arm, Axis, Goal, Metric, ParamValue, Seeds, Shape, Spec, Task};
     use proptest::prelude::*;
 
     fn grid(sizes: &[usize]) -> Grid {
@@ -137,7 +137,7 @@ mod tests {
             task: Task::MnistResnet18,
             metric: Metric { name: "m".into(), goal: Goal::Maximize },
             seeds: Seeds { tune: vec![0], final_: vec![] },
-            arms: vec![Arm { name: "a".into(), label: "A".into(), axes: axes.collect() }],
+            arms: vec![Arm { name: "a".into(), label: "A".into(), axes: axes.collect(), shape: Shape::default() }],
             claims: Vec::new(),
             limits: crate::spec::Limits::default(),
             published: Default::default(),

@@ -396,5 +396,5 @@ struct ArmBlock<'n> {
 fn finished(draft: Draft<'_>) -> Arm {
     let axis =
         |param: &&Param| Axis { name: param.name.clone(), values: param.values.iter().map(|(value, _)| value.clone()).collect() };
-    Arm { axes: draft.params.iter().map(axis).collect(), name: draft.name, label: draft.label }
+    Arm { axes: draft.params.iter().map(axis).collect(), shape: Default::default(), name: draft.name, label: draft.label }
 }
