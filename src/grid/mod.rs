@@ -4,6 +4,8 @@
 mod expand;
 mod ids;
 mod order;
+#[cfg(test)]
+mod shapes_tests;
 
 pub use expand::{ArmGrid, Grid, Point};
 pub use ids::{IdError, PointId, TrialId};

@@ -1,8 +1,8 @@
 //! Puts the points of a grid's regions in the order of nested loops, the last dimension fastest, with random access:
 //! descends the dimensions and counts, by multiplication, how many points lie below each setting.
 //!
-//! Where a dimension is absent its loop runs once, at its first setting. No two points of a grid share all settings then:
-//! what is absent follows from the settings that are there.
+//! To lack a parameter comes before its values. That is seen only where a parameter stands in the file before the one that
+//! its condition names; elsewhere each round of the outer loops has either the one or the other.
 
 use crate::spec::{Region, Side, Subgrid};
 
@@ -47,8 +47,8 @@ impl Ordered {
                     let at = (rest / below) as usize;
                     rest %= below;
                     match &self.grid.regions[*only].sides[number] {
-                        Side::Absent => continue,
-                        Side::Settings(settings) => settings[at],
+                        Side::Absent => None,
+                        Side::Settings(settings) => Some(settings[at]),
                     }
                 }
                 _ => {
@@ -58,45 +58,41 @@ impl Ordered {
                     setting
                 }
             };
+            let Some(setting) = setting else { continue };
             for (axis, value) in dimension.axes.iter().zip(&dimension.settings[setting as usize]) {
                 values[*axis] = Some(*value);
-            }
-        }
-        // Which parameters are absent is known only now, where their condition comes later.
-        let region = &self.grid.regions[regions[0]];
-        for (dimension, side) in self.grid.dimensions.iter().zip(&region.sides) {
-            if *side == Side::Absent {
-                dimension.axes.iter().for_each(|axis| values[*axis] = None);
             }
         }
     }
 
     /// The setting of a dimension under which a point lies, counted from the first point of these regions; and how many
-    /// points lie under earlier settings.
-    fn descend(&self, regions: &[usize], dimension: usize, point: u64) -> (u32, u64) {
+    /// points lie before those.
+    fn descend(&self, regions: &[usize], dimension: usize, point: u64) -> (Option<u32>, u64) {
+        let mut absent = 0;
         let mut counts = vec![0; self.grid.dimensions[dimension].settings.len()];
         for &region in regions {
             let below = self.below[region][dimension];
             match &self.grid.regions[region].sides[dimension] {
-                Side::Absent => counts[0] += below,
+                Side::Absent => absent += below,
                 Side::Settings(settings) => settings.iter().for_each(|setting| counts[*setting as usize] += below),
             }
         }
         let mut before = 0;
-        for (setting, count) in (0_u32..).zip(&counts) {
+        for (setting, count) in std::iter::once((None, absent)).chain((0_u32..).map(Some).zip(counts)) {
             if point < before + count {
                 return (setting, before);
             }
             before += count;
         }
-        unreachable!("point {point} of {before}: regions that were counted hold fewer points than their product")
+        unreachable!("point {point} of the {before} that these regions were counted to hold")
     }
 }
 
-fn holds(side: &Side, setting: u32) -> bool {
-    match side {
-        Side::Absent => setting == 0,
-        Side::Settings(settings) => settings.binary_search(&setting).is_ok(),
+fn holds(side: &Side, setting: Option<u32>) -> bool {
+    match (side, setting) {
+        (Side::Absent, None) => true,
+        (Side::Settings(settings), Some(setting)) => settings.binary_search(&setting).is_ok(),
+        _ => false,
     }
 }
 

@@ -2,6 +2,7 @@
 //! `validate` checks the rules between its parts, `schema` tells editors about it. Pure: text in, a valid `Spec`
 //! or a `Diagnosis` out.
 
+mod builtin;
 mod claims;
 mod document;
 mod keys;

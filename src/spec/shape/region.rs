@@ -23,6 +23,13 @@ pub struct Subgrid {
     pub repeated: u128,
 }
 
+impl Subgrid {
+    /// Number of its points; saturates.
+    pub fn points(&self) -> u128 {
+        points(&self.regions)
+    }
+}
+
 /// Parameters that advance together: a single one, or the members of a `zip`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dimension {

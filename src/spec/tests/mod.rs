@@ -10,6 +10,7 @@ mod hostile;
 mod parameters;
 mod properties;
 mod seeds;
+mod shapes;
 mod shipped;
 mod sweep;
 mod task;

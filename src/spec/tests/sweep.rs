@@ -19,7 +19,7 @@ sweep.yaml:
  7 │ project: mine
    ╰────
   help: did you mean `parameters`? known keys: name, description, task, worker, method, metric,
-        seeds, parameters, arms, limits, published and claims
+        seeds, parameters, zip, exclude, grids, arms, limits, published and claims
 
   × `project` belongs to the W&B service
    ╭─[sweep.yaml:7:1]
@@ -58,8 +58,8 @@ sweep.yaml:
     · ┬
     · ╰── unknown key
     ╰────
-  help: known keys: name, description, task, worker, method, metric, seeds, parameters, arms,
-        limits, published and claims
+  help: known keys: name, description, task, worker, method, metric, seeds, parameters, zip,
+        exclude, grids, arms, limits, published and claims
 
 5 problems
 "#);
@@ -126,7 +126,7 @@ sweep.yaml:
  2 │ tsk: mnist-resnet18
    ╰────
   help: did you mean `name`? known keys: name, description, task, worker, method, metric, seeds,
-        parameters, arms, limits, published and claims
+        parameters, zip, exclude, grids, arms, limits, published and claims
 
   × unknown key `tsk` in the sweep file
    ╭─[sweep.yaml:2:1]
@@ -137,7 +137,7 @@ sweep.yaml:
  3 │ metric: {nam: a, gaol: minimize}
    ╰────
   help: did you mean `task`? known keys: name, description, task, worker, method, metric, seeds,
-        parameters, arms, limits, published and claims
+        parameters, zip, exclude, grids, arms, limits, published and claims
 
   × unknown key `nam` in `metric`
    ╭─[sweep.yaml:3:10]
