@@ -67,7 +67,7 @@ impl ArmGrid {
             grids => grids.iter().cloned().map(Ordered::new).collect(),
         };
         let len = grids.iter().map(Ordered::len).sum();
-        let lacking = (0..arm.axes.len()).map(|axis| grids.iter().any(|grid| lacks(grid.grid(), axis))).collect();
+        let lacking = (0..arm.axes.len()).map(|axis| arm.shape.lacks(axis)).collect();
         Self { arm, grids, lacking, len }
     }
 
@@ -152,6 +152,31 @@ impl ArmGrid {
         product == Some(self.len) && !self.lacking.contains(&true)
     }
 
+    /// Which pairs of values of two axes some point has: a row for each value of the second, in it one for each of the first.
+    pub fn pairs(&self, [first, second]: [usize; 2]) -> Vec<Vec<bool>> {
+        let [columns, rows] = [first, second].map(|axis| self.arm.axes[axis].values.len());
+        let mut found = vec![vec![false; columns]; rows];
+        for grid in self.grids() {
+            let dimension = |axis: usize| {
+                let place = |dimension: &Dimension| dimension.axes.iter().position(|other| *other == axis);
+                grid.dimensions.iter().enumerate().find_map(|(number, dimension)| Some((number, place(dimension)?)))
+            };
+            let (Some((a, a_place)), Some((b, b_place))) = (dimension(first), dimension(second)) else { continue };
+            let value =
+                |dimension: usize, place: usize, setting: u32| grid.dimensions[dimension].settings[setting as usize][place];
+            for region in &grid.regions {
+                let (Side::Settings(ours), Side::Settings(theirs)) = (&region.sides[a], &region.sides[b]) else { continue };
+                for column in ours.iter() {
+                    // Of one dimension both have the same setting.
+                    for row in theirs.iter().filter(|row| a != b || *row == column) {
+                        found[value(b, b_place, *row)][value(a, a_place, *column)] = true;
+                    }
+                }
+            }
+        }
+        found
+    }
+
     /// Whether a point stands in both arms. Arithmetic, from the values alone.
     fn overlaps(&self, other: &Self) -> bool {
         /// So many parts are told apart; beyond that, arms are taken to overlap, which costs the plan a set of ids.
@@ -193,14 +218,6 @@ fn product(axes: &[Axis]) -> Subgrid {
         regions: vec![Region { sides }],
         excluded: 0,
         repeated: 0,
-    }
-}
-
-/// Whether some of a grid's points lack a parameter.
-fn lacks(grid: &Subgrid, axis: usize) -> bool {
-    match grid.dimensions.iter().position(|dimension| dimension.axes.contains(&axis)) {
-        Some(dimension) => grid.regions.iter().any(|region| region.sides[dimension] == Side::Absent),
-        None => !grid.regions.is_empty(),
     }
 }
 

@@ -328,9 +328,18 @@ proptest! {
             let ids: HashSet<_> = arm.points().map(|point| point.id).collect();
             prop_assert_eq!(ids.len(), expected.len());
             sets.push(ids);
+            let places: Vec<Vec<Option<usize>>> = (0..arm.len()).map(|index| arm.places(index)).collect();
+            for (first, second) in (1..arm.arm().axes.len()).map(|second| (second - 1, second)) {
+                for (row, found) in arm.pairs([first, second]).iter().enumerate() {
+                    for (column, found) in found.iter().enumerate() {
+                        let has = |at: &Vec<Option<usize>>| (at[first], at[second]) == (Some(column), Some(row));
+                        prop_assert_eq!(*found, places.iter().any(has), "{}", text);
+                    }
+                }
+            }
             // Axes hold what occurs, and nothing else.
             for (number, axis) in arm.arm().axes.iter().enumerate() {
-                let places: Vec<Option<usize>> = (0..arm.len()).map(|index| arm.places(index)[number]).collect();
+                let places: Vec<Option<usize>> = places.iter().map(|at| at[number]).collect();
                 prop_assert!((0..axis.values.len()).all(|value| places.contains(&Some(value))), "{}", text);
                 prop_assert_eq!(arm.is_lacking(number), places.contains(&None), "{}", text);
             }

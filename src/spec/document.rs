@@ -390,21 +390,22 @@ impl Document<'_, '_> {
         for draft in drafts.iter_mut().filter(|draft| !draft.is_plain() && !draft.is_broken()) {
             draft.shape = shape::shaped(&draft.leaves, &mut regions, &mut met, self.problems);
         }
-        // What a rule means to a grid that could not be laid out is not known.
-        if drafts.iter().any(|draft| draft.is_broken() || !draft.is_plain() && draft.shape.is_none()) {
+        // Of parameters that could not be read it is not known what they take.
+        if drafts.iter().any(|draft| draft.is_broken()) {
             return;
         }
+        let laid = drafts.iter().all(|draft| draft.is_plain() || draft.shape.is_some());
         let all: Vec<&Leaf<'_>> = drafts.iter().flat_map(|draft| &draft.leaves).collect();
-        shape::unmet(common, &all, &met, self.problems);
+        shape::unmet(common, &all, &met, laid, self.problems);
         for draft in drafts.iter() {
             let own: Vec<&Leaf<'_>> = draft.leaves.iter().collect();
             let depth = usize::from(draft.has_key);
             if let Some(layer) = own.first().and_then(|leaf| leaf.layers.get(depth)).filter(|_| depth > 0) {
-                shape::unmet(layer, &own, &met, self.problems);
+                shape::unmet(layer, &own, &met, laid, self.problems);
             }
             for leaf in &own {
                 if let Some(layer) = leaf.layers.get(depth + 1) {
-                    shape::unmet(layer, &[leaf], &met, self.problems);
+                    shape::unmet(layer, &[leaf], &met, laid, self.problems);
                 }
             }
         }

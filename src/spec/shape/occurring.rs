@@ -11,7 +11,11 @@ pub(super) fn occurring(axes: Vec<Axis>, mut grids: Vec<Subgrid>) -> (Vec<Axis>,
         for number in 0..grid.dimensions.len() {
             drop_settings(grid, number);
         }
-        for dimension in &grid.dimensions {
+        for (number, dimension) in grid.dimensions.iter_mut().enumerate() {
+            if grid.regions.iter().all(|region| region.sides[number] != Side::Absent) {
+                // The condition always holds here: nothing hangs on it.
+                dimension.when.clear();
+            }
             for setting in &dimension.settings {
                 dimension.axes.iter().zip(setting).for_each(|(axis, value)| taken[*axis][*value] = true);
             }

@@ -23,6 +23,16 @@ pub struct Subgrid {
     pub repeated: u128,
 }
 
+impl Shape {
+    /// Whether some points lack the parameter of that number.
+    pub fn lacks(&self, axis: usize) -> bool {
+        self.grids.iter().any(|grid| match grid.dimensions.iter().position(|dimension| dimension.axes.contains(&axis)) {
+            Some(dimension) => grid.regions.iter().any(|region| region.sides[dimension] == Side::Absent),
+            None => !grid.regions.is_empty(),
+        })
+    }
+}
+
 impl Subgrid {
     /// Number of its points; saturates.
     pub fn points(&self) -> u128 {

@@ -10,7 +10,7 @@ use super::region::{Dimension, Region, Side, Subgrid, points};
 use super::unmet::Met;
 use crate::spec::model::Axis;
 use crate::spec::parameters::Param;
-use crate::spec::problem::{Finding, Problems, Span, count, listed, quoted};
+use crate::spec::problem::{Finding, Problems, Span, brief, count, listed, quoted};
 use crate::spec::tree::did_you_mean;
 use crate::spec::value::ParamValue;
 use crate::spec::{MAX_REGIONS, scalar};
@@ -33,9 +33,11 @@ impl<'d> Leaf<'d> {
     /// The grid below those layers. Reports values that come twice, which only a `zip` can tell apart.
     pub fn new(layers: Vec<&'d Layer>, span: Span, place: String, problems: &mut Problems<'_>) -> Self {
         let params = layers.iter().fold(Vec::new(), |params, layer| combine(params, &layer.params));
-        let zipped = |param: &Param| {
-            layers.iter().flat_map(|layer| &layer.zips).flat_map(|zip| &zip.members).any(|(name, _)| *name == param.name)
-        };
+        let members: Vec<&str> =
+            layers.iter().flat_map(|layer| &layer.zips).flat_map(|zip| &zip.members).map(|(name, _)| name.as_str()).collect();
+        // A misspelt member is reported when the zips are looked at: any of the parameters may be meant.
+        let misspelt = members.iter().any(|name| params.iter().all(|param| param.name != *name));
+        let zipped = |param: &Param| misspelt || members.contains(&param.name.as_str());
         let mut broken = false;
         for param in &params {
             let repeats = !param.repeats.is_empty() && !zipped(param);
@@ -116,6 +118,9 @@ pub(in crate::spec) fn shaped(
     let mut grids: Vec<Subgrid> = Vec::new();
     let before = problems.len();
     for leaf in leaves {
+        Resolver { leaf, frame: &frame, met, problems }.mark();
+    }
+    for leaf in leaves {
         let most = MAX_REGIONS.saturating_sub(*regions);
         match (Resolver { leaf, frame: &frame, met, problems }).grid(&grids, most) {
             Ok(Some(grid)) => {
@@ -142,6 +147,14 @@ struct Resolver<'r, 'd, 's> {
 }
 
 impl Resolver<'_, '_, '_> {
+    /// Marks the names and values that mean something to this grid, whatever else is wrong with it.
+    fn mark(&mut self) {
+        let leaf = self.leaf;
+        let conditions = leaf.params.iter().filter_map(|param| param.when.as_ref());
+        let rules = leaf.layers.iter().flat_map(|layer| &layer.rules).map(|rule| &rule.clauses);
+        conditions.chain(rules).flatten().for_each(|clause| drop(self.values(clause)));
+    }
+
     /// The grid without the points of earlier ones; None: something has been reported.
     fn grid(&mut self, earlier: &[Subgrid], most: usize) -> Result<Option<Subgrid>, TooMany> {
         let before = self.problems.len();
@@ -300,7 +313,7 @@ impl Resolver<'_, '_, '_> {
         let value = |(param, axis): (&&Param, &usize), number: usize| self.frame.value(*axis, &param.values[number].0);
         let setting = |number: usize| params.iter().zip(&axes).map(|pair| value(pair, number)).collect();
         let settings = (0..params[0].values.len()).map(setting).collect();
-        Dimension { axes, settings, when: params[0].when.as_deref().map(words).unwrap_or_default() }
+        Dimension { axes, settings, when: params[0].when.as_deref().map(|when| brief(&words(when))).unwrap_or_default() }
     }
 
     /// What clauses ask of the dimensions; None if no configuration of this grid can meet them. Another grid that has
@@ -309,37 +322,47 @@ impl Resolver<'_, '_, '_> {
         let mut demands = Vec::new();
         let mut possible = true;
         for clause in clauses {
-            let Some(found) = self.leaf.find(&clause.name) else {
+            let Some((found, wanted)) = self.values(clause) else {
                 possible = false;
                 continue;
             };
-            self.met.known(clause.span);
-            let param = self.leaf.params[found];
-            let mut wanted = Vec::new();
-            for (scalar, span) in &clause.values {
-                match scalar::value(scalar, param.ty) {
-                    Ok(value) if param.values.iter().any(|(other, _)| *other == value) => {
-                        self.met.known(*span);
-                        wanted.push(self.frame.value(self.frame.names[&param.name], &value));
-                    }
-                    Ok(_) => {}
-                    Err(refusal) => {
-                        let message = format!("{}: {}", param.name, refusal.message);
-                        self.problems.add(Finding::new(*span, message, refusal.label).help_opt(refusal.help));
-                        self.met.known(*span);
-                    }
-                }
-            }
             let number = dimension_of[found];
             let dimension = &dimensions[number];
-            let place = dimension.axes.iter().position(|axis| *axis == self.frame.names[&param.name]);
-            let holds = |setting: &[usize]| place.is_some_and(|place| wanted.contains(&setting[place]));
+            let axis = self.frame.names[&clause.name];
+            let place = dimension.axes.iter().position(|other| *other == axis);
+            let holds = |setting: &[usize]| place.is_some_and(|place| wanted.binary_search(&setting[place]).is_ok());
             let settings: Vec<u32> =
                 (0_u32..).zip(&dimension.settings).filter(|(_, setting)| holds(setting)).map(|(number, _)| number).collect();
             possible &= !settings.is_empty();
             demands.push((number, Side::Settings(settings.into())));
         }
         possible.then_some(demands)
+    }
+
+    /// The number of a clause's parameter, and those of its values in ascending order; None if this grid has no such parameter. What the
+    /// grid knows is marked as known.
+    fn values(&mut self, clause: &Clause) -> Option<(usize, Vec<usize>)> {
+        let found = self.leaf.find(&clause.name)?;
+        self.met.known(clause.span);
+        let param = self.leaf.params[found];
+        let axis = self.frame.names[&param.name];
+        let mut wanted = Vec::new();
+        for (scalar, span) in &clause.values {
+            match scalar::value(scalar, param.ty) {
+                Ok(value) if param.values.iter().any(|(other, _)| *other == value) => {
+                    self.met.known(*span);
+                    wanted.push(self.frame.value(axis, &value));
+                }
+                Ok(_) => {}
+                Err(refusal) => {
+                    let message = format!("{}: {}", param.name, refusal.message);
+                    self.problems.add(Finding::new(*span, message, refusal.label).help_opt(refusal.help));
+                    self.met.known(*span);
+                }
+            }
+        }
+        wanted.sort_unstable();
+        Some((found, wanted))
     }
 
     /// The dimensions, each after those that its condition speaks of; None if conditions go in a circle.

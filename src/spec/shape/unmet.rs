@@ -30,13 +30,14 @@ impl Met {
     }
 }
 
-/// Reports what in a layer means nothing to any of the grids below it.
-pub(in crate::spec) fn unmet(layer: &Layer, below: &[&Leaf<'_>], met: &Met, problems: &mut Problems<'_>) {
+/// Reports what in a layer means nothing to any of the grids below it. Whether they could all be `laid` out: else it is not
+/// known what happens in them.
+pub(in crate::spec) fn unmet(layer: &Layer, below: &[&Leaf<'_>], met: &Met, laid: bool, problems: &mut Problems<'_>) {
     for param in &layer.params {
         // One that each grid below replaces is in none of them.
         let in_force = below.iter().any(|leaf| leaf.params.iter().any(|other| std::ptr::eq(*other, param)));
         let Some(when) = param.when.as_ref().filter(|_| in_force) else { continue };
-        if clauses_are_met("when", when, below, met, problems) && !met.happens.contains(&param.span) {
+        if clauses_are_met("when", when, below, met, problems) && laid && !met.happens.contains(&param.span) {
             let message = format!("{} exists in no configuration", quoted(&param.name));
             let finding = Finding::new(param.span, message, "its condition never holds");
             problems
@@ -44,7 +45,7 @@ pub(in crate::spec) fn unmet(layer: &Layer, below: &[&Leaf<'_>], met: &Met, prob
         }
     }
     for rule in &layer.rules {
-        if clauses_are_met("exclude", &rule.clauses, below, met, problems) && !met.happens.contains(&rule.span) {
+        if clauses_are_met("exclude", &rule.clauses, below, met, problems) && laid && !met.happens.contains(&rule.span) {
             let finding = Finding::new(rule.span, "a rule of `exclude` matches no configuration", "matches nothing");
             problems.add(finding.help("no configuration has all of its values together: change the rule, or remove it"));
         }

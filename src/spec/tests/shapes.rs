@@ -468,6 +468,17 @@ sweep.yaml:
    ·                 ╰── not a number
    ╰────
   help: remove the quotes: 1
+
+  × `lr` never has the value `3`
+   ╭─[sweep.yaml:6:27]
+ 5 │ parameters: {optimizer: {value: sgd}, lr: {values: [1, 10]}}
+ 6 │ exclude: [{lr: "1"}, {lr: 3}]
+   ·                           ┬
+   ·                           ╰── no such value
+   ╰────
+  help: the values of `lr`: 1.0 and 10.0
+
+2 problems
 "#);
 }
 
@@ -619,6 +630,15 @@ sweep.yaml:
         {...}}]`
 
 2 problems
+  × `exclude` names the unknown parameter `c`
+   ╭─[sweep.yaml:5:99]
+ 4 │ seeds: {tune: 2, final: 3}
+ 5 │ … [1, 2]}}, grids: [{parameters: {b: {values: [1]}}, exclude: [{c: 1}]}, {zip: [a, b]}]}}
+   ·                                                                 ┬
+   ·                                                                 ╰── unknown parameter
+   ╰────
+  help: did you mean `a`? parameters here: a and b
+
   × `zip` names the unknown parameter `b`
    ╭─[sweep.yaml:5:118]
  4 │ seeds: {tune: 2, final: 3}
@@ -628,6 +648,7 @@ sweep.yaml:
    ╰────
   help: did you mean `a`? parameters here: a
 
+2 problems
   × `lr` means nothing to hybrid
    ╭─[sweep.yaml:5:14]
  4 │ seeds: {tune: 2, final: 3}
