@@ -13,7 +13,8 @@ pub(super) fn sketches(data: &FigureData<'_>, arm: usize, names: &mut FileNames)
     let grid = &data.grid.arms()[arm];
     let found = pairs(grid, &data.points_of(arm), &data.spec.metric.name);
     let searched = grid.searched().count();
-    let drawn = found.iter().filter(|pair| pair.cells.iter().flatten().flatten().any(|average| average.stat.is_some()));
+    let has_results = |pair: &Pair| pair.cells.iter().flatten().flatten().any(|average| average.stat.is_some());
+    let drawn = found.iter().filter(|pair| is_map(&pair.cells) && has_results(pair));
     drawn.map(|pair| sketch(data, arm, pair, searched > 2, names)).collect()
 }
 
@@ -69,6 +70,15 @@ fn sketch(data: &FigureData<'_>, arm: usize, pair: &Pair, rest: bool, names: &mu
     let csv = csv(parameters, &pair.cells);
     let chart = Chart { columns: 1, panels: vec![panel], ..Chart::default() };
     Sketch { name, title: format!("Heat map of {label}, {a} and {b}"), caption, chart, csv }
+}
+
+/// Whether some row and some column hold several combinations of the grid. Where parameters advance together, or one exists
+/// under a value of the other only, the one value says the other: sensitivity shows all there is.
+fn is_map(cells: &[Vec<Option<Average>>]) -> bool {
+    let several = |line: &mut dyn Iterator<Item = &Option<Average>>| line.flatten().count() > 1;
+    let columns = cells.first().map_or(0, Vec::len);
+    cells.iter().any(|row| several(&mut row.iter()))
+        && (0..columns).any(|column| several(&mut cells.iter().map(|row| &row[column])))
 }
 
 /// Column and row of the best cell.
