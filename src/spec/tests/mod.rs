@@ -10,6 +10,8 @@ mod hostile;
 mod parameters;
 mod properties;
 mod seeds;
+mod shape_conditions;
+mod shape_rules;
 mod shapes;
 mod shipped;
 mod sweep;
