@@ -9,10 +9,10 @@ use crate::grid::ArmGrid;
 pub struct Sensitivity {
     /// Number of the parameter among the arm's axes.
     pub axis: usize,
-    /// By value: the points' means over the rest of the grid.
+    /// By value: the points' means over the rest of the grid. Points that lack the parameter are left out.
     pub marginal: Vec<Average>,
-    /// By value: the point that has all other values of the selected point. None: it has no result, or no point is
-    /// selected.
+    /// By value: the point that differs from the selected point in this parameter only. None: there is none in the grid, it
+    /// has no result, or no point is selected.
     pub slice: Vec<Option<Stat>>,
 }
 
@@ -22,8 +22,8 @@ pub struct Pair {
     /// Numbers of the parameters among the arm's axes.
     pub axes: [usize; 2],
     /// The points' means over the rest of the grid: one row for each value of the second parameter, one cell in it for
-    /// each of the first.
-    pub cells: Vec<Vec<Average>>,
+    /// each of the first. None: no point of the grid has both values.
+    pub cells: Vec<Vec<Option<Average>>>,
 }
 
 /// An average over points.
@@ -62,17 +62,6 @@ impl Sum {
     }
 }
 
-/// Which value of each axis a point has, by its number.
-fn places(sizes: &[usize], index: u64) -> Vec<usize> {
-    let mut rest = index;
-    let mut places = vec![0; sizes.len()];
-    for (place, size) in places.iter_mut().zip(sizes).rev() {
-        *place = (rest % *size as u64) as usize;
-        rest /= *size as u64;
-    }
-    places
-}
-
 fn sizes(grid: &ArmGrid) -> Vec<usize> {
     grid.arm().axes.iter().map(|axis| axis.values.len()).collect()
 }
@@ -83,16 +72,17 @@ pub fn sensitivity(grid: &ArmGrid, points: &[&PointStats], metric: &str, best: O
     let searched: Vec<usize> = (0..sizes.len()).filter(|axis| sizes[*axis] > 1).collect();
     let mut sums: Vec<Vec<Sum>> = searched.iter().map(|axis| vec![Sum::default(); sizes[*axis]]).collect();
     let mut slices: Vec<Vec<Option<Stat>>> = searched.iter().map(|axis| vec![None; sizes[*axis]]).collect();
-    let best = best.map(|index| places(&sizes, index));
+    let best = best.map(|index| grid.places(index));
     for point in points {
         let Some(stat) = point.stats.get(metric) else { continue };
-        let at = places(&sizes, point.index);
+        let at = grid.places(point.index);
         // On a line through the selected point lies what differs from it in one place at most.
         let apart = best.as_ref().map(|best| (0..at.len()).filter(|axis| at[*axis] != best[*axis]).collect::<Vec<_>>());
         for (number, axis) in searched.iter().enumerate() {
-            sums[number][at[*axis]].add(stat.mean);
+            let Some(place) = at[*axis] else { continue };
+            sums[number][place].add(stat.mean);
             if apart.as_ref().is_some_and(|apart| apart.iter().all(|other| other == axis)) {
-                slices[number][at[*axis]] = Some(*stat);
+                slices[number][place] = Some(*stat);
             }
         }
     }
@@ -110,20 +100,27 @@ pub fn pairs(grid: &ArmGrid, points: &[&PointStats], metric: &str) -> Vec<Pair> 
         two.map(|axes| (axes, vec![vec![Sum::default(); sizes[axes[0]]]; sizes[axes[1]]])).collect();
     for point in points {
         let Some(stat) = point.stats.get(metric) else { continue };
-        let at = places(&sizes, point.index);
+        let at = grid.places(point.index);
         for ([a, b], cells) in &mut found {
-            cells[at[*b]][at[*a]].add(stat.mean);
+            if let (Some(a), Some(b)) = (at[*a], at[*b]) {
+                cells[b][a].add(stat.mean);
+            }
         }
     }
-    let averages = |cells: Vec<Vec<Sum>>| cells.iter().map(|row| row.iter().map(Sum::average).collect()).collect();
-    found.into_iter().map(|(axes, cells)| Pair { axes, cells: averages(cells) }).collect()
+    let pair = |(axes, sums): ([usize; 2], Vec<Vec<Sum>>)| {
+        let row = |(sums, exist): (&Vec<Sum>, Vec<bool>)| {
+            sums.iter().zip(exist).map(|(sum, exists)| exists.then(|| sum.average())).collect()
+        };
+        Pair { axes, cells: sums.iter().zip(grid.pairs(axes)).map(row).collect() }
+    };
+    found.into_iter().map(pair).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::grid::Grid;
-    use crate::spec::{Arm, Axis, Goal, Metric, ParamValue, Seeds, Spec, Task};
+    use crate::spec::{Arm, Axis, Goal, Metric, ParamValue, Seeds, Shape, Spec, Task};
     use proptest::prelude::*;
 
     fn grid(sizes: &[usize]) -> Grid {
@@ -137,7 +134,7 @@ mod tests {
             task: Task::MnistResnet18,
             metric: Metric { name: "m".into(), goal: Goal::Maximize },
             seeds: Seeds { tune: vec![0], final_: vec![] },
-            arms: vec![Arm { name: "a".into(), label: "A".into(), axes: axes.collect() }],
+            arms: vec![Arm { name: "a".into(), label: "A".into(), axes: axes.collect(), shape: Shape::default() }],
             claims: Vec::new(),
             resources: Default::default(),
             env: Vec::new(),
@@ -171,7 +168,7 @@ mod tests {
         let pairs = pairs(&grid.arms()[0], &points, "m");
         assert_eq!(pairs.len(), 1);
         assert_eq!((pairs[0].axes, pairs[0].cells.len(), pairs[0].cells[0].len()), ([0, 2], 3, 2));
-        assert_eq!(pairs[0].cells[1][1], Average { stat: None, not_finite: 1 });
+        assert_eq!(pairs[0].cells[1][1], Some(Average { stat: None, not_finite: 1 }));
         assert!(sensitivity(&grid.arms()[0], &points, "m", None).iter().all(|one| one.slice.iter().all(Option::is_none)));
     }
 
@@ -209,7 +206,7 @@ mod tests {
                             config.get(&a.name) == Some(x) && config.get(&b.name) == Some(y)
                         };
                         let own: Vec<f64> = points.iter().filter(has).map(|point| point.stats["m"].mean).collect();
-                        let stat = cell.stat.unwrap();
+                        let stat = cell.unwrap().stat.unwrap();
                         prop_assert_eq!(stat.n as usize, own.len());
                         prop_assert!((stat.mean - own.iter().sum::<f64>() / own.len() as f64).abs() < 1e-6);
                     }

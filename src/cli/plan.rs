@@ -7,13 +7,13 @@ use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::sweep_file::{self, SweepFile};
 use crate::aggregate::evaluate;
-use crate::grid::{Grid, TrialId};
+use crate::grid::{ArmGrid, Grid, TrialId};
 use crate::ledger::{FILE_NAME, Reader, TrialRow, TrialState};
 use crate::live::human_duration;
 use crate::plan::{Basis, SpecChanges, all_trials, estimate, final_trials, tuning_trials};
 use crate::report::lay_out;
 use crate::schedule::devices::Machine;
-use crate::spec::{Config, Spec};
+use crate::spec::{Config, Dimension, Spec, Subgrid};
 
 /// Shows what a sweep would run.
 pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError> {
@@ -129,14 +129,7 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
     let mut rows = Vec::new();
     let (tune, finals) = (spec.seeds.tune.len() as u64, spec.seeds.final_.len() as u64);
     for arm in grid.arms() {
-        let axes: Vec<String> = arm
-            .arm()
-            .axes
-            .iter()
-            .filter(|axis| axis.values.len() > 1)
-            .map(|axis| format!("{} ({})", axis.name, axis.values.len()))
-            .collect();
-        let shape = if axes.is_empty() { "one point".to_owned() } else { axes.join(" × ") };
+        let shape = shape(arm);
         rows.push(vec![arm.arm().label.clone(), thousands(arm.len()), thousands(arm.len() * tune), thousands(finals), shape]);
     }
     let arms = grid.arms().len() as u64;
@@ -175,6 +168,28 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
         spec.metric.goal.name()
     ));
     out
+}
+
+/// What an arm's points are made of: `lr (5) × momentum (2, if optimizer is sgd) − 3 excluded`.
+fn shape(arm: &ArmGrid) -> String {
+    let axes = &arm.arm().axes;
+    let grid = |grid: &Subgrid| {
+        let factor = |dimension: &Dimension| {
+            let names: Vec<&str> = dimension.axes.iter().map(|axis| axes[*axis].name.as_str()).collect();
+            let when = if dimension.when.is_empty() { String::new() } else { format!(", if {}", dimension.when) };
+            format!("{} ({}{when})", names.join("+"), dimension.settings.len())
+        };
+        let varies = |dimension: &&Dimension| dimension.settings.len() > 1 || !dimension.when.is_empty();
+        let factors: Vec<String> = grid.dimensions.iter().filter(varies).map(factor).collect();
+        let mut out = if factors.is_empty() { "one point".to_owned() } else { factors.join(" × ") };
+        for (count, what) in [(grid.excluded, "excluded"), (grid.repeated, "of an earlier grid")] {
+            if count > 0 {
+                out.push_str(&format!(" − {} {what}", thousands(u64::try_from(count).unwrap_or(u64::MAX))));
+            }
+        }
+        out
+    };
+    arm.grids().map(grid).collect::<Vec<_>>().join(" + ")
 }
 
 /// Every trial that is left, one a line: id, arm, seed, configuration.

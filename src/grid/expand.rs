@@ -1,8 +1,9 @@
-//! The points of a spec in grid order: arms as in the file; within an arm the last parameter changes fastest, as
-//! in nested loops. Nothing is materialised: a point is computed from its number.
+//! The points of a spec in grid order: arms as in the file, and the grids of an arm's union; within a grid the last
+//! parameter changes fastest, as in nested loops. Nothing is materialised: a point is computed from its number.
 
 use super::ids::PointId;
-use crate::spec::{Arm, Config, Spec};
+use super::order::Ordered;
+use crate::spec::{Arm, Axis, Config, Dimension, Region, Side, Spec, Subgrid, project};
 
 /// All the points of a spec.
 #[derive(Clone, Debug)]
@@ -14,6 +15,10 @@ pub struct Grid {
 #[derive(Clone, Debug)]
 pub struct ArmGrid {
     arm: Arm,
+    /// Whose union it is, in the order of the file.
+    grids: Vec<Ordered>,
+    /// By axis: whether some points lack it.
+    lacking: Vec<bool>,
     len: u64,
 }
 
@@ -57,13 +62,23 @@ impl Grid {
 
 impl ArmGrid {
     fn new(arm: Arm) -> Self {
-        let len = arm.axes.iter().map(|axis| axis.values.len() as u64).product();
-        Self { arm, len }
+        let grids: Vec<Ordered> = match arm.shape.grids.as_slice() {
+            [] => vec![Ordered::new(product(&arm.axes))],
+            grids => grids.iter().cloned().map(Ordered::new).collect(),
+        };
+        let len = grids.iter().map(Ordered::len).sum();
+        let lacking = (0..arm.axes.len()).map(|axis| arm.shape.lacks(axis)).collect();
+        Self { arm, grids, lacking, len }
     }
 
     /// The arm whose points these are.
     pub fn arm(&self) -> &Arm {
         &self.arm
+    }
+
+    /// The grids whose union it is: dimensions, and the regions that the points lie in. One, for most arms.
+    pub fn grids(&self) -> impl ExactSizeIterator<Item = &Subgrid> {
+        self.grids.iter().map(Ordered::grid)
     }
 
     /// Number of points.
@@ -76,20 +91,33 @@ impl ArmGrid {
         self.len == 0
     }
 
+    /// Which value of each of the arm's axes the point of that number has, by the value's number. None: it lacks the
+    /// parameter.
+    ///
+    /// # Panics
+    /// If there is no such point.
+    pub fn places(&self, index: u64) -> Vec<Option<usize>> {
+        assert!(index < self.len, "point {index} of an arm with {} points", self.len);
+        let mut places = vec![None; self.arm.axes.len()];
+        let mut rest = index;
+        for grid in &self.grids {
+            if rest < grid.len() {
+                grid.place(rest, &mut places);
+                break;
+            }
+            rest -= grid.len();
+        }
+        places
+    }
+
     /// The configuration of the point of that number.
     ///
     /// # Panics
     /// If there is no such point.
     pub fn config(&self, index: u64) -> Config {
-        assert!(index < self.len, "point {index} of an arm with {} points", self.len);
-        let mut rest = index;
-        let mut config = Config::default();
-        for axis in self.arm.axes.iter().rev() {
-            let count = axis.values.len() as u64;
-            config.0.insert(axis.name.clone(), axis.values[(rest % count) as usize].clone());
-            rest /= count;
-        }
-        config
+        let places = self.places(index);
+        let value = |(axis, place): (&Axis, Option<usize>)| Some((axis.name.clone(), axis.values[place?].clone()));
+        self.arm.axes.iter().zip(places).filter_map(value).collect()
     }
 
     /// The point of that number.
@@ -106,25 +134,97 @@ impl ArmGrid {
         (0..self.len).map(|index| self.point(index))
     }
 
-    /// Names of the parameters that take more than one value: what a point of this arm is told by.
+    /// Names of the parameters that take more than one value, or that some points lack: what a point of this arm is
+    /// told by.
     pub fn searched(&self) -> impl Iterator<Item = &str> {
-        self.arm.axes.iter().filter(|axis| axis.values.len() > 1).map(|axis| axis.name.as_str())
+        let searched = |(axis, lacking): &(&Axis, &bool)| axis.values.len() > 1 || **lacking;
+        self.arm.axes.iter().zip(&self.lacking).filter(searched).map(|(axis, _)| axis.name.as_str())
     }
 
-    /// Whether a point stands in both arms: the same parameters, and a value in common on each.
+    /// Whether some points lack the parameter of that number.
+    pub fn is_lacking(&self, axis: usize) -> bool {
+        self.lacking[axis]
+    }
+
+    /// Whether every combination of the axes' values is a point.
+    pub fn is_product(&self) -> bool {
+        let product = self.arm.axes.iter().try_fold(1_u64, |product, axis| product.checked_mul(axis.values.len() as u64));
+        product == Some(self.len) && !self.lacking.contains(&true)
+    }
+
+    /// Which pairs of values of two axes some point has: a row for each value of the second, in it one for each of the first.
+    pub fn pairs(&self, [first, second]: [usize; 2]) -> Vec<Vec<bool>> {
+        let [columns, rows] = [first, second].map(|axis| self.arm.axes[axis].values.len());
+        let mut found = vec![vec![false; columns]; rows];
+        for grid in self.grids() {
+            let dimension = |axis: usize| {
+                let place = |dimension: &Dimension| dimension.axes.iter().position(|other| *other == axis);
+                grid.dimensions.iter().enumerate().find_map(|(number, dimension)| Some((number, place(dimension)?)))
+            };
+            let (Some((a, a_place)), Some((b, b_place))) = (dimension(first), dimension(second)) else { continue };
+            let value =
+                |dimension: usize, place: usize, setting: u32| grid.dimensions[dimension].settings[setting as usize][place];
+            for region in &grid.regions {
+                let (Side::Settings(ours), Side::Settings(theirs)) = (&region.sides[a], &region.sides[b]) else { continue };
+                for column in ours.iter() {
+                    // Of one dimension both have the same setting.
+                    for row in theirs.iter().filter(|row| a != b || *row == column) {
+                        found[value(b, b_place, *row)][value(a, a_place, *column)] = true;
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether a point stands in both arms. Arithmetic, from the values alone.
     fn overlaps(&self, other: &Self) -> bool {
-        self.arm.axes.len() == other.arm.axes.len()
-            && self.arm.axes.iter().all(|axis| {
-                let same = other.arm.axes.iter().find(|candidate| candidate.name == axis.name);
-                same.is_some_and(|candidate| candidate.values.iter().any(|value| axis.values.contains(value)))
+        /// So many parts are told apart; beyond that, arms are taken to overlap, which costs the plan a set of ids.
+        const PARTS: usize = 10_000;
+        let axes: Vec<Option<(usize, Vec<Option<usize>>)>> =
+            self.arm.axes.iter().map(|axis| translation(axis, &other.arm.axes)).collect();
+        let translate = |axis: usize, value: usize| {
+            let (there, values) = axes[axis].as_ref()?;
+            Some((*there, values[value]?))
+        };
+        self.grids().any(|grid| {
+            grid.regions.iter().any(|region| {
+                other.grids().any(|theirs| {
+                    project(region, &grid.dimensions, &theirs.dimensions, translate, PARTS)
+                        .is_none_or(|parts| parts.iter().any(|part| theirs.regions.iter().any(|other| part.meets(other))))
+                })
             })
+        })
+    }
+}
+
+/// The axis of that name among others, and which of its values each value is.
+fn translation(axis: &Axis, others: &[Axis]) -> Option<(usize, Vec<Option<usize>>)> {
+    let there = others.iter().position(|other| other.name == axis.name)?;
+    let same = |value| others[there].values.iter().position(|other| other == value);
+    Some((there, axis.values.iter().map(same).collect()))
+}
+
+/// The grid of all combinations.
+fn product(axes: &[Axis]) -> Subgrid {
+    let dimension = |(number, axis): (usize, &Axis)| Dimension {
+        axes: vec![number],
+        settings: (0..axis.values.len()).map(|value| vec![value]).collect(),
+        when: String::new(),
+    };
+    let sides = axes.iter().map(|axis| Side::all(axis.values.len())).collect();
+    Subgrid {
+        dimensions: axes.iter().enumerate().map(dimension).collect(),
+        regions: vec![Region { sides }],
+        excluded: 0,
+        repeated: 0,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Axis, ParamValue};
+    use crate::spec::{ParamValue, Shape};
     use proptest::prelude::*;
     use std::collections::HashSet;
 
@@ -133,7 +233,7 @@ mod tests {
             .iter()
             .map(|(name, count)| Axis { name: (*name).into(), values: (0..*count as i64).map(ParamValue::Int).collect() })
             .collect();
-        ArmGrid::new(Arm { name: "a".into(), label: "A".into(), axes })
+        ArmGrid::new(Arm { name: "a".into(), label: "A".into(), axes, shape: Shape::default() })
     }
 
     #[test]

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use crate::grid::Grid;
 use crate::spec::task::{OptimizerKind, ParamDefault, TaskParam};
 use crate::spec::{Config, ParamValue, Spec, Task};
 
@@ -65,13 +66,9 @@ pub fn estimate<'a>(
 
 /// How much slower or faster this machine is than the reference, from the arms that have finished trials.
 fn scale(spec: &Spec, measured: &BTreeMap<usize, f64>) -> Option<f64> {
-    let ratios: Vec<f64> = measured
-        .iter()
-        .filter_map(|(&arm, seconds)| {
-            let first: Config = spec.arms[arm].axes.iter().map(|axis| (axis.name.clone(), axis.values[0].clone())).collect();
-            Some(seconds / reference_seconds(&first)?)
-        })
-        .collect();
+    let grid = Grid::new(spec);
+    let ratios: Vec<f64> =
+        measured.iter().filter_map(|(&arm, seconds)| Some(seconds / reference_seconds(&grid.arms()[arm].config(0))?)).collect();
     (!ratios.is_empty()).then(|| ratios.iter().sum::<f64>() / ratios.len() as f64)
 }
 

@@ -106,7 +106,7 @@ pub fn shuffle(trials: &mut [PlannedTrial], seed: u64) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Arm, Axis, Goal, Metric, ParamValue, Seeds, Spec, Task};
+    use crate::spec::{Arm, Axis, Goal, Metric, ParamValue, Seeds, Shape, Spec, Task};
     use proptest::prelude::*;
 
     fn grid(sizes: &[&[i64]]) -> Grid {
@@ -117,6 +117,7 @@ mod tests {
                 name: format!("arm{number}"),
                 label: format!("Arm {number}"),
                 axes: vec![Axis { name: "x".into(), values: values.iter().copied().map(ParamValue::Int).collect() }],
+                shape: Shape::default(),
             })
             .collect();
         Grid::new(&Spec {

@@ -15,7 +15,10 @@ use crate::spec::{ParamValue, Spec};
 /// Whether all trials of the sweep are measured as the authors' program did.
 pub fn is_as_run(spec: &Spec) -> bool {
     let as_run = |value: &ParamValue| matches!(value, ParamValue::Text(text) if text == PROTOCOL_AS_RUN);
-    spec.arms.iter().all(|arm| arm.axes.iter().any(|axis| axis.name == "protocol" && axis.values.iter().all(as_run)))
+    spec.arms.iter().all(|arm| {
+        let protocol = arm.axes.iter().position(|axis| axis.name == "protocol" && axis.values.iter().all(as_run));
+        protocol.is_some_and(|axis| !arm.shape.lacks(axis))
+    })
 }
 
 /// What the columns of Table I hold under that protocol.

@@ -4,12 +4,15 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::model::{Arm, Axis, Goal, Limit, Limits, Metric, Seeds, Spec};
-use super::parameters::{Param, Reader};
+use super::parameters::Param;
 use super::problem::{Diagnosis, Finding, Problems, Span, listed, quoted};
+use super::shape::{self, Layer, Leaf, Met, Shape};
 use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
 use super::validate::{self, Draft};
-use super::{MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, claims, keys, limits, parse, program, published, resources, seeds, words};
+use super::{
+    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, builtin, claims, keys, limits, parse, program, published, resources, seeds, words,
+};
 
 /// The arm of a sweep without arms.
 const MAIN: &str = "main";
@@ -62,17 +65,15 @@ impl Document<'_, '_> {
             Some(entry) => seeds::read(entry, self.problems),
             None => None,
         };
-        let common = match fields.get("parameters") {
-            Some(entry) => Reader { builtin, problems: self.problems }.block(entry),
-            None => Vec::new(),
-        };
+        let common = Layer::read(&fields, builtin, self.problems);
+        let grids = self.common_grids(&fields, builtin);
         let own = self.arms(&fields, builtin);
         let limits = Limits {
             all: fields.get("limits").map(|block| limits::read(block, self.problems)).unwrap_or_default(),
             arms: own.iter().flatten().map(|arm| arm.limits).collect(),
         };
         let resources = fields.get("resources").map(|block| resources::read(block, builtin, self.problems)).unwrap_or_default();
-        let drafts = self.drafts(&fields, name.as_deref(), &common, own.as_deref())?;
+        let mut drafts = self.drafts(&fields, name.as_deref(), (&common, &grids), own.as_deref())?;
         let published = match fields.get("published") {
             Some(entry) => published::read(entry, &self.arm_names(&fields), builtin, self.problems),
             None => BTreeMap::new(),
@@ -84,6 +85,7 @@ impl Document<'_, '_> {
             }
             None => Vec::new(),
         };
+        self.shapes(&common, &mut drafts);
         let seeds = self.rules(&fields, &drafts, seeds, builtin);
         let description = description.flatten();
         if !self.problems.is_empty() || !self.missing.is_empty() {
@@ -294,14 +296,23 @@ impl Document<'_, '_> {
                 continue;
             };
             let label = parts.get("label").and_then(|label| self.line(label, 100, false));
-            let own = match parts.get("parameters") {
-                Some(block) => Reader { builtin, problems: self.problems }.block(block),
-                None => Vec::new(),
-            };
+            let own = Layer::read(&parts, builtin, self.problems);
+            let grids = parts.get("grids").map(|grids| shape::grids(grids, builtin, self.problems)).unwrap_or_default();
             let limits = parts.get("limits").map(|block| limits::read(block, self.problems)).unwrap_or_default();
-            read.push(ArmBlock { entry: arm, label, own, limits });
+            read.push(ArmBlock { entry: arm, label, own, grids, limits });
         }
         Some(read)
+    }
+
+    /// The grids of a sweep without arms.
+    fn common_grids(&mut self, fields: &Fields<'_>, builtin: bool) -> Vec<(Layer, Span)> {
+        let Some(entry) = fields.get("grids") else { return Vec::new() };
+        if let Some(arms) = fields.get("arms") {
+            let finding =
+                Finding::new(entry.key_span, "both `grids` and `arms`: the grids belong to no arm", "grids of which arm?");
+            self.problems.add(finding.also(arms.key_span, "the arms").help("write `grids` in the arm whose union they are"));
+        }
+        shape::grids(entry, builtin, self.problems)
     }
 
     /// The names of the arms, also of those that could not be read.
@@ -338,30 +349,38 @@ impl Document<'_, '_> {
         &mut self,
         fields: &Fields<'n>,
         name: Option<&str>,
-        common: &'n [Param],
+        (common, grids): (&'n Layer, &'n [(Layer, Span)]),
         own: Option<&'n [ArmBlock<'n>]>,
     ) -> Option<Vec<Draft<'n>>> {
         let drafts: Vec<Draft<'n>> = match own {
             Some(arms) => arms
                 .iter()
-                .map(|ArmBlock { entry, label, own, .. }| Draft {
-                    name: entry.key.to_string(),
-                    label: label.clone().unwrap_or_else(|| entry.key.to_string()),
-                    span: entry.key_span,
-                    place: format!("arm {}", quoted(&entry.key)),
-                    has_key: true,
-                    params: validate::combine(common, own),
+                .map(|arm| {
+                    let place = format!("arm {}", quoted(&arm.entry.key));
+                    Draft {
+                        name: arm.entry.key.to_string(),
+                        label: arm.label.clone().unwrap_or_else(|| arm.entry.key.to_string()),
+                        span: arm.entry.key_span,
+                        leaves: self.leaves(&[common, &arm.own], &arm.grids, arm.entry.key_span, &place),
+                        place,
+                        has_key: true,
+                        shape: None,
+                    }
                 })
                 .collect(),
             None => {
-                let block = self.required(fields, "parameters", "parameters: {lr: {values: [0.01, 0.1]}}")?;
+                let block = match fields.get("parameters").or(fields.get("grids")) {
+                    Some(block) => block,
+                    None => self.required(fields, "parameters", "parameters: {lr: {values: [0.01, 0.1]}}")?,
+                };
                 vec![Draft {
                     name: MAIN.to_owned(),
                     label: name.unwrap_or(MAIN).to_owned(),
                     span: block.key_span,
+                    leaves: self.leaves(&[common], grids, block.key_span, "the sweep"),
                     place: "the sweep".to_owned(),
                     has_key: false,
-                    params: common.iter().collect(),
+                    shape: None,
                 }]
             }
         };
@@ -379,30 +398,74 @@ impl Document<'_, '_> {
         Some(drafts)
     }
 
+    /// The grids of an arm: one, if it is no union.
+    fn leaves<'n>(&mut self, outer: &[&'n Layer], grids: &'n [(Layer, Span)], span: Span, place: &str) -> Vec<Leaf<'n>> {
+        if grids.is_empty() {
+            return vec![Leaf::new(outer.to_vec(), span, place.to_owned(), self.problems)];
+        }
+        let leaf = |(number, (layer, span)): (usize, &'n (Layer, Span))| {
+            let layers = outer.iter().copied().chain([layer]).collect();
+            Leaf::new(layers, *span, format!("grid {} of {place}", number + 1), self.problems)
+        };
+        grids.iter().enumerate().map(leaf).collect()
+    }
+
+    /// Lays out the grids that are not plain products, and reports rules that do nothing.
+    fn shapes(&mut self, common: &Layer, drafts: &mut [Draft<'_>]) {
+        let (mut regions, mut met) = (0, Met::default());
+        for draft in drafts.iter_mut().filter(|draft| !draft.is_plain() && !draft.is_broken()) {
+            draft.shape = shape::shaped(&draft.leaves, &mut regions, &mut met, self.problems);
+        }
+        // Of parameters that could not be read it is not known what they take.
+        if drafts.iter().any(|draft| draft.is_broken()) {
+            return;
+        }
+        let laid = drafts.iter().all(|draft| draft.is_plain() || draft.shape.is_some());
+        let all: Vec<&Leaf<'_>> = drafts.iter().flat_map(|draft| &draft.leaves).collect();
+        shape::unmet(common, &all, &met, laid, self.problems);
+        for draft in drafts.iter() {
+            let own: Vec<&Leaf<'_>> = draft.leaves.iter().collect();
+            let depth = usize::from(draft.has_key);
+            if let Some(layer) = own.first().and_then(|leaf| leaf.layers.get(depth)).filter(|_| depth > 0) {
+                shape::unmet(layer, &own, &met, laid, self.problems);
+            }
+            for leaf in &own {
+                if let Some(layer) = leaf.layers.get(depth + 1) {
+                    shape::unmet(layer, &[leaf], &met, laid, self.problems);
+                }
+            }
+        }
+    }
+
     /// The rules between the parts.
     fn rules(&mut self, fields: &Fields<'_>, drafts: &[Draft<'_>], read: Option<seeds::Read>, builtin: bool) -> Option<Seeds> {
         for draft in drafts {
-            if draft.params.len() > MAX_PARAMETERS {
-                let message =
-                    format!("{} has {} parameters; at most {MAX_PARAMETERS} are possible", draft.place, draft.params.len());
-                self.problems.add(
-                    Finding::new(draft.span, message, "too many").help("leave out what never changes: your program can hold it"),
-                );
-                return None;
+            for leaf in &draft.leaves {
+                if leaf.params.len() > MAX_PARAMETERS {
+                    let message =
+                        format!("{} has {} parameters; at most {MAX_PARAMETERS} are possible", leaf.place, leaf.params.len());
+                    self.problems.add(
+                        Finding::new(leaf.span, message, "too many")
+                            .help("leave out what never changes: your program can hold it"),
+                    );
+                    return None;
+                }
+                validate::groups(leaf, self.problems);
+                if !builtin && leaf.params.is_empty() && self.problems.is_empty() {
+                    let finding = Finding::new(leaf.span, format!("{} has no parameters", leaf.place), "no parameters");
+                    self.problems.add(finding.help("add `parameters: {lr: {values: [0.01, 0.1]}}`"));
+                }
             }
-            validate::groups(draft, self.problems);
             if builtin {
-                validate::builtin(draft, self.problems);
-            } else if draft.params.is_empty() && self.problems.is_empty() {
-                let finding = Finding::new(draft.span, format!("{} has no parameters", draft.place), "no parameters");
-                self.problems.add(finding.help("add `parameters: {lr: {values: [0.01, 0.1]}}`"));
+                builtin::check(draft, self.problems);
             }
         }
         let seeds::Read { seeds, tune_span } = read?;
         if seeds.tune.is_empty() {
             validate::untuned(drafts, tune_span, self.problems);
         }
-        let span = fields.get("arms").or(fields.get("parameters")).map_or(tune_span, |entry| entry.key_span);
+        let span =
+            fields.get("arms").or(fields.get("parameters")).or(fields.get("grids")).map_or(tune_span, |entry| entry.key_span);
         validate::size(drafts, &seeds, span, self.problems);
         Some(seeds)
     }
@@ -412,13 +475,20 @@ impl Document<'_, '_> {
 struct ArmBlock<'n> {
     entry: &'n Entry,
     label: Option<String>,
-    own: Vec<Param>,
+    own: Layer,
+    grids: Vec<(Layer, Span)>,
     limits: Limit,
 }
 
 /// An arm that has been checked.
 fn finished(draft: Draft<'_>) -> Arm {
-    let axis =
-        |param: &&Param| Axis { name: param.name.clone(), values: param.values.iter().map(|(value, _)| value.clone()).collect() };
-    Arm { axes: draft.params.iter().map(axis).collect(), name: draft.name, label: draft.label }
+    let (axes, grids) = match draft.shape {
+        Some(shape) => shape,
+        None => (draft.leaves.iter().flat_map(|leaf| &leaf.params).map(|param| axis(param)).collect(), Vec::new()),
+    };
+    Arm { axes, shape: Shape { grids }, name: draft.name, label: draft.label }
+}
+
+fn axis(param: &Param) -> Axis {
+    Axis { name: param.name.clone(), values: param.values.iter().map(|(value, _)| value.clone()).collect() }
 }

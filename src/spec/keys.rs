@@ -12,6 +12,13 @@ const fn key(name: &'static str, doc: &'static str) -> Key {
     Key { name, doc }
 }
 
+const ZIP: Key =
+    key("zip", "Parameters that advance together, as lists of equal length do: `[lr, batch_size]`, or a list of such groups.");
+const EXCLUDE: Key = key(
+    "exclude",
+    "Rules for what to leave out: each a mapping of parameters to a value or a list of values. A configuration that has one of the values of each is left out.",
+);
+
 /// The file itself.
 pub(super) const SWEEP: &[Key] = &[
     key("name", "Name of the sweep; its results go to the folder `runs/<name>`."),
@@ -35,6 +42,9 @@ pub(super) const SWEEP: &[Key] = &[
     key("metric", "What selects the best point of each arm: its mean over the tuning seeds."),
     key("seeds", "Which random seeds each point is trained with, and which the winners are trained with again."),
     key("parameters", "The hyper-parameters that all arms have in common."),
+    ZIP,
+    EXCLUDE,
+    key("grids", "Without `arms`: grids whose union is searched, each beside the common parameters."),
     key("arms", "The competitors: each has a grid of its own, and the tables compare their best points."),
     key("limits", "How long a trial may take, how often it is tried again, and how many may fail."),
     key("resources", "What a trial takes of the machine: how many share a GPU, and how many threads each has."),
@@ -71,8 +81,15 @@ pub(super) const SEEDS: &[Key] = &[
 pub(super) const ARM: &[Key] = &[
     key("label", "What tables and figures call the arm."),
     key("parameters", "The hyper-parameters of this arm, beside or instead of the common ones."),
+    ZIP,
+    EXCLUDE,
+    key("grids", "Grids whose union is the arm's, each beside the parameters of the arm."),
     key("limits", "Limits of this arm, beside or instead of the common ones."),
 ];
+
+/// One grid of a union.
+pub(super) const GRID: &[Key] =
+    &[key("parameters", "The hyper-parameters of this grid, beside or instead of those around it."), ZIP, EXCLUDE];
 
 /// `limits`, of the sweep or of an arm.
 pub(super) const LIMITS: &[Key] = &[
@@ -96,6 +113,7 @@ pub(super) const PARAMETER: &[Key] = &[
     key("values", "The values to try, each once."),
     key("parameters", "Nested parameters; their names are joined by dots."),
     key("type", "Type of the values: `float` (whole numbers are read as floats), `int`, `bool` or `text`."),
+    key("when", "The parameter exists only where others have these values: `{optimizer: sgd}`, `{optimizer: [sgd, adam]}`."),
 ];
 
 /// A published figure.

@@ -2,6 +2,7 @@
 //! `validate` checks the rules between its parts, `schema` tells editors about it. Pure: text in, a valid `Spec`
 //! or a `Diagnosis` out.
 
+mod builtin;
 mod claims;
 pub mod command;
 mod document;
@@ -17,6 +18,7 @@ mod resources;
 mod scalar;
 mod schema;
 mod seeds;
+mod shape;
 pub mod task;
 #[cfg(test)]
 mod tests;
@@ -30,6 +32,7 @@ pub use model::{Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, Publis
 pub(crate) use problem::is_invisible;
 pub use problem::{Diagnosis, Problem};
 pub use schema::json_schema;
+pub use shape::{Dimension, Region, Shape, Side, Subgrid, project};
 pub use task::Task;
 pub use value::{Config, ParamValue};
 
@@ -43,6 +46,12 @@ pub const MAX_DEPTH: usize = 32;
 pub const MAX_ARMS: usize = 200;
 /// So many parameters, for each arm.
 pub const MAX_PARAMETERS: usize = 200;
+/// So many grids in the union of an arm.
+pub const MAX_GRIDS: usize = 200;
+/// So many rules under one `exclude`.
+pub const MAX_RULES: usize = 1000;
+/// Into so many products the grids of a sweep may fall apart by their conditions and rules.
+pub const MAX_REGIONS: usize = 5000;
 /// So many seeds in each phase, where a count is given.
 pub const MAX_SEEDS: u64 = 1000;
 /// So many claims.

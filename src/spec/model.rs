@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::command::Piece;
+use super::shape::Shape;
 use super::task::Task;
 use super::value::ParamValue;
 
@@ -123,11 +124,13 @@ pub struct Arm {
     pub name: String,
     /// How tables and figures call it; the name, where no label is given.
     pub label: String,
-    /// All its parameters, common ones first, in the order of the file. Their product is the arm's grid.
+    /// All its parameters, common ones first, in the order of the file, with the values that they take in some point.
     pub axes: Vec<Axis>,
+    /// Which combinations of these are its points: all, unless the file says otherwise.
+    pub shape: Shape,
 }
 
-/// One parameter and the values it takes. One value makes a constant.
+/// One parameter and the values it takes. One value makes a constant, unless some points lack the parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
     /// Parameter name; nested parameters are joined by dots.

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 
 use super::problem::{Finding, Problems, Span, brief, listed, quoted};
 use super::scalar;
+use super::shape::{self, Clause};
 use super::task::{BUILTIN, OptimizerKind, PARAMS, ParamType, TaskParam};
 use super::tree::{Entry, Kind, Node, did_you_mean, known_fields};
 use super::value::ParamValue;
@@ -21,6 +22,12 @@ pub(super) struct Param {
     pub values: Vec<(ParamValue, Span)>,
     /// Something about it has been reported, so that nothing should be concluded from its values.
     pub broken: bool,
+    /// The type of its values, where that is known.
+    pub ty: Option<ParamType>,
+    /// The condition under which it exists; None: always.
+    pub when: Option<Vec<Clause>>,
+    /// Values that are there before: their numbers, and those of the earlier ones. Only a `zip` may tell them apart.
+    pub repeats: Vec<(usize, usize)>,
     /// The built-in task's entry of that name.
     pub builtin: Option<&'static TaskParam>,
 }
@@ -137,6 +144,10 @@ impl Reader<'_, '_> {
                     let finding = Finding::new(ty.key_span, "a group of parameters has no type", "not here");
                     self.problems.add(finding.help("give each nested parameter its own `type`"));
                 }
+                if let Some(when) = fields.get("when") {
+                    let finding = Finding::new(when.key_span, "a group of parameters has no condition", "not here");
+                    self.problems.add(finding.help("give each nested parameter its own `when`"));
+                }
                 self.nested(group, &name, params);
                 return;
             }
@@ -154,7 +165,10 @@ impl Reader<'_, '_> {
         let builtin = self.known(entry, &name);
         let declared = fields.get("type").and_then(|ty| self.declared_type(ty, builtin));
         let ty = builtin.map(|param| param.ty).or(declared);
-        let mut param = Param { name, span: entry.key_span, values: Vec::new(), broken: !clean, builtin };
+        let condition = fields.get("when");
+        let when = condition.and_then(|when| shape::clauses(when, self.problems));
+        let broken = !clean || when.is_some() != condition.is_some();
+        let mut param = Param { ty, when, broken, ..Param::new(entry, name, builtin) };
         if let Some(list) = values {
             self.list(list, ty, &mut param);
         } else if let Some(one) = value {
@@ -171,7 +185,7 @@ impl Reader<'_, '_> {
     fn push_broken(&mut self, entry: &Entry, name: String, params: &mut Vec<Param>) {
         let builtin = self.known(entry, &name);
         if !self.builtin || builtin.is_some() {
-            params.push(Param { name, span: entry.key_span, values: Vec::new(), broken: true, builtin });
+            params.push(Param { broken: true, ..Param::new(entry, name, builtin) });
         }
     }
 
@@ -252,7 +266,7 @@ impl Reader<'_, '_> {
             }
             self.one(entry, item, ty, param);
         }
-        self.repeats(param);
+        param.find_repeats();
     }
 
     /// One value, found under the key of `entry`.
@@ -307,20 +321,37 @@ impl Reader<'_, '_> {
         }
         param.values.push((value, span));
     }
+}
 
-    fn repeats(&mut self, param: &mut Param) {
-        let mut first: HashMap<(&'static str, String), Span> = HashMap::new();
-        for (value, span) in &param.values {
-            let identity = (value.kind(), value.to_string());
-            if let Some(earlier) = first.get(&identity) {
-                param.broken = true;
-                let shown = if matches!(value, ParamValue::Text(_)) { quoted(&identity.1) } else { identity.1.clone() };
-                let line = self.problems.line(*earlier);
-                let message = format!("{}: the value {} is here twice, first in line {line}", param.name, shown);
-                self.problems.add(Finding::new(*span, message, "again").also(*earlier, "first here").help("remove one of them"));
-            } else {
-                first.insert(identity, *span);
+impl Param {
+    fn new(entry: &Entry, name: String, builtin: Option<&'static TaskParam>) -> Self {
+        let (values, repeats) = (Vec::new(), Vec::new());
+        Self { name, span: entry.key_span, values, broken: false, ty: None, when: None, repeats, builtin }
+    }
+
+    /// Takes down which values come twice.
+    fn find_repeats(&mut self) {
+        let mut first: HashMap<(&'static str, String), usize> = HashMap::new();
+        for (number, (value, _)) in self.values.iter().enumerate() {
+            let earlier = *first.entry((value.kind(), value.to_string())).or_insert(number);
+            if earlier != number {
+                self.repeats.push((number, earlier));
             }
+        }
+    }
+
+    /// Reports the values that come twice.
+    pub fn report_repeats(&self, problems: &mut Problems<'_>) {
+        for (again, earlier) in &self.repeats {
+            if problems.is_full() {
+                return;
+            }
+            let (value, span) = &self.values[*again];
+            let earlier = self.values[*earlier].1;
+            let shown = if matches!(value, ParamValue::Text(_)) { quoted(&value.to_string()) } else { value.to_string() };
+            let line = problems.line(earlier);
+            let message = format!("{}: the value {} is here twice, first in line {line}", self.name, shown);
+            problems.add(Finding::new(*span, message, "again").also(earlier, "first here").help("remove one of them"));
         }
     }
 }

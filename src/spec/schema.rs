@@ -9,7 +9,7 @@ use super::parameters::optimizer_list;
 use super::task::{
     AS_RUN_METRICS, BUILTIN, METRICS, OptimizerKind, PARAMS, ParamDefault, ParamType, Range, SWITCH_METRIC, TaskParam,
 };
-use super::{MAX_ARMS, MAX_CLAIMS, MAX_SEEDS};
+use super::{MAX_ARMS, MAX_CLAIMS, MAX_GRIDS, MAX_RULES, MAX_SEEDS};
 
 /// The JSON schema of a sweep file (draft 2020-12), as indented text with a newline at its end.
 pub fn json_schema() -> String {
@@ -21,23 +21,34 @@ pub fn json_schema() -> String {
     let rules = json!({
         "required": ["name", "metric", "seeds"],
         "oneOf": [{"required": ["task"]}, {"required": ["worker"]}, {"anyOf": [{"required": ["program"]}, {"required": ["command"]}]}],
-        "anyOf": [{"required": ["parameters"]}, {"required": ["arms"]}],
+        "anyOf": [{"required": ["parameters"]}, {"required": ["arms"]}, {"required": ["grids"]}],
+        "not": {"required": ["arms", "grids"]},
         "if": {"required": ["task"]},
         "then": {"properties": {
             "metric": {"properties": {"name": {"enum": metrics_to_select_by()}}},
             "parameters": {"$ref": "#/$defs/builtin"},
-            "arms": {"additionalProperties": {"properties": {"parameters": {"$ref": "#/$defs/builtin"}}}},
+            "grids": grids("#/$defs/builtin"),
+            "arms": {"additionalProperties": {"properties": {
+                "parameters": {"$ref": "#/$defs/builtin"},
+                "grids": grids("#/$defs/builtin"),
+            }}},
             "published": {"additionalProperties": {"propertyNames": {"enum": published_metrics()}}},
         }},
         "else": {"properties": {
             "parameters": {"$ref": "#/$defs/parameters"},
-            "arms": {"additionalProperties": {"properties": {"parameters": {"$ref": "#/$defs/parameters"}}}},
+            "grids": grids("#/$defs/parameters"),
+            "arms": {"additionalProperties": {"properties": {
+                "parameters": {"$ref": "#/$defs/parameters"},
+                "grids": grids("#/$defs/parameters"),
+            }}},
         }},
         "$defs": {
             "builtin": builtin(),
             "parameters": {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/parameter"}},
             "parameter": parameter(&json!({"type": ["number", "string", "boolean"]}), true),
             "arm": object(keys::ARM, arm_key),
+            "grid": object(keys::GRID, |key| shape_key(key).unwrap_or_else(|| json!({"type": "object"}))),
+            "clauses": clauses(),
             "figure": join(
                 object(keys::FIGURE, figure_key),
                 json!({"required": ["mean"], "dependentRequired": {"images": ["n"]}}),
@@ -68,7 +79,33 @@ fn object(keys: &[Key], schema: fn(&str) -> Value) -> Value {
     json!({"type": "object", "properties": properties, "additionalProperties": false})
 }
 
+/// Grids whose parameters are as that definition says.
+fn grids(parameters: &str) -> Value {
+    json!({"items": {"properties": {"parameters": {"$ref": parameters}}}})
+}
+
+/// A condition, or a rule of `exclude`: a value or a list of values for each parameter that it names.
+fn clauses() -> Value {
+    let scalar = json!({"type": ["number", "string", "boolean"]});
+    let values = json!({"anyOf": [scalar, {"type": "array", "items": scalar, "minItems": 1}]});
+    json!({"type": "object", "minProperties": 1, "additionalProperties": values})
+}
+
+/// The keys that shape a grid.
+fn shape_key(key: &str) -> Option<Value> {
+    let names = json!({"type": "array", "items": {"type": "string"}, "minItems": 2, "uniqueItems": true});
+    Some(match key {
+        "zip" => json!({"anyOf": [names, {"type": "array", "items": names, "minItems": 1}]}),
+        "exclude" => json!({"type": "array", "items": {"$ref": "#/$defs/clauses"}, "minItems": 1, "maxItems": MAX_RULES}),
+        "grids" => json!({"type": "array", "items": {"$ref": "#/$defs/grid"}, "minItems": 1, "maxItems": MAX_GRIDS}),
+        _ => return None,
+    })
+}
+
 fn sweep_key(key: &str) -> Value {
+    if let Some(schema) = shape_key(key) {
+        return schema;
+    }
     match key {
         "name" => json!({"type": ["string", "number"], "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}),
         "description" => json!({"type": "string"}),
@@ -112,6 +149,9 @@ fn metric_key(key: &str) -> Value {
 }
 
 fn arm_key(key: &str) -> Value {
+    if let Some(schema) = shape_key(key) {
+        return schema;
+    }
     match key {
         "label" => json!({"type": "string", "minLength": 1, "maxLength": 100}),
         "limits" => object(keys::LIMITS, limit_key),
@@ -179,12 +219,14 @@ fn parameter(value: &Value, nested: bool) -> Value {
     for key in keys::PARAMETER {
         let schema = match key.name {
             "value" => value.clone(),
-            "values" => json!({"type": "array", "items": value, "minItems": 1, "uniqueItems": true}),
+            // Values may come twice where a `zip` tells them apart.
+            "values" => json!({"type": "array", "items": value, "minItems": 1}),
             "type" => json!({"enum": ["float", "int", "bool", "text"]}),
+            "when" => json!({"$ref": "#/$defs/clauses"}),
             _ if nested => json!({"$ref": "#/$defs/parameters"}),
             _ => continue,
         };
-        if key.name != "type" {
+        if !matches!(key.name, "type" | "when") {
             one_of.push(json!({"required": [key.name]}));
         }
         properties.insert(key.name.to_owned(), join(json!({"description": key.doc}), schema));

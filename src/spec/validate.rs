@@ -1,14 +1,12 @@
-//! The rules between the parts of a sweep: what each optimizer of the built-in task needs, what the seeds ask of
-//! the arms, and how many trials come out of it all (counted, never laid out).
+//! The rules between the parts of a sweep: what the seeds ask of the arms, and how many trials come out of it all
+//! (counted, never laid out). What each optimizer of the built-in task needs is `builtin`'s affair.
 
 use super::MAX_TRIALS;
-use super::model::Seeds;
-use super::parameters::{Param, optimizer_list};
-use super::problem::{Finding, Problems, Span, count, listed, quoted};
-use super::task::{OptimizerKind, PARAMS, ParamDefault, TaskParam};
-use super::value::ParamValue;
+use super::model::{Axis, Seeds};
+use super::problem::{Finding, Problems, Span, count, quoted};
+use super::shape::{Leaf, Subgrid};
 
-/// An arm with all its parameters, common ones first.
+/// An arm with all its grids.
 pub(super) struct Draft<'d> {
     pub name: String,
     pub label: String,
@@ -18,40 +16,41 @@ pub(super) struct Draft<'d> {
     pub place: String,
     /// Whether it is an arm of the file, and not the whole sweep.
     pub has_key: bool,
-    pub params: Vec<&'d Param>,
+    /// The grids whose union it is; one, for most arms.
+    pub leaves: Vec<Leaf<'d>>,
+    /// Its axes and grids, where these are not the product of its parameters.
+    pub shape: Option<(Vec<Axis>, Vec<Subgrid>)>,
 }
 
 impl Draft<'_> {
+    /// Whether it is the product of its parameters.
+    pub fn is_plain(&self) -> bool {
+        self.leaves.len() == 1 && self.leaves[0].is_plain()
+    }
+
+    /// Whether something about its parameters has been reported.
+    pub fn is_broken(&self) -> bool {
+        self.leaves.iter().any(|leaf| leaf.broken)
+    }
+
     /// How many points its grid has, as far as that is known.
     fn points(&self) -> Option<u128> {
-        self.params
-            .iter()
-            .try_fold(1_u128, |points, param| (!param.broken).then(|| points.saturating_mul(param.values.len() as u128)))
-    }
-
-    fn get(&self, name: &str) -> Option<&Param> {
-        self.params.iter().copied().find(|param| param.name == name)
-    }
-}
-
-/// An arm's own parameters over the common ones: an own one takes the place of the common one of its name.
-pub(super) fn combine<'d>(common: &'d [Param], own: &'d [Param]) -> Vec<&'d Param> {
-    let mut params: Vec<&Param> = common.iter().collect();
-    let places: std::collections::HashMap<&str, usize> =
-        common.iter().enumerate().map(|(index, param)| (param.name.as_str(), index)).collect();
-    for param in own {
-        match places.get(param.name.as_str()) {
-            Some(&index) => params[index] = param,
-            None => params.push(param),
+        match &self.shape {
+            Some((_, grids)) => Some(grids.iter().fold(0, |sum: u128, grid| sum.saturating_add(grid.points()))),
+            None if self.is_broken() || !self.is_plain() => None,
+            None => {
+                let values = self.leaves[0].params.iter().map(|param| param.values.len() as u128);
+                Some(values.fold(1, |points: u128, values| points.saturating_mul(values)))
+            }
         }
     }
-    params
 }
 
 /// A name cannot be both a parameter and a group of parameters.
-pub(super) fn groups(arm: &Draft<'_>, problems: &mut Problems<'_>) {
-    let names: std::collections::HashMap<&str, Span> = arm.params.iter().map(|param| (param.name.as_str(), param.span)).collect();
-    for param in &arm.params {
+pub(super) fn groups(grid: &Leaf<'_>, problems: &mut Problems<'_>) {
+    let names: std::collections::HashMap<&str, Span> =
+        grid.params.iter().map(|param| (param.name.as_str(), param.span)).collect();
+    for param in &grid.params {
         for (at, _) in param.name.match_indices('.') {
             let group = &param.name[..at];
             if let Some(&span) = names.get(group) {
@@ -63,60 +62,6 @@ pub(super) fn groups(arm: &Draft<'_>, problems: &mut Problems<'_>) {
             }
         }
     }
-}
-
-/// The built-in task: every parameter must mean something to every optimizer of the arm, and none may be missing.
-pub(super) fn builtin(arm: &Draft<'_>, problems: &mut Problems<'_>) {
-    let Some(optimizer) = arm.get("optimizer") else {
-        let names = listed(&OptimizerKind::ALL.map(OptimizerKind::name), "or");
-        let finding = Finding::new(arm.span, format!("{} names no `optimizer`", arm.place), "no optimizer");
-        problems.add(finding.help(format!("add `optimizer: {{value: sgd}}` to its parameters; it is one of {names}")));
-        return;
-    };
-    let optimizers: Vec<OptimizerKind> = optimizer
-        .values
-        .iter()
-        .filter_map(|(value, _)| match value {
-            ParamValue::Text(name) => OptimizerKind::from_name(name),
-            _ => None,
-        })
-        .collect();
-    if optimizer.broken || optimizers.is_empty() {
-        return;
-    }
-    for param in &arm.params {
-        let Some(known) = param.builtin else { continue };
-        let strangers: Vec<OptimizerKind> = optimizers.iter().copied().filter(|kind| !known.applies_to(*kind)).collect();
-        if let Some(&stranger) = strangers.first() {
-            let place = if arm.has_key { format!("{}: ", arm.place) } else { String::new() };
-            let message = format!("{place}`{}` means nothing to {}", param.name, optimizer_list(&strangers));
-            let help = format!(
-                "`{}` belongs to {}; {} takes {}",
-                param.name,
-                optimizer_list(known.optimizers),
-                stranger.name(),
-                listed(&parameters_of(stranger), "and")
-            );
-            let help = if optimizers.len() > 1 { format!("{help}; give each optimizer an arm of its own") } else { help };
-            problems.add(Finding::new(param.span, message, format!("not for {}", stranger.name())).help(help));
-        }
-    }
-    for known in PARAMS.iter().filter(|known| known.default == ParamDefault::Required && known.name != "optimizer") {
-        let needs: Vec<OptimizerKind> = optimizers.iter().copied().filter(|kind| known.applies_to(*kind)).collect();
-        if !needs.is_empty() && arm.get(known.name).is_none() {
-            let message = format!("{} lacks `{}`, needed by {}", arm.place, known.name, optimizer_list(&needs));
-            problems.add(
-                Finding::new(arm.span, message, format!("no `{}`", known.name))
-                    .help(format!("add `{}: {{values: [...]}}` to its parameters: {}", known.name, known.help)),
-            );
-        }
-    }
-}
-
-/// The parameters that are an optimizer's own.
-fn parameters_of(optimizer: OptimizerKind) -> Vec<&'static str> {
-    let own = |param: &&TaskParam| !param.optimizers.is_empty() && param.applies_to(optimizer);
-    PARAMS.iter().filter(own).map(|param| param.name).collect()
 }
 
 /// Without tuning seeds there is nothing to choose by, so every arm must be a single point.
@@ -164,12 +109,16 @@ fn points_are_to_blame(points: u128, tune: u128) -> bool {
 
 /// "5 lr × 5 beta1 = 25 points × 5 seeds".
 fn product(points: u128, arm: &Draft<'_>, tune: u128) -> String {
+    let params = if arm.is_plain() { arm.leaves[0].params.as_slice() } else { &[] };
     let mut axes: Vec<(usize, &str)> =
-        arm.params.iter().map(|param| (param.values.len(), param.name.as_str())).filter(|(values, _)| *values > 1).collect();
+        params.iter().map(|param| (param.values.len(), param.name.as_str())).filter(|(values, _)| *values > 1).collect();
     axes.sort_by_key(|(values, _)| std::cmp::Reverse(*values));
     let mut factors: Vec<String> = axes.iter().take(6).map(|(values, name)| format!("{values} {name}")).collect();
     if axes.len() > 6 {
         factors.push(format!("{} more", axes.len() - 6));
+    }
+    if !arm.is_plain() {
+        return format!("{} points × {tune} seeds", count(points));
     }
     if factors.is_empty() {
         factors.push("1 point".to_owned());

@@ -9,6 +9,7 @@ mod harm; // a full disk, a read-only place, damaged ledgers, binary logs, a clo
 mod limits; // trials that take too long, fail too often, lack memory; a suspended coordinator
 mod programs; // programs that train one trial each: examples, macros, metrics, faults
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
+mod shapes; // zip, exclude, when and grids, from the file to the report
 mod specs; // the committed sweep files; bad specs on the command line
 mod support; // the `Test` builder
 mod worker_check; // good and bad workers of other people's

@@ -13,7 +13,8 @@ pub(super) fn sketches(data: &FigureData<'_>, arm: usize, names: &mut FileNames)
     let grid = &data.grid.arms()[arm];
     let found = pairs(grid, &data.points_of(arm), &data.spec.metric.name);
     let searched = grid.searched().count();
-    let drawn = found.iter().filter(|pair| pair.cells.iter().flatten().any(|average| average.stat.is_some()));
+    let has_results = |pair: &Pair| pair.cells.iter().flatten().flatten().any(|average| average.stat.is_some());
+    let drawn = found.iter().filter(|pair| is_map(&pair.cells) && has_results(pair));
     drawn.map(|pair| sketch(data, arm, pair, searched > 2, names)).collect()
 }
 
@@ -23,27 +24,27 @@ fn sketch(data: &FigureData<'_>, arm: usize, pair: &Pair, rest: bool, names: &mu
     let lower_is_better = data.spec.metric.goal == Goal::Minimize;
     let axis_name = |parameter: &Parameter| shorten(&clean(&parameter.name), 36);
     let [x, y] = parameters.map(|parameter| ValueAxis::slots(parameter, axis_name(parameter)));
-    let mut ordered = vec![vec![Average::default(); x.places.len()]; y.places.len()];
+    let mut ordered = vec![vec![None; x.places.len()]; y.places.len()];
     for (row, averages) in pair.cells.iter().enumerate() {
         for (column, average) in averages.iter().enumerate() {
             ordered[y.places[row] as usize][x.places[column] as usize] = *average;
         }
     }
-    let means: Vec<f64> = ordered.iter().flatten().filter_map(|average| average.stat).map(|stat| stat.mean).collect();
+    let mean = |average: &Option<Average>| average.and_then(|average| average.stat).map_or(f64::NAN, |stat| stat.mean);
+    let means: Vec<f64> =
+        ordered.iter().flatten().flatten().filter_map(|average: &Average| average.stat).map(|stat| stat.mean).collect();
     let (span, clipped) = span(&means, lower_is_better);
     let write = writer(&means);
-    let text = |average: &Average| match average.stat {
-        Some(stat) => write(stat.mean),
-        None if average.not_finite > 0 => "NaN".to_owned(),
-        None => "–".to_owned(),
+    let text = |average: &Option<Average>| match average {
+        None => String::new(),
+        Some(Average { stat: Some(stat), .. }) => write(stat.mean),
+        Some(average) if average.not_finite > 0 => "NaN".to_owned(),
+        Some(_) => "–".to_owned(),
     };
     let best = best(&ordered, lower_is_better);
     let mark = Mark::Cells {
         texts: ordered.iter().map(|row| row.iter().map(text).collect()).collect(),
-        rows: ordered
-            .iter()
-            .map(|row| row.iter().map(|average| average.stat.map_or(f64::NAN, |stat| stat.mean)).collect())
-            .collect(),
+        rows: ordered.iter().map(|row| row.iter().map(mean).collect()).collect(),
         span,
         best,
         lower_is_better,
@@ -54,7 +55,10 @@ fn sketch(data: &FigureData<'_>, arm: usize, pair: &Pair, rest: bool, names: &mu
     let over = if rest { format!("over the rest of the grid and {seeds}") } else { format!("over {seeds}") };
     let [a, b] = parameters.map(axis_name);
     let mut caption = format!("{metric} of {label} by {a} and {b}, mean {over}. The frame marks the best mean.");
-    let odd: u32 = ordered.iter().flatten().map(|average| average.not_finite).sum();
+    if ordered.iter().flatten().any(Option::is_none) {
+        caption.push_str(" Blank: not in the grid.");
+    }
+    let odd: u32 = ordered.iter().flatten().flatten().map(|average| average.not_finite).sum();
     if odd > 0 {
         caption.push_str(&format!(" Left out: {} whose mean is not finite.", count(odd as usize, "point")));
     }
@@ -68,12 +72,24 @@ fn sketch(data: &FigureData<'_>, arm: usize, pair: &Pair, rest: bool, names: &mu
     Sketch { name, title: format!("Heat map of {label}, {a} and {b}"), caption, chart, csv }
 }
 
+/// Whether some row and some column hold several combinations of the grid. Where parameters advance together, or one exists
+/// under a value of the other only, the one value says the other: sensitivity shows all there is.
+fn is_map(cells: &[Vec<Option<Average>>]) -> bool {
+    let several = |line: &mut dyn Iterator<Item = &Option<Average>>| line.flatten().count() > 1;
+    let columns = cells.first().map_or(0, Vec::len);
+    cells.iter().any(|row| several(&mut row.iter()))
+        && (0..columns).any(|column| several(&mut cells.iter().map(|row| &row[column])))
+}
+
 /// Column and row of the best cell.
-fn best(rows: &[Vec<Average>], lower_is_better: bool) -> Option<(usize, usize)> {
+fn best(rows: &[Vec<Option<Average>>], lower_is_better: bool) -> Option<(usize, usize)> {
     let mut best: Option<(f64, (usize, usize))> = None;
     for (row, averages) in rows.iter().enumerate() {
         for (column, average) in averages.iter().enumerate() {
-            let Some(mean) = average.stat.map(|stat| stat.mean).filter(|mean| mean.is_finite()) else { continue };
+            let Some(mean) = average.and_then(|average| average.stat).map(|stat| stat.mean).filter(|mean| mean.is_finite())
+            else {
+                continue;
+            };
             let better = best.is_none_or(|(other, _)| if lower_is_better { mean < other } else { mean > other });
             if better {
                 best = Some((mean, (column, row)));
@@ -120,10 +136,11 @@ fn writer(means: &[f64]) -> impl Fn(f64) -> String {
     }
 }
 
-fn csv([a, b]: [&Parameter; 2], cells: &[Vec<Average>]) -> String {
+fn csv([a, b]: [&Parameter; 2], cells: &[Vec<Option<Average>>]) -> String {
     let mut rows = Vec::new();
     for (row, y) in cells.iter().zip(&b.values) {
         for (average, x) in row.iter().zip(&a.values) {
+            let Some(average) = average else { continue };
             rows.push(vec![
                 x.to_string(),
                 y.to_string(),

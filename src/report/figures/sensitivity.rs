@@ -5,6 +5,7 @@ use super::curves::{median, scale_of};
 use super::names::{FileNames, arm_label, metric_label};
 use super::set::{FigureData, Sketch, csv_text};
 use crate::aggregate::{Sensitivity, Stat, sensitivity};
+use crate::grid::ArmGrid;
 use crate::report::csv_files::{cell, exact};
 use crate::report::plot::{Axis, Chart, LegendEntry, Mark, Panel, Scale, Spread, Style, clean, shorten};
 use crate::spec::{Axis as Parameter, ParamValue};
@@ -152,7 +153,7 @@ pub(super) fn sketch(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -
         legend.push(LegendEntry { label: "Others as selected (± std over seeds)".to_owned(), style, band: false });
     }
     let panels: Vec<Panel> = found.iter().map(panel).collect();
-    let caption = caption(data, &label, &metric_name, &found, (rest, best.is_some()));
+    let caption = caption(data, grid, (&label, &metric_name), &found, (rest, best.is_some()));
     let csv = csv(data, arm, &found);
     let chart = Chart { title: label.clone(), columns: panels.len().min(2), panels, wide: false, legend };
     let name = names.make(&["sensitivity", &grid.arm().name]);
@@ -171,7 +172,13 @@ fn reach(found: &[Sensitivity], rest: bool, scale: Scale) -> Vec<f64> {
     if low <= high { vec![low, high] } else { Vec::new() }
 }
 
-fn caption(data: &FigureData<'_>, label: &str, metric: &str, found: &[Sensitivity], (rest, best): (bool, bool)) -> String {
+fn caption(
+    data: &FigureData<'_>,
+    grid: &ArmGrid,
+    (label, metric): (&str, &str),
+    found: &[Sensitivity],
+    (rest, best): (bool, bool),
+) -> String {
     let seeds = super::set::count(data.spec.seeds.tune.len(), "tuning seed");
     let mut out = format!("{metric} against each searched hyper-parameter of {label}, from {seeds}.");
     if rest || !best {
@@ -179,6 +186,12 @@ fn caption(data: &FigureData<'_>, label: &str, metric: &str, found: &[Sensitivit
     }
     if best {
         out.push_str(" Disks: the points that differ from the selected one in this hyper-parameter only, mean ± std over seeds. Diamond: the selected point.");
+        if !grid.is_product() {
+            out.push_str(" The grid does not hold every combination, so some values have no such point.");
+        }
+    }
+    if found.iter().any(|one| grid.is_lacking(one.axis)) {
+        out.push_str(" Points without a hyper-parameter are not in its panel.");
     }
     let odd = found.iter().map(|one| one.marginal.iter().map(|average| average.not_finite).sum::<u32>()).max().unwrap_or(0);
     if odd > 0 {

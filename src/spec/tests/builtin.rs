@@ -301,7 +301,7 @@ sweep.yaml:
    ·                                                                       ╰── not for sgd
    ╰────
   help: `momentum` belongs to sgd_momentum and hybrid; sgd takes lr; give each optimizer an arm of
-        its own
+        its own, or say when the parameter exists: `when: {optimizer: sgd_momentum}`
 
   × the sweep lacks `lr`, needed by sgd and adam
    ╭─[sweep.yaml:5:1]

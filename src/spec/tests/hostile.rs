@@ -89,6 +89,17 @@ fn too_many_trials_are_counted_not_laid_out() {
 }
 
 #[test]
+fn conditions_upon_conditions_are_counted_not_laid_out() {
+    // Each parameter exists only under the one before: 2^199 combinations, 200 points.
+    let link = |n: usize| format!("  p{n}: {{values: [0, 1], when: {{p{}: 1}}}}\n", n - 1);
+    let chain: String = (1..199).map(link).collect();
+    let spec = super::good(&format!("{WORKER}parameters:\n  p0: {{values: [0, 1]}}\n{chain}"));
+    let grid = crate::grid::Grid::new(&spec);
+    assert_eq!(grid.len(), 200);
+    assert_eq!(grid.arms()[0].config(199).0.len(), 199);
+}
+
+#[test]
 fn common_parameters_are_not_copied_into_a_great_many_arms() {
     let arms: String = (0..30_000).map(|arm| format!("  a{arm}: {{}}\n")).collect();
     let text = format!("{WORKER}parameters: {{l: {{value: 1}}}}\narms:\n{arms}");

@@ -187,7 +187,7 @@ sweep.yaml:
     ·         ──┬──
     ·           ╰── unknown key
     ╰────
-  help: did you mean `values`? known keys: value, values, parameters and type
+  help: did you mean `values`? known keys: value, values, parameters, type and when
 
 16 problems
 "#);

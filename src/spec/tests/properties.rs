@@ -9,6 +9,26 @@ use crate::spec::read;
 
 const PAPER: &str = include_str!("../../../sweeps/paper.yaml");
 
+/// Every grid shape.
+const SHAPES: &str = "name: t
+task: mnist-resnet18
+metric: {name: val_accuracy, goal: maximize}
+seeds: {tune: 2, final: 3}
+parameters: {lr: {values: [0.1, 0.1, 1]}, batch_size: {values: [50, 100, 100]}, epochs: {values: [1, 2]}}
+zip: [lr, batch_size]
+exclude: [{optimizer: adam, lr: 1}]
+arms:
+  both:
+    parameters:
+      optimizer: {values: [sgd, sgd_momentum, adam]}
+      momentum: {values: [0.5, 0.9], when: {optimizer: sgd_momentum}}
+    exclude: [{momentum: 0.9, epochs: [1]}]
+  union:
+    grids:
+      - parameters: {optimizer: {value: adam}, beta1: {values: [0.8, 0.9]}}
+      - {parameters: {optimizer: {values: [sgd, adam]}}, exclude: [{optimizer: sgd, batch_size: 50}]}
+";
+
 /// Reads a text; whatever is wrong with it, the diagnosis is sound.
 fn is_sound(text: &str) {
     let Err(diagnosis) = read(text, "sweep.yaml") else { return };
@@ -33,7 +53,7 @@ fn is_sound(text: &str) {
 fn piece() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![
-            "name", "task", "worker", "metric", "seeds", "parameters", "arms", "published", "value", "values", "type", "label",
+            "name", "task", "worker", "metric", "seeds", "parameters", "arms", "zip", "exclude", "when", "grids", "published", "value", "values", "type", "label",
             "claims", "says", "highest", "ratio", "saturates", "always_above", "images", "tune", "final", "mean", "std", "n", "goal", "optimizer", "lr", "seed", "mnist-resnet18", "val_accuracy", "maximize", "sgd", "float",
             "1e-4", "010", "yes", "~", ".inf", "3", "-1", "99999999999999999999", "<<", "&a", "*a", "!!str", "β", "𝒙",
         ]).prop_map(str::to_owned),
@@ -56,6 +76,16 @@ proptest! {
     }
 
     #[test]
+    fn any_damage_to_grid_shapes_is_survived(edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..9, piece()), 1..4)) {
+        let mut text: Vec<char> = SHAPES.chars().collect();
+        for (at, length, new) in edits {
+            let at = at.index(text.len());
+            text.splice(at..(at + length).min(text.len()), new.chars());
+        }
+        is_sound(&text.into_iter().collect::<String>());
+    }
+
+    #[test]
     fn any_damage_to_a_good_file_is_survived(edits in prop::collection::vec((any::<prop::sample::Index>(), 0_usize..30, piece()), 1..4)) {
         let mut text: Vec<char> = PAPER.chars().collect();
         for (at, length, new) in edits {
@@ -71,6 +101,11 @@ proptest! {
         prop_assert_eq!(plain.arms.len(), sweep.arms.len());
         prop_assert_eq!(plain, good(&sweep.write(style)));
     }
+}
+
+#[test]
+fn the_file_of_all_shapes_is_good() {
+    assert_eq!(crate::grid::Grid::new(&good(SHAPES)).len(), 2 * (3 + 2 * 3 + 2) - 3 + 2 * (2 * 2 + 2 + 2));
 }
 
 /// Parameters and their values.

@@ -76,6 +76,7 @@ fn schema_and_reader_know_the_same_keys() {
     assert_eq!(names("/properties/metric/properties"), known(keys::METRIC));
     assert_eq!(names("/properties/seeds/properties"), known(keys::SEEDS));
     assert_eq!(names("/$defs/arm/properties"), known(keys::ARM));
+    assert_eq!(names("/$defs/grid/properties"), known(keys::GRID));
     assert_eq!(names("/properties/limits/properties"), known(keys::LIMITS));
     assert_eq!(names("/properties/resources/properties"), known(keys::RESOURCES));
     assert_eq!(names("/$defs/figure/properties"), known(keys::FIGURE));

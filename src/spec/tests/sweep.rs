@@ -19,8 +19,8 @@ sweep.yaml:
  7 │ project: mine
    ╰────
   help: did you mean `parameters`? known keys: name, description, task, worker, program, command,
-        env, workdir, method, metric, seeds, parameters, arms, limits, resources, published,
-        project, entity, apiVersion, kind and claims
+        env, workdir, method, metric, seeds, parameters, zip, exclude, grids, arms, limits,
+        resources, published, project, entity, apiVersion, kind and claims
 
   × `early_terminate` is not supported: pentagrid runs full grids only
    ╭─[sweep.yaml:8:1]
@@ -50,8 +50,8 @@ sweep.yaml:
     · ╰── unknown key
     ╰────
   help: known keys: name, description, task, worker, program, command, env, workdir, method,
-        metric, seeds, parameters, arms, limits, resources, published, project, entity,
-        apiVersion, kind and claims
+        metric, seeds, parameters, zip, exclude, grids, arms, limits, resources, published,
+        project, entity, apiVersion, kind and claims
 
 4 problems
 "#);
@@ -313,8 +313,8 @@ sweep.yaml:
  2 │ tsk: mnist-resnet18
    ╰────
   help: did you mean `name`? known keys: name, description, task, worker, program, command, env,
-        workdir, method, metric, seeds, parameters, arms, limits, resources, published, project,
-        entity, apiVersion, kind and claims
+        workdir, method, metric, seeds, parameters, zip, exclude, grids, arms, limits, resources,
+        published, project, entity, apiVersion, kind and claims
 
   × unknown key `tsk` in the sweep file
    ╭─[sweep.yaml:2:1]
@@ -325,8 +325,8 @@ sweep.yaml:
  3 │ metric: {nam: a, gaol: minimize}
    ╰────
   help: did you mean `task`? known keys: name, description, task, worker, program, command, env,
-        workdir, method, metric, seeds, parameters, arms, limits, resources, published, project,
-        entity, apiVersion, kind and claims
+        workdir, method, metric, seeds, parameters, zip, exclude, grids, arms, limits, resources,
+        published, project, entity, apiVersion, kind and claims
 
   × unknown key `nam` in `metric`
    ╭─[sweep.yaml:3:10]

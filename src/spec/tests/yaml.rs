@@ -476,6 +476,6 @@ sweep.yaml:
    ·                        ────┬────
    ·                            ╰── unknown key
    ╰────
-  help: did you mean `parameters`? known keys: label, parameters and limits
+  help: did you mean `parameters`? known keys: label, parameters, zip, exclude, grids and limits
 "#);
 }
