@@ -41,6 +41,26 @@ arms:
   sgd: {parameters: {optimizer: {value: sgd}, lr: {values: [0.01, 0.1, 1]}}}
   adahessian: {parameters: {optimizer: {value: adahessian}, lr: {values: [0.01, 0.1]}}}
 """
+# A program for each trial, which leaves a child behind if it is killed alone.
+PROGRAM = """
+name: torture
+command: [bash, ./train.sh, "${args_no_hyphens}"]
+metric: {name: score, goal: maximize}
+seeds: {tune: 3, final: 3}
+limits: {retries: 100}
+arms:
+  low: {parameters: {x: {values: [1, 2, 3, 4, 5]}}}
+  high: {parameters: {x: {values: [6, 7, 8]}, y: {values: [1, 2]}}}
+"""
+SCRIPT = """
+for argument in "$@"; do eval "$argument"; done
+sleep 0.2 &
+for epoch in 1 2 3 4; do
+  sleep 0.03
+  echo "{\\"epoch\\": $epoch, \\"score\\": $((x * 10 + seed % 7 + epoch))}" >> $PENTAGRID_METRICS
+done
+wait
+"""
 TABLES = ("table1.txt", "table1.md", "table1.tex")
 DATA = ("table1.csv", "points.csv", "trials.csv", "history.csv")
 
@@ -48,8 +68,8 @@ DATA = ("table1.csv", "points.csv", "trials.csv", "history.csv")
 def start(work, name):
     environment = dict(os.environ, NO_COLOR="1")
     environment.update([MARK.split("=")])
-    arguments = [PENTAGRID, "run", work / "sweep.yaml", "-q", "--devices", "cpu:2", "--dir", work / name, "--out", work / f"{name}-report"]
-    return subprocess.Popen(arguments, env=environment, stdout=subprocess.DEVNULL, stderr=(work / f"{name}.stderr").open("a"))
+    arguments = [PENTAGRID, "run", "sweep.yaml", "-q", "--devices", "cpu:2", "--dir", name, "--out", f"{name}-report"]
+    return subprocess.Popen(arguments, cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=(work / f"{name}.stderr").open("a"))
 
 
 def ask(folder, sql):
@@ -157,6 +177,7 @@ def torture(spec, what, kills, longest, draw):
     with tempfile.TemporaryDirectory(prefix="pentagrid-torture-") as place:
         work = pathlib.Path(place)
         (work / "sweep.yaml").write_text(spec)
+        (work / "train.sh").write_text(SCRIPT)
         if start(work, "calm").wait() != 0:
             sys.exit(f"the undisturbed sweep failed: {(work / 'calm.stderr').read_text()}")
         counts, sweeps, wrong, done = collections.Counter(), 0, [], 0
@@ -178,8 +199,10 @@ def main():
     kills, seed = int(sys.argv[1]), int(sys.argv[2])
     print(f"{kills} kills, seed {seed}", flush=True)
     draw = random.Random(seed)
-    real = kills // 4
-    wrong = torture(FAKE, "scripted worker", kills - real, 1.0, draw) + torture(REAL, "real training", real, 6.0, draw)
+    real, programs = kills // 4, kills // 4
+    wrong = torture(FAKE, "scripted worker", kills - real - programs, 1.0, draw)
+    wrong += torture(PROGRAM, "a program for each trial", programs, 1.0, draw)
+    wrong += torture(REAL, "real training", real, 6.0, draw)
     print("\n".join(wrong) or "nothing lost, nothing run again after its result was recorded, no process left, all tables the same")
     sys.exit(1 if wrong else 0)
 
