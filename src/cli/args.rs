@@ -5,7 +5,6 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::grid::TrialId;
 use crate::ledger::TrialState;
 use crate::schedule::devices::DeviceRequest;
 
@@ -203,9 +202,9 @@ pub struct VerifyArgs {
     /// How many finished trials to rerun, drawn at random
     #[arg(short, value_name = "N", default_value_t = 3, conflicts_with = "trial", value_parser = clap::value_parser!(u32).range(1..))]
     pub n: u32,
-    /// Rerun this trial (may be given several times)
+    /// Rerun this trial: its id, or enough of its beginning (may be given several times)
     #[arg(long, value_name = "TRIAL")]
-    pub trial: Vec<TrialId>,
+    pub trial: Vec<String>,
     /// Where to run: auto, cpu, cpu:N, cuda, cuda:0,1
     #[arg(long, default_value = "auto", value_name = "DEVICES")]
     pub devices: DeviceRequest,

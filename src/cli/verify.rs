@@ -22,6 +22,7 @@ use crate::plan::{PlannedTrial, all_trials, shuffle};
 use crate::protocol::Metrics;
 use crate::schedule::devices::Machine;
 use crate::schedule::{Notice, Observer, PhaseEnd, Policy, WorkerCommand};
+use crate::spec::command::shell_quoted;
 
 /// What a trial gave: final metrics, and history by epoch.
 #[derive(Debug, Default)]
@@ -126,14 +127,25 @@ fn choose(
         done.truncate(arguments.n as usize);
         return Ok(done);
     }
-    let find = |&id: &TrialId| {
-        let trial = planned.iter().find(|trial| trial.id == id).copied();
-        trial.filter(|_| is_done(id)).ok_or_else(|| {
-            CliError::Usage(format!(
-                "{id} is no finished trial of this sweep; `pentagrid trials {} --state done` lists them",
-                arguments.dir.display()
-            ))
-        })
+    let find = |typed: &String| {
+        let fits = |id: TrialId| match typed.split_once('-') {
+            Some((point, seed)) => id.point.to_string().starts_with(point) && id.seed.to_string() == seed,
+            None => id.point.to_string().starts_with(typed.as_str()),
+        };
+        let found: Vec<PlannedTrial> = planned.iter().filter(|trial| fits(trial.id) && is_done(trial.id)).copied().collect();
+        match found[..] {
+            [trial] => Ok(trial),
+            [] => Err(CliError::Usage(format!(
+                "{typed} is no finished trial of this sweep; `pentagrid trials {} --state done` lists them",
+                shell_quoted(&arguments.dir.display().to_string())
+            ))),
+            [first, second, ..] => Err(CliError::Usage(format!(
+                "{typed:?} is not enough to tell {} finished trials apart, {} and {} among them",
+                found.len(),
+                first.id,
+                second.id
+            ))),
+        }
     };
     arguments.trial.iter().map(find).collect()
 }

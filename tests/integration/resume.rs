@@ -82,6 +82,59 @@ fn ctrl_c_keeps_everything_and_says_how_to_go_on() {
 }
 
 #[test]
+fn the_end_of_the_terminal_and_a_shutdown_keep_everything_too() {
+    for signal in [Signal::SIGTERM, Signal::SIGHUP] {
+        let test = Test::with_spec(&slow());
+        let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:2"]);
+        test.wait_for("runs/toy", DONE, 2);
+        send(&child, signal);
+        assert_eq!(child.wait().unwrap().code(), Some(130), "{signal}");
+        assert_no_worker_lives(&test);
+        test.run(&["resume", "runs/toy", "-q", "--devices", "cpu:2"]).expect(0);
+        assert_eq!(test.count("runs/toy", DONE), 20);
+    }
+}
+
+#[test]
+fn workers_killed_at_random_moments_change_no_table() {
+    let spec = slow() + "limits: {retries: 100}\n";
+    let undisturbed = Test::with_spec(&spec);
+    undisturbed.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
+    let test = Test::with_spec(&spec);
+    let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:2"]);
+    for round in 1..8 {
+        test.wait_for("runs/toy", DONE, round);
+        std::thread::sleep(std::time::Duration::from_millis(round as u64 * 13 % 40));
+        let alive = workers(&test).into_iter().filter(|(pid, ticks)| start_ticks(*pid) == Some(*ticks)).collect::<Vec<_>>();
+        if let Some((pid, _)) = alive.get(round as usize % alive.len().max(1)) {
+            // It may have ended meanwhile.
+            let _ = kill(Pid::from_raw(*pid as i32), Signal::SIGKILL);
+        }
+    }
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{}", test.stderr());
+    assert_eq!(test.report("reports/toy"), undisturbed.report("reports/toy"));
+    assert!(test.count("runs/toy", "SELECT count(*) FROM attempt WHERE kind = 'signal'") > 0, "no kill met a trial");
+    assert_no_worker_lives(&test);
+}
+
+#[test]
+fn an_edited_copy_of_the_spec_is_not_overwritten() {
+    let test = Test::with_spec(TOY);
+    test.run(&["run", "sweep.yaml", "-q"]).expect(0);
+    let copy = test.path("runs/toy/spec.yaml");
+    let edited = std::fs::read_to_string(&copy).unwrap().replace("values: [5, 8]", "values: [5, 8, 9]");
+    std::fs::write(&copy, &edited).unwrap();
+    insta::assert_snapshot!(test.run(&["resume", "runs/toy"]).expect(2).stderr, @r#"
+error: runs/toy/spec.yaml is not the spec that this sweep was run with: it has been edited
+to go on with the edited one: pentagrid run runs/toy/spec.yaml --dir runs/toy --accept-changes
+to go on as before: remove it, the ledger has the spec
+"#);
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), edited);
+    test.run(&["run", "runs/toy/spec.yaml", "--dir", "runs/toy", "--accept-changes", "-q"]).expect(0);
+    test.run(&["resume", "runs/toy", "-q"]).expect(0);
+}
+
+#[test]
 fn the_second_ctrl_c_does_not_wait() {
     let spec = slow().replace("epochs: {value: 3}", "epochs: {value: 3}, behaviour: {value: ignore-sigterm}");
     let test = Test::with_spec(&spec);
