@@ -17,6 +17,7 @@ use crate::report::{
     Audit, Page, Selected, html_page, latex_document, latex_table, markdown_table, notes, protocol_effects, provenance, selected,
     summary_markdown, table_one, table_two, text_table, write_history, write_points, write_table, write_trials,
 };
+use crate::spec::command::shell_path;
 use crate::spec::{Spec, Task, task};
 
 /// A report that was written.
@@ -38,7 +39,7 @@ pub fn report(arguments: &ReportArgs, printer: &Printer) -> Result<Outcome, CliE
     let written = write(&arguments.dir, &out)?;
     printer.data(&written.text)?;
     if !written.complete {
-        printer.warn(&format!("the sweep is not finished: go on with `pentagrid resume {}`", arguments.dir.display()));
+        printer.warn(&format!("the sweep is not finished: go on with `pentagrid resume {}`", shell_path(&arguments.dir)));
     }
     Ok(if arguments.check { audit::check(written.audit.as_ref(), written.complete, printer) } else { Outcome::Done })
 }

@@ -11,7 +11,7 @@ use super::sweep_file;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow};
 use crate::schedule::{ProgramStart, Start, log_end};
-use crate::spec::command::{CONFIG_FILE, Filling, shell, shell_quoted};
+use crate::spec::command::{CONFIG_FILE, Filling, nested_json, shell, shell_path, shell_quoted};
 use crate::spec::{Config, Spec, Task};
 
 /// How much of a log's end is shown, in bytes.
@@ -119,7 +119,7 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
     for (number, attempt) in rows.iter().enumerate() {
         let duration = attempt.duration.map_or(String::new(), |seconds| format!(" after {seconds:.1} s"));
         let device = attempt.device.as_ref().map_or(String::new(), |device| format!(" on {device}"));
-        let program = attempt.program.as_ref().map_or(String::new(), |program| format!(", {program}"));
+        let program = attempt.program.as_ref().map_or(String::new(), |program| format!(", {}", program.trim_end()));
         out.push_str(&format!("  {}. {} {}{duration}{device}{program}\n", number + 1, attempt.started_at, attempt.outcome));
         if let Some(message) = &attempt.message {
             let kind = attempt.kind.map_or(String::new(), |kind| format!("{kind}: "));
@@ -148,7 +148,7 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
 /// The command line that runs a trial again, on its own.
 fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, id: TrialId, config: &Config) -> Result<String, CliError> {
     let folder = environment::folder_of(ledger)?;
-    let there = shell_quoted(&folder.join(spec.workdir.as_deref().unwrap_or_default()).display().to_string());
+    let there = shell_path(&spec.workdir.as_ref().map_or(folder.clone(), |workdir| folder.join(workdir)));
     match (&spec.task, environment::start(spec, &folder)) {
         (Task::MnistResnet18, Ok(Start::Worker(worker))) => {
             let words: Vec<String> = worker.command.iter().map(|word| shell_quoted(word)).collect();
@@ -168,11 +168,11 @@ fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, id: TrialId, config: &Config)
             let quoted = shell_quoted(&scratch);
             Ok(format!(
                 "cd {there} && mkdir -p {quoted} && printf '%s\\n' {} > {quoted}/{CONFIG_FILE} &&\n  env {} \\\n  {}",
-                shell_quoted(&config.canonical()),
+                shell_quoted(&nested_json(config)),
                 variables.join(" "),
                 program.shell(&filling)
             ))
         }
-        _ => Ok(format!("pentagrid verify {} --trial {id}", shell_quoted(&dir.display().to_string()))),
+        _ => Ok(format!("pentagrid verify {} --trial {id}", shell_path(dir))),
     }
 }

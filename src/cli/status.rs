@@ -16,6 +16,7 @@ use crate::live::{Names, human_duration};
 use crate::plan::{all_trials, estimate};
 use crate::protocol::FailureKind;
 use crate::report::{Selected, lay_out, selected};
+use crate::spec::command::shell_path;
 use crate::spec::{Config, Spec};
 
 /// How a sweep stands.
@@ -86,7 +87,7 @@ pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliE
         let text = serde_json::to_string_pretty(&status).map_err(|error| CliError::Unexpected(error.to_string()))?;
         printer.data(&text)?;
     } else {
-        printer.data(&describe(&status, &spec, &arguments.dir.display().to_string()))?;
+        printer.data(&describe(&status, &spec, &shell_path(&arguments.dir)))?;
     }
     Ok(Outcome::Done)
 }

@@ -24,6 +24,7 @@ use crate::schedule::devices::{Machine, SlotDevice};
 use crate::schedule::{
     Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left, stop_listening,
 };
+use crate::spec::command::shell_path;
 use crate::spec::{Spec, Task};
 
 /// What to run, where, and how.
@@ -90,7 +91,7 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
             let Written { text, .. } = report::write(&dir, &out)?;
             printer.data(&text)?;
             if outcome == Outcome::SomeFailed {
-                printer.warn(&format!("some trials failed for good: see `pentagrid trials {} --state failed`", dir.display()));
+                printer.warn(&format!("some trials failed for good: see `pentagrid trials {} --state failed`", shell_path(&dir)));
             }
         }
         PhaseEnd::Interrupted => farewell(&file.spec, &grid, &dir, printer)?,
@@ -254,8 +255,9 @@ fn farewell(spec: &Spec, grid: &Grid, dir: &Path, printer: &Printer) -> Result<(
         .map(|((done, planned), phase)| format!("{done} of {planned} {phase}"))
         .collect();
     printer.warn(&format!(
-        "interrupted; kept in {dir}: the results of {} trials\ngo on with: pentagrid resume {dir}",
+        "interrupted; kept in {dir}: the results of {} trials\ngo on with: pentagrid resume {}",
         kept.join(" and "),
+        shell_path(dir),
         dir = dir.display()
     ));
     Ok(())

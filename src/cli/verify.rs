@@ -22,7 +22,7 @@ use crate::plan::{PlannedTrial, all_trials, shuffle};
 use crate::protocol::Metrics;
 use crate::schedule::devices::Machine;
 use crate::schedule::{Notice, Observer, PhaseEnd, Policy, WorkerCommand};
-use crate::spec::command::shell_quoted;
+use crate::spec::command::shell_path;
 
 /// What a trial gave: final metrics, and history by epoch.
 #[derive(Debug, Default)]
@@ -137,7 +137,7 @@ fn choose(
             [trial] => Ok(trial),
             [] => Err(CliError::Usage(format!(
                 "{typed} is no finished trial of this sweep; `pentagrid trials {} --state done` lists them",
-                shell_quoted(&arguments.dir.display().to_string())
+                shell_path(&arguments.dir)
             ))),
             [first, second, ..] => Err(CliError::Usage(format!(
                 "{typed:?} is not enough to tell {} finished trials apart, {} and {} among them",

@@ -17,7 +17,7 @@ pub enum LedgerError {
         holder: Holder,
     },
     /// There is no ledger.
-    #[error("{} holds no sweep: there is no ledger.sqlite in it\nstart one with `pentagrid run SPEC --dir {}`", .0.display(), .0.display())]
+    #[error("{} holds no sweep: there is no ledger.sqlite in it\nstart one with `pentagrid run SPEC --dir {}`", .0.display(), crate::spec::command::shell_path(.0))]
     Absent(PathBuf),
     /// The file is not one of ours.
     #[error("{} is not a pentagrid ledger ({reason})\nmove it away, or name another run directory with --dir", path.display())]

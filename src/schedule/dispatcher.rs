@@ -263,11 +263,12 @@ impl Dispatcher {
             Incoming::Misreport(what) => self.reactor.on_garbage(now, slot, what),
             Incoming::Ended(exit, message) => {
                 self.gone(slot, exit);
-                let mut actions = self.reactor.on_message(now, slot, message);
+                // A program that was told to end may end well, but in the middle of its trial.
                 if self.processes[slot].ending {
-                    actions.extend(self.reactor.on_exit(now, slot, exit, ""));
+                    self.reactor.on_exit(now, slot, exit, "")
+                } else {
+                    self.reactor.on_message(now, slot, message)
                 }
-                actions
             }
             Incoming::Exit(exit) => {
                 self.gone(slot, exit);

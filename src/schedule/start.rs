@@ -7,7 +7,7 @@ use super::devices::SlotDevice;
 use super::launch::ProgramPlan;
 use crate::plan::PlannedTrial;
 use crate::spec::Config;
-use crate::spec::command::{CONFIG_FILE, Filling, Piece, Program, fill};
+use crate::spec::command::{CONFIG_FILE, Filling, Piece, Program, fill, nested_json};
 
 /// The folder of a trial's program, relative to the run directory: here all trials have theirs.
 pub const TRIALS: &str = "trials";
@@ -67,7 +67,7 @@ impl ProgramStart {
         let id = trial.id.to_string();
         let dir = std::path::absolute(run_dir)?.join(TRIALS).join(&id);
         std::fs::create_dir_all(&dir)?;
-        std::fs::write(dir.join(CONFIG_FILE), config.canonical() + "\n")?;
+        std::fs::write(dir.join(CONFIG_FILE), nested_json(config) + "\n")?;
         let shown = dir.display().to_string();
         let filling = Filling { config, seed: trial.id.seed, trial: &id, dir: &shown, interpreter: &self.interpreter };
         let variable = |name: &str| std::env::var(name).ok();

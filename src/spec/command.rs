@@ -158,14 +158,20 @@ impl Program {
         let placed = self.pieces().any(|piece| *piece == Piece::Seed);
         let pairs = filling.config.0.iter().map(|(name, value)| (name.clone(), value.clone()));
         let pairs = pairs.chain((!placed).then_some(seed));
-        let argument = |(name, value): (String, ParamValue)| match (style, &value) {
+        // Python's spelling, which W&B gives: a script that compares with "True" must not be deceived.
+        let spelled = |value: ParamValue| match value {
+            ParamValue::Bool(true) => "True".to_owned(),
+            ParamValue::Bool(false) => "False".to_owned(),
+            other => other.to_string(),
+        };
+        let argument = |(name, value): (String, ParamValue)| match (style, value) {
             (ArgsStyle::NoBooleanFlags, ParamValue::Bool(true)) => vec![format!("--{name}")],
             (ArgsStyle::NoBooleanFlags, ParamValue::Bool(false)) => Vec::new(),
-            (ArgsStyle::Equals | ArgsStyle::NoBooleanFlags, value) => vec![format!("--{name}={value}")],
-            (ArgsStyle::NoEquals, value) => vec![format!("--{name}"), value.to_string()],
-            (ArgsStyle::NoHyphens, value) => vec![format!("{name}={value}")],
-            (ArgsStyle::AppendHydra, value) => vec![format!("+{name}={value}")],
-            (ArgsStyle::OverrideHydra, value) => vec![format!("++{name}={value}")],
+            (ArgsStyle::Equals | ArgsStyle::NoBooleanFlags, value) => vec![format!("--{name}={}", spelled(value))],
+            (ArgsStyle::NoEquals, value) => vec![format!("--{name}"), spelled(value)],
+            (ArgsStyle::NoHyphens, value) => vec![format!("{name}={}", spelled(value))],
+            (ArgsStyle::AppendHydra, value) => vec![format!("+{name}={}", spelled(value))],
+            (ArgsStyle::OverrideHydra, value) => vec![format!("++{name}={}", spelled(value))],
         };
         pairs.flat_map(argument).collect()
     }
@@ -198,13 +204,33 @@ pub fn shell(pieces: &[Piece], filling: &Filling<'_>) -> String {
     pieces.iter().map(part).collect()
 }
 
+/// A configuration as a JSON object, nested parameters as objects in it: as the sweep file has them.
+pub fn nested_json(config: &Config) -> String {
+    let mut root = serde_json::Map::new();
+    for (name, value) in &config.0 {
+        put(&mut root, name, serde_json::to_value(value).unwrap_or_default());
+    }
+    serde_json::Value::Object(root).to_string()
+}
+
+fn put(object: &mut serde_json::Map<String, serde_json::Value>, path: &str, value: serde_json::Value) {
+    let Some((group, rest)) = path.split_once('.') else {
+        object.insert(path.to_owned(), value);
+        return;
+    };
+    // No name is both a parameter and a group: `validate::groups`.
+    if let serde_json::Value::Object(group) = object.entry(group).or_insert_with(|| serde_json::Map::new().into()) {
+        put(group, rest, value);
+    }
+}
+
 fn known(piece: &Piece, filling: &Filling<'_>) -> String {
     match piece {
         Piece::Plain(text) => text.clone(),
         Piece::Seed => filling.seed.to_string(),
         Piece::Trial => filling.trial.to_owned(),
         Piece::Dir => filling.dir.to_owned(),
-        Piece::ArgsJson => filling.config.canonical(),
+        Piece::ArgsJson => nested_json(filling.config),
         Piece::ArgsJsonFile => format!("{}/{CONFIG_FILE}", filling.dir),
         Piece::Interpreter => filling.interpreter.to_owned(),
         Piece::Variable(_) => String::new(),
@@ -215,6 +241,11 @@ fn known(piece: &Piece, filling: &Filling<'_>) -> String {
 pub fn shell_quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./=:,+@%".contains(letter);
     if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+}
+
+/// A path as a POSIX shell reads it, for command lines that are shown to be typed.
+pub fn shell_path(path: &std::path::Path) -> String {
+    shell_quoted(&path.display().to_string())
 }
 
 #[cfg(test)]
@@ -252,12 +283,12 @@ mod tests {
         ];
         let shown: Vec<String> = styles.into_iter().map(|style| filled(vec![Word::Args(style)]).0.unwrap().join(" ")).collect();
         insta::assert_snapshot!(shown.join("\n"), @"
-        --amsgrad=false --lr=0.0001 --nesterov=true --opt.name=it's Adam --seed=7
-        --amsgrad false --lr 0.0001 --nesterov true --opt.name it's Adam --seed 7
-        amsgrad=false lr=0.0001 nesterov=true opt.name=it's Adam seed=7
+        --amsgrad=False --lr=0.0001 --nesterov=True --opt.name=it's Adam --seed=7
+        --amsgrad False --lr 0.0001 --nesterov True --opt.name it's Adam --seed 7
+        amsgrad=False lr=0.0001 nesterov=True opt.name=it's Adam seed=7
         --lr=0.0001 --nesterov --opt.name=it's Adam --seed=7
-        +amsgrad=false +lr=0.0001 +nesterov=true +opt.name=it's Adam +seed=7
-        ++amsgrad=false ++lr=0.0001 ++nesterov=true ++opt.name=it's Adam ++seed=7
+        +amsgrad=False +lr=0.0001 +nesterov=True +opt.name=it's Adam +seed=7
+        ++amsgrad=False ++lr=0.0001 ++nesterov=True ++opt.name=it's Adam ++seed=7
         ");
     }
 
@@ -277,15 +308,15 @@ mod tests {
         python3
         --key=/root
         --out=/runs/a b/k7m2p9x4qa-7
-        {"amsgrad":false,"lr":0.0001,"nesterov":true,"opt.name":"it's Adam"}
+        {"amsgrad":false,"lr":0.0001,"nesterov":true,"opt":{"name":"it's Adam"}}
         /runs/a b/config.json
         --random-state7
-        amsgrad=false
+        amsgrad=False
         lr=0.0001
-        nesterov=true
+        nesterov=True
         opt.name=it's Adam
         "#);
-        insta::assert_snapshot!(shell, @r#"python3 --key="$HOME" '--out=/runs/a b/k7m2p9x4qa-7' '{"amsgrad":false,"lr":0.0001,"nesterov":true,"opt.name":"it'\''s Adam"}' '/runs/a b/config.json' --random-state7 amsgrad=false lr=0.0001 nesterov=true 'opt.name=it'\''s Adam'"#);
+        insta::assert_snapshot!(shell, @r#"python3 --key="$HOME" '--out=/runs/a b/k7m2p9x4qa-7' '{"amsgrad":false,"lr":0.0001,"nesterov":true,"opt":{"name":"it'\''s Adam"}}' '/runs/a b/config.json' --random-state7 amsgrad=False lr=0.0001 nesterov=True 'opt.name=it'\''s Adam'"#);
     }
 
     #[test]

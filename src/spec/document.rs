@@ -134,8 +134,20 @@ impl Document<'_, '_> {
     }
 
     fn name(&mut self, fields: &Fields<'_>) -> Option<String> {
+        let own = fields.get("program").or(fields.get("command"));
+        // W&B's names may be left out, and are free text.
+        if let (None, Some(program)) = (fields.get("name"), fields.get("program"))
+            && fields.lacks("name")
+        {
+            let name = program::name_of(&self.line(program, usize::MAX, false)?);
+            return Some(if name.is_empty() { MAIN.to_owned() } else { name });
+        }
         let entry = self.required(fields, "name", "name: my-sweep")?;
-        let name = self.line(entry, usize::MAX, false)?;
+        let mut name = self.line(entry, usize::MAX, false)?;
+        let folder = program::folder_name(&name);
+        if own.is_some() && !folder.is_empty() {
+            name = folder;
+        }
         let good = name.len() <= 64
             && name.starts_with(|c: char| c.is_ascii_alphanumeric())
             && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));

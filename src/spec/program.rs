@@ -207,3 +207,22 @@ pub(super) fn environment(entry: &Entry, of_a_trial: bool, problems: &mut Proble
     }
     variables
 }
+
+/// The name of a folder made of free text, as W&B's names are.
+pub(super) fn folder_name(text: &str) -> String {
+    let mut name = String::new();
+    for letter in text.chars() {
+        if letter.is_ascii_alphanumeric() || "._-".contains(letter) {
+            name.push(letter);
+        } else if !name.ends_with('-') {
+            name.push('-');
+        }
+    }
+    name.trim_matches(['.', '_', '-']).chars().take(64).collect()
+}
+
+/// The name of a sweep that has none: its program's.
+pub(super) fn name_of(program: &str) -> String {
+    let file = program.rsplit('/').next().unwrap_or(program);
+    folder_name(file.rsplit_once('.').map_or(file, |(stem, _)| stem))
+}

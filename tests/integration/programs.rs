@@ -155,12 +155,15 @@ fn programs_fail_in_ways_that_are_told_apart() {
         ("no number", "echo '{\"score\": \"high\"}' > $PENTAGRID_METRICS"),
         ("binary", "head -c 3000000 /dev/zero > $PENTAGRID_METRICS; sleep 100"),
         ("a flood", "yes | head -c 20000000 | tr -d '\\n'"),
+        ("a pipe", "rm $PENTAGRID_METRICS; mkfifo $PENTAGRID_METRICS; sleep 100"),
+        ("shorter", "echo '{\"epoch\": 1, \"score\": 1}' > $PENTAGRID_METRICS; sleep 3; echo > $PENTAGRID_METRICS; sleep 100"),
         ("memory", "echo 'RuntimeError: CUDA out of memory. Tried to allocate 9 GiB' >&2; exit 1"),
         ("time", "sleep 100"),
     ];
     let said: Vec<String> = std::thread::scope(|scope| {
         let one = |(name, text): (&'static str, &'static str)| {
-            let test = script(text, "limits: {retries: 0, timeout: 2s}");
+            let limit = if name == "time" { "2s" } else { "60s" };
+            let test = script(text, &format!("limits: {{retries: 0, timeout: {limit}}}"));
             run(&test).expect(3);
             let sql = "SELECT kind || ' x' || count(*) || ': ' || max(message) FROM attempt";
             let message: String = test.ledger("runs/toy").query_row(sql, [], |row| row.get(0)).unwrap();
@@ -266,6 +269,38 @@ fn ctrl_c_ends_programs_and_the_second_does_not_wait() {
     all_gone(&test);
     write_script(&test, "echo '{\"score\": 1}'");
     test.run(&["resume", "runs/toy", "-q"]).expect(0);
+}
+
+#[test]
+fn a_program_that_ends_well_when_told_to_end_has_no_result() {
+    let text = "trap 'exit 0' TERM; echo '{\"epoch\": 1, \"score\": 1}' >> $PENTAGRID_METRICS; while true; do sleep 0.05; done";
+    let test = script(text, "limits: {timeout: 1s, retries: 0}");
+    run(&test).expect(3);
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt WHERE kind = 'timeout'"), 2);
+    let test = script(text, "");
+    let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:1"]);
+    test.wait_for("runs/toy", "SELECT count(*) FROM epoch", 1);
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(test.count("runs/toy", DONE), 0);
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt WHERE outcome = 'interrupted'"), 1);
+}
+
+#[test]
+fn epochs_may_begin_with_0_and_nested_parameters_stay_nested() {
+    let text = "cat $PENTAGRID_CONFIG; echo \"$@\"; echo '{\"epoch\": 0, \"score\": 1}' >> $PENTAGRID_METRICS";
+    let spec = "name: toy\ncommand: [./train.sh, '${args}', '${args_json}']\nmetric: {name: score, goal: maximize}\nseeds: {tune: 1, final: 0}\n\
+                parameters: {opt: {parameters: {lr: {value: 0.1}, nesterov: {value: true}}}, x: {values: [1]}}\n";
+    let test = Test::with_spec(spec);
+    write_script(&test, text);
+    run(&test).expect(0);
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM history WHERE epoch = 0"), 1);
+    let folder = std::fs::read_dir(test.path("runs/toy/trials")).unwrap().next().unwrap().unwrap().path();
+    let log = std::fs::read_to_string(folder.join("output.log")).unwrap();
+    insta::assert_snapshot!(log, @r#"
+{"opt":{"lr":0.1,"nesterov":true},"x":1}
+--opt.lr=0.1 --opt.nesterov=True --x=1 --seed=0 {"opt":{"lr":0.1,"nesterov":true},"x":1}
+"#);
 }
 
 #[test]

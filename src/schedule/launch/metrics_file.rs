@@ -68,8 +68,8 @@ impl MetricsFile {
         let mut values = Metrics::default();
         for (name, value) in object {
             if name == "epoch" {
-                let number = value.as_u64().and_then(|number| u32::try_from(number).ok()).filter(|number| *number > 0);
-                epoch = Some(number.ok_or_else(|| wrong("has an `epoch` that is not a whole number from 1".into()))?);
+                let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
+                epoch = Some(number.ok_or_else(|| wrong("has an `epoch` that is not a whole number from 0".into()))?);
             } else {
                 let number = number(&value).ok_or_else(|| wrong(format!("has a {name:?} that is not a number")))?;
                 values.set(name, number);
@@ -171,7 +171,7 @@ mod tests {
         let said: Vec<String> = [
             b"epoch 2: loss 3\n" as &[u8],
             b"[1, 2]\n",
-            b"{\"epoch\": 0}\n",
+            b"{\"epoch\": -1}\n",
             b"{\"epoch\": 1.5}\n",
             b"{\"loss\": \"low\"}\n",
             b"{\"loss\": null}\n",
@@ -185,8 +185,8 @@ mod tests {
         insta::assert_snapshot!(said.join("\n"), @r#"
 line 2 of the metrics file is not JSON (expected value at line 1 column 1): epoch 2: loss 3
 line 2 of the metrics file is not a JSON object: [1, 2]
-line 2 of the metrics file has an `epoch` that is not a whole number from 1: {"epoch": 0}
-line 2 of the metrics file has an `epoch` that is not a whole number from 1: {"epoch": 1.5}
+line 2 of the metrics file has an `epoch` that is not a whole number from 0: {"epoch": -1}
+line 2 of the metrics file has an `epoch` that is not a whole number from 0: {"epoch": 1.5}
 line 2 of the metrics file has a "loss" that is not a number: {"loss": "low"}
 line 2 of the metrics file has a "loss" that is not a number: {"loss": null}
 line 2 of the metrics file is not JSON (EOF while parsing an object at line 1 column 10): {"loss": 1

@@ -55,8 +55,11 @@ where
     let (program, arguments) = plan.command.split_first().ok_or_else(|| std::io::Error::other("an empty command"))?;
     let log = OpenOptions::new().create(true).append(true).open(&plan.log)?;
     let begin = log.metadata()?.len();
-    // What an earlier attempt wrote is not this one's.
-    std::fs::write(&plan.metrics, "")?;
+    // What an earlier attempt wrote is not this one's; and it may have left a pipe there, which nobody reads.
+    match std::fs::remove_file(&plan.metrics) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        _ => std::fs::write(&plan.metrics, "")?,
+    }
     let mut child = Command::new(program)
         .args(arguments)
         .envs(plan.environment.iter().cloned())
@@ -127,23 +130,28 @@ impl Follower {
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
     {
-        loop {
-            let bytes = match added(&self.path, self.read) {
+        // As far as it goes at this moment: a program that writes faster than we read must not keep us from its end.
+        let size = match size(&self.path, self.read) {
+            Ok(size) => size,
+            Err(what) => {
+                report(Incoming::Misreport(what)).await;
+                return false;
+            }
+        };
+        while self.read < size {
+            let rows = match added(&self.path, self.read) {
                 Ok(bytes) if bytes.is_empty() => return true,
-                Ok(bytes) => bytes,
-                // Removed by the program: then there is nothing to read.
-                Err(error) if error.kind() == std::io::ErrorKind::NotFound => return true,
-                Err(error) => {
-                    report(Incoming::Misreport(format!("cannot read the metrics file: {error}"))).await;
-                    return false;
+                Ok(bytes) => {
+                    self.read += bytes.len() as u64;
+                    self.file.feed(&bytes)
                 }
+                Err(error) => Err(format!("cannot read the metrics file: {error}")),
             };
-            self.read += bytes.len() as u64;
-            let rows = self.file.feed(&bytes);
             if !tell(trial, rows, report).await {
                 return false;
             }
         }
+        true
     }
 
     async fn finish<R, F>(&mut self, trial: &str, report: &R) -> bool
@@ -174,6 +182,20 @@ where
             report(Incoming::Misreport(what)).await;
             false
         }
+    }
+}
+
+/// How long the metrics file is. One that is not there any more has nothing new.
+fn size(path: &Path, read: u64) -> Result<u64, String> {
+    match std::fs::metadata(path) {
+        // To open a pipe would be to wait for its other end.
+        Ok(metadata) if !metadata.is_file() => Err("the metrics file is not a plain file any more".to_owned()),
+        Ok(metadata) if metadata.len() < read => {
+            Err(format!("the metrics file got shorter ({read} bytes, then {}): open it to append", metadata.len()))
+        }
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(read),
+        Err(error) => Err(format!("cannot read the metrics file: {error}")),
     }
 }
 

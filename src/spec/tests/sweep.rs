@@ -79,6 +79,10 @@ program `sh -c cd ${dir} && exec x-${seed}-${trial} ${envvar:HOME} ${HOME} ${arg
     };
     assert_eq!(goal("{name: a}"), crate::spec::Goal::Minimize, "as in W&B");
     assert_eq!(goal("{name: a, goal: maximize}"), crate::spec::Goal::Maximize);
+    let name = |name: &str| {
+        good(&format!("program: src/train_net.py\n{name}metric: {{name: a}}\nseeds: {{tune: 1, final: 1}}\n{PARAMETERS}")).name
+    };
+    assert_eq!((name(""), name("name: My sweep (2)\n")), ("train_net".to_owned(), "My-sweep-2".to_owned()), "as in W&B");
     let spec = good(&format!("program: a.py\nenv: {{A: 1, B: 'x${{seed}}', C: }}\nworkdir: sub\n{OWN}{PARAMETERS}"));
     assert_eq!((spec.env.len(), spec.workdir.as_deref()), (3, Some("sub")));
 }
