@@ -1,4 +1,4 @@
-"""The driver of scripts/torture.sh: kills at random, checks after each sweep. Standard library only."""
+"""The driver of scripts/torture.sh: kills and interrupts at random, checks after each sweep. Standard library only."""
 
 import collections
 import csv
@@ -53,6 +53,7 @@ arms:
   high: {parameters: {x: {values: [6, 7, 8]}, y: {values: [1, 2]}}}
 """
 SCRIPT = """
+trap 'exit 0' TERM
 for argument in "$@"; do eval "$argument"; done
 sleep 0.2 &
 for epoch in 1 2 3 4; do
@@ -61,6 +62,7 @@ for epoch in 1 2 3 4; do
 done
 wait
 """
+INTERRUPTED = 130
 TABLES = ("table1.txt", "table1.md", "table1.tex")
 DATA = ("table1.csv", "points.csv", "trials.csv", "history.csv")
 
@@ -129,7 +131,7 @@ def disturb(work, name, draw, kills, counts, longest):
                 pass
             workers = ask(folder, "SELECT pid, start_ticks FROM worker WHERE ended_at IS NULL")
             alive = [pid for pid, ticks in workers if started(pid) == ticks]
-            victim = draw.choice(["coordinator", "worker", "all"])
+            victim = draw.choice(["coordinator", "worker", "all", "interrupted"])
             if victim == "worker" and not alive:
                 continue
             killed += 1
@@ -144,12 +146,17 @@ def disturb(work, name, draw, kills, counts, longest):
                 coordinator.kill()
                 coordinator.wait()
                 break
+            if victim == "interrupted":
+                # Ctrl-C: not a kill, but nothing may be lost by it either.
+                coordinator.send_signal(signal.SIGINT)
+                coordinator.wait()
+                break
         else:
             coordinator.wait()
         now = recorded(folder)
         wrong += [f"lost or changed: {trial}" for trial, metrics in known.items() if now.get(trial) != metrics]
         known = now
-        if coordinator.returncode >= 0:
+        if coordinator.returncode >= 0 and coordinator.returncode != INTERRUPTED:
             break
     if coordinator.returncode != 0:
         wrong.append(f"exit code {coordinator.returncode}: {(work / f'{name}.stderr').read_text()[-500:]}")

@@ -1,5 +1,6 @@
 //! What the program finds around it: its own trainer, the host, the time, the state of the git checkout.
 
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -24,8 +25,15 @@ pub fn now() -> String {
 /// started.
 pub fn start(spec: &Spec, folder: &Path) -> Result<Start, CliError> {
     let workdir = spec.workdir.as_ref().map_or(folder.to_owned(), |workdir| folder.join(workdir));
-    if !workdir.is_dir() {
+    if !workdir.is_dir() && spec.workdir.is_some() {
         return Err(CliError::Usage(format!("the folder to start in, {}, is not there (`workdir`)", workdir.display())));
+    }
+    if !workdir.is_dir() {
+        return Err(CliError::Usage(format!(
+            "the folder that the sweep was started from, {}, is not there any more\n\
+             go on from another one: pentagrid run SPEC --dir DIR, with the sweep file and the run directory",
+            workdir.display()
+        )));
     }
     let pieces = spec.env.iter().flat_map(|(_, pieces)| pieces);
     let own = match &spec.task {
@@ -37,8 +45,9 @@ pub fn start(spec: &Spec, folder: &Path) -> Result<Start, CliError> {
         Task::Worker(command) => Ok(Start::Worker(worker(spec, command.clone(), workdir))),
         Task::MnistResnet18 => Ok(Start::Worker(worker(spec, vec![trainer_path()?.display().to_string()], workdir))),
         Task::Program(program) => {
-            let interpreter = interpreter();
-            find_program(program, &interpreter, &workdir)?;
+            let path = search_path(spec);
+            let interpreter = interpreter(&path);
+            find_program(program, &interpreter, &workdir, &path)?;
             Ok(Start::Program(ProgramStart {
                 program: program.clone(),
                 env: spec.env.clone(),
@@ -80,15 +89,23 @@ fn refuse_unset<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Result<(), CliEr
     )))
 }
 
+/// Where programs are looked for: the PATH that the sweep file sets, or ours.
+pub fn search_path(spec: &Spec) -> OsString {
+    let config = Config::default();
+    let filling = Filling { config: &config, seed: 0, trial: "", dir: "", interpreter: "" };
+    let own = spec.env.iter().find(|(name, _)| name == "PATH");
+    let own = own.and_then(|(_, pieces)| fill(pieces, &filling, &|name| std::env::var(name).ok()).ok());
+    own.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), OsString::from)
+}
+
 /// `python`, or `python3` where there is no `python`.
-pub fn interpreter() -> String {
-    let found = |name: &&str| on_path(name);
+pub fn interpreter(path: &OsStr) -> String {
+    let found = |name: &&str| on_path(name, path);
     ["python", "python3"].into_iter().find(found).unwrap_or("python").to_owned()
 }
 
-fn on_path(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| is_executable(&folder.join(name)))
+fn on_path(name: &str, path: &OsStr) -> bool {
+    std::env::split_paths(path).any(|folder| is_executable(&folder.join(name)))
 }
 
 fn is_executable(path: &Path) -> bool {
@@ -97,7 +114,7 @@ fn is_executable(path: &Path) -> bool {
 }
 
 /// Refuses a program that cannot be started, or a script that is not there, before a trial is burnt on it.
-fn find_program(program: &Program, interpreter: &str, workdir: &Path) -> Result<(), CliError> {
+fn find_program(program: &Program, interpreter: &str, workdir: &Path, path: &OsStr) -> Result<(), CliError> {
     let fixed = |word: Option<&Word>| match word {
         Some(Word::Text(pieces)) => match pieces.as_slice() {
             [Piece::Plain(text)] => Some(text.clone()),
@@ -107,7 +124,7 @@ fn find_program(program: &Program, interpreter: &str, workdir: &Path) -> Result<
         _ => None,
     };
     if let Some(first) = fixed(program.words.first()) {
-        let there = if first.contains('/') { is_executable(&workdir.join(&first)) } else { on_path(&first) };
+        let there = if first.contains('/') { is_executable(&workdir.join(&first)) } else { on_path(&first, path) };
         if !there {
             let path = workdir.join(first.trim_start_matches("./"));
             let help = match path.is_file() {
@@ -121,7 +138,11 @@ fn find_program(program: &Program, interpreter: &str, workdir: &Path) -> Result<
             return Err(CliError::Usage(format!("cannot start the program {first:?}: {help}")));
         }
     }
-    if let Some(script) = program.script.as_ref().filter(|script| !workdir.join(script).exists()) {
+    // Beside what `program` names, a Python script right after its interpreter.
+    let python =
+        fixed(program.words.first()).is_some_and(|first| first.rsplit('/').next().is_some_and(|name| name.starts_with("python")));
+    let second = fixed(program.words.get(1)).filter(|script| python && script.ends_with(".py"));
+    if let Some(script) = program.script.clone().or(second).filter(|script| !workdir.join(script).exists()) {
         return Err(CliError::Usage(format!(
             "the program {script:?} is not in {}\na relative path belongs to the folder that the sweep is started from, or to `workdir`",
             workdir.display()
@@ -156,14 +177,16 @@ pub fn folder() -> Result<PathBuf, CliError> {
     std::env::current_dir().map_err(|error| CliError::Usage(format!("the current folder cannot be used: {error}")))
 }
 
-/// The folder that a sweep was started from, wherever one goes on with it; this one, where that was not noted.
+/// The folder that a sweep was started from, wherever one goes on with it; this one, where that was not noted, or where it is
+/// not there any more and the built-in task needs none.
 ///
 /// # Errors
 /// As the ledger, and as `folder`.
-pub fn folder_of(ledger: &Reader) -> Result<PathBuf, CliError> {
+pub fn folder_of(ledger: &Reader, spec: &Spec) -> Result<PathBuf, CliError> {
+    let needs_none = spec.task == Task::MnistResnet18 && spec.workdir.is_none();
     match ledger.folder()? {
-        Some(folder) => Ok(folder),
-        None => folder(),
+        Some(folder) if folder.is_dir() || !needs_none => Ok(folder),
+        _ => folder(),
     }
 }
 
@@ -174,7 +197,7 @@ pub fn session(devices: String, folder: &Path) -> SessionInfo {
     SessionInfo {
         holder: Holder { host, pid: std::process::id(), since: now() },
         boot_id,
-        command: std::env::args().collect::<Vec<_>>().join(" "),
+        command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" "),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         git: git_state(folder),
         devices,

@@ -16,7 +16,7 @@ pub fn resume(arguments: &ResumeArgs, printer: &Printer) -> Result<Outcome, CliE
     let ledger = Reader::open(&arguments.dir)?;
     let file = sweep_file::from_ledger(&ledger, &arguments.dir)?;
     refuse_edited(&arguments.dir, &file.text)?;
-    let folder = environment::folder_of(&ledger)?;
+    let folder = environment::folder_of(&ledger, &file.spec)?;
     drop(ledger);
     sweep::run(Request { file, dir: arguments.dir.clone(), folder, accept_changes: false, how: &arguments.how }, printer)
 }

@@ -10,12 +10,15 @@ use super::printer::Printer;
 use super::sweep_file;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow};
+use crate::schedule::devices::{DeviceRequest, Machine};
 use crate::schedule::{ProgramStart, Start, log_end};
 use crate::spec::command::{CONFIG_FILE, Filling, nested_json, shell, shell_path, shell_quoted};
 use crate::spec::{Config, Spec, Task};
 
 /// How much of a log's end is shown, in bytes.
 const LOG_END: u64 = 2000;
+/// Of a longer history so many epochs are shown at its beginning, and at its end.
+const SHOWN_EPOCHS: usize = 20;
 /// How many candidates are listed when a trial's id is not told apart.
 const CANDIDATES: usize = 8;
 
@@ -35,7 +38,7 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     out.push_str("\nParameters:\n");
     let width = config.0.keys().map(|name| name.chars().count()).max().unwrap_or(0);
     for (name, value) in &config.0 {
-        out.push_str(&format!("  {name:<width$}  {value}\n"));
+        out.push_str(&format!("  {name:<width$}  {}\n", value.on_one_line()));
     }
     if let Some(metrics) = row.and_then(|row| row.metrics.as_ref()) {
         out.push_str("\nMetrics:\n");
@@ -100,7 +103,14 @@ fn history(rows: &[EpochRow]) -> String {
         out.push_str(&format!("  {name:>width$}", width = width(name)));
     }
     out.push('\n');
-    for row in rows {
+    for (place, row) in rows.iter().enumerate() {
+        // Of a long history the beginning and the end; `history.csv` of the report has all.
+        if rows.len() > 2 * SHOWN_EPOCHS && (SHOWN_EPOCHS..rows.len() - SHOWN_EPOCHS).contains(&place) {
+            if place == SHOWN_EPOCHS {
+                out.push_str(&format!("  ... {} more\n", rows.len() - 2 * SHOWN_EPOCHS));
+            }
+            continue;
+        }
         out.push_str(&format!("  {:>5}", row.epoch));
         for name in &names {
             let figure = row.metrics.get(name).map_or(String::new(), |value| format!("{value:.4}"));
@@ -147,7 +157,7 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
 
 /// The command line that runs a trial again, on its own.
 fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, id: TrialId, config: &Config) -> Result<String, CliError> {
-    let folder = environment::folder_of(ledger)?;
+    let folder = environment::folder_of(ledger, spec)?;
     let there = shell_path(&spec.workdir.as_ref().map_or(folder.clone(), |workdir| folder.join(workdir)));
     match (&spec.task, environment::start(spec, &folder)) {
         (Task::MnistResnet18, Ok(Start::Worker(worker))) => {
@@ -158,16 +168,20 @@ fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, id: TrialId, config: &Config)
             let trial = id.to_string();
             // A folder of its own: what the sweep recorded stays as it is.
             let scratch = std::env::temp_dir().join(format!("pentagrid-{trial}")).display().to_string();
-            let interpreter = environment::interpreter();
+            let interpreter = environment::interpreter(&environment::search_path(spec));
             let filling = Filling { config, seed: id.seed, trial: &trial, dir: &scratch, interpreter: &interpreter };
             let own =
                 ProgramStart::own_variables(&filling).into_iter().map(|(name, value)| format!("{name}={}", shell_quoted(&value)));
             let named = spec.env.iter().map(|(name, pieces)| format!("{name}={}", shell(pieces, &filling)));
-            let threads = format!("OMP_NUM_THREADS={}", spec.resources.threads);
-            let variables: Vec<String> = own.chain([threads]).chain(named).collect();
+            let run = format!("PENTAGRID_RUN={}", shell_quoted(&scratch));
+            // The first slot's device: the trial may have had another of the same kind.
+            let slots = Machine::look().slots(&DeviceRequest::Auto, spec.resources).unwrap_or_default();
+            let device = slots.first().map(|slot| slot.environment.clone()).unwrap_or_default();
+            let device = device.into_iter().map(|(name, value)| format!("{name}={}", shell_quoted(&value)));
+            let variables: Vec<String> = own.chain([run]).chain(device).chain(named).collect();
             let quoted = shell_quoted(&scratch);
             Ok(format!(
-                "cd {there} && mkdir -p {quoted} && printf '%s\\n' {} > {quoted}/{CONFIG_FILE} &&\n  env {} \\\n  {}",
+                "cd {there} && rm -rf {quoted} && mkdir {quoted} && printf '%s\\n' {} > {quoted}/{CONFIG_FILE} &&\n  env {} \\\n  {}",
                 shell_quoted(&nested_json(config)),
                 variables.join(" "),
                 program.shell(&filling)

@@ -79,6 +79,11 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         Ok(PhaseEnd::Interrupted) => Outcome::Interrupted,
         Ok(PhaseEnd::GivenUp(..)) | Err(_) => Outcome::SomeFailed,
     };
+    // What left its process group is known by its mark only.
+    let strays = end_left(&[], &dir);
+    if strays > 0 {
+        tracing::info!(strays, "ended processes that trials had left");
+    }
     record(Write::SessionEnded { session, outcome: outcome.name() });
     drop(record);
     drop(writer);
@@ -87,7 +92,11 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     stop_listening();
     match end? {
         PhaseEnd::Done => {
-            let out = how.out.clone().unwrap_or_else(|| sweep_file::default_report_dir(&file.spec));
+            let here = environment::folder().is_ok_and(|here| here == folder);
+            let default = sweep_file::default_report_dir(&file.spec);
+            // Beside the report of the run before, wherever one goes on with it.
+            let default = if here || !folder.is_dir() { default } else { folder.join(default) };
+            let out = how.out.clone().unwrap_or(default);
             let Written { text, .. } = report::write(&dir, &out)?;
             printer.data(&text)?;
             if outcome == Outcome::SomeFailed {

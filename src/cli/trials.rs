@@ -82,7 +82,8 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
         } else {
             let metric = row.and_then(|row| row.metrics.as_ref()).and_then(|metrics| metrics.get(&spec.metric.name));
             let metric = metric.map_or(String::new(), |value| format!("{} {value:.4}", spec.metric.name));
-            let values = points.searched().filter_map(|name| config.get(name).map(|value| format!("{name}={value}")));
+            let values =
+                points.searched().filter_map(|name| config.get(name).map(|value| format!("{name}={}", value.on_one_line())));
             let values: Vec<String> = std::iter::once(points.arm().name.clone()).chain(values).collect();
             let phase = if trial.phase == Phase::Final { "final" } else { "tune" };
             out.push_str(&format!("{:<15} {phase:<5} {:<7} {}", trial.id, state(trial).name(), values.join(" ")));

@@ -22,6 +22,7 @@ use crate::plan::{PlannedTrial, all_trials, shuffle};
 use crate::protocol::Metrics;
 use crate::schedule::devices::Machine;
 use crate::schedule::{Notice, Observer, PhaseEnd, Policy, WorkerCommand};
+use crate::schedule::{VERIFY, scratch_name};
 use crate::spec::command::shell_path;
 
 /// What a trial gave: final metrics, and history by epoch.
@@ -48,16 +49,16 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     printer.say(&format!("rerunning {}", count(chosen.len(), "finished trial")));
 
     let results: Results = Rc::default();
-    // Logs of reruns do not mix with the sweep's own.
-    let scratch = arguments.dir.join("verify");
+    // Logs of reruns do not mix with the sweep's own, nor with those of another call.
+    let scratch = arguments.dir.join(scratch_name());
     std::fs::create_dir_all(scratch.join("logs")).map_err(|source| CliError::File {
         what: "cannot create",
         path: scratch.clone(),
         source,
     })?;
     let workers = WorkerCommand {
-        start: environment::start(&spec, &environment::folder_of(&ledger)?)?,
-        dir: scratch,
+        start: environment::start(&spec, &environment::folder_of(&ledger, &spec)?)?,
+        dir: scratch.clone(),
         slots: slots.clone(),
     };
     let runtime = sweep::runtime()?;
@@ -88,6 +89,12 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
             stopped => Ok::<_, CliError>(stopped),
         }
     })?;
+    // What reruns wrote is of no further use, but for the log of one that was given up.
+    if !matches!(end, PhaseEnd::GivenUp(..)) {
+        drop(std::fs::remove_dir_all(&scratch));
+        // Others may be at work beside it.
+        drop(std::fs::remove_dir(arguments.dir.join(VERIFY)));
+    }
     match end {
         PhaseEnd::Done => {}
         PhaseEnd::Interrupted => return Ok(Outcome::Interrupted),

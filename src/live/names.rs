@@ -27,7 +27,7 @@ impl Names {
     pub fn values(&self, trial: &PlannedTrial) -> String {
         let points = &self.grid.arms()[trial.arm];
         let config = points.config(trial.index);
-        let value = |name| config.get(name).map(|value| format!("{name}={value}"));
+        let value = |name| config.get(name).map(|value| format!("{name}={}", value.on_one_line()));
         points.searched().filter_map(value).collect::<Vec<_>>().join(" ")
     }
 

@@ -373,7 +373,7 @@ impl Dispatcher {
                 self.reactor.on_message(now, slot, FromWorker::Started { trial: trial.id.to_string() })
             }
             Err(error) => {
-                let why = format!("cannot start the program in {}: {error}", start.workdir.display());
+                let why = format!("cannot start {} in {}: {error}", start.program, start.workdir.display());
                 self.reactor.on_exit(now, slot, Exit::NotStarted, &why)
             }
         }

@@ -10,6 +10,10 @@ use std::path::Path;
 /// # Errors
 /// The operating system's, if the file cannot be read.
 pub fn log_end(path: &Path, begin: u64, end: Option<u64>, most: u64) -> std::io::Result<String> {
+    // To open a pipe would be to wait for its other end.
+    if !std::fs::metadata(path)?.is_file() {
+        return Err(std::io::Error::other("it is not a plain file"));
+    }
     let mut file = File::open(path)?;
     let size = file.metadata()?.len();
     let end = end.unwrap_or(size).min(size);

@@ -20,5 +20,5 @@ pub use action::{Fatal, Policy, Settings};
 pub use dispatcher::{Dispatcher, Launcher, PhaseEnd, Recorder, WorkerCommand};
 pub use log_end::log_end;
 pub use notice::{Notice, Observer};
-pub use processes::{end_left, start_ticks, stop_listening};
+pub use processes::{VERIFY, end_left, scratch_name, start_ticks, stop_listening};
 pub use start::{ProgramStart, Start, WorkerStart};

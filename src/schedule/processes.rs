@@ -31,6 +31,21 @@ pub fn signal_group(pid: u32, signal: Signal) {
 /// The variable by which every process of a sweep is known: its value is the run directory.
 pub const MARK: &str = "PENTAGRID_RUN";
 
+/// The folder below a run directory in which `verify` reruns trials.
+pub const VERIFY: &str = "verify";
+
+/// A name for the folder of this process's reruns, by which one can tell later whether it still lives.
+pub fn scratch_name() -> String {
+    let pid = std::process::id();
+    format!("{VERIFY}/{pid}-{}", start_ticks(pid).unwrap_or(0))
+}
+
+/// Whether the process that such a folder is named after has ended.
+fn is_forsaken(scratch: &str) -> bool {
+    let named = scratch.split_once('-').and_then(|(pid, ticks)| Some((pid.parse().ok()?, ticks.parse().ok()?)));
+    named.is_some_and(|(pid, ticks): (u32, u64)| start_ticks(pid) != Some(ticks))
+}
+
 /// A run directory as the mark has it: absolute, whatever way led to it.
 pub fn mark(run_dir: &Path) -> String {
     run_dir.canonicalize().unwrap_or_else(|_| run_dir.to_owned()).display().to_string()
@@ -61,12 +76,16 @@ pub fn end_left(recorded: &[(u32, u64)], run_dir: &Path) -> usize {
 /// The processes that were started with a mark. Those of other users cannot be looked at, and are not ours.
 fn marked(run_dir: &str) -> Vec<u32> {
     let entry = format!("{MARK}={run_dir}");
+    let reruns = format!("{entry}/{VERIFY}/");
+    let is_ours = |variable: &[u8]| {
+        let below = variable.strip_prefix(reruns.as_bytes()).and_then(|rest| std::str::from_utf8(rest).ok());
+        variable == entry.as_bytes() || below.is_some_and(is_forsaken)
+    };
     let Ok(processes) = std::fs::read_dir("/proc") else { return Vec::new() };
     let pid = |folder: std::fs::DirEntry| {
         let pid: u32 = folder.file_name().to_str()?.parse().ok()?;
         let environment = std::fs::read(folder.path().join("environ")).ok()?;
-        (environment.split(|&byte| byte == 0).any(|variable| variable == entry.as_bytes()) && start_ticks(pid).is_some())
-            .then_some(pid)
+        (environment.split(|&byte| byte == 0).any(is_ours) && start_ticks(pid).is_some()).then_some(pid)
     };
     processes.flatten().filter_map(pid).collect()
 }

@@ -125,8 +125,14 @@ impl Reader<'_, '_> {
             return;
         };
         let before = self.problems.len();
+        // W&B's way to say that a list is a list changes nothing.
+        let plain = |part: &&Entry| {
+            let says = |word: &str| matches!(&part.value.kind, Kind::Scalar(scalar) if &*scalar.text == word);
+            !(&*part.key == "distribution" && (says("categorical") || says("constant")))
+        };
+        let parts: Vec<Entry> = parts.iter().filter(plain).cloned().collect();
         let fields = known_fields(
-            parts,
+            &parts,
             &format!("the parameter {}", quoted(&name)),
             keys::PARAMETER,
             keys::foreign_to_parameter,

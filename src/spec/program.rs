@@ -53,7 +53,10 @@ pub(super) fn read(program: Option<&Entry>, command: Option<&Entry>, problems: &
     for (index, item) in items.iter().enumerate() {
         let at = item.span.or(command.key_span);
         match &item.kind {
-            Kind::Scalar(scalar) if !scalar.is_null() && !scalar.text.contains('\0') && !scalar.text.is_empty() => {
+            // An empty word is a word, but no program.
+            Kind::Scalar(scalar)
+                if !scalar.is_null() && !scalar.text.contains('\0') && (index > 0 || !scalar.text.is_empty()) =>
+            {
                 line.extend(word(&scalar.text, at, name.as_deref(), problems));
             }
             _ => {
@@ -197,6 +200,11 @@ pub(super) fn environment(entry: &Entry, of_a_trial: bool, problems: &mut Proble
             continue;
         };
         let text = if scalar.is_null() { "" } else { &*scalar.text };
+        if text.contains('\0') {
+            let message = format!("{} holds a NUL character, which no variable can", quoted(&variable.key));
+            problems.add(Finding::new(variable.at(), message, "a NUL character").help("remove it"));
+            continue;
+        }
         let Some(value) = pieces(text, variable.at(), None, problems) else { continue };
         if !of_a_trial && value.iter().any(|piece| !matches!(piece, Piece::Plain(_) | Piece::Variable(_))) {
             let message = format!("{} holds a macro of a trial, but a worker trains many", quoted(&variable.key));

@@ -107,6 +107,14 @@ impl<'de> Deserialize<'de> for ParamValue {
     }
 }
 
+impl ParamValue {
+    /// As `Display`, on one line: control characters as escapes.
+    pub fn on_one_line(&self) -> String {
+        let escaped = |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
+        self.to_string().chars().map(escaped).collect()
+    }
+}
+
 /// One configuration: parameter name to value, sorted by name. A nested parameter's name is its path joined by
 /// dots (`optimizer.lr`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

@@ -130,8 +130,8 @@ args: --x=2 --seed=0
     let shown = test.run(&["show", "runs/toy", &id]).expect(0).stdout;
     let rerun = shown.split("Run it again:\n").nth(1).unwrap();
     insta::with_settings!({filters => vec![(r"[0-9a-hj-km-np-tv-z]{10}-0", "[TRIAL]")]}, { insta::assert_snapshot!(rerun, @r#"
-cd [DIR]/inner && mkdir -p /tmp/pentagrid-[TRIAL] && printf '%s\n' '{"x":2}' > /tmp/pentagrid-[TRIAL]/config.json &&
-env PENTAGRID_TRIAL=[TRIAL] PENTAGRID_SEED=0 PENTAGRID_DIR=/tmp/pentagrid-[TRIAL] PENTAGRID_CONFIG=/tmp/pentagrid-[TRIAL]/config.json PENTAGRID_METRICS=/tmp/pentagrid-[TRIAL]/metrics.jsonl OMP_NUM_THREADS=3 FROM_SPEC='seed 0 of [TRIAL]' SECRET="$PENTAGRID_TEST_SECRET" \
+cd [DIR]/inner && rm -rf /tmp/pentagrid-[TRIAL] && mkdir /tmp/pentagrid-[TRIAL] && printf '%s\n' '{"x":2}' > /tmp/pentagrid-[TRIAL]/config.json &&
+env PENTAGRID_TRIAL=[TRIAL] PENTAGRID_SEED=0 PENTAGRID_DIR=/tmp/pentagrid-[TRIAL] PENTAGRID_CONFIG=/tmp/pentagrid-[TRIAL]/config.json PENTAGRID_METRICS=/tmp/pentagrid-[TRIAL]/metrics.jsonl PENTAGRID_RUN=/tmp/pentagrid-[TRIAL] PENTAGRID_DEVICE=cpu CUDA_VISIBLE_DEVICES='' OMP_NUM_THREADS=3 MKL_NUM_THREADS=3 OPENBLAS_NUM_THREADS=3 NUMEXPR_NUM_THREADS=3 VECLIB_MAXIMUM_THREADS=3 RAYON_NUM_THREADS=3 FROM_SPEC='seed 0 of [TRIAL]' SECRET="$PENTAGRID_TEST_SECRET" \
 ./train.sh --x=2 --seed=0
 "#) });
     // The line that is shown does run it again.
@@ -157,6 +157,8 @@ fn programs_fail_in_ways_that_are_told_apart() {
         ("a flood", "yes | head -c 20000000 | tr -d '\\n'"),
         ("a pipe", "rm $PENTAGRID_METRICS; mkfifo $PENTAGRID_METRICS; sleep 100"),
         ("shorter", "echo '{\"epoch\": 1, \"score\": 1}' > $PENTAGRID_METRICS; sleep 3; echo > $PENTAGRID_METRICS; sleep 100"),
+        ("written anew", "for v in 9 5 1; do echo \"{\\\"score\\\": $v}\" > $PENTAGRID_METRICS; sleep 0.5; done"),
+        ("cut short", "printf '{\"epoch\": 1, \"sc' > $PENTAGRID_METRICS; echo CUDA out of memory; kill -KILL $$"),
         ("memory", "echo 'RuntimeError: CUDA out of memory. Tried to allocate 9 GiB' >&2; exit 1"),
         ("time", "sleep 100"),
     ];
@@ -272,6 +274,57 @@ fn ctrl_c_ends_programs_and_the_second_does_not_wait() {
 }
 
 #[test]
+fn a_huge_metrics_file_keeps_nobody_waiting() {
+    let text = "yes '{\"loss\": 1}' | head -c 30000000 > $PENTAGRID_METRICS; echo '{\"score\": 2}' >> $PENTAGRID_METRICS";
+    let test = script(text, "");
+    run(&test).expect(0);
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM trials WHERE score = 2"), 2);
+}
+
+#[test]
+fn what_a_program_started_has_its_grace_too() {
+    let child = "trap 'sleep 0.5; touch saved; exit 0' TERM; touch ready; while true; do sleep 0.05; done";
+    let test = script("bash ./child.sh; true", "");
+    std::fs::write(test.path("child.sh"), child).unwrap();
+    let mut coordinator = test.start(&["run", "sweep.yaml", "--devices", "cpu:1"]);
+    wait_until("the child is there", || test.path("ready").exists());
+    kill(Pid::from_raw(coordinator.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(coordinator.wait().unwrap().code(), Some(130));
+    assert!(test.path("saved").exists(), "the child was killed before it had put its things in order");
+}
+
+#[test]
+fn a_child_that_left_the_group_is_ended_with_the_sweep() {
+    let test = script("setsid sleep 600 & echo \"pids $! $!\"; echo '{\"score\": 1}'", "");
+    run(&test).expect(0);
+    all_gone(&test);
+}
+
+#[test]
+fn reruns_do_not_meet_what_others_left() {
+    let text = "if [ -e $PENTAGRID_DIR/checkpoint ]; then echo '{\"score\": 2}'; else touch $PENTAGRID_DIR/checkpoint; echo '{\"score\": 1}'; fi";
+    let test = script(text, "");
+    run(&test).expect(0);
+    for _ in 0..2 {
+        test.run(&["verify", "runs/toy", "-n", "2"]).expect(0);
+    }
+    assert!(!test.path("runs/toy/verify").exists(), "reruns leave nothing");
+}
+
+#[test]
+fn the_path_of_the_sweep_file_counts() {
+    let test = Test::with_spec(
+        "name: toy\ncommand: [my-train, '${args}']\nenv: {PATH: './bin:${envvar:PATH}'}\nmetric: {name: score, goal: maximize}\n\
+         seeds: {tune: 1, final: 0}\nparameters: {x: {values: [1, 2], distribution: categorical}}\n",
+    );
+    std::fs::create_dir(test.path("bin")).unwrap();
+    write_script(&test, "echo '{\"score\": 1}'");
+    std::fs::rename(test.path("train.sh"), test.path("bin/my-train")).unwrap();
+    run(&test).expect(0);
+    assert_eq!(test.count("runs/toy", DONE), 2);
+}
+
+#[test]
 fn a_program_that_ends_well_when_told_to_end_has_no_result() {
     let text = "trap 'exit 0' TERM; echo '{\"epoch\": 1, \"score\": 1}' >> $PENTAGRID_METRICS; while true; do sleep 0.05; done";
     let test = script(text, "limits: {timeout: 1s, retries: 0}");
@@ -330,4 +383,5 @@ fn a_sweep_goes_on_from_another_folder() {
     let runs = test.path("runs/toy").display().to_string();
     let mut resume = test.command(&["resume", &runs, "--retry-failed", "-q"]);
     assert!(resume.current_dir(elsewhere.path()).status().unwrap().success());
+    assert!(test.path("reports/toy/table1.txt").exists() && !elsewhere.path().join("reports").exists(), "beside the one before");
 }

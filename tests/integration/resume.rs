@@ -118,6 +118,18 @@ fn workers_killed_at_random_moments_change_no_table() {
 }
 
 #[test]
+fn a_folder_that_is_gone_is_named() {
+    let test = Test::with_spec(TOY);
+    test.run(&["run", "sweep.yaml", "-q"]).expect(0);
+    test.ledger("runs/toy").execute_batch("UPDATE session SET folder = '/no/such/folder'").unwrap();
+    insta::assert_snapshot!(test.run(&["resume", "runs/toy"]).expect(2).stderr, @r#"
+error: the folder that the sweep was started from, /no/such/folder, is not there any more
+go on from another one: pentagrid run SPEC --dir DIR, with the sweep file and the run directory
+"#);
+    test.run(&["run", "sweep.yaml", "-q"]).expect(0);
+}
+
+#[test]
 fn an_edited_copy_of_the_spec_is_not_overwritten() {
     let test = Test::with_spec(TOY);
     test.run(&["run", "sweep.yaml", "-q"]).expect(0);

@@ -25,10 +25,15 @@ impl MetricsFile {
     pub fn feed(&mut self, bytes: &[u8]) -> Result<BTreeMap<u32, Metrics>, String> {
         let mut changed = BTreeMap::new();
         self.rest.extend_from_slice(bytes);
-        while let Some(end) = self.rest.iter().position(|&byte| byte == b'\n') {
-            let line: Vec<u8> = self.rest.drain(..=end).collect();
-            changed.extend(self.line(&line)?);
+        // Taken out while its lines are read, and moved once: many short lines must not cost more than their bytes.
+        let mut buffer = std::mem::take(&mut self.rest);
+        let mut begin = 0;
+        while let Some(length) = buffer[begin..].iter().position(|&byte| byte == b'\n') {
+            changed.extend(self.line(&buffer[begin..begin + length])?);
+            begin += length + 1;
         }
+        buffer.drain(..begin);
+        self.rest = buffer;
         if self.rest.len() > MAX_LINE {
             return Err(format!("line {} of the metrics file is longer than {MAX_LINE} bytes", self.lines + 1));
         }
@@ -71,7 +76,8 @@ impl MetricsFile {
                 let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
                 epoch = Some(number.ok_or_else(|| wrong("has an `epoch` that is not a whole number from 0".into()))?);
             } else {
-                let number = number(&value).ok_or_else(|| wrong(format!("has a {name:?} that is not a number")))?;
+                let number = number(&value)
+                    .ok_or_else(|| wrong(format!("has a {name:?} that is not a number, which all but `epoch` must be")))?;
                 values.set(name, number);
             }
         }
@@ -187,8 +193,8 @@ line 2 of the metrics file is not JSON (expected value at line 1 column 1): epoc
 line 2 of the metrics file is not a JSON object: [1, 2]
 line 2 of the metrics file has an `epoch` that is not a whole number from 0: {"epoch": -1}
 line 2 of the metrics file has an `epoch` that is not a whole number from 0: {"epoch": 1.5}
-line 2 of the metrics file has a "loss" that is not a number: {"loss": "low"}
-line 2 of the metrics file has a "loss" that is not a number: {"loss": null}
+line 2 of the metrics file has a "loss" that is not a number, which all but `epoch` must be: {"loss": "low"}
+line 2 of the metrics file has a "loss" that is not a number, which all but `epoch` must be: {"loss": null}
 line 2 of the metrics file is not JSON (EOF while parsing an object at line 1 column 10): {"loss": 1
 line 2 of the metrics file is not UTF-8: �
 line 2 of the metrics file is longer than 1048576 bytes

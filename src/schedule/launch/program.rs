@@ -1,13 +1,14 @@
 //! A program that trains one trial: its folder, its process, the metrics that it writes. Makes of what it does the messages that
 //! a worker would send, and reports them to the dispatcher; decides nothing.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::local::exit_of;
 use super::metrics_file::{MetricsFile, last_json_line};
@@ -18,8 +19,12 @@ use crate::schedule::log_end;
 
 /// How often the metrics file is looked at.
 const PACE: Duration = Duration::from_millis(100);
+/// So many paces what a program started may take to end after it.
+const PATIENCE: u32 = 50;
+const SIGTERM: i32 = nix::sys::signal::Signal::SIGTERM as i32;
+const SIGINT: i32 = nix::sys::signal::Signal::SIGINT as i32;
 /// As much of the metrics file is read at a time.
-const CHUNK: u64 = 1 << 20;
+const CHUNK: u64 = 256 << 10;
 /// As much of the output's end is searched for a last line of JSON.
 const OUTPUT_END: u64 = 64 << 10;
 
@@ -60,7 +65,7 @@ where
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => std::fs::write(&plan.metrics, "")?,
     }
-    let mut child = Command::new(program)
+    let child = Command::new(program)
         .args(arguments)
         .envs(plan.environment.iter().cloned())
         .current_dir(&plan.workdir)
@@ -71,29 +76,49 @@ where
         .process_group(0)
         .spawn()?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the program ended at once"))?;
-    let plan = plan.clone();
-    tokio::spawn(async move {
-        let mut follower = Follower { path: plan.metrics.clone(), read: 0, file: MetricsFile::default() };
-        let mut broken = false;
-        let exit = loop {
-            tokio::select! {
-                status = child.wait() => break exit_of(status),
-                () = tokio::time::sleep(PACE), if !broken => {
-                    broken = !follower.follow(&plan.trial, &report).await;
-                }
-            }
-        };
-        let last = if broken { None } else { Some(follower.finish(&plan.trial, &report).await) };
-        match (exit, last) {
-            (Exit::Code(0), Some(true)) => {
-                let metrics = follower.file.last().cloned();
-                let (message, exit) = (conclusion(&plan, metrics, begin), exit);
-                report(Incoming::Ended(exit, message)).await;
-            }
-            (exit, _) => report(Incoming::Exit(exit)).await,
-        }
-    });
+    tokio::spawn(attend(plan.clone(), child, pid, begin, report));
     Ok(LocalWorker { pid, stdin: None })
+}
+
+/// Follows a program to its end.
+async fn attend<R, F>(plan: ProgramPlan, mut child: Child, pid: u32, begin: u64, report: R)
+where
+    R: Fn(Incoming) -> F + Send + Sync,
+    F: Future<Output = ()> + Send,
+{
+    let mut follower = Follower::new(&plan);
+    let exit = loop {
+        tokio::select! {
+            status = child.wait() => break exit_of(status),
+            () = tokio::time::sleep(PACE) => {}
+        }
+        // A chunk at a time: between two of them the end of the program is seen.
+        follower = follower.follow(&report).await;
+    };
+    // Told to end, the leader may be gone before those that it started have put their things in order.
+    if matches!(exit, Exit::Signal(SIGTERM | SIGINT) | Exit::Code(130 | 143)) {
+        for _ in 0..PATIENCE {
+            if !group_lives(pid) {
+                break;
+            }
+            tokio::time::sleep(PACE).await;
+        }
+    }
+    // Of a program that failed, how it failed says more than what its last line lacks.
+    if exit != Exit::Code(0) {
+        follower.mute = true;
+    }
+    while follower.has_more() {
+        follower = follower.follow(&report).await;
+    }
+    if exit == Exit::Code(0) {
+        follower = follower.finish(&report).await;
+    }
+    if exit != Exit::Code(0) || follower.broken {
+        return report(Incoming::Exit(exit)).await;
+    }
+    let message = conclusion(&plan, follower.file.last().cloned(), begin);
+    report(Incoming::Ended(exit, message)).await;
 }
 
 /// What a program that ended well has to say of its trial.
@@ -116,72 +141,119 @@ fn conclusion(plan: &ProgramPlan, metrics: Option<Metrics>, begin: u64) -> FromW
     FromWorker::Failed { trial, kind: FailureKind::MissingMetric, message }
 }
 
-/// Reads a metrics file as it grows.
+/// Reads a metrics file as it grows. Files are read and lines parsed on a thread of their own, so that a large file keeps
+/// nobody waiting.
 struct Follower {
+    trial: String,
     path: PathBuf,
+    /// How much of the file has been read, and the hash of that.
     read: u64,
+    hash: blake3::Hasher,
     file: MetricsFile,
+    /// Whether something was not as it should be, and has been reported: nothing further is read.
+    broken: bool,
+    /// Whether nothing is complained of any more.
+    mute: bool,
 }
+
+/// Rows of history, or what is wrong.
+type Rows = Result<BTreeMap<u32, Metrics>, String>;
 
 impl Follower {
-    /// Reports what has been added; false, and reports it, if that is not as it should be.
-    async fn follow<R, F>(&mut self, trial: &str, report: &R) -> bool
+    fn new(plan: &ProgramPlan) -> Self {
+        Self {
+            trial: plan.trial.clone(),
+            path: plan.metrics.clone(),
+            read: 0,
+            hash: blake3::Hasher::new(),
+            file: MetricsFile::default(),
+            broken: false,
+            mute: false,
+        }
+    }
+
+    fn has_more(&self) -> bool {
+        !self.broken && size(&self.path, self.read).is_ok_and(|size| size > self.read)
+    }
+
+    /// Reports what has been added, at most a chunk of it; or what is wrong.
+    async fn follow<R, F>(self, report: &R) -> Self
     where
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
     {
-        // As far as it goes at this moment: a program that writes faster than we read must not keep us from its end.
-        let size = match size(&self.path, self.read) {
-            Ok(size) => size,
-            Err(what) => {
-                report(Incoming::Misreport(what)).await;
-                return false;
+        self.on_a_thread(report, |follower| {
+            let size = size(&follower.path, follower.read)?;
+            if size == follower.read {
+                return Ok(BTreeMap::new());
             }
-        };
-        while self.read < size {
-            let rows = match added(&self.path, self.read) {
-                Ok(bytes) if bytes.is_empty() => return true,
-                Ok(bytes) => {
-                    self.read += bytes.len() as u64;
-                    self.file.feed(&bytes)
-                }
+            let bytes = added(&follower.path, follower.read, size - follower.read)
+                .map_err(|error| format!("cannot read the metrics file: {error}"))?;
+            follower.read += bytes.len() as u64;
+            follower.hash.update(&bytes);
+            follower.file.feed(&bytes)
+        })
+        .await
+    }
+
+    /// The program has ended well: a last line may lack its newline, and what was read must still stand there.
+    async fn finish<R, F>(self, report: &R) -> Self
+    where
+        R: Fn(Incoming) -> F,
+        F: Future<Output = ()>,
+    {
+        self.on_a_thread(report, |follower| {
+            let rows = follower.file.finish()?;
+            match still_there(&follower.path, follower.read, &follower.hash) {
+                Ok(true) => Ok(rows),
+                Ok(false) => Err("the metrics file was written anew: open it to append".to_owned()),
                 Err(error) => Err(format!("cannot read the metrics file: {error}")),
-            };
-            if !tell(trial, rows, report).await {
-                return false;
             }
-        }
-        true
+        })
+        .await
     }
 
-    async fn finish<R, F>(&mut self, trial: &str, report: &R) -> bool
+    async fn on_a_thread<R, F>(mut self, report: &R, read: impl FnOnce(&mut Self) -> Rows + Send + 'static) -> Self
     where
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
     {
-        self.follow(trial, report).await && {
-            let rows = self.file.finish();
-            tell(trial, rows, report).await
+        if self.broken {
+            return self;
         }
-    }
-}
-
-async fn tell<R, F>(trial: &str, rows: Result<std::collections::BTreeMap<u32, Metrics>, String>, report: &R) -> bool
-where
-    R: Fn(Incoming) -> F,
-    F: Future<Output = ()>,
-{
-    match rows {
-        Ok(rows) => {
-            for (epoch, values) in rows {
-                report(Incoming::Message(FromWorker::Epoch { trial: trial.to_owned(), epoch, values })).await;
+        let fallback = (self.trial.clone(), self.path.clone());
+        let done = tokio::task::spawn_blocking(move || {
+            let rows = read(&mut self);
+            (self, rows)
+        })
+        .await;
+        let (mut follower, rows) = done.unwrap_or_else(|_| {
+            let (trial, path) = fallback;
+            let follower = Self {
+                trial,
+                path,
+                read: 0,
+                hash: blake3::Hasher::new(),
+                file: MetricsFile::default(),
+                broken: false,
+                mute: false,
+            };
+            (follower, Err("the metrics file could not be read: a bug of ours".to_owned()))
+        });
+        match rows {
+            Ok(rows) => {
+                for (epoch, values) in rows {
+                    report(Incoming::Message(FromWorker::Epoch { trial: follower.trial.clone(), epoch, values })).await;
+                }
             }
-            true
+            Err(what) => {
+                follower.broken = true;
+                if !follower.mute {
+                    report(Incoming::Misreport(what)).await;
+                }
+            }
         }
-        Err(what) => {
-            report(Incoming::Misreport(what)).await;
-            false
-        }
+        follower
     }
 }
 
@@ -199,11 +271,26 @@ fn size(path: &Path, read: u64) -> Result<u64, String> {
     }
 }
 
-/// What stands in a file from that place on, at most a chunk of it.
-fn added(path: &Path, from: u64) -> std::io::Result<Vec<u8>> {
+/// What stands in a file from that place on, at most so much and a chunk of it.
+fn added(path: &Path, from: u64, most: u64) -> std::io::Result<Vec<u8>> {
     let mut file = std::fs::File::open(path)?;
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
-    file.take(CHUNK).read_to_end(&mut bytes)?;
+    file.take(most.min(CHUNK)).read_to_end(&mut bytes)?;
     Ok(bytes)
+}
+
+/// Whether a file still begins with what was read of it. One that was removed after all of it was read is as good.
+fn still_there(path: &Path, read: u64, hash: &blake3::Hasher) -> std::io::Result<bool> {
+    if !path.exists() {
+        return Ok(true);
+    }
+    let mut now = blake3::Hasher::new();
+    std::io::copy(&mut std::fs::File::open(path)?.take(read), &mut now)?;
+    Ok(now.finalize() == hash.finalize())
+}
+
+/// Whether a process of that group is left.
+fn group_lives(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), None).is_ok())
 }
