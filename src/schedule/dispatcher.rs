@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
-use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, Settings, TICK, Time};
@@ -17,6 +16,7 @@ use super::notice::{Notice, Observer};
 use super::processes::{MARK, mark, signal_group, start_ticks};
 use super::reactor::Reactor;
 use super::start::{ProgramStart, Start, WorkerStart};
+use super::stops::{Asked, Stops};
 use crate::ledger::{Committed, LedgerError, LogMark, WorkerId, Write};
 use crate::plan::PlannedTrial;
 use crate::protocol::{FromWorker, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest, encode_line};
@@ -76,44 +76,6 @@ pub struct Dispatcher {
     began: Instant,
     ledger_error: Option<LedgerError>,
     stops: Stops,
-}
-
-/// Signals that ask to stop: Ctrl-C, the end of the terminal, a shutdown. Listened to from before the first trial
-/// to the end, so that none is lost between phases.
-struct Stops {
-    interrupt: tokio::signal::unix::Signal,
-    terminate: tokio::signal::unix::Signal,
-    hang_up: tokio::signal::unix::Signal,
-    /// Ctrl-Z.
-    suspend: tokio::signal::unix::Signal,
-}
-
-/// What the user, the terminal or the system asks for by a signal.
-enum Asked {
-    /// To stop for good.
-    Stop,
-    /// To stop until told to continue.
-    Suspend,
-}
-
-impl Stops {
-    fn listen() -> std::io::Result<Self> {
-        Ok(Self {
-            interrupt: signal(SignalKind::interrupt())?,
-            terminate: signal(SignalKind::terminate())?,
-            hang_up: signal(SignalKind::hangup())?,
-            suspend: signal(SignalKind::from_raw(Signal::SIGTSTP as i32))?,
-        })
-    }
-
-    async fn asked(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.interrupt.recv() => Asked::Stop,
-            _ = self.terminate.recv() => Asked::Stop,
-            _ = self.hang_up.recv() => Asked::Stop,
-            _ = self.suspend.recv() => Asked::Suspend,
-        }
-    }
 }
 
 /// What a slot's latest process is known by.

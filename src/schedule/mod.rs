@@ -15,6 +15,7 @@ mod processes;
 mod reactor;
 mod retry;
 mod start;
+mod stops;
 
 pub use action::{Fatal, Policy, Settings};
 pub use dispatcher::{Dispatcher, Launcher, PhaseEnd, Recorder, WorkerCommand};

@@ -8,6 +8,7 @@ mod claim_kinds;
 mod claims;
 mod hostile;
 mod parameters;
+mod programs;
 mod properties;
 mod seeds;
 mod shape_conditions;
