@@ -137,6 +137,7 @@ mod tests {
             arms: vec![Arm { name: "a".into(), label: "A".into(), axes: axes.collect(), shape: Shape::default() }],
             claims: Vec::new(),
             resources: Default::default(),
+            arm_resources: Vec::new(),
             env: Vec::new(),
             workdir: None,
             limits: crate::spec::Limits::default(),

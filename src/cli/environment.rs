@@ -54,7 +54,7 @@ pub fn start(spec: &Spec, folder: &Path) -> Result<Start, CliError> {
                 interpreter,
                 workdir,
                 metric: spec.metric.name.clone(),
-                threads: spec.resources.threads,
+                threads: (0..spec.arms.len()).map(|arm| spec.resources_of(arm).threads).collect(),
             }))
         }
     }

@@ -28,7 +28,7 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
     if arguments.trials {
         return list(&spec, &grid, &rows, printer);
     }
-    let places = Machine::look().slots(&arguments.devices, spec.resources)?;
+    let places = Machine::look().slots(&arguments.devices, spec.widest_resources())?;
     let slots = places.len();
     printer.data(&overview(&spec, &grid))?;
     let measured = match &ledger {

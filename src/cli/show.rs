@@ -30,7 +30,7 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
     let Found { id, arm, config } = find(&spec, &grid, &rows, &arguments.trial)?;
     let row = rows.get(&id);
-    let mut out = format!("{id}  {arm}, seed {}", id.seed);
+    let mut out = format!("{id}  {}, seed {}", spec.arms[arm].label, id.seed);
     match row {
         Some(row) => out.push_str(&format!(", {}, {}\n", row.phase, row.state.name())),
         None => out.push_str(", not started\n"),
@@ -49,7 +49,7 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     }
     out.push_str(&history(&ledger.history_of(id)?));
     out.push_str(&attempts(&ledger.attempts(id)?, &arguments.dir));
-    out.push_str(&format!("\nRun it again:\n  {}\n", rerun(&spec, &ledger, &arguments.dir, id, &config)?));
+    out.push_str(&format!("\nRun it again:\n  {}\n", rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?));
     printer.data(&out)?;
     Ok(Outcome::Done)
 }
@@ -57,7 +57,8 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
 /// A trial of the spec in force.
 struct Found {
     id: TrialId,
-    arm: String,
+    /// Number of its arm.
+    arm: usize,
     config: Config,
 }
 
@@ -68,14 +69,14 @@ fn find(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, typed: &str
         None => (typed, None),
     };
     let mut found: Vec<Found> = Vec::new();
-    for arm in grid.arms() {
+    for (number_of_arm, arm) in grid.arms().iter().enumerate() {
         for point in arm.points().filter(|point| point.id.to_string().starts_with(prefix)) {
             for &number in spec.seeds.tune.iter().chain(&spec.seeds.final_) {
                 let id = TrialId { point: point.id, seed: number };
                 let planned = spec.seeds.tune.contains(&number) || rows.contains_key(&id);
                 let fits = seed.is_none_or(|seed| number.to_string() == seed);
                 if planned && fits && found.iter().all(|other| other.id != id) {
-                    found.push(Found { id, arm: arm.arm().label.clone(), config: point.config.clone() });
+                    found.push(Found { id, arm: number_of_arm, config: point.config.clone() });
                 }
             }
         }
@@ -85,7 +86,7 @@ fn find(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, typed: &str
         0 => Err(CliError::Usage(format!("the sweep has no trial {typed:?}; `pentagrid trials DIR` lists them"))),
         count => {
             let listed: Vec<String> =
-                found.iter().take(CANDIDATES).map(|found| format!("  {} ({})", found.id, found.arm)).collect();
+                found.iter().take(CANDIDATES).map(|found| format!("  {} ({})", found.id, spec.arms[found.arm].label)).collect();
             let more = if count > CANDIDATES { format!("\n  and {} more", count - CANDIDATES) } else { String::new() };
             Err(CliError::Usage(format!("{typed:?} is not enough to tell {count} trials apart:\n{}{more}", listed.join("\n"))))
         }
@@ -156,7 +157,7 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
 }
 
 /// The command line that runs a trial again, on its own.
-fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, id: TrialId, config: &Config) -> Result<String, CliError> {
+fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, (id, arm): (TrialId, usize), config: &Config) -> Result<String, CliError> {
     let folder = environment::folder_of(ledger, spec)?;
     let there = shell_path(&spec.workdir.as_ref().map_or(folder.clone(), |workdir| folder.join(workdir)));
     match (&spec.task, environment::start(spec, &folder)) {
@@ -175,7 +176,7 @@ fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, id: TrialId, config: &Config)
             let named = spec.env.iter().map(|(name, pieces)| format!("{name}={}", shell(pieces, &filling)));
             let run = format!("PENTAGRID_RUN={}", shell_quoted(&scratch));
             // The first slot's device: the trial may have had another of the same kind.
-            let slots = Machine::look().slots(&DeviceRequest::Auto, spec.resources).unwrap_or_default();
+            let slots = Machine::look().slots(&DeviceRequest::Auto, spec.resources_of(arm)).unwrap_or_default();
             let device = slots.first().map(|slot| slot.environment.clone()).unwrap_or_default();
             let device = device.into_iter().map(|(name, value)| format!("{name}={}", shell_quoted(&value)));
             let variables: Vec<String> = own.chain([run]).chain(device).chain(named).collect();

@@ -45,7 +45,7 @@ pub struct Request<'a> {
 pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError> {
     let Request { file, dir, folder, accept_changes, how } = request;
     let grid = Grid::new(&file.spec);
-    let slots = Machine::look().slots(&how.devices, file.spec.resources)?;
+    let slots = Machine::look().slots(&how.devices, file.spec.widest_resources())?;
     let start = environment::start(&file.spec, &folder)?;
     let devices = slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" ");
     let session = environment::session(devices, &folder);
@@ -144,6 +144,13 @@ pub fn settings(spec: &Spec, slots: &[SlotDevice], bundle: usize) -> Settings {
         start: Duration::from_secs(120),
         grace: Duration::from_secs(5),
         limits: spec.limits.clone(),
+        // Only GPUs are shared out so: cores are slots of their own.
+        per_gpu: match slots.first() {
+            Some(slot) if slot.name.starts_with("cuda") => {
+                (0..spec.arms.len()).map(|arm| spec.resources_of(arm).per_gpu).collect()
+            }
+            _ => Vec::new(),
+        },
         arms: spec.arms.iter().map(|arm| arm.label.clone()).collect(),
     }
 }

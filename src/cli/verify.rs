@@ -44,7 +44,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
     let planned = all_trials(&spec, &grid, &evaluate(&spec, &grid, &rows)?.selected());
     let chosen = choose(arguments, planned, &rows)?;
-    let slots = Machine::look().slots(&arguments.devices, spec.resources)?;
+    let slots = Machine::look().slots(&arguments.devices, spec.widest_resources())?;
     let names = Names::new(&spec, &grid);
     printer.say(&format!("rerunning {}", count(chosen.len(), "finished trial")));
 

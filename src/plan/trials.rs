@@ -128,6 +128,7 @@ mod tests {
             seeds: Seeds { tune: vec![], final_: vec![] },
             arms,
             resources: Default::default(),
+            arm_resources: Vec::new(),
             env: Vec::new(),
             workdir: None,
             limits: crate::spec::Limits::default(),

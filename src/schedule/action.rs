@@ -35,6 +35,8 @@ pub struct Settings {
     pub grace: Duration,
     /// How long trials may take and how often they may fail.
     pub limits: Limits,
+    /// How many trials of each arm may share a device, by the arm's number; empty: as many as the device has slots.
+    pub per_gpu: Vec<u32>,
     /// What the arms are called, by number, for messages.
     pub arms: Vec<String>,
 }

@@ -229,9 +229,12 @@ fn gpu_slot(index: usize, gpu: &Gpu, threads: u32) -> SlotDevice {
 }
 
 fn environment(own: &[(&str, &str)], threads: u32) -> Vec<(String, String)> {
-    let threads = threads.to_string();
-    let counts = THREADS.iter().map(|name| (*name, threads.as_str()));
-    own.iter().copied().chain(counts).map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    own.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).chain(thread_variables(threads)).collect()
+}
+
+/// The variables that tell libraries to use so many threads.
+pub fn thread_variables(threads: u32) -> impl Iterator<Item = (String, String)> {
+    THREADS.iter().map(move |name| ((*name).to_owned(), threads.to_string()))
 }
 
 #[cfg(test)]

@@ -289,7 +289,7 @@ impl Dispatcher {
             // There is nothing to start before there is a trial.
             Start::Program(start) => {
                 self.processes[slot].ending = false;
-                let hello = self.introduction(slot, &start);
+                let hello = self.introduction(slot, &start, 1);
                 self.reactor.on_message(self.began.elapsed(), slot, FromWorker::Hello(hello))
             }
         }
@@ -330,7 +330,7 @@ impl Dispatcher {
         match spawned {
             Ok(local) => {
                 self.started(slot, local, log, mark);
-                let hello = self.introduction(slot, start);
+                let hello = self.introduction(slot, start, start.threads_of(trial));
                 (self.record)(Write::WorkerHello { worker: WorkerId(self.processes[slot].worker), hello });
                 self.reactor.on_message(now, slot, FromWorker::Started { trial: trial.id.to_string() })
             }
@@ -342,12 +342,12 @@ impl Dispatcher {
     }
 
     /// What a program would say of itself if it spoke the protocol.
-    fn introduction(&self, slot: usize, start: &ProgramStart) -> Hello {
+    fn introduction(&self, slot: usize, start: &ProgramStart, threads: u32) -> Hello {
         Hello {
             protocol: PROTOCOL_VERSION,
             program: start.program.to_string(),
             device: self.workers.slots[slot].model.clone(),
-            threads: start.threads,
+            threads,
             ..Hello::default()
         }
     }

@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::devices::SlotDevice;
+use super::devices::{SlotDevice, thread_variables};
 use super::launch::ProgramPlan;
 use crate::plan::PlannedTrial;
 use crate::spec::Config;
@@ -49,8 +49,8 @@ pub struct ProgramStart {
     pub workdir: PathBuf,
     /// The metric that the sweep selects by.
     pub metric: String,
-    /// How many threads a trial is told to use.
-    pub threads: u32,
+    /// How many threads a trial of each arm is told to use, by the arm's number.
+    pub threads: Vec<u32>,
 }
 
 impl ProgramStart {
@@ -74,6 +74,7 @@ impl ProgramStart {
         let unset = |name: String| std::io::Error::other(format!("the environment variable {name} is not set"));
         let command = self.program.fill(&filling, &variable).map_err(unset)?;
         let mut environment = slot.environment.clone();
+        environment.extend(thread_variables(self.threads_of(trial)));
         environment.extend(Self::own_variables(&filling));
         for (name, value) in &self.env {
             environment.push((name.clone(), fill(value, &filling, &variable).map_err(unset)?));
@@ -87,6 +88,11 @@ impl ProgramStart {
             metrics: dir.join(METRICS_FILE),
             metric: self.metric.clone(),
         })
+    }
+
+    /// How many threads a trial is told to use.
+    pub fn threads_of(&self, trial: &PlannedTrial) -> u32 {
+        self.threads.get(trial.arm).copied().unwrap_or(1)
     }
 
     /// The variables by which a program is told of its trial.

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use super::model::{Arm, Axis, Goal, Limit, Limits, Metric, Seeds, Spec};
+use super::model::{Arm, Axis, Goal, Limit, Limits, Metric, Resources, Seeds, Spec};
 use super::parameters::Param;
 use super::problem::{Diagnosis, Finding, Problems, Span, listed, quoted};
 use super::shape::{self, Layer, Leaf, Met, Shape};
@@ -72,7 +72,20 @@ impl Document<'_, '_> {
             all: fields.get("limits").map(|block| limits::read(block, self.problems)).unwrap_or_default(),
             arms: own.iter().flatten().map(|arm| arm.limits).collect(),
         };
-        let resources = fields.get("resources").map(|block| resources::read(block, builtin, self.problems)).unwrap_or_default();
+        let task_known = task.as_ref();
+        let otherwise = Resources::default();
+        let resources =
+            fields.get("resources").map(|block| resources::read(block, (task_known, false), otherwise, self.problems));
+        let resources = resources.unwrap_or_default();
+        let of_arm = |block: Option<&Entry>, problems: &mut Problems<'_>| {
+            block.map_or(resources, |block| resources::read(block, (task_known, true), resources, problems))
+        };
+        let arm_resources: Vec<Resources> = match &own {
+            Some(arms) if arms.iter().any(|arm| arm.resources.is_some()) => {
+                arms.iter().map(|arm| of_arm(arm.resources, self.problems)).collect()
+            }
+            _ => Vec::new(),
+        };
         let mut drafts = self.drafts(&fields, name.as_deref(), (&common, &grids), own.as_deref())?;
         let published = match fields.get("published") {
             Some(entry) => published::read(entry, &self.arm_names(&fields), builtin, self.problems),
@@ -101,6 +114,7 @@ impl Document<'_, '_> {
             arms,
             limits,
             resources,
+            arm_resources,
             env,
             workdir: workdir.flatten(),
             published,
@@ -311,7 +325,8 @@ impl Document<'_, '_> {
             let own = Layer::read(&parts, builtin, self.problems);
             let grids = parts.get("grids").map(|grids| shape::grids(grids, builtin, self.problems)).unwrap_or_default();
             let limits = parts.get("limits").map(|block| limits::read(block, self.problems)).unwrap_or_default();
-            read.push(ArmBlock { entry: arm, label, own, grids, limits });
+            let resources = parts.get("resources");
+            read.push(ArmBlock { entry: arm, label, own, grids, limits, resources });
         }
         Some(read)
     }
@@ -490,6 +505,7 @@ struct ArmBlock<'n> {
     own: Layer,
     grids: Vec<(Layer, Span)>,
     limits: Limit,
+    resources: Option<&'n Entry>,
 }
 
 /// An arm that has been checked.

@@ -84,6 +84,7 @@ pub(super) const ARM: &[Key] = &[
     ZIP,
     EXCLUDE,
     key("grids", "Grids whose union is the arm's, each beside the parameters of the arm."),
+    key("resources", "What trials of this arm take of the machine, beside or instead of the common ones."),
     key("limits", "Limits of this arm, beside or instead of the common ones."),
 ];
 

@@ -28,6 +28,8 @@ pub struct Spec {
     pub limits: Limits,
     /// What a trial takes of the machine.
     pub resources: Resources,
+    /// The same for each arm, by its number; empty where no arm has its own.
+    pub arm_resources: Vec<Resources>,
     /// Environment variables of the worker or program, in the order of the file. Macros of a trial only for a program.
     pub env: Vec<(String, Vec<Piece>)>,
     /// The folder that it is started in, relative to the one that the sweep was started from; None: that one.
@@ -109,6 +111,20 @@ pub struct Resources {
     pub per_gpu: u32,
     /// How many CPU threads a trial uses; at least 1. Always 1 for the built-in task.
     pub threads: u32,
+}
+
+impl Spec {
+    /// What a trial of that arm takes of the machine.
+    pub fn resources_of(&self, arm: usize) -> Resources {
+        self.arm_resources.get(arm).copied().unwrap_or(self.resources)
+    }
+
+    /// The most slots that a GPU may need, and the most threads that a trial may use.
+    pub fn widest_resources(&self) -> Resources {
+        let all = (0..self.arms.len()).map(|arm| self.resources_of(arm));
+        all.reduce(|a, b| Resources { per_gpu: a.per_gpu.max(b.per_gpu), threads: a.threads.max(b.threads) })
+            .unwrap_or(self.resources)
+    }
 }
 
 impl Default for Resources {

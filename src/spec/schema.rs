@@ -154,6 +154,7 @@ fn arm_key(key: &str) -> Value {
     }
     match key {
         "label" => json!({"type": "string", "minLength": 1, "maxLength": 100}),
+        "resources" => object(keys::RESOURCES, |_| json!({"type": "integer", "minimum": 1, "maximum": 1024, "default": 1})),
         "limits" => object(keys::LIMITS, limit_key),
         _ => json!({"type": "object"}),
     }

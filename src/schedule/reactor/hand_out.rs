@@ -86,6 +86,9 @@ impl Reactor {
         if self.beside(number).any(has_it_alone) {
             return Turn::Wait;
         }
+        if self.solitary.is_empty() && !self.has_room(number) {
+            return Turn::Wait;
+        }
         let device = Some(self.slots[number].device);
         match self.solitary.iter().position(|job| job.own_device == device) {
             None => Turn::Queue,
@@ -94,6 +97,21 @@ impl Reactor {
             }
             Some(_) => Turn::Wait,
         }
+    }
+
+    /// What share of its device a trial takes.
+    fn share(&self, job: &Job) -> f64 {
+        self.settings.per_gpu.get(job.trial.arm).map_or(0.0, |&trials| 1.0 / f64::from(trials))
+    }
+
+    /// Whether the next trial of the queue fits beside those that its device has. It is waited for: a trial that needs a whole
+    /// device would otherwise never get one.
+    fn has_room(&self, number: usize) -> bool {
+        let Some(next) = self.queue.front() else { return true };
+        let most = |slot: usize| self.slots[slot].given.iter().map(|given| self.share(&given.job)).fold(0.0, f64::max);
+        let taken: f64 = self.beside(number).map(most).sum();
+        // Thirds do not add up to one exactly.
+        taken == 0.0 || taken + self.share(next) <= 1.0 + 1e-9
     }
 
     fn close_idle_beside(&mut self, now: Time, number: usize) {

@@ -24,6 +24,7 @@ fn limited(slots: &[usize], bundle: usize, limits: Limits) -> Reactor {
         start: Duration::from_secs(120),
         grace: Duration::from_secs(5),
         limits,
+        per_gpu: Vec::new(),
         arms: Vec::new(),
     })
 }
@@ -373,6 +374,26 @@ fn what_ran_out_of_memory_beside_others_gets_its_device_to_itself() {
     assert_eq!(short(&r.on_message(at(9), 2, done(5))), "record done 5, send 2:6");
     assert_eq!(short(&r.on_tick(at(10))), "", "no second worker is started beside it");
     assert_eq!(short(&r.on_message(at(11), 0, done(1))), "record done 1");
+}
+
+#[test]
+fn trials_of_an_arm_share_a_gpu_only_with_as_many_as_it_allows() {
+    let of_arm = |number: u64, arm: usize| PlannedTrial { arm, ..trial(number) };
+    let mut r = reactor(&[0, 0, 0], 1);
+    // Arm 0: three to a GPU; arm 1: a whole one.
+    r.settings.per_gpu = vec![3, 1];
+    r.on_trials(at(0), vec![of_arm(1, 0), of_arm(2, 0), of_arm(3, 1), of_arm(4, 0)], Policy::AllSlots);
+    for slot in 0..3 {
+        r.on_message(at(1), slot, hello());
+    }
+    for (slot, number) in [(0, 1), (1, 2)] {
+        assert_eq!(short(&r.on_message(at(2), slot, started(number))), format!("record start {number}"));
+    }
+    assert_eq!(short(&r.on_message(at(3), 0, done(1))), "record done 1", "the next one needs the whole device");
+    assert_eq!(short(&r.on_message(at(4), 1, done(2))), "record done 2, send 0:3");
+    r.on_message(at(5), 0, started(3));
+    assert_eq!(short(&r.on_tick(at(5))), "", "nothing beside it");
+    assert_eq!(short(&r.on_message(at(6), 0, done(3))), "record done 3, send 0:4");
 }
 
 #[test]

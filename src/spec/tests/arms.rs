@@ -60,7 +60,8 @@ sweep.yaml:
    ·                         ──┬──
    ·                           ╰── unknown key
    ╰────
-  help: did you mean `label`? known keys: label, parameters, zip, exclude, grids and limits
+  help: did you mean `label`? known keys: label, parameters, zip, exclude, grids, resources and
+        limits
 
 2 problems
   × arm `empty` has no parameters

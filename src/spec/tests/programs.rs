@@ -244,8 +244,17 @@ fn resources() {
     let spec = good(&own("{per_gpu: 3, threads: 4}"));
     assert_eq!((spec.resources.per_gpu, spec.resources.threads), (3, 4));
     assert_eq!(good(&own("{}")).resources, crate::spec::Resources { per_gpu: 1, threads: 1 });
+    let arms = |who: &str| {
+        format!(
+            "name: t\n{who}\nmetric: {{name: loss, goal: minimize}}\nseeds: {{tune: 1, final: 0}}\nresources: {{per_gpu: 4}}\n\
+                 arms: {{a: {{parameters: {{x: {{value: 1}}}}}}, b: {{parameters: {{x: {{value: 2}}}}, resources: {{per_gpu: 1, threads: 2}}}}}}\n"
+        )
+    };
+    let spec = good(&arms("program: a.py"));
+    let of = |arm| (spec.resources_of(arm).per_gpu, spec.resources_of(arm).threads);
+    assert_eq!((of(0), of(1), spec.widest_resources().per_gpu), ((4, 1), (1, 2), 4));
     let builtin = format!("{BUILTIN}parameters: {{optimizer: {{value: sgd}}, lr: {{value: 1}}}}\nresources: {{threads: 2}}\n");
-    insta::assert_snapshot!(each(&[&own("{per_gpu: 0, threads: many}"), &own("{gpus: 2}"), &builtin]), @r#"
+    insta::assert_snapshot!(each(&[&own("{per_gpu: 0, threads: many}"), &own("{gpus: 2}"), &builtin, &arms("worker: [w]")]), @r#"
 sweep.yaml:
   × `per_gpu` must be from 1 to 1024, not 0
    ╭─[sweep.yaml:6:22]
@@ -284,5 +293,15 @@ sweep.yaml:
    ╰────
   help: remove it: pentagrid starts a worker for each core, which is faster, and results do not
         depend on the machine
+
+  × `threads` of an arm: a worker trains trials of all arms, with the threads that it was started
+  │ with
+   ╭─[sweep.yaml:6:108]
+ 5 │ resources: {per_gpu: 4}
+ 6 │ …{x: {value: 1}}}, b: {parameters: {x: {value: 2}}, resources: {per_gpu: 1, threads: 2}}}
+   ·                                                                                      ┬
+   ·                                                                                      ╰── not for an arm
+   ╰────
+  help: set it under `resources` of the sweep, or use a `program`, which is started for each trial
 "#);
 }

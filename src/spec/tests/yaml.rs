@@ -476,6 +476,7 @@ sweep.yaml:
    ·                        ────┬────
    ·                            ╰── unknown key
    ╰────
-  help: did you mean `parameters`? known keys: label, parameters, zip, exclude, grids and limits
+  help: did you mean `parameters`? known keys: label, parameters, zip, exclude, grids, resources
+        and limits
 "#);
 }
