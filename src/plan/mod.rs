@@ -7,4 +7,4 @@ mod trials;
 
 pub use changes::{ArmChange, SpecChanges};
 pub use estimate::{Basis, Estimate, estimate};
-pub use trials::{Phase, PlannedTrial, all_trials, final_trials, shuffle, tuning_trials};
+pub use trials::{Phase, PlannedTrial, all_trials, final_trials, gather, shuffle, tuning_trials};

@@ -1,8 +1,9 @@
 //! Trials in the order in which they run: seed-major (every point once before any point twice), then grid order.
 //! A point that stands in several arms is run once.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::hash::Hash;
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -103,6 +104,19 @@ pub fn shuffle(trials: &mut [PlannedTrial], seed: u64) {
     }
 }
 
+/// Puts trials of one affinity and seed side by side, at the place of the first of them, so that they come into the same
+/// bundles. The others keep their order.
+pub fn gather<K: Eq + Hash>(trials: &mut Vec<PlannedTrial>, affinity: impl Fn(&PlannedTrial) -> Option<K>) {
+    let mut groups: HashMap<(u64, K), usize> = HashMap::new();
+    let mut keyed: Vec<(usize, PlannedTrial)> = Vec::with_capacity(trials.len());
+    for (place, trial) in trials.drain(..).enumerate() {
+        let first = affinity(&trial).map_or(place, |key| *groups.entry((trial.id.seed, key)).or_insert(place));
+        keyed.push((first, trial));
+    }
+    keyed.sort_by_key(|(first, _)| *first);
+    trials.extend(keyed.into_iter().map(|(_, trial)| trial));
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +177,29 @@ mod tests {
             prop_assert_eq!(&once, &again);
             once.sort_by_key(|trial| (trial.id.seed, trial.index));
             prop_assert_eq!(once, plan);
+        }
+
+        #[test]
+        fn gathering_loses_and_doubles_no_trial_and_leaves_no_gap(n in 1_i64..40, kinds in 1_u64..6, seed: u64) {
+            let values: Vec<_> = (0..n).collect();
+            let mut plan = tuning_trials(&grid(&[&values]), &[0, 1]);
+            shuffle(&mut plan, seed);
+            // Every kind but the first has an affinity.
+            let kind = |trial: &PlannedTrial| Some(trial.index % kinds).filter(|kind| *kind > 0);
+            let mut gathered = plan.clone();
+            gather(&mut gathered, kind);
+            let keys: Vec<_> = gathered.iter().filter_map(|trial| Some((trial.id.seed, kind(trial)?))).collect();
+            let mut ended = HashSet::new();
+            for pair in keys.windows(2).filter(|pair| pair[0] != pair[1]) {
+                ended.insert(pair[0]);
+                prop_assert!(!ended.contains(&pair[1]), "{:?} comes in two parts", pair[1]);
+            }
+            let lone = |plan: &[PlannedTrial]| plan.iter().filter(|trial| kind(trial).is_none()).copied().collect::<Vec<_>>();
+            prop_assert_eq!(lone(&gathered), lone(&plan));
+            prop_assert_eq!(gathered.first(), plan.first());
+            let ids = |plan: &[PlannedTrial]| plan.iter().map(|trial| trial.id).collect::<HashSet<_>>();
+            prop_assert_eq!(gathered.len(), plan.len());
+            prop_assert_eq!(ids(&gathered), ids(&plan));
         }
 
         #[test]

@@ -2,6 +2,7 @@
 //! `validate` checks the rules between its parts, `schema` tells editors about it. Pure: text in, a valid `Spec`
 //! or a `Diagnosis` out.
 
+mod affinity;
 mod builtin;
 mod claims;
 pub mod command;

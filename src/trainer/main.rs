@@ -2,7 +2,7 @@
 //! without arguments; with `--config` it runs one trial for a person. The only program here that names libtorch.
 //!
 //! ```text
-//! main -> worker -> engine (session, trial, evaluate) -> data, model, optim, probes
+//! main -> worker -> engine (session, prefix, trial, evaluate) -> data, model, optim, probes
 //!           |
 //!         channel -> the coordinator
 //! ```
@@ -31,7 +31,7 @@ use pentagrid::spec::Config;
 
 use crate::channel::{Channel, say};
 use crate::device::Compute;
-use crate::engine::Session;
+use crate::engine::{Session, Sharing};
 
 /// Trains ResNet18 on MNIST: the built-in task of pentagrid.
 ///
@@ -80,7 +80,8 @@ fn main() -> ExitCode {
     };
     if let (Some(config), Some(seed)) = (arguments.config, arguments.seed) {
         let request = TrialRequest { trial: "by-hand".to_owned(), seed, config };
-        let well = worker::run_trial(&mut Session::new(compute.device), request, &mut |message| channel.send(&message));
+        let well =
+            worker::run_trial(&mut Session::new(compute.device), request, Sharing::None, &mut |message| channel.send(&message));
         return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     if stdin().is_terminal() {

@@ -13,7 +13,7 @@ use pentagrid::spec::task::METRICS;
 
 use crate::channel::{Channel, leave, say};
 use crate::device::Compute;
-use crate::engine::Session;
+use crate::engine::{Session, Sharing};
 use crate::error::TrialError;
 
 /// How often a worker shows that it is alive.
@@ -45,8 +45,12 @@ pub fn serve(out: Channel, compute: Compute) -> io::Result<()> {
             heart.send(&FromWorker::Heartbeat);
         }
     })?;
-    for request in bundles.into_iter().flatten() {
-        run_trial(&mut session, request, &mut |message| out.send(&message));
+    for bundle in bundles {
+        // A timed trial comes by itself: it trains every epoch of its own.
+        let sharing = if bundle.len() > 1 { Sharing::Bundle } else { Sharing::None };
+        for request in bundle {
+            run_trial(&mut session, request, sharing, &mut |message| out.send(&message));
+        }
     }
     Ok(())
 }
@@ -84,12 +88,12 @@ fn read_requests(input: &mut impl BufRead, bundles: &Sender<Vec<TrialRequest>>) 
 
 /// Runs a trial and sends all that is to be said about it. Whatever goes wrong in it, the worker lives on. True if
 /// the trial ended well.
-pub fn run_trial(session: &mut Session, request: TrialRequest, send: &mut dyn FnMut(FromWorker)) -> bool {
+pub fn run_trial(session: &mut Session, request: TrialRequest, sharing: Sharing, send: &mut dyn FnMut(FromWorker)) -> bool {
     let TrialRequest { trial, seed, config } = request;
     send(FromWorker::Started { trial: trial.clone() });
     // The session only ever holds whole things: a panic cannot leave a half-made one behind.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        session.run(&config, seed, &mut |epoch, values| send(FromWorker::Epoch { trial: trial.clone(), epoch, values }))
+        session.run(&config, seed, sharing, &mut |epoch, values| send(FromWorker::Epoch { trial: trial.clone(), epoch, values }))
     }));
     match outcome.unwrap_or_else(|payload| Err(TrialError::from_panic(&*payload))) {
         Ok(metrics) => {
@@ -141,7 +145,7 @@ mod tests {
 
     fn answers(session: &mut Session, json: &str) -> Vec<FromWorker> {
         let mut sent = Vec::new();
-        run_trial(session, request(json), &mut |message| sent.push(message));
+        run_trial(session, request(json), Sharing::None, &mut |message| sent.push(message));
         sent
     }
 
@@ -172,7 +176,7 @@ mod tests {
     fn a_panic_in_a_trial_is_its_failure() {
         let mut sent = Vec::new();
         let json = r#"{"optimizer": "sgd", "lr": 0.01, "epochs": 1, "batch_size": 2, "train_images": 2}"#;
-        let well = run_trial(&mut Session::new(Device::Cpu), request(json), &mut |message| match message {
+        let well = run_trial(&mut Session::new(Device::Cpu), request(json), Sharing::None, &mut |message| match message {
             FromWorker::Epoch { .. } => panic!("the sky falls"),
             other => sent.push(other),
         });

@@ -59,6 +59,36 @@ fn results_are_bit_identical_however_a_sweep_is_run() {
     assert_eq!(metrics.without_wall_clock(), recorded.without_wall_clock());
 }
 
+/// Three thresholds, of which all but one are crossed at the first epoch, and the first phase as an arm of its own.
+const FAMILY: &str = "
+name: family
+task: mnist-resnet18
+metric: {name: val_accuracy, goal: maximize}
+seeds: {tune: 2, final: 1}
+parameters: {epochs: {value: 2}, batch_size: {value: 4}, train_images: {value: 8}, momentum: {value: 0.9}}
+arms:
+  hybrid:
+    label: Hybrid
+    parameters:
+      optimizer: {value: hybrid}
+      tl: {values: [1000.0, 2000.0, -1.0]}
+      lr1: {values: [0.002, 0.001]}
+      lr2: {value: 0.01}
+  momentum: {label: SGD with momentum, parameters: {optimizer: {value: sgd_momentum}, lr: {value: 0.002}}}
+";
+
+#[test]
+fn bundles_that_share_their_beginnings_give_the_same_numbers() {
+    let lone = Test::with_spec(FAMILY);
+    lone.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
+    let shared = Test::with_spec(FAMILY);
+    shared.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2", "--bundle", "7"]).expect(0);
+    assert_eq!(lone.report("reports/family"), shared.report("reports/family"));
+    // What was computed once has one and the same time: of each seed's seven trials, four are different computations.
+    let different = "SELECT count(DISTINCT json_extract(metrics, '$.training_seconds')) FROM trials WHERE phase = 'tune'";
+    assert_eq!((lone.count("runs/family", different), shared.count("runs/family", different)), (14, 8));
+}
+
 #[test]
 fn provenance_names_what_trained() {
     let test = Test::with_spec(SMALL);

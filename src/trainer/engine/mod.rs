@@ -1,11 +1,13 @@
-//! Runs trials: `session` keeps what trials of one process share, `trial` is the training loop, `evaluate` measures.
+//! Runs trials: `session` keeps what trials of one process share, `trial` is the training loop,
+//! `prefix` what Hybrid trials of a bundle have in common, `evaluate` measures.
 
 mod evaluate;
+mod prefix;
 mod session;
 mod trial;
 
 #[cfg(test)]
 pub use evaluate::evaluate;
-pub use session::Session;
+pub use session::{Session, Sharing};
 #[cfg(test)]
 pub use trial::step;

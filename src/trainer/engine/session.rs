@@ -1,5 +1,5 @@
-//! What the trials of one process share: the device, the images on it, and the starting weights of the last seed.
-//! Sharing changes no number: both are functions of the configuration and the seed.
+//! What the trials of one process share: the device, the images on it, the starting weights of the last seed, and within
+//! a bundle the last beginning of Hybrid trials. Sharing changes no number: all are functions of configuration and seed.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -8,6 +8,7 @@ use pentagrid::protocol::Metrics;
 use pentagrid::spec::Config;
 use tch::{Device, Kind};
 
+use super::prefix::{Prefix, PrefixKey};
 use super::trial::Trial;
 use crate::data::Sets;
 use crate::error::TrialError;
@@ -24,27 +25,58 @@ pub struct Session {
     start: Option<(u64, ResNet18)>,
     /// Kinds of steps that have been warmed up: (batch size, with second derivatives).
     warm: HashSet<(i64, bool)>,
+    /// The last beginning that trials had in common.
+    prefix: Option<Prefix>,
+}
+
+/// Whether a trial may use what others have computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sharing {
+    /// It may: it is one of a bundle.
+    Bundle,
+    /// It trains every epoch itself: it may be timed.
+    None,
 }
 
 impl Session {
     /// A session on that device, in single precision.
     pub fn new(device: Device) -> Self {
-        Self { device, kind: Kind::Float, sets: HashMap::new(), start: None, warm: HashSet::new() }
+        Self { device, kind: Kind::Float, sets: HashMap::new(), start: None, warm: HashSet::new(), prefix: None }
     }
 
     /// Runs a trial to its end; `report` hears each epoch's number (from 1) and history row.
     ///
     /// # Errors
     /// `TrialError`: a bad configuration, unreadable data, or libtorch's.
-    pub fn run(&mut self, config: &Config, seed: u64, report: &mut dyn FnMut(u32, Metrics)) -> Result<Metrics, TrialError> {
+    pub fn run(
+        &mut self,
+        config: &Config,
+        seed: u64,
+        sharing: Sharing,
+        report: &mut dyn FnMut(u32, Metrics),
+    ) -> Result<Metrics, TrialError> {
         let settings = Settings::from_config(config)?;
         let sets = self.sets(settings.data_dir.clone())?;
-        let network = self.network(seed)?;
-        let trial = Trial { settings: &settings, seed, sets: &sets, network, device: self.device };
+        let trial = Trial { settings: &settings, seed, sets: &sets, device: self.device };
         if self.warm.insert((settings.batch_size, settings.optimizer.uses_curvature())) {
-            trial.warm_up()?;
+            trial.warm_up(&self.network(seed)?)?;
         }
-        trial.run(report)
+        let key = match sharing {
+            Sharing::Bundle => PrefixKey::of(&settings, seed),
+            Sharing::None => None,
+        };
+        // Taken out for as long as it changes, so that an error or a panic leaves none that is half-made.
+        let held = self.prefix.take();
+        let Some(key) = key else {
+            return trial.run(self.network(seed)?, report);
+        };
+        let mut prefix = match held.filter(|held| held.is_of(&key)) {
+            Some(held) => held,
+            None => Prefix::start(key, self.network(seed)?),
+        };
+        let metrics = prefix.run(&trial, report)?;
+        self.prefix = Some(prefix);
+        Ok(metrics)
     }
 
     fn sets(&mut self, data_dir: Option<String>) -> Result<Rc<Sets>, TrialError> {
@@ -85,12 +117,16 @@ mod tests {
 
     /// A tiny trial: two epochs of two steps, without wall-clock times.
     fn run_in(session: &mut Session, json: &str, seed: u64) -> Outcome {
+        run_with(session, json, seed, Sharing::None)
+    }
+
+    fn run_with(session: &mut Session, json: &str, seed: u64, sharing: Sharing) -> Outcome {
         let mut config: Config = serde_json::from_str(json).unwrap();
         for (name, value) in [("epochs", 2), ("batch_size", 4), ("train_images", 8)] {
             config.0.entry(name.to_owned()).or_insert(pentagrid::spec::ParamValue::Int(value));
         }
         let mut rows = Vec::new();
-        let metrics = session.run(&config, seed, &mut |epoch, row| {
+        let metrics = session.run(&config, seed, sharing, &mut |epoch, row| {
             rows.push(row.without_wall_clock());
             assert_eq!(epoch as usize, rows.len());
         });
@@ -227,6 +263,59 @@ mod tests {
         assert_ne!(hybrid.rows[1].get("val_loss"), momentum.rows[1].get("val_loss"));
     }
 
+    /// SGD with momentum, then the hybrid trials that begin so: for each epoch that a threshold can be crossed at one that is
+    /// crossed there, a second one for the first epoch, two that are never crossed; each with two second phases.
+    fn family(protocol: &str) -> Vec<String> {
+        let common = format!(r#""momentum": 0.9, "epochs": 4, "protocol": "{protocol}""#);
+        let momentum = format!(r#"{{"optimizer": "sgd_momentum", "lr": 0.002, {common}}}"#);
+        let mut lows: Vec<f64> = Vec::new();
+        for row in run(&momentum, 1).rows {
+            let loss = row.get("val_loss").unwrap();
+            if lows.last().is_none_or(|low| loss < *low) {
+                lows.push(loss);
+            }
+        }
+        assert!(lows.len() > 1, "all switches would be at the first epoch: {lows:?}");
+        let never = [lows[lows.len() - 1], -1.0];
+        let thresholds = std::iter::once(1e9).chain(lows.into_iter().map(|low| low * (1.0 + 1e-9))).chain(never);
+        let hybrid =
+            |(tl, lr2): (f64, f64)| format!(r#"{{"optimizer": "hybrid", "lr1": 0.002, "lr2": {lr2}, "tl": {tl}, {common}}}"#);
+        let grid = thresholds.flat_map(|tl| [0.1, 0.01].map(|lr2| (tl, lr2)));
+        std::iter::once(momentum).chain(grid.map(hybrid)).collect()
+    }
+
+    #[test]
+    fn shared_trials_are_what_they_are_by_themselves_bit_for_bit_in_any_order() {
+        for protocol in ["paper", "as_run"] {
+            let mut trials: Vec<_> = family(protocol).into_iter().map(|json| (run(&json, 1), json)).collect();
+            for _ in 0..2 {
+                let mut session = session(Kind::Float);
+                for (by_itself, json) in &trials {
+                    let shared = run_with(&mut session, json, 1, Sharing::Bundle);
+                    assert_eq!(shared.rows, by_itself.rows, "{json}");
+                    assert_eq!(shared.metrics.without_wall_clock(), by_itself.metrics.without_wall_clock(), "{json}");
+                }
+                trials.reverse();
+            }
+        }
+    }
+
+    /// What is computed once has the very same times, to the last bit; a trial that trains by itself has its own.
+    #[test]
+    fn a_bundle_computes_what_is_common_once_and_a_lone_trial_everything() {
+        let mut session = session(Kind::Float);
+        let family = family("paper");
+        let seconds = |session: &mut Session, json: &str, sharing| {
+            run_with(session, json, 1, sharing).metrics.get("training_seconds").unwrap().to_bits()
+        };
+        let shared: Vec<u64> = family.iter().map(|json| seconds(&mut session, json, Sharing::Bundle)).collect();
+        let never = shared.len() - 4;
+        assert_eq!(shared[never..], [shared[0]; 4]);
+        assert_eq!(shared[1..3], shared[3..5]);
+        assert_eq!(shared[3..never].iter().collect::<HashSet<_>>().len(), never - 3);
+        assert_ne!(seconds(&mut session, &family[0], Sharing::None), shared[0]);
+    }
+
     /// Everything works in double precision too, and gives nearly the same.
     #[test]
     fn double_precision_agrees_with_single() {
@@ -249,7 +338,7 @@ mod tests {
     #[test]
     fn more_images_than_there_are_is_a_bad_configuration() {
         let config = serde_json::from_str(r#"{"optimizer": "sgd", "lr": 0.1, "train_images": 9}"#).unwrap();
-        let error = session(Kind::Float).run(&config, 0, &mut |_, _| {}).unwrap_err();
+        let error = session(Kind::Float).run(&config, 0, Sharing::None, &mut |_, _| {}).unwrap_err();
         assert!(matches!(error, TrialError::BadConfig(_)));
         insta::assert_snapshot!(error, @"train_images: 9 are wanted, but the training set has 8 images");
     }

@@ -1,5 +1,6 @@
 //! The training loop of one trial: a function of its settings, its data and its network, which carry the seed.
 //! Reports a history row after each epoch. Under the protocol `as_run` it measures what the authors' program did.
+//! How far a trial is stands in its `Progress`, which can be copied: `prefix` branches trials from such copies.
 
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use pentagrid::protocol::Metrics;
 use pentagrid::spec::task::{
     CHECKPOINT_EPOCH, GRAD_NORM_CONV1, GRAD_NORM_FC, HELDOUT_ACCURACY, HELDOUT_LOSS, METRICS, STEP_SECONDS, SWITCH_METRIC,
 };
-use tch::{Device, Reduction, Tensor};
+use tch::{Device, Reduction, TchError, Tensor};
 
 use super::evaluate::{Score, evaluate};
 use crate::data::{Batches, Sets, Split};
@@ -29,10 +30,50 @@ pub struct Trial<'a> {
     pub seed: u64,
     /// The images.
     pub sets: &'a Sets,
-    /// The network, at the seed's starting weights.
-    pub network: ResNet18,
     /// Where all of it is.
     pub device: Device,
+}
+
+/// How far a trial is: all that its further course depends on, but for the optimizer's own state.
+pub struct Progress {
+    network: ResNet18,
+    /// Epochs done.
+    epoch: u32,
+    /// The last epoch's scores.
+    metrics: Metrics,
+    checkpoint: Option<Checkpoint>,
+    step_seconds: f64,
+    all_seconds: f64,
+}
+
+impl Progress {
+    /// Nothing done yet; the network is at the seed's starting weights.
+    pub fn start(network: ResNet18) -> Self {
+        Self { network, epoch: 0, metrics: Metrics::default(), checkpoint: None, step_seconds: 0.0, all_seconds: 0.0 }
+    }
+
+    /// A copy that shares no memory with this one.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn duplicate(&self) -> Result<Self, TchError> {
+        Ok(Self {
+            network: self.network.duplicate()?,
+            metrics: self.metrics.clone(),
+            checkpoint: self.checkpoint.as_ref().map(Checkpoint::duplicate).transpose()?,
+            ..*self
+        })
+    }
+
+    /// Epochs done.
+    pub fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    /// Notes that the optimizer has become another one at the end of the last epoch.
+    pub fn switched(&mut self) {
+        self.metrics.set(SWITCH_METRIC, f64::from(self.epoch));
+    }
 }
 
 impl Trial<'_> {
@@ -41,54 +82,83 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// `BadConfig` if the set is smaller than the settings want it; libtorch's.
-    pub fn run(self, report: &mut dyn FnMut(u32, Metrics)) -> Result<Metrics, TrialError> {
+    pub fn run(&self, network: ResNet18, report: &mut dyn FnMut(u32, Metrics)) -> Result<Metrics, TrialError> {
+        let mut progress = Progress::start(network);
+        self.train(&mut progress, &mut *self.settings.optimizer.start(self.seed), report)?;
+        self.finish(&progress)
+    }
+
+    /// The epochs that are left.
+    ///
+    /// # Errors
+    /// As for `run`.
+    pub fn train(
+        &self,
+        progress: &mut Progress,
+        optimizer: &mut dyn Optimizer,
+        report: &mut dyn FnMut(u32, Metrics),
+    ) -> Result<(), TrialError> {
+        while progress.epoch < self.settings.epochs {
+            let mut row = self.epoch(progress, optimizer)?;
+            let switched = optimizer.end_epoch(row.val_loss);
+            if switched {
+                progress.switched();
+            }
+            row.tell_switch(self.settings, switched);
+            report(progress.epoch, row.values);
+        }
+        Ok(())
+    }
+
+    /// One epoch: the steps, then the scores. The optimizer has not heard of the loss yet.
+    ///
+    /// # Errors
+    /// As for `run`.
+    pub fn epoch(&self, progress: &mut Progress, optimizer: &mut dyn Optimizer) -> Result<Row, TrialError> {
         let train = self.training_set()?;
         let batches = Batches::new(&train, self.settings.batch_size)?;
-        let mut optimizer = self.settings.optimizer.start(self.seed);
-        let is_hybrid = matches!(self.settings.optimizer, OptimizerSettings::Hybrid(_));
         let as_run = self.settings.protocol == Protocol::AsRun;
         let held_out = if as_run { &self.sets.test } else { &self.sets.val };
-        let mut checkpoint = None;
-        let mut metrics = Metrics::default();
-        let (mut step_seconds, mut all_seconds) = (0.0, 0.0);
-        for epoch in 1..=self.settings.epochs {
-            let start = Instant::now();
-            let (steps, norms) = self.epoch(&batches, &mut *optimizer)?;
-            let mut row = Metrics::default();
-            put_score(&mut row, "train", evaluate(&self.network, &train)?);
-            let val = evaluate(&self.network, held_out)?;
-            put_score(&mut row, "val", val);
-            row.set(GRAD_NORM_CONV1, norms.conv1);
-            row.set(GRAD_NORM_FC, if as_run { norms.fc / AS_RUN_FC_DIVISOR } else { norms.fc });
-            let switched = optimizer.end_epoch(val.loss);
-            if as_run {
-                Checkpoint::keep(&mut checkpoint, epoch, val.loss, &self.network)?;
-            }
-            step_seconds += steps.as_secs_f64();
-            all_seconds += start.elapsed().as_secs_f64();
-            if switched {
-                metrics.set(SWITCH_METRIC, f64::from(epoch));
-            }
-            // The last row's scores stand.
-            for (name, value) in &row.0 {
-                if METRICS.contains(&name.as_str()) {
-                    metrics.set(name, value.0);
-                }
-            }
-            if is_hybrid {
-                row.set("switched", f64::from(u8::from(switched)));
-            }
-            row.set("seconds", if as_run { start.elapsed() } else { steps }.as_secs_f64());
-            report(epoch, row);
+        let start = Instant::now();
+        let (steps, norms) = self.steps(&progress.network, &batches, optimizer)?;
+        progress.epoch += 1;
+        let mut values = Metrics::default();
+        put_score(&mut values, "train", evaluate(&progress.network, &train)?);
+        let val = evaluate(&progress.network, held_out)?;
+        put_score(&mut values, "val", val);
+        values.set(GRAD_NORM_CONV1, norms.conv1);
+        values.set(GRAD_NORM_FC, if as_run { norms.fc / AS_RUN_FC_DIVISOR } else { norms.fc });
+        if as_run {
+            Checkpoint::keep(&mut progress.checkpoint, progress.epoch, val.loss, &progress.network)?;
         }
-        let tested = checkpoint.as_ref().map_or(&self.network, |checkpoint| &checkpoint.network);
+        progress.step_seconds += steps.as_secs_f64();
+        progress.all_seconds += start.elapsed().as_secs_f64();
+        // The last row's scores stand.
+        for (name, value) in &values.0 {
+            if METRICS.contains(&name.as_str()) {
+                progress.metrics.set(name, value.0);
+            }
+        }
+        values.set("seconds", if as_run { start.elapsed() } else { steps }.as_secs_f64());
+        Ok(Row { values, val_loss: val.loss })
+    }
+
+    /// The final metrics of a trial that is trained to its end.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn finish(&self, progress: &Progress) -> Result<Metrics, TrialError> {
+        let Progress { network, checkpoint, step_seconds, all_seconds, .. } = progress;
+        let mut metrics = progress.metrics.clone();
+        let tested = checkpoint.as_ref().map_or(network, |checkpoint| &checkpoint.network);
         put_score(&mut metrics, "test", evaluate(tested, &self.sets.test)?);
-        metrics.set("training_seconds", if as_run { all_seconds } else { step_seconds });
+        let as_run = self.settings.protocol == Protocol::AsRun;
+        metrics.set("training_seconds", if as_run { *all_seconds } else { *step_seconds });
         if let Some(checkpoint) = checkpoint {
-            let val = evaluate(&self.network, &self.sets.val)?;
+            let val = evaluate(network, &self.sets.val)?;
             metrics.set(HELDOUT_LOSS, val.loss);
             metrics.set(HELDOUT_ACCURACY, val.accuracy);
-            metrics.set(STEP_SECONDS, step_seconds);
+            metrics.set(STEP_SECONDS, *step_seconds);
             metrics.set(CHECKPOINT_EPOCH, f64::from(checkpoint.epoch));
         }
         Ok(metrics)
@@ -99,8 +169,8 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn warm_up(&self) -> Result<(), TrialError> {
-        let network = self.network.duplicate()?;
+    pub fn warm_up(&self, network: &ResNet18) -> Result<(), TrialError> {
+        let network = network.duplicate()?;
         let mut optimizer = self.settings.optimizer.costliest().start(self.seed);
         if let Some(batch) = Batches::new(&self.training_set()?, self.settings.batch_size)?.iter().next() {
             step(&network, batch, &mut *optimizer)?;
@@ -124,19 +194,42 @@ impl Trial<'_> {
     }
 
     /// One pass over the batches. Gives the wall-clock time of the steps alone, and the gradients' norms.
-    fn epoch(&self, batches: &Batches, optimizer: &mut dyn Optimizer) -> Result<(Duration, GradientNorms), TrialError> {
+    fn steps(
+        &self,
+        network: &ResNet18,
+        batches: &Batches,
+        optimizer: &mut dyn Optimizer,
+    ) -> Result<(Duration, GradientNorms), TrialError> {
         let with_graph = self.settings.protocol == Protocol::AsRun;
         let mut probe = GradientProbe::default();
         synchronize(self.device);
         let start = Instant::now();
         for batch in batches.iter() {
-            let gradients = batch_gradients(&self.network, batch, with_graph || optimizer.needs_curvature())?;
-            optimizer.step(self.network.parameters(), &gradients)?;
+            let gradients = batch_gradients(network, batch, with_graph || optimizer.needs_curvature())?;
+            optimizer.step(network.parameters(), &gradients)?;
             probe.add(&gradients)?;
         }
         synchronize(self.device);
         let spent = start.elapsed();
         Ok((spent, probe.take()?))
+    }
+}
+
+/// A row of a trial's history.
+#[derive(Clone)]
+pub struct Row {
+    /// What was measured.
+    pub values: Metrics,
+    /// The loss on the held-out images.
+    pub val_loss: f64,
+}
+
+impl Row {
+    /// Hybrid's rows say whether it switched at their end.
+    pub fn tell_switch(&mut self, settings: &Settings, switched: bool) {
+        if matches!(settings.optimizer, OptimizerSettings::Hybrid(_)) {
+            self.values.set("switched", f64::from(u8::from(switched)));
+        }
     }
 }
 
@@ -149,6 +242,10 @@ struct Checkpoint {
 }
 
 impl Checkpoint {
+    fn duplicate(&self) -> Result<Self, TchError> {
+        Ok(Self { network: self.network.duplicate()?, ..*self })
+    }
+
     /// Keeps the network if its loss is strictly below that of the one kept; the first one whatever its loss is.
     fn keep(kept: &mut Option<Self>, epoch: u32, loss: f64, network: &ResNet18) -> Result<(), TrialError> {
         if kept.as_ref().is_none_or(|kept| loss < kept.loss || (kept.loss.is_nan() && !loss.is_nan())) {
