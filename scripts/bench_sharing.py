@@ -1,0 +1,96 @@
+"""The driver of scripts/bench-sharing.sh. Standard library only."""
+
+import json
+import pathlib
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+
+PENTAGRID = pathlib.Path(__file__).resolve().parent.parent / "target/debug/pentagrid"
+TIMES = {"seconds", "training_seconds"}
+
+
+def sweep(epochs, images, values):
+    few = lambda all_values: "{values: " + json.dumps(all_values[:values]) + "}"
+    return f"""
+name: sharing
+task: mnist-resnet18
+metric: {{name: val_accuracy, goal: maximize}}
+seeds: {{tune: 1, final: 0}}
+parameters: {{epochs: {{value: {epochs}}}, train_images: {{value: {images}}}}}
+arms:
+  momentum: {{parameters: {{optimizer: {{value: sgd_momentum}}, lr: {few([0.005, 0.01, 0.05])}, momentum: {few([0.9, 0.8, 0.95])}}}}}
+  hybrid:
+    parameters:
+      optimizer: {{value: hybrid}}
+      tl: {{values: [0.01, 0.5, 1, 1.5, 2]}}
+      lr1: {few([0.005, 0.01, 0.05])}
+      momentum: {few([0.9, 0.8, 0.95])}
+      lr2: {few([0.05, 0.1, 0.01])}
+      beta1: {few([0.9, 0.8, 0.95])}
+      beta2: {few([0.999, 0.99, 0.95])}
+"""
+
+
+def run(work, name, bundle):
+    began = time.monotonic()
+    subprocess.run(
+        [PENTAGRID, "run", "sweep.yaml", "-q", "--devices", "cpu:1", "--bundle", str(bundle), "--dir", name, "--out", f"{name}-report"],
+        cwd=work, check=True, stdout=subprocess.DEVNULL,
+    )
+    return time.monotonic() - began
+
+
+def results(folder):
+    """Of each trial: its configuration, final metrics and history, and the seconds of its epochs."""
+    ledger = sqlite3.connect(folder / "ledger.sqlite")
+    found = {}
+    for key, point, config, metrics in ledger.execute("SELECT t.id, t.point, p.config, t.metrics FROM trial t JOIN point p USING (point)"):
+        rows = [json.loads(row) for (row,) in ledger.execute("SELECT metrics FROM epoch WHERE trial = ? ORDER BY epoch", (key,))]
+        found[point] = (json.loads(config), json.loads(metrics), rows)
+    return found
+
+
+def lasting(found):
+    keep = lambda values: {name: value for name, value in values.items() if name not in TIMES}
+    return {point: (config, keep(metrics), [keep(row) for row in rows]) for point, (config, metrics, rows) in found.items()}
+
+
+def unique_seconds(found):
+    """What the distinct epochs of all trials cost: each computation once, at what it cost in the run that shared nothing."""
+    unique = {}
+    for config, metrics, rows in found.values():
+        hybrid = config["optimizer"] == "hybrid"
+        beginning = (config["lr1"] if hybrid else config["lr"], config["momentum"])
+        switch = metrics.get("switch_epoch") if hybrid else None
+        for epoch, row in enumerate(rows, 1):
+            second = switch is not None and epoch > switch
+            ending = (switch, config["lr2"], config["beta1"], config["beta2"]) if second else None
+            unique.setdefault((beginning, ending, epoch), row["seconds"])
+    return sum(unique.values()), len(unique)
+
+
+def main():
+    epochs, images, values = map(int, sys.argv[1:4])
+    with tempfile.TemporaryDirectory(prefix="pentagrid-sharing-") as place:
+        work = pathlib.Path(place)
+        (work / "sweep.yaml").write_text(sweep(epochs, images, values))
+        alone = run(work, "alone", 1)
+        shared = run(work, "shared", 1024)
+        first, second = results(work / "alone"), results(work / "shared")
+        same = lasting(first) == lasting(second)
+        nominal = sum(row["seconds"] for _, _, rows in first.values() for row in rows)
+        unique, count = unique_seconds(first)
+        all_epochs = sum(len(rows) for _, _, rows in first.values())
+        print(f"{len(first)} trials, {all_epochs} epochs of which {count} differ; results bit for bit the same: {'yes' if same else 'NO'}")
+        print(f"alone {alone:.1f} s, in bundles {shared:.1f} s: {alone / shared:.2f} times as fast; the histories allow {nominal / unique:.2f} times")
+        # A history's seconds leave out the evaluation, so shares of the whole are compared, not seconds.
+        had, allowed = 1 - shared / alone, 1 - unique / nominal
+        print(f"{100 * had:.1f} % of the time was saved, {100 * allowed:.1f} % could be: {100 * had / allowed:.1f} % of what the histories allow")
+        sys.exit(0 if same else 1)
+
+
+if __name__ == "__main__":
+    main()
