@@ -193,7 +193,7 @@ impl Document<'_, '_> {
                 None
             }
             [entry] if &*entry.key == "task" => self.builtin_task(entry),
-            [entry] if &*entry.key == "worker" => self.worker(entry),
+            [entry] if &*entry.key == "worker" => program::worker(entry, self.problems).map(Task::Worker),
             [_] => program::read(own[0], own[1], self.problems).map(Task::Program),
             [] => {
                 if ["task", "worker", "program", "command"].iter().all(|key| fields.lacks(key)) {
@@ -216,37 +216,6 @@ impl Document<'_, '_> {
         };
         self.problems.add(Finding::new(entry.at(), format!("unknown task {}", quoted(&written)), "unknown task").help(help));
         None
-    }
-
-    fn worker(&mut self, entry: &Entry) -> Option<Task> {
-        const HELP: &str =
-            "write the program and each of its arguments as an item: `worker: [python3, train.py]`; there is no shell";
-        let Kind::List(items) = &entry.value.kind else {
-            let message = format!("`worker` must be a list of words, not {}", entry.value.describe());
-            self.problems.add(Finding::new(entry.at(), message, "not a list").help(HELP));
-            return None;
-        };
-        if items.is_empty() {
-            self.problems.add(Finding::new(entry.at(), "`worker` is empty", "no program").help(HELP));
-            return None;
-        }
-        let mut words = Vec::new();
-        for (index, item) in items.iter().enumerate() {
-            let at = item.span.or(entry.key_span);
-            match &item.kind {
-                // Numbers keep their spelling: a command line is text.
-                Kind::Scalar(scalar)
-                    if !scalar.is_null() && !scalar.text.contains('\0') && (index > 0 || !scalar.text.trim().is_empty()) =>
-                {
-                    words.push(scalar.text.to_string());
-                }
-                _ => {
-                    let message = format!("word {} of `worker` must be text, not {}", index + 1, item.describe());
-                    self.problems.add(Finding::new(at, message, "not a word").help(HELP));
-                }
-            }
-        }
-        (words.len() == items.len()).then_some(Task::Worker(words))
     }
 
     fn method(&mut self, fields: &Fields<'_>) {

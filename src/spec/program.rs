@@ -1,4 +1,4 @@
-//! Reads `program`, `command`, `env` and `workdir`: a program of the user's that trains one trial, and what it is started with.
+//! Reads `program`, `command`, `worker` and `env`: a program of the user's that trains, and what it is started with.
 //! The macros are W&B's, and a few of ours.
 
 use super::command::{ArgsStyle, Piece, Program, Word};
@@ -78,6 +78,37 @@ pub(super) fn read(program: Option<&Entry>, command: Option<&Entry>, problems: &
         }
         _ => None,
     }
+}
+
+/// `worker`: the words of the command line of a program that speaks the worker protocol.
+pub(super) fn worker(entry: &Entry, problems: &mut Problems<'_>) -> Option<Vec<String>> {
+    const HELP: &str = "write the program and each of its arguments as an item: `worker: [python3, train.py]`; there is no shell";
+    let Kind::List(items) = &entry.value.kind else {
+        let message = format!("`worker` must be a list of words, not {}", entry.value.describe());
+        problems.add(Finding::new(entry.at(), message, "not a list").help(HELP));
+        return None;
+    };
+    if items.is_empty() {
+        problems.add(Finding::new(entry.at(), "`worker` is empty", "no program").help(HELP));
+        return None;
+    }
+    let mut words = Vec::new();
+    for (index, item) in items.iter().enumerate() {
+        let at = item.span.or(entry.key_span);
+        match &item.kind {
+            // Numbers keep their spelling: a command line is text.
+            Kind::Scalar(scalar)
+                if !scalar.is_null() && !scalar.text.contains('\0') && (index > 0 || !scalar.text.trim().is_empty()) =>
+            {
+                words.push(scalar.text.to_string());
+            }
+            _ => {
+                let message = format!("word {} of `worker` must be text, not {}", index + 1, item.describe());
+                problems.add(Finding::new(at, message, "not a word").help(HELP));
+            }
+        }
+    }
+    (words.len() == items.len()).then_some(words)
 }
 
 /// A word of `command`.
