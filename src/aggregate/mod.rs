@@ -15,7 +15,7 @@ mod stats;
 
 pub use curves::{ArmCurves, EpochStat, curves};
 pub use derived::{derived_stats, reported_seeds};
-pub use evaluate::{ArmEvaluation, Evaluation, Tally, evaluate};
+pub use evaluate::{ArmEvaluation, Evaluation, Tally, evaluate, race};
 pub use granularity::{Impossible, impossible};
 pub use select::{ArmSelection, select};
 pub use sensitivity::{Average, Pair, Sensitivity, pairs, sensitivity};

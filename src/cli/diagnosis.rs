@@ -306,9 +306,9 @@ drawn:
  4 │ worker: [w]
    ╰────
   help: known keys: name, description, task, worker, program, command, env,
-        workdir, method, metric, seeds, parameters, zip, exclude, grids, arms,
-        limits, resources, published, project, entity, apiVersion, kind and
-        claims
+        workdir, method, metric, seeds, prune, parameters, zip, exclude,
+        grids, arms, limits, resources, published, project, entity,
+        apiVersion, kind and claims
 "#);
     }
 

@@ -148,6 +148,7 @@ mod tests {
             limits: crate::spec::Limits::default(),
             published: Default::default(),
             claims: Vec::new(),
+            prune: Default::default(),
         })
     }
 

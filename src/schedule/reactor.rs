@@ -3,18 +3,21 @@
 
 mod ending;
 mod hand_out;
+mod queue;
+mod racing;
 mod slot;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use queue::Queue;
 use slot::{Given, Job, Slot, State};
 
 use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, Settings, TICK, Time};
 use super::failures::Failures;
 use super::memory;
 use super::notice::Notice;
-use crate::plan::PlannedTrial;
+use crate::plan::{PlannedTrial, Race};
 use crate::protocol::{FailureKind, FromWorker, Hello, PROTOCOL_VERSION};
 
 /// What to do once a record is on the disk.
@@ -37,11 +40,17 @@ enum Stop {
 pub struct Reactor {
     settings: Settings,
     slots: Vec<Slot>,
-    queue: VecDeque<Job>,
+    queue: Queue,
     /// Trials that ran out of memory beside others: each waits until it can have its device to itself.
     solitary: Vec<Job>,
     /// Trials that will be tried again, and when.
     waiting: Vec<(Time, Job)>,
+    /// Which points get no further seeds, where there is a race.
+    race: Option<Race>,
+    /// The trials that are held back for it.
+    held: Vec<Job>,
+    /// At most so many trials of the queue are of points that are out.
+    perhaps_out: u64,
     policy: Policy,
     in_phase: bool,
     unwritten: VecDeque<OnDisk>,
@@ -59,9 +68,12 @@ impl Reactor {
             slots: settings.slots.iter().map(|&device| Slot::empty(device)).collect(),
             failures: Failures::new(settings.limits.clone(), settings.arms.clone()),
             settings,
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             solitary: Vec::new(),
             waiting: Vec::new(),
+            race: None,
+            held: Vec::new(),
+            perhaps_out: 0,
             policy: Policy::AllSlots,
             in_phase: false,
             unwritten: VecDeque::new(),
@@ -97,7 +109,10 @@ impl Reactor {
 
     /// Trials to run; `PhaseDone` comes when all have ended.
     pub fn on_trials(&mut self, now: Time, trials: Vec<PlannedTrial>, policy: Policy) -> Vec<Action> {
-        self.queue.extend(trials.into_iter().map(Job::new));
+        self.held.clear();
+        self.queue.extend(trials.into_iter().map(Job::new), self.race.as_ref());
+        // Some may be of points that are out already.
+        self.perhaps_out = self.queue.len() as u64;
         self.policy = policy;
         self.in_phase = true;
         self.settle(now)
@@ -213,6 +228,7 @@ impl Reactor {
                     self.failures.done();
                     let (trial, duration) = (job.trial, now.saturating_sub(since));
                     let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.clone(), duration };
+                    self.on_result(&trial, &metrics);
                     self.record(Record::Done { slot: number, trial, metrics, duration }, OnDisk::Tell(notice));
                 }
                 Some((job, since)) => {
@@ -340,6 +356,7 @@ impl Reactor {
             let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().partition(|(at, _)| *at <= now);
             self.waiting = later;
             due.into_iter().rev().for_each(|(_, job)| self.put_back(job));
+            self.hold_back();
             self.hand_out(now);
             if self.in_phase && self.left() == 0 && self.waiting.is_empty() && self.in_flight() == 0 && self.unwritten.is_empty()
             {
@@ -353,6 +370,8 @@ impl Reactor {
     }
 }
 
+#[cfg(test)]
+mod racing_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]

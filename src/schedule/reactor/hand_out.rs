@@ -131,9 +131,10 @@ impl Reactor {
                 Some(job) if bundle.is_empty() || !job.alone => {}
                 _ => break,
             }
-            let Some(job) = self.queue.pop_front() else { break };
+            let Some(job) = self.queue.pop_front(self.race.as_ref()) else { break };
             let alone = job.alone;
             bundle.push(job);
+            self.hold_back();
             if alone {
                 break;
             }
