@@ -35,7 +35,7 @@ fn what_cannot_be_pruned_by() {
         &own("{name: acc, goal: maximize, best: 1.0}", "true"),
         &format!("{loss}{SGD}prune: safe\n"),
         &format!("{twice}{SGD}"),
-    ]), @r#"
+    ]), @"
 sweep.yaml:
   × `prune: safe` needs to know the best value that `acc` can take
    ╭─[sweep.yaml:6:8]
@@ -116,5 +116,5 @@ sweep.yaml:
  4 │ seeds: {tune: 2, final: 3}
    ╰────
   help: remove `best`
-"#);
+");
 }
