@@ -153,7 +153,9 @@ impl Ranked {
         let given = race.seeds().saturating_sub(waiting.jobs.len());
         waiting.rank = Rank {
             class: if results > 0 { 1 } else { 2 * u8::from(given > 0) },
-            shortfall: race.shortfall(point).to_bits(),
+            // Seeds that are under way are taken to give what the others gave: else one point would get all its seeds at
+            // once where there are many workers, and most of them in vain.
+            shortfall: (race.shortfall(point) * (given.max(results) as f64 / results.max(1) as f64)).to_bits(),
             fewer_left: given,
             place: waiting.place,
         };
