@@ -27,7 +27,7 @@ fn spec(arms: &[Vec<i64>], seeds: u64, goal: &str, best: f64) -> Spec {
 fn row(id: TrialId, result: Option<(f64, f64)>) -> TrialRow {
     let metrics = result.map(|(value, loss)| Metrics::from_iter([("m", value), ("val_loss", loss)]));
     let state = if metrics.is_some() { TrialState::Done } else { TrialState::Failed };
-    TrialRow { id, phase: Phase::Tune, state, failures: 0, metrics }
+    TrialRow { id, phase: Phase::Tune, state, failures: 0, metrics, shared: Shared::default() }
 }
 
 /// How a sweep chooses what to run next.

@@ -5,6 +5,7 @@ mod ending;
 mod hand_out;
 mod queue;
 mod racing;
+mod ranked;
 mod slot;
 
 use std::collections::VecDeque;
@@ -17,8 +18,8 @@ use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, 
 use super::failures::Failures;
 use super::memory;
 use super::notice::Notice;
-use crate::plan::{PlannedTrial, Race};
-use crate::protocol::{FailureKind, FromWorker, Hello, PROTOCOL_VERSION};
+use crate::plan::{PlannedTrial, Race, Shared};
+use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION};
 
 /// What to do once a record is on the disk.
 #[derive(Debug)]
@@ -50,7 +51,7 @@ pub struct Reactor {
     /// The trials that are held back for it.
     held: Vec<Job>,
     /// At most so many trials of the queue are of points that are out.
-    perhaps_out: u64,
+    perhaps_out: usize,
     policy: Policy,
     in_phase: bool,
     unwritten: VecDeque<OnDisk>,
@@ -110,9 +111,7 @@ impl Reactor {
     /// Trials to run; `PhaseDone` comes when all have ended.
     pub fn on_trials(&mut self, now: Time, trials: Vec<PlannedTrial>, policy: Policy) -> Vec<Action> {
         self.held.clear();
-        self.queue.extend(trials.into_iter().map(Job::new), self.race.as_ref());
-        // Some may be of points that are out already.
-        self.perhaps_out = self.queue.len() as u64;
+        self.enter(trials.into_iter().map(Job::new).collect());
         self.policy = policy;
         self.in_phase = true;
         self.settle(now)
@@ -223,20 +222,9 @@ impl Reactor {
                     None => self.blame_stranger(now, number, "epoch", &trial),
                 }
             }
-            (State::Ready | State::Ending(..), FromWorker::Done { trial, metrics }) => match self.take(number, &trial) {
-                Some((job, since)) if metrics.get(&self.settings.metric).is_some() => {
-                    self.failures.done();
-                    let (trial, duration) = (job.trial, now.saturating_sub(since));
-                    let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.clone(), duration };
-                    self.on_result(&trial, &metrics);
-                    self.record(Record::Done { slot: number, trial, metrics, duration }, OnDisk::Tell(notice));
-                }
-                Some((job, since)) => {
-                    let message = format!("the result has no metric {:?}", self.settings.metric);
-                    self.fail(now, number, job, since, FailureKind::MissingMetric, message);
-                }
-                None => self.blame_stranger(now, number, "done", &trial),
-            },
+            (State::Ready | State::Ending(..), FromWorker::Done { trial, metrics, same_as, shared_epochs }) => {
+                self.done(now, number, &trial, metrics, (same_as, shared_epochs));
+            }
             (State::Ready | State::Ending(..), FromWorker::Failed { trial, kind, message }) => match self.take(number, &trial) {
                 Some((job, since)) => self.fail(now, number, job, since, memory::refine(kind, &message), message),
                 None => self.blame_stranger(now, number, "failed", &trial),
@@ -261,6 +249,7 @@ impl Reactor {
         let state = std::mem::replace(&mut slot.state, State::Empty(now));
         let (fault, innocent) = (slot.fault.take(), std::mem::take(&mut slot.fault_of_ended));
         slot.ended = None;
+        slot.finished.clear();
         let given = std::mem::take(&mut slot.given);
         let wanted = fault.is_none() && matches!(state, State::Ending(..));
         let (kind, how) =
@@ -310,6 +299,39 @@ impl Reactor {
         self.slots[number].greeted = true;
         self.slots[number].state = State::Ready;
         self.actions.push(Action::Tell(Notice::WorkerReady { slot: number, hello }));
+    }
+
+    /// A worker has a result. `shared` is what it took from another trial: which it is the same as, and how many epochs.
+    fn done(&mut self, now: Time, number: usize, trial: &str, metrics: Metrics, shared: (Option<String>, u32)) {
+        let Some((job, since)) = self.take(number, trial) else { return self.blame_stranger(now, number, "done", trial) };
+        if metrics.get(&self.settings.metric).is_none() {
+            let message = format!("the result has no metric {:?}", self.settings.metric);
+            return self.fail(now, number, job, since, FailureKind::MissingMetric, message);
+        }
+        let same_as = match shared.0 {
+            None => None,
+            Some(other) => match self.slots[number].finished.iter().find(|id| id.to_string() == other) {
+                Some(id) => Some(*id),
+                None => {
+                    let shown: String = other.chars().take(40).collect();
+                    let message =
+                        format!("`same_as` names trial {shown:?}, which is not one of the group that this worker has finished");
+                    self.fail(now, number, job, since, FailureKind::Protocol, message.clone());
+                    self.slots[number].fault_of_ended = true;
+                    return self.blame(now, number, FailureKind::Protocol, message);
+                }
+            },
+        };
+        self.failures.done();
+        let (trial, duration) = (job.trial, now.saturating_sub(since));
+        if job.group().is_some() {
+            self.slots[number].finished.insert(trial.id);
+            self.queue.finished(number, job.group(), duration);
+        }
+        let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.clone(), duration };
+        let shared = Shared { same_as, epochs: shared.1 };
+        self.on_result(&trial, &metrics);
+        self.record(Record::Done { slot: number, trial, metrics, shared, duration }, OnDisk::Tell(notice));
     }
 
     fn given(&mut self, number: usize, trial: &str) -> Option<&mut Given> {

@@ -11,6 +11,7 @@ mod programs; // programs that train one trial each: examples, macros, metrics, 
 mod racing; // `prune: safe`: fewer trials, the same tables
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
 mod shapes; // zip, exclude, when and grids, from the file to the report
+mod sharing; // trials with work in common
 mod specs; // the committed sweep files; bad specs on the command line
 mod support; // the `Test` builder
 mod worker_check; // good and bad workers of other people's

@@ -41,7 +41,7 @@ fn result(r: &mut Reactor, slot: usize, value: f64) -> String {
     let trial = r.slots[slot].given[0].job.trial.id.to_string();
     r.on_message(at(1), slot, FromWorker::Started { trial: trial.clone() });
     let metrics = Metrics::from_iter([("m", value)]);
-    short(&r.on_message(at(1), slot, FromWorker::Done { trial, metrics }))
+    short(&r.on_message(at(1), slot, FromWorker::done(trial, metrics)))
 }
 
 /// The seed and number of the trial that a slot's worker has.
@@ -85,7 +85,7 @@ fn a_result_beyond_the_bound_brings_back_what_was_held() {
     let actions = {
         let trial = r.slots[0].given[0].job.trial.id.to_string();
         r.on_message(at(1), 0, FromWorker::Started { trial: trial.clone() });
-        r.on_message(at(1), 0, FromWorker::Done { trial, metrics: Metrics::from_iter([("m", 1.5)]) })
+        r.on_message(at(1), 0, FromWorker::done(trial, Metrics::from_iter([("m", 1.5)])))
     };
     let off = |action: &Action| matches!(action, Action::Tell(Notice::RaceOff { back, .. }) if back.len() == 1);
     assert!(actions.iter().any(off), "{actions:?}");
@@ -158,7 +158,7 @@ proptest! {
                             Record::Failed { trial, for_good: true, .. } => (trial, TrialState::Failed, None),
                             _ => continue,
                         };
-                        let row = TrialRow { id: trial.id, phase: Phase::Tune, state, failures: 0, metrics };
+                        let row = TrialRow { id: trial.id, phase: Phase::Tune, state, failures: 0, metrics, shared: Shared::default() };
                         assert!(rows.insert(trial.id, row).is_none(), "{} ended twice", trial.id);
                     }
                     Action::PhaseDone => *phase_done = true,
@@ -195,7 +195,7 @@ proptest! {
                         }
                         _ => {
                             let metrics = Metrics::from_iter([("m", value)]);
-                            r.on_message(at(now), slot, FromWorker::Done { trial: name, metrics })
+                            r.on_message(at(now), slot, FromWorker::done(name, metrics))
                         }
                     }
                 }
@@ -221,7 +221,7 @@ proptest! {
                     true => (TrialState::Failed, None),
                     false => (TrialState::Done, Some(Metrics::from_iter([("m", value)]))),
                 };
-                (trial.id, TrialRow { id: trial.id, phase: Phase::Tune, state, failures: 0, metrics })
+                (trial.id, TrialRow { id: trial.id, phase: Phase::Tune, state, failures: 0, metrics, shared: Shared::default() })
             })
             .collect();
         let (with, without) = (evaluate(&spec, &grid, &rows).unwrap(), evaluate(&full, &grid, &all).unwrap());
