@@ -134,7 +134,7 @@ pub fn human_duration(duration: Duration) -> String {
 mod tests {
     use super::*;
     use crate::grid::{PointId, TrialId};
-    use crate::plan::PlannedTrial;
+    use crate::plan::{Beyond, PlannedTrial};
 
     fn trial(arm: usize) -> PlannedTrial {
         let id = TrialId { point: PointId::of_canonical("{}"), seed: 0 };
@@ -156,6 +156,12 @@ mod tests {
         // 4 left of 10 s, 4 left of 20 s, 2 left of unknown duration counted as 15 s, on 2 slots.
         assert_eq!(progress.time_left(), Some(at(75)));
         assert_eq!(progress.per_minute(at(30)), Some(4.0));
+        // Two of the second arm's need not run, and one of them must after all.
+        progress.update(at(31), &Notice::Pruned { trials: vec![trial(1), trial(1)] });
+        assert_eq!((progress.pruned(), progress.left(), progress.time_left()), (2, 8, Some(at(55))));
+        let beyond = Beyond { trial: trial(1).id, value: 2.0, best: 1.0 };
+        progress.update(at(32), &Notice::RaceOff { beyond, back: vec![trial(1)] });
+        assert_eq!((progress.pruned(), progress.left(), progress.time_left()), (1, 9, Some(at(65))));
     }
 
     #[test]

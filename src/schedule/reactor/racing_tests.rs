@@ -135,11 +135,14 @@ proptest! {
     fn whatever_happens_the_selection_is_that_of_the_full_grid(
         (points, seeds, slots, bundle) in (1_usize..7, 1_usize..5, 1_usize..4, 1_usize..4),
         best_first: bool,
+        grouped in 0_u64..4,
         table in prop::collection::vec((0_usize..8, prop::bool::weighted(0.05)), 1..30),
         steps in prop::collection::vec((0_usize..4, 0_u8..20), 1..60),
     ) {
         let values = [1.0, 0.9, 0.5, 0.5, 0.2, 0.1, 0.0, f64::NAN];
-        let (spec, grid, trials) = sweep(points, seeds);
+        let (spec, grid, mut trials) = sweep(points, seeds);
+        // Points with work in common.
+        trials.iter_mut().for_each(|trial| trial.group = trial.index.checked_div(grouped).map(|group| group as u32));
         let truth: HashMap<TrialId, (f64, bool)> =
             trials.iter().zip(table.iter().cycle()).map(|(trial, (value, fails))| (trial.id, (values[*value], *fails))).collect();
         let mut r = reactor(&(0..slots).collect::<Vec<_>>(), bundle);
@@ -150,6 +153,9 @@ proptest! {
             for action in actions {
                 match action {
                     Action::Spawn { slot } => alive[slot] = true,
+                    Action::Send { bundle, share, .. } => {
+                        assert!(bundle.iter().all(|trial| !share || trial.group == bundle[0].group), "two groups in one bundle");
+                    }
                     Action::Tell(Notice::Pruned { trials }) => assert!(!trials.is_empty()),
                     Action::Record(record) => {
                         unwritten += 1;
