@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 use super::args::{Cli, Verb};
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
-use super::{logs, plan, report, resume, run as run_verb, show, status, trials, verify, worker_check};
+use super::{export, logs, plan, report, resume, run as run_verb, show, status, trials, verify, worker_check};
 
 /// Runs the program with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -44,6 +44,7 @@ fn act(verb: Verb, printer: &Printer) -> Result<Outcome, CliError> {
         Verb::Show(arguments) => show::show(&arguments, printer),
         Verb::Verify(arguments) => verify::verify(&arguments, printer),
         Verb::Report(arguments) => report::report(&arguments, printer),
+        Verb::Export(arguments) => export::export(&arguments, printer),
         Verb::WorkerCheck(arguments) => worker_check::worker_check(&arguments, printer),
         Verb::Schema => {
             printer.data(&crate::spec::json_schema())?;

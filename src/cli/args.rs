@@ -83,6 +83,8 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Write tables, figures and data files again, from the ledger alone
     Report(ReportArgs),
+    /// Write trials and histories for other tools: csv, parquet, tensorboard, optuna, junit
+    Export(ExportArgs),
     /// Talk to a worker of your own and say what it does wrong: pentagrid worker-check -- COMMAND
     WorkerCheck(WorkerCheckArgs),
     /// Print the JSON schema of sweep files
@@ -224,6 +226,34 @@ pub struct ReportArgs {
     /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The run directory
+    pub dir: PathBuf,
+    /// For which tool
+    #[arg(long, value_name = "FORMAT")]
+    pub format: ExportFormat,
+    /// Directory to write to [default: exports/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// A format of `export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// trials.csv and history.csv
+    Csv,
+    /// trials.parquet and history.parquet, with types
+    Parquet,
+    /// A run of TensorBoard for each trial: its history, and its hyper-parameters for the HParams tab
+    Tensorboard,
+    /// A journal of Optuna with a study for each arm, also for optuna-dashboard
+    Optuna,
+    /// Trials as test cases, for continuous integration
+    Junit,
 }
 
 /// Arguments of `worker-check`.
