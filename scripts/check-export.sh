@@ -43,3 +43,7 @@ for name in odd family; do
     echo "== $name"
     "$root/$venv/bin/python" "$root/scripts/check_export.py" "exports/$name" "runs/$name"
 done
+echo "== examples/from-optuna: Optuna's best, and ours"
+cp "$root"/examples/from-optuna/* .
+"$root/$venv/bin/python" before.py
+"$root/target/debug/pentagrid" run sweep.yaml -q | grep "lr ="
