@@ -56,5 +56,27 @@ fn act(verb: Verb, printer: &Printer) -> Result<Outcome, CliError> {
             printer.data(&String::from_utf8_lossy(&script))?;
             Ok(Outcome::Done)
         }
+        Verb::Man { command } => man(command.as_deref(), printer),
     }
+}
+
+/// The manual page of the program or of one of its commands, in roff.
+fn man(command: Option<&str>, printer: &Printer) -> Result<Outcome, CliError> {
+    let mut all = Cli::command();
+    // Names commands in full, as they are typed.
+    all.build();
+    let page = match command {
+        None => all,
+        Some(name) => match all.find_subcommand(name) {
+            Some(found) => found.clone(),
+            None => {
+                let names: Vec<&str> = all.get_subcommands().map(clap::Command::get_name).collect();
+                return Err(CliError::Usage(format!("there is no command {name:?}; there are {}", names.join(", "))));
+            }
+        },
+    };
+    let mut roff = Vec::new();
+    clap_mangen::Man::new(page).render(&mut roff).map_err(CliError::Output)?;
+    printer.data(String::from_utf8_lossy(&roff).trim_end())?;
+    Ok(Outcome::Done)
 }

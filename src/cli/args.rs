@@ -94,6 +94,11 @@ pub enum Verb {
         /// Which shell
         shell: Shell,
     },
+    /// Print the manual page, of pentagrid or of one command: pentagrid man run | man -l -
+    Man {
+        /// Which command
+        command: Option<String>,
+    },
 }
 
 /// Arguments of `plan`.
