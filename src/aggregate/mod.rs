@@ -16,7 +16,7 @@ mod stats;
 
 pub use curves::{ArmCurves, EpochStat, curves};
 pub use derived::{derived_stats, reported_seeds};
-pub use evaluate::{ArmEvaluation, Evaluation, Tally, evaluate};
+pub use evaluate::{ArmEvaluation, Evaluation, Tally, evaluate, race};
 pub use granularity::{Impossible, impossible};
 pub use parquet::{Column, write_parquet};
 pub use select::{ArmSelection, select};

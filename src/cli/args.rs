@@ -155,6 +155,10 @@ pub struct HowArgs {
     /// Run the tuning trials in an order drawn from this seed; no result depends on it
     #[arg(long, value_name = "SEED")]
     pub shuffle: Option<u64>,
+    /// With `prune: safe`, run every point once, then those first that can still reach most: saves more trials; no result
+    /// depends on it
+    #[arg(long)]
+    pub best_first: bool,
     /// Hand so many trials to a worker at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub bundle: u16,
@@ -186,7 +190,7 @@ pub struct TrialsArgs {
     pub arm: Option<String>,
     /// Only trials in this state
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
-    pub state: Option<TrialState>,
+    pub state: Option<Standing>,
     /// One JSON object a line
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
@@ -281,9 +285,29 @@ pub struct WorkerCheckArgs {
     pub devices: DeviceRequest,
 }
 
-fn parse_state(text: &str) -> Result<TrialState, String> {
-    TrialState::from_name(text).ok_or_else(|| {
-        let known: Vec<_> = TrialState::ALL.iter().map(|state| state.name()).collect();
+/// How a planned trial stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As the ledger says.
+    In(TrialState),
+    /// It will not run: its point is out of the race (`prune: safe`).
+    Pruned,
+}
+
+impl Standing {
+    /// The name in `--state` and in lists.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::In(state) => state.name(),
+            Self::Pruned => "pruned",
+        }
+    }
+}
+
+fn parse_state(text: &str) -> Result<Standing, String> {
+    let mut known = TrialState::ALL.map(Standing::In).into_iter().chain([Standing::Pruned]);
+    known.find(|state| state.name() == text).ok_or_else(|| {
+        let known: Vec<_> = TrialState::ALL.iter().map(|state| state.name()).chain(["pruned"]).collect();
         format!("expected one of {}", known.join(", "))
     })
 }

@@ -10,6 +10,7 @@ mod faults; // workers that crash, lie, hang, flood
 mod harm; // a full disk, a read-only place, damaged ledgers, binary logs, a clock that jumps
 mod limits; // trials that take too long, fail too often, lack memory; a suspended coordinator
 mod programs; // programs that train one trial each: examples, macros, metrics, faults
+mod racing; // `prune: safe`: fewer trials, the same tables
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
 mod shapes; // zip, exclude, when and grids, from the file to the report
 mod sharing; // trials with work in common
