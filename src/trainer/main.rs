@@ -16,6 +16,7 @@ mod error;
 mod golden;
 mod model;
 mod optim;
+mod pack;
 mod probes;
 mod rng;
 mod settings;
