@@ -9,59 +9,64 @@ use super::{Event, PackKey, run};
 use crate::engine::{Session, Sharing};
 use crate::settings::Settings;
 
-const SGD: [&str; 3] =
-    [r#"{"optimizer": "sgd", "lr": 0.01}"#, r#"{"optimizer": "sgd", "lr": 0.001}"#, r#"{"optimizer": "sgd", "lr": 0.0001}"#];
+const SGD: [&str; 2] = [r#"{"optimizer": "sgd", "lr": 0.01}"#, r#"{"optimizer": "sgd", "lr": 0.001}"#];
 
-const MOMENTUM: [&str; 3] = [
+const MOMENTUM: [&str; 2] = [
     r#"{"optimizer": "sgd_momentum", "lr": 0.002, "momentum": 0.9}"#,
     r#"{"optimizer": "sgd_momentum", "lr": 0.001, "momentum": 0.5, "dampening": 0.5}"#,
-    r#"{"optimizer": "sgd_momentum", "lr": 0.002, "momentum": 0.0}"#,
 ];
 
-const ADAM: [&str; 3] = [
-    r#"{"optimizer": "adam", "lr": 0.0001}"#,
-    r#"{"optimizer": "adam", "lr": 0.001, "beta1": 0.5, "beta2": 0.9, "eps": 0.01}"#,
-    r#"{"optimizer": "adam", "lr": 0.0002, "beta2": 0.99}"#,
-];
+const ADAM: [&str; 2] =
+    [r#"{"optimizer": "adam", "lr": 0.0001}"#, r#"{"optimizer": "adam", "lr": 0.001, "beta1": 0.5, "beta2": 0.9, "eps": 0.01}"#];
 
 /// In single precision an element whose |Hz| nearly vanishes moves far by a rounding, where the rate and eps let it.
-const ADAHESSIAN: [&str; 3] = [
+const ADAHESSIAN: [&str; 2] = [
     r#"{"optimizer": "adahessian", "lr": 0.0001}"#,
     r#"{"optimizer": "adahessian", "lr": 0.01, "beta1": 0.5, "beta2": 0.9, "eps": 0.1, "hessian_power": 0.5}"#,
-    r#"{"optimizer": "adahessian", "lr": 0.001, "beta2": 0.99, "eps": 0.01}"#,
 ];
 
 /// The rows, without wall-clock times, and the final metrics, likewise.
 type Outcome = (Vec<Metrics>, Metrics);
 
-/// One epoch of two steps, where nothing else is said.
-fn config(json: &str) -> Config {
-    let mut config: Config = serde_json::from_str(json).unwrap();
-    for (name, value) in [("epochs", 1), ("batch_size", 16), ("train_images", 32)] {
-        config.0.entry(name.to_owned()).or_insert(ParamValue::Int(value));
+/// A session with few images, and its precision.
+struct Few {
+    kind: Kind,
+    session: Session,
+}
+
+impl Few {
+    fn new(kind: Kind) -> Self {
+        Self { kind, session: Session::small(kind, 32) }
     }
-    config
+
+    /// One epoch of two steps, where nothing else is said. Of fewer images, batch norm would make more of a rounding than single
+    /// precision can take.
+    fn config(&self, json: &str) -> Config {
+        let mut config: Config = serde_json::from_str(json).unwrap();
+        let size = if self.kind == Kind::Double { 10 } else { 16 };
+        for (name, value) in [("epochs", 1), ("batch_size", size), ("train_images", 2 * size)] {
+            config.0.entry(name.to_owned()).or_insert(ParamValue::Int(value));
+        }
+        config
+    }
 }
 
-fn session(kind: Kind) -> Session {
-    Session::small(kind, 32)
-}
-
-fn single(session: &mut Session, json: &str, seed: u64) -> Outcome {
+fn single(few: &mut Few, json: &str, seed: u64) -> Outcome {
     let mut rows = Vec::new();
-    let metrics = session.run(&config(json), seed, Sharing::None, &mut |_, row| rows.push(row.without_wall_clock()));
+    let config = few.config(json);
+    let metrics = few.session.run(&config, seed, Sharing::None, &mut |_, row| rows.push(row.without_wall_clock()));
     (rows, metrics.unwrap().without_wall_clock())
 }
 
 /// The outcomes of trials in packs of at most so many.
-fn packed(session: &mut Session, trials: &[&str], seed: u64, most: usize) -> Vec<Outcome> {
-    let settings: Vec<Settings> = trials.iter().map(|json| Settings::from_config(&config(json)).unwrap()).collect();
+fn packed(few: &mut Few, trials: &[&str], seed: u64, most: usize) -> Vec<Outcome> {
+    let settings: Vec<Settings> = trials.iter().map(|json| Settings::from_config(&few.config(json)).unwrap()).collect();
     let key = PackKey::of(&settings[0], seed).unwrap();
     assert!(settings.iter().all(|settings| PackKey::of(settings, seed) == Some(key.clone())));
     let mut started = vec![0; trials.len()];
     let mut rows = vec![Vec::new(); trials.len()];
     let mut done: Vec<Option<Metrics>> = vec![None; trials.len()];
-    let fitted = run(session, &settings, seed, most, &mut |trial, event| {
+    let fitted = run(&mut few.session, &settings, seed, most, &mut |trial, event| {
         assert!(done[trial].is_none());
         match event {
             Event::Started => started[trial] += 1,
@@ -92,10 +97,11 @@ fn assert_near(found: &Metrics, expected: &Metrics, share: f64, what: &str) {
 }
 
 /// The first epoch to the shares that are promised, later ones and the end to a hundred times those.
-fn assert_all_near(session: &mut Session, kind: Kind, trials: &[&str], found: &[Outcome], seed: u64) {
+fn assert_all_near(few: &mut Few, trials: &[&str], found: &[Outcome], seed: u64) {
+    let kind = few.kind;
     let share = if kind == Kind::Double { 1e-9 } else { 1e-4 };
     for (json, (rows, metrics)) in trials.iter().zip(found) {
-        let (expected_rows, expected) = single(session, json, seed);
+        let (expected_rows, expected) = single(few, json, seed);
         assert_eq!(rows.len(), expected_rows.len(), "{json}");
         for (epoch, (found, expected)) in rows.iter().zip(&expected_rows).enumerate() {
             assert_near(
@@ -111,9 +117,9 @@ fn assert_all_near(session: &mut Session, kind: Kind, trials: &[&str], found: &[
 
 fn check(trials: &[&str]) {
     for kind in [Kind::Float, Kind::Double] {
-        let session = &mut session(kind);
-        let found = packed(session, trials, 3, 8);
-        assert_all_near(session, kind, trials, &found, 3);
+        let few = &mut Few::new(kind);
+        let found = packed(few, trials, 3, 8);
+        assert_all_near(few, trials, &found, 3);
     }
 }
 
@@ -137,11 +143,11 @@ fn a_pack_of_adahessian_is_its_trials() {
     check(&ADAHESSIAN);
 }
 
-/// Beside a trial of the first phase alone: one that never switches, two that do at once, one of another first phase, and
-/// one that is not below its threshold before the second epoch.
+/// Beside a trial of the first phase alone: one that never switches, two that do at once, of two first phases, and one that
+/// is not below its threshold before the second epoch.
 #[test]
 fn a_pack_of_hybrid_is_its_trials() {
-    let mut double = session(Kind::Double);
+    let mut double = Few::new(Kind::Double);
     let momentum = r#"{"optimizer": "sgd_momentum", "lr": 0.005, "momentum": 0.9, "epochs": 3}"#;
     let losses: Vec<f64> = single(&mut double, momentum, 1).0.iter().map(|row| row.get("val_loss").unwrap()).collect();
     assert!(losses[1] < losses[0], "{losses:?}");
@@ -150,28 +156,28 @@ fn a_pack_of_hybrid_is_its_trials() {
         let rest = r#""momentum": 0.9, "eps": 0.1, "epochs": 3}"#;
         format!(r#"{{"optimizer": "hybrid", "lr1": {lr1}, "lr2": {lr2}, "tl": {tl}, {rest}"#)
     };
-    let all = [hybrid(0.005, 0.01, 0.0), hybrid(0.005, 0.01, 1e9), hybrid(0.005, 0.001, 1e9), hybrid(0.001, 0.01, 1e9)];
+    let all = [hybrid(0.005, 0.01, 0.0), hybrid(0.005, 0.01, 1e9), hybrid(0.001, 0.001, 1e9)];
     let all = [all.to_vec(), vec![hybrid(0.005, 0.01, late), momentum.to_owned()]].concat();
     let trials: Vec<&str> = all.iter().map(String::as_str).collect();
-    let found = packed(&mut double, &trials, 1, 3);
+    let found = packed(&mut double, &trials, 1, 2);
     let switches: Vec<Option<f64>> = found.iter().map(|(_, metrics)| metrics.get("switch_epoch")).collect();
-    assert_eq!(switches, [None, Some(1.0), Some(1.0), Some(1.0), Some(2.0), None]);
-    assert_all_near(&mut double, Kind::Double, &trials, &found, 1);
+    assert_eq!(switches, [None, Some(1.0), Some(1.0), Some(2.0), None]);
+    assert_all_near(&mut double, &trials, &found, 1);
     // One that switches at its very end.
     let short = [all[1].replace("\"epochs\": 3", "\"epochs\": 1")];
     let short = [short[0].as_str()];
     let found = packed(&mut double, &short, 1, 3);
     assert_eq!(found[0].1.get("switch_epoch"), Some(1.0));
-    assert_all_near(&mut double, Kind::Double, &short, &found, 1);
+    assert_all_near(&mut double, &short, &found, 1);
 }
 
 #[test]
 fn a_model_that_diverges_does_not_touch_its_neighbours() {
-    let session = &mut session(Kind::Float);
+    let few = &mut Few::new(Kind::Float);
     let wild = [r#"{"optimizer": "sgd", "lr": 1e30}"#, r#"{"optimizer": "adahessian", "lr": 1e30}"#];
     for (tame, wild) in [&SGD, &ADAHESSIAN].into_iter().zip(wild) {
-        let alone = packed(session, &tame[..2], 5, 8);
-        let beside = packed(session, &[tame[0], wild, tame[1]], 5, 8);
+        let alone = packed(few, &tame[..2], 5, 8);
+        let beside = packed(few, &[tame[0], wild, tame[1]], 5, 8);
         assert!(!beside[1].1.get("train_loss").unwrap().is_finite());
         assert!(beside[1].0[0].get("grad_norm_fc").unwrap().is_nan());
         for (alone, beside) in [(&alone[0], &beside[0]), (&alone[1], &beside[2])] {
@@ -183,10 +189,11 @@ fn a_model_that_diverges_does_not_touch_its_neighbours() {
 
 #[test]
 fn a_pack_that_cannot_be_trained_fails_trial_by_trial() {
-    let config = config(r#"{"optimizer": "sgd", "lr": 0.1, "train_images": 99}"#);
+    let mut few = Few::new(Kind::Float);
+    let config = few.config(r#"{"optimizer": "sgd", "lr": 0.1, "train_images": 99}"#);
     let settings = [0, 1].map(|_| Settings::from_config(&config).unwrap());
     let mut events = Vec::new();
-    run(&mut session(Kind::Float), &settings, 1, 8, &mut |trial, event| events.push(format!("{trial} {event:?}")));
+    run(&mut few.session, &settings, 1, 8, &mut |trial, event| events.push(format!("{trial} {event:?}")));
     insta::assert_snapshot!(events.join("\n"), @r#"
     0 Started
     0 Failed(BadConfig, "train_images: 99 are wanted, but the training set has 32 images")
