@@ -263,7 +263,7 @@ impl Dispatcher {
             tracing::debug!(?action);
             match action {
                 Action::Spawn { slot } => pending.extend(self.spawn(slot)),
-                Action::Send { slot, bundle } => pending.extend(self.send(slot, &bundle)),
+                Action::Send { slot, bundle, share } => pending.extend(self.send(slot, &bundle, share)),
                 Action::End { slot, how } => pending.extend(self.end(slot, how)),
                 Action::Record(record) => {
                     let write = self.dated(record);
@@ -380,7 +380,7 @@ impl Dispatcher {
         });
     }
 
-    fn send(&mut self, slot: usize, bundle: &[PlannedTrial]) -> Vec<Action> {
+    fn send(&mut self, slot: usize, bundle: &[PlannedTrial], share: bool) -> Vec<Action> {
         if let (Start::Program(start), [trial]) = (&self.workers.start, bundle) {
             let start = start.clone();
             return self.spawn_program(slot, &start, trial);
@@ -391,7 +391,7 @@ impl Dispatcher {
             config: (self.config_of)(trial),
         };
         self.processes[slot].log_mark = self.log_size(slot);
-        let line = encode_line(&ToWorker::Run { bundle: bundle.iter().map(request).collect() });
+        let line = encode_line(&ToWorker::Run { bundle: bundle.iter().map(request).collect(), share });
         tracing::trace!(slot, line = line.trim_end(), "to the worker");
         if let Some(stdin) = self.processes[slot].local.as_ref().and_then(|local| local.stdin.as_ref()) {
             // If its stdin is closed the worker is ending, and its exit brings the trials back.
@@ -429,8 +429,8 @@ impl Dispatcher {
                 log: LogMark { file: self.processes[slot].log.clone(), offset: self.processes[slot].log_mark },
             },
             Record::Epoch { trial, epoch, values, .. } => Write::Epoch { trial: trial.id, epoch, values },
-            Record::Done { slot, trial, metrics, duration } => {
-                Write::TrialDone { trial: trial.id, metrics, log_end: self.mark_log(slot), duration: seconds(duration) }
+            Record::Done { slot, trial, metrics, shared, duration } => {
+                Write::TrialDone { trial: trial.id, metrics, shared, log_end: self.mark_log(slot), duration: seconds(duration) }
             }
             Record::Failed { slot, trial, kind, message, for_good, duration } => Write::TrialFailed {
                 trial: trial.id,
