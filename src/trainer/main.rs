@@ -33,6 +33,7 @@ use pentagrid::spec::Config;
 use crate::channel::{Channel, say};
 use crate::device::Compute;
 use crate::engine::Session;
+use crate::pack::Limit;
 
 /// Trains ResNet18 on MNIST: the built-in task of pentagrid.
 ///
@@ -45,6 +46,8 @@ use crate::engine::Session;
 ///
 /// Environment:
 ///   PENTAGRID_DEVICE   cpu (the default) or cuda, the first of CUDA_VISIBLE_DEVICES
+///   PENTAGRID_PACK     at most so many trials of a bundle are trained as one network;
+///                      1: none. By default as many as fit on a GPU, none on a CPU
 ///   PENTAGRID_THREADS  CPU threads, 1 by default; others change the rounding of results
 ///
 /// Exit codes: 0 done; 1 the trial failed; 2 bad usage, configuration text or message.
@@ -84,10 +87,17 @@ fn main() -> ExitCode {
         let well = worker::run_trial(&mut Session::new(compute.device), request, false, &mut |message| channel.send(&message));
         return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
+    let limit = match Limit::from_environment(compute.device) {
+        Ok(limit) => limit,
+        Err(problem) => {
+            say(&problem);
+            return ExitCode::from(2);
+        }
+    };
     if stdin().is_terminal() {
         say("waiting for messages of a coordinator on stdin; see --help for running one trial by hand");
     }
-    match worker::serve(channel, compute) {
+    match worker::serve(channel, compute, limit) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("cannot start a thread: {error}"));

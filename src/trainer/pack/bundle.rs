@@ -57,8 +57,9 @@ pub enum Event {
     Started,
     /// A row of its history, with the epoch's number from 1.
     Epoch(u32, Metrics),
-    /// Its final metrics.
-    Done(Metrics),
+    /// Its final metrics; the place of the trial whose result it is, if it was not computed again; how many of its epochs were
+    /// computed for others.
+    Done(Metrics, Option<usize>, u32),
     /// It has failed.
     Failed(FailureKind, String),
 }
@@ -83,6 +84,8 @@ struct Course<'a> {
     /// The scores of its last row, and its switch.
     metrics: Metrics,
     switched: bool,
+    /// Epochs that were computed for others.
+    shared: u32,
 }
 
 /// Trials of one key on their way.
@@ -91,14 +94,23 @@ struct Race<'a> {
     epochs: u32,
     images: &'a Images<'a>,
     trials: Vec<Course<'a>>,
+    /// Whether trials that are the same for a while are one model for as long.
+    share: bool,
     report: &'a mut dyn FnMut(usize, Event),
 }
 
 /// Runs trials of one key in packs of at most `most` models; `report` hears of each by its place. Where memory runs out before
-/// a pack's first epoch ends, it is halved. Gives the most models that were found to fit.
+/// a pack's first epoch ends, it is halved. Gives the most models that were found to fit. With `share`, what trials have in
+/// common is computed once.
 ///
 /// Errors of trials are told to `report`, none is lost.
-pub fn run(session: &mut Session, trials: &[Settings], seed: u64, most: usize, report: &mut dyn FnMut(usize, Event)) -> usize {
+pub fn run(
+    session: &mut Session,
+    trials: &[Settings],
+    seed: u64,
+    (most, share): (usize, bool),
+    report: &mut dyn FnMut(usize, Event),
+) -> usize {
     let prepared = prepare(session, trials, seed);
     let (sets, network, settings) = match prepared {
         Ok(Some(prepared)) => prepared,
@@ -118,7 +130,7 @@ pub fn run(session: &mut Session, trials: &[Settings], seed: u64, most: usize, r
     match started {
         Ok((images, start)) => {
             let trials = trials.iter().map(Course::new).collect();
-            let mut race = Race { seed, epochs: settings.epochs, images: &images, trials, report };
+            let mut race = Race { seed, epochs: settings.epochs, images: &images, trials, share, report };
             let entrants = race.entrants(&start);
             let (most, branches) = race.run_all(entrants, most);
             race.run_all(branches, most).0
@@ -147,7 +159,7 @@ fn fail_all(trials: impl Iterator<Item = usize>, error: &TrialError, report: &mu
 
 impl<'a> Course<'a> {
     fn new(settings: &'a Settings) -> Self {
-        Self { settings, started: false, ended: false, metrics: Metrics::default(), switched: false }
+        Self { settings, started: false, ended: false, metrics: Metrics::default(), switched: false, shared: 0 }
     }
 
     /// What the trial's first round is by.
@@ -165,7 +177,7 @@ impl Race<'_> {
         let mut entrants: Vec<Entrant> = Vec::new();
         for (place, trial) in self.trials.iter().enumerate() {
             let rule = trial.first_rule();
-            match entrants.iter_mut().find(|entrant| entrant.rule == rule) {
+            match entrants.iter_mut().find(|entrant| self.share && entrant.rule == rule) {
                 Some(entrant) => entrant.trials.push(place),
                 None => {
                     entrants.push(Entrant { trials: vec![place], rule, from: Rc::clone(start), epoch: 0, seconds: 0.0 });
@@ -255,8 +267,9 @@ impl Race<'_> {
         let mut branches: Vec<Entrant> = Vec::new();
         let mut left: Option<Rc<Networks>> = None;
         let mut stay = Vec::new();
-        for trial in std::mem::take(&mut model.trials) {
+        for (place_in_model, trial) in std::mem::take(&mut model.trials).into_iter().enumerate() {
             let course = &mut self.trials[trial];
+            course.shared += u32::from(place_in_model > 0);
             // The last row's scores stand.
             for (name, value) in row.values.0.iter().filter(|(name, _)| METRICS.contains(&name.as_str())) {
                 course.metrics.set(name.as_str(), value.0);
@@ -279,7 +292,7 @@ impl Race<'_> {
             // One that switches at its last epoch ends with the weights that it has.
             if model.epoch >= self.epochs {
                 stay.push(trial);
-            } else if let Some(branch) = branches.iter_mut().find(|branch| branch.rule == rule) {
+            } else if let Some(branch) = branches.iter_mut().find(|branch| self.share && branch.rule == rule) {
                 branch.trials.push(trial);
             } else {
                 let from = match &left {
@@ -299,14 +312,16 @@ impl Race<'_> {
 
     /// The end of a model's trials.
     fn finish(&mut self, model: &Model, [loss, accuracy]: [f64; 2]) {
-        for trial in &model.trials {
+        for (place, trial) in model.trials.iter().enumerate() {
             let course = &mut self.trials[*trial];
             let mut metrics = std::mem::take(&mut course.metrics);
             metrics.set("test_loss", loss);
             metrics.set("test_accuracy", accuracy);
             metrics.set("training_seconds", model.seconds);
             course.ended = true;
-            (self.report)(*trial, Event::Done(metrics));
+            // The first of them is reported first.
+            let same_as = model.trials.first().filter(|_| place > 0).copied();
+            (self.report)(*trial, Event::Done(metrics, same_as, course.shared));
         }
     }
 }

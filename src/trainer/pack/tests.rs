@@ -55,7 +55,7 @@ fn single(few: &mut Few, json: &str, seed: u64) -> Outcome {
     let mut rows = Vec::new();
     let config = few.config(json);
     let metrics = few.session.run(&config, seed, Sharing::None, &mut |_, row| rows.push(row.without_wall_clock()));
-    (rows, metrics.unwrap().without_wall_clock())
+    (rows, metrics.unwrap().0.without_wall_clock())
 }
 
 /// The outcomes of trials in packs of at most so many.
@@ -66,7 +66,7 @@ fn packed(few: &mut Few, trials: &[&str], seed: u64, most: usize) -> Vec<Outcome
     let mut started = vec![0; trials.len()];
     let mut rows = vec![Vec::new(); trials.len()];
     let mut done: Vec<Option<Metrics>> = vec![None; trials.len()];
-    let fitted = run(&mut few.session, &settings, seed, most, &mut |trial, event| {
+    let fitted = run(&mut few.session, &settings, seed, (most, true), &mut |trial, event| {
         assert!(done[trial].is_none());
         match event {
             Event::Started => started[trial] += 1,
@@ -74,7 +74,7 @@ fn packed(few: &mut Few, trials: &[&str], seed: u64, most: usize) -> Vec<Outcome
                 assert_eq!((started[trial], epoch as usize), (1, rows[trial].len() + 1));
                 rows[trial].push(values.without_wall_clock());
             }
-            Event::Done(metrics) => {
+            Event::Done(metrics, ..) => {
                 assert!(metrics.get("training_seconds").unwrap() > 0.0);
                 done[trial] = Some(metrics.without_wall_clock());
             }
@@ -193,7 +193,7 @@ fn a_pack_that_cannot_be_trained_fails_trial_by_trial() {
     let config = few.config(r#"{"optimizer": "sgd", "lr": 0.1, "train_images": 99}"#);
     let settings = [0, 1].map(|_| Settings::from_config(&config).unwrap());
     let mut events = Vec::new();
-    run(&mut few.session, &settings, 1, 8, &mut |trial, event| events.push(format!("{trial} {event:?}")));
+    run(&mut few.session, &settings, 1, (8, true), &mut |trial, event| events.push(format!("{trial} {event:?}")));
     insta::assert_snapshot!(events.join("\n"), @r#"
     0 Started
     0 Failed(BadConfig, "train_images: 99 are wanted, but the training set has 32 images")
