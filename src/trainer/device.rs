@@ -10,6 +10,11 @@ const DEVICE_VARIABLE: &str = "PENTAGRID_DEVICE";
 /// Number of CPU threads; 1 by default, so that results do not depend on the machine's number of cores.
 const THREADS_VARIABLE: &str = "PENTAGRID_THREADS";
 
+/// Whether a GPU is asked for.
+pub fn wants_cuda() -> bool {
+    std::env::var(DEVICE_VARIABLE).is_ok_and(|device| device == "cuda")
+}
+
 /// Where and with how many threads this process computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compute {

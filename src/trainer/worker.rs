@@ -12,6 +12,7 @@ use pentagrid::protocol::{FromWorker, Hello, MAX_LINE, PROTOCOL_VERSION, ToWorke
 use pentagrid::spec::task::METRICS;
 
 use crate::channel::{Channel, leave, say};
+use crate::cuda::wants_tf32;
 use crate::device::Compute;
 use crate::engine::{Session, Sharing};
 use crate::error::TrialError;
@@ -64,6 +65,9 @@ pub fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<()> {
 fn hello(compute: Compute, limit: Limit) -> Hello {
     let pack = limit.wish();
     let mut libraries = vec![LIBTORCH.to_owned()];
+    if compute.device.is_cuda() {
+        libraries.push(format!("TF32 {}", if wants_tf32() { "on" } else { "off" }));
+    }
     if pack > 0 {
         libraries.push(format!("packs of up to {pack} trials"));
     }
@@ -242,6 +246,59 @@ mod tests {
             ),
             "{good:?}"
         );
+    }
+
+    /// Two packs of two, a trial that is like no other, and one at fault: each is answered as if it ran by itself.
+    #[test]
+    fn a_bundle_runs_in_packs_and_answers_trial_by_trial() {
+        one_thread();
+        let common = r#""epochs": 1, "batch_size": 4, "train_images": 4"#;
+        let named = |trial: &str, json: &str| TrialRequest {
+            trial: trial.to_owned(),
+            ..request(&json.replacen('}', &format!(", {common}}}"), 1))
+        };
+        let trials = vec![
+            named("a", r#"{"optimizer": "sgd", "lr": 0.01}"#),
+            named("m", r#"{"optimizer": "sgd_momentum", "lr": 0.01, "momentum": 0.9}"#),
+            named("b", r#"{"optimizer": "sgd", "lr": 0.02}"#),
+            named("bad", r#"{"optimizer": "sgd"}"#),
+            named("h", r#"{"optimizer": "hybrid", "lr1": 0.01, "lr2": 0.01, "momentum": 0.9, "tl": 0}"#),
+            named("alone", r#"{"optimizer": "adam", "lr": 0.01}"#),
+        ];
+        let mut said = Vec::new();
+        let mut limit = Limit::Models(2);
+        run_bundle(&mut Session::new(Device::Cpu), Bundle { trials, share: true }, &mut limit, &mut |message| {
+            said.push(match message {
+                FromWorker::Started { trial } => format!("{trial} started"),
+                FromWorker::Epoch { trial, epoch, .. } => format!("{trial} epoch {epoch}"),
+                FromWorker::Done { trial, same_as, shared_epochs, metrics } => {
+                    assert!(metrics.get("test_accuracy").is_some());
+                    format!("{trial} done {same_as:?} {shared_epochs}")
+                }
+                FromWorker::Failed { trial, kind, .. } => format!("{trial} failed: {kind}"),
+                other => panic!("{other:?}"),
+            });
+        });
+        assert_eq!(limit, Limit::Models(2));
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        a started
+        b started
+        a epoch 1
+        b epoch 1
+        a done None 0
+        b done None 0
+        m started
+        h started
+        m epoch 1
+        h epoch 1
+        m done None 0
+        h done Some("m") 1
+        bad started
+        bad failed: bad config
+        alone started
+        alone epoch 1
+        alone done None 0
+        "#);
     }
 
     #[test]

@@ -148,12 +148,13 @@ fn a_pack_of_adahessian_is_its_trials() {
 #[test]
 fn a_pack_of_hybrid_is_its_trials() {
     let mut double = Few::new(Kind::Double);
-    let momentum = r#"{"optimizer": "sgd_momentum", "lr": 0.005, "momentum": 0.9, "epochs": 3}"#;
+    let momentum =
+        r#"{"optimizer": "sgd_momentum", "lr": 0.005, "momentum": 0.9, "epochs": 3, "batch_size": 5, "train_images": 10}"#;
     let losses: Vec<f64> = single(&mut double, momentum, 1).0.iter().map(|row| row.get("val_loss").unwrap()).collect();
     assert!(losses[1] < losses[0], "{losses:?}");
     let late = (losses[0] + losses[1]) / 2.0;
     let hybrid = |lr1, lr2, tl| {
-        let rest = r#""momentum": 0.9, "eps": 0.1, "epochs": 3}"#;
+        let rest = r#""momentum": 0.9, "eps": 0.1, "epochs": 3, "batch_size": 5, "train_images": 10}"#;
         format!(r#"{{"optimizer": "hybrid", "lr1": {lr1}, "lr2": {lr2}, "tl": {tl}, {rest}"#)
     };
     let all = [hybrid(0.005, 0.01, 0.0), hybrid(0.005, 0.01, 1e9), hybrid(0.001, 0.001, 1e9)];
