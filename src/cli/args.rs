@@ -165,6 +165,12 @@ pub struct HowArgs {
     /// Compute every trial by itself, also what trials have in common
     #[arg(long)]
     pub no_sharing: bool,
+    /// Train at most so many trials of a seed as one network, 1: none (built-in task) [default: on a GPU as many as fit, on a CPU 1]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub pack: Option<u16>,
+    /// Let a GPU multiply in TF32: faster, with 10 bits of mantissa (built-in task)
+    #[arg(long)]
+    pub tf32: bool,
     /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
