@@ -84,6 +84,7 @@ fn hello() -> Hello {
         version: "1".into(),
         device: "thin air".into(),
         threads: 1,
+        pack: 0,
         ..Hello::default()
     }
 }

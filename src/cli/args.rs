@@ -83,6 +83,8 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Write tables, figures and data files again, from the ledger alone
     Report(ReportArgs),
+    /// Write trials and histories for other tools: csv, parquet, tensorboard, optuna, junit
+    Export(ExportArgs),
     /// Talk to a worker of your own and say what it does wrong: pentagrid worker-check -- COMMAND
     WorkerCheck(WorkerCheckArgs),
     /// Print the JSON schema of sweep files
@@ -91,6 +93,11 @@ pub enum Verb {
     Completions {
         /// Which shell
         shell: Shell,
+    },
+    /// Print the manual page, of pentagrid or of one command: pentagrid man run | man -l -
+    Man {
+        /// Which command
+        command: Option<String>,
     },
 }
 
@@ -158,6 +165,12 @@ pub struct HowArgs {
     /// Compute every trial by itself, also what trials have in common
     #[arg(long)]
     pub no_sharing: bool,
+    /// Train at most so many trials of a seed as one network, 1: none (built-in task) [default: on a GPU as many as fit, on a CPU 1]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub pack: Option<u16>,
+    /// Let a GPU multiply in TF32: faster, with 10 bits of mantissa (built-in task)
+    #[arg(long)]
+    pub tf32: bool,
     /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -228,6 +241,34 @@ pub struct ReportArgs {
     /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The run directory
+    pub dir: PathBuf,
+    /// For which tool
+    #[arg(long, value_name = "FORMAT")]
+    pub format: ExportFormat,
+    /// Directory to write to [default: exports/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// A format of `export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// trials.csv and history.csv
+    Csv,
+    /// trials.parquet and history.parquet, with types
+    Parquet,
+    /// A run of TensorBoard for each trial: its history, and its hyper-parameters for the HParams tab
+    Tensorboard,
+    /// A journal of Optuna with a study for each arm, also for optuna-dashboard
+    Optuna,
+    /// Trials as test cases, for continuous integration
+    Junit,
 }
 
 /// Arguments of `worker-check`.

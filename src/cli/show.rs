@@ -180,7 +180,7 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
 fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, (id, arm): (TrialId, usize), config: &Config) -> Result<String, CliError> {
     let folder = environment::folder_of(ledger, spec)?;
     let there = shell_path(&spec.workdir.as_ref().map_or(folder.clone(), |workdir| folder.join(workdir)));
-    match (&spec.task, environment::start(spec, &folder)) {
+    match (&spec.task, environment::start(spec, &folder, environment::Computing::default())) {
         (Task::MnistResnet18, Ok(Start::Worker(worker))) => {
             let words: Vec<String> = worker.command.iter().map(|word| shell_quoted(word)).collect();
             Ok(format!("{} --seed {} --config {}", words.join(" "), id.seed, shell_quoted(&config.canonical())))

@@ -51,7 +51,7 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     }
     let grid = Grid::new(&file.spec);
     let slots = Machine::look().slots(&how.devices, file.spec.widest_resources())?;
-    let start = environment::start(&file.spec, &folder)?;
+    let start = environment::start(&file.spec, &folder, environment::Computing { pack: how.pack, tf32: how.tf32 })?;
     let devices = slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" ");
     let session = environment::session(devices, &folder);
     let opened = open_for_run(&dir, &file.text, &file.spec, &session, accept_changes)?;
@@ -71,7 +71,7 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     let dispatcher = dispatcher(
         &runtime,
         workers,
-        settings(&file.spec, &slots, how.bundle.into()),
+        settings(&file.spec, &slots, how.bundle.max(how.pack.unwrap_or(1)).into()),
         Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
         (Box::new(record.clone()), committed),
         observer(&file.spec, &grid, printer),

@@ -79,6 +79,7 @@ mod tests {
             version: "0.1.0".into(),
             device: "cpu".into(),
             threads: 1,
+            pack: 0,
             ..Hello::default()
         });
         insta::assert_snapshot!(encode_line(&hello), @r#"{"type":"hello","protocol":1,"program":"p","version":"0.1.0","device":"cpu","threads":1}"#);

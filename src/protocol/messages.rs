@@ -114,6 +114,9 @@ pub struct Hello {
     /// Threads that it computes with.
     #[serde(default)]
     pub threads: u32,
+    /// How many trials it can compute together, so that it would like bundles of as many; 0: it does not care.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pack: u32,
 }
 
 /// Why an attempt at a trial failed. Each kind has its own retry rule (`schedule/retry.rs`).

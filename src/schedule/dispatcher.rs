@@ -354,6 +354,7 @@ impl Dispatcher {
             program: start.program.to_string(),
             device: self.workers.slots[slot].model.clone(),
             threads,
+            pack: 0,
             ..Hello::default()
         }
     }

@@ -298,6 +298,7 @@ impl Reactor {
         self.start_failures = 0;
         self.slots[number].greeted = true;
         self.slots[number].state = State::Ready;
+        self.slots[number].pack = hello.pack as usize;
         self.actions.push(Action::Tell(Notice::WorkerReady { slot: number, hello }));
     }
 

@@ -3,7 +3,9 @@
 // What each file shows:
 mod audit; // published figures, claims, `report --check`
 mod builtin; // the built-in task: bit-identical results, real MNIST, verify
+mod coming_from; // the examples for users of Optuna and W&B
 mod commands; // every command on a finished sweep; help texts
+mod export; // files for other tools
 mod faults; // workers that crash, lie, hang, flood
 mod harm; // a full disk, a read-only place, damaged ledgers, binary logs, a clock that jumps
 mod limits; // trials that take too long, fail too often, lack memory; a suspended coordinator

@@ -132,7 +132,7 @@ impl Reactor {
     fn give_from_queue(&mut self, now: Time, number: usize) {
         // A worker may compute the trials of a bundle together: one that is timed comes by itself.
         let timed = self.policy == Policy::OnePerDevice;
-        let most = if timed { 1 } else { self.settings.bundle };
+        let most = if timed { 1 } else { self.settings.bundle.max(self.slots[number].pack) };
         while self.queue.peek(number).is_some() {
             let bundle = self.queue.take(number, self.slots.len(), most, !timed && self.settings.persistent);
             let bundle = self.still_in(bundle);

@@ -46,6 +46,8 @@ pub(super) struct Slot {
     pub state: State,
     /// Whether its worker has introduced itself.
     pub greeted: bool,
+    /// How many trials its worker would like at once.
+    pub pack: usize,
     pub given: Vec<Given>,
     pub last_seen: Time,
     /// Why we ended it, where that was its own fault.
@@ -79,6 +81,7 @@ impl Slot {
             device,
             state: State::Empty(Time::ZERO),
             greeted: false,
+            pack: 0,
             given: Vec::new(),
             last_seen: Time::ZERO,
             fault: None,

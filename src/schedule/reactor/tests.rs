@@ -70,6 +70,19 @@ pub(super) fn short(actions: &[Action]) -> String {
 }
 
 #[test]
+fn a_worker_that_packs_trials_gets_as_many_as_it_wishes_but_for_timed_ones() {
+    let wishing = || FromWorker::Hello(Hello { protocol: PROTOCOL_VERSION, pack: 3, ..Hello::default() });
+    for (policy, expected) in [(Policy::AllSlots, "send 0:1+2+3"), (Policy::OnePerDevice, "send 0:1")] {
+        let mut r = reactor(&[0], 2);
+        r.on_trials(at(0), (1..=4).map(trial).collect(), policy);
+        assert_eq!(short(&r.on_message(at(1), 0, wishing())), expected);
+    }
+    let mut r = reactor(&[0], 2);
+    r.on_trials(at(0), (1..=4).map(trial).collect(), Policy::AllSlots);
+    assert_eq!(short(&r.on_message(at(1), 0, hello())), "send 0:1+2");
+}
+
+#[test]
 fn a_trial_counts_only_when_its_result_is_on_the_disk() {
     let mut r = reactor(&[0], 1);
     assert_eq!(short(&r.on_trials(at(0), vec![trial(1)], Policy::AllSlots)), "spawn 0");

@@ -11,3 +11,4 @@ pub use evaluate::evaluate;
 pub use session::{Session, Sharing};
 #[cfg(test)]
 pub use trial::step;
+pub use trial::{Row, Trial};

@@ -44,6 +44,16 @@ impl Session {
         Self { device, kind: Kind::Float, sets: HashMap::new(), start: None, warm: HashSet::new(), prefix: None }
     }
 
+    /// A session whose embedded images are cut down to a few, so many to train on.
+    #[cfg(test)]
+    pub fn small(kind: Kind, train: i64) -> Self {
+        crate::device::one_thread();
+        let all = Sets::load(None, kind, Device::Cpu).unwrap();
+        let few = |split: &crate::data::Split, count| split.narrow(0, count).unwrap();
+        let sets = Rc::new(Sets { train: few(&all.train, train), val: few(&all.val, 30), test: few(&all.test, 10) });
+        Self { kind, sets: [(None, sets)].into(), ..Self::new(Device::Cpu) }
+    }
+
     /// Runs a trial to its end; `report` hears each epoch's number (from 1) and history row.
     ///
     /// # Errors
@@ -79,7 +89,16 @@ impl Session {
         Ok(outcome)
     }
 
-    fn sets(&mut self, data_dir: Option<String>) -> Result<Rc<Sets>, TrialError> {
+    /// Where trials run.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The images of a configuration.
+    ///
+    /// # Errors
+    /// As `Sets::load`.
+    pub fn sets(&mut self, data_dir: Option<String>) -> Result<Rc<Sets>, TrialError> {
         if let Some(sets) = self.sets.get(&data_dir) {
             return Ok(Rc::clone(sets));
         }
@@ -89,7 +108,10 @@ impl Session {
     }
 
     /// A network at the seed's starting weights. Drawing eleven million numbers costs more than copying them.
-    fn network(&mut self, seed: u64) -> Result<ResNet18, TrialError> {
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn network(&mut self, seed: u64) -> Result<ResNet18, TrialError> {
         let drawn = match self.start.take() {
             Some((held, network)) if held == seed => network,
             _ => ResNet18::new(seed, self.kind, self.device)?,
@@ -103,8 +125,6 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Split;
-    use crate::device::one_thread;
     use crate::model::Mode;
     use crate::optim::gradients;
     use pentagrid::spec::task::{AS_RUN_METRICS, METRICS};
@@ -135,13 +155,8 @@ mod tests {
         Outcome { rows, metrics, taken }
     }
 
-    /// A session whose embedded images are cut down to a few.
     fn session(kind: Kind) -> Session {
-        one_thread();
-        let all = Sets::load(None, kind, Device::Cpu).unwrap();
-        let few = |split: &Split, count| split.narrow(0, count).unwrap();
-        let sets = Rc::new(Sets { train: few(&all.train, 8), val: few(&all.val, 30), test: few(&all.test, 10) });
-        Session { kind, sets: [(None, sets)].into(), ..Session::new(Device::Cpu) }
+        Session::small(kind, 8)
     }
 
     fn run(json: &str, seed: u64) -> Outcome {
