@@ -63,7 +63,9 @@ fn why_no_cuda() -> String {
         Ok(_) => "it gives no reason".to_owned(),
         Err(error) => {
             let text = error.to_string();
-            let text = text.split("Exception raised").next().unwrap_or_default().trim();
+            if text.contains("from the 'CUDA' backend") {
+                return "it has no CUDA: there is no libtorch_cuda.so beside its libtorch_cpu.so".to_owned();
+            }
             text.lines().next().unwrap_or_default().chars().take(200).collect()
         }
     }
