@@ -136,6 +136,7 @@ mod tests {
             seeds: Seeds { tune: vec![0], final_: vec![] },
             arms: vec![Arm { name: "a".into(), label: "A".into(), axes: axes.collect(), shape: Shape::default() }],
             claims: Vec::new(),
+            prune: Default::default(),
             resources: Default::default(),
             arm_resources: Vec::new(),
             env: Vec::new(),

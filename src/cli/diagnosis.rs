@@ -286,7 +286,7 @@ drawn:
   help: did you mean `description`? known keys:
         name, description, task, worker,
         affinity, program, command, env,
-        workdir, method, metric, seeds,
+        workdir, method, metric, seeds, prune,
         parameters, zip, exclude, grids, arms,
         limits, resources, published, project,
         entity, apiVersion, kind and claims
@@ -306,7 +306,7 @@ drawn:
  4 │ worker: [w]
    ╰────
   help: known keys: name, description, task, worker, affinity, program,
-        command, env, workdir, method, metric, seeds, parameters, zip,
+        command, env, workdir, method, metric, seeds, prune, parameters, zip,
         exclude, grids, arms, limits, resources, published, project, entity,
         apiVersion, kind and claims
 "#);
@@ -340,7 +340,7 @@ drawn:
     fn one_line_each_without_a_terminal() {
         let text = format!("nam: x\nmethod: bayes\n{REST}");
         insta::assert_snapshot!(diagnosis(&text).to_string(), @r#"
-sweeps/mine.yaml:1:1: unknown key `nam` in the sweep file (did you mean `name`? known keys: name, description, task, worker, affinity, program, command, env, workdir, method, metric, seeds, parameters, zip, exclude, grids, arms, limits, resources, published, project, entity, apiVersion, kind and claims)
+sweeps/mine.yaml:1:1: unknown key `nam` in the sweep file (did you mean `name`? known keys: name, description, task, worker, affinity, program, command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits, resources, published, project, entity, apiVersion, kind and claims)
 sweeps/mine.yaml:2:9: the method `bayes` is not supported: pentagrid runs full grids only (write `method: grid`, and list the values of every parameter)
 "#);
     }

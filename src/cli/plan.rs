@@ -6,14 +6,14 @@ use super::args::PlanArgs;
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::sweep_file::{self, SweepFile};
-use crate::aggregate::evaluate;
+use crate::aggregate::{evaluate, race};
 use crate::grid::{ArmGrid, Grid, TrialId};
 use crate::ledger::{FILE_NAME, Reader, TrialRow, TrialState};
 use crate::live::human_duration;
 use crate::plan::{Basis, Bounds, Groups, SpecChanges, all_trials, estimate, final_trials, tuning_trials};
 use crate::report::lay_out;
 use crate::schedule::devices::Machine;
-use crate::spec::{Config, Dimension, Spec, Subgrid};
+use crate::spec::{Config, Dimension, Goal, Prune, Spec, Subgrid};
 
 /// Shows what a sweep would run.
 pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError> {
@@ -148,10 +148,12 @@ impl Left {
     }
 
     fn of_unfinished(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Self {
+        let race = race(spec, grid, rows);
+        let is_out = |id: TrialId| race.as_ref().is_some_and(|race| race.is_out(id.point));
         let is_left = |id: TrialId| rows.get(&id).is_none_or(|row| !matches!(row.state, TrialState::Done | TrialState::Failed));
         let mut left = Self::of_all(spec, grid);
         left.tune.fill(0);
-        for trial in tuning_trials(grid, &spec.seeds.tune).iter().filter(|trial| is_left(trial.id)) {
+        for trial in tuning_trials(grid, &spec.seeds.tune).iter().filter(|trial| is_left(trial.id) && !is_out(trial.id)) {
             left.tune[trial.arm] += 1;
         }
         if left.tune() == 0
@@ -224,6 +226,13 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
         spec.metric.name,
         spec.metric.goal.name()
     ));
+    if let Prune::Safe { best } = spec.prune {
+        let bound = if spec.metric.goal == Goal::Maximize { "at most" } else { "at least" };
+        out.push_str(&format!(
+            "\nSafe racing: points that cannot win any more get no further seeds, so fewer tuning trials may run ({} is {bound} {best})",
+            spec.metric.name
+        ));
+    }
     out
 }
 
@@ -254,7 +263,9 @@ fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, printer: &P
     let evaluation = evaluate(spec, grid, rows)?;
     let mut out = String::new();
     for trial in all_trials(spec, grid, &evaluation.selected()) {
-        if rows.get(&trial.id).is_some_and(|row| matches!(row.state, TrialState::Done | TrialState::Failed)) {
+        let row = rows.get(&trial.id);
+        if row.is_some_and(|row| matches!(row.state, TrialState::Done | TrialState::Failed)) || evaluation.is_pruned(&trial, row)
+        {
             continue;
         }
         let arm = &grid.arms()[trial.arm];

@@ -8,8 +8,9 @@ use super::environment;
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::sweep_file;
+use crate::aggregate::race;
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow};
+use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow, TrialState};
 use crate::schedule::devices::{DeviceRequest, Machine};
 use crate::schedule::{ProgramStart, Start, log_end};
 use crate::spec::command::{CONFIG_FILE, Filling, nested_json, shell, shell_path, shell_quoted};
@@ -34,6 +35,10 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     match row {
         Some(row) => out.push_str(&format!(", {}, {}\n", row.phase, row.state.name())),
         None => out.push_str(", not started\n"),
+    }
+    let waits = row.is_none_or(|row| row.state == TrialState::Waiting) && spec.seeds.tune.contains(&id.seed);
+    if waits && race(&spec, &grid, &rows).is_some_and(|race| race.is_out(id.point)) {
+        out.push_str("Pruned: its point cannot become the best of its arm any more, whatever this trial gives.\n");
     }
     out.push_str("\nParameters:\n");
     let width = config.0.keys().map(|name| name.chars().count()).max().unwrap_or(0);

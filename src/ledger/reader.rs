@@ -92,6 +92,21 @@ pub struct AttemptRow {
     pub program: Option<String>,
 }
 
+/// The last attempt at a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastAttempt {
+    /// When it began, ISO 8601, UTC.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// How long it took, in seconds.
+    pub duration: Option<f64>,
+    /// Kind of failure.
+    pub kind: Option<FailureKind>,
+    /// What went wrong.
+    pub message: Option<String>,
+}
+
 /// One row of a trial's history.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EpochRow {
@@ -278,6 +293,27 @@ impl Reader {
                 })
             },
         )
+    }
+
+    /// The last attempt at every trial that was ever started.
+    pub fn last_attempts(&self) -> Result<HashMap<TrialId, LastAttempt>, LedgerError> {
+        let rows = self.rows(
+            "SELECT t.point, t.seed, a.started_at, a.ended_at, a.duration, a.kind, a.message
+             FROM attempt a JOIN trial t ON t.id = a.trial ORDER BY a.id",
+            [],
+            |row| {
+                let last = LastAttempt {
+                    started_at: row.get(2)?,
+                    ended_at: row.get(3)?,
+                    duration: row.get(4)?,
+                    kind: row.get::<_, Option<String>>(5)?.as_deref().and_then(FailureKind::from_name),
+                    message: row.get(6)?,
+                };
+                Ok((trial_id(row)?, last))
+            },
+        )?;
+        // Of several for one trial the last one stays.
+        Ok(rows.into_iter().collect())
     }
 
     /// The history of one trial, epoch by epoch.

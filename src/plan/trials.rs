@@ -151,6 +151,7 @@ mod tests {
             affinity: Vec::new(),
             published: Default::default(),
             claims: Vec::new(),
+            prune: Default::default(),
         })
     }
 

@@ -18,7 +18,7 @@ use super::reactor::Reactor;
 use super::start::{ProgramStart, Start, WorkerStart};
 use super::stops::{Asked, Stops};
 use crate::ledger::{Committed, LedgerError, LogMark, WorkerId, Write};
-use crate::plan::PlannedTrial;
+use crate::plan::{PlannedTrial, Race};
 use crate::protocol::{FromWorker, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest, encode_line};
 use crate::spec::Config;
 
@@ -135,6 +135,12 @@ impl Dispatcher {
     /// Tells the observer something that the reactor does not know of.
     pub fn tell(&mut self, notice: &Notice) {
         self.observer.notice(notice);
+    }
+
+    /// The race that trials are in, as it stands, and whether they go by what their points can still reach. To be called
+    /// before any `run`.
+    pub fn race(&mut self, race: Race, best_first: bool) {
+        self.reactor.race(race, best_first);
     }
 
     /// Runs trials to their end.

@@ -4,6 +4,8 @@
 mod ending;
 mod hand_out;
 mod queue;
+mod racing;
+mod ranked;
 mod slot;
 
 use std::collections::VecDeque;
@@ -16,7 +18,7 @@ use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, 
 use super::failures::Failures;
 use super::memory;
 use super::notice::Notice;
-use crate::plan::{PlannedTrial, Shared};
+use crate::plan::{PlannedTrial, Race, Shared};
 use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION};
 
 /// What to do once a record is on the disk.
@@ -44,6 +46,12 @@ pub struct Reactor {
     solitary: Vec<Job>,
     /// Trials that will be tried again, and when.
     waiting: Vec<(Time, Job)>,
+    /// Which points get no further seeds, where there is a race.
+    race: Option<Race>,
+    /// The trials that are held back for it.
+    held: Vec<Job>,
+    /// At most so many trials of the queue are of points that are out.
+    perhaps_out: usize,
     policy: Policy,
     in_phase: bool,
     unwritten: VecDeque<OnDisk>,
@@ -64,6 +72,9 @@ impl Reactor {
             queue: Queue::default(),
             solitary: Vec::new(),
             waiting: Vec::new(),
+            race: None,
+            held: Vec::new(),
+            perhaps_out: 0,
             policy: Policy::AllSlots,
             in_phase: false,
             unwritten: VecDeque::new(),
@@ -99,7 +110,8 @@ impl Reactor {
 
     /// Trials to run; `PhaseDone` comes when all have ended.
     pub fn on_trials(&mut self, now: Time, trials: Vec<PlannedTrial>, policy: Policy) -> Vec<Action> {
-        self.queue.extend(trials.into_iter().map(Job::new));
+        self.held.clear();
+        self.enter(trials.into_iter().map(Job::new).collect());
         self.policy = policy;
         self.in_phase = true;
         self.settle(now)
@@ -319,6 +331,7 @@ impl Reactor {
         }
         let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.clone(), duration };
         let shared = Shared { same_as, epochs: shared.1 };
+        self.on_result(&trial, &metrics);
         self.record(Record::Done { slot: number, trial, metrics, shared, duration }, OnDisk::Tell(notice));
     }
 
@@ -366,6 +379,7 @@ impl Reactor {
             let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().partition(|(at, _)| *at <= now);
             self.waiting = later;
             due.into_iter().rev().for_each(|(_, job)| self.put_back(job));
+            self.hold_back();
             self.hand_out(now);
             if self.in_phase && self.left() == 0 && self.waiting.is_empty() && self.in_flight() == 0 && self.unwritten.is_empty()
             {
@@ -379,6 +393,8 @@ impl Reactor {
     }
 }
 
+#[cfg(test)]
+mod racing_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]

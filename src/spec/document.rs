@@ -11,8 +11,8 @@ use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
 use super::validate::{self, Draft};
 use super::{
-    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, affinity, builtin, claims, keys, limits, parse, program, published, resources, seeds,
-    words,
+    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, affinity, builtin, claims, keys, limits, parse, program, prune, published, resources,
+    seeds, words,
 };
 
 /// The arm of a sweep without arms.
@@ -60,6 +60,7 @@ impl Document<'_, '_> {
         let builtin = matches!(task, Some(Task::MnistResnet18));
         let wandb = matches!(task, Some(Task::Program(_)));
         let metric = self.metric(&fields, builtin, wandb);
+        let prune = prune::read(&fields, metric.as_ref(), builtin, self.problems);
         let env = fields.get("env").map(|block| program::environment(block, wandb, self.problems)).unwrap_or_default();
         let workdir = fields.get("workdir").map(|entry| self.line(entry, usize::MAX, false));
         let seeds = match self.required(&fields, "seeds", "seeds: {tune: 5, final: 10}") {
@@ -119,6 +120,7 @@ impl Document<'_, '_> {
             task: task?,
             metric: metric?,
             seeds: seeds?,
+            prune,
             arms,
             limits,
             resources,

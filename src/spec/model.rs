@@ -22,6 +22,8 @@ pub struct Spec {
     pub metric: Metric,
     /// Which seeds each point gets, and which the winners get.
     pub seeds: Seeds,
+    /// Whether points that cannot win any more get no further seeds.
+    pub prune: Prune,
     /// The arms, in the order of the file; at least one.
     pub arms: Vec<Arm>,
     /// How long trials may take and how often they may fail.
@@ -58,6 +60,20 @@ pub enum Goal {
     Maximize,
     /// Lower is better.
     Minimize,
+}
+
+/// Which tuning trials need not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Prune {
+    /// All run.
+    #[default]
+    None,
+    /// Safe racing: a point whose mean could not reach the best complete one even if every seed that it lacks gave the
+    /// best value gets no further seeds.
+    Safe {
+        /// The best value that the metric can take in the goal's direction; finite.
+        best: f64,
+    },
 }
 
 /// The seeds of a sweep. The two lists are disjoint and each is free of repeats.

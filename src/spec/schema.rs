@@ -121,6 +121,7 @@ fn sweep_key(key: &str) -> Value {
         }),
         "project" | "entity" | "apiVersion" | "kind" => json!({}),
         "method" => json!({"enum": ["grid"], "default": "grid"}),
+        "prune" => json!({"enum": ["none", "safe"], "default": "none"}),
         "metric" => join(object(keys::METRIC, metric_key), json!({"required": ["name"]})),
         "seeds" => join(object(keys::SEEDS, |_| json!({"$ref": "#/$defs/seeds"})), json!({"required": ["tune", "final"]})),
         "arms" => json!({
@@ -145,6 +146,7 @@ fn sweep_key(key: &str) -> Value {
 fn metric_key(key: &str) -> Value {
     match key {
         "goal" => json!({"enum": ["maximize", "minimize"]}),
+        "best" => json!({"type": "number"}),
         _ => json!({"type": "string"}),
     }
 }

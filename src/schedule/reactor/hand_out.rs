@@ -18,7 +18,10 @@ impl Reactor {
     pub(super) fn put_back(&mut self, job: Job) {
         match job.own_device {
             Some(_) => self.solitary.push(job),
-            None => self.queue.put_back(job),
+            None => {
+                self.perhaps_out += usize::from(self.race.is_some());
+                self.queue.put_back(job);
+            }
         }
     }
 
@@ -130,8 +133,13 @@ impl Reactor {
         // A worker may compute the trials of a bundle together: one that is timed comes by itself.
         let timed = self.policy == Policy::OnePerDevice;
         let most = if timed { 1 } else { self.settings.bundle.max(self.slots[number].pack) };
-        let bundle = self.queue.take(number, self.slots.len(), most, !timed && self.settings.persistent);
-        self.give(now, number, bundle);
+        while self.queue.peek(number).is_some() {
+            let bundle = self.queue.take(number, self.slots.len(), most, !timed && self.settings.persistent);
+            let bundle = self.still_in(bundle);
+            if !bundle.is_empty() {
+                return self.give(now, number, bundle);
+            }
+        }
     }
 
     fn give(&mut self, now: Time, number: usize, bundle: Vec<Job>) {

@@ -1,10 +1,13 @@
 //! The trials that no worker has, in the order in which they are to run. Trials of one group (`plan/sharing.rs`) go to one
 //! worker, bundle after bundle, since it still has what they have in common.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::Time;
+use super::ranked::Ranked;
 use super::slot::{Group, Job};
+use crate::grid::PointId;
+use crate::plan::{Phase, Race};
 
 /// The most trials of a group in one bundle: what a dying worker can take down with it, and a message's length.
 const MOST: usize = 64;
@@ -18,6 +21,8 @@ pub(super) struct Queue {
     fresh: VecDeque<Stretch>,
     /// Groups of which a slot has had some.
     open: Vec<Open>,
+    /// For `--best-first`: the trials of points that have had their first one.
+    ranked: Option<Ranked>,
     left: usize,
 }
 
@@ -46,6 +51,7 @@ enum Place {
     /// The rest of the group that it works on.
     Own(usize),
     Fresh,
+    Ranked,
     /// The rest of a group that another slot works on.
     Others(usize),
 }
@@ -61,6 +67,53 @@ impl Queue {
                 _ => self.fresh.push_back(Stretch { group, jobs: [job].into() }),
             }
         }
+    }
+
+    /// From now on the tuning trials that `extend_ranked` adds go by what their points can still reach in the race.
+    pub fn rank(&mut self) {
+        self.ranked.get_or_insert_default();
+    }
+
+    /// Adds trials: as they come those of the final phase and the first one of each point without a result, the others by
+    /// what their points can still reach.
+    pub fn extend_ranked(&mut self, jobs: Vec<Job>, race: &Race) {
+        let Some(mut ranked) = self.ranked.take() else { return self.extend(jobs) };
+        let mut begun = HashSet::new();
+        for job in jobs {
+            let point = job.trial.id.point;
+            let first = race.results(point) == 0 && !ranked.knows(point) && begun.insert(point);
+            if first || job.trial.phase == Phase::Final {
+                self.extend([job]);
+            } else {
+                self.left += 1;
+                ranked.push(job, race);
+            }
+        }
+        self.ranked = Some(ranked);
+    }
+
+    /// A point has a new result.
+    pub fn touch(&mut self, point: PointId, race: &Race) {
+        if let Some(ranked) = &mut self.ranked {
+            ranked.touch(point, race);
+        }
+    }
+
+    /// Takes out the trials of the points that `is_out` says.
+    pub fn take_out(&mut self, is_out: &dyn Fn(&Job) -> bool) -> Vec<Job> {
+        let mut out = Vec::new();
+        let fresh = self.fresh.iter_mut().map(|stretch| &mut stretch.jobs);
+        let open = self.open.iter_mut().map(|open| &mut open.stretch.jobs);
+        for jobs in std::iter::once(&mut self.again).chain(open).chain(fresh) {
+            let (gone, kept): (Vec<Job>, Vec<Job>) = std::mem::take(jobs).into_iter().partition(is_out);
+            *jobs = kept.into();
+            out.extend(gone);
+        }
+        self.fresh.retain(|stretch| !stretch.jobs.is_empty());
+        self.open.retain(|open| !open.stretch.jobs.is_empty());
+        out.extend(self.ranked.iter_mut().flat_map(|ranked| ranked.take_out(is_out)));
+        self.left -= out.len();
+        out
     }
 
     /// Adds a trial before all that have not been tried.
@@ -81,6 +134,7 @@ impl Queue {
             Place::Again => self.again.front(),
             Place::Own(open) => self.open[open].stretch.jobs.front(),
             Place::Fresh => self.fresh.front()?.jobs.front(),
+            Place::Ranked => self.ranked.as_ref()?.peek(),
             Place::Others(open) => self.open[open].stretch.jobs.back(),
         }
     }
@@ -95,6 +149,7 @@ impl Queue {
                 self.open[open].stretch.jobs.drain(..count).collect()
             }
             Place::Fresh => self.take_fresh(slot, slots, most, grouped),
+            Place::Ranked => self.ranked.as_mut().map(|ranked| ranked.take(most)).unwrap_or_default(),
             Place::Others(open) => {
                 let jobs = &mut self.open[open].stretch.jobs;
                 jobs.split_off(jobs.len() - jobs.len().div_ceil(2).min(MOST.max(most))).into()
@@ -157,6 +212,9 @@ impl Queue {
         }
         if !self.fresh.is_empty() {
             return Some(Place::Fresh);
+        }
+        if self.ranked.as_ref().is_some_and(|ranked| ranked.peek().is_some()) {
+            return Some(Place::Ranked);
         }
         let longest = (0..self.open.len()).max_by_key(|&open| self.open[open].remaining())?;
         self.open[longest].is_worth_helping().then_some(Place::Others(longest))

@@ -46,7 +46,7 @@ pub(super) fn at(seconds: u64) -> Time {
 }
 
 /// Actions in a few words each.
-fn short(actions: &[Action]) -> String {
+pub(super) fn short(actions: &[Action]) -> String {
     let name = |action: &Action| match action {
         Action::Spawn { slot } => format!("spawn {slot}"),
         Action::Send { slot, bundle, share } => {
