@@ -35,8 +35,9 @@ impl Compute {
         if compute.device.is_cuda() {
             if !Cuda::is_available() {
                 return Err(format!(
-                    "{DEVICE_VARIABLE}=cuda, but libtorch finds no CUDA device here. If there is one, install libtorch with CUDA \
-                     (PENTAGRID_TORCH=cuda scripts/setup.sh) and look at CUDA_VISIBLE_DEVICES; otherwise set {DEVICE_VARIABLE}=cpu."
+                    "{DEVICE_VARIABLE}=cuda, but libtorch finds no CUDA device here ({}). If there is one, install libtorch with CUDA \
+                     (PENTAGRID_TORCH=cuda scripts/setup.sh) and look at CUDA_VISIBLE_DEVICES; otherwise set {DEVICE_VARIABLE}=cpu.",
+                    why_no_cuda()
                 ));
             }
             // Trying out algorithms would let timing decide on the arithmetic.
@@ -53,6 +54,20 @@ impl Compute {
         let found =
             if self.device.is_cuda() { gpu_name() } else { cpu_name(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()) };
         found.unwrap_or_else(|| if self.device.is_cuda() { "cuda" } else { "cpu" }.to_owned())
+    }
+}
+
+/// Why there is no GPU, in libtorch's words: it says so only when it is asked for memory there.
+fn why_no_cuda() -> String {
+    match tch::Tensor::f_zeros([1], (tch::Kind::Float, Device::Cuda(0))) {
+        Ok(_) => "it gives no reason".to_owned(),
+        Err(error) => {
+            let text = error.to_string();
+            if text.contains("from the 'CUDA' backend") {
+                return "it has no CUDA: there is no libtorch_cuda.so beside its libtorch_cpu.so".to_owned();
+            }
+            text.lines().next().unwrap_or_default().chars().take(200).collect()
+        }
     }
 }
 

@@ -210,7 +210,8 @@ impl Race<'_> {
             for trial in pack.iter().flat_map(|entrant| &entrant.trials) {
                 let course = &mut self.trials[*trial];
                 // One that has branched off goes on from there.
-                if !course.ended && !(course.switched && branches.iter().any(|branch| branch.trials.contains(trial))) {
+                let goes_on = branches.iter().any(|branch| branch.trials.contains(trial));
+                if !course.ended && !goes_on {
                     course.ended = true;
                     (self.report)(*trial, Event::Failed(error.kind(), error.to_string()));
                 }
