@@ -102,11 +102,11 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
     let mut tune = Vec::new();
     let mut tune_tallies = vec![Tally::default(); grid.arms().len()];
     for (arm, points) in grid.arms().iter().enumerate() {
-        for point in points.points() {
+        for (point, index) in points.ids().zip(0..) {
             for &seed in &spec.seeds.tune {
-                let row = rows.get(&TrialId { point: point.id, seed });
+                let row = rows.get(&TrialId { point, seed });
                 tune_tallies[arm].count(row);
-                tune.extend(observation(arm, point.index, seed, row));
+                tune.extend(observation(arm, index, seed, row));
             }
         }
     }

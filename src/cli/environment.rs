@@ -1,8 +1,10 @@
 //! What the program finds around it: its own trainer, the host, the time, the state of the git checkout.
 
+use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
 use super::error::CliError;
 use crate::ledger::{Holder, Reader, SessionInfo};
@@ -16,6 +18,27 @@ const TRAINER: &str = "pentagrid-trainer";
 /// The time now, ISO 8601 in UTC with milliseconds.
 pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
+}
+
+/// A clock that is read for every record: the text is made anew only when it changes.
+#[derive(Default)]
+pub struct Clock(RefCell<Option<(i64, Arc<str>)>>);
+
+impl Clock {
+    /// As `now`.
+    pub fn now(&self) -> Arc<str> {
+        let now = jiff::Timestamp::now();
+        let millisecond = now.as_millisecond();
+        let mut last = self.0.borrow_mut();
+        match &*last {
+            Some((then, text)) if *then == millisecond => Arc::clone(text),
+            _ => {
+                let text: Arc<str> = format!("{now:.3}").into();
+                *last = Some((millisecond, Arc::clone(&text)));
+                text
+            }
+        }
+    }
 }
 
 /// How a sweep's trials are run. `folder` is the one that the sweep was started from.

@@ -167,9 +167,9 @@ fn failures(
     let mut reasons = ledger.failures()?;
     let mut list = Vec::new();
     for arm in grid.arms() {
-        for point in arm.points() {
+        for point in arm.ids() {
             for &seed in spec.seeds.tune.iter().chain(&spec.seeds.final_) {
-                let id = TrialId { point: point.id, seed };
+                let id = TrialId { point, seed };
                 if let Some((kind, message)) = rows.get(&id).filter(failed).and_then(|_| reasons.remove(&id)) {
                     list.push((id.to_string(), kind, message));
                 }

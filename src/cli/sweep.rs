@@ -56,9 +56,10 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     let (acknowledge, committed) = mpsc::unbounded_channel();
     // The receiver is gone only when the sweep is over.
     let writer = Rc::new(Writer::start(connection, path, move |committed| drop(acknowledge.send(committed))));
+    let clock = Rc::new(environment::Clock::default());
     let record = {
         let writer = Rc::clone(&writer);
-        move |write| writer.send(Stamped { at: environment::now(), write })
+        move |write| writer.send(Stamped { at: clock.now(), write })
     };
     let runtime = runtime()?;
     let workers = WorkerCommand { start, dir: dir.clone(), slots: slots.clone() };

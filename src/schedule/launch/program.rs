@@ -77,7 +77,7 @@ where
         .spawn()?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the program ended at once"))?;
     tokio::spawn(attend(plan.clone(), child, pid, begin, report));
-    Ok(LocalWorker { pid, stdin: None })
+    Ok(LocalWorker { pid, stdin: None, log: None })
 }
 
 /// Follows a program to its end.
