@@ -10,6 +10,7 @@ mod error;
 mod figures;
 mod folder;
 mod logs;
+mod made_report;
 mod plan;
 mod printer;
 mod report;

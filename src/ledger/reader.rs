@@ -215,6 +215,18 @@ impl Reader {
         Ok(folders.into_iter().flatten().next().map(PathBuf::from))
     }
 
+    /// A few numbers that differ whenever something that a report shows has changed: revisions of the spec, attempts, and those
+    /// that have ended. Results themselves never change.
+    pub fn state(&self) -> Result<[i64; 3], LedgerError> {
+        self.connection
+            .query_row(
+                "SELECT (SELECT count(*) FROM spec), (SELECT coalesce(max(id), 0) FROM attempt), (SELECT count(ended_at) FROM attempt)",
+                [],
+                |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]),
+            )
+            .map_err(self.sqlite())
+    }
+
     /// Every trial that was ever started.
     pub fn trials(&self) -> Result<Vec<TrialRow>, LedgerError> {
         self.rows("SELECT point, seed, phase, state, failures, metrics FROM trial", [], |row| {

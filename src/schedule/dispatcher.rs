@@ -28,6 +28,8 @@ use crate::spec::Config;
 const QUEUE: usize = 1024;
 /// Records that may wait for the disk before workers have to wait for it.
 const UNWRITTEN: usize = 10_000;
+/// So old may the kernel's count of killed processes be when a process is started.
+const MOMENT: Time = Time::from_millis(100);
 /// How much of a log's end is shown when a worker could not start.
 const LOG_END: u64 = 2000;
 
@@ -78,6 +80,8 @@ pub struct Dispatcher {
     next: VecDeque<(usize, i64, FromWorker)>,
     committed: mpsc::UnboundedReceiver<Committed>,
     began: Instant,
+    /// How many processes the kernel had killed for lack of memory, and when that was read.
+    killed: Option<(Time, u64)>,
     ledger_error: Option<LedgerError>,
     stops: Stops,
 }
@@ -150,6 +154,7 @@ impl Dispatcher {
             next: VecDeque::new(),
             committed,
             began: Instant::now(),
+            killed: None,
             ledger_error: None,
             stops: Stops::listen()?,
         })
@@ -399,7 +404,7 @@ impl Dispatcher {
     fn started(&mut self, slot: usize, mut local: LocalWorker, log: String, log_mark: u64) {
         let (pid, worker) = (local.pid, self.processes[slot].worker);
         let (log, log_file) = (log.into(), local.log.take());
-        let killed_before = memory::killed_by_kernel();
+        let killed_before = self.killed_by_now();
         self.processes[slot] =
             Process { worker, pid, local: Some(local), alive: true, ending: false, log, log_file, log_mark, killed_before };
         (self.record)(Write::WorkerStarted {
@@ -410,6 +415,16 @@ impl Dispatcher {
             pid,
             start_ticks: start_ticks(pid).unwrap_or(0),
         });
+    }
+
+    /// How many processes the kernel has killed for lack of memory, by a count that is at most a moment old: that of a big host takes
+    /// as long to read as a short process to start.
+    fn killed_by_now(&mut self) -> u64 {
+        let now = self.now();
+        if self.killed.is_none_or(|(at, _)| now.saturating_sub(at) > MOMENT) {
+            self.killed = Some((now, memory::killed_by_kernel()));
+        }
+        self.killed.map_or(0, |(_, count)| count)
     }
 
     fn send(&mut self, slot: usize, bundle: &[PlannedTrial]) -> Vec<Action> {
