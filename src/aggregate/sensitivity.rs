@@ -141,6 +141,7 @@ mod tests {
             env: Vec::new(),
             workdir: None,
             limits: crate::spec::Limits::default(),
+            affinity: Vec::new(),
             published: Default::default(),
         })
     }

@@ -151,6 +151,9 @@ pub struct HowArgs {
     /// Hand so many trials to a worker at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub bundle: u16,
+    /// Compute every trial by itself, also what trials have in common
+    #[arg(long)]
+    pub no_sharing: bool,
     /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,

@@ -47,11 +47,26 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
             out.push_str(&format!("  {name:<width$}  {}\n", value.0));
         }
     }
+    if let Some(row) = row {
+        out.push_str(&shared(row));
+    }
     out.push_str(&history(&ledger.history_of(id)?));
     out.push_str(&attempts(&ledger.attempts(id)?, &arguments.dir));
     out.push_str(&format!("\nRun it again:\n  {}\n", rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?));
     printer.data(&out)?;
     Ok(Outcome::Done)
+}
+
+/// What a trial's result took from others.
+fn shared(row: &TrialRow) -> String {
+    match row.shared.same_as {
+        Some(other) => format!("\nNot computed again: in this it is the same as {other}, whose result it has.\n"),
+        None if row.shared.epochs > 0 => {
+            let epochs = if row.shared.epochs == 1 { "epoch was" } else { "epochs were" };
+            format!("\nIts first {} {epochs} computed for another trial that begins in the same way.\n", row.shared.epochs)
+        }
+        None => String::new(),
+    }
 }
 
 /// A trial of the spec in force.

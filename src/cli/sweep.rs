@@ -20,7 +20,7 @@ use crate::aggregate::{Evaluation, evaluate};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Committed, Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
 use crate::live::{Bars, Names, Plain};
-use crate::plan::{Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials};
+use crate::plan::{Groups, Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials};
 use crate::schedule::devices::{Machine, SlotDevice};
 use crate::schedule::{
     Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left, stop_listening,
@@ -83,7 +83,9 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     // The dispatcher writes to the ledger, too, and must be gone before it is closed.
     drop(phases);
     let outcome = match &end {
-        Ok((PhaseEnd::Done, evaluation)) if evaluation.as_ref().is_some_and(|evaluation| evaluation.failed() == 0) => Outcome::Done,
+        Ok((PhaseEnd::Done, evaluation)) if evaluation.as_ref().is_some_and(|evaluation| evaluation.failed() == 0) => {
+            Outcome::Done
+        }
         Ok((PhaseEnd::Interrupted, _)) => Outcome::Interrupted,
         Ok(_) | Err(_) => Outcome::SomeFailed,
     };
@@ -220,9 +222,9 @@ impl Phases<'_> {
         if let Some(seed) = self.how.shuffle {
             shuffle(&mut tuning, seed);
         }
-        // Alone, no trial gains by its neighbours.
-        if self.how.bundle > 1 {
-            gather(&mut tuning, |trial| self.spec.task.affinity(&self.grid.arms()[trial.arm].config(trial.index)));
+        if !self.how.no_sharing {
+            Groups::of(self.spec, self.grid).mark(&mut tuning);
+            gather(&mut tuning);
         }
         let mut end = self.phase(Phase::Tune, tuning, Policy::AllSlots)?;
         let mut evaluation = None;

@@ -29,6 +29,10 @@ struct Line<'a> {
     config: Config,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<&'a Metrics>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_as: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_epochs: Option<u32>,
 }
 
 /// Lists trials.
@@ -77,6 +81,8 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
                 failures: row.map_or(0, |row| row.failures),
                 config,
                 metrics: row.and_then(|row| row.metrics.as_ref()),
+                same_as: row.and_then(|row| row.shared.same_as).map(|id| id.to_string()),
+                shared_epochs: row.map(|row| row.shared.epochs).filter(|epochs| *epochs > 0),
             };
             out.push_str(&serde_json::to_string(&line).map_err(|error| CliError::Unexpected(error.to_string()))?);
         } else {

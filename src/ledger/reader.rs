@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, params};
 use super::error::LedgerError;
 use super::schema::{self, FILE_NAME};
 use crate::grid::TrialId;
-use crate::plan::Phase;
+use crate::plan::{Phase, Shared};
 use crate::protocol::{FailureKind, Metrics};
 
 /// A ledger opened for reading.
@@ -65,6 +65,8 @@ pub struct TrialRow {
     pub failures: u32,
     /// The final metrics, once it is done.
     pub metrics: Option<Metrics>,
+    /// What its result took from other trials.
+    pub shared: Shared,
 }
 
 /// One attempt at a trial.
@@ -203,11 +205,7 @@ impl Reader {
 
     /// The folder that the sweep was last started from; None if that was not noted, as before version 2.
     pub fn folder(&self) -> Result<Option<PathBuf>, LedgerError> {
-        let known: i64 = self
-            .connection
-            .query_row("SELECT count(*) FROM pragma_table_info('session') WHERE name = 'folder'", [], |row| row.get(0))
-            .map_err(self.sqlite())?;
-        if known == 0 {
+        if !self.has_column("session", "folder")? {
             return Ok(None);
         }
         let folders =
@@ -227,10 +225,38 @@ impl Reader {
             .map_err(self.sqlite())
     }
 
+    /// Whether a table has a column, which those of earlier versions may lack.
+    fn has_column(&self, table: &str, column: &str) -> Result<bool, LedgerError> {
+        self.connection
+            .query_row("SELECT count(*) FROM pragma_table_info(?) WHERE name = ?", [table, column], |row| row.get::<_, i64>(0))
+            .map(|count| count > 0)
+            .map_err(self.sqlite())
+    }
+
+    /// How many rows the histories have.
+    pub fn epochs(&self) -> Result<u64, LedgerError> {
+        let count = self.connection.query_row("SELECT count(*) FROM epoch", [], |row| row.get::<_, i64>(0));
+        count.map(|count| count as u64).map_err(self.sqlite())
+    }
+
     /// Every trial that was ever started.
     pub fn trials(&self) -> Result<Vec<TrialRow>, LedgerError> {
-        self.rows("SELECT point, seed, phase, state, failures, metrics FROM trial", [], |row| {
+        let shared = if self.has_column("trial", "same_as")? {
+            "t.shared_epochs, o.point, o.seed FROM trial t LEFT JOIN trial o ON o.id = t.same_as"
+        } else {
+            "0, NULL, NULL FROM trial t"
+        };
+        self.rows(&format!("SELECT t.point, t.seed, t.phase, t.state, t.failures, t.metrics, {shared}"), [], |row| {
+            let other: Option<String> = row.get(7)?;
+            let same_as = match other {
+                None => None,
+                Some(point) => {
+                    let point = point.parse().map_err(|_| damaged(7, "a point id that is none"))?;
+                    Some(TrialId { point, seed: row.get::<_, i64>(8)? as u64 })
+                }
+            };
             Ok(TrialRow {
+                shared: Shared { same_as, epochs: row.get(6)? },
                 id: trial_id(row)?,
                 phase: if row.get_ref(2)?.as_str()? == "final" { Phase::Final } else { Phase::Tune },
                 state: TrialState::from_name(row.get_ref(3)?.as_str()?).ok_or_else(|| damaged(3, "an unknown state"))?,

@@ -7,7 +7,7 @@ use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use super::write::Write;
 use crate::grid::TrialId;
-use crate::plan::Phase;
+use crate::plan::{Phase, Shared};
 use crate::protocol::{FailureKind, Metrics};
 
 /// The writer's statements.
@@ -29,6 +29,7 @@ pub(super) struct Tables<'c> {
     new_attempt: Statement<'c>,
     new_epoch: Statement<'c>,
     set_done: Statement<'c>,
+    set_shared: Statement<'c>,
     set_failed: Statement<'c>,
     set_waiting: Statement<'c>,
     end_attempt: Statement<'c>,
@@ -65,6 +66,9 @@ impl<'c> Tables<'c> {
                  SELECT id, ?2, ?3 FROM trial WHERE id = ?1 AND state = 'running'",
             )?,
             set_done: prepare("UPDATE trial SET state = 'done', metrics = ?2 WHERE id = ?1 AND state = 'running'")?,
+            set_shared: prepare(
+                "UPDATE trial SET shared_epochs = ?2, same_as = (SELECT id FROM trial WHERE point = ?3 AND seed = ?4) WHERE id = ?1",
+            )?,
             set_failed: prepare("UPDATE trial SET state = ?2, failures = failures + 1 WHERE id = ?1 AND state <> 'done'")?,
             set_waiting: prepare("UPDATE trial SET state = 'waiting' WHERE id = ? AND state = 'running'")?,
             end_attempt: prepare(
@@ -126,11 +130,15 @@ impl<'c> Tables<'c> {
                     self.new_epoch.execute(params![id, epoch, json(values)])?;
                 }
             }
-            Write::TrialDone { trial, metrics, log_end, duration } => {
+            Write::TrialDone { trial, metrics, shared, log_end, duration } => {
                 if let Some(id) = self.row(*trial)?
                     && self.set_done.execute(params![id, json(metrics)])? == 1
                 {
                     self.end_attempt(*trial, at, "done", None, *log_end, Some(*duration))?;
+                    if *shared != Shared::default() {
+                        let (point, seed) = shared.same_as.map(|id| (id.point.to_string(), id.seed as i64)).unzip();
+                        self.set_shared.execute(params![id, shared.epochs, point, seed])?;
+                    }
                 }
                 self.rows.remove(trial);
             }

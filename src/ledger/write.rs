@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::grid::TrialId;
-use crate::plan::Phase;
+use crate::plan::{Phase, Shared};
 use crate::protocol::{FailureKind, Hello, Metrics};
 
 /// Number of a worker process, unique within a ledger.
@@ -87,6 +87,8 @@ pub enum Write {
         trial: TrialId,
         /// Its final metrics.
         metrics: Metrics,
+        /// What it took from other trials.
+        shared: Shared,
         /// Where its part of the log ends.
         log_end: u64,
         /// How long the attempt took, in seconds.

@@ -117,7 +117,7 @@ mod tests {
 
     fn trial(arm: usize) -> PlannedTrial {
         let id = TrialId { point: PointId::of_canonical("{}"), seed: 0 };
-        PlannedTrial { id, phase: Phase::Tune, arm, index: 0 }
+        PlannedTrial { id, phase: Phase::Tune, arm, index: 0, group: None }
     }
 
     #[test]

@@ -299,7 +299,7 @@ impl Dispatcher {
             tracing::debug!(?action);
             match action {
                 Action::Spawn { slot } => pending.extend(self.spawn(slot)),
-                Action::Send { slot, bundle } => pending.extend(self.send(slot, &bundle)),
+                Action::Send { slot, bundle, share } => pending.extend(self.send(slot, &bundle, share)),
                 Action::End { slot, how } => pending.extend(self.end(slot, how)),
                 Action::Record(record) => {
                     let write = self.dated(record);
@@ -427,7 +427,7 @@ impl Dispatcher {
         self.killed.map_or(0, |(_, count)| count)
     }
 
-    fn send(&mut self, slot: usize, bundle: &[PlannedTrial]) -> Vec<Action> {
+    fn send(&mut self, slot: usize, bundle: &[PlannedTrial], share: bool) -> Vec<Action> {
         if let (Start::Program(start), [trial]) = (&self.workers.start, bundle) {
             let start = start.clone();
             return self.spawn_program(slot, &start, trial);
@@ -438,7 +438,7 @@ impl Dispatcher {
             config: (self.config_of)(trial),
         };
         self.processes[slot].log_mark = self.log_size(slot);
-        let line = encode_line(&ToWorker::Run { bundle: bundle.iter().map(request).collect() });
+        let line = encode_line(&ToWorker::Run { bundle: bundle.iter().map(request).collect(), share });
         tracing::trace!(slot, line = line.trim_end(), "to the worker");
         if let Some(stdin) = self.processes[slot].local.as_ref().and_then(|local| local.stdin.as_ref()) {
             // If its stdin is closed the worker is ending, and its exit brings the trials back.
@@ -476,8 +476,8 @@ impl Dispatcher {
                 log: LogMark { file: Arc::clone(&self.processes[slot].log), offset: self.processes[slot].log_mark },
             },
             Record::Epoch { trial, epoch, values, .. } => Write::Epoch { trial: trial.id, epoch, values },
-            Record::Done { slot, trial, metrics, duration } => {
-                Write::TrialDone { trial: trial.id, metrics, log_end: self.mark_log(slot), duration: seconds(duration) }
+            Record::Done { slot, trial, metrics, shared, duration } => {
+                Write::TrialDone { trial: trial.id, metrics, shared, log_end: self.mark_log(slot), duration: seconds(duration) }
             }
             Record::Failed { slot, trial, kind, message, for_good, duration } => Write::TrialFailed {
                 trial: trial.id,

@@ -65,8 +65,7 @@ pub fn evidence(exit: Exit, log: &str, killed: u64) -> Option<String> {
 pub fn killed_by_kernel() -> u64 {
     // A process stays in its group.
     static GROUP: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let group =
-        GROUP.get_or_init(|| std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| events_file(&text)));
+    let group = GROUP.get_or_init(|| std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| events_file(&text)));
     let count = |path: &Path| counter(&std::fs::read_to_string(path).ok()?);
     group.as_deref().and_then(count).or_else(|| count(Path::new("/proc/vmstat"))).unwrap_or(0)
 }

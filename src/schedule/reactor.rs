@@ -3,11 +3,13 @@
 
 mod ending;
 mod hand_out;
+mod queue;
 mod slot;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use queue::Queue;
 use slot::{Given, Job, Slot, State};
 
 use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, Settings, TICK, Time};
@@ -15,8 +17,8 @@ use super::failures::Failures;
 use super::memory;
 use super::notice::Notice;
 use crate::grid::TrialId;
-use crate::plan::PlannedTrial;
-use crate::protocol::{FailureKind, FromWorker, Hello, PROTOCOL_VERSION};
+use crate::plan::{PlannedTrial, Shared};
+use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION};
 
 /// What to do once a record is on the disk.
 #[derive(Debug)]
@@ -38,7 +40,7 @@ enum Stop {
 pub struct Reactor {
     settings: Settings,
     slots: Vec<Slot>,
-    queue: VecDeque<Job>,
+    queue: Queue,
     /// Trials that ran out of memory beside others: each waits until it can have its device to itself.
     solitary: Vec<Job>,
     /// Trials that will be tried again, and when.
@@ -60,7 +62,7 @@ impl Reactor {
             slots: settings.slots.iter().map(|&device| Slot::empty(device)).collect(),
             failures: Failures::new(settings.limits.clone(), settings.arms.clone()),
             settings,
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             solitary: Vec::new(),
             waiting: Vec::new(),
             policy: Policy::AllSlots,
@@ -209,19 +211,9 @@ impl Reactor {
                     None => self.blame_stranger(now, number, "epoch", &trial),
                 }
             }
-            (State::Ready | State::Ending(..), FromWorker::Done { trial, metrics }) => match self.take(number, &trial) {
-                Some((job, since)) if metrics.get(&self.settings.metric).is_some() => {
-                    self.failures.done();
-                    let (trial, duration) = (job.trial, now.saturating_sub(since));
-                    let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.clone(), duration };
-                    self.record(Record::Done { slot: number, trial, metrics, duration }, OnDisk::Tell(notice));
-                }
-                Some((job, since)) => {
-                    let message = format!("the result has no metric {:?}", self.settings.metric);
-                    self.fail(now, number, job, since, FailureKind::MissingMetric, message);
-                }
-                None => self.blame_stranger(now, number, "done", &trial),
-            },
+            (State::Ready | State::Ending(..), FromWorker::Done { trial, metrics, same_as, shared_epochs }) => {
+                self.done(now, number, &trial, metrics, (same_as, shared_epochs));
+            }
             (State::Ready | State::Ending(..), FromWorker::Failed { trial, kind, message }) => match self.take(number, &trial) {
                 Some((job, since)) => self.fail(now, number, job, since, memory::refine(kind, &message), message),
                 None => self.blame_stranger(now, number, "failed", &trial),
@@ -246,6 +238,7 @@ impl Reactor {
         let state = std::mem::replace(&mut slot.state, State::Empty(now));
         let (fault, innocent) = (slot.fault.take(), std::mem::take(&mut slot.fault_of_ended));
         slot.ended = None;
+        slot.finished.clear();
         let given = std::mem::take(&mut slot.given);
         let wanted = fault.is_none() && matches!(state, State::Ending(..));
         let (kind, how) =
@@ -295,6 +288,38 @@ impl Reactor {
         self.slots[number].greeted = true;
         self.slots[number].state = State::Ready;
         self.actions.push(Action::Tell(Notice::WorkerReady { slot: number, hello }));
+    }
+
+    /// A worker has a result. `shared` is what it took from another trial: which it is the same as, and how many epochs.
+    fn done(&mut self, now: Time, number: usize, trial: &str, metrics: Metrics, shared: (Option<String>, u32)) {
+        let Some((job, since)) = self.take(number, trial) else { return self.blame_stranger(now, number, "done", trial) };
+        if metrics.get(&self.settings.metric).is_none() {
+            let message = format!("the result has no metric {:?}", self.settings.metric);
+            return self.fail(now, number, job, since, FailureKind::MissingMetric, message);
+        }
+        let same_as = match shared.0 {
+            None => None,
+            Some(other) => match other.parse().ok().filter(|id| self.slots[number].finished.contains(id)) {
+                Some(id) => Some(id),
+                None => {
+                    let shown: String = other.chars().take(40).collect();
+                    let message =
+                        format!("`same_as` names trial {shown:?}, which is not one of the group that this worker has finished");
+                    self.fail(now, number, job, since, FailureKind::Protocol, message.clone());
+                    self.slots[number].fault_of_ended = true;
+                    return self.blame(now, number, FailureKind::Protocol, message);
+                }
+            },
+        };
+        self.failures.done();
+        let (trial, duration) = (job.trial, now.saturating_sub(since));
+        if job.group().is_some() {
+            self.slots[number].finished.insert(trial.id);
+            self.queue.finished(number, job.group(), duration);
+        }
+        let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.clone(), duration };
+        let shared = Shared { same_as, epochs: shared.1 };
+        self.record(Record::Done { slot: number, trial, metrics, shared, duration }, OnDisk::Tell(notice));
     }
 
     /// The trial of that name that a worker has. An id has one spelling, so that it is enough to read it.

@@ -11,7 +11,8 @@ use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
 use super::validate::{self, Draft};
 use super::{
-    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, builtin, claims, keys, limits, parse, program, published, resources, seeds, words,
+    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, affinity, builtin, claims, keys, limits, parse, program, published, resources, seeds,
+    words,
 };
 
 /// The arm of a sweep without arms.
@@ -87,6 +88,13 @@ impl Document<'_, '_> {
             _ => Vec::new(),
         };
         let mut drafts = self.drafts(&fields, name.as_deref(), (&common, &grids), own.as_deref())?;
+        let affinity = fields.get("affinity").map(|entry| {
+            let params = drafts.iter().flat_map(|draft| &draft.leaves).flat_map(|leaf| &leaf.params);
+            let mut names: Vec<&str> = params.map(|param| param.name.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            affinity::read(entry, task_known, &names, self.problems)
+        });
         let published = match fields.get("published") {
             Some(entry) => published::read(entry, &self.arm_names(&fields), builtin, self.problems),
             None => BTreeMap::new(),
@@ -115,6 +123,7 @@ impl Document<'_, '_> {
             limits,
             resources,
             arm_resources,
+            affinity: affinity.unwrap_or_default(),
             env,
             workdir: workdir.flatten(),
             published,

@@ -31,6 +31,10 @@ pub(super) const SWEEP: &[Key] = &[
         "worker",
         "Who trains: a program of your own that speaks the worker protocol, as a list of its words (no shell). See docs/protocol.md.",
     ),
+    key(
+        "affinity",
+        "Parameters of a worker's trials: trials that agree in all of them have work in common and go to one worker together.",
+    ),
     key("program", "Who trains: a program of your own that trains one trial and ends. See docs/programs.md."),
     key(
         "command",

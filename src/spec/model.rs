@@ -30,6 +30,8 @@ pub struct Spec {
     pub resources: Resources,
     /// The same for each arm, by its number; empty where no arm has its own.
     pub arm_resources: Vec<Resources>,
+    /// Parameters of a worker's trials: those that agree in all of them have work in common. Empty: none have.
+    pub affinity: Vec<String>,
     /// Environment variables of the worker or program, in the order of the file. Macros of a trial only for a program.
     pub env: Vec<(String, Vec<Piece>)>,
     /// The folder that it is started in, relative to the one that the sweep was started from; None: that one.

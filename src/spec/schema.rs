@@ -113,6 +113,7 @@ fn sweep_key(key: &str) -> Value {
         "worker" => json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}),
         "program" | "workdir" => json!({"type": "string", "minLength": 1}),
         "command" => json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}),
+        "affinity" => json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true}),
         "env" => json!({
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},

@@ -31,7 +31,7 @@ use pentagrid::spec::Config;
 
 use crate::channel::{Channel, say};
 use crate::device::Compute;
-use crate::engine::{Session, Sharing};
+use crate::engine::Session;
 
 /// Trains ResNet18 on MNIST: the built-in task of pentagrid.
 ///
@@ -80,8 +80,7 @@ fn main() -> ExitCode {
     };
     if let (Some(config), Some(seed)) = (arguments.config, arguments.seed) {
         let request = TrialRequest { trial: "by-hand".to_owned(), seed, config };
-        let well =
-            worker::run_trial(&mut Session::new(compute.device), request, Sharing::None, &mut |message| channel.send(&message));
+        let well = worker::run_trial(&mut Session::new(compute.device), request, false, &mut |message| channel.send(&message));
         return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
     if stdin().is_terminal() {

@@ -22,6 +22,13 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// torch-sys refuses any other version at build time.
 const LIBTORCH: &str = "libtorch 2.11.0";
 
+/// Trials to run, and whether they may take from each other.
+#[derive(Debug, PartialEq)]
+struct Bundle {
+    trials: Vec<TrialRequest>,
+    share: bool,
+}
+
 /// Serves the coordinator until it closes stdin; then the process ends at once, in the middle of a trial if need be.
 ///
 /// # Errors
@@ -46,10 +53,9 @@ pub fn serve(out: Channel, compute: Compute) -> io::Result<()> {
         }
     })?;
     for bundle in bundles {
-        // A timed trial comes by itself: it trains every epoch of its own.
-        let sharing = if bundle.len() > 1 { Sharing::Bundle } else { Sharing::None };
-        for request in bundle {
-            run_trial(&mut session, request, sharing, &mut |message| out.send(&message));
+        let Bundle { trials, share } = bundle;
+        for request in trials {
+            run_trial(&mut session, request, share, &mut |message| out.send(&message));
         }
     }
     Ok(())
@@ -69,7 +75,7 @@ fn hello(compute: Compute) -> Hello {
 
 /// Passes on the bundles that arrive. Ends well when the input ends; a last line without its end is the
 /// coordinator's death, not a message.
-fn read_requests(input: &mut impl BufRead, bundles: &Sender<Vec<TrialRequest>>) -> Result<(), String> {
+fn read_requests(input: &mut impl BufRead, bundles: &Sender<Bundle>) -> Result<(), String> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -79,25 +85,26 @@ fn read_requests(input: &mut impl BufRead, bundles: &Sender<Vec<TrialRequest>>) 
         if read as u64 != limit && line.last() != Some(&b'\n') {
             return Ok(());
         }
-        let ToWorker::Run { bundle } = decode_line(&line).map_err(|error| error.to_string())?;
-        if bundles.send(bundle).is_err() {
+        let ToWorker::Run { bundle: trials, share } = decode_line(&line).map_err(|error| error.to_string())?;
+        if bundles.send(Bundle { trials, share }).is_err() {
             return Ok(());
         }
     }
 }
 
-/// Runs a trial and sends all that is to be said about it. Whatever goes wrong in it, the worker lives on. True if
+/// Runs a trial, sharing what it has in common with others or not, and sends all that is to be said about it. Whatever goes wrong in it, the worker lives on. True if
 /// the trial ended well.
-pub fn run_trial(session: &mut Session, request: TrialRequest, sharing: Sharing, send: &mut dyn FnMut(FromWorker)) -> bool {
+pub fn run_trial(session: &mut Session, request: TrialRequest, share: bool, send: &mut dyn FnMut(FromWorker)) -> bool {
     let TrialRequest { trial, seed, config } = request;
     send(FromWorker::Started { trial: trial.clone() });
+    let sharing = if share { Sharing::As(&trial) } else { Sharing::None };
     // The session only ever holds whole things: a panic cannot leave a half-made one behind.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         session.run(&config, seed, sharing, &mut |epoch, values| send(FromWorker::Epoch { trial: trial.clone(), epoch, values }))
     }));
     match outcome.unwrap_or_else(|payload| Err(TrialError::from_panic(&*payload))) {
-        Ok(metrics) => {
-            send(FromWorker::Done { trial, metrics });
+        Ok((metrics, taken)) => {
+            send(FromWorker::Done { trial, metrics, same_as: taken.same_as, shared_epochs: taken.epochs });
             true
         }
         Err(error) => {
@@ -118,7 +125,7 @@ mod tests {
         TrialRequest { trial: "t".to_owned(), seed: 1, config: serde_json::from_str(json).unwrap() }
     }
 
-    fn read(input: &[u8]) -> (Result<(), String>, Vec<Vec<TrialRequest>>) {
+    fn read(input: &[u8]) -> (Result<(), String>, Vec<Bundle>) {
         let (sender, receiver) = channel();
         let outcome = read_requests(&mut io::BufReader::with_capacity(16, input), &sender);
         drop(sender);
@@ -127,11 +134,15 @@ mod tests {
 
     #[test]
     fn bundles_arrive_in_order_until_the_input_ends() {
-        let bundles = [vec![request(r#"{"lr": 0.1}"#), request("{}")], vec![], vec![request(r#"{"lr": 1}"#)]];
-        let mut text: String = bundles.iter().map(|bundle| encode_line(&ToWorker::Run { bundle: bundle.clone() })).collect();
-        assert_eq!(read(text.as_bytes()), (Ok(()), bundles.to_vec()));
+        let bundles = || {
+            let lists = [vec![request(r#"{"lr": 0.1}"#), request("{}")], vec![], vec![request(r#"{"lr": 1}"#)]];
+            lists.into_iter().zip([true, false, true]).map(|(trials, share)| Bundle { trials, share }).collect::<Vec<_>>()
+        };
+        let line = |Bundle { trials, share }| encode_line(&ToWorker::Run { bundle: trials, share });
+        let mut text: String = bundles().into_iter().map(line).collect();
+        assert_eq!(read(text.as_bytes()), (Ok(()), bundles()));
         text.push_str(r#"{"type":"run","bun"#);
-        assert_eq!(read(text.as_bytes()), (Ok(()), bundles.to_vec()));
+        assert_eq!(read(text.as_bytes()), (Ok(()), bundles()));
         assert_eq!(read(b""), (Ok(()), vec![]));
     }
 
@@ -145,7 +156,7 @@ mod tests {
 
     fn answers(session: &mut Session, json: &str) -> Vec<FromWorker> {
         let mut sent = Vec::new();
-        run_trial(session, request(json), Sharing::None, &mut |message| sent.push(message));
+        run_trial(session, request(json), false, &mut |message| sent.push(message));
         sent
     }
 
@@ -176,7 +187,7 @@ mod tests {
     fn a_panic_in_a_trial_is_its_failure() {
         let mut sent = Vec::new();
         let json = r#"{"optimizer": "sgd", "lr": 0.01, "epochs": 1, "batch_size": 2, "train_images": 2}"#;
-        let well = run_trial(&mut Session::new(Device::Cpu), request(json), Sharing::None, &mut |message| match message {
+        let well = run_trial(&mut Session::new(Device::Cpu), request(json), false, &mut |message| match message {
             FromWorker::Epoch { .. } => panic!("the sky falls"),
             other => sent.push(other),
         });

@@ -78,15 +78,19 @@ arms:
 ";
 
 #[test]
-fn bundles_that_share_their_beginnings_give_the_same_numbers() {
+fn trials_that_share_their_beginnings_give_the_same_numbers() {
     let lone = Test::with_spec(FAMILY);
-    lone.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
+    lone.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1", "--no-sharing"]).expect(0);
     let shared = Test::with_spec(FAMILY);
-    shared.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2", "--bundle", "7"]).expect(0);
+    shared.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
     assert_eq!(lone.report("reports/family"), shared.report("reports/family"));
     // What was computed once has one and the same time: of each seed's seven trials, four are different computations.
     let different = "SELECT count(DISTINCT json_extract(metrics, '$.training_seconds')) FROM trials WHERE phase = 'tune'";
     assert_eq!((lone.count("runs/family", different), shared.count("runs/family", different)), (14, 8));
+    let alike = "SELECT count(*) FROM trials WHERE same_as IS NOT NULL";
+    assert_eq!((lone.count("runs/family", alike), shared.count("runs/family", alike)), (0, 6));
+    // What was shared is what comes out when each is computed by itself.
+    shared.run(&["verify", "runs/family", "-n", "14", "-q", "--devices", "cpu:2"]).expect(0);
 }
 
 #[test]

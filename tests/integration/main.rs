@@ -10,6 +10,7 @@ mod limits; // trials that take too long, fail too often, lack memory; a suspend
 mod programs; // programs that train one trial each: examples, macros, metrics, faults
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
 mod shapes; // zip, exclude, when and grids, from the file to the report
+mod sharing; // trials with work in common
 mod specs; // the committed sweep files; bad specs on the command line
 mod support; // the `Test` builder
 mod worker_check; // good and bad workers of other people's

@@ -129,7 +129,7 @@ fn conclusion(plan: &ProgramPlan, metrics: Option<Metrics>, begin: u64) -> FromW
     let printed = || last_json_line(&log_end(&plan.log, begin, None, OUTPUT_END).unwrap_or_default());
     let metrics = metrics.or_else(printed).unwrap_or_default();
     if metrics.get(&plan.metric).is_some() {
-        return FromWorker::Done { trial, metrics };
+        return FromWorker::done(trial, metrics);
     }
     let reported = match metrics.0.is_empty() {
         true => "it reported no metrics".to_owned(),
@@ -205,7 +205,8 @@ impl Follower {
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
     {
-        self.on_a_thread(self.read, report, |follower| {
+        let read = self.read;
+        self.on_a_thread(read, report, |follower| {
             let rows = follower.file.finish()?;
             match still_there(&follower.path, follower.read, &follower.hash) {
                 Ok(true) => Ok(rows),

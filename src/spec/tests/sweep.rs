@@ -18,9 +18,9 @@ sweep.yaml:
    ·     ╰── unknown key
  7 │ project: mine
    ╰────
-  help: did you mean `parameters`? known keys: name, description, task, worker, program, command,
-        env, workdir, method, metric, seeds, parameters, zip, exclude, grids, arms, limits,
-        resources, published, project, entity, apiVersion, kind and claims
+  help: did you mean `parameters`? known keys: name, description, task, worker, affinity, program,
+        command, env, workdir, method, metric, seeds, parameters, zip, exclude, grids, arms,
+        limits, resources, published, project, entity, apiVersion, kind and claims
 
   × `early_terminate` is not supported: pentagrid runs full grids only
    ╭─[sweep.yaml:8:1]
@@ -49,9 +49,9 @@ sweep.yaml:
     · ┬
     · ╰── unknown key
     ╰────
-  help: known keys: name, description, task, worker, program, command, env, workdir, method,
-        metric, seeds, parameters, zip, exclude, grids, arms, limits, resources, published,
-        project, entity, apiVersion, kind and claims
+  help: known keys: name, description, task, worker, affinity, program, command, env, workdir,
+        method, metric, seeds, parameters, zip, exclude, grids, arms, limits, resources,
+        published, project, entity, apiVersion, kind and claims
 
 4 problems
 "#);
@@ -86,9 +86,9 @@ sweep.yaml:
    ·   ╰── unknown key
  2 │ tsk: mnist-resnet18
    ╰────
-  help: did you mean `name`? known keys: name, description, task, worker, program, command, env,
-        workdir, method, metric, seeds, parameters, zip, exclude, grids, arms, limits, resources,
-        published, project, entity, apiVersion, kind and claims
+  help: did you mean `name`? known keys: name, description, task, worker, affinity, program,
+        command, env, workdir, method, metric, seeds, parameters, zip, exclude, grids, arms,
+        limits, resources, published, project, entity, apiVersion, kind and claims
 
   × unknown key `tsk` in the sweep file
    ╭─[sweep.yaml:2:1]
@@ -98,9 +98,9 @@ sweep.yaml:
    ·  ╰── unknown key
  3 │ metric: {nam: a, gaol: minimize}
    ╰────
-  help: did you mean `task`? known keys: name, description, task, worker, program, command, env,
-        workdir, method, metric, seeds, parameters, zip, exclude, grids, arms, limits, resources,
-        published, project, entity, apiVersion, kind and claims
+  help: did you mean `task`? known keys: name, description, task, worker, affinity, program,
+        command, env, workdir, method, metric, seeds, parameters, zip, exclude, grids, arms,
+        limits, resources, published, project, entity, apiVersion, kind and claims
 
   × unknown key `nam` in `metric`
    ╭─[sweep.yaml:3:10]

@@ -1,5 +1,5 @@
 //! What the trials of one process share: the device, the images on it, the starting weights of the last seed, and within
-//! a bundle the last beginning of Hybrid trials. Sharing changes no number: all are functions of configuration and seed.
+//! a group the last beginning of Hybrid trials. Sharing changes no number: all are functions of configuration and seed.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use pentagrid::protocol::Metrics;
 use pentagrid::spec::Config;
 use tch::{Device, Kind};
 
-use super::prefix::{Prefix, PrefixKey};
+use super::prefix::{Prefix, PrefixKey, Taken};
 use super::trial::Trial;
 use crate::data::Sets;
 use crate::error::TrialError;
@@ -31,9 +31,9 @@ pub struct Session {
 
 /// Whether a trial may use what others have computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
-    /// It may: it is one of a bundle.
-    Bundle,
+pub enum Sharing<'a> {
+    /// It may; others will know it by this name.
+    As(&'a str),
     /// It trains every epoch itself: it may be timed.
     None,
 }
@@ -52,31 +52,31 @@ impl Session {
         &mut self,
         config: &Config,
         seed: u64,
-        sharing: Sharing,
+        sharing: Sharing<'_>,
         report: &mut dyn FnMut(u32, Metrics),
-    ) -> Result<Metrics, TrialError> {
+    ) -> Result<(Metrics, Taken), TrialError> {
         let settings = Settings::from_config(config)?;
         let sets = self.sets(settings.data_dir.clone())?;
         let trial = Trial { settings: &settings, seed, sets: &sets, device: self.device };
         if self.warm.insert((settings.batch_size, settings.optimizer.uses_curvature())) {
             trial.warm_up(&self.network(seed)?)?;
         }
-        let key = match sharing {
-            Sharing::Bundle => PrefixKey::of(&settings, seed),
-            Sharing::None => None,
+        let (key, name) = match sharing {
+            Sharing::As(name) => (PrefixKey::of(&settings, seed), name),
+            Sharing::None => (None, ""),
         };
         // Taken out for as long as it changes, so that an error or a panic leaves none that is half-made.
         let held = self.prefix.take();
         let Some(key) = key else {
-            return trial.run(self.network(seed)?, report);
+            return Ok((trial.run(self.network(seed)?, report)?, Taken::default()));
         };
         let mut prefix = match held.filter(|held| held.is_of(&key)) {
             Some(held) => held,
             None => Prefix::start(key, self.network(seed)?),
         };
-        let metrics = prefix.run(&trial, report)?;
+        let outcome = prefix.run(&trial, name, report)?;
         self.prefix = Some(prefix);
-        Ok(metrics)
+        Ok(outcome)
     }
 
     fn sets(&mut self, data_dir: Option<String>) -> Result<Rc<Sets>, TrialError> {
@@ -113,6 +113,7 @@ mod tests {
     struct Outcome {
         rows: Vec<Metrics>,
         metrics: Metrics,
+        taken: Taken,
     }
 
     /// A tiny trial: two epochs of two steps, without wall-clock times.
@@ -120,7 +121,7 @@ mod tests {
         run_with(session, json, seed, Sharing::None)
     }
 
-    fn run_with(session: &mut Session, json: &str, seed: u64, sharing: Sharing) -> Outcome {
+    fn run_with(session: &mut Session, json: &str, seed: u64, sharing: Sharing<'_>) -> Outcome {
         let mut config: Config = serde_json::from_str(json).unwrap();
         for (name, value) in [("epochs", 2), ("batch_size", 4), ("train_images", 8)] {
             config.0.entry(name.to_owned()).or_insert(pentagrid::spec::ParamValue::Int(value));
@@ -130,7 +131,8 @@ mod tests {
             rows.push(row.without_wall_clock());
             assert_eq!(epoch as usize, rows.len());
         });
-        Outcome { rows, metrics: metrics.unwrap() }
+        let (metrics, taken) = metrics.unwrap();
+        Outcome { rows, metrics, taken }
     }
 
     /// A session whose embedded images are cut down to a few.
@@ -291,7 +293,7 @@ mod tests {
             for _ in 0..2 {
                 let mut session = session(Kind::Float);
                 for (by_itself, json) in &trials {
-                    let shared = run_with(&mut session, json, 1, Sharing::Bundle);
+                    let shared = run_with(&mut session, json, 1, Sharing::As(json));
                     assert_eq!(shared.rows, by_itself.rows, "{json}");
                     assert_eq!(shared.metrics.without_wall_clock(), by_itself.metrics.without_wall_clock(), "{json}");
                 }
@@ -305,15 +307,28 @@ mod tests {
     fn a_bundle_computes_what_is_common_once_and_a_lone_trial_everything() {
         let mut session = session(Kind::Float);
         let family = family("paper");
-        let seconds = |session: &mut Session, json: &str, sharing| {
-            run_with(session, json, 1, sharing).metrics.get("training_seconds").unwrap().to_bits()
-        };
-        let shared: Vec<u64> = family.iter().map(|json| seconds(&mut session, json, Sharing::Bundle)).collect();
+        let seconds = |outcome: &Outcome| outcome.metrics.get("training_seconds").unwrap().to_bits();
+        let outcomes: Vec<Outcome> = family.iter().map(|json| run_with(&mut session, json, 1, Sharing::As(json))).collect();
+        let shared: Vec<u64> = outcomes.iter().map(seconds).collect();
         let never = shared.len() - 4;
         assert_eq!(shared[never..], [shared[0]; 4]);
         assert_eq!(shared[1..3], shared[3..5]);
         assert_eq!(shared[3..never].iter().collect::<HashSet<_>>().len(), never - 3);
-        assert_ne!(seconds(&mut session, &family[0], Sharing::None), shared[0]);
+        let lone = run_with(&mut session, &family[0], 1, Sharing::None);
+        assert_ne!(seconds(&lone), shared[0]);
+        assert_eq!(lone.taken, Taken::default());
+        // What is said to be taken is what was: an ending from the first that ended so, else the epochs up to the switch.
+        for (place, outcome) in outcomes.iter().enumerate() {
+            let first = shared.iter().position(|seconds| *seconds == shared[place]).unwrap();
+            let same_as = (first != place).then(|| family[first].clone());
+            let switch = outcome.metrics.get("switch_epoch").map_or(4, |epoch| epoch as u32);
+            let epochs = match (place, &same_as) {
+                (0, _) => 0,
+                (_, Some(_)) => 4,
+                (_, None) => switch,
+            };
+            assert_eq!(outcome.taken, Taken { same_as, epochs }, "{}", family[place]);
+        }
     }
 
     /// Everything works in double precision too, and gives nearly the same.
