@@ -131,14 +131,14 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
     let mut pruned = BTreeSet::new();
     let mut tune_tallies = vec![Tally::default(); grid.arms().len()];
     for (arm, points) in grid.arms().iter().enumerate() {
-        for point in points.points() {
-            let out = race.as_ref().is_some_and(|race| race.is_out(point.id));
+        for (point, index) in points.ids().zip(0..) {
+            let out = race.as_ref().is_some_and(|race| race.is_out(point));
             for &seed in &spec.seeds.tune {
-                let row = rows.get(&TrialId { point: point.id, seed });
+                let row = rows.get(&TrialId { point, seed });
                 if tune_tallies[arm].count(row, out) {
-                    pruned.insert((arm, point.index));
+                    pruned.insert((arm, index));
                 }
-                tune.extend(observation(arm, point.index, seed, row));
+                tune.extend(observation(arm, index, seed, row));
             }
         }
     }

@@ -60,14 +60,24 @@ fn rank(metric: &Metric, a: &PointStats, b: &PointStats) -> Ordering {
 }
 
 fn by_mean(metric: &Metric, a: &PointStats, b: &PointStats) -> Ordering {
-    let key = |point: &PointStats| {
+    let mean = |point: &PointStats| {
         let mean = point.stats.get(&metric.name).map(|stat| stat.mean);
         match metric.goal {
-            Goal::Maximize => badness(mean.map(|mean| -mean)),
-            Goal::Minimize => badness(mean),
+            Goal::Maximize => mean.map(|mean| -mean),
+            Goal::Minimize => mean,
         }
     };
-    key(a).total_cmp(&key(b))
+    let (a, b) = (mean(a), mean(b));
+    if let (Some(a), Some(b)) = (a, b) {
+        if a == b {
+            return Ordering::Equal;
+        }
+        // Rounding is slow, and keeps the order of what lies so far apart.
+        if (a - b).abs() > 1e-10 * a.abs().max(b.abs()) {
+            return a.total_cmp(&b);
+        }
+    }
+    badness(a).total_cmp(&badness(b))
 }
 
 /// A number to minimise: missing and NaN are worse than everything.

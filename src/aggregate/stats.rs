@@ -1,13 +1,13 @@
 //! Mean, sample standard deviation (n - 1) and n of each metric of each point over its seeds. The only file that
 //! names Polars.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use polars::prelude::{
     Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, SortMultipleOptions, col, len,
 };
 
-use crate::protocol::Metrics;
+use crate::protocol::{Metrics, Named};
 
 /// A finished trial, as far as statistics go.
 #[derive(Clone, Debug, PartialEq)]
@@ -45,7 +45,7 @@ pub struct PointStats {
     /// Of these, with a metric that is not finite.
     pub diverged: u32,
     /// By metric; metrics that no trial reported are absent.
-    pub stats: BTreeMap<String, Stat>,
+    pub stats: Named<Stat>,
 }
 
 /// Polars could not do its part: always a bug of ours.
@@ -119,7 +119,7 @@ fn read_frame(frame: &DataFrame, names: &[&str]) -> PolarsResult<Vec<PointStats>
             index: indices[row],
             n: counts[row] as u32,
             diverged: diverged[row] as u32,
-            stats: BTreeMap::new(),
+            stats: Named::default(),
         })
         .collect();
     for (number, name) in names.iter().enumerate() {

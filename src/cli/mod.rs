@@ -11,6 +11,7 @@ mod export;
 mod figures;
 mod folder;
 mod logs;
+mod made_report;
 mod plan;
 mod printer;
 mod report;

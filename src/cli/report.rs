@@ -8,6 +8,7 @@ use super::audit;
 use super::error::{CliError, Outcome};
 use super::figures::write_figures;
 use super::folder::{Folder, WriteError};
+use super::made_report;
 use super::printer::{Printer, count};
 use super::sweep_file;
 use crate::aggregate::evaluate;
@@ -139,7 +140,9 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
             format!("{} in figures/ as .svg .png .csv", count(figures.len(), "figure"))
         }
     ));
-    Ok(Written { text, complete: evaluation.is_complete(), audit })
+    let written = Written { text, complete: evaluation.is_complete(), audit };
+    made_report::note(&ledger, dir, out, &written)?;
+    Ok(written)
 }
 
 /// The selected points, aligned.
@@ -167,9 +170,9 @@ fn failures(
     let mut reasons = ledger.failures()?;
     let mut list = Vec::new();
     for arm in grid.arms() {
-        for point in arm.points() {
+        for point in arm.ids() {
             for &seed in spec.seeds.tune.iter().chain(&spec.seeds.final_) {
-                let id = TrialId { point: point.id, seed };
+                let id = TrialId { point, seed };
                 if let Some((kind, message)) = rows.get(&id).filter(failed).and_then(|_| reasons.remove(&id)) {
                     list.push((id.to_string(), kind, message));
                 }

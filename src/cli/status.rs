@@ -170,10 +170,13 @@ fn arms(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<ArmStatus> {
 
 /// Tuning trials run on all slots of the last run, final ones one at a time on each of its devices.
 fn seconds_left(spec: &Spec, grid: &Grid, evaluation: &Evaluation, ledger: &Reader) -> Result<Option<f64>, CliError> {
+    if evaluation.is_complete() {
+        return Ok(None);
+    }
     let measured = durations(spec, ledger)?;
     let sessions = ledger.sessions()?;
     let slots: Vec<&str> = sessions.last().map(|session| session.devices.split_whitespace().collect()).unwrap_or_default();
-    if evaluation.is_complete() || measured.is_empty() || slots.is_empty() {
+    if measured.is_empty() || slots.is_empty() {
         return Ok(None);
     }
     let devices = slots.iter().collect::<HashSet<_>>().len();

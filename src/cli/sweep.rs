@@ -12,10 +12,11 @@ use tokio::sync::mpsc;
 use super::args::HowArgs;
 use super::environment;
 use super::error::{CliError, Outcome};
+use super::made_report;
 use super::printer::{Printer, count};
-use super::report::{self, Written};
+use super::report;
 use super::sweep_file::{self, SweepFile};
-use crate::aggregate::{evaluate, race};
+use crate::aggregate::{Evaluation, evaluate, race};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Committed, Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
 use crate::live::{Bars, Names, Plain};
@@ -61,9 +62,10 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     let (acknowledge, committed) = mpsc::unbounded_channel();
     // The receiver is gone only when the sweep is over.
     let writer = Rc::new(Writer::start(connection, path, move |committed| drop(acknowledge.send(committed))));
+    let clock = Rc::new(environment::Clock::default());
     let record = {
         let writer = Rc::clone(&writer);
-        move |write| writer.send(Stamped { at: environment::now(), write })
+        move |write| writer.send(Stamped { at: clock.now(), write })
     };
     let runtime = runtime()?;
     let workers = WorkerCommand { start, dir: dir.clone(), slots: slots.clone() };
@@ -78,11 +80,19 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         (session, next_worker),
     )?;
     let reader = Reader::open(&dir)?;
-    let end = Phases { spec: &file.spec, grid: &grid, reader, slots: &slots, how, runtime: &runtime, dispatcher }.run();
+    let rows = rows(&reader)?;
+    let mut phases =
+        Phases { spec: &file.spec, grid: &grid, reader, rows, ran: false, slots: &slots, how, runtime: &runtime, dispatcher };
+    let end = phases.run();
+    let ran = phases.ran;
+    // The dispatcher writes to the ledger, too, and must be gone before it is closed.
+    drop(phases);
     let outcome = match &end {
-        Ok(PhaseEnd::Done) => outcome(&file.spec, &grid, &Reader::open(&dir)?)?,
-        Ok(PhaseEnd::Interrupted) => Outcome::Interrupted,
-        Ok(PhaseEnd::GivenUp(..)) | Err(_) => Outcome::SomeFailed,
+        Ok((PhaseEnd::Done, evaluation)) if evaluation.as_ref().is_some_and(|evaluation| evaluation.failed() == 0) => {
+            Outcome::Done
+        }
+        Ok((PhaseEnd::Interrupted, _)) => Outcome::Interrupted,
+        Ok(_) | Err(_) => Outcome::SomeFailed,
     };
     // What left its process group is known by its mark only.
     let strays = end_left(&[], &dir);
@@ -95,14 +105,19 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     drop(lock);
     // The sweep is over and everything recorded: from here on Ctrl-C ends the program, as usual.
     stop_listening();
-    match end? {
+    match end?.0 {
         PhaseEnd::Done => {
             let here = environment::folder().is_ok_and(|here| here == folder);
             let default = sweep_file::default_report_dir(&file.spec);
             // Beside the report of the run before, wherever one goes on with it.
             let default = if here || !folder.is_dir() { default } else { folder.join(default) };
             let out = how.out.clone().unwrap_or(default);
-            let Written { text, .. } = report::write(&dir, &out)?;
+            // With nothing run, the report of the run before may be this one's too.
+            let made = if ran { None } else { made_report::find(&dir, &out)? };
+            let text = match made {
+                Some(text) => text,
+                None => report::write(&dir, &out)?.text,
+            };
             printer.data(&text)?;
             if outcome == Outcome::SomeFailed {
                 printer.warn(&format!("some trials failed for good: see `pentagrid trials {} --state failed`", shell_path(&dir)));
@@ -195,6 +210,10 @@ struct Phases<'a> {
     spec: &'a Spec,
     grid: &'a Grid,
     reader: Reader,
+    /// What the ledger holds of each trial.
+    rows: HashMap<TrialId, TrialRow>,
+    /// Whether any trial was left to be run.
+    ran: bool,
     slots: &'a [SlotDevice],
     how: &'a HowArgs,
     runtime: &'a Runtime,
@@ -203,7 +222,7 @@ struct Phases<'a> {
 
 impl Phases<'_> {
     /// Only the trials run within the event loop: Polars, which selection uses, refuses to work inside one.
-    fn run(mut self) -> Result<PhaseEnd, CliError> {
+    fn run(&mut self) -> Result<(PhaseEnd, Option<Evaluation>), CliError> {
         let mut tuning = tuning_trials(self.grid, &self.spec.seeds.tune);
         if let Some(seed) = self.how.shuffle {
             shuffle(&mut tuning, seed);
@@ -212,38 +231,52 @@ impl Phases<'_> {
             Groups::of(self.spec, self.grid).mark(&mut tuning);
             gather(&mut tuning);
         }
-        if let Some(race) = race(self.spec, self.grid, &self.rows()?) {
+        if let Some(race) = race(self.spec, self.grid, &self.rows) {
             self.dispatcher.race(race, self.how.best_first);
         }
         let mut end = self.phase(Phase::Tune, tuning.clone(), Policy::AllSlots)?;
+        let mut evaluation = None;
         if matches!(end, PhaseEnd::Done) {
-            end = self.finals()?;
+            (end, evaluation) = self.finals()?;
         }
         // A final trial may have shown that the bound of `prune: safe` does not hold.
-        if matches!(end, PhaseEnd::Done) && evaluate(self.spec, self.grid, &self.rows()?)?.tuning_left() > 0 {
+        if matches!(end, PhaseEnd::Done) && evaluation.as_ref().is_some_and(|evaluation| evaluation.tuning_left() > 0) {
             end = self.phase(Phase::Tune, tuning, Policy::AllSlots)?;
             if matches!(end, PhaseEnd::Done) {
-                end = self.finals()?;
+                (end, evaluation) = self.finals()?;
             }
         }
         match end {
             // All trials are done: a Ctrl-C while the workers leave only hurries them.
             PhaseEnd::Done => match self.runtime.block_on(self.dispatcher.close())? {
-                PhaseEnd::Interrupted => Ok(PhaseEnd::Done),
-                end => Ok(end),
+                PhaseEnd::Interrupted => Ok((PhaseEnd::Done, evaluation)),
+                end => Ok((end, evaluation)),
             },
-            stopped => Ok(stopped),
+            stopped => Ok((stopped, None)),
         }
     }
 
-    fn finals(&mut self) -> Result<PhaseEnd, CliError> {
-        let evaluation = evaluate(self.spec, self.grid, &self.rows()?)?;
-        let finals = final_trials(self.grid, &evaluation.selected(), &self.spec.seeds.final_);
-        self.phase(Phase::Final, finals, Policy::OnePerDevice)
+    /// Runs the final trials of the points that are selected now. How it ended, and how the sweep stands after them.
+    fn finals(&mut self) -> Result<(PhaseEnd, Option<Evaluation>), CliError> {
+        let tuned = evaluate(self.spec, self.grid, &self.rows)?;
+        let finals = final_trials(self.grid, &tuned.selected(), &self.spec.seeds.final_);
+        let changed = self.left(&finals) > 0;
+        let end = self.phase(Phase::Final, finals, Policy::OnePerDevice)?;
+        let evaluation = if changed { evaluate(self.spec, self.grid, &self.rows)? } else { tuned };
+        Ok((end, Some(evaluation)))
     }
 
-    fn rows(&self) -> Result<HashMap<TrialId, TrialRow>, CliError> {
-        Ok(self.reader.trials()?.into_iter().map(|row| (row.id, row)).collect())
+    /// Whether a trial has still to be run.
+    fn is_left(&self, trial: &PlannedTrial) -> bool {
+        match self.rows.get(&trial.id).map(|row| row.state) {
+            Some(TrialState::Done) => false,
+            Some(TrialState::Failed) => self.how.retry_failed,
+            _ => true,
+        }
+    }
+
+    fn left(&self, trials: &[PlannedTrial]) -> usize {
+        trials.iter().filter(|trial| self.is_left(trial)).count()
     }
 
     /// Runs those trials of a phase that have no result yet.
@@ -251,18 +284,18 @@ impl Phases<'_> {
         if trials.is_empty() {
             return Ok(PhaseEnd::Done);
         }
-        let rows = self.rows()?;
         let mut arms = vec![(0, 0, 0); self.grid.arms().len()];
         let mut left = Vec::new();
         for trial in trials {
             let (all, done, failed) = &mut arms[trial.arm];
             *all += 1;
-            match rows.get(&trial.id).map(|row| row.state) {
+            match self.rows.get(&trial.id).map(|row| row.state) {
+                _ if self.is_left(&trial) => left.push(trial),
                 Some(TrialState::Done) => *done += 1,
-                Some(TrialState::Failed) if !self.how.retry_failed => *failed += 1,
-                _ => left.push(trial),
+                _ => *failed += 1,
             }
         }
+        let runs = !left.is_empty();
         let slots = match policy {
             Policy::AllSlots => self.slots.len(),
             Policy::OnePerDevice => self.slots.iter().map(|slot| slot.device).collect::<HashSet<_>>().len(),
@@ -270,21 +303,22 @@ impl Phases<'_> {
         self.dispatcher.tell(&Notice::PhaseStarted { phase, arms, slots });
         let end = self.runtime.block_on(self.dispatcher.run(left, policy))?;
         self.dispatcher.tell(&Notice::PhaseEnded { phase });
+        if runs {
+            self.ran = true;
+            self.rows = rows(&self.reader)?;
+        }
         Ok(end)
     }
 }
 
-/// How a sweep that was run to its end ended.
-fn outcome(spec: &Spec, grid: &Grid, reader: &Reader) -> Result<Outcome, CliError> {
-    let rows = reader.trials()?.into_iter().map(|row| (row.id, row)).collect();
-    let evaluation = evaluate(spec, grid, &rows)?;
-    Ok(if evaluation.failed() == 0 { Outcome::Done } else { Outcome::SomeFailed })
+/// What the ledger holds of each trial.
+fn rows(reader: &Reader) -> Result<HashMap<TrialId, TrialRow>, CliError> {
+    Ok(reader.trials()?.into_iter().map(|row| (row.id, row)).collect())
 }
 
 /// Says what an interrupted sweep has kept, and how to go on.
 fn farewell(spec: &Spec, grid: &Grid, dir: &Path, printer: &Printer) -> Result<(), CliError> {
-    let rows = Reader::open(dir)?.trials()?.into_iter().map(|row| (row.id, row)).collect();
-    let evaluation = evaluate(spec, grid, &rows)?;
+    let evaluation = evaluate(spec, grid, &rows(&Reader::open(dir)?)?)?;
     let sum = |tally: fn(&crate::aggregate::ArmEvaluation) -> u64| evaluation.arms.iter().map(tally).sum::<u64>();
     let tune = (sum(|arm| arm.tune_tally.done), sum(|arm| arm.tune_tally.planned));
     let finals = (sum(|arm| arm.final_tally.done), grid.arms().len() as u64 * spec.seeds.final_.len() as u64);

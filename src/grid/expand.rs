@@ -3,7 +3,7 @@
 
 use super::ids::PointId;
 use super::order::Ordered;
-use crate::spec::{Arm, Axis, Config, Dimension, Region, Side, Spec, Subgrid, project};
+use crate::spec::{Arm, Axis, Config, Dimension, ParamValue, Region, Side, Spec, Subgrid, project};
 
 /// All the points of a spec.
 #[derive(Clone, Debug)]
@@ -19,6 +19,8 @@ pub struct ArmGrid {
     grids: Vec<Ordered>,
     /// By axis: whether some points lack it.
     lacking: Vec<bool>,
+    /// The axes in the order of their names, and by each axis's value its part of the canonical text: `"lr":0.1`.
+    parts: Vec<(usize, Vec<String>)>,
     len: u64,
 }
 
@@ -68,7 +70,8 @@ impl ArmGrid {
         };
         let len = grids.iter().map(Ordered::len).sum();
         let lacking = (0..arm.axes.len()).map(|axis| arm.shape.lacks(axis)).collect();
-        Self { arm, grids, lacking, len }
+        let parts = parts(&arm.axes);
+        Self { arm, grids, lacking, parts, len }
     }
 
     /// The arm whose points these are.
@@ -99,15 +102,20 @@ impl ArmGrid {
     pub fn places(&self, index: u64) -> Vec<Option<usize>> {
         assert!(index < self.len, "point {index} of an arm with {} points", self.len);
         let mut places = vec![None; self.arm.axes.len()];
+        self.write_places(index, &mut places);
+        places
+    }
+
+    /// As `places`, into a buffer of the same length.
+    fn write_places(&self, index: u64, places: &mut [Option<usize>]) {
+        places.fill(None);
         let mut rest = index;
         for grid in &self.grids {
             if rest < grid.len() {
-                grid.place(rest, &mut places);
-                break;
+                return grid.place(rest, places);
             }
             rest -= grid.len();
         }
-        places
     }
 
     /// The configuration of the point of that number.
@@ -132,6 +140,29 @@ impl ArmGrid {
     /// The points, in grid order.
     pub fn points(&self) -> impl Iterator<Item = Point> + '_ {
         (0..self.len).map(|index| self.point(index))
+    }
+
+    /// The ids of the points, in grid order: many times as fast as making the points, since nothing but text is put together.
+    pub fn ids(&self) -> impl Iterator<Item = PointId> + '_ {
+        self.canonicals(|text| PointId::of_canonical(text))
+    }
+
+    /// What `f` makes of the canonical text of each point's configuration, in grid order.
+    pub fn canonicals<'a, T>(&'a self, mut f: impl FnMut(&str) -> T + 'a) -> impl Iterator<Item = T> + 'a {
+        let mut places = vec![None; self.arm.axes.len()];
+        let mut text = String::new();
+        (0..self.len).map(move |index| {
+            self.write_places(index, &mut places);
+            text.clear();
+            for (axis, parts) in &self.parts {
+                if let Some(place) = places[*axis] {
+                    text.push(if text.is_empty() { '{' } else { ',' });
+                    text.push_str(&parts[place]);
+                }
+            }
+            text.push_str(if text.is_empty() { "{}" } else { "}" });
+            f(&text)
+        })
     }
 
     /// Names of the parameters that take more than one value, or that some points lack: what a point of this arm is
@@ -196,6 +227,22 @@ impl ArmGrid {
             })
         })
     }
+}
+
+/// What each value of each axis adds to the canonical text of a configuration, the axes in the order of their names.
+fn parts(axes: &[Axis]) -> Vec<(usize, Vec<String>)> {
+    let part = |axis: &Axis, value: &ParamValue| {
+        let one: Config = [(axis.name.clone(), value.clone())].into_iter().collect();
+        let text = one.canonical();
+        text[1..text.len() - 1].to_owned()
+    };
+    let mut parts: Vec<(usize, Vec<String>)> = axes
+        .iter()
+        .enumerate()
+        .map(|(number, axis)| (number, axis.values.iter().map(|value| part(axis, value)).collect()))
+        .collect();
+    parts.sort_by(|(a, _), (b, _)| axes[*a].name.cmp(&axes[*b].name));
+    parts
 }
 
 /// The axis of that name among others, and which of its values each value is.
@@ -271,6 +318,7 @@ mod tests {
             let expected: usize = sizes.iter().product();
             prop_assert_eq!(ids.len(), expected);
             prop_assert_eq!(grid.len(), expected as u64);
+            prop_assert!(grid.canonicals(str::to_owned).eq(grid.points().map(|point| point.config.canonical())));
             for (number, point) in grid.points().enumerate() {
                 prop_assert_eq!(point.index, number as u64);
                 prop_assert_eq!(&grid.point(point.index), &point);

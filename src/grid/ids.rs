@@ -10,6 +10,17 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 /// Length of a point's id in digits of five bits each.
 const DIGITS: u32 = 10;
 
+/// What each byte is as a digit.
+const DIGIT_OF: [Option<u8>; 256] = {
+    let mut digits = [None; 256];
+    let mut digit = 0;
+    while digit < ALPHABET.len() {
+        digits[ALPHABET[digit] as usize] = Some(digit as u8);
+        digit += 1;
+    }
+    digits
+};
+
 /// A point's id: the first 50 bits of the BLAKE3 hash of its canonical configuration. Among the 15,905 points of
 /// the paper two share an id with a probability of one in nine million; the ledger would refuse the second.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -46,9 +57,11 @@ impl PointId {
 
 impl fmt::Display for PointId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let digit = |place: u32| char::from(ALPHABET[(self.0 >> (5 * place)) as usize & 31]);
-        let text: String = (0..DIGITS).rev().map(digit).collect();
-        f.pad(&text)
+        let mut digits = [0; DIGITS as usize];
+        for (place, digit) in digits.iter_mut().rev().enumerate() {
+            *digit = ALPHABET[(self.0 >> (5 * place)) as usize & 31];
+        }
+        f.pad(std::str::from_utf8(&digits).map_err(|_| fmt::Error)?)
     }
 }
 
@@ -68,8 +81,8 @@ impl FromStr for PointId {
         }
         let mut bits = 0_u64;
         for byte in text.bytes() {
-            let digit = ALPHABET.iter().position(|&letter| letter == byte).ok_or_else(bad)?;
-            bits = bits << 5 | digit as u64;
+            let digit = DIGIT_OF[usize::from(byte)].ok_or_else(bad)?;
+            bits = bits << 5 | u64::from(digit);
         }
         Ok(Self(bits))
     }
@@ -77,7 +90,10 @@ impl FromStr for PointId {
 
 impl fmt::Display for TrialId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{}-{}", self.point, self.seed))
+        match f.width().or(f.precision()) {
+            None => write!(f, "{}-{}", self.point, self.seed),
+            Some(_) => f.pad(&format!("{}-{}", self.point, self.seed)),
+        }
     }
 }
 
@@ -94,10 +110,8 @@ impl FromStr for TrialId {
         let bad = || IdError(text.to_owned());
         let (point, seed) = text.split_once('-').ok_or_else(bad)?;
         // `u64::from_str` takes a leading plus and leading zeros: an id has one spelling.
-        let number: u64 = seed.parse().map_err(|_| bad())?;
-        if number.to_string() != seed {
-            return Err(bad());
-        }
+        let one_spelling = seed == "0" || seed.starts_with(|first: char| matches!(first, '1'..='9'));
+        let number: u64 = seed.parse().ok().filter(|_| one_spelling).ok_or_else(bad)?;
         Ok(Self { point: point.parse().map_err(|_| bad())?, seed: number })
     }
 }

@@ -38,20 +38,27 @@ impl Ordered {
     /// If there is no such point.
     pub fn place(&self, index: u64, values: &mut [Option<usize>]) {
         assert!(index < self.len, "point {index} of a grid with {} points", self.len);
-        let mut regions: Vec<usize> = (0..self.grid.regions.len()).collect();
+        // Most grids have one region: then nothing is narrowed down, and nothing need be kept.
+        let mut regions: Vec<usize> =
+            if self.grid.regions.len() == 1 { Vec::new() } else { (0..self.grid.regions.len()).collect() };
         let mut rest = index;
         for (number, dimension) in self.grid.dimensions.iter().enumerate() {
-            let setting = match regions.as_slice() {
-                [only] => {
-                    let below = self.below[*only][number];
+            let only = match regions.as_slice() {
+                [] => Some(0),
+                [only] => Some(*only),
+                _ => None,
+            };
+            let setting = match only {
+                Some(only) => {
+                    let below = self.below[only][number];
                     let at = (rest / below) as usize;
                     rest %= below;
-                    match &self.grid.regions[*only].sides[number] {
+                    match &self.grid.regions[only].sides[number] {
                         Side::Absent => None,
                         Side::Settings(settings) => Some(settings[at]),
                     }
                 }
-                _ => {
+                None => {
                     let (setting, before) = self.descend(&regions, number, rest);
                     rest -= before;
                     regions.retain(|region| holds(&self.grid.regions[*region].sides[number], setting));

@@ -327,6 +327,7 @@ proptest! {
             prop_assert_eq!(arm.len() as usize, expected.len());
             let ids: HashSet<_> = arm.points().map(|point| point.id).collect();
             prop_assert_eq!(ids.len(), expected.len());
+            prop_assert!(arm.ids().eq(arm.points().map(|point| point.id)), "{}", text);
             sets.push(ids);
             let places: Vec<Vec<Option<usize>>> = (0..arm.len()).map(|index| arm.places(index)).collect();
             for (first, second) in (1..arm.arm().axes.len()).map(|second| (second - 1, second)) {

@@ -7,6 +7,7 @@ mod lock;
 mod prepare;
 mod reader;
 mod schema;
+mod tables;
 mod write;
 mod writer;
 

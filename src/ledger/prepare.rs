@@ -10,7 +10,7 @@ use super::error::LedgerError;
 use super::filesystem::network_file_system;
 use super::lock::{Holder, Lock};
 use super::schema::{self, FILE_NAME};
-use crate::grid::Grid;
+use crate::grid::{Grid, PointId};
 use crate::plan::SpecChanges;
 use crate::spec::{self, Spec, Task, task};
 
@@ -142,15 +142,15 @@ fn put_spec(connection: &Connection, text: &str, spec: &Spec, at: &str, path: &P
         for (position, arm) in Grid::new(spec).arms().iter().enumerate() {
             let name = &arm.arm().name;
             put_arm.execute(params![name, position as i64, arm.arm().label])?;
-            for point in arm.points() {
-                let (id, config) = (point.id.to_string(), point.config.canonical());
+            for (index, (id, config)) in arm.canonicals(|text| (PointId::of_canonical(text), text.to_owned())).enumerate() {
+                let id = id.to_string();
                 if put_point.execute(params![id, config])? == 0 {
                     let known: String = find_point.query_row([&id], |row| row.get(0))?;
                     if known != config {
                         return Ok(Some(id));
                     }
                 }
-                put_place.execute(params![name, point.index as i64, id])?;
+                put_place.execute(params![name, index as i64, id])?;
             }
         }
         Ok(None)

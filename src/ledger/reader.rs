@@ -228,6 +228,18 @@ impl Reader {
         Ok(folders.into_iter().flatten().next().map(PathBuf::from))
     }
 
+    /// A few numbers that differ whenever something that a report shows has changed: revisions of the spec, attempts, and those
+    /// that have ended. Results themselves never change.
+    pub fn state(&self) -> Result<[i64; 3], LedgerError> {
+        self.connection
+            .query_row(
+                "SELECT (SELECT count(*) FROM spec), (SELECT coalesce(max(id), 0) FROM attempt), (SELECT count(ended_at) FROM attempt)",
+                [],
+                |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]),
+            )
+            .map_err(self.sqlite())
+    }
+
     /// Whether a table has a column, which those of earlier versions may lack.
     fn has_column(&self, table: &str, column: &str) -> Result<bool, LedgerError> {
         self.connection

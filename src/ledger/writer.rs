@@ -4,14 +4,19 @@
 use std::path::{Path, PathBuf};
 use std::sync::mpsc;
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use super::error::LedgerError;
+use super::tables::Tables;
 use super::write::Stamped;
 
 /// The most commands in one transaction: bounds how long an acknowledgement can take.
-const BATCH: usize = 512;
+const BATCH: usize = 4096;
+/// Commits begin at most so often. A command that comes after a quiet time is written at once; when many come, they share
+/// the cost of the disk, and nobody waits for so short a time.
+const PACE: Duration = Duration::from_millis(5);
 
 /// The writing end of a ledger. Dropping it waits for what is queued.
 #[derive(Debug)]
@@ -56,17 +61,10 @@ impl Drop for Writer {
     }
 }
 
-fn write_all(mut connection: Connection, path: &Path, commands: &mpsc::Receiver<Stamped>, acknowledge: impl Fn(Committed)) {
-    while let Ok(first) = commands.recv() {
-        let mut batch = vec![first];
-        batch.extend(commands.try_iter().take(BATCH - 1));
-        match write_batch(&mut connection, &batch) {
-            Ok(()) => acknowledge(Committed::Count(batch.iter().filter(|command| command.write.of_a_trial()).count())),
-            Err(source) => {
-                acknowledge(Committed::Failed(LedgerError::Sqlite { path: path.to_owned(), source }));
-                return;
-            }
-        }
+fn write_all(connection: Connection, path: &Path, commands: &mpsc::Receiver<Stamped>, acknowledge: impl Fn(Committed)) {
+    let failed = |source| acknowledge(Committed::Failed(LedgerError::Sqlite { path: path.to_owned(), source }));
+    if let Err(source) = Tables::new(&connection).and_then(|mut tables| write_batches(&mut tables, commands, &acknowledge)) {
+        return failed(source);
     }
     // Folds the write-ahead log into the file, so that a copy of the one file is the whole ledger.
     if let Err((_, error)) = connection.close() {
@@ -74,10 +72,26 @@ fn write_all(mut connection: Connection, path: &Path, commands: &mpsc::Receiver<
     }
 }
 
-fn write_batch(connection: &mut Connection, batch: &[Stamped]) -> rusqlite::Result<()> {
-    let transaction = connection.transaction()?;
-    for command in batch {
-        command.write.apply(&transaction, &command.at)?;
+/// Writes until there are no more commands. What is in a transaction that fails is lost with the connection.
+fn write_batches(
+    tables: &mut Tables<'_>,
+    commands: &mpsc::Receiver<Stamped>,
+    acknowledge: &impl Fn(Committed),
+) -> rusqlite::Result<()> {
+    let mut began: Option<Instant> = None;
+    while let Ok(first) = commands.recv() {
+        if let Some(rest) = began.and_then(|began| PACE.checked_sub(began.elapsed())) {
+            std::thread::sleep(rest);
+        }
+        began = Some(Instant::now());
+        tables.begin()?;
+        let mut of_trials = 0;
+        for command in std::iter::once(first).chain(commands.try_iter()).take(BATCH) {
+            tables.apply(&command.write, &command.at)?;
+            of_trials += usize::from(command.write.of_a_trial());
+        }
+        tables.commit()?;
+        acknowledge(Committed::Count(of_trials));
     }
-    transaction.commit()
+    Ok(())
 }

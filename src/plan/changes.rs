@@ -37,7 +37,7 @@ impl SpecChanges {
     pub fn between(old: &Spec, new: &Spec) -> Self {
         let points = |spec: &Spec| -> BTreeMap<String, HashSet<PointId>> {
             let grid = Grid::new(spec);
-            grid.arms().iter().map(|arm| (arm.arm().name.clone(), arm.points().map(|point| point.id).collect())).collect()
+            grid.arms().iter().map(|arm| (arm.arm().name.clone(), arm.ids().collect())).collect()
         };
         let (before, after) = (points(old), points(new));
         let mut names: Vec<&String> = new.arms.iter().map(|arm| &arm.name).collect();

@@ -61,7 +61,9 @@ impl Groups {
         let mut found: Vec<Group> = Vec::new();
         let mut numbers: HashMap<String, usize> = HashMap::new();
         let (overlap, mut seen) = (grid.arms_overlap(), HashSet::new());
-        for (number, arm) in grid.arms().iter().enumerate() {
+        // A big grid need not be gone through for nothing.
+        let arms = if spec.has_affinities() { grid.arms() } else { &[] };
+        for (number, arm) in arms.iter().enumerate() {
             for index in 0..arm.len() {
                 let config = arm.config(index);
                 let Some(key) = spec.affinity(&config) else { continue };

@@ -62,7 +62,7 @@ pub fn tuning_trials(grid: &Grid, seeds: &[u64]) -> Vec<PlannedTrial> {
         .arms()
         .iter()
         .enumerate()
-        .flat_map(|(arm, points)| points.points().map(move |point| (point.id, arm, point.index)))
+        .flat_map(|(arm, points)| points.ids().zip(0..).map(move |(id, index)| (id, arm, index)))
         .filter(|(point, ..)| !overlap || seen.insert(*point))
         .collect();
     let trial = |seed, &(point, arm, index): &(PointId, usize, u64)| PlannedTrial {

@@ -4,7 +4,9 @@
 mod framing;
 mod messages;
 mod metrics;
+mod named;
 
 pub use framing::{FrameError, MAX_LINE, decode_line, encode_line};
 pub use messages::{FailureKind, FromWorker, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest};
 pub use metrics::{Metrics, Real, is_wall_clock};
+pub use named::Named;

@@ -171,8 +171,8 @@ pub fn write_history<E: From<CsvError>>(
     let mut csv = Writer::from_writer(to);
     let mut arms: BTreeMap<PointId, &str> = BTreeMap::new();
     for points in grid.arms() {
-        for point in points.points() {
-            arms.entry(point.id).or_insert(&points.arm().name);
+        for point in points.ids() {
+            arms.entry(point).or_insert(&points.arm().name);
         }
     }
     let fixed = ["trial", "arm", "seed", "epoch"];

@@ -1,8 +1,10 @@
 //! Does what the reactor decides: starts and ends worker processes, carries messages, keeps the clock, records,
 //! tells observers. The only part of a sweep that waits for anything.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
+use std::fs::File;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use nix::sys::signal::Signal;
@@ -26,6 +28,8 @@ use crate::spec::Config;
 const QUEUE: usize = 1024;
 /// Records that may wait for the disk before workers have to wait for it.
 const UNWRITTEN: usize = 10_000;
+/// So old may the kernel's count of killed processes be when a process is started.
+const MOMENT: Time = Time::from_millis(100);
 /// How much of a log's end is shown when a worker could not start.
 const LOG_END: u64 = 2000;
 
@@ -72,14 +76,18 @@ pub struct Dispatcher {
     processes: Vec<Process>,
     incoming: mpsc::Receiver<(usize, i64, Incoming)>,
     report: mpsc::Sender<(usize, i64, Incoming)>,
+    /// What came together with a message that is being dealt with, and comes next.
+    next: VecDeque<(usize, i64, FromWorker)>,
     committed: mpsc::UnboundedReceiver<Committed>,
     began: Instant,
+    /// How many processes the kernel had killed for lack of memory, and when that was read.
+    killed: Option<(Time, u64)>,
     ledger_error: Option<LedgerError>,
     stops: Stops,
 }
 
 /// What a slot's latest process is known by.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Process {
     worker: i64,
     local: Option<LocalWorker>,
@@ -89,11 +97,29 @@ struct Process {
     /// Whether it was told to end.
     ending: bool,
     /// Its log, relative to the run directory.
-    log: String,
+    log: Arc<str>,
+    /// The same, open, where its process stays for many trials.
+    log_file: Option<File>,
     /// Size of the slot's log when its present trial was sent to it, or its last one ended.
     log_mark: u64,
     /// How many processes the kernel had killed for lack of memory when this one was started.
     killed_before: u64,
+}
+
+impl Process {
+    fn none(slot: usize) -> Self {
+        Self {
+            worker: 0,
+            local: None,
+            pid: 0,
+            alive: false,
+            ending: false,
+            log: log_name(slot).into(),
+            log_file: None,
+            log_mark: 0,
+            killed_before: 0,
+        }
+    }
 }
 
 impl Dispatcher {
@@ -113,7 +139,7 @@ impl Dispatcher {
         let (report, incoming) = mpsc::channel(QUEUE);
         let mark = mark(&workers.dir);
         workers.slots.iter_mut().for_each(|slot| slot.environment.push((MARK.to_owned(), mark.clone())));
-        let processes = (0..workers.slots.len()).map(|slot| Process { log: log_name(slot), ..Process::default() }).collect();
+        let processes = (0..workers.slots.len()).map(Process::none).collect();
         Ok(Self {
             reactor: Reactor::new(settings),
             workers,
@@ -125,8 +151,10 @@ impl Dispatcher {
             processes,
             incoming,
             report,
+            next: VecDeque::new(),
             committed,
             began: Instant::now(),
+            killed: None,
             ledger_error: None,
             stops: Stops::listen()?,
         })
@@ -176,6 +204,10 @@ impl Dispatcher {
                     Some(error) => Err(error),
                     None => Ok(end),
                 };
+            }
+            if let Some((slot, worker, message)) = self.next.pop_front() {
+                actions = self.receive((slot, worker, Incoming::Message(message)));
+                continue;
             }
             actions = tokio::select! {
                 // A disk that falls behind makes the workers wait, instead of filling the memory.
@@ -227,6 +259,10 @@ impl Dispatcher {
                 }
                 self.reactor.on_message(now, slot, message)
             }
+            Incoming::Messages(messages) => {
+                self.next.extend(messages.into_iter().map(|message| (slot, worker, message)));
+                Vec::new()
+            }
             Incoming::Garbage(error) => self.reactor.on_garbage(now, slot, error.to_string()),
             Incoming::Misreport(what) => self.reactor.on_garbage(now, slot, what),
             Incoming::Ended(exit, message) => {
@@ -258,13 +294,13 @@ impl Dispatcher {
     /// What shows that a slot's process, which has ended, lacked memory.
     fn lack_of_memory(&self, slot: usize, exit: Exit) -> Option<String> {
         let process = &self.processes[slot];
-        let log = super::log_end(&self.workers.dir.join(&process.log), process.log_mark, None, LOG_END).unwrap_or_default();
+        let log = super::log_end(&self.workers.dir.join(&*process.log), process.log_mark, None, LOG_END).unwrap_or_default();
         memory::evidence(exit, &log, memory::killed_by_kernel().saturating_sub(process.killed_before))
     }
 
     /// Does what is to be done; says if that was the end.
     fn perform(&mut self, actions: Vec<Action>) -> Option<PhaseEnd> {
-        let mut pending = std::collections::VecDeque::from(actions);
+        let mut pending = VecDeque::from(actions);
         while let Some(action) = pending.pop_front() {
             tracing::debug!(?action);
             match action {
@@ -372,11 +408,12 @@ impl Dispatcher {
         }
     }
 
-    fn started(&mut self, slot: usize, local: LocalWorker, log: String, log_mark: u64) {
+    fn started(&mut self, slot: usize, mut local: LocalWorker, log: String, log_mark: u64) {
         let (pid, worker) = (local.pid, self.processes[slot].worker);
-        let killed_before = memory::killed_by_kernel();
+        let (log, log_file) = (log.into(), local.log.take());
+        let killed_before = self.killed_by_now();
         self.processes[slot] =
-            Process { worker, pid, local: Some(local), alive: true, ending: false, log, log_mark, killed_before };
+            Process { worker, pid, local: Some(local), alive: true, ending: false, log, log_file, log_mark, killed_before };
         (self.record)(Write::WorkerStarted {
             worker: WorkerId(worker),
             session: self.session,
@@ -385,6 +422,16 @@ impl Dispatcher {
             pid,
             start_ticks: start_ticks(pid).unwrap_or(0),
         });
+    }
+
+    /// How many processes the kernel has killed for lack of memory, by a count that is at most a moment old: that of a big host takes
+    /// as long to read as a short process to start.
+    fn killed_by_now(&mut self) -> u64 {
+        let now = self.now();
+        if self.killed.is_none_or(|(at, _)| now.saturating_sub(at) > MOMENT) {
+            self.killed = Some((now, memory::killed_by_kernel()));
+        }
+        self.killed.map_or(0, |(_, count)| count)
     }
 
     fn send(&mut self, slot: usize, bundle: &[PlannedTrial], share: bool) -> Vec<Action> {
@@ -433,7 +480,7 @@ impl Dispatcher {
                 trial: trial.id,
                 phase: trial.phase,
                 worker: WorkerId(self.processes[slot].worker),
-                log: LogMark { file: self.processes[slot].log.clone(), offset: self.processes[slot].log_mark },
+                log: LogMark { file: Arc::clone(&self.processes[slot].log), offset: self.processes[slot].log_mark },
             },
             Record::Epoch { trial, epoch, values, .. } => Write::Epoch { trial: trial.id, epoch, values },
             Record::Done { slot, trial, metrics, shared, duration } => {
@@ -461,12 +508,17 @@ impl Dispatcher {
     }
 
     fn log_size(&self, slot: usize) -> u64 {
-        std::fs::metadata(self.workers.dir.join(&self.processes[slot].log)).map_or(0, |metadata| metadata.len())
+        let Process { log, log_file, .. } = &self.processes[slot];
+        let metadata = match log_file {
+            Some(file) => file.metadata(),
+            None => std::fs::metadata(self.workers.dir.join(&**log)),
+        };
+        metadata.map_or(0, |metadata| metadata.len())
     }
 
     fn log_end_for(&self, fatal: &Fatal) -> Option<String> {
         let (Fatal::NoStart { slot, .. } | Fatal::AllAlike { slot, .. }) = fatal else { return None };
-        let end = super::log_end(&self.workers.dir.join(&self.processes[*slot].log), 0, None, LOG_END).ok()?;
+        let end = super::log_end(&self.workers.dir.join(&*self.processes[*slot].log), 0, None, LOG_END).ok()?;
         (!end.trim().is_empty()).then_some(end)
     }
 }

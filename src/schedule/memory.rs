@@ -2,6 +2,7 @@
 //! its device; the reactor and the dispatcher ask.
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use super::action::Exit;
 use crate::protocol::FailureKind;
@@ -62,9 +63,11 @@ pub fn evidence(exit: Exit, log: &str, killed: u64) -> Option<String> {
 /// How many processes the kernel has killed for lack of memory, in this program's control group or, where that is not
 /// known, on this host. 0 where neither is known.
 pub fn killed_by_kernel() -> u64 {
-    let group = std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| events_file(&text));
+    // A process stays in its group.
+    static GROUP: OnceLock<Option<PathBuf>> = OnceLock::new();
+    let group = GROUP.get_or_init(|| std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| events_file(&text)));
     let count = |path: &Path| counter(&std::fs::read_to_string(path).ok()?);
-    group.and_then(|path| count(&path)).or_else(|| count(Path::new("/proc/vmstat"))).unwrap_or(0)
+    group.as_deref().and_then(count).or_else(|| count(Path::new("/proc/vmstat"))).unwrap_or(0)
 }
 
 /// The file of events of a control group (version 2), from the text of `/proc/self/cgroup`.

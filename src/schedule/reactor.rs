@@ -18,6 +18,7 @@ use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, 
 use super::failures::Failures;
 use super::memory;
 use super::notice::Notice;
+use crate::grid::TrialId;
 use crate::plan::{PlannedTrial, Race, Shared};
 use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION};
 
@@ -311,8 +312,8 @@ impl Reactor {
         }
         let same_as = match shared.0 {
             None => None,
-            Some(other) => match self.slots[number].finished.iter().find(|id| id.to_string() == other) {
-                Some(id) => Some(*id),
+            Some(other) => match other.parse().ok().filter(|id| self.slots[number].finished.contains(id)) {
+                Some(id) => Some(id),
                 None => {
                     let shown: String = other.chars().take(40).collect();
                     let message =
@@ -335,14 +336,17 @@ impl Reactor {
         self.record(Record::Done { slot: number, trial, metrics, shared, duration }, OnDisk::Tell(notice));
     }
 
+    /// The trial of that name that a worker has. An id has one spelling, so that it is enough to read it.
     fn given(&mut self, number: usize, trial: &str) -> Option<&mut Given> {
-        self.slots[number].given.iter_mut().find(|given| given.job.trial.id.to_string() == trial)
+        let trial: TrialId = trial.parse().ok()?;
+        self.slots[number].given.iter_mut().find(|given| given.job.trial.id == trial)
     }
 
     /// Takes a begun trial off its worker.
     fn take(&mut self, number: usize, trial: &str) -> Option<(Job, Time)> {
+        let trial: TrialId = trial.parse().ok()?;
         let given = &mut self.slots[number].given;
-        let place = given.iter().position(|given| given.job.trial.id.to_string() == trial && given.started.is_some())?;
+        let place = given.iter().position(|given| given.job.trial.id == trial && given.started.is_some())?;
         let Given { job, started } = given.remove(place);
         self.slots[number].ended = Some(job.trial.id);
         Some((job, started?))
@@ -376,9 +380,12 @@ impl Reactor {
     /// Hands out what can be handed out, notices what has come to its end, and returns what is to be done.
     fn settle(&mut self, now: Time) -> Vec<Action> {
         if self.stop.is_none() {
-            let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().partition(|(at, _)| *at <= now);
-            self.waiting = later;
-            due.into_iter().rev().for_each(|(_, job)| self.put_back(job));
+            if !self.waiting.is_empty() {
+                let (due, later): (Vec<_>, Vec<_>) =
+                    std::mem::take(&mut self.waiting).into_iter().partition(|(at, _)| *at <= now);
+                self.waiting = later;
+                due.into_iter().rev().for_each(|(_, job)| self.put_back(job));
+            }
             self.hold_back();
             self.hand_out(now);
             if self.in_phase && self.left() == 0 && self.waiting.is_empty() && self.in_flight() == 0 && self.unwritten.is_empty()

@@ -27,6 +27,15 @@ impl Spec {
         }
     }
 
+    /// Whether any of its configurations may have an affinity.
+    pub fn has_affinities(&self) -> bool {
+        match &self.task {
+            Task::MnistResnet18 => true,
+            Task::Worker(_) => !self.affinity.is_empty(),
+            Task::Program(_) => false,
+        }
+    }
+
     /// Of a trial that may part from its group's common work at one of several epochs: how many epochs it has, and its
     /// configuration but for what says at which (`tl`). `None` for one that never parts, or where nothing is known of it.
     pub fn second_phase(&self, config: &Config) -> Option<String> {

@@ -14,11 +14,11 @@ pub(super) fn sketch(data: &FigureData<'_>, names: &mut FileNames) -> Option<Ske
     let (mut rows, mut all, mut odd) = (Vec::new(), Vec::new(), Vec::new());
     for arm in data.grid.arms() {
         let mut values = Vec::new();
-        for point in arm.points() {
+        for point in arm.ids() {
             for &seed in &data.spec.seeds.tune {
-                let row = data.rows.get(&TrialId { point: point.id, seed }).filter(|row| row.state == TrialState::Done);
+                let row = data.rows.get(&TrialId { point, seed }).filter(|row| row.state == TrialState::Done);
                 let Some(value) = row.and_then(|row| row.metrics.as_ref()?.get(metric)) else { continue };
-                rows.push(vec![arm.arm().name.clone(), point.id.to_string(), seed.to_string(), exact(value)]);
+                rows.push(vec![arm.arm().name.clone(), point.to_string(), seed.to_string(), exact(value)]);
                 values.push(value);
             }
         }

@@ -44,9 +44,14 @@ impl Partner {
             log: subject.log.clone(),
         };
         let (report, incoming) = mpsc::unbounded_channel();
-        let local = launch::spawn(&plan, move |message| {
-            // Nobody listens any more: the check is over.
-            drop(report.send(message));
+        let local = launch::spawn(&plan, move |incoming| {
+            // If nobody listens any more, the check is over.
+            match incoming {
+                Incoming::Messages(messages) => {
+                    messages.into_iter().for_each(|message| drop(report.send(Incoming::Message(message))));
+                }
+                other => drop(report.send(other)),
+            }
             std::future::ready(())
         })?;
         Ok(Self { pid: local.pid, local: Some(local), incoming, exit: None })
@@ -119,6 +124,8 @@ impl Partner {
             match timeout_at(until, self.incoming.recv()).await {
                 Ok(Some(Incoming::Message(FromWorker::Heartbeat))) => {}
                 Ok(Some(Incoming::Message(message))) => return Ok(message),
+                // They come one at a time, see `start`.
+                Ok(Some(Incoming::Messages(_))) => {}
                 Ok(Some(Incoming::Garbage(error))) => return Err(format!("it printed {error}")),
                 Ok(Some(Incoming::Misreport(what))) => return Err(what),
                 Ok(Some(Incoming::Ended(exit, _) | Incoming::Exit(exit))) => {

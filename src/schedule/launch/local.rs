@@ -2,13 +2,13 @@
 //! the process says and how it ends; decides nothing.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::mpsc;
 
@@ -17,6 +17,9 @@ use crate::schedule::action::Exit;
 
 /// After a worker's process has ended, its output may still be held open by a grandchild: it is read for so long.
 const LEAKED_PIPE: Duration = Duration::from_secs(2);
+
+/// As much of a worker's output is read at a time.
+const CHUNK: usize = 64 << 10;
 
 /// How to start a worker.
 #[derive(Clone, Debug)]
@@ -38,6 +41,8 @@ pub struct LocalWorker {
     pub pid: u32,
     /// Messages for it; closing this closes its stdin. None: it takes no messages.
     pub stdin: Option<mpsc::UnboundedSender<String>>,
+    /// The log that it appends to, where it stays for many trials: its size is asked for at the end of each.
+    pub log: Option<File>,
 }
 
 /// What comes from a worker process.
@@ -45,6 +50,8 @@ pub struct LocalWorker {
 pub enum Incoming {
     /// A message.
     Message(FromWorker),
+    /// All the messages that were read at once.
+    Messages(Vec<FromWorker>),
     /// Something that is not a message.
     Garbage(FrameError),
     /// A program's metrics are not as they should be.
@@ -75,7 +82,7 @@ where
         .envs(&plan.environment)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
-        .stderr(log)
+        .stderr(log.try_clone()?)
         // A group of its own: Ctrl-C in the terminal reaches the coordinator only, which then ends workers in order;
         // and whatever the worker starts can be ended with it.
         .process_group(0)
@@ -85,7 +92,7 @@ where
     let pipes = child.stdin.take().zip(child.stdout.take()).ok_or_else(|| std::io::Error::other("the worker has no pipes"))?;
     tokio::spawn(feed(pipes.0, messages));
     tokio::spawn(attend(child, pipes.1, report));
-    Ok(LocalWorker { pid, stdin: Some(stdin) })
+    Ok(LocalWorker { pid, stdin: Some(stdin), log: Some(log) })
 }
 
 /// Writes messages to a worker's stdin until there are no more, then closes it.
@@ -130,40 +137,54 @@ pub(super) fn exit_of(status: std::io::Result<ExitStatus>) -> Exit {
     }
 }
 
-/// Reads messages until the end of the pipe. After a line that is not a message nothing more is believed, but the
-/// pipe is still emptied, so that the worker does not block before it is ended.
-async fn read_lines<R, F>(stdout: ChildStdout, report: &R)
+/// Reads messages until the end of the pipe, and reports together those that come together. After a line that is not a message
+/// nothing more is believed, but the pipe is still emptied, so that the worker does not block before it is ended.
+async fn read_lines<R, F>(mut stdout: ChildStdout, report: &R)
 where
     R: Fn(Incoming) -> F,
     F: Future<Output = ()>,
 {
-    let mut reader = BufReader::with_capacity(64 << 10, stdout);
+    let mut chunk = vec![0; CHUNK];
+    // A line whose end has not come yet.
     let mut line = Vec::new();
     let mut broken = false;
-    while let Ok(chunk) = reader.fill_buf().await {
-        if chunk.is_empty() {
-            break;
-        }
-        let end = chunk.iter().position(|&byte| byte == b'\n');
-        let used = end.map_or(chunk.len(), |end| end + 1);
-        if !broken {
-            line.extend_from_slice(&chunk[..used]);
-        }
-        reader.consume(used);
-        if broken || (end.is_none() && line.len() <= MAX_LINE) {
-            continue;
-        }
-        if line.trim_ascii().is_empty() {
-            line.clear();
-            continue;
-        }
-        match decode_line(&line) {
-            Ok(message) => report(Incoming::Message(message)).await,
-            Err(error) => {
-                broken = true;
-                report(Incoming::Garbage(error)).await;
+    while let Ok(length @ 1..) = stdout.read(&mut chunk).await {
+        let mut rest = &chunk[..length];
+        let mut messages = Vec::new();
+        let mut garbage = None;
+        while !broken && !rest.is_empty() {
+            let end = memchr(rest);
+            let used = end.map_or(rest.len(), |end| end + 1);
+            let (part, later) = rest.split_at(used);
+            rest = later;
+            let whole: &[u8] = match (end, line.is_empty()) {
+                // Most lines come whole, and are read where they lie.
+                (Some(_), true) => part,
+                _ => {
+                    line.extend_from_slice(part);
+                    if end.is_none() && line.len() <= MAX_LINE {
+                        break;
+                    }
+                    &line
+                }
+            };
+            if !whole.trim_ascii().is_empty() {
+                match decode_line(whole) {
+                    Ok(message) => messages.push(message),
+                    Err(error) => (broken, garbage) = (true, Some(error)),
+                }
             }
+            line.clear();
         }
-        line.clear();
+        if !messages.is_empty() {
+            report(Incoming::Messages(messages)).await;
+        }
+        if let Some(error) = garbage {
+            report(Incoming::Garbage(error)).await;
+        }
     }
+}
+
+fn memchr(bytes: &[u8]) -> Option<usize> {
+    bytes.iter().position(|&byte| byte == b'\n')
 }

@@ -25,6 +25,8 @@ const SIGTERM: i32 = nix::sys::signal::Signal::SIGTERM as i32;
 const SIGINT: i32 = nix::sys::signal::Signal::SIGINT as i32;
 /// As much of the metrics file is read at a time.
 const CHUNK: u64 = 256 << 10;
+/// So much is read without a thread of its own.
+const FEW: u64 = 16 << 10;
 /// As much of the output's end is searched for a last line of JSON.
 const OUTPUT_END: u64 = 64 << 10;
 
@@ -77,7 +79,7 @@ where
         .spawn()?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the program ended at once"))?;
     tokio::spawn(attend(plan.clone(), child, pid, begin, report));
-    Ok(LocalWorker { pid, stdin: None })
+    Ok(LocalWorker { pid, stdin: None, log: None })
 }
 
 /// Follows a program to its end.
@@ -182,7 +184,8 @@ impl Follower {
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
     {
-        self.on_a_thread(report, |follower| {
+        let more = size(&self.path, self.read).map_or(0, |size| size - self.read);
+        self.on_a_thread(more, report, |follower| {
             let size = size(&follower.path, follower.read)?;
             if size == follower.read {
                 return Ok(BTreeMap::new());
@@ -202,7 +205,8 @@ impl Follower {
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
     {
-        self.on_a_thread(report, |follower| {
+        let read = self.read;
+        self.on_a_thread(read, report, |follower| {
             let rows = follower.file.finish()?;
             match still_there(&follower.path, follower.read, &follower.hash) {
                 Ok(true) => Ok(rows),
@@ -213,7 +217,8 @@ impl Follower {
         .await
     }
 
-    async fn on_a_thread<R, F>(mut self, report: &R, read: impl FnOnce(&mut Self) -> Rows + Send + 'static) -> Self
+    /// Reads so many bytes, on a thread if they are many: for a few the way there takes longer.
+    async fn on_a_thread<R, F>(mut self, bytes: u64, report: &R, read: impl FnOnce(&mut Self) -> Rows + Send + 'static) -> Self
     where
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
@@ -221,25 +226,30 @@ impl Follower {
         if self.broken {
             return self;
         }
-        let fallback = (self.trial.clone(), self.path.clone());
-        let done = tokio::task::spawn_blocking(move || {
+        let (mut follower, rows) = if bytes <= FEW {
             let rows = read(&mut self);
             (self, rows)
-        })
-        .await;
-        let (mut follower, rows) = done.unwrap_or_else(|_| {
-            let (trial, path) = fallback;
-            let follower = Self {
-                trial,
-                path,
-                read: 0,
-                hash: blake3::Hasher::new(),
-                file: MetricsFile::default(),
-                broken: false,
-                mute: false,
-            };
-            (follower, Err("the metrics file could not be read: a bug of ours".to_owned()))
-        });
+        } else {
+            let fallback = (self.trial.clone(), self.path.clone());
+            let done = tokio::task::spawn_blocking(move || {
+                let rows = read(&mut self);
+                (self, rows)
+            })
+            .await;
+            done.unwrap_or_else(|_| {
+                let (trial, path) = fallback;
+                let follower = Self {
+                    trial,
+                    path,
+                    read: 0,
+                    hash: blake3::Hasher::new(),
+                    file: MetricsFile::default(),
+                    broken: false,
+                    mute: false,
+                };
+                (follower, Err("the metrics file could not be read: a bug of ours".to_owned()))
+            })
+        };
         match rows {
             Ok(rows) => {
                 for (epoch, values) in rows {
@@ -282,7 +292,7 @@ fn added(path: &Path, from: u64, most: u64) -> std::io::Result<Vec<u8>> {
 
 /// Whether a file still begins with what was read of it. One that was removed after all of it was read is as good.
 fn still_there(path: &Path, read: u64, hash: &blake3::Hasher) -> std::io::Result<bool> {
-    if !path.exists() {
+    if read == 0 || !path.exists() {
         return Ok(true);
     }
     let mut now = blake3::Hasher::new();

@@ -44,6 +44,16 @@ impl Reactor {
                 if self.left() == 0 || (alone && busy_devices.contains(&device)) {
                     continue;
                 }
+                // Most messages leave every slot as it was: to ask each for its turn would look at all the others again.
+                let may_change = match state {
+                    State::Ready => ready && self.is_idle(number),
+                    State::Starting(_) => alone,
+                    State::Empty(_) => !ready,
+                    State::Ending(..) => false,
+                };
+                if !may_change {
+                    continue;
+                }
                 match (state, self.turn(number)) {
                     (State::Ready, Turn::Queue) if ready && self.is_idle(number) && self.queue.peek(number).is_some() => {
                         self.give_from_queue(now, number);

@@ -1,0 +1,212 @@
+//! How each command is put into the tables, within the transaction that is open. Statements are prepared once, and the rows of
+//! trials that are under way are remembered: a trial that takes no time costs five statements and no search by its id.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, Statement, params};
+
+use super::write::Write;
+use crate::grid::TrialId;
+use crate::plan::{Phase, Shared};
+use crate::protocol::{FailureKind, Metrics};
+
+/// The writer's statements.
+pub(super) struct Tables<'c> {
+    connection: &'c Connection,
+    /// Rows of the trials that have been begun and have not ended since, and of the attempts at them.
+    rows: HashMap<TrialId, (i64, i64)>,
+    begin: Statement<'c>,
+    commit: Statement<'c>,
+    worker_started: Statement<'c>,
+    worker_hello: Statement<'c>,
+    worker_ended: Statement<'c>,
+    session_ended: Statement<'c>,
+    find_trial: Statement<'c>,
+    new_trial: Statement<'c>,
+    set_phase: Statement<'c>,
+    set_running: Statement<'c>,
+    drop_history: Statement<'c>,
+    new_attempt: Statement<'c>,
+    new_epoch: Statement<'c>,
+    set_done: Statement<'c>,
+    set_shared: Statement<'c>,
+    set_failed: Statement<'c>,
+    set_waiting: Statement<'c>,
+    end_attempt: Statement<'c>,
+    failed_attempt: Statement<'c>,
+}
+
+impl<'c> Tables<'c> {
+    /// Prepares the statements.
+    pub fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let prepare = |sql| connection.prepare(sql);
+        Ok(Self {
+            connection,
+            rows: HashMap::new(),
+            begin: prepare("BEGIN IMMEDIATE")?,
+            commit: prepare("COMMIT")?,
+            worker_started: prepare(
+                "INSERT INTO worker (id, session, slot, device, pid, start_ticks, started_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+            )?,
+            worker_hello: prepare(
+                "UPDATE worker SET program = ?2, version = ?3, device_name = ?4, libraries = ?5, threads = ?6 WHERE id = ?1",
+            )?,
+            worker_ended: prepare("UPDATE worker SET ended_at = ?2, outcome = ?3 WHERE id = ?1")?,
+            session_ended: prepare("UPDATE session SET ended_at = ?2, outcome = ?3 WHERE id = ?1")?,
+            find_trial: prepare("SELECT id FROM trial WHERE point = ?1 AND seed = ?2")?,
+            new_trial: prepare("INSERT INTO trial (point, seed, phase, state) VALUES (?1, ?2, ?3, ?4)")?,
+            set_phase: prepare("UPDATE trial SET phase = ?2 WHERE id = ?1 AND phase <> ?2")?,
+            set_running: prepare("UPDATE trial SET state = 'running' WHERE id = ? AND state <> 'done'")?,
+            drop_history: prepare("DELETE FROM epoch WHERE trial = ?")?,
+            new_attempt: prepare(
+                "INSERT INTO attempt (trial, worker, started_at, outcome, log, log_start) VALUES (?, ?, ?, 'running', ?, ?)",
+            )?,
+            new_epoch: prepare(
+                "INSERT OR REPLACE INTO epoch (trial, epoch, metrics)
+                 SELECT id, ?2, ?3 FROM trial WHERE id = ?1 AND state = 'running'",
+            )?,
+            set_done: prepare("UPDATE trial SET state = 'done', metrics = ?2 WHERE id = ?1 AND state = 'running'")?,
+            set_shared: prepare(
+                "UPDATE trial SET shared_epochs = ?2, same_as = (SELECT id FROM trial WHERE point = ?3 AND seed = ?4) WHERE id = ?1",
+            )?,
+            set_failed: prepare("UPDATE trial SET state = ?2, failures = failures + 1 WHERE id = ?1 AND state <> 'done'")?,
+            set_waiting: prepare("UPDATE trial SET state = 'waiting' WHERE id = ? AND state = 'running'")?,
+            end_attempt: prepare(
+                "UPDATE attempt SET ended_at = ?2, outcome = ?3, kind = ?4, message = ?5, log_end = ?6, duration = ?7
+                 WHERE id = ?1 AND outcome = 'running'",
+            )?,
+            failed_attempt: prepare(
+                "INSERT INTO attempt (trial, started_at, ended_at, outcome, kind, message) VALUES (?1, ?2, ?2, 'failed', ?3, ?4)",
+            )?,
+        })
+    }
+
+    /// Opens a transaction.
+    pub fn begin(&mut self) -> rusqlite::Result<()> {
+        self.begin.execute([]).map(drop)
+    }
+
+    /// Puts it on the disk.
+    pub fn commit(&mut self) -> rusqlite::Result<()> {
+        self.commit.execute([]).map(drop)
+    }
+
+    /// Puts a command into the tables. `at` is when it happened.
+    pub fn apply(&mut self, write: &Write, at: &str) -> rusqlite::Result<()> {
+        match write {
+            Write::WorkerStarted { worker, session, slot, device, pid, start_ticks } => {
+                let start_ticks = *start_ticks as i64;
+                self.worker_started.execute(params![worker.0, session, *slot as i64, device, pid, start_ticks, at])?;
+            }
+            Write::WorkerHello { worker, hello } => {
+                let libraries = hello.libraries.join(", ");
+                self.worker_hello.execute(params![
+                    worker.0,
+                    hello.program,
+                    hello.version,
+                    hello.device,
+                    libraries,
+                    hello.threads
+                ])?;
+            }
+            Write::WorkerEnded { worker, outcome } => {
+                self.worker_ended.execute(params![worker.0, at, outcome])?;
+            }
+            Write::TrialStarted { trial, phase, worker, log } => {
+                let id = match self.row(*trial)? {
+                    Some(id) => {
+                        self.set_phase.execute(params![id, phase.name()])?;
+                        self.set_running.execute([id])?;
+                        self.drop_history.execute([id])?;
+                        id
+                    }
+                    None => self.make_row(*trial, *phase, "running")?,
+                };
+                self.new_attempt.execute(params![id, worker.0, at, &*log.file, log.offset as i64])?;
+                self.rows.insert(*trial, (id, self.connection.last_insert_rowid()));
+            }
+            Write::Epoch { trial, epoch, values } => {
+                if let Some(id) = self.row(*trial)? {
+                    self.new_epoch.execute(params![id, epoch, json(values)])?;
+                }
+            }
+            Write::TrialDone { trial, metrics, shared, log_end, duration } => {
+                if let Some(id) = self.row(*trial)?
+                    && self.set_done.execute(params![id, json(metrics)])? == 1
+                {
+                    self.end_attempt(*trial, at, "done", None, *log_end, Some(*duration))?;
+                    if *shared != Shared::default() {
+                        let (point, seed) = shared.same_as.map(|id| (id.point.to_string(), id.seed as i64)).unzip();
+                        self.set_shared.execute(params![id, shared.epochs, point, seed])?;
+                    }
+                }
+                self.rows.remove(trial);
+            }
+            Write::TrialFailed { trial, phase, kind, message, for_good, log_end, duration } => {
+                let id = match self.row(*trial)? {
+                    Some(id) => {
+                        // A seed that moved from one phase to the other in a changed spec takes its new part.
+                        self.set_phase.execute(params![id, phase.name()])?;
+                        id
+                    }
+                    None => self.make_row(*trial, *phase, "waiting")?,
+                };
+                let state = if *for_good { "failed" } else { "waiting" };
+                if self.set_failed.execute(params![id, state])? == 1
+                    && !self.end_attempt(*trial, at, "failed", Some((Some(*kind), message)), *log_end, Some(*duration))?
+                {
+                    // The worker died before it said that it had begun: the attempt has no beginning of its own.
+                    self.failed_attempt.execute(params![id, at, kind.name(), message])?;
+                }
+                self.rows.remove(trial);
+            }
+            Write::SessionEnded { session, outcome } => {
+                self.session_ended.execute(params![session, at, outcome])?;
+            }
+            Write::TrialInterrupted { trial, message, log_end } => {
+                if let Some(id) = self.row(*trial)?
+                    && self.set_waiting.execute([id])? == 1
+                {
+                    self.end_attempt(*trial, at, "interrupted", Some((None, message)), *log_end, None)?;
+                }
+                self.rows.remove(trial);
+            }
+        }
+        Ok(())
+    }
+
+    /// The row of a trial, if there is one.
+    fn row(&mut self, trial: TrialId) -> rusqlite::Result<Option<i64>> {
+        if let Some((id, _)) = self.rows.get(&trial) {
+            return Ok(Some(*id));
+        }
+        self.find_trial.query_row(params![trial.point.to_string(), trial.seed as i64], |row| row.get(0)).optional()
+    }
+
+    fn make_row(&mut self, trial: TrialId, phase: Phase, state: &str) -> rusqlite::Result<i64> {
+        self.new_trial.execute(params![trial.point.to_string(), trial.seed as i64, phase.name(), state])?;
+        Ok(self.connection.last_insert_rowid())
+    }
+
+    /// Ends the running attempt at a trial. Says whether there was one: attempts of earlier sessions were put right when this one
+    /// began.
+    fn end_attempt(
+        &mut self,
+        trial: TrialId,
+        at: &str,
+        outcome: &str,
+        why: Option<(Option<FailureKind>, &str)>,
+        log_end: u64,
+        duration: Option<f64>,
+    ) -> rusqlite::Result<bool> {
+        let Some((_, attempt)) = self.rows.get(&trial) else { return Ok(false) };
+        let (kind, message) = why.unzip();
+        let kind = kind.flatten().map(FailureKind::name);
+        Ok(self.end_attempt.execute(params![attempt, at, outcome, kind, message, log_end as i64, duration])? > 0)
+    }
+}
+
+/// Metrics as the ledger keeps them.
+fn json(metrics: &Metrics) -> String {
+    serde_json::to_string(metrics).expect("metrics are a map from text to numbers")
+}
