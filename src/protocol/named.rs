@@ -67,6 +67,15 @@ impl<T> Named<T> {
     }
 }
 
+/// For tests and for names that are known to be there.
+impl<T> std::ops::Index<&str> for Named<T> {
+    type Output = T;
+
+    fn index(&self, name: &str) -> &T {
+        self.get(name).unwrap_or_else(|| panic!("there is no {name:?}"))
+    }
+}
+
 impl<T> Default for Named<T> {
     fn default() -> Self {
         Self(Vec::new())

@@ -2,7 +2,6 @@
 //! tells observers. The only part of a sweep that waits for anything.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,7 +14,8 @@ use super::devices::SlotDevice;
 use super::launch::{self, Incoming, LocalWorker, SpawnPlan};
 use super::memory;
 use super::notice::{Notice, Observer};
-use super::processes::{MARK, mark, signal_group, start_ticks};
+use super::process::{Process, log_name};
+use super::processes::{MARK, StartClock, mark, signal_group};
 use super::reactor::Reactor;
 use super::start::{ProgramStart, Start, WorkerStart};
 use super::stops::{Asked, Stops};
@@ -80,46 +80,11 @@ pub struct Dispatcher {
     next: VecDeque<(usize, i64, FromWorker)>,
     committed: mpsc::UnboundedReceiver<Committed>,
     began: Instant,
+    start_clock: StartClock,
     /// How many processes the kernel had killed for lack of memory, and when that was read.
     killed: Option<(Time, u64)>,
     ledger_error: Option<LedgerError>,
     stops: Stops,
-}
-
-/// What a slot's latest process is known by.
-#[derive(Debug)]
-struct Process {
-    worker: i64,
-    local: Option<LocalWorker>,
-    pid: u32,
-    /// Whether it is there: started, and its end not seen.
-    alive: bool,
-    /// Whether it was told to end.
-    ending: bool,
-    /// Its log, relative to the run directory.
-    log: Arc<str>,
-    /// The same, open, where its process stays for many trials.
-    log_file: Option<File>,
-    /// Size of the slot's log when its present trial was sent to it, or its last one ended.
-    log_mark: u64,
-    /// How many processes the kernel had killed for lack of memory when this one was started.
-    killed_before: u64,
-}
-
-impl Process {
-    fn none(slot: usize) -> Self {
-        Self {
-            worker: 0,
-            local: None,
-            pid: 0,
-            alive: false,
-            ending: false,
-            log: log_name(slot).into(),
-            log_file: None,
-            log_mark: 0,
-            killed_before: 0,
-        }
-    }
 }
 
 impl Dispatcher {
@@ -154,6 +119,7 @@ impl Dispatcher {
             next: VecDeque::new(),
             committed,
             began: Instant::now(),
+            start_clock: StartClock::default(),
             killed: None,
             ledger_error: None,
             stops: Stops::listen()?,
@@ -346,10 +312,11 @@ impl Dispatcher {
             log: self.workers.dir.join(log_name(slot)),
         };
         let mark = std::fs::metadata(&plan.log).map_or(0, |metadata| metadata.len());
+        let before = StartClock::ticks();
         let spawned = launch::spawn(&plan, self.reporter(slot));
         match spawned {
             Ok(local) => {
-                self.started(slot, local, log_name(slot), mark);
+                self.started(slot, local, before, log_name(slot), mark);
                 Vec::new()
             }
             Err(error) => {
@@ -367,11 +334,12 @@ impl Dispatcher {
         let log = ProgramStart::log_name(trial);
         let plan = start.plan(trial, &config, &self.workers.slots[slot], &self.workers.dir);
         let mark = std::fs::metadata(self.workers.dir.join(&log)).map_or(0, |metadata| metadata.len());
+        let before = StartClock::ticks();
         let spawned = plan.and_then(|plan| launch::spawn_program(&plan, self.reporter(slot)));
         let now = self.began.elapsed();
         match spawned {
             Ok(local) => {
-                self.started(slot, local, log, mark);
+                self.started(slot, local, before, log, mark);
                 let hello = self.introduction(slot, start, start.threads_of(trial));
                 (self.record)(Write::WorkerHello { worker: WorkerId(self.processes[slot].worker), hello });
                 self.reactor.on_message(now, slot, FromWorker::Started { trial: trial.id.to_string() })
@@ -408,8 +376,10 @@ impl Dispatcher {
         }
     }
 
-    fn started(&mut self, slot: usize, mut local: LocalWorker, log: String, log_mark: u64) {
+    /// A slot's process has started; `before` is when that was asked for.
+    fn started(&mut self, slot: usize, mut local: LocalWorker, before: Option<u64>, log: String, log_mark: u64) {
         let (pid, worker) = (local.pid, self.processes[slot].worker);
+        let start_ticks = self.start_clock.start_of(pid, before).unwrap_or(0);
         let (log, log_file) = (log.into(), local.log.take());
         let killed_before = self.killed_by_now();
         self.processes[slot] =
@@ -420,7 +390,7 @@ impl Dispatcher {
             slot,
             device: self.workers.slots[slot].name.clone(),
             pid,
-            start_ticks: start_ticks(pid).unwrap_or(0),
+            start_ticks,
         });
     }
 
@@ -508,12 +478,7 @@ impl Dispatcher {
     }
 
     fn log_size(&self, slot: usize) -> u64 {
-        let Process { log, log_file, .. } = &self.processes[slot];
-        let metadata = match log_file {
-            Some(file) => file.metadata(),
-            None => std::fs::metadata(self.workers.dir.join(&**log)),
-        };
-        metadata.map_or(0, |metadata| metadata.len())
+        self.processes[slot].log_size(&self.workers.dir)
     }
 
     fn log_end_for(&self, fatal: &Fatal) -> Option<String> {
@@ -521,9 +486,4 @@ impl Dispatcher {
         let end = super::log_end(&self.workers.dir.join(&*self.processes[*slot].log), 0, None, LOG_END).ok()?;
         (!end.trim().is_empty()).then_some(end)
     }
-}
-
-/// A slot's log, relative to the run directory.
-fn log_name(slot: usize) -> String {
-    format!("logs/worker-{slot}.log")
 }

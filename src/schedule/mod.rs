@@ -11,6 +11,7 @@ mod launch;
 mod log_end;
 mod memory;
 mod notice;
+mod process;
 mod processes;
 mod reactor;
 mod retry;

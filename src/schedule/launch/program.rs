@@ -150,7 +150,7 @@ struct Follower {
     path: PathBuf,
     /// How much of the file has been read, and the hash of that.
     read: u64,
-    hash: blake3::Hasher,
+    hash: Box<blake3::Hasher>,
     file: MetricsFile,
     /// Whether something was not as it should be, and has been reported: nothing further is read.
     broken: bool,
@@ -167,7 +167,7 @@ impl Follower {
             trial: plan.trial.clone(),
             path: plan.metrics.clone(),
             read: 0,
-            hash: blake3::Hasher::new(),
+            hash: Box::new(blake3::Hasher::new()),
             file: MetricsFile::default(),
             broken: false,
             mute: false,
@@ -242,7 +242,7 @@ impl Follower {
                     trial,
                     path,
                     read: 0,
-                    hash: blake3::Hasher::new(),
+                    hash: Box::new(blake3::Hasher::new()),
                     file: MetricsFile::default(),
                     broken: false,
                     mute: false,

@@ -1,0 +1,58 @@
+//! What the dispatcher keeps of a slot's latest process.
+
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::launch::LocalWorker;
+
+/// What a slot's latest process is known by.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub worker: i64,
+    pub local: Option<LocalWorker>,
+    pub pid: u32,
+    /// Whether it is there: started, and its end not seen.
+    pub alive: bool,
+    /// Whether it was told to end.
+    pub ending: bool,
+    /// Its log, relative to the run directory.
+    pub log: Arc<str>,
+    /// The same, open, where its process stays for many trials.
+    pub log_file: Option<File>,
+    /// Size of the slot's log when its present trial was sent to it, or its last one ended.
+    pub log_mark: u64,
+    /// How many processes the kernel had killed for lack of memory when this one was started.
+    pub killed_before: u64,
+}
+
+impl Process {
+    /// No process yet.
+    pub fn none(slot: usize) -> Self {
+        Self {
+            worker: 0,
+            local: None,
+            pid: 0,
+            alive: false,
+            ending: false,
+            log: log_name(slot).into(),
+            log_file: None,
+            log_mark: 0,
+            killed_before: 0,
+        }
+    }
+
+    /// How long its log is, in the run directory `dir`.
+    pub fn log_size(&self, dir: &Path) -> u64 {
+        let metadata = match &self.log_file {
+            Some(file) => file.metadata(),
+            None => std::fs::metadata(dir.join(&*self.log)),
+        };
+        metadata.map_or(0, |metadata| metadata.len())
+    }
+}
+
+/// The log of a slot's workers, relative to the run directory.
+pub(super) fn log_name(slot: usize) -> String {
+    format!("logs/worker-{slot}.log")
+}
