@@ -1,10 +1,12 @@
 //! A worker that computes a formula instead of training: for tests of faults, and as an example of the protocol.
 //!
 //! Its trials are fast and deterministic: `score` falls with the distance of `x` from 3 and varies a little with
-//! the seed. The parameter `behaviour` makes it misbehave; `epochs` and `epoch_ms` make it slow.
+//! the seed. The parameter `behaviour` makes it misbehave; `epochs` and `epoch_ms` make it slow. Where it may share, trials
+//! with the same `x` are computed once.
 
 #![expect(clippy::print_stderr, clippy::exit, reason = "a script of misbehaviour")]
 
+use std::collections::HashMap;
 use std::io::{BufRead, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -49,7 +51,7 @@ fn main() {
         for line in std::io::stdin().lock().lines() {
             let Ok(line) = line else { break };
             match decode_line::<ToWorker>(line.as_bytes()) {
-                Ok(ToWorker::Run { bundle }) => drop(queue.send(bundle)),
+                Ok(ToWorker::Run { bundle, share }) => drop(queue.send((bundle, share))),
                 Err(error) => {
                     eprintln!("fake_worker: {error}");
                     std::process::exit(2);
@@ -61,8 +63,17 @@ fn main() {
         }
         std::process::exit(0);
     });
-    for trial in bundles.into_iter().flatten() {
-        run(&trial);
+    // By what a score depends on: the trial that was the first to have it.
+    let mut known = HashMap::new();
+    for (bundle, share) in bundles {
+        for trial in bundle {
+            if !share {
+                known.clear();
+            }
+            let x = trial.config.get("x").and_then(ParamValue::as_f64).unwrap_or(0.0);
+            let first = known.entry((x.to_bits(), trial.seed)).or_insert_with(|| trial.trial.clone());
+            run(&trial, Some(&*first).filter(|first| share && **first != trial.trial));
+        }
     }
 }
 
@@ -73,6 +84,7 @@ fn hello() -> Hello {
         version: "1".into(),
         device: "thin air".into(),
         threads: 1,
+        pack: 0,
         ..Hello::default()
     }
 }
@@ -87,7 +99,8 @@ fn print(bytes: &[u8]) {
     let _ = out.write_all(bytes).and_then(|()| out.flush());
 }
 
-fn run(request: &TrialRequest) {
+/// Runs a trial, or gives it the result of one that is the same.
+fn run(request: &TrialRequest, same_as: Option<&String>) {
     let TrialRequest { trial, seed, config } = request;
     let number = |name: &str| config.get(name).and_then(ParamValue::as_f64);
     let behaviour = match config.get("behaviour") {
@@ -97,7 +110,7 @@ fn run(request: &TrialRequest) {
     let first_seed = *seed == 0;
     match behaviour {
         "crash-before-start" => std::process::abort(),
-        "old-news" => say(&FromWorker::Done { trial: "0000000000-0".into(), metrics: Metrics::default() }),
+        "old-news" => say(&FromWorker::done("0000000000-0", Metrics::default())),
         _ => {}
     }
     eprintln!("fake_worker: trial {trial}");
@@ -150,7 +163,9 @@ fn run(request: &TrialRequest) {
     let epochs = number("epochs").unwrap_or(2.0) as u32;
     let pause = Duration::from_millis(number("epoch_ms").unwrap_or(0.0) as u64);
     for epoch in 1..=epochs {
-        std::thread::sleep(pause);
+        if same_as.is_none() {
+            std::thread::sleep(pause);
+        }
         let progress = f64::from(epoch) / f64::from(epochs);
         let values = [("score", score * progress), ("seconds", pause.as_secs_f64())].into_iter().collect();
         say(&FromWorker::Epoch { trial: trial.clone(), epoch, values });
@@ -162,8 +177,13 @@ fn run(request: &TrialRequest) {
             .into_iter()
             .collect(),
     };
-    say(&FromWorker::Done { trial: trial.clone(), metrics: metrics.clone() });
+    say(&FromWorker::Done {
+        trial: trial.clone(),
+        metrics: metrics.clone(),
+        same_as: if behaviour == "liar" { Some("0000000000-0".into()) } else { same_as.cloned() },
+        shared_epochs: if same_as.is_some() { epochs } else { 0 },
+    });
     if behaviour == "done-twice" {
-        say(&FromWorker::Done { trial: trial.clone(), metrics });
+        say(&FromWorker::done(trial.clone(), metrics));
     }
 }

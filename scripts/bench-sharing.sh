@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# What Hybrid trials save by sharing what they have in common: a grid of Hybrid with SGD with momentum beside it, run alone and in
-# bundles on one slot, one after the other, and compared: the same results, and how much of the saving that the histories allow was
-# had.
+# What Hybrid trials save by sharing what they have in common: a grid of Hybrid with SGD with momentum beside it, run without and
+# with sharing on one slot, one after the other, and compared: the same results, and how much of the saving that the histories allow
+# was had.
 #   scripts/bench-sharing.sh [EPOCHS=15] [TRAIN_IMAGES=1200] [VALUES=3]   5 tl and so many values of each other parameter
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."

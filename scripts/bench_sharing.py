@@ -34,10 +34,10 @@ arms:
 """
 
 
-def run(work, name, bundle):
+def run(work, name, *options):
     began = time.monotonic()
     subprocess.run(
-        [PENTAGRID, "run", "sweep.yaml", "-q", "--devices", "cpu:1", "--bundle", str(bundle), "--dir", name, "--out", f"{name}-report"],
+        [PENTAGRID, "run", "sweep.yaml", "-q", "--devices", "cpu:1", *options, "--dir", name, "--out", f"{name}-report"],
         cwd=work, check=True, stdout=subprocess.DEVNULL,
     )
     return time.monotonic() - began
@@ -77,15 +77,15 @@ def main():
     with tempfile.TemporaryDirectory(prefix="pentagrid-sharing-") as place:
         work = pathlib.Path(place)
         (work / "sweep.yaml").write_text(sweep(epochs, images, values))
-        alone = run(work, "alone", 1)
-        shared = run(work, "shared", 1024)
+        alone = run(work, "alone", "--no-sharing")
+        shared = run(work, "shared")
         first, second = results(work / "alone"), results(work / "shared")
         same = lasting(first) == lasting(second)
         nominal = sum(row["seconds"] for _, _, rows in first.values() for row in rows)
         unique, count = unique_seconds(first)
         all_epochs = sum(len(rows) for _, _, rows in first.values())
         print(f"{len(first)} trials, {all_epochs} epochs of which {count} differ; results bit for bit the same: {'yes' if same else 'NO'}")
-        print(f"alone {alone:.1f} s, in bundles {shared:.1f} s: {alone / shared:.2f} times as fast; the histories allow {nominal / unique:.2f} times")
+        print(f"alone {alone:.1f} s, shared {shared:.1f} s: {alone / shared:.2f} times as fast; the histories allow {nominal / unique:.2f} times")
         # A history's seconds leave out the evaluation, so shares of the whole are compared, not seconds.
         had, allowed = 1 - shared / alone, 1 - unique / nominal
         print(f"{100 * had:.1f} % of the time was saved, {100 * allowed:.1f} % could be: {100 * had / allowed:.1f} % of what the histories allow")

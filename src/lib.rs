@@ -17,6 +17,7 @@
 //! * [`ledger`]: the SQLite file that holds all that happened.
 //! * [`aggregate`]: means, deviations, the best points.
 //! * [`report`]: tables, figures, data files, provenance.
+//! * [`export`]: the same for other tools: Parquet, TensorBoard, Optuna, JUnit.
 //! * [`live`]: progress, as bars or lines.
 //! * [`cli`]: the commands.
 //!
@@ -26,6 +27,7 @@
 
 pub mod aggregate;
 pub mod cli;
+pub mod export;
 pub mod grid;
 pub mod ledger;
 pub mod live;

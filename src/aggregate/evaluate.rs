@@ -1,13 +1,13 @@
 //! A whole sweep in figures: for each arm the selected point, its statistics over tuning and final seeds, and what
 //! became of every planned trial. Reads plain rows; `report` turns the result into tables.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::select::{ArmSelection, select};
 use super::stats::{Observation, PointStats, StatsError, point_stats};
 use crate::grid::{Grid, Point, TrialId};
 use crate::ledger::{TrialRow, TrialState};
-use crate::plan::Phase;
+use crate::plan::{Beyond, Phase, PlannedTrial, Race};
 use crate::protocol::Metrics;
 use crate::spec::Spec;
 
@@ -24,17 +24,21 @@ pub struct Tally {
     pub failed: u64,
     /// With a worker now.
     pub running: u64,
+    /// Not to be run: their points are out of the race (`prune: safe`).
+    pub pruned: u64,
 }
 
 impl Tally {
     /// Planned trials that have not ended.
     pub fn left(&self) -> u64 {
-        self.planned - self.done - self.failed
+        self.planned - self.done - self.failed - self.pruned
     }
 
-    /// Counts a planned trial.
-    pub fn count(&mut self, row: Option<&TrialRow>) {
+    /// Counts a planned trial; `out`: its point gets no further seeds. Says whether the trial will not run for that.
+    pub fn count(&mut self, row: Option<&TrialRow>, out: bool) -> bool {
         self.planned += 1;
+        let waits = row.is_none_or(|row| row.state == TrialState::Waiting);
+        self.pruned += u64::from(out && waits);
         match row.map(|row| row.state) {
             Some(TrialState::Done) => self.done += 1,
             Some(TrialState::Failed) => self.failed += 1,
@@ -44,6 +48,7 @@ impl Tally {
         let finite =
             |row: &TrialRow| row.metrics.as_ref().is_none_or(|metrics| metrics.0.values().all(|value| value.0.is_finite()));
         self.diverged += u64::from(row.is_some_and(|row| row.state == TrialState::Done && !finite(row)));
+        out && waits
     }
 }
 
@@ -75,6 +80,11 @@ pub struct Evaluation {
     pub arms: Vec<ArmEvaluation>,
     /// Statistics over the tuning seeds of every point that has a result.
     pub points: Vec<PointStats>,
+    /// The points that get no further seeds since they cannot be the best of their arm any more, as (number of the arm, number
+    /// of the point): those of `prune: safe` that lack a seed for this reason.
+    pub pruned: BTreeSet<(usize, u64)>,
+    /// A result that is better than the metric was said to be, for which `prune: safe` is off.
+    pub beyond: Option<Beyond>,
 }
 
 impl Evaluation {
@@ -86,6 +96,23 @@ impl Evaluation {
     /// Whether every planned trial has ended, one way or the other.
     pub fn is_complete(&self) -> bool {
         self.arms.iter().all(|arm| arm.tune_tally.left() == 0 && arm.final_tally.left() == 0)
+    }
+
+    /// Whether a planned trial, whose row this is, will not run since its point is out of the race.
+    pub fn is_pruned(&self, trial: &PlannedTrial, row: Option<&TrialRow>) -> bool {
+        trial.phase == Phase::Tune
+            && row.is_none_or(|row| row.state == TrialState::Waiting)
+            && self.pruned.contains(&(trial.arm, trial.index))
+    }
+
+    /// How many points of an arm get no further seeds, and so are not complete.
+    pub fn pruned_points(&self, arm: usize) -> u64 {
+        self.pruned.range((arm, 0)..=(arm, u64::MAX)).count() as u64
+    }
+
+    /// Tuning trials that have not ended.
+    pub fn tuning_left(&self) -> u64 {
+        self.arms.iter().map(|arm| arm.tune_tally.left()).sum()
     }
 
     /// Trials that failed for good.
@@ -100,12 +127,17 @@ impl Evaluation {
 /// `StatsError`, if Polars reports an error.
 pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Result<Evaluation, StatsError> {
     let mut tune = Vec::new();
+    let race = race(spec, grid, rows);
+    let mut pruned = BTreeSet::new();
     let mut tune_tallies = vec![Tally::default(); grid.arms().len()];
     for (arm, points) in grid.arms().iter().enumerate() {
         for point in points.points() {
+            let out = race.as_ref().is_some_and(|race| race.is_out(point.id));
             for &seed in &spec.seeds.tune {
                 let row = rows.get(&TrialId { point: point.id, seed });
-                tune_tallies[arm].count(row);
+                if tune_tallies[arm].count(row, out) {
+                    pruned.insert((arm, point.index));
+                }
                 tune.extend(observation(arm, point.index, seed, row));
             }
         }
@@ -131,7 +163,7 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
         for &seed in &spec.seeds.final_ {
             let id = TrialId { point: point.id, seed };
             let row = rows.get(&id);
-            final_tallies[selection.arm].count(row);
+            final_tallies[selection.arm].count(row, false);
             let found = observation(selection.arm, index, seed, row);
             finals.extend(found.map(|found| match untimed.get(&id) {
                 Some(metrics) => {
@@ -157,7 +189,19 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
             selection,
         })
         .collect();
-    Ok(Evaluation { arms, points })
+    let beyond = race.and_then(|race| race.beyond().cloned());
+    Ok(Evaluation { arms, points, pruned, beyond })
+}
+
+/// How the race of `prune: safe` stands by the results in the ledger; None where the spec asks for none.
+pub fn race(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Option<Race> {
+    let mut race = Race::new(spec, grid)?;
+    for row in rows.values().filter(|row| row.state == TrialState::Done) {
+        if let Some(metrics) = &row.metrics {
+            race.record(row.id, metrics.get(&spec.metric.name));
+        }
+    }
+    Some(race)
 }
 
 fn observation(arm: usize, index: u64, seed: u64, row: Option<&TrialRow>) -> Option<Observation<'_>> {

@@ -8,6 +8,7 @@ mod curves;
 mod derived;
 mod evaluate;
 mod granularity;
+mod parquet;
 mod select;
 mod sensitivity;
 mod significance;
@@ -15,8 +16,9 @@ mod stats;
 
 pub use curves::{ArmCurves, EpochStat, curves};
 pub use derived::{derived_stats, reported_seeds};
-pub use evaluate::{ArmEvaluation, Evaluation, Tally, evaluate};
+pub use evaluate::{ArmEvaluation, Evaluation, Tally, evaluate, race};
 pub use granularity::{Impossible, impossible};
+pub use parquet::{Column, write_parquet};
 pub use select::{ArmSelection, select};
 pub use sensitivity::{Average, Pair, Sensitivity, pairs, sensitivity};
 pub use significance::{ALPHA, NoTest, Sample, Welch, holm, paired, ratio_interval, sample, welch};

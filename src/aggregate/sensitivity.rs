@@ -136,11 +136,13 @@ mod tests {
             seeds: Seeds { tune: vec![0], final_: vec![] },
             arms: vec![Arm { name: "a".into(), label: "A".into(), axes: axes.collect(), shape: Shape::default() }],
             claims: Vec::new(),
+            prune: Default::default(),
             resources: Default::default(),
             arm_resources: Vec::new(),
             env: Vec::new(),
             workdir: None,
             limits: crate::spec::Limits::default(),
+            affinity: Vec::new(),
             published: Default::default(),
         })
     }

@@ -8,7 +8,7 @@ use clap::{CommandFactory, Parser};
 use super::args::{Cli, Verb};
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
-use super::{logs, plan, report, resume, run as run_verb, show, status, trials, verify, worker_check};
+use super::{export, logs, plan, report, resume, run as run_verb, show, status, trials, verify, worker_check};
 
 /// Runs the program with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -44,6 +44,7 @@ fn act(verb: Verb, printer: &Printer) -> Result<Outcome, CliError> {
         Verb::Show(arguments) => show::show(&arguments, printer),
         Verb::Verify(arguments) => verify::verify(&arguments, printer),
         Verb::Report(arguments) => report::report(&arguments, printer),
+        Verb::Export(arguments) => export::export(&arguments, printer),
         Verb::WorkerCheck(arguments) => worker_check::worker_check(&arguments, printer),
         Verb::Schema => {
             printer.data(&crate::spec::json_schema())?;
@@ -55,5 +56,27 @@ fn act(verb: Verb, printer: &Printer) -> Result<Outcome, CliError> {
             printer.data(&String::from_utf8_lossy(&script))?;
             Ok(Outcome::Done)
         }
+        Verb::Man { command } => man(command.as_deref(), printer),
     }
+}
+
+/// The manual page of the program or of one of its commands, in roff.
+fn man(command: Option<&str>, printer: &Printer) -> Result<Outcome, CliError> {
+    let mut all = Cli::command();
+    // Names commands in full, as they are typed.
+    all.build();
+    let page = match command {
+        None => all,
+        Some(name) => match all.find_subcommand(name) {
+            Some(found) => found.clone(),
+            None => {
+                let names: Vec<&str> = all.get_subcommands().map(clap::Command::get_name).collect();
+                return Err(CliError::Usage(format!("there is no command {name:?}; there are {}", names.join(", "))));
+            }
+        },
+    };
+    let mut roff = Vec::new();
+    clap_mangen::Man::new(page).render(&mut roff).map_err(CliError::Output)?;
+    printer.data(String::from_utf8_lossy(&roff).trim_end())?;
+    Ok(Outcome::Done)
 }

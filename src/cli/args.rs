@@ -83,6 +83,8 @@ pub enum Verb {
     Verify(VerifyArgs),
     /// Write tables, figures and data files again, from the ledger alone
     Report(ReportArgs),
+    /// Write trials and histories for other tools: csv, parquet, tensorboard, optuna, junit
+    Export(ExportArgs),
     /// Talk to a worker of your own and say what it does wrong: pentagrid worker-check -- COMMAND
     WorkerCheck(WorkerCheckArgs),
     /// Print the JSON schema of sweep files
@@ -91,6 +93,11 @@ pub enum Verb {
     Completions {
         /// Which shell
         shell: Shell,
+    },
+    /// Print the manual page, of pentagrid or of one command: pentagrid man run | man -l -
+    Man {
+        /// Which command
+        command: Option<String>,
     },
 }
 
@@ -148,9 +155,22 @@ pub struct HowArgs {
     /// Run the tuning trials in an order drawn from this seed; no result depends on it
     #[arg(long, value_name = "SEED")]
     pub shuffle: Option<u64>,
+    /// With `prune: safe`, run every point once, then those first that can still reach most: saves more trials; no result
+    /// depends on it
+    #[arg(long)]
+    pub best_first: bool,
     /// Hand so many trials to a worker at a time
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub bundle: u16,
+    /// Compute every trial by itself, also what trials have in common
+    #[arg(long)]
+    pub no_sharing: bool,
+    /// Train at most so many trials of a seed as one network, 1: none (built-in task) [default: on a GPU as many as fit, on a CPU 1]
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub pack: Option<u16>,
+    /// Let a GPU multiply in TF32: faster, with 10 bits of mantissa (built-in task)
+    #[arg(long)]
+    pub tf32: bool,
     /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
@@ -176,7 +196,7 @@ pub struct TrialsArgs {
     pub arm: Option<String>,
     /// Only trials in this state
     #[arg(long, value_name = "STATE", value_parser = parse_state)]
-    pub state: Option<TrialState>,
+    pub state: Option<Standing>,
     /// One JSON object a line
     #[arg(long, conflicts_with = "csv")]
     pub json: bool,
@@ -223,6 +243,34 @@ pub struct ReportArgs {
     pub out: Option<PathBuf>,
 }
 
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// The run directory
+    pub dir: PathBuf,
+    /// For which tool
+    #[arg(long, value_name = "FORMAT")]
+    pub format: ExportFormat,
+    /// Directory to write to [default: exports/NAME]
+    #[arg(long, value_name = "DIR")]
+    pub out: Option<PathBuf>,
+}
+
+/// A format of `export`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// trials.csv and history.csv
+    Csv,
+    /// trials.parquet and history.parquet, with types
+    Parquet,
+    /// A run of TensorBoard for each trial: its history, and its hyper-parameters for the HParams tab
+    Tensorboard,
+    /// A journal of Optuna with a study for each arm, also for optuna-dashboard
+    Optuna,
+    /// Trials as test cases, for continuous integration
+    Junit,
+}
+
 /// Arguments of `worker-check`.
 #[derive(Debug, Args)]
 pub struct WorkerCheckArgs {
@@ -243,9 +291,29 @@ pub struct WorkerCheckArgs {
     pub devices: DeviceRequest,
 }
 
-fn parse_state(text: &str) -> Result<TrialState, String> {
-    TrialState::from_name(text).ok_or_else(|| {
-        let known: Vec<_> = TrialState::ALL.iter().map(|state| state.name()).collect();
+/// How a planned trial stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// As the ledger says.
+    In(TrialState),
+    /// It will not run: its point is out of the race (`prune: safe`).
+    Pruned,
+}
+
+impl Standing {
+    /// The name in `--state` and in lists.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::In(state) => state.name(),
+            Self::Pruned => "pruned",
+        }
+    }
+}
+
+fn parse_state(text: &str) -> Result<Standing, String> {
+    let mut known = TrialState::ALL.map(Standing::In).into_iter().chain([Standing::Pruned]);
+    known.find(|state| state.name() == text).ok_or_else(|| {
+        let known: Vec<_> = TrialState::ALL.iter().map(|state| state.name()).chain(["pruned"]).collect();
         format!("expected one of {}", known.join(", "))
     })
 }

@@ -285,11 +285,11 @@ drawn:
    ╰────
   help: did you mean `description`? known keys:
         name, description, task, worker,
-        program, command, env, workdir, method,
-        metric, seeds, parameters, zip, exclude,
-        grids, arms, limits, resources,
-        published, project, entity, apiVersion,
-        kind and claims
+        affinity, program, command, env,
+        workdir, method, metric, seeds, prune,
+        parameters, zip, exclude, grids, arms,
+        limits, resources, published, project,
+        entity, apiVersion, kind and claims
 "#);
     }
 
@@ -305,10 +305,10 @@ drawn:
    ·  ╰── unknown key
  4 │ worker: [w]
    ╰────
-  help: known keys: name, description, task, worker, program, command, env,
-        workdir, method, metric, seeds, parameters, zip, exclude, grids, arms,
-        limits, resources, published, project, entity, apiVersion, kind and
-        claims
+  help: known keys: name, description, task, worker, affinity, program,
+        command, env, workdir, method, metric, seeds, prune, parameters, zip,
+        exclude, grids, arms, limits, resources, published, project, entity,
+        apiVersion, kind and claims
 "#);
     }
 
@@ -340,7 +340,7 @@ drawn:
     fn one_line_each_without_a_terminal() {
         let text = format!("nam: x\nmethod: bayes\n{REST}");
         insta::assert_snapshot!(diagnosis(&text).to_string(), @r#"
-sweeps/mine.yaml:1:1: unknown key `nam` in the sweep file (did you mean `name`? known keys: name, description, task, worker, program, command, env, workdir, method, metric, seeds, parameters, zip, exclude, grids, arms, limits, resources, published, project, entity, apiVersion, kind and claims)
+sweeps/mine.yaml:1:1: unknown key `nam` in the sweep file (did you mean `name`? known keys: name, description, task, worker, affinity, program, command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits, resources, published, project, entity, apiVersion, kind and claims)
 sweeps/mine.yaml:2:9: the method `bayes` is not supported: pentagrid runs full grids only (write `method: grid`, and list the values of every parameter)
 "#);
     }

@@ -18,12 +18,30 @@ pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
 
+/// How the built-in trainer is to compute; a worker of one's own is told too.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Computing {
+    /// The most trials that it trains as one network; None: it decides.
+    pub pack: Option<u16>,
+    /// Whether it may multiply in TF32.
+    pub tf32: bool,
+}
+
+impl Computing {
+    /// The variables that say so.
+    fn variables(self) -> Vec<(String, String)> {
+        let pack = self.pack.map(|pack| ("PENTAGRID_PACK".to_owned(), pack.to_string()));
+        let tf32 = self.tf32.then(|| ("PENTAGRID_TF32".to_owned(), "1".to_owned()));
+        pack.into_iter().chain(tf32).collect()
+    }
+}
+
 /// How a sweep's trials are run. `folder` is the one that the sweep was started from.
 ///
 /// # Errors
 /// `CliError::Usage` if a program is not where it should be, or a variable that the spec names is not set: before anything is
 /// started.
-pub fn start(spec: &Spec, folder: &Path) -> Result<Start, CliError> {
+pub fn start(spec: &Spec, folder: &Path, computing: Computing) -> Result<Start, CliError> {
     let workdir = spec.workdir.as_ref().map_or(folder.to_owned(), |workdir| folder.join(workdir));
     if !workdir.is_dir() && spec.workdir.is_some() {
         return Err(CliError::Usage(format!("the folder to start in, {}, is not there (`workdir`)", workdir.display())));
@@ -42,8 +60,8 @@ pub fn start(spec: &Spec, folder: &Path) -> Result<Start, CliError> {
     };
     refuse_unset(pieces.chain(own.into_iter().flatten()))?;
     match &spec.task {
-        Task::Worker(command) => Ok(Start::Worker(worker(spec, command.clone(), workdir))),
-        Task::MnistResnet18 => Ok(Start::Worker(worker(spec, vec![trainer_path()?.display().to_string()], workdir))),
+        Task::Worker(command) => Ok(Start::Worker(worker(spec, command.clone(), workdir, computing))),
+        Task::MnistResnet18 => Ok(Start::Worker(worker(spec, vec![trainer_path()?.display().to_string()], workdir, computing))),
         Task::Program(program) => {
             let path = search_path(spec);
             let interpreter = interpreter(&path);
@@ -60,11 +78,12 @@ pub fn start(spec: &Spec, folder: &Path) -> Result<Start, CliError> {
     }
 }
 
-fn worker(spec: &Spec, command: Vec<String>, workdir: PathBuf) -> WorkerStart {
+fn worker(spec: &Spec, command: Vec<String>, workdir: PathBuf, computing: Computing) -> WorkerStart {
     let config = Config::default();
     let filling = Filling { config: &config, seed: 0, trial: "", dir: "", interpreter: "" };
     let value = |pieces: &[Piece]| fill(pieces, &filling, &|name| std::env::var(name).ok()).unwrap_or_default();
-    let environment = spec.env.iter().map(|(name, pieces)| (name.clone(), value(pieces))).collect();
+    let own = spec.env.iter().map(|(name, pieces)| (name.clone(), value(pieces)));
+    let environment = computing.variables().into_iter().chain(own).collect();
     WorkerStart { command, environment, workdir: Some(workdir) }
 }
 

@@ -7,6 +7,7 @@ mod audit;
 pub mod diagnosis;
 mod environment;
 mod error;
+mod export;
 mod figures;
 mod folder;
 mod logs;

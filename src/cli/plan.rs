@@ -6,14 +6,14 @@ use super::args::PlanArgs;
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::sweep_file::{self, SweepFile};
-use crate::aggregate::evaluate;
+use crate::aggregate::{evaluate, race};
 use crate::grid::{ArmGrid, Grid, TrialId};
 use crate::ledger::{FILE_NAME, Reader, TrialRow, TrialState};
 use crate::live::human_duration;
-use crate::plan::{Basis, SpecChanges, all_trials, estimate, final_trials, tuning_trials};
+use crate::plan::{Basis, Bounds, Groups, SpecChanges, all_trials, estimate, final_trials, tuning_trials};
 use crate::report::lay_out;
 use crate::schedule::devices::Machine;
-use crate::spec::{Config, Dimension, Spec, Subgrid};
+use crate::spec::{Config, Dimension, Goal, Prune, Spec, Subgrid};
 
 /// Shows what a sweep would run.
 pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError> {
@@ -53,6 +53,13 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         left = Left::of_unfinished(&spec, &grid, &rows);
         printer.data(&format!("{}: {} tuning and {} final trials left", dir.display(), left.tune(), left.finals()))?;
     }
+    let groups = Groups::of(&spec, &grid);
+    if !groups.is_empty() {
+        printer.data(&sharing(groups.bounds(), spec.seeds.tune.len() as u64))?;
+        if let Some(ledger) = &ledger {
+            printer.data(&shared_so_far(&rows, ledger.epochs()?))?;
+        }
+    }
     let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
     let line = |what: &str, counts: &[u64], slots: usize| {
         let work = estimate(&spec, counts.iter().enumerate().map(|(arm, &count)| (arm, &firsts[arm], count)), &measured)?;
@@ -61,8 +68,11 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
             Basis::Measured => "by this sweep's finished trials",
             Basis::Reference => "by a reference machine's speed, so roughly",
         };
+        // What is known of finished trials holds what they shared.
+        let without = what == "tuning" && work.basis == Basis::Reference && !groups.is_empty();
+        let without = if without { ", without sharing" } else { "" };
         let on = if slots == 1 { "alone on the device".to_owned() } else { format!("on {slots} slots") };
-        Some(format!("  {what:<7} {time} {on}, {basis}"))
+        Some(format!("  {what:<7} {time} {on}, {basis}{without}"))
     };
     let devices = places.iter().map(|slot| slot.device).collect::<HashSet<_>>().len();
     let lines: Vec<String> =
@@ -72,6 +82,53 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         false => printer.data(&format!("Estimated time:\n{}", lines.join("\n")))?,
     }
     Ok(Outcome::Done)
+}
+
+/// What trials have in common, before any has run: bounds of what that saves.
+fn sharing(bounds: Bounds, seeds: u64) -> String {
+    let (trials, groups) = (bounds.points * seeds, bounds.groups * seeds);
+    let mut out = format!(
+        "Sharing: {} tuning trials in {} groups with work in common, which is computed once",
+        thousands(trials),
+        thousands(groups)
+    );
+    if let Some(epochs) = bounds.epochs {
+        let times = |most: u64| factor(epochs.nominal, most);
+        out.push_str(&format!(
+            ":\n  {} to {} different trials; {} to {} times fewer epochs than one by one (off with --no-sharing)",
+            thousands(groups),
+            thousands(trials),
+            times(epochs.most),
+            times(epochs.least)
+        ));
+    }
+    out
+}
+
+/// What sharing has saved, by the trials that have finished.
+fn shared_so_far(rows: &HashMap<TrialId, TrialRow>, epochs: u64) -> String {
+    let done = || rows.values().filter(|row| row.state == TrialState::Done);
+    let (count, alike) = (done().count() as u64, done().filter(|row| row.shared.same_as.is_some()).count() as u64);
+    let taken: u64 = rows.values().map(|row| u64::from(row.shared.epochs)).sum();
+    if count == 0 {
+        return "  nothing has finished yet".to_owned();
+    }
+    let mut out = format!("  so far {} different trials among {} finished ones", thousands(count - alike), thousands(count));
+    if epochs > 0 {
+        out.push_str(&format!(
+            "; {} of {} epochs computed, {} times fewer",
+            thousands(epochs - taken.min(epochs)),
+            thousands(epochs),
+            factor(epochs, epochs - taken.min(epochs))
+        ));
+    }
+    out
+}
+
+/// How many times more one is than the other, with two digits.
+fn factor(more: u64, less: u64) -> String {
+    let times = more as f64 / less.max(1) as f64;
+    if times < 10.0 { format!("{times:.1}") } else { format!("{times:.0}") }
 }
 
 /// Trials that are left, by arm.
@@ -91,10 +148,12 @@ impl Left {
     }
 
     fn of_unfinished(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Self {
+        let race = race(spec, grid, rows);
+        let is_out = |id: TrialId| race.as_ref().is_some_and(|race| race.is_out(id.point));
         let is_left = |id: TrialId| rows.get(&id).is_none_or(|row| !matches!(row.state, TrialState::Done | TrialState::Failed));
         let mut left = Self::of_all(spec, grid);
         left.tune.fill(0);
-        for trial in tuning_trials(grid, &spec.seeds.tune).iter().filter(|trial| is_left(trial.id)) {
+        for trial in tuning_trials(grid, &spec.seeds.tune).iter().filter(|trial| is_left(trial.id) && !is_out(trial.id)) {
             left.tune[trial.arm] += 1;
         }
         if left.tune() == 0
@@ -167,6 +226,13 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
         spec.metric.name,
         spec.metric.goal.name()
     ));
+    if let Prune::Safe { best } = spec.prune {
+        let bound = if spec.metric.goal == Goal::Maximize { "at most" } else { "at least" };
+        out.push_str(&format!(
+            "\nSafe racing: points that cannot win any more get no further seeds, so fewer tuning trials may run ({} is {bound} {best})",
+            spec.metric.name
+        ));
+    }
     out
 }
 
@@ -197,7 +263,9 @@ fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, printer: &P
     let evaluation = evaluate(spec, grid, rows)?;
     let mut out = String::new();
     for trial in all_trials(spec, grid, &evaluation.selected()) {
-        if rows.get(&trial.id).is_some_and(|row| matches!(row.state, TrialState::Done | TrialState::Failed)) {
+        let row = rows.get(&trial.id);
+        if row.is_some_and(|row| matches!(row.state, TrialState::Done | TrialState::Failed)) || evaluation.is_pruned(&trial, row)
+        {
             continue;
         }
         let arm = &grid.arms()[trial.arm];

@@ -8,8 +8,9 @@ use super::environment;
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::sweep_file;
+use crate::aggregate::race;
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow};
+use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow, TrialState};
 use crate::schedule::devices::{DeviceRequest, Machine};
 use crate::schedule::{ProgramStart, Start, log_end};
 use crate::spec::command::{CONFIG_FILE, Filling, nested_json, shell, shell_path, shell_quoted};
@@ -35,6 +36,10 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
         Some(row) => out.push_str(&format!(", {}, {}\n", row.phase, row.state.name())),
         None => out.push_str(", not started\n"),
     }
+    let waits = row.is_none_or(|row| row.state == TrialState::Waiting) && spec.seeds.tune.contains(&id.seed);
+    if waits && race(&spec, &grid, &rows).is_some_and(|race| race.is_out(id.point)) {
+        out.push_str("Pruned: its point cannot become the best of its arm any more, whatever this trial gives.\n");
+    }
     out.push_str("\nParameters:\n");
     let width = config.0.keys().map(|name| name.chars().count()).max().unwrap_or(0);
     for (name, value) in &config.0 {
@@ -47,11 +52,26 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
             out.push_str(&format!("  {name:<width$}  {}\n", value.0));
         }
     }
+    if let Some(row) = row {
+        out.push_str(&shared(row));
+    }
     out.push_str(&history(&ledger.history_of(id)?));
     out.push_str(&attempts(&ledger.attempts(id)?, &arguments.dir));
     out.push_str(&format!("\nRun it again:\n  {}\n", rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?));
     printer.data(&out)?;
     Ok(Outcome::Done)
+}
+
+/// What a trial's result took from others.
+fn shared(row: &TrialRow) -> String {
+    match row.shared.same_as {
+        Some(other) => format!("\nNot computed again: in this it is the same as {other}, whose result it has.\n"),
+        None if row.shared.epochs > 0 => {
+            let epochs = if row.shared.epochs == 1 { "epoch was" } else { "epochs were" };
+            format!("\nIts first {} {epochs} computed for another trial that begins in the same way.\n", row.shared.epochs)
+        }
+        None => String::new(),
+    }
 }
 
 /// A trial of the spec in force.
@@ -160,7 +180,7 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
 fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, (id, arm): (TrialId, usize), config: &Config) -> Result<String, CliError> {
     let folder = environment::folder_of(ledger, spec)?;
     let there = shell_path(&spec.workdir.as_ref().map_or(folder.clone(), |workdir| folder.join(workdir)));
-    match (&spec.task, environment::start(spec, &folder)) {
+    match (&spec.task, environment::start(spec, &folder, environment::Computing::default())) {
         (Task::MnistResnet18, Ok(Start::Worker(worker))) => {
             let words: Vec<String> = worker.command.iter().map(|word| shell_quoted(word)).collect();
             Ok(format!("{} --seed {} --config {}", words.join(" "), id.seed, shell_quoted(&config.canonical())))

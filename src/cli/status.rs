@@ -17,7 +17,7 @@ use crate::plan::{all_trials, estimate};
 use crate::protocol::FailureKind;
 use crate::report::{Selected, lay_out, selected};
 use crate::spec::command::shell_path;
-use crate::spec::{Config, Spec};
+use crate::spec::{Config, Prune, Spec};
 
 /// How a sweep stands.
 #[derive(Serialize)]
@@ -57,6 +57,8 @@ struct Counts {
     diverged: u64,
     failed: u64,
     running: u64,
+    /// Not to be run: their points cannot become the best any more.
+    pruned: u64,
 }
 
 #[derive(Serialize)]
@@ -151,6 +153,7 @@ fn arms(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<ArmStatus> {
         diverged: tally.diverged,
         failed: tally.failed,
         running: tally.running,
+        pruned: tally.pruned,
     };
     evaluation
         .arms
@@ -193,10 +196,15 @@ fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
         (None, "finished") => format!("{}: finished; tables: pentagrid report {dir}\n", status.sweep),
         (None, _) => format!("{}: not running; go on with: pentagrid resume {dir}\n", status.sweep),
     };
-    let headings = ["Arm", "Tuning", "Final", "Running", "Diverged", "Failed", "Selected so far"].map(str::to_owned).into();
+    let races = spec.prune != Prune::None;
+    let mut headings: Vec<String> =
+        ["Arm", "Tuning", "Final", "Running", "Diverged", "Failed", "Selected so far"].map(str::to_owned).into();
+    if races {
+        headings.insert(6, "Pruned".to_owned());
+    }
     let of = |counts: &Counts| format!("{} of {}", thousands(counts.done), thousands(counts.planned));
     let rows = status.arms.iter().map(|arm| {
-        vec![
+        let mut cells = vec![
             arm.label.clone(),
             of(&arm.tune),
             of(&arm.final_),
@@ -204,9 +212,13 @@ fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
             (arm.tune.diverged + arm.final_.diverged).to_string(),
             (arm.tune.failed + arm.final_.failed).to_string(),
             arm.selected.as_ref().map_or("—".to_owned(), |selected| selected.values.clone()),
-        ]
+        ];
+        if races {
+            cells.insert(6, arm.tune.pruned.to_string());
+        }
+        cells
     });
-    out.push_str(&format!("{}\n", lay_out(headings, rows, 1..6)));
+    out.push_str(&format!("{}\n", lay_out(headings, rows, if races { 1..7 } else { 1..6 })));
     for trial in &status.running {
         let epoch = trial.epoch.map_or("in its first epoch".to_owned(), |epoch| format!("epoch {epoch}"));
         let metric = trial.metric.map_or(String::new(), |value| format!(", {} {value:.4}", spec.metric.name));

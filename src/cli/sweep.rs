@@ -15,17 +15,17 @@ use super::error::{CliError, Outcome};
 use super::printer::{Printer, count};
 use super::report::{self, Written};
 use super::sweep_file::{self, SweepFile};
-use crate::aggregate::evaluate;
+use crate::aggregate::{evaluate, race};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Committed, Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
 use crate::live::{Bars, Names, Plain};
-use crate::plan::{Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials};
+use crate::plan::{Groups, Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials};
 use crate::schedule::devices::{Machine, SlotDevice};
 use crate::schedule::{
     Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left, stop_listening,
 };
 use crate::spec::command::shell_path;
-use crate::spec::{Spec, Task};
+use crate::spec::{Prune, Spec, Task};
 
 /// What to run, where, and how.
 pub struct Request<'a> {
@@ -44,9 +44,14 @@ pub struct Request<'a> {
 /// Runs a sweep to its end, or as far as it gets.
 pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError> {
     let Request { file, dir, folder, accept_changes, how } = request;
+    if how.best_first && file.spec.prune == Prune::None {
+        return Err(CliError::Usage(
+            "--best-first needs `prune: safe` in the sweep file: without it every trial runs, whatever the order".to_owned(),
+        ));
+    }
     let grid = Grid::new(&file.spec);
     let slots = Machine::look().slots(&how.devices, file.spec.widest_resources())?;
-    let start = environment::start(&file.spec, &folder)?;
+    let start = environment::start(&file.spec, &folder, environment::Computing { pack: how.pack, tf32: how.tf32 })?;
     let devices = slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" ");
     let session = environment::session(devices, &folder);
     let opened = open_for_run(&dir, &file.text, &file.spec, &session, accept_changes)?;
@@ -66,7 +71,7 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     let dispatcher = dispatcher(
         &runtime,
         workers,
-        settings(&file.spec, &slots, how.bundle.into()),
+        settings(&file.spec, &slots, how.bundle.max(how.pack.unwrap_or(1)).into()),
         Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
         (Box::new(record.clone()), committed),
         observer(&file.spec, &grid, printer),
@@ -203,15 +208,23 @@ impl Phases<'_> {
         if let Some(seed) = self.how.shuffle {
             shuffle(&mut tuning, seed);
         }
-        // Alone, no trial gains by its neighbours.
-        if self.how.bundle > 1 {
-            gather(&mut tuning, |trial| self.spec.task.affinity(&self.grid.arms()[trial.arm].config(trial.index)));
+        if !self.how.no_sharing {
+            Groups::of(self.spec, self.grid).mark(&mut tuning);
+            gather(&mut tuning);
         }
-        let mut end = self.phase(Phase::Tune, tuning, Policy::AllSlots)?;
+        if let Some(race) = race(self.spec, self.grid, &self.rows()?) {
+            self.dispatcher.race(race, self.how.best_first);
+        }
+        let mut end = self.phase(Phase::Tune, tuning.clone(), Policy::AllSlots)?;
         if matches!(end, PhaseEnd::Done) {
-            let evaluation = evaluate(self.spec, self.grid, &self.rows()?)?;
-            let finals = final_trials(self.grid, &evaluation.selected(), &self.spec.seeds.final_);
-            end = self.phase(Phase::Final, finals, Policy::OnePerDevice)?;
+            end = self.finals()?;
+        }
+        // A final trial may have shown that the bound of `prune: safe` does not hold.
+        if matches!(end, PhaseEnd::Done) && evaluate(self.spec, self.grid, &self.rows()?)?.tuning_left() > 0 {
+            end = self.phase(Phase::Tune, tuning, Policy::AllSlots)?;
+            if matches!(end, PhaseEnd::Done) {
+                end = self.finals()?;
+            }
         }
         match end {
             // All trials are done: a Ctrl-C while the workers leave only hurries them.
@@ -221,6 +234,12 @@ impl Phases<'_> {
             },
             stopped => Ok(stopped),
         }
+    }
+
+    fn finals(&mut self) -> Result<PhaseEnd, CliError> {
+        let evaluation = evaluate(self.spec, self.grid, &self.rows()?)?;
+        let finals = final_trials(self.grid, &evaluation.selected(), &self.spec.seeds.final_);
+        self.phase(Phase::Final, finals, Policy::OnePerDevice)
     }
 
     fn rows(&self) -> Result<HashMap<TrialId, TrialRow>, CliError> {

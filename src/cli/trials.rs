@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::args::TrialsArgs;
+use super::args::{Standing, TrialsArgs};
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::sweep_file;
@@ -29,6 +29,10 @@ struct Line<'a> {
     config: Config,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<&'a Metrics>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    same_as: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared_epochs: Option<u32>,
 }
 
 /// Lists trials.
@@ -45,13 +49,17 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
         Some(name) => Some(find_arm(&spec, name)?),
     };
     let evaluation = evaluate(&spec, &grid, &rows)?;
-    let state = |trial: &PlannedTrial| rows.get(&trial.id).map_or(TrialState::Waiting, |row| row.state);
+    let state = |trial: &PlannedTrial| match rows.get(&trial.id) {
+        row if evaluation.is_pruned(trial, row) => Standing::Pruned,
+        row => Standing::In(row.map_or(TrialState::Waiting, |row| row.state)),
+    };
     let wanted = |trial: &PlannedTrial| {
         arm.is_none_or(|arm| trial.arm == arm) && arguments.state.is_none_or(|wanted| state(trial) == wanted)
     };
     if arguments.csv {
         let arms: Vec<bool> = (0..grid.arms().len()).map(|number| arm.is_none_or(|arm| arm == number)).collect();
-        rows.retain(|_, row| arguments.state.is_none_or(|wanted| row.state == wanted));
+        // What never started has no row, and what was started and is pruned says `waiting`.
+        rows.retain(|_, row| arguments.state.is_none_or(|wanted| Standing::In(row.state) == wanted));
         let mut csv = Vec::new();
         write_trials(&spec, &grid, &evaluation, &rows, &arms, &mut csv)
             .map_err(|error| CliError::Unexpected(error.to_string()))?;
@@ -77,6 +85,8 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
                 failures: row.map_or(0, |row| row.failures),
                 config,
                 metrics: row.and_then(|row| row.metrics.as_ref()),
+                same_as: row.and_then(|row| row.shared.same_as).map(|id| id.to_string()),
+                shared_epochs: row.map(|row| row.shared.epochs).filter(|epochs| *epochs > 0),
             };
             out.push_str(&serde_json::to_string(&line).map_err(|error| CliError::Unexpected(error.to_string()))?);
         } else {

@@ -56,8 +56,10 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         path: scratch.clone(),
         source,
     })?;
+    // A trial is compared with itself, not with what its neighbours made of its last bits.
+    let alone = environment::Computing { pack: Some(1), ..Default::default() };
     let workers = WorkerCommand {
-        start: environment::start(&spec, &environment::folder_of(&ledger, &spec)?)?,
+        start: environment::start(&spec, &environment::folder_of(&ledger, &spec)?, alone)?,
         dir: scratch.clone(),
         slots: slots.clone(),
     };

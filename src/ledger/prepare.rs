@@ -105,6 +105,8 @@ pub fn open_for_run(
     if is_new {
         put_spec(&transaction, text, spec, &session.holder.since, &path)?;
     }
+    // Those of a ledger of an earlier version lack columns.
+    make_views(&transaction, spec).map_err(sqlite)?;
     let (cut_off, left_workers) = put_right(&transaction, session).map_err(sqlite)?;
     let number = put_session(&transaction, session).map_err(sqlite)?;
     let next_worker =
@@ -151,7 +153,6 @@ fn put_spec(connection: &Connection, text: &str, spec: &Spec, at: &str, path: &P
                 put_place.execute(params![name, point.index as i64, id])?;
             }
         }
-        make_views(connection, spec)?;
         Ok(None)
     };
     match put().map_err(sqlite)? {
@@ -171,10 +172,24 @@ fn make_views(connection: &Connection, spec: &Spec) -> rusqlite::Result<()> {
         Task::Worker(_) | Task::Program(_) => &[],
     };
     let parameters: Vec<&str> = spec.arms.iter().flat_map(|arm| arm.axes.iter().map(|axis| axis.name.as_str())).collect();
-    let mut taken: HashSet<String> =
-        ["trial", "arm", "position", "point", "seed", "phase", "state", "failures", "config", "metrics", "epoch", "n"]
-            .map(str::to_owned)
-            .into();
+    let mut taken: HashSet<String> = [
+        "trial",
+        "arm",
+        "position",
+        "point",
+        "seed",
+        "phase",
+        "state",
+        "failures",
+        "config",
+        "metrics",
+        "epoch",
+        "n",
+        "same_as",
+        "shared_epochs",
+    ]
+    .map(str::to_owned)
+    .into();
     let parameters = columns("p.config", "param_", &parameters, &mut taken);
     let mut taken_by_history = taken.clone();
     let figures = columns("t.metrics", "metric_", &metrics, &mut taken);
@@ -190,8 +205,8 @@ fn make_views(connection: &Connection, spec: &Spec) -> rusqlite::Result<()> {
         "DROP VIEW IF EXISTS trials; DROP VIEW IF EXISTS history; DROP VIEW IF EXISTS summary;
          CREATE VIEW trials AS
          SELECT t.point || '-' || t.seed AS trial, a.arm, a.position, t.point, t.seed, t.phase, t.state, t.failures{parameters}{figures},
-                p.config, t.metrics
-         FROM trial t JOIN point p USING (point) LEFT JOIN arm_point a USING (point);
+                p.config, t.metrics, o.point || '-' || o.seed AS same_as, t.shared_epochs
+         FROM trial t JOIN point p USING (point) LEFT JOIN arm_point a USING (point) LEFT JOIN trial o ON o.id = t.same_as;
          CREATE VIEW history AS
          SELECT t.point || '-' || t.seed AS trial, a.arm, t.point, t.seed, t.phase, t.state, e.epoch{rows}, e.metrics
          FROM epoch e JOIN trial t ON t.id = e.trial LEFT JOIN arm_point a USING (point);

@@ -9,7 +9,7 @@ use rusqlite::{Connection, Row, params};
 use super::error::LedgerError;
 use super::schema::{self, FILE_NAME};
 use crate::grid::TrialId;
-use crate::plan::Phase;
+use crate::plan::{Phase, Shared};
 use crate::protocol::{FailureKind, Metrics};
 
 /// A ledger opened for reading.
@@ -65,6 +65,8 @@ pub struct TrialRow {
     pub failures: u32,
     /// The final metrics, once it is done.
     pub metrics: Option<Metrics>,
+    /// What its result took from other trials.
+    pub shared: Shared,
 }
 
 /// One attempt at a trial.
@@ -88,6 +90,21 @@ pub struct AttemptRow {
     pub device: Option<String>,
     /// Name and version of the worker's program.
     pub program: Option<String>,
+}
+
+/// The last attempt at a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastAttempt {
+    /// When it began, ISO 8601, UTC.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// How long it took, in seconds.
+    pub duration: Option<f64>,
+    /// Kind of failure.
+    pub kind: Option<FailureKind>,
+    /// What went wrong.
+    pub message: Option<String>,
 }
 
 /// One row of a trial's history.
@@ -203,11 +220,7 @@ impl Reader {
 
     /// The folder that the sweep was last started from; None if that was not noted, as before version 2.
     pub fn folder(&self) -> Result<Option<PathBuf>, LedgerError> {
-        let known: i64 = self
-            .connection
-            .query_row("SELECT count(*) FROM pragma_table_info('session') WHERE name = 'folder'", [], |row| row.get(0))
-            .map_err(self.sqlite())?;
-        if known == 0 {
+        if !self.has_column("session", "folder")? {
             return Ok(None);
         }
         let folders =
@@ -215,10 +228,38 @@ impl Reader {
         Ok(folders.into_iter().flatten().next().map(PathBuf::from))
     }
 
+    /// Whether a table has a column, which those of earlier versions may lack.
+    fn has_column(&self, table: &str, column: &str) -> Result<bool, LedgerError> {
+        self.connection
+            .query_row("SELECT count(*) FROM pragma_table_info(?) WHERE name = ?", [table, column], |row| row.get::<_, i64>(0))
+            .map(|count| count > 0)
+            .map_err(self.sqlite())
+    }
+
+    /// How many rows the histories have.
+    pub fn epochs(&self) -> Result<u64, LedgerError> {
+        let count = self.connection.query_row("SELECT count(*) FROM epoch", [], |row| row.get::<_, i64>(0));
+        count.map(|count| count as u64).map_err(self.sqlite())
+    }
+
     /// Every trial that was ever started.
     pub fn trials(&self) -> Result<Vec<TrialRow>, LedgerError> {
-        self.rows("SELECT point, seed, phase, state, failures, metrics FROM trial", [], |row| {
+        let shared = if self.has_column("trial", "same_as")? {
+            "t.shared_epochs, o.point, o.seed FROM trial t LEFT JOIN trial o ON o.id = t.same_as"
+        } else {
+            "0, NULL, NULL FROM trial t"
+        };
+        self.rows(&format!("SELECT t.point, t.seed, t.phase, t.state, t.failures, t.metrics, {shared}"), [], |row| {
+            let other: Option<String> = row.get(7)?;
+            let same_as = match other {
+                None => None,
+                Some(point) => {
+                    let point = point.parse().map_err(|_| damaged(7, "a point id that is none"))?;
+                    Some(TrialId { point, seed: row.get::<_, i64>(8)? as u64 })
+                }
+            };
             Ok(TrialRow {
+                shared: Shared { same_as, epochs: row.get(6)? },
                 id: trial_id(row)?,
                 phase: if row.get_ref(2)?.as_str()? == "final" { Phase::Final } else { Phase::Tune },
                 state: TrialState::from_name(row.get_ref(3)?.as_str()?).ok_or_else(|| damaged(3, "an unknown state"))?,
@@ -252,6 +293,27 @@ impl Reader {
                 })
             },
         )
+    }
+
+    /// The last attempt at every trial that was ever started.
+    pub fn last_attempts(&self) -> Result<HashMap<TrialId, LastAttempt>, LedgerError> {
+        let rows = self.rows(
+            "SELECT t.point, t.seed, a.started_at, a.ended_at, a.duration, a.kind, a.message
+             FROM attempt a JOIN trial t ON t.id = a.trial ORDER BY a.id",
+            [],
+            |row| {
+                let last = LastAttempt {
+                    started_at: row.get(2)?,
+                    ended_at: row.get(3)?,
+                    duration: row.get(4)?,
+                    kind: row.get::<_, Option<String>>(5)?.as_deref().and_then(FailureKind::from_name),
+                    message: row.get(6)?,
+                };
+                Ok((trial_id(row)?, last))
+            },
+        )?;
+        // Of several for one trial the last one stays.
+        Ok(rows.into_iter().collect())
     }
 
     /// The history of one trial, epoch by epoch.

@@ -12,7 +12,7 @@ use super::error::LedgerError;
 pub const FILE_NAME: &str = "ledger.sqlite";
 
 /// The version of the tables that this program writes, kept in SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 2;
+pub const SCHEMA_VERSION: i64 = 3;
 
 /// Marks the file as ours ("PGRD"), so that another program's database is not taken for a ledger.
 const APPLICATION_ID: i64 = 0x5047_5244;
@@ -80,6 +80,8 @@ CREATE TABLE trial (                       -- trials that were ever started
     state TEXT NOT NULL CHECK (state IN ('running', 'waiting', 'done', 'failed')),
     failures INTEGER NOT NULL DEFAULT 0,   -- attempts that failed by the trial's own doing
     metrics TEXT,                          -- final metrics, once done
+    same_as INTEGER REFERENCES trial(id),  -- the trial whose result this one shares, not computed again; null: none (version 3)
+    shared_epochs INTEGER NOT NULL DEFAULT 0, -- epochs of its history that were computed for other trials (version 3)
     UNIQUE (point, seed)
 ) STRICT;
 CREATE TABLE attempt (
@@ -135,6 +137,12 @@ fn bring_up_to_date(connection: &mut Connection) -> rusqlite::Result<()> {
     }
     if found == 1 {
         transaction.execute_batch("ALTER TABLE session ADD COLUMN folder TEXT")?;
+    }
+    if found == 1 || found == 2 {
+        transaction.execute_batch(
+            "ALTER TABLE trial ADD COLUMN same_as INTEGER REFERENCES trial(id);
+             ALTER TABLE trial ADD COLUMN shared_epochs INTEGER NOT NULL DEFAULT 0;",
+        )?;
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()
@@ -201,12 +209,19 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE_NAME);
         let old = open_writable(&path, None).unwrap();
-        old.execute_batch("ALTER TABLE session DROP COLUMN folder; PRAGMA user_version = 1;").unwrap();
+        old.execute_batch(
+            "ALTER TABLE session DROP COLUMN folder; ALTER TABLE trial DROP COLUMN shared_epochs;
+             ALTER TABLE trial RENAME TO full_trial;
+             CREATE TABLE trial AS SELECT id, point, seed, phase, state, failures, metrics FROM full_trial;
+             PRAGMA user_version = 1;",
+        )
+        .unwrap();
         drop(old);
         assert_eq!(version(&open_readable(&path).unwrap()).unwrap(), 1, "readers change nothing");
         let new = open_writable(&path, None).unwrap();
         assert_eq!(version(&new).unwrap(), SCHEMA_VERSION);
         new.prepare("SELECT folder FROM session").unwrap();
+        new.prepare("SELECT same_as, shared_epochs FROM trial").unwrap();
     }
 
     #[test]

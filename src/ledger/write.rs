@@ -4,7 +4,7 @@
 use rusqlite::{Connection, OptionalExtension, params};
 
 use crate::grid::TrialId;
-use crate::plan::Phase;
+use crate::plan::{Phase, Shared};
 use crate::protocol::{FailureKind, Hello, Metrics};
 
 /// Number of a worker process, unique within a ledger.
@@ -87,6 +87,8 @@ pub enum Write {
         trial: TrialId,
         /// Its final metrics.
         metrics: Metrics,
+        /// What it took from other trials.
+        shared: Shared,
         /// Where its part of the log ends.
         log_end: u64,
         /// How long the attempt took, in seconds.
@@ -189,7 +191,7 @@ impl Write {
                     )?
                     .execute(params![trial.point.to_string(), trial.seed as i64, epoch, json(values)])?;
             }
-            Self::TrialDone { trial, metrics, log_end, duration } => {
+            Self::TrialDone { trial, metrics, shared, log_end, duration } => {
                 let changed = connection
                     .prepare_cached(
                         "UPDATE trial SET state = 'done', metrics = ?3 WHERE point = ?1 AND seed = ?2 AND state = 'running'",
@@ -197,6 +199,15 @@ impl Write {
                     .execute(params![trial.point.to_string(), trial.seed as i64, json(metrics)])?;
                 if changed == 1 {
                     end_attempt(connection, *trial, at, "done", None, *log_end, Some(*duration))?;
+                }
+                if changed == 1 && *shared != Shared::default() {
+                    let (point, seed) = shared.same_as.map(|id| (id.point.to_string(), id.seed as i64)).unzip();
+                    connection
+                        .prepare_cached(
+                            "UPDATE trial SET shared_epochs = ?3, same_as = (SELECT id FROM trial WHERE point = ?4 AND seed = ?5)
+                             WHERE point = ?1 AND seed = ?2",
+                        )?
+                        .execute(params![trial.point.to_string(), trial.seed as i64, shared.epochs, point, seed])?;
                 }
             }
             Self::TrialFailed { trial, phase, kind, message, for_good, log_end, duration } => {

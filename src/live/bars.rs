@@ -58,20 +58,23 @@ impl Bars {
     fn refresh(&mut self) {
         let now = self.began.elapsed();
         if let Some(total) = &self.total {
-            total.set_position(self.progress.done() + self.progress.failed());
+            total.set_position(self.progress.all() - self.progress.left());
             let mut parts = Vec::new();
             if self.progress.failed() > 0 {
                 parts.push(format!("{} failed", self.progress.failed()));
+            }
+            if self.progress.pruned() > 0 {
+                parts.push(format!("{} pruned", self.progress.pruned()));
             }
             parts.extend(self.progress.per_minute(now).map(|rate| format!("{rate:.1} trials/min")));
             parts.extend(self.progress.time_left().map(|left| format!("about {} left", human_duration(left))));
             total.set_message(parts.join(" · "));
         }
         for (bar, state) in self.arms.iter().zip(&self.progress.arms) {
-            bar.set_position(state.done + state.failed);
-            if state.failed > 0 {
-                bar.set_message(format!("{} failed", state.failed));
-            }
+            bar.set_position(state.all - state.left());
+            let counts = [(state.failed, "failed"), (state.pruned, "pruned")];
+            let parts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+            bar.set_message(parts.collect::<Vec<_>>().join(" · "));
         }
     }
 
@@ -113,9 +116,20 @@ impl Observer for Bars {
             }
             Notice::TrialDone { slot, .. } => self.hide_trial(*slot),
             Notice::TrialFailed { slot, .. } => self.hide_trial(*slot),
-            Notice::WorkerReady { .. } | Notice::WorkerLost { .. } | Notice::Stopping { .. } => {}
+            Notice::WorkerReady { .. }
+            | Notice::WorkerLost { .. }
+            | Notice::Pruned { .. }
+            | Notice::RaceOff { .. }
+            | Notice::Stopping { .. } => {}
         }
-        let lasting = matches!(notice, Notice::TrialFailed { .. } | Notice::WorkerLost { .. } | Notice::Stopping { .. });
+        let lasting = matches!(
+            notice,
+            Notice::TrialFailed { .. }
+                | Notice::WorkerLost { .. }
+                | Notice::RaceOff { .. }
+                | Notice::PhaseEnded { .. }
+                | Notice::Stopping { .. }
+        );
         if let Some(text) = line(&self.names, &self.progress, notice).filter(|_| lasting) {
             // A terminal that has gone away can be told nothing.
             let _ = self.area.println(text);

@@ -30,7 +30,7 @@ impl<W: Fn(&str)> Observer for Plain<W> {
     fn notice(&mut self, notice: &Notice) {
         let now = self.began.elapsed();
         self.progress.update(now, notice);
-        let is_last = self.progress.done() + self.progress.failed() == self.progress.all();
+        let is_last = self.progress.left() == 0;
         if let Notice::TrialDone { .. } = notice {
             if !is_last && self.last.is_some_and(|last| now - last < PACE) {
                 return;
@@ -47,7 +47,7 @@ impl<W: Fn(&str)> Observer for Plain<W> {
 pub fn line(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> {
     Some(match notice {
         Notice::PhaseStarted { phase, slots, .. } => {
-            let left = progress.all() - progress.done() - progress.failed();
+            let left = progress.left();
             let slots = if *slots == 1 { "1 slot".to_owned() } else { format!("{slots} slots") };
             match progress.done() {
                 0 => format!("{phase} phase: {} trials on {slots}", progress.all()),
@@ -59,8 +59,12 @@ pub fn line(names: &Names, progress: &Progress, notice: &Notice) -> Option<Strin
             let metric = metrics.get(&names.metric).map_or(String::new(), |value| format!("{} {value:.4}, ", names.metric));
             let left = progress.time_left().filter(|left| !left.is_zero());
             let eta = left.map_or(String::new(), |left| format!(", about {} left", human_duration(left)));
+            let pruned = match progress.pruned() {
+                0 => String::new(),
+                pruned => format!(", {pruned} pruned"),
+            };
             format!(
-                "[{:>width$}/{}] {} {}: {metric}{:.1} s{eta}",
+                "[{:>width$}/{}{pruned}] {} {}: {metric}{:.1} s{eta}",
                 progress.done(),
                 progress.all(),
                 trial.id,
@@ -84,7 +88,19 @@ pub fn line(names: &Names, progress: &Progress, notice: &Notice) -> Option<Strin
             };
             format!("stopping: {what} (Ctrl-C again to stop without waiting for the workers)")
         }
-        Notice::PhaseEnded { .. } | Notice::WorkerReady { .. } | Notice::TrialStarted { .. } | Notice::Epoch { .. } => {
+        Notice::RaceOff { beyond, .. } => {
+            format!("{beyond}: `prune: safe` is off, and trials that were held back will run after all")
+        }
+        Notice::PhaseEnded { .. } if progress.pruned() > 0 => format!(
+            "{} of {} tuning trials did not need to run: their points cannot become the best any more",
+            progress.pruned(),
+            progress.all()
+        ),
+        Notice::Pruned { .. }
+        | Notice::PhaseEnded { .. }
+        | Notice::WorkerReady { .. }
+        | Notice::TrialStarted { .. }
+        | Notice::Epoch { .. } => {
             return None;
         }
     })

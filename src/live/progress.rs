@@ -27,8 +27,17 @@ pub struct ArmProgress {
     pub done: u64,
     /// Failed for good.
     pub failed: u64,
+    /// Not to be run: their points cannot become the best any more.
+    pub pruned: u64,
     /// Durations in seconds of the trials that ended in this session: their number and sum.
     measured: (u64, f64),
+}
+
+impl ArmProgress {
+    /// Trials that have not ended.
+    pub fn left(&self) -> u64 {
+        self.all - self.done - self.failed - self.pruned
+    }
 }
 
 impl Progress {
@@ -36,7 +45,7 @@ impl Progress {
     pub fn update(&mut self, now: Duration, notice: &Notice) {
         match notice {
             Notice::PhaseStarted { phase, arms, slots } => {
-                let arm = |&(all, done, failed): &(u64, u64, u64)| ArmProgress { all, done, failed, measured: (0, 0.0) };
+                let arm = |&(all, done, failed): &(u64, u64, u64)| ArmProgress { all, done, failed, ..ArmProgress::default() };
                 *self = Self { phase: Some(*phase), arms: arms.iter().map(arm).collect(), slots: *slots, began: now, ended: 0 };
             }
             Notice::TrialDone { trial, duration, .. } => {
@@ -49,6 +58,8 @@ impl Progress {
                 self.arms[trial.arm].failed += 1;
                 self.ended += 1;
             }
+            Notice::Pruned { trials } => trials.iter().for_each(|trial| self.arms[trial.arm].pruned += 1),
+            Notice::RaceOff { back, .. } => back.iter().for_each(|trial| self.arms[trial.arm].pruned -= 1),
             _ => {}
         }
     }
@@ -72,6 +83,16 @@ impl Progress {
         self.sum(|arm| arm.failed)
     }
 
+    /// Trials that need not run.
+    pub fn pruned(&self) -> u64 {
+        self.sum(|arm| arm.pruned)
+    }
+
+    /// Trials that have not ended.
+    pub fn left(&self) -> u64 {
+        self.sum(ArmProgress::left)
+    }
+
     /// Trials a minute, since the phase began in this session; None before the first.
     pub fn per_minute(&self, now: Duration) -> Option<f64> {
         let elapsed = now.saturating_sub(self.began).as_secs_f64();
@@ -91,7 +112,7 @@ impl Progress {
             .iter()
             .map(|arm| {
                 let each = if arm.measured.0 > 0 { arm.measured.1 / arm.measured.0 as f64 } else { typical };
-                each * (arm.all - arm.done - arm.failed) as f64
+                each * arm.left() as f64
             })
             .sum();
         Duration::try_from_secs_f64(work / self.slots.max(1) as f64).ok()
@@ -117,7 +138,7 @@ mod tests {
 
     fn trial(arm: usize) -> PlannedTrial {
         let id = TrialId { point: PointId::of_canonical("{}"), seed: 0 };
-        PlannedTrial { id, phase: Phase::Tune, arm, index: 0 }
+        PlannedTrial { id, phase: Phase::Tune, arm, index: 0, group: None }
     }
 
     #[test]

@@ -1,10 +1,17 @@
-//! What a sweep has to run: trials in order (`trials`), how two specs differ (`changes`), and how long it may take
-//! (`estimate`). Pure: the ledger's contents come in as plain values.
+//! What a sweep has to run: trials in order (`trials`), how two specs differ (`changes`), how long it may take
+//! (`estimate`), which have work in common (`sharing`), and which cannot change the outcome any more (`racing`). Pure: the
+//! ledger's contents come in as plain values.
 
 mod changes;
 mod estimate;
+mod racing;
+#[cfg(test)]
+mod racing_tests;
+mod sharing;
 mod trials;
 
 pub use changes::{ArmChange, SpecChanges};
 pub use estimate::{Basis, Estimate, estimate};
+pub use racing::{Beyond, Race, Turn};
+pub use sharing::{Bounds, Groups, Shared};
 pub use trials::{Phase, PlannedTrial, all_trials, final_trials, gather, shuffle, tuning_trials};

@@ -3,7 +3,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
-use std::hash::Hash;
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -50,6 +49,9 @@ pub struct PlannedTrial {
     pub arm: usize,
     /// Number of the point within that arm.
     pub index: u64,
+    /// The group of points that it has work in common with (`sharing`); trials of one group and seed gain by running in one
+    /// bundle. None: it has none, or is to be computed by itself.
+    pub group: Option<u32>,
 }
 
 /// The tuning trials of a grid.
@@ -68,6 +70,7 @@ pub fn tuning_trials(grid: &Grid, seeds: &[u64]) -> Vec<PlannedTrial> {
         phase: Phase::Tune,
         arm,
         index,
+        group: None,
     };
     seeds.iter().flat_map(|&seed| points.iter().map(move |point| trial(seed, point))).collect()
 }
@@ -80,7 +83,7 @@ pub fn final_trials(grid: &Grid, selected: &[(usize, u64)], seeds: &[u64]) -> Ve
         for &(arm, index) in selected {
             let id = TrialId { point: grid.arms()[arm].point(index).id, seed };
             if seen.insert(id) {
-                trials.push(PlannedTrial { id, phase: Phase::Final, arm, index });
+                trials.push(PlannedTrial { id, phase: Phase::Final, arm, index, group: None });
             }
         }
     }
@@ -104,13 +107,12 @@ pub fn shuffle(trials: &mut [PlannedTrial], seed: u64) {
     }
 }
 
-/// Puts trials of one affinity and seed side by side, at the place of the first of them, so that they come into the same
-/// bundles. The others keep their order.
-pub fn gather<K: Eq + Hash>(trials: &mut Vec<PlannedTrial>, affinity: impl Fn(&PlannedTrial) -> Option<K>) {
-    let mut groups: HashMap<(u64, K), usize> = HashMap::new();
+/// Puts trials of one group and seed side by side, at the place of the first of them. The others keep their order.
+pub fn gather(trials: &mut Vec<PlannedTrial>) {
+    let mut firsts: HashMap<(u64, u32), usize> = HashMap::new();
     let mut keyed: Vec<(usize, PlannedTrial)> = Vec::with_capacity(trials.len());
     for (place, trial) in trials.drain(..).enumerate() {
-        let first = affinity(&trial).map_or(place, |key| *groups.entry((trial.id.seed, key)).or_insert(place));
+        let first = trial.group.map_or(place, |group| *firsts.entry((trial.id.seed, group)).or_insert(place));
         keyed.push((first, trial));
     }
     keyed.sort_by_key(|(first, _)| *first);
@@ -146,8 +148,10 @@ mod tests {
             env: Vec::new(),
             workdir: None,
             limits: crate::spec::Limits::default(),
+            affinity: Vec::new(),
             published: Default::default(),
             claims: Vec::new(),
+            prune: Default::default(),
         })
     }
 
@@ -184,17 +188,17 @@ mod tests {
             let values: Vec<_> = (0..n).collect();
             let mut plan = tuning_trials(&grid(&[&values]), &[0, 1]);
             shuffle(&mut plan, seed);
-            // Every kind but the first has an affinity.
-            let kind = |trial: &PlannedTrial| Some(trial.index % kinds).filter(|kind| *kind > 0);
+            // Every kind but the first is a group.
+            plan.iter_mut().for_each(|trial| trial.group = Some((trial.index % kinds) as u32).filter(|kind| *kind > 0));
             let mut gathered = plan.clone();
-            gather(&mut gathered, kind);
-            let keys: Vec<_> = gathered.iter().filter_map(|trial| Some((trial.id.seed, kind(trial)?))).collect();
+            gather(&mut gathered);
+            let keys: Vec<_> = gathered.iter().filter_map(|trial| Some((trial.id.seed, trial.group?))).collect();
             let mut ended = HashSet::new();
             for pair in keys.windows(2).filter(|pair| pair[0] != pair[1]) {
                 ended.insert(pair[0]);
                 prop_assert!(!ended.contains(&pair[1]), "{:?} comes in two parts", pair[1]);
             }
-            let lone = |plan: &[PlannedTrial]| plan.iter().filter(|trial| kind(trial).is_none()).copied().collect::<Vec<_>>();
+            let lone = |plan: &[PlannedTrial]| plan.iter().filter(|trial| trial.group.is_none()).copied().collect::<Vec<_>>();
             prop_assert_eq!(lone(&gathered), lone(&plan));
             prop_assert_eq!(gathered.first(), plan.first());
             let ids = |plan: &[PlannedTrial]| plan.iter().map(|trial| trial.id).collect::<HashSet<_>>();

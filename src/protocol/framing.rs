@@ -63,27 +63,32 @@ mod tests {
 
     #[test]
     fn messages_look_as_documented() {
-        let run = ToWorker::Run {
-            bundle: vec![TrialRequest {
-                trial: "k7m2p9x4qa-3".into(),
-                seed: 3,
-                config: [("lr".to_owned(), ParamValue::Float(1e-4)), ("epochs".to_owned(), ParamValue::Int(15))]
-                    .into_iter()
-                    .collect(),
-            }],
-        };
-        insta::assert_snapshot!(encode_line(&run), @r#"{"type":"run","bundle":[{"trial":"k7m2p9x4qa-3","seed":3,"config":{"epochs":15,"lr":0.0001}}]}"#);
+        let bundle = vec![TrialRequest {
+            trial: "k7m2p9x4qa-3".into(),
+            seed: 3,
+            config: [("lr".to_owned(), ParamValue::Float(1e-4)), ("epochs".to_owned(), ParamValue::Int(15))]
+                .into_iter()
+                .collect(),
+        }];
+        let run = |share| ToWorker::Run { bundle: bundle.clone(), share };
+        insta::assert_snapshot!(encode_line(&run(true)), @r#"{"type":"run","bundle":[{"trial":"k7m2p9x4qa-3","seed":3,"config":{"epochs":15,"lr":0.0001}}],"share":true}"#);
+        insta::assert_snapshot!(encode_line(&run(false)), @r#"{"type":"run","bundle":[{"trial":"k7m2p9x4qa-3","seed":3,"config":{"epochs":15,"lr":0.0001}}]}"#);
         let hello = FromWorker::Hello(Hello {
             protocol: 1,
             program: "p".into(),
             version: "0.1.0".into(),
             device: "cpu".into(),
             threads: 1,
+            pack: 0,
             ..Hello::default()
         });
         insta::assert_snapshot!(encode_line(&hello), @r#"{"type":"hello","protocol":1,"program":"p","version":"0.1.0","device":"cpu","threads":1}"#);
         let failed = FromWorker::Failed { trial: "t".into(), kind: FailureKind::OutOfMemory, message: "no memory".into() };
         insta::assert_snapshot!(encode_line(&failed), @r#"{"type":"failed","trial":"t","kind":"out_of_memory","message":"no memory"}"#);
+        let metrics: Metrics = [("loss", 0.5)].into_iter().collect();
+        insta::assert_snapshot!(encode_line(&FromWorker::done("t", metrics.clone())), @r#"{"type":"done","trial":"t","metrics":{"loss":0.5}}"#);
+        let shared = FromWorker::Done { trial: "t".into(), metrics, same_as: Some("u".into()), shared_epochs: 15 };
+        insta::assert_snapshot!(encode_line(&shared), @r#"{"type":"done","trial":"t","metrics":{"loss":0.5},"same_as":"u","shared_epochs":15}"#);
     }
 
     #[test]
@@ -104,7 +109,8 @@ mod tests {
             Just(FromWorker::Heartbeat),
             ".*".prop_map(|trial| FromWorker::Started { trial }),
             (".*", any::<u32>(), metrics.clone()).prop_map(|(trial, epoch, values)| FromWorker::Epoch { trial, epoch, values }),
-            (".*", metrics).prop_map(|(trial, metrics)| FromWorker::Done { trial, metrics }),
+            (".*", metrics, prop::option::of(".*"), 0_u32..3)
+                .prop_map(|(trial, metrics, same_as, shared_epochs)| FromWorker::Done { trial, metrics, same_as, shared_epochs }),
             (".*", prop::sample::select(FailureKind::ALL.to_vec()), ".*").prop_map(|(trial, kind, message)| FromWorker::Failed {
                 trial,
                 kind,

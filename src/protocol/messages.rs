@@ -18,6 +18,10 @@ pub enum ToWorker {
     Run {
         /// The trials, in the order in which the coordinator would run them.
         bundle: Vec<TrialRequest>,
+        /// Whether the worker may compute once what these trials have in common with each other, and with those that came so
+        /// before. Otherwise each is to be computed by itself: it may be timed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        share: bool,
     },
 }
 
@@ -58,6 +62,13 @@ pub enum FromWorker {
         trial: String,
         /// The final metrics.
         metrics: Metrics,
+        /// The trial of the same group that this one turned out to be the same as, if it was not computed again: one that this
+        /// worker has finished.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        same_as: Option<String>,
+        /// How many of its epochs had been computed for other trials of its group.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        shared_epochs: u32,
     },
     /// The trial has failed; the worker itself lives on.
     Failed {
@@ -70,6 +81,17 @@ pub enum FromWorker {
     },
     /// The worker is alive. Any other message says so too.
     Heartbeat,
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+impl FromWorker {
+    /// A result that was computed by itself.
+    pub fn done(trial: impl Into<String>, metrics: Metrics) -> Self {
+        Self::Done { trial: trial.into(), metrics, same_as: None, shared_epochs: 0 }
+    }
 }
 
 /// How a worker introduces itself.
@@ -92,6 +114,9 @@ pub struct Hello {
     /// Threads that it computes with.
     #[serde(default)]
     pub threads: u32,
+    /// How many trials it can compute together, so that it would like bundles of as many; 0: it does not care.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub pack: u32,
 }
 
 /// Why an attempt at a trial failed. Each kind has its own retry rule (`schedule/retry.rs`).

@@ -12,7 +12,7 @@ use crate::grid::{Grid, PointId, TrialId};
 use crate::ledger::{EpochRow, TrialRow};
 use crate::plan::Phase;
 use crate::protocol::{Metrics, Real};
-use crate::spec::{Config, Spec};
+use crate::spec::{Config, Prune, Spec};
 
 /// A CSV file that could not be written.
 pub type CsvError = csv::Error;
@@ -68,7 +68,7 @@ fn values<'a>(config: &'a Config, names: &'a [&str]) -> impl Iterator<Item = Str
     names.iter().map(|name| config.get(name).map(ToString::to_string).unwrap_or_default())
 }
 
-/// Every point with its statistics over the tuning seeds.
+/// Every point with its statistics over the tuning seeds; for `prune: safe` also whether it was pruned, and so has fewer.
 ///
 /// # Errors
 /// As the file that is written to.
@@ -77,8 +77,10 @@ pub fn write_points(spec: &Spec, grid: &Grid, evaluation: &Evaluation, to: impl 
     let parameters = parameters(spec);
     let metrics: BTreeSet<&String> = evaluation.points.iter().flat_map(|point| point.stats.keys()).collect();
     let figures = metrics.iter().flat_map(|metric| ["mean", "std"].map(|figure| format!("{metric}_{figure}")));
+    let races = spec.prune != Prune::None;
     let fixed = ["arm", "point", "position", "selected", "n", "planned", "diverged"].map(str::to_owned);
-    csv.write_record(fixed.into_iter().chain(parameters.iter().map(|name| (*name).to_owned())).chain(figures))?;
+    let fixed = fixed.into_iter().chain(races.then(|| "pruned".to_owned()));
+    csv.write_record(fixed.chain(parameters.iter().map(|name| (*name).to_owned())).chain(figures))?;
     let known: HashMap<(usize, u64), _> = evaluation.points.iter().map(|point| ((point.arm, point.index), point)).collect();
     for (arm, points) in grid.arms().iter().enumerate() {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
@@ -93,6 +95,7 @@ pub fn write_points(spec: &Spec, grid: &Grid, evaluation: &Evaluation, to: impl 
                 spec.seeds.tune.len().to_string(),
                 stats.map_or(0, |stats| stats.diverged).to_string(),
             ];
+            row.extend(races.then(|| evaluation.pruned.contains(&(arm, point.index)).to_string()));
             row.extend(values(&point.config, &parameters));
             for metric in &metrics {
                 let stat = stats.and_then(|stats| stats.stats.get(*metric));

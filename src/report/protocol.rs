@@ -125,7 +125,14 @@ mod tests {
                 if (number, seed) == (4, 1001) {
                     metrics.set("switch_epoch", 3.0);
                 }
-                let row = TrialRow { id, phase: Phase::Final, state: TrialState::Done, failures: 0, metrics: Some(metrics) };
+                let row = TrialRow {
+                    id,
+                    phase: Phase::Final,
+                    state: TrialState::Done,
+                    failures: 0,
+                    metrics: Some(metrics),
+                    shared: Default::default(),
+                };
                 rows.insert(id, row);
             }
         }

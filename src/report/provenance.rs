@@ -21,6 +21,9 @@ pub struct Provenance {
     pub(super) trials_failed: u64,
     pub(super) trials_diverged: u64,
     pub(super) trials_left: u64,
+    /// Tuning trials that did not need to run (`prune: safe`).
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(super) trials_pruned: u64,
     pub(super) trained_by: Vec<Trainer>,
     pub(super) runs: Vec<Run>,
 }
@@ -51,6 +54,10 @@ pub(super) struct Run {
     pub(super) devices: String,
 }
 
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 /// Gathers the provenance of a sweep.
 pub fn provenance(
     spec: &Spec,
@@ -75,6 +82,7 @@ pub fn provenance(
         trials_failed: sum(|tally| tally.failed),
         trials_diverged: sum(|tally| tally.diverged),
         trials_left: sum(crate::aggregate::Tally::left),
+        trials_pruned: sum(|tally| tally.pruned),
         trained_by: workers
             .into_iter()
             .map(|worker| Trainer {

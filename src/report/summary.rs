@@ -45,7 +45,7 @@ pub fn selected(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<Select
                 label: spec.arms[arm.arm].label.clone(),
                 values: shown.filter_map(value).collect::<Vec<_>>().join(", "),
                 point: point.id.to_string(),
-                why: why(spec, points.len(), arm),
+                why: why(spec, points.len(), evaluation.pruned_points(arm.arm), arm),
             })
         })
         .collect()
@@ -57,7 +57,7 @@ fn own_parameters<'a>(grid: &Grid, points: &'a ArmGrid) -> Vec<&'a str> {
     points.arm().axes.iter().filter(|axis| !shared(axis)).map(|axis| axis.name.as_str()).collect()
 }
 
-fn why(spec: &Spec, points: u64, arm: &ArmEvaluation) -> String {
+fn why(spec: &Spec, points: u64, pruned: u64, arm: &ArmEvaluation) -> String {
     let Some(stats) = &arm.tuned else { return "the only point".to_owned() };
     let figure = stats.stats.get(&spec.metric.name).map_or("no figure".to_owned(), |stat| mean_std(*stat));
     let seeds = if stats.n == 1 { "1 tuning seed".to_owned() } else { format!("{} tuning seeds", stats.n) };
@@ -66,7 +66,8 @@ fn why(spec: &Spec, points: u64, arm: &ArmEvaluation) -> String {
         1 => "; 1 other point reached the same, the tie rule decided".to_owned(),
         tied => format!("; {tied} other points reached the same, the tie rule decided"),
     };
-    format!("{} {figure} over {seeds}, best of {points}{tied}", spec.metric.name)
+    let pruned = if pruned > 0 { format!(", {pruned} of them pruned") } else { String::new() };
+    format!("{} {figure} over {seeds}, best of {points}{pruned}{tied}", spec.metric.name)
 }
 
 /// What a reader must know before trusting the tables: an unfinished sweep, workers of different versions.
@@ -81,6 +82,19 @@ pub fn notes(spec: &Spec, evaluation: &Evaluation, trainers: &[String]) -> Vec<S
             "The sweep is not finished: {} tuning and {} final trials are left, so figures and selected points may still change.",
             left(Phase::Tune),
             left(Phase::Final)
+        ));
+    }
+    if let Some(beyond) = &evaluation.beyond {
+        notes.push(format!(
+            "Safe racing is off, and every tuning trial runs: {beyond}. Correct `best` under `metric`, or remove `prune`."
+        ));
+    }
+    if !evaluation.pruned.is_empty() {
+        let points = evaluation.pruned.len();
+        let (points, have) =
+            if points == 1 { ("1 point has".to_owned(), "it has") } else { (format!("{points} points have"), "they have") };
+        notes.push(format!(
+            "Safe racing (`prune: safe`): {points} fewer tuning seeds than the others. The selected points are those of the full grid; what figures and points.csv show of the others is over the seeds that {have}."
         ));
     }
     if trainers.len() > 1 {

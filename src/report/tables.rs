@@ -160,6 +160,9 @@ fn notes_on_counts(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
             if tally.left() > 0 {
                 parts.push(format!("{} not finished", tally.left()));
             }
+            if tally.pruned > 0 {
+                parts.push(format!("{} pruned (their points could not become the best any more)", tally.pruned));
+            }
             if tally.failed > 0 {
                 parts.push(format!("{} failed for good", tally.failed));
             }
@@ -172,12 +175,11 @@ fn notes_on_counts(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
         }
         if arm.selection.best.is_none() {
             notes.push(format!("{label}: no point has a result for every tuning seed, so none is selected."));
-        } else if arm.selection.incomplete > 0 {
-            let (count, verb) = if arm.selection.incomplete == 1 {
-                ("1 point".to_owned(), "lacks")
-            } else {
-                (format!("{} points", arm.selection.incomplete), "lack")
-            };
+        } else if arm.selection.incomplete > evaluation.pruned_points(arm.arm) {
+            // What was pruned is said above.
+            let incomplete = arm.selection.incomplete - evaluation.pruned_points(arm.arm);
+            let (count, verb) =
+                if incomplete == 1 { ("1 point".to_owned(), "lacks") } else { (format!("{incomplete} points"), "lack") };
             notes.push(format!("{label}: {count} {verb} a tuning seed and took no part in the selection."));
         }
     }

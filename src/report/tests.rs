@@ -42,7 +42,7 @@ fn trouble() -> (Spec, Grid, HashMap<TrialId, TrialRow>, Evaluation) {
         let metrics: Metrics = names.into_iter().chain(others).collect();
         let phase = if seed < 1000 { Phase::Tune } else { Phase::Final };
         let metrics = (state == TrialState::Done).then_some(metrics);
-        rows.insert(id, TrialRow { id, phase, state, failures: 0, metrics });
+        rows.insert(id, TrialRow { id, phase, state, failures: 0, metrics, shared: Default::default() });
     };
     use TrialState::{Done, Failed};
     for seed in [0, 1] {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use super::notice::Notice;
-use crate::plan::PlannedTrial;
+use crate::plan::{PlannedTrial, Shared};
 use crate::protocol::{FailureKind, Metrics, PROTOCOL_VERSION};
 use crate::spec::Limits;
 
@@ -75,6 +75,8 @@ pub enum Action {
         slot: usize,
         /// The trials.
         bundle: Vec<PlannedTrial>,
+        /// Whether what they have in common may be computed once.
+        share: bool,
     },
     /// End a slot's worker.
     End {
@@ -112,7 +114,7 @@ pub enum Record {
     /// An epoch ended.
     Epoch { slot: usize, trial: PlannedTrial, epoch: u32, values: Metrics },
     /// A result.
-    Done { slot: usize, trial: PlannedTrial, metrics: Metrics, duration: Duration },
+    Done { slot: usize, trial: PlannedTrial, metrics: Metrics, shared: Shared, duration: Duration },
     /// A failed attempt.
     Failed { slot: usize, trial: PlannedTrial, kind: FailureKind, message: String, for_good: bool, duration: Duration },
     /// An attempt that was cut off by no fault of its own.

@@ -18,7 +18,7 @@ use super::reactor::Reactor;
 use super::start::{ProgramStart, Start, WorkerStart};
 use super::stops::{Asked, Stops};
 use crate::ledger::{Committed, LedgerError, LogMark, WorkerId, Write};
-use crate::plan::PlannedTrial;
+use crate::plan::{PlannedTrial, Race};
 use crate::protocol::{FromWorker, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest, encode_line};
 use crate::spec::Config;
 
@@ -135,6 +135,12 @@ impl Dispatcher {
     /// Tells the observer something that the reactor does not know of.
     pub fn tell(&mut self, notice: &Notice) {
         self.observer.notice(notice);
+    }
+
+    /// The race that trials are in, as it stands, and whether they go by what their points can still reach. To be called
+    /// before any `run`.
+    pub fn race(&mut self, race: Race, best_first: bool) {
+        self.reactor.race(race, best_first);
     }
 
     /// Runs trials to their end.
@@ -263,7 +269,7 @@ impl Dispatcher {
             tracing::debug!(?action);
             match action {
                 Action::Spawn { slot } => pending.extend(self.spawn(slot)),
-                Action::Send { slot, bundle } => pending.extend(self.send(slot, &bundle)),
+                Action::Send { slot, bundle, share } => pending.extend(self.send(slot, &bundle, share)),
                 Action::End { slot, how } => pending.extend(self.end(slot, how)),
                 Action::Record(record) => {
                     let write = self.dated(record);
@@ -348,6 +354,7 @@ impl Dispatcher {
             program: start.program.to_string(),
             device: self.workers.slots[slot].model.clone(),
             threads,
+            pack: 0,
             ..Hello::default()
         }
     }
@@ -380,7 +387,7 @@ impl Dispatcher {
         });
     }
 
-    fn send(&mut self, slot: usize, bundle: &[PlannedTrial]) -> Vec<Action> {
+    fn send(&mut self, slot: usize, bundle: &[PlannedTrial], share: bool) -> Vec<Action> {
         if let (Start::Program(start), [trial]) = (&self.workers.start, bundle) {
             let start = start.clone();
             return self.spawn_program(slot, &start, trial);
@@ -391,7 +398,7 @@ impl Dispatcher {
             config: (self.config_of)(trial),
         };
         self.processes[slot].log_mark = self.log_size(slot);
-        let line = encode_line(&ToWorker::Run { bundle: bundle.iter().map(request).collect() });
+        let line = encode_line(&ToWorker::Run { bundle: bundle.iter().map(request).collect(), share });
         tracing::trace!(slot, line = line.trim_end(), "to the worker");
         if let Some(stdin) = self.processes[slot].local.as_ref().and_then(|local| local.stdin.as_ref()) {
             // If its stdin is closed the worker is ending, and its exit brings the trials back.
@@ -429,8 +436,8 @@ impl Dispatcher {
                 log: LogMark { file: self.processes[slot].log.clone(), offset: self.processes[slot].log_mark },
             },
             Record::Epoch { trial, epoch, values, .. } => Write::Epoch { trial: trial.id, epoch, values },
-            Record::Done { slot, trial, metrics, duration } => {
-                Write::TrialDone { trial: trial.id, metrics, log_end: self.mark_log(slot), duration: seconds(duration) }
+            Record::Done { slot, trial, metrics, shared, duration } => {
+                Write::TrialDone { trial: trial.id, metrics, shared, log_end: self.mark_log(slot), duration: seconds(duration) }
             }
             Record::Failed { slot, trial, kind, message, for_good, duration } => Write::TrialFailed {
                 trial: trial.id,

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{Phase, PlannedTrial};
+use crate::plan::{Beyond, Phase, PlannedTrial};
 use crate::protocol::{FailureKind, Hello, Metrics};
 
 /// Something that an observer may want to show.
@@ -78,6 +78,18 @@ pub enum Notice {
         message: String,
         /// When it will be tried again; None: not any more.
         retry_in: Option<Duration>,
+    },
+    /// Trials that need not run: their points cannot become the best of their arms any more.
+    Pruned {
+        /// The trials.
+        trials: Vec<PlannedTrial>,
+    },
+    /// A result is better than the metric was said to be: no point is out any more.
+    RaceOff {
+        /// That result.
+        beyond: Beyond,
+        /// The trials that are to run after all.
+        back: Vec<PlannedTrial>,
     },
     /// A stop was asked for; running trials are being cut off.
     Stopping {

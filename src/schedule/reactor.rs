@@ -3,19 +3,23 @@
 
 mod ending;
 mod hand_out;
+mod queue;
+mod racing;
+mod ranked;
 mod slot;
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use queue::Queue;
 use slot::{Given, Job, Slot, State};
 
 use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, Settings, TICK, Time};
 use super::failures::Failures;
 use super::memory;
 use super::notice::Notice;
-use crate::plan::PlannedTrial;
-use crate::protocol::{FailureKind, FromWorker, Hello, PROTOCOL_VERSION};
+use crate::plan::{PlannedTrial, Race, Shared};
+use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION};
 
 /// What to do once a record is on the disk.
 #[derive(Debug)]
@@ -37,11 +41,17 @@ enum Stop {
 pub struct Reactor {
     settings: Settings,
     slots: Vec<Slot>,
-    queue: VecDeque<Job>,
+    queue: Queue,
     /// Trials that ran out of memory beside others: each waits until it can have its device to itself.
     solitary: Vec<Job>,
     /// Trials that will be tried again, and when.
     waiting: Vec<(Time, Job)>,
+    /// Which points get no further seeds, where there is a race.
+    race: Option<Race>,
+    /// The trials that are held back for it.
+    held: Vec<Job>,
+    /// At most so many trials of the queue are of points that are out.
+    perhaps_out: usize,
     policy: Policy,
     in_phase: bool,
     unwritten: VecDeque<OnDisk>,
@@ -59,9 +69,12 @@ impl Reactor {
             slots: settings.slots.iter().map(|&device| Slot::empty(device)).collect(),
             failures: Failures::new(settings.limits.clone(), settings.arms.clone()),
             settings,
-            queue: VecDeque::new(),
+            queue: Queue::default(),
             solitary: Vec::new(),
             waiting: Vec::new(),
+            race: None,
+            held: Vec::new(),
+            perhaps_out: 0,
             policy: Policy::AllSlots,
             in_phase: false,
             unwritten: VecDeque::new(),
@@ -97,7 +110,8 @@ impl Reactor {
 
     /// Trials to run; `PhaseDone` comes when all have ended.
     pub fn on_trials(&mut self, now: Time, trials: Vec<PlannedTrial>, policy: Policy) -> Vec<Action> {
-        self.queue.extend(trials.into_iter().map(Job::new));
+        self.held.clear();
+        self.enter(trials.into_iter().map(Job::new).collect());
         self.policy = policy;
         self.in_phase = true;
         self.settle(now)
@@ -208,19 +222,9 @@ impl Reactor {
                     None => self.blame_stranger(now, number, "epoch", &trial),
                 }
             }
-            (State::Ready | State::Ending(..), FromWorker::Done { trial, metrics }) => match self.take(number, &trial) {
-                Some((job, since)) if metrics.get(&self.settings.metric).is_some() => {
-                    self.failures.done();
-                    let (trial, duration) = (job.trial, now.saturating_sub(since));
-                    let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.clone(), duration };
-                    self.record(Record::Done { slot: number, trial, metrics, duration }, OnDisk::Tell(notice));
-                }
-                Some((job, since)) => {
-                    let message = format!("the result has no metric {:?}", self.settings.metric);
-                    self.fail(now, number, job, since, FailureKind::MissingMetric, message);
-                }
-                None => self.blame_stranger(now, number, "done", &trial),
-            },
+            (State::Ready | State::Ending(..), FromWorker::Done { trial, metrics, same_as, shared_epochs }) => {
+                self.done(now, number, &trial, metrics, (same_as, shared_epochs));
+            }
             (State::Ready | State::Ending(..), FromWorker::Failed { trial, kind, message }) => match self.take(number, &trial) {
                 Some((job, since)) => self.fail(now, number, job, since, memory::refine(kind, &message), message),
                 None => self.blame_stranger(now, number, "failed", &trial),
@@ -245,6 +249,7 @@ impl Reactor {
         let state = std::mem::replace(&mut slot.state, State::Empty(now));
         let (fault, innocent) = (slot.fault.take(), std::mem::take(&mut slot.fault_of_ended));
         slot.ended = None;
+        slot.finished.clear();
         let given = std::mem::take(&mut slot.given);
         let wanted = fault.is_none() && matches!(state, State::Ending(..));
         let (kind, how) =
@@ -293,7 +298,41 @@ impl Reactor {
         self.start_failures = 0;
         self.slots[number].greeted = true;
         self.slots[number].state = State::Ready;
+        self.slots[number].pack = hello.pack as usize;
         self.actions.push(Action::Tell(Notice::WorkerReady { slot: number, hello }));
+    }
+
+    /// A worker has a result. `shared` is what it took from another trial: which it is the same as, and how many epochs.
+    fn done(&mut self, now: Time, number: usize, trial: &str, metrics: Metrics, shared: (Option<String>, u32)) {
+        let Some((job, since)) = self.take(number, trial) else { return self.blame_stranger(now, number, "done", trial) };
+        if metrics.get(&self.settings.metric).is_none() {
+            let message = format!("the result has no metric {:?}", self.settings.metric);
+            return self.fail(now, number, job, since, FailureKind::MissingMetric, message);
+        }
+        let same_as = match shared.0 {
+            None => None,
+            Some(other) => match self.slots[number].finished.iter().find(|id| id.to_string() == other) {
+                Some(id) => Some(*id),
+                None => {
+                    let shown: String = other.chars().take(40).collect();
+                    let message =
+                        format!("`same_as` names trial {shown:?}, which is not one of the group that this worker has finished");
+                    self.fail(now, number, job, since, FailureKind::Protocol, message.clone());
+                    self.slots[number].fault_of_ended = true;
+                    return self.blame(now, number, FailureKind::Protocol, message);
+                }
+            },
+        };
+        self.failures.done();
+        let (trial, duration) = (job.trial, now.saturating_sub(since));
+        if job.group().is_some() {
+            self.slots[number].finished.insert(trial.id);
+            self.queue.finished(number, job.group(), duration);
+        }
+        let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.clone(), duration };
+        let shared = Shared { same_as, epochs: shared.1 };
+        self.on_result(&trial, &metrics);
+        self.record(Record::Done { slot: number, trial, metrics, shared, duration }, OnDisk::Tell(notice));
     }
 
     fn given(&mut self, number: usize, trial: &str) -> Option<&mut Given> {
@@ -340,6 +379,7 @@ impl Reactor {
             let (due, later): (Vec<_>, Vec<_>) = std::mem::take(&mut self.waiting).into_iter().partition(|(at, _)| *at <= now);
             self.waiting = later;
             due.into_iter().rev().for_each(|(_, job)| self.put_back(job));
+            self.hold_back();
             self.hand_out(now);
             if self.in_phase && self.left() == 0 && self.waiting.is_empty() && self.in_flight() == 0 && self.unwritten.is_empty()
             {
@@ -353,6 +393,8 @@ impl Reactor {
     }
 }
 
+#[cfg(test)]
+mod racing_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]

@@ -11,7 +11,8 @@ use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
 use super::validate::{self, Draft};
 use super::{
-    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, builtin, claims, keys, limits, parse, program, published, resources, seeds, words,
+    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, affinity, builtin, claims, keys, limits, parse, program, prune, published, resources,
+    seeds, words,
 };
 
 /// The arm of a sweep without arms.
@@ -59,6 +60,7 @@ impl Document<'_, '_> {
         let builtin = matches!(task, Some(Task::MnistResnet18));
         let wandb = matches!(task, Some(Task::Program(_)));
         let metric = self.metric(&fields, builtin, wandb);
+        let prune = prune::read(&fields, metric.as_ref(), builtin, self.problems);
         let env = fields.get("env").map(|block| program::environment(block, wandb, self.problems)).unwrap_or_default();
         let workdir = fields.get("workdir").map(|entry| self.line(entry, usize::MAX, false));
         let seeds = match self.required(&fields, "seeds", "seeds: {tune: 5, final: 10}") {
@@ -87,6 +89,13 @@ impl Document<'_, '_> {
             _ => Vec::new(),
         };
         let mut drafts = self.drafts(&fields, name.as_deref(), (&common, &grids), own.as_deref())?;
+        let affinity = fields.get("affinity").map(|entry| {
+            let params = drafts.iter().flat_map(|draft| &draft.leaves).flat_map(|leaf| &leaf.params);
+            let mut names: Vec<&str> = params.map(|param| param.name.as_str()).collect();
+            names.sort_unstable();
+            names.dedup();
+            affinity::read(entry, task_known, &names, self.problems)
+        });
         let published = match fields.get("published") {
             Some(entry) => published::read(entry, &self.arm_names(&fields), builtin, self.problems),
             None => BTreeMap::new(),
@@ -111,10 +120,12 @@ impl Document<'_, '_> {
             task: task?,
             metric: metric?,
             seeds: seeds?,
+            prune,
             arms,
             limits,
             resources,
             arm_resources,
+            affinity: affinity.unwrap_or_default(),
             env,
             workdir: workdir.flatten(),
             published,

@@ -31,6 +31,10 @@ pub(super) const SWEEP: &[Key] = &[
         "worker",
         "Who trains: a program of your own that speaks the worker protocol, as a list of its words (no shell). See docs/protocol.md.",
     ),
+    key(
+        "affinity",
+        "Parameters of a worker's trials: trials that agree in all of them have work in common and go to one worker together.",
+    ),
     key("program", "Who trains: a program of your own that trains one trial and ends. See docs/programs.md."),
     key(
         "command",
@@ -41,6 +45,10 @@ pub(super) const SWEEP: &[Key] = &[
     key("method", "How points are chosen: always `grid`, every combination of the values."),
     key("metric", "What selects the best point of each arm: its mean over the tuning seeds."),
     key("seeds", "Which random seeds each point is trained with, and which the winners are trained with again."),
+    key(
+        "prune",
+        "`safe`: points that cannot win any more, whatever their remaining seeds give, get no further seeds. The selected points are those of the full grid. Default: `none`.",
+    ),
     key("parameters", "The hyper-parameters that all arms have in common."),
     ZIP,
     EXCLUDE,
@@ -62,6 +70,10 @@ pub(super) const METRIC: &[Key] = &[
     key(
         "goal",
         "`maximize` if higher is better, `minimize` if lower is better. Beside `program` or `command` the default is W&B's: `minimize`.",
+    ),
+    key(
+        "best",
+        "The best value that the metric can take, which `prune: safe` needs: 1.0 for an accuracy, 0.0 for a loss to minimize. For programs of your own; known for the built-in task.",
     ),
 ];
 
@@ -182,9 +194,11 @@ pub(super) struct Foreign {
 /// W&B's top-level keys that this program does not have.
 pub(super) fn foreign_to_sweep(name: &str) -> Option<Foreign> {
     let (why, label, help) = match name {
-        "early_terminate" => {
-            ("is not supported: pentagrid runs full grids only", "not a full grid", "remove it; every trial runs to its end")
-        }
+        "early_terminate" => (
+            "is not supported: pentagrid runs full grids only",
+            "not a full grid",
+            "remove it; every trial runs to its end. `prune: safe` leaves out trials that cannot change the winner",
+        ),
         "run_cap" => {
             ("is not supported: pentagrid runs full grids only", "not a full grid", "remove it; list fewer values instead")
         }

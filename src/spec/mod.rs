@@ -14,6 +14,7 @@ mod parameters;
 mod parse;
 mod problem;
 mod program;
+mod prune;
 mod published;
 mod resources;
 mod scalar;
@@ -29,7 +30,7 @@ mod value;
 mod words;
 
 pub use document::read;
-pub use model::{Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, PublishedFigure, Resources, Seeds, Spec, Way};
+pub use model::{Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, Prune, PublishedFigure, Resources, Seeds, Spec, Way};
 pub(crate) use problem::is_invisible;
 pub use problem::{Diagnosis, Problem};
 pub use schema::json_schema;

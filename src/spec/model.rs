@@ -22,6 +22,8 @@ pub struct Spec {
     pub metric: Metric,
     /// Which seeds each point gets, and which the winners get.
     pub seeds: Seeds,
+    /// Whether points that cannot win any more get no further seeds.
+    pub prune: Prune,
     /// The arms, in the order of the file; at least one.
     pub arms: Vec<Arm>,
     /// How long trials may take and how often they may fail.
@@ -30,6 +32,8 @@ pub struct Spec {
     pub resources: Resources,
     /// The same for each arm, by its number; empty where no arm has its own.
     pub arm_resources: Vec<Resources>,
+    /// Parameters of a worker's trials: those that agree in all of them have work in common. Empty: none have.
+    pub affinity: Vec<String>,
     /// Environment variables of the worker or program, in the order of the file. Macros of a trial only for a program.
     pub env: Vec<(String, Vec<Piece>)>,
     /// The folder that it is started in, relative to the one that the sweep was started from; None: that one.
@@ -56,6 +60,20 @@ pub enum Goal {
     Maximize,
     /// Lower is better.
     Minimize,
+}
+
+/// Which tuning trials need not run.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub enum Prune {
+    /// All run.
+    #[default]
+    None,
+    /// Safe racing: a point whose mean could not reach the best complete one even if every seed that it lacks gave the
+    /// best value gets no further seeds.
+    Safe {
+        /// The best value that the metric can take in the goal's direction; finite.
+        best: f64,
+    },
 }
 
 /// The seeds of a sweep. The two lists are disjoint and each is free of repeats.

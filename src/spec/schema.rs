@@ -113,6 +113,7 @@ fn sweep_key(key: &str) -> Value {
         "worker" => json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}),
         "program" | "workdir" => json!({"type": "string", "minLength": 1}),
         "command" => json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}),
+        "affinity" => json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true}),
         "env" => json!({
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
@@ -120,6 +121,7 @@ fn sweep_key(key: &str) -> Value {
         }),
         "project" | "entity" | "apiVersion" | "kind" => json!({}),
         "method" => json!({"enum": ["grid"], "default": "grid"}),
+        "prune" => json!({"enum": ["none", "safe"], "default": "none"}),
         "metric" => join(object(keys::METRIC, metric_key), json!({"required": ["name"]})),
         "seeds" => join(object(keys::SEEDS, |_| json!({"$ref": "#/$defs/seeds"})), json!({"required": ["tune", "final"]})),
         "arms" => json!({
@@ -144,6 +146,7 @@ fn sweep_key(key: &str) -> Value {
 fn metric_key(key: &str) -> Value {
     match key {
         "goal" => json!({"enum": ["maximize", "minimize"]}),
+        "best" => json!({"type": "number"}),
         _ => json!({"type": "string"}),
     }
 }

@@ -254,6 +254,12 @@ pub fn goal_of(metric: &str) -> Goal {
     if metric.ends_with("_accuracy") { Goal::Maximize } else { Goal::Minimize }
 }
 
+/// The least and the greatest value that a final metric of the built-in task can take, where there is one. Accuracies
+/// are percentages, losses are cross entropies.
+pub fn bounds_of(metric: &str) -> (Option<f64>, Option<f64>) {
+    (Some(0.0), metric.ends_with("_accuracy").then_some(100.0))
+}
+
 /// A metric that hybrid trials report when they switched: the epoch at whose end they did.
 pub const SWITCH_METRIC: &str = "switch_epoch";
 

@@ -10,6 +10,11 @@ const DEVICE_VARIABLE: &str = "PENTAGRID_DEVICE";
 /// Number of CPU threads; 1 by default, so that results do not depend on the machine's number of cores.
 const THREADS_VARIABLE: &str = "PENTAGRID_THREADS";
 
+/// Whether a GPU is asked for.
+pub fn wants_cuda() -> bool {
+    std::env::var(DEVICE_VARIABLE).is_ok_and(|device| device == "cuda")
+}
+
 /// Where and with how many threads this process computes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Compute {
@@ -91,19 +96,27 @@ fn cpu_name(cpuinfo: &str) -> Option<String> {
     line.split_once(':').map(|(_, name)| name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
-/// By UUID, as the coordinator passes devices on, or if there is but one: NVML and CUDA may number them differently.
 fn gpu_name() -> Option<String> {
-    let nvml = nvml_wrapper::Nvml::init().ok()?;
+    gpu(&nvml_wrapper::Nvml::init().ok()?)?.name().ok()
+}
+
+/// Bytes that are free on the GPU, as its driver says.
+pub fn free_memory() -> Option<u64> {
+    Some(gpu(&nvml_wrapper::Nvml::init().ok()?)?.memory_info().ok()?.free)
+}
+
+/// The GPU that this process sees: by UUID, as the coordinator passes devices on, or if there is but one, since NVML and CUDA may
+/// number them differently.
+fn gpu(nvml: &nvml_wrapper::Nvml) -> Option<nvml_wrapper::Device<'_>> {
     let visible = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
     let first = visible.split(',').next().unwrap_or_default().trim();
-    let device = if first.starts_with("GPU-") || first.starts_with("MIG-") {
-        nvml.device_by_uuid(first).ok()?
+    if first.starts_with("GPU-") || first.starts_with("MIG-") {
+        nvml.device_by_uuid(first).ok()
     } else if nvml.device_count().ok()? == 1 {
-        nvml.device_by_index(0).ok()?
+        nvml.device_by_index(0).ok()
     } else {
-        return None;
-    };
-    device.name().ok()
+        None
+    }
 }
 
 /// Tests run in parallel: one thread each, as in a worker.

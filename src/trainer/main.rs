@@ -8,6 +8,7 @@
 //! ```
 
 mod channel;
+mod cuda;
 mod data;
 mod device;
 mod engine;
@@ -16,6 +17,7 @@ mod error;
 mod golden;
 mod model;
 mod optim;
+mod pack;
 mod probes;
 mod rng;
 mod settings;
@@ -30,8 +32,9 @@ use pentagrid::protocol::TrialRequest;
 use pentagrid::spec::Config;
 
 use crate::channel::{Channel, say};
-use crate::device::Compute;
-use crate::engine::{Session, Sharing};
+use crate::device::{Compute, wants_cuda};
+use crate::engine::Session;
+use crate::pack::Limit;
 
 /// Trains ResNet18 on MNIST: the built-in task of pentagrid.
 ///
@@ -44,6 +47,9 @@ use crate::engine::{Session, Sharing};
 ///
 /// Environment:
 ///   PENTAGRID_DEVICE   cpu (the default) or cuda, the first of CUDA_VISIBLE_DEVICES
+///   PENTAGRID_PACK     at most so many trials of a bundle are trained as one network;
+///                      1: none. By default as many as fit on a GPU, none on a CPU
+///   PENTAGRID_TF32     1 lets a GPU multiply with 10 bits of mantissa, which is faster
 ///   PENTAGRID_THREADS  CPU threads, 1 by default; others change the rounding of results
 ///
 /// Exit codes: 0 done; 1 the trial failed; 2 bad usage, configuration text or message.
@@ -64,6 +70,16 @@ fn read_config(text: &str) -> Result<Config, serde_json::Error> {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
+    if wants_cuda() {
+        if let Err(error) = cuda::settle_tf32() {
+            say(&format!("cannot start myself anew with the switches for TF32: {error}"));
+            return ExitCode::FAILURE;
+        }
+        // Whether there is a GPU without it, libtorch will say.
+        if let Err(problem) = cuda::load() {
+            say(&problem);
+        }
+    }
     let compute = match Compute::from_environment() {
         Ok(compute) => compute,
         Err(problem) => {
@@ -80,14 +96,20 @@ fn main() -> ExitCode {
     };
     if let (Some(config), Some(seed)) = (arguments.config, arguments.seed) {
         let request = TrialRequest { trial: "by-hand".to_owned(), seed, config };
-        let well =
-            worker::run_trial(&mut Session::new(compute.device), request, Sharing::None, &mut |message| channel.send(&message));
+        let well = worker::run_trial(&mut Session::new(compute.device), request, false, &mut |message| channel.send(&message));
         return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
+    let limit = match Limit::from_environment(compute.device) {
+        Ok(limit) => limit,
+        Err(problem) => {
+            say(&problem);
+            return ExitCode::from(2);
+        }
+    };
     if stdin().is_terminal() {
         say("waiting for messages of a coordinator on stdin; see --help for running one trial by hand");
     }
-    match worker::serve(channel, compute) {
+    match worker::serve(channel, compute, limit) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             say(&format!("cannot start a thread: {error}"));

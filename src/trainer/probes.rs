@@ -75,7 +75,10 @@ impl GradientProbe {
 /// The largest singular value of each matrix, `[N, rows, columns]` with rows ≤ columns to `[N]`: the square root of the
 /// largest eigenvalue of G Gᵀ. In double precision, so that squaring costs no digit that the gradients have. A matrix
 /// that is not finite has the norm NaN; LAPACK would refuse the whole lot because of it.
-fn spectral_norms(matrices: &Tensor) -> Result<Tensor, TchError> {
+///
+/// # Errors
+/// libtorch's.
+pub fn spectral_norms(matrices: &Tensor) -> Result<Tensor, TchError> {
     let matrices = matrices.f_to_kind(Kind::Double)?;
     let squares = matrices.f_bmm(&matrices.f_transpose(1, 2)?)?;
     let unusable = squares.f_isfinite()?.f_logical_not()?.f_flatten(1, 2)?.f_any_dim(1, false)?;

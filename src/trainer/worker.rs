@@ -12,9 +12,12 @@ use pentagrid::protocol::{FromWorker, Hello, MAX_LINE, PROTOCOL_VERSION, ToWorke
 use pentagrid::spec::task::METRICS;
 
 use crate::channel::{Channel, leave, say};
+use crate::cuda::wants_tf32;
 use crate::device::Compute;
 use crate::engine::{Session, Sharing};
 use crate::error::TrialError;
+use crate::pack::{self, Event, Limit, Part, curvature, partition};
+use crate::settings::Settings;
 
 /// How often a worker shows that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
@@ -22,13 +25,21 @@ const HEARTBEAT: Duration = Duration::from_secs(5);
 /// torch-sys refuses any other version at build time.
 const LIBTORCH: &str = "libtorch 2.11.0";
 
+/// Trials to run, and whether they may take from each other.
+#[derive(Debug, PartialEq)]
+struct Bundle {
+    trials: Vec<TrialRequest>,
+    share: bool,
+}
+
 /// Serves the coordinator until it closes stdin; then the process ends at once, in the middle of a trial if need be.
 ///
 /// # Errors
 /// If a thread cannot be started.
-pub fn serve(out: Channel, compute: Compute) -> io::Result<()> {
+pub fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<()> {
     let out = Arc::new(out);
     let mut session = Session::new(compute.device);
+    let (hello, mut limit) = (hello(compute, limit), limit);
     let (sender, bundles) = channel();
     thread::Builder::new().name("requests".to_owned()).spawn(move || match read_requests(&mut io::stdin().lock(), &sender) {
         Ok(()) => leave(0),
@@ -37,7 +48,7 @@ pub fn serve(out: Channel, compute: Compute) -> io::Result<()> {
             leave(2)
         }
     })?;
-    out.send(&FromWorker::Hello(hello(compute)));
+    out.send(&FromWorker::Hello(hello));
     let heart = Arc::clone(&out);
     thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
         loop {
@@ -46,30 +57,35 @@ pub fn serve(out: Channel, compute: Compute) -> io::Result<()> {
         }
     })?;
     for bundle in bundles {
-        // A timed trial comes by itself: it trains every epoch of its own.
-        let sharing = if bundle.len() > 1 { Sharing::Bundle } else { Sharing::None };
-        for request in bundle {
-            run_trial(&mut session, request, sharing, &mut |message| out.send(&message));
-        }
+        run_bundle(&mut session, bundle, &mut limit, &mut |message| out.send(&message));
     }
     Ok(())
 }
 
-fn hello(compute: Compute) -> Hello {
+fn hello(compute: Compute, limit: Limit) -> Hello {
+    let pack = limit.wish();
+    let mut libraries = vec![LIBTORCH.to_owned()];
+    if compute.device.is_cuda() {
+        libraries.push(format!("TF32 {}", if wants_tf32() { "on" } else { "off" }));
+    }
+    if pack > 0 {
+        libraries.push(format!("packs of up to {pack} trials"));
+    }
     Hello {
         protocol: PROTOCOL_VERSION,
         program: env!("CARGO_BIN_NAME").to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         device: compute.name(),
         metrics: METRICS.iter().map(|name| (*name).to_owned()).collect(),
-        libraries: vec![LIBTORCH.to_owned()],
+        libraries,
+        pack,
         threads: compute.threads.into(),
     }
 }
 
 /// Passes on the bundles that arrive. Ends well when the input ends; a last line without its end is the
 /// coordinator's death, not a message.
-fn read_requests(input: &mut impl BufRead, bundles: &Sender<Vec<TrialRequest>>) -> Result<(), String> {
+fn read_requests(input: &mut impl BufRead, bundles: &Sender<Bundle>) -> Result<(), String> {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -79,25 +95,81 @@ fn read_requests(input: &mut impl BufRead, bundles: &Sender<Vec<TrialRequest>>) 
         if read as u64 != limit && line.last() != Some(&b'\n') {
             return Ok(());
         }
-        let ToWorker::Run { bundle } = decode_line(&line).map_err(|error| error.to_string())?;
-        if bundles.send(bundle).is_err() {
+        let ToWorker::Run { bundle: trials, share } = decode_line(&line).map_err(|error| error.to_string())?;
+        if bundles.send(Bundle { trials, share }).is_err() {
             return Ok(());
         }
     }
 }
 
-/// Runs a trial and sends all that is to be said about it. Whatever goes wrong in it, the worker lives on. True if
+/// Runs a bundle's trials, those that can be together in packs. Where fewer models fit than `limit` says, it learns so.
+fn run_bundle(session: &mut Session, bundle: Bundle, limit: &mut Limit, send: &mut dyn FnMut(FromWorker)) {
+    for part in partition(bundle.trials, *limit) {
+        match part {
+            Part::Single(request) => drop(run_trial(session, request, bundle.share, send)),
+            Part::Pack(requests, settings) => {
+                let most = limit.models(settings[0].batch_size, curvature(&settings));
+                let fitted = run_pack(session, &requests, &settings, (most, bundle.share), send);
+                if fitted < most {
+                    *limit = Limit::Models(fitted);
+                }
+            }
+        }
+    }
+}
+
+/// Runs trials together, and says of each what there is to be said. Gives how many models fit.
+fn run_pack(
+    session: &mut Session,
+    requests: &[TrialRequest],
+    settings: &[Settings],
+    (most, share): (usize, bool),
+    send: &mut dyn FnMut(FromWorker),
+) -> usize {
+    let mut begun = vec![false; requests.len()];
+    let mut ended = vec![false; requests.len()];
+    let outcome = catch_unwind(AssertUnwindSafe(|| {
+        let seed = requests.first().map_or(0, |request| request.seed);
+        pack::run(session, settings, seed, (most, share), &mut |place, event| {
+            let name = |place: usize| requests[place].trial.clone();
+            let trial = name(place);
+            begun[place] = true;
+            ended[place] = matches!(event, Event::Done(..) | Event::Failed(..));
+            send(match event {
+                Event::Started => FromWorker::Started { trial },
+                Event::Epoch(epoch, values) => FromWorker::Epoch { trial, epoch, values },
+                Event::Done(metrics, same_as, shared_epochs) => {
+                    FromWorker::Done { trial, metrics, same_as: same_as.map(name), shared_epochs }
+                }
+                Event::Failed(kind, message) => FromWorker::Failed { trial, kind, message },
+            });
+        })
+    }));
+    outcome.unwrap_or_else(|payload| {
+        let error = TrialError::from_panic(&*payload);
+        for (place, request) in requests.iter().enumerate().filter(|(place, _)| !ended[*place]) {
+            if !begun[place] {
+                send(FromWorker::Started { trial: request.trial.clone() });
+            }
+            send(FromWorker::Failed { trial: request.trial.clone(), kind: error.kind(), message: error.to_string() });
+        }
+        most
+    })
+}
+
+/// Runs a trial, sharing what it has in common with others or not, and sends all that is to be said about it. Whatever goes wrong in it, the worker lives on. True if
 /// the trial ended well.
-pub fn run_trial(session: &mut Session, request: TrialRequest, sharing: Sharing, send: &mut dyn FnMut(FromWorker)) -> bool {
+pub fn run_trial(session: &mut Session, request: TrialRequest, share: bool, send: &mut dyn FnMut(FromWorker)) -> bool {
     let TrialRequest { trial, seed, config } = request;
     send(FromWorker::Started { trial: trial.clone() });
+    let sharing = if share { Sharing::As(&trial) } else { Sharing::None };
     // The session only ever holds whole things: a panic cannot leave a half-made one behind.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         session.run(&config, seed, sharing, &mut |epoch, values| send(FromWorker::Epoch { trial: trial.clone(), epoch, values }))
     }));
     match outcome.unwrap_or_else(|payload| Err(TrialError::from_panic(&*payload))) {
-        Ok(metrics) => {
-            send(FromWorker::Done { trial, metrics });
+        Ok((metrics, taken)) => {
+            send(FromWorker::Done { trial, metrics, same_as: taken.same_as, shared_epochs: taken.epochs });
             true
         }
         Err(error) => {
@@ -118,7 +190,7 @@ mod tests {
         TrialRequest { trial: "t".to_owned(), seed: 1, config: serde_json::from_str(json).unwrap() }
     }
 
-    fn read(input: &[u8]) -> (Result<(), String>, Vec<Vec<TrialRequest>>) {
+    fn read(input: &[u8]) -> (Result<(), String>, Vec<Bundle>) {
         let (sender, receiver) = channel();
         let outcome = read_requests(&mut io::BufReader::with_capacity(16, input), &sender);
         drop(sender);
@@ -127,11 +199,15 @@ mod tests {
 
     #[test]
     fn bundles_arrive_in_order_until_the_input_ends() {
-        let bundles = [vec![request(r#"{"lr": 0.1}"#), request("{}")], vec![], vec![request(r#"{"lr": 1}"#)]];
-        let mut text: String = bundles.iter().map(|bundle| encode_line(&ToWorker::Run { bundle: bundle.clone() })).collect();
-        assert_eq!(read(text.as_bytes()), (Ok(()), bundles.to_vec()));
+        let bundles = || {
+            let lists = [vec![request(r#"{"lr": 0.1}"#), request("{}")], vec![], vec![request(r#"{"lr": 1}"#)]];
+            lists.into_iter().zip([true, false, true]).map(|(trials, share)| Bundle { trials, share }).collect::<Vec<_>>()
+        };
+        let line = |Bundle { trials, share }| encode_line(&ToWorker::Run { bundle: trials, share });
+        let mut text: String = bundles().into_iter().map(line).collect();
+        assert_eq!(read(text.as_bytes()), (Ok(()), bundles()));
         text.push_str(r#"{"type":"run","bun"#);
-        assert_eq!(read(text.as_bytes()), (Ok(()), bundles.to_vec()));
+        assert_eq!(read(text.as_bytes()), (Ok(()), bundles()));
         assert_eq!(read(b""), (Ok(()), vec![]));
     }
 
@@ -145,7 +221,7 @@ mod tests {
 
     fn answers(session: &mut Session, json: &str) -> Vec<FromWorker> {
         let mut sent = Vec::new();
-        run_trial(session, request(json), Sharing::None, &mut |message| sent.push(message));
+        run_trial(session, request(json), false, &mut |message| sent.push(message));
         sent
     }
 
@@ -172,11 +248,64 @@ mod tests {
         );
     }
 
+    /// Two packs of two, a trial that is like no other, and one at fault: each is answered as if it ran by itself.
+    #[test]
+    fn a_bundle_runs_in_packs_and_answers_trial_by_trial() {
+        one_thread();
+        let common = r#""epochs": 1, "batch_size": 4, "train_images": 4"#;
+        let named = |trial: &str, json: &str| TrialRequest {
+            trial: trial.to_owned(),
+            ..request(&json.replacen('}', &format!(", {common}}}"), 1))
+        };
+        let trials = vec![
+            named("a", r#"{"optimizer": "sgd", "lr": 0.01}"#),
+            named("m", r#"{"optimizer": "sgd_momentum", "lr": 0.01, "momentum": 0.9}"#),
+            named("b", r#"{"optimizer": "sgd", "lr": 0.02}"#),
+            named("bad", r#"{"optimizer": "sgd"}"#),
+            named("h", r#"{"optimizer": "hybrid", "lr1": 0.01, "lr2": 0.01, "momentum": 0.9, "tl": 0}"#),
+            named("alone", r#"{"optimizer": "adam", "lr": 0.01}"#),
+        ];
+        let mut said = Vec::new();
+        let mut limit = Limit::Models(2);
+        run_bundle(&mut Session::new(Device::Cpu), Bundle { trials, share: true }, &mut limit, &mut |message| {
+            said.push(match message {
+                FromWorker::Started { trial } => format!("{trial} started"),
+                FromWorker::Epoch { trial, epoch, .. } => format!("{trial} epoch {epoch}"),
+                FromWorker::Done { trial, same_as, shared_epochs, metrics } => {
+                    assert!(metrics.get("test_accuracy").is_some());
+                    format!("{trial} done {same_as:?} {shared_epochs}")
+                }
+                FromWorker::Failed { trial, kind, .. } => format!("{trial} failed: {kind}"),
+                other => panic!("{other:?}"),
+            });
+        });
+        assert_eq!(limit, Limit::Models(2));
+        insta::assert_snapshot!(said.join("\n"), @r#"
+        a started
+        b started
+        a epoch 1
+        b epoch 1
+        a done None 0
+        b done None 0
+        m started
+        h started
+        m epoch 1
+        h epoch 1
+        m done None 0
+        h done Some("m") 1
+        bad started
+        bad failed: bad config
+        alone started
+        alone epoch 1
+        alone done None 0
+        "#);
+    }
+
     #[test]
     fn a_panic_in_a_trial_is_its_failure() {
         let mut sent = Vec::new();
         let json = r#"{"optimizer": "sgd", "lr": 0.01, "epochs": 1, "batch_size": 2, "train_images": 2}"#;
-        let well = run_trial(&mut Session::new(Device::Cpu), request(json), Sharing::None, &mut |message| match message {
+        let well = run_trial(&mut Session::new(Device::Cpu), request(json), false, &mut |message| match message {
             FromWorker::Epoch { .. } => panic!("the sky falls"),
             other => sent.push(other),
         });

@@ -24,6 +24,33 @@ fn trainer() -> Command {
     command
 }
 
+/// On a CPU it gains nothing, but all of the way is the same: bundles, packs, answers trial by trial, the record of it.
+#[test]
+fn packs_give_what_single_trials_give_to_rounding() {
+    let spec = SMALL.replace("values: [0.01, 0.1]", "values: [0.0001, 0.001]");
+    let (alone, packed) = (Test::with_spec(&spec), Test::with_spec(&spec));
+    alone.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
+    packed.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1", "--pack", "2"]).expect(0);
+    let losses = |test: &Test| {
+        let ledger = test.ledger("runs/small");
+        let sql = "SELECT trial, json_extract(metrics, '$.train_loss') FROM trials WHERE phase = 'tune' ORDER BY trial";
+        let mut statement = ledger.prepare(sql).unwrap();
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, f64>(1)?))).unwrap();
+        rows.collect::<Result<Vec<_>, _>>().unwrap()
+    };
+    let (expected, found) = (losses(&alone), losses(&packed));
+    assert_eq!((expected.len(), found.len()), (6, 6));
+    for ((trial, expected), (same, found)) in expected.iter().zip(&found) {
+        assert_eq!(trial, same);
+        assert!((found / expected - 1.0).abs() < 0.01, "{trial}: {found} instead of {expected}");
+    }
+    assert_ne!(expected, found, "nothing was packed");
+    let noted = "SELECT count(*) FROM worker WHERE libraries = 'libtorch 2.11.0, packs of up to 2 trials'";
+    assert_eq!((packed.count("runs/small", noted) > 0, alone.count("runs/small", noted)), (true, 0));
+    // Final trials are timed: each trains by itself.
+    assert_eq!(packed.count("runs/small", "SELECT count(*) FROM trials WHERE phase = 'final' AND state = 'done'"), 2);
+}
+
 #[test]
 fn results_are_bit_identical_however_a_sweep_is_run() {
     let one = Test::with_spec(SMALL);
@@ -78,15 +105,19 @@ arms:
 ";
 
 #[test]
-fn bundles_that_share_their_beginnings_give_the_same_numbers() {
+fn trials_that_share_their_beginnings_give_the_same_numbers() {
     let lone = Test::with_spec(FAMILY);
-    lone.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
+    lone.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1", "--no-sharing"]).expect(0);
     let shared = Test::with_spec(FAMILY);
-    shared.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2", "--bundle", "7"]).expect(0);
+    shared.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
     assert_eq!(lone.report("reports/family"), shared.report("reports/family"));
     // What was computed once has one and the same time: of each seed's seven trials, four are different computations.
     let different = "SELECT count(DISTINCT json_extract(metrics, '$.training_seconds')) FROM trials WHERE phase = 'tune'";
     assert_eq!((lone.count("runs/family", different), shared.count("runs/family", different)), (14, 8));
+    let alike = "SELECT count(*) FROM trials WHERE same_as IS NOT NULL";
+    assert_eq!((lone.count("runs/family", alike), shared.count("runs/family", alike)), (0, 6));
+    // What was shared is what comes out when each is computed by itself.
+    shared.run(&["verify", "runs/family", "-n", "14", "-q", "--devices", "cpu:2"]).expect(0);
 }
 
 #[test]

@@ -176,7 +176,9 @@ fn a_directory_without_a_sweep_is_told_apart() {
 fn help_says_what_each_command_does() {
     let test = Test::new();
     let mut all = test.run(&["--help"]).expect(0).stdout;
-    for verb in ["plan", "run", "resume", "status", "trials", "show", "verify", "report", "schema", "completions"] {
+    for verb in
+        ["plan", "run", "resume", "status", "trials", "show", "verify", "report", "export", "schema", "completions", "man"]
+    {
         let help = test.run(&[verb, "--help"]).expect(0).stdout;
         // The common options are the same everywhere: once is enough.
         let own = help.split("\nOutput:").next().unwrap();
@@ -201,6 +203,12 @@ fn bad_usage_ends_with_2() {
 fn completions_and_schema_go_to_stdout() {
     let test = Test::new();
     assert!(test.run(&["completions", "bash"]).expect(0).stdout.contains("_pentagrid()"));
+    let page = test.run(&["man"]).expect(0).stdout;
+    assert!(page.contains(".TH pentagrid 1") && page.contains("pentagrid\\-export(1)"), "{page}");
+    let page = test.run(&["man", "run"]).expect(0).stdout;
+    assert!(page.contains(".TH pentagrid-run 1") && page.contains("\\-\\-no\\-sharing"), "{page}");
+    let unknown = test.run(&["man", "walk"]).expect(2).stderr;
+    assert!(unknown.starts_with("error: there is no command \"walk\"; there are plan, run,"), "{unknown}");
     let schema: serde_json::Value = serde_json::from_str(&test.run(&["schema"]).expect(0).stdout).unwrap();
     assert!(schema["properties"]["seeds"].is_object());
 }

@@ -51,6 +51,9 @@ pub(super) fn sketch(data: &FigureData<'_>, names: &mut FileNames) -> Option<Ske
     for (arm, odd) in odd.iter().enumerate().filter(|(_, odd)| **odd > 0) {
         caption.push_str(&format!(" {}: {} not finite, left out.", arm_label(&data.spec.arms[arm]), count(*odd, "value")));
     }
+    if !data.evaluation.pruned.is_empty() {
+        caption.push_str(" Points that were pruned, since they could not become the best any more, have fewer trials here.");
+    }
     let panel = Panel { title: String::new(), x, y, marks };
     let chart = Chart { columns: 1, panels: vec![panel], wide: data.spec.arms.len() > NARROW, ..Chart::default() };
     let csv = csv_text(&["arm", "point", "seed", "value"], rows);

@@ -153,7 +153,8 @@ pub(super) fn sketch(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -
         legend.push(LegendEntry { label: "Others as selected (± std over seeds)".to_owned(), style, band: false });
     }
     let panels: Vec<Panel> = found.iter().map(panel).collect();
-    let caption = caption(data, grid, (&label, &metric_name), &found, (rest, best.is_some()));
+    let mut caption = caption(data, grid, (&label, &metric_name), &found, (rest, best.is_some()));
+    caption.push_str(&data.note_on_pruned(arm));
     let csv = csv(data, arm, &found);
     let chart = Chart { title: label.clone(), columns: panels.len().min(2), panels, wide: false, legend };
     let name = names.make(&["sensitivity", &grid.arm().name]);

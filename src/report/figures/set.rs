@@ -35,6 +35,20 @@ impl FigureData<'_> {
     }
 }
 
+impl FigureData<'_> {
+    /// What the captions of figures over an arm's points say where some were pruned; else nothing.
+    pub(super) fn note_on_pruned(&self, arm: usize) -> String {
+        match self.evaluation.pruned_points(arm) {
+            0 => String::new(),
+            1 => " 1 point was pruned, since it could not become the best any more: what is shown of it is over fewer seeds."
+                .to_owned(),
+            points => format!(
+                " {points} points were pruned, since they could not become the best any more: what is shown of them is over fewer seeds."
+            ),
+        }
+    }
+}
+
 /// A figure, ready to be written or to be embedded.
 #[derive(Clone, Debug)]
 pub struct FigureFile {

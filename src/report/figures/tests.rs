@@ -64,7 +64,17 @@ fn trials(spec: &Spec, reach: Metric<'_>) -> (Grid, HashMap<TrialId, TrialRow>) 
             {
                 let id = TrialId { point: point.id, seed };
                 let metrics = reach(arm, &point.config, seed).into_iter().collect();
-                rows.insert(id, TrialRow { id, phase, state: TrialState::Done, failures: 0, metrics: Some(metrics) });
+                rows.insert(
+                    id,
+                    TrialRow {
+                        id,
+                        phase,
+                        state: TrialState::Done,
+                        failures: 0,
+                        metrics: Some(metrics),
+                        shared: Default::default(),
+                    },
+                );
             }
         }
     }

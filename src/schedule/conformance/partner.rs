@@ -83,7 +83,7 @@ impl Partner {
 
     fn send(&self, bundle: &[TrialRequest]) {
         if let Some(local) = &self.local {
-            let line = encode_line(&ToWorker::Run { bundle: bundle.to_vec() });
+            let line = encode_line(&ToWorker::Run { bundle: bundle.to_vec(), share: false });
             // If it has gone, the next message is its exit.
             let _ = local.stdin.as_ref().map(|stdin| stdin.send(line));
         }

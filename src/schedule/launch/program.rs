@@ -127,7 +127,7 @@ fn conclusion(plan: &ProgramPlan, metrics: Option<Metrics>, begin: u64) -> FromW
     let printed = || last_json_line(&log_end(&plan.log, begin, None, OUTPUT_END).unwrap_or_default());
     let metrics = metrics.or_else(printed).unwrap_or_default();
     if metrics.get(&plan.metric).is_some() {
-        return FromWorker::Done { trial, metrics };
+        return FromWorker::done(trial, metrics);
     }
     let reported = match metrics.0.is_empty() {
         true => "it reported no metrics".to_owned(),

@@ -3,6 +3,7 @@
 use super::{Action, EndBy, Given, Job, Policy, Reactor, State, Time};
 
 /// What a slot may be given.
+#[derive(PartialEq, Eq)]
 enum Turn {
     /// The next trials of the queue.
     Queue,
@@ -17,7 +18,10 @@ impl Reactor {
     pub(super) fn put_back(&mut self, job: Job) {
         match job.own_device {
             Some(_) => self.solitary.push(job),
-            None => self.queue.push_front(job),
+            None => {
+                self.perhaps_out += usize::from(self.race.is_some());
+                self.queue.put_back(job);
+            }
         }
     }
 
@@ -41,7 +45,7 @@ impl Reactor {
                     continue;
                 }
                 match (state, self.turn(number)) {
-                    (State::Ready, Turn::Queue) if ready && self.is_idle(number) && !self.queue.is_empty() => {
+                    (State::Ready, Turn::Queue) if ready && self.is_idle(number) && self.queue.peek(number).is_some() => {
                         self.give_from_queue(now, number);
                     }
                     (State::Ready, Turn::Solitary(place)) if ready && self.is_idle(number) => {
@@ -52,8 +56,11 @@ impl Reactor {
                     (State::Ready, Turn::Wait) if ready && self.is_idle(number) => self.close_idle_beside(now, number),
                     // One that is starting will take the device's next trial: no second is needed.
                     (State::Starting(_), _) if !ready && alone => {}
-                    (State::Empty(not_before), Turn::Queue | Turn::Solitary(_))
-                        if !ready && now >= not_before && self.starting() < self.left() =>
+                    (State::Empty(not_before), turn @ (Turn::Queue | Turn::Solitary(_)))
+                        if !ready
+                            && now >= not_before
+                            && self.starting() < self.left()
+                            && (turn != Turn::Queue || self.queue.peek(number).is_some()) =>
                     {
                         self.slots[number].state = State::Starting(now);
                         self.slots[number].greeted = false;
@@ -107,7 +114,7 @@ impl Reactor {
     /// Whether the next trial of the queue fits beside those that its device has. It is waited for: a trial that needs a whole
     /// device would otherwise never get one.
     fn has_room(&self, number: usize) -> bool {
-        let Some(next) = self.queue.front() else { return true };
+        let Some(next) = self.queue.peek(number) else { return true };
         let most = |slot: usize| self.slots[slot].given.iter().map(|given| self.share(&given.job)).fold(0.0, f64::max);
         let taken: f64 = self.beside(number).map(most).sum();
         // Thirds do not add up to one exactly.
@@ -123,28 +130,28 @@ impl Reactor {
     }
 
     fn give_from_queue(&mut self, now: Time, number: usize) {
-        let mut bundle = Vec::new();
-        // A worker may run the trials of a bundle together: one that is timed comes by itself.
-        let most = if self.policy == Policy::OnePerDevice { 1 } else { self.settings.bundle };
-        while bundle.len() < most {
-            match self.queue.front() {
-                Some(job) if bundle.is_empty() || !job.alone => {}
-                _ => break,
-            }
-            let Some(job) = self.queue.pop_front() else { break };
-            let alone = job.alone;
-            bundle.push(job);
-            if alone {
-                break;
+        // A worker may compute the trials of a bundle together: one that is timed comes by itself.
+        let timed = self.policy == Policy::OnePerDevice;
+        let most = if timed { 1 } else { self.settings.bundle.max(self.slots[number].pack) };
+        while self.queue.peek(number).is_some() {
+            let bundle = self.queue.take(number, self.slots.len(), most, !timed && self.settings.persistent);
+            let bundle = self.still_in(bundle);
+            if !bundle.is_empty() {
+                return self.give(now, number, bundle);
             }
         }
-        self.give(now, number, bundle);
     }
 
     fn give(&mut self, now: Time, number: usize, bundle: Vec<Job>) {
+        let group = bundle.first().and_then(Job::group).filter(|_| self.policy == Policy::AllSlots);
         let slot = &mut self.slots[number];
         slot.last_seen = now;
+        if group.is_none() || slot.group != group {
+            slot.finished.clear();
+        }
+        slot.group = group;
         slot.given = bundle.iter().cloned().map(|job| Given { job, started: None }).collect();
-        self.actions.push(Action::Send { slot: number, bundle: bundle.into_iter().map(|job| job.trial).collect() });
+        let bundle = bundle.into_iter().map(|job| job.trial).collect();
+        self.actions.push(Action::Send { slot: number, bundle, share: group.is_some() });
     }
 }

@@ -50,8 +50,14 @@ struct World {
     phase_done: bool,
 }
 
+fn trials_of(trials: u64, grouped: u64) -> Vec<PlannedTrial> {
+    let group = |number: u64| (grouped > 0).then(|| (number / grouped.max(1)) as u32);
+    (0..trials).map(|number| PlannedTrial { group: group(number), ..trial(number) }).collect()
+}
+
 impl World {
-    fn new(slots: usize, bundle: usize, trials: u64) -> Self {
+    /// `grouped`: of how many trials a group is; 0 for no groups.
+    fn new(slots: usize, bundle: usize, trials: u64, grouped: u64) -> Self {
         let devices: Vec<usize> = (0..slots).map(|slot| slot / 2).collect();
         let mut world = Self {
             reactor: reactor(&devices, bundle),
@@ -66,7 +72,7 @@ impl World {
             ended: BTreeMap::new(),
             phase_done: false,
         };
-        let actions = world.reactor.on_trials(at(0), (0..trials).map(trial).collect(), Policy::AllSlots);
+        let actions = world.reactor.on_trials(at(0), trials_of(trials, grouped), Policy::AllSlots);
         world.obey(actions);
         world
     }
@@ -82,7 +88,9 @@ impl World {
                     );
                     (self.alive[slot], self.greeted[slot]) = (true, false);
                 }
-                Action::Send { slot, bundle } => {
+                Action::Send { slot, bundle, share } => {
+                    assert!(bundle.iter().all(|trial| !share || trial.group == bundle[0].group), "two groups in one bundle");
+                    assert!(!share || bundle[0].group.is_some());
                     assert!(self.alive[slot] && self.greeted[slot] && self.has[slot].is_empty(), "slot {slot} is double-booked");
                     for trial in &bundle {
                         assert!(
@@ -226,9 +234,10 @@ proptest! {
         slots in 1_usize..5,
         bundle in 1_usize..4,
         trials in 0_u64..12,
+        grouped in 0_u64..5,
         steps in prop::collection::vec(step(4), 0..200),
     ) {
-        let mut world = World::new(slots, bundle, trials);
+        let mut world = World::new(slots, bundle, trials, grouped);
         for step in steps {
             let fits = match step {
                 Step::Say(slot) | Step::Crash(slot) | Step::Fail(slot) | Step::Garbage(slot) | Step::LackMemory(slot) => slot < slots,

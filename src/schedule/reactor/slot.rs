@@ -1,8 +1,13 @@
 //! What the reactor keeps of a slot: its worker's state, and the trials that the worker has.
 
+use std::collections::HashSet;
+
 use crate::grid::TrialId;
 
 use super::{EndBy, FailureKind, PlannedTrial, Time};
+
+/// Trials with work in common: number of the group of points, and the seed.
+pub(super) type Group = (u32, u64);
 
 /// A trial that is not done, with what it has been through.
 #[derive(Clone, Debug)]
@@ -41,6 +46,8 @@ pub(super) struct Slot {
     pub state: State,
     /// Whether its worker has introduced itself.
     pub greeted: bool,
+    /// How many trials its worker would like at once.
+    pub pack: usize,
     pub given: Vec<Given>,
     pub last_seen: Time,
     /// Why we ended it, where that was its own fault.
@@ -49,12 +56,21 @@ pub(super) struct Slot {
     pub ended: Option<TrialId>,
     /// Whether the fault concerns that trial, and not the one that its worker has been given since.
     pub fault_of_ended: bool,
+    /// The group that its worker works on.
+    pub group: Option<Group>,
+    /// The trials of that group that its worker has finished: others may have the same result.
+    pub finished: HashSet<TrialId>,
 }
 
 impl Job {
     /// A trial that has not been tried.
     pub fn new(trial: PlannedTrial) -> Self {
         Self { trial, failures: 0, alone: false, own_device: None }
+    }
+
+    /// The trials that it has work in common with. One that brought a worker down is computed by itself.
+    pub fn group(&self) -> Option<Group> {
+        self.trial.group.filter(|_| !self.alone).map(|group| (group, self.trial.id.seed))
     }
 }
 
@@ -65,11 +81,14 @@ impl Slot {
             device,
             state: State::Empty(Time::ZERO),
             greeted: false,
+            pack: 0,
             given: Vec::new(),
             last_seen: Time::ZERO,
             fault: None,
             ended: None,
             fault_of_ended: false,
+            group: None,
+            finished: HashSet::new(),
         }
     }
 

@@ -7,7 +7,7 @@ use crate::spec::{Limit, Limits};
 
 pub(super) fn trial(number: u64) -> PlannedTrial {
     let point = PointId::of_canonical(&number.to_string());
-    PlannedTrial { id: TrialId { point, seed: 0 }, phase: Phase::Tune, arm: 0, index: number }
+    PlannedTrial { id: TrialId { point, seed: 0 }, phase: Phase::Tune, arm: 0, index: number, group: None }
 }
 
 pub(super) fn reactor(slots: &[usize], bundle: usize) -> Reactor {
@@ -38,7 +38,7 @@ pub(super) fn started(number: u64) -> FromWorker {
 }
 
 pub(super) fn done(number: u64) -> FromWorker {
-    FromWorker::Done { trial: trial(number).id.to_string(), metrics: [("m", 1.0)].into_iter().collect() }
+    FromWorker::done(trial(number).id.to_string(), [("m", 1.0)].into_iter().collect())
 }
 
 pub(super) fn at(seconds: u64) -> Time {
@@ -46,11 +46,12 @@ pub(super) fn at(seconds: u64) -> Time {
 }
 
 /// Actions in a few words each.
-fn short(actions: &[Action]) -> String {
+pub(super) fn short(actions: &[Action]) -> String {
     let name = |action: &Action| match action {
         Action::Spawn { slot } => format!("spawn {slot}"),
-        Action::Send { slot, bundle } => {
-            format!("send {slot}:{}", bundle.iter().map(|trial| trial.index.to_string()).collect::<Vec<_>>().join("+"))
+        Action::Send { slot, bundle, share } => {
+            let trials = bundle.iter().map(|trial| trial.index.to_string()).collect::<Vec<_>>().join("+");
+            format!("send {slot}:{trials}{}", if *share { " shared" } else { "" })
         }
         Action::End { slot, how } => format!("{how:?} {slot}").to_lowercase(),
         Action::Record(Record::Started { trial, .. }) => format!("record start {}", trial.index),
@@ -66,6 +67,19 @@ fn short(actions: &[Action]) -> String {
         Action::Stopped => "stopped".into(),
     };
     actions.iter().map(name).filter(|name| !name.is_empty()).collect::<Vec<_>>().join(", ")
+}
+
+#[test]
+fn a_worker_that_packs_trials_gets_as_many_as_it_wishes_but_for_timed_ones() {
+    let wishing = || FromWorker::Hello(Hello { protocol: PROTOCOL_VERSION, pack: 3, ..Hello::default() });
+    for (policy, expected) in [(Policy::AllSlots, "send 0:1+2+3"), (Policy::OnePerDevice, "send 0:1")] {
+        let mut r = reactor(&[0], 2);
+        r.on_trials(at(0), (1..=4).map(trial).collect(), policy);
+        assert_eq!(short(&r.on_message(at(1), 0, wishing())), expected);
+    }
+    let mut r = reactor(&[0], 2);
+    r.on_trials(at(0), (1..=4).map(trial).collect(), Policy::AllSlots);
+    assert_eq!(short(&r.on_message(at(1), 0, hello())), "send 0:1+2");
 }
 
 #[test]
@@ -213,6 +227,48 @@ fn workers_that_print_junk_before_hello_end_the_sweep() {
     assert_eq!(r.fatal().unwrap().to_string(), "the worker in slot 0 could not be started 3 times in a row: junk");
 }
 
+fn grouped(number: u64) -> PlannedTrial {
+    PlannedTrial { group: Some(0), ..trial(number) }
+}
+
+fn same_as(number: u64, other: u64) -> FromWorker {
+    match done(number) {
+        FromWorker::Done { trial, metrics, .. } => {
+            FromWorker::Done { trial, metrics, same_as: Some(self::trial(other).id.to_string()), shared_epochs: 2 }
+        }
+        other => other,
+    }
+}
+
+#[test]
+fn trials_of_a_group_share_and_name_only_what_their_worker_has_finished() {
+    let mut r = reactor(&[0], 1);
+    r.on_trials(at(0), (0..4).map(grouped).collect(), Policy::AllSlots);
+    assert_eq!(short(&r.on_message(at(1), 0, hello())), "send 0:0+1 shared");
+    r.on_message(at(2), 0, started(0));
+    r.on_message(at(3), 0, done(0));
+    r.on_message(at(3), 0, started(1));
+    let actions = r.on_message(at(4), 0, same_as(1, 0));
+    assert_eq!(short(&actions), "record done 1, send 0:2 shared");
+    let Some(Action::Record(Record::Done { shared, .. })) = actions.first() else { panic!("{actions:?}") };
+    assert_eq!(*shared, Shared { same_as: Some(trial(0).id), epochs: 2 });
+    r.on_message(at(5), 0, started(2));
+    // Nobody has finished that one.
+    assert_eq!(short(&r.on_message(at(6), 0, same_as(2, 3))), "record protocol 2, kill 0");
+    assert_eq!(short(&r.on_exit(at(6), 0, Exit::Signal(9), "")), "spawn 0");
+    // The next worker knows nothing of what the last one did.
+    assert_eq!(short(&r.on_message(at(6), 0, hello())), "send 0:3 shared");
+    r.on_message(at(6), 0, started(3));
+    assert_eq!(short(&r.on_message(at(6), 0, same_as(3, 0))), "record protocol 3, kill 0");
+}
+
+#[test]
+fn timed_trials_share_nothing() {
+    let mut r = reactor(&[0], 1);
+    r.on_trials(at(0), (0..2).map(grouped).collect(), Policy::OnePerDevice);
+    assert_eq!(short(&r.on_message(at(1), 0, hello())), "send 0:0");
+}
+
 #[test]
 fn timed_trials_are_never_bundled() {
     let mut r = reactor(&[0], 4);
@@ -280,7 +336,7 @@ fn a_result_without_the_metric_is_a_failure() {
     r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
     r.on_message(at(1), 0, hello());
     r.on_message(at(2), 0, started(1));
-    let other = FromWorker::Done { trial: trial(1).id.to_string(), metrics: [("other", 1.0)].into_iter().collect() };
+    let other = FromWorker::done(trial(1).id.to_string(), [("other", 1.0)].into_iter().collect());
     assert_eq!(short(&r.on_message(at(3), 0, other)), "record missing_metric 1 for good");
 }
 

@@ -10,6 +10,7 @@ mod hostile;
 mod parameters;
 mod programs;
 mod properties;
+mod prune;
 mod seeds;
 mod shape_conditions;
 mod shape_rules;

@@ -218,7 +218,8 @@ sweep.yaml:
    ·        ╰── not a full grid
  3 │ run_cap: 5
    ╰────
-  help: remove it; every trial runs to its end
+  help: remove it; every trial runs to its end. `prune: safe` leaves out trials that cannot change
+        the winner
 
   × `run_cap` is not supported: pentagrid runs full grids only
    ╭─[sweep.yaml:3:1]

@@ -18,9 +18,9 @@ sweep.yaml:
    ·     ╰── unknown key
  7 │ project: mine
    ╰────
-  help: did you mean `parameters`? known keys: name, description, task, worker, program, command,
-        env, workdir, method, metric, seeds, parameters, zip, exclude, grids, arms, limits,
-        resources, published, project, entity, apiVersion, kind and claims
+  help: did you mean `parameters`? known keys: name, description, task, worker, affinity, program,
+        command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids,
+        arms, limits, resources, published, project, entity, apiVersion, kind and claims
 
   × `early_terminate` is not supported: pentagrid runs full grids only
    ╭─[sweep.yaml:8:1]
@@ -30,7 +30,8 @@ sweep.yaml:
    ·        ╰── not a full grid
  9 │ seed: 3
    ╰────
-  help: remove it; every trial runs to its end
+  help: remove it; every trial runs to its end. `prune: safe` leaves out trials that cannot change
+        the winner
 
   × `seed` is not a key
     ╭─[sweep.yaml:9:1]
@@ -49,9 +50,9 @@ sweep.yaml:
     · ┬
     · ╰── unknown key
     ╰────
-  help: known keys: name, description, task, worker, program, command, env, workdir, method,
-        metric, seeds, parameters, zip, exclude, grids, arms, limits, resources, published,
-        project, entity, apiVersion, kind and claims
+  help: known keys: name, description, task, worker, affinity, program, command, env, workdir,
+        method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits, resources,
+        published, project, entity, apiVersion, kind and claims
 
 4 problems
 "#);
@@ -86,9 +87,9 @@ sweep.yaml:
    ·   ╰── unknown key
  2 │ tsk: mnist-resnet18
    ╰────
-  help: did you mean `name`? known keys: name, description, task, worker, program, command, env,
-        workdir, method, metric, seeds, parameters, zip, exclude, grids, arms, limits, resources,
-        published, project, entity, apiVersion, kind and claims
+  help: did you mean `name`? known keys: name, description, task, worker, affinity, program,
+        command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids,
+        arms, limits, resources, published, project, entity, apiVersion, kind and claims
 
   × unknown key `tsk` in the sweep file
    ╭─[sweep.yaml:2:1]
@@ -98,9 +99,9 @@ sweep.yaml:
    ·  ╰── unknown key
  3 │ metric: {nam: a, gaol: minimize}
    ╰────
-  help: did you mean `task`? known keys: name, description, task, worker, program, command, env,
-        workdir, method, metric, seeds, parameters, zip, exclude, grids, arms, limits, resources,
-        published, project, entity, apiVersion, kind and claims
+  help: did you mean `task`? known keys: name, description, task, worker, affinity, program,
+        command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids,
+        arms, limits, resources, published, project, entity, apiVersion, kind and claims
 
   × unknown key `nam` in `metric`
    ╭─[sweep.yaml:3:10]
@@ -110,7 +111,7 @@ sweep.yaml:
    ·           ╰── unknown key
  4 │ seeds: {tun: 1, finl: 1}
    ╰────
-  help: did you mean `name`? known keys: name and goal
+  help: did you mean `name`? known keys: name, goal and best
 
   × unknown key `gaol` in `metric`
    ╭─[sweep.yaml:3:18]
@@ -120,7 +121,7 @@ sweep.yaml:
    ·                    ╰── unknown key
  4 │ seeds: {tun: 1, finl: 1}
    ╰────
-  help: did you mean `goal`? known keys: name and goal
+  help: did you mean `goal`? known keys: name, goal and best
 
   × unknown key `tun` in `seeds`
    ╭─[sweep.yaml:4:9]

@@ -43,9 +43,20 @@ pub struct Prefix {
     endings: Vec<Ending>,
 }
 
+/// What a trial took from others.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Taken {
+    /// The trial that it is the same as, as `Prefix::run` was told its name.
+    pub same_as: Option<String>,
+    /// Epochs that were there.
+    pub epochs: u32,
+}
+
 /// How trials end that switch at one epoch to one optimizer, or never.
 struct Ending {
     branch: Option<(u32, AdahessianSettings)>,
+    /// The trial that was the first to end so.
+    of: String,
     /// The rows after the switch.
     rows: Vec<(u32, Metrics)>,
     metrics: Metrics,
@@ -63,31 +74,39 @@ impl Prefix {
         self.key == *key
     }
 
-    /// Runs a trial that begins so; as `Trial::run`.
+    /// Runs a trial that begins so, called `name`; as `Trial::run`, and tells what it took from others.
     ///
     /// # Errors
     /// As for `Trial::run`. The beginning may be half-made then and must not be used again.
-    pub fn run(&mut self, trial: &Trial<'_>, report: &mut dyn FnMut(u32, Metrics)) -> Result<Metrics, TrialError> {
+    pub fn run(
+        &mut self,
+        trial: &Trial<'_>,
+        name: &str,
+        report: &mut dyn FnMut(u32, Metrics),
+    ) -> Result<(Metrics, Taken), TrialError> {
+        let mut taken = Taken::default();
         let hybrid = match &trial.settings.optimizer {
             OptimizerSettings::Hybrid(hybrid) => Some(hybrid),
             _ => None,
         };
         for epoch in 1..=trial.settings.epochs {
+            taken.epochs += u32::from(self.rows.len() >= epoch as usize);
             let mut row = self.row(epoch, trial)?;
             // NaN is below nothing, as in `optim/hybrid.rs`.
             let switching = hybrid.filter(|hybrid| row.val_loss < hybrid.tl);
             row.tell_switch(trial.settings, switching.is_some());
             report(epoch, row.values);
             if let Some(hybrid) = switching {
-                return self.branch(epoch, hybrid, trial, report);
+                return self.branch((epoch, hybrid), (trial, name), taken, report);
             }
         }
         if let Some(ending) = self.endings.iter().find(|ending| ending.branch.is_none()) {
-            return Ok(ending.metrics.clone());
+            taken.same_as = Some(ending.of.clone());
+            return Ok((ending.metrics.clone(), taken));
         }
         let metrics = trial.finish(&self.progress)?;
-        self.endings.push(Ending { branch: None, rows: Vec::new(), metrics: metrics.clone() });
-        Ok(metrics)
+        self.endings.push(Ending { branch: None, of: name.to_owned(), rows: Vec::new(), metrics: metrics.clone() });
+        Ok((metrics, taken))
     }
 
     /// The row of an epoch, which is trained if nobody has needed it yet.
@@ -107,15 +126,17 @@ impl Prefix {
     /// The second phase of a trial that switches at the end of that epoch.
     fn branch(
         &mut self,
-        epoch: u32,
-        hybrid: &HybridSettings,
-        trial: &Trial<'_>,
+        (epoch, hybrid): (u32, &HybridSettings),
+        (trial, name): (&Trial<'_>, &str),
+        mut taken: Taken,
         report: &mut dyn FnMut(u32, Metrics),
-    ) -> Result<Metrics, TrialError> {
+    ) -> Result<(Metrics, Taken), TrialError> {
         let branch = Some((epoch, hybrid.second.clone()));
         if let Some(ending) = self.endings.iter().find(|ending| ending.branch == branch) {
             ending.rows.iter().for_each(|(epoch, row)| report(*epoch, row.clone()));
-            return Ok(ending.metrics.clone());
+            taken.epochs += ending.rows.len() as u32;
+            taken.same_as = Some(ending.of.clone());
+            return Ok((ending.metrics.clone(), taken));
         }
         let mut progress = match self.lows.iter().find(|low| low.epoch() == epoch) {
             Some(low) => low.duplicate()?,
@@ -129,7 +150,7 @@ impl Prefix {
             report(epoch, row);
         })?;
         let metrics = trial.finish(&progress)?;
-        self.endings.push(Ending { branch, rows, metrics: metrics.clone() });
-        Ok(metrics)
+        self.endings.push(Ending { branch, of: name.to_owned(), rows, metrics: metrics.clone() });
+        Ok((metrics, taken))
     }
 }

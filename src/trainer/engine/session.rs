@@ -1,5 +1,5 @@
 //! What the trials of one process share: the device, the images on it, the starting weights of the last seed, and within
-//! a bundle the last beginning of Hybrid trials. Sharing changes no number: all are functions of configuration and seed.
+//! a group the last beginning of Hybrid trials. Sharing changes no number: all are functions of configuration and seed.
 
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
@@ -8,7 +8,7 @@ use pentagrid::protocol::Metrics;
 use pentagrid::spec::Config;
 use tch::{Device, Kind};
 
-use super::prefix::{Prefix, PrefixKey};
+use super::prefix::{Prefix, PrefixKey, Taken};
 use super::trial::Trial;
 use crate::data::Sets;
 use crate::error::TrialError;
@@ -31,9 +31,9 @@ pub struct Session {
 
 /// Whether a trial may use what others have computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sharing {
-    /// It may: it is one of a bundle.
-    Bundle,
+pub enum Sharing<'a> {
+    /// It may; others will know it by this name.
+    As(&'a str),
     /// It trains every epoch itself: it may be timed.
     None,
 }
@@ -44,6 +44,16 @@ impl Session {
         Self { device, kind: Kind::Float, sets: HashMap::new(), start: None, warm: HashSet::new(), prefix: None }
     }
 
+    /// A session whose embedded images are cut down to a few, so many to train on.
+    #[cfg(test)]
+    pub fn small(kind: Kind, train: i64) -> Self {
+        crate::device::one_thread();
+        let all = Sets::load(None, kind, Device::Cpu).unwrap();
+        let few = |split: &crate::data::Split, count| split.narrow(0, count).unwrap();
+        let sets = Rc::new(Sets { train: few(&all.train, train), val: few(&all.val, 30), test: few(&all.test, 10) });
+        Self { kind, sets: [(None, sets)].into(), ..Self::new(Device::Cpu) }
+    }
+
     /// Runs a trial to its end; `report` hears each epoch's number (from 1) and history row.
     ///
     /// # Errors
@@ -52,34 +62,43 @@ impl Session {
         &mut self,
         config: &Config,
         seed: u64,
-        sharing: Sharing,
+        sharing: Sharing<'_>,
         report: &mut dyn FnMut(u32, Metrics),
-    ) -> Result<Metrics, TrialError> {
+    ) -> Result<(Metrics, Taken), TrialError> {
         let settings = Settings::from_config(config)?;
         let sets = self.sets(settings.data_dir.clone())?;
         let trial = Trial { settings: &settings, seed, sets: &sets, device: self.device };
         if self.warm.insert((settings.batch_size, settings.optimizer.uses_curvature())) {
             trial.warm_up(&self.network(seed)?)?;
         }
-        let key = match sharing {
-            Sharing::Bundle => PrefixKey::of(&settings, seed),
-            Sharing::None => None,
+        let (key, name) = match sharing {
+            Sharing::As(name) => (PrefixKey::of(&settings, seed), name),
+            Sharing::None => (None, ""),
         };
         // Taken out for as long as it changes, so that an error or a panic leaves none that is half-made.
         let held = self.prefix.take();
         let Some(key) = key else {
-            return trial.run(self.network(seed)?, report);
+            return Ok((trial.run(self.network(seed)?, report)?, Taken::default()));
         };
         let mut prefix = match held.filter(|held| held.is_of(&key)) {
             Some(held) => held,
             None => Prefix::start(key, self.network(seed)?),
         };
-        let metrics = prefix.run(&trial, report)?;
+        let outcome = prefix.run(&trial, name, report)?;
         self.prefix = Some(prefix);
-        Ok(metrics)
+        Ok(outcome)
     }
 
-    fn sets(&mut self, data_dir: Option<String>) -> Result<Rc<Sets>, TrialError> {
+    /// Where trials run.
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The images of a configuration.
+    ///
+    /// # Errors
+    /// As `Sets::load`.
+    pub fn sets(&mut self, data_dir: Option<String>) -> Result<Rc<Sets>, TrialError> {
         if let Some(sets) = self.sets.get(&data_dir) {
             return Ok(Rc::clone(sets));
         }
@@ -89,7 +108,10 @@ impl Session {
     }
 
     /// A network at the seed's starting weights. Drawing eleven million numbers costs more than copying them.
-    fn network(&mut self, seed: u64) -> Result<ResNet18, TrialError> {
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn network(&mut self, seed: u64) -> Result<ResNet18, TrialError> {
         let drawn = match self.start.take() {
             Some((held, network)) if held == seed => network,
             _ => ResNet18::new(seed, self.kind, self.device)?,
@@ -103,8 +125,6 @@ impl Session {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::data::Split;
-    use crate::device::one_thread;
     use crate::model::Mode;
     use crate::optim::gradients;
     use pentagrid::spec::task::{AS_RUN_METRICS, METRICS};
@@ -113,6 +133,7 @@ mod tests {
     struct Outcome {
         rows: Vec<Metrics>,
         metrics: Metrics,
+        taken: Taken,
     }
 
     /// A tiny trial: two epochs of two steps, without wall-clock times.
@@ -120,7 +141,7 @@ mod tests {
         run_with(session, json, seed, Sharing::None)
     }
 
-    fn run_with(session: &mut Session, json: &str, seed: u64, sharing: Sharing) -> Outcome {
+    fn run_with(session: &mut Session, json: &str, seed: u64, sharing: Sharing<'_>) -> Outcome {
         let mut config: Config = serde_json::from_str(json).unwrap();
         for (name, value) in [("epochs", 2), ("batch_size", 4), ("train_images", 8)] {
             config.0.entry(name.to_owned()).or_insert(pentagrid::spec::ParamValue::Int(value));
@@ -130,16 +151,12 @@ mod tests {
             rows.push(row.without_wall_clock());
             assert_eq!(epoch as usize, rows.len());
         });
-        Outcome { rows, metrics: metrics.unwrap() }
+        let (metrics, taken) = metrics.unwrap();
+        Outcome { rows, metrics, taken }
     }
 
-    /// A session whose embedded images are cut down to a few.
     fn session(kind: Kind) -> Session {
-        one_thread();
-        let all = Sets::load(None, kind, Device::Cpu).unwrap();
-        let few = |split: &Split, count| split.narrow(0, count).unwrap();
-        let sets = Rc::new(Sets { train: few(&all.train, 8), val: few(&all.val, 30), test: few(&all.test, 10) });
-        Session { kind, sets: [(None, sets)].into(), ..Session::new(Device::Cpu) }
+        Session::small(kind, 8)
     }
 
     fn run(json: &str, seed: u64) -> Outcome {
@@ -296,7 +313,7 @@ mod tests {
             for _ in 0..2 {
                 let mut session = session(Kind::Float);
                 for (by_itself, json) in &trials {
-                    let shared = run_with(&mut session, json, 1, Sharing::Bundle);
+                    let shared = run_with(&mut session, json, 1, Sharing::As(json));
                     assert_eq!(shared.rows, by_itself.rows, "{json}");
                     assert_eq!(shared.metrics.without_wall_clock(), by_itself.metrics.without_wall_clock(), "{json}");
                 }
@@ -310,15 +327,28 @@ mod tests {
     fn a_bundle_computes_what_is_common_once_and_a_lone_trial_everything() {
         let mut session = session(Kind::Float);
         let family = family("paper");
-        let seconds = |session: &mut Session, json: &str, sharing| {
-            run_with(session, json, 1, sharing).metrics.get("training_seconds").unwrap().to_bits()
-        };
-        let shared: Vec<u64> = family.iter().map(|json| seconds(&mut session, json, Sharing::Bundle)).collect();
+        let seconds = |outcome: &Outcome| outcome.metrics.get("training_seconds").unwrap().to_bits();
+        let outcomes: Vec<Outcome> = family.iter().map(|json| run_with(&mut session, json, 1, Sharing::As(json))).collect();
+        let shared: Vec<u64> = outcomes.iter().map(seconds).collect();
         let never = shared.len() - 4;
         assert_eq!(shared[never..], [shared[0]; 4]);
         assert_eq!(shared[1..3], shared[3..5]);
         assert_eq!(shared[3..never].iter().collect::<HashSet<_>>().len(), never - 3);
-        assert_ne!(seconds(&mut session, &family[0], Sharing::None), shared[0]);
+        let lone = run_with(&mut session, &family[0], 1, Sharing::None);
+        assert_ne!(seconds(&lone), shared[0]);
+        assert_eq!(lone.taken, Taken::default());
+        // What is said to be taken is what was: an ending from the first that ended so, else the epochs up to the switch.
+        for (place, outcome) in outcomes.iter().enumerate() {
+            let first = shared.iter().position(|seconds| *seconds == shared[place]).unwrap();
+            let same_as = (first != place).then(|| family[first].clone());
+            let switch = outcome.metrics.get("switch_epoch").map_or(4, |epoch| epoch as u32);
+            let epochs = match (place, &same_as) {
+                (0, _) => 0,
+                (_, Some(_)) => 4,
+                (_, None) => switch,
+            };
+            assert_eq!(outcome.taken, Taken { same_as, epochs }, "{}", family[place]);
+        }
     }
 
     /// Everything works in double precision too, and gives nearly the same.

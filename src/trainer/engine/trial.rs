@@ -179,7 +179,10 @@ impl Trial<'_> {
     }
 
     /// The images to train on: the first `train_images`, or all.
-    fn training_set(&self) -> Result<Split, TrialError> {
+    ///
+    /// # Errors
+    /// `BadConfig` if there are fewer, or too few for batch norm.
+    pub fn training_set(&self) -> Result<Split, TrialError> {
         let there = self.sets.train.len();
         let wanted = self.settings.train_images.unwrap_or(there);
         if wanted > there {

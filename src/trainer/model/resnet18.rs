@@ -161,6 +161,16 @@ impl ResNet18 {
         &self.parameters
     }
 
+    /// Names of the parameters, in torchvision's order.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// Running statistics of the batch norms: (name, tensor).
+    pub fn buffers(&self) -> &[(String, Tensor)] {
+        &self.buffers
+    }
+
     /// The parameters, then the running statistics, by name.
     #[cfg(test)]
     pub fn tensors(&self) -> impl Iterator<Item = (&str, &Tensor)> {

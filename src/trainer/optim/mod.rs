@@ -15,8 +15,9 @@ mod small_net;
 pub use adahessian::AdahessianSettings;
 pub use adam::AdamSettings;
 pub use gradient::gradients;
+pub use hutchinson::Probes;
 #[cfg(test)]
-pub use hutchinson::{Probes, hessian_product};
+pub use hutchinson::hessian_product;
 pub use hybrid::HybridSettings;
 pub use optimizer::{Optimizer, OptimizerSettings};
 pub use sgd::SgdSettings;

@@ -1,0 +1,14 @@
+//! A finished or running sweep in the formats of other tools: tables for pandas and polars (`table`, written by
+//! `aggregate::write_parquet`), TensorBoard's event files, Optuna's journal, JUnit's XML. Pure: each writes to what it is handed.
+
+mod junit;
+mod optuna;
+mod table;
+mod tensorboard;
+mod trials;
+
+pub use junit::write_junit;
+pub use optuna::write_optuna;
+pub use table::{history_table, trials_table};
+pub use tensorboard::{hyper_parameters, scalars, write_version};
+pub use trials::{Exported, exported};

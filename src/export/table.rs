@@ -1,0 +1,111 @@
+//! Trials and histories as typed columns: one row a trial, or one row an epoch. `aggregate::write_parquet` writes them.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::Exported;
+use crate::aggregate::Column;
+use crate::grid::TrialId;
+use crate::ledger::EpochRow;
+use crate::protocol::Metrics;
+use crate::spec::{ParamValue, Spec};
+
+/// One row a trial: what it was, where it stands, its hyper-parameters (of their own type; as text where arms or values differ in
+/// type), its final metrics. A hyper-parameter or metric whose name is taken gets the prefix `param_` or `metric_`.
+pub fn trials_table(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column)> {
+    let text = |of: &dyn Fn(&Exported<'_>) -> Option<String>| Column::Text(trials.iter().map(of).collect());
+    let mut columns = vec![
+        ("trial".to_owned(), text(&|trial| Some(trial.id.to_string()))),
+        ("arm".to_owned(), text(&|trial| Some(spec.arms[trial.arm].name.clone()))),
+        ("point".to_owned(), text(&|trial| Some(trial.id.point.to_string()))),
+        ("seed".to_owned(), Column::Int(trials.iter().map(|trial| i64::try_from(trial.id.seed).ok()).collect())),
+        ("phase".to_owned(), text(&|trial| Some(trial.phase.name().to_owned()))),
+        ("state".to_owned(), text(&|trial| Some(trial.row.state.name().to_owned()))),
+        ("same_as".to_owned(), text(&|trial| trial.row.shared.same_as.map(|id| id.to_string()))),
+        ("duration".to_owned(), Column::Float(trials.iter().map(|trial| trial.last?.duration).collect())),
+    ];
+    let parameters: Vec<&str> = {
+        let mut seen = BTreeSet::new();
+        spec.arms.iter().flat_map(|arm| &arm.axes).map(|axis| axis.name.as_str()).filter(|name| seen.insert(*name)).collect()
+    };
+    for name in parameters {
+        let values: Vec<Option<&ParamValue>> = trials.iter().map(|trial| trial.config.get(name)).collect();
+        push(&mut columns, "param_", name, parameter(&values));
+    }
+    let metrics: BTreeSet<&String> =
+        trials.iter().filter_map(|trial| trial.row.metrics.as_ref()).flat_map(|metrics| metrics.0.keys()).collect();
+    for name in metrics {
+        let values = trials.iter().map(|trial| trial.row.metrics.as_ref()?.get(name)).collect();
+        push(&mut columns, "metric_", name, Column::Float(values));
+    }
+    columns
+}
+
+/// One row an epoch of a finished trial: `trial`, `arm`, `seed`, `epoch` and what was measured. `rows` may hold trials that are not among
+/// `trials`; they are left out.
+pub fn history_table(spec: &Spec, trials: &[Exported<'_>], rows: &[EpochRow]) -> Vec<(String, Column)> {
+    let arms: HashMap<TrialId, &str> = trials.iter().map(|trial| (trial.id, spec.arms[trial.arm].name.as_str())).collect();
+    let rows: Vec<(&EpochRow, &str)> = rows.iter().filter_map(|row| Some((row, *arms.get(&row.id)?))).collect();
+    let names: BTreeSet<&String> = rows.iter().flat_map(|(row, _)| row.metrics.0.keys()).collect();
+    let mut columns = vec![
+        ("trial".to_owned(), Column::Text(rows.iter().map(|(row, _)| Some(row.id.to_string())).collect())),
+        ("arm".to_owned(), Column::Text(rows.iter().map(|(_, arm)| Some((*arm).to_owned())).collect())),
+        ("seed".to_owned(), Column::Int(rows.iter().map(|(row, _)| i64::try_from(row.id.seed).ok()).collect())),
+        ("epoch".to_owned(), Column::Int(rows.iter().map(|(row, _)| Some(i64::from(row.epoch))).collect())),
+    ];
+    let value = |metrics: &Metrics, name: &str| metrics.get(name);
+    for name in names {
+        let values = rows.iter().map(|(row, _)| value(&row.metrics, name)).collect();
+        push(&mut columns, "metric_", name, Column::Float(values));
+    }
+    columns
+}
+
+/// Adds a column under its name, or under another one if that is taken: no two columns may have one name.
+fn push(columns: &mut Vec<(String, Column)>, prefix: &str, name: &str, column: Column) {
+    let mut own = name.to_owned();
+    while columns.iter().any(|(taken, _)| *taken == own) {
+        own.insert_str(0, prefix);
+    }
+    columns.push((own, column));
+}
+
+/// A column of the narrowest type that holds all values as they are; whole numbers beside fractions are fractions.
+fn parameter(values: &[Option<&ParamValue>]) -> Column {
+    let all = |fits: fn(&ParamValue) -> bool| values.iter().flatten().all(|value| fits(value));
+    if all(|value| matches!(value, ParamValue::Int(_))) {
+        let int = |value: &ParamValue| if let ParamValue::Int(value) = value { Some(*value) } else { None };
+        return Column::Int(values.iter().map(|value| value.and_then(int)).collect());
+    }
+    if all(|value| value.as_f64().is_some()) {
+        return Column::Float(values.iter().map(|value| value.and_then(ParamValue::as_f64)).collect());
+    }
+    if all(|value| matches!(value, ParamValue::Bool(_))) {
+        let bool = |value: &ParamValue| if let ParamValue::Bool(value) = value { Some(*value) } else { None };
+        return Column::Bool(values.iter().map(|value| value.and_then(bool)).collect());
+    }
+    Column::Text(values.iter().map(|value| value.map(ToString::to_string)).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_column_has_the_type_of_its_values() {
+        let (int, float, text, yes) =
+            (ParamValue::Int(3), ParamValue::Float(0.5), ParamValue::Text("a".into()), ParamValue::Bool(true));
+        assert_eq!(parameter(&[Some(&int), None]), Column::Int(vec![Some(3), None]));
+        assert_eq!(parameter(&[Some(&int), Some(&float)]), Column::Float(vec![Some(3.0), Some(0.5)]));
+        assert_eq!(parameter(&[Some(&yes), None]), Column::Bool(vec![Some(true), None]));
+        assert_eq!(parameter(&[Some(&text), Some(&int)]), Column::Text(vec![Some("a".into()), Some("3".into())]));
+    }
+
+    #[test]
+    fn no_two_columns_have_one_name() {
+        let mut columns = vec![("seed".to_owned(), Column::Int(vec![]))];
+        push(&mut columns, "param_", "seed", Column::Int(vec![]));
+        push(&mut columns, "param_", "seed", Column::Int(vec![]));
+        let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
+        assert_eq!(names, ["seed", "param_seed", "param_param_seed"]);
+    }
+}

@@ -1,0 +1,219 @@
+//! TensorBoard's event files: records of protocol buffers, each with its length and checksums (tensorflow/core/lib/io/record_writer.cc,
+//! tensorboard/compat/proto/{event,summary}.proto, plugins/hparams/plugin_data.proto). A trial is a run: its history as scalars, and its
+//! hyper-parameters for the HParams tab. `scripts/check-export.sh` reads them back with TensorBoard itself.
+
+use std::io::{self, Write};
+
+use super::Exported;
+use crate::ledger::{EpochRow, TrialState};
+use crate::protocol::Metrics;
+use crate::spec::{Config, ParamValue};
+
+/// What a file begins with.
+///
+/// # Errors
+/// As the file that is written to.
+pub fn write_version(to: &mut impl Write, wall_time: f64) -> io::Result<()> {
+    let mut event = Message::default();
+    event.double(1, wall_time);
+    event.bytes(3, b"brain.Event:2");
+    record(to, &event.0)
+}
+
+/// The hyper-parameters of a run, when it began and how it ended.
+///
+/// # Errors
+/// As the file that is written to.
+pub fn hyper_parameters(to: &mut impl Write, trial: &Exported<'_>, arm: &str, times: (f64, f64)) -> io::Result<()> {
+    let (began, ended) = times;
+    let mut start = Message::default();
+    for (name, value) in hparams(&trial.config, arm, trial.id.seed) {
+        let mut entry = Message::default();
+        entry.bytes(1, name.as_bytes());
+        entry.message(2, &value);
+        start.message(1, &entry);
+    }
+    // Seeds of one point are one group: the tab shows their mean.
+    start.bytes(4, format!("{arm}/{}", trial.id.point).as_bytes());
+    start.double(5, began);
+    let mut data = Message::default();
+    data.message(3, &start);
+    plugin(to, "_hparams_/session_start_info", &data, began)?;
+    let status = match trial.row.state {
+        TrialState::Done => 1,
+        TrialState::Failed => 2,
+        TrialState::Running => 3,
+        TrialState::Waiting => 0,
+    };
+    let mut end = Message::default();
+    end.varint(1, status);
+    end.double(2, ended);
+    let mut data = Message::default();
+    data.message(4, &end);
+    plugin(to, "_hparams_/session_end_info", &data, ended)
+}
+
+/// The rows of a run's history, and its final metrics (as `final/NAME`, at the last epoch). `began` in seconds since 1970; a row's
+/// time is counted from its `seconds`, where the history has them.
+///
+/// # Errors
+/// As the file that is written to.
+pub fn scalars(to: &mut impl Write, rows: &[EpochRow], finals: Option<&Metrics>, began: f64) -> io::Result<()> {
+    let mut now = began;
+    for row in rows {
+        now += row.metrics.get("seconds").filter(|seconds| seconds.is_finite()).unwrap_or(0.0);
+        values(to, &row.metrics, "", row.epoch, now)?;
+    }
+    match finals {
+        Some(finals) => values(to, finals, "final/", rows.last().map_or(0, |row| row.epoch), now),
+        None => Ok(()),
+    }
+}
+
+fn values(to: &mut impl Write, metrics: &Metrics, prefix: &str, step: u32, now: f64) -> io::Result<()> {
+    let mut summary = Message::default();
+    for (name, value) in &metrics.0 {
+        let mut scalar = Message::default();
+        scalar.bytes(1, format!("{prefix}{name}").as_bytes());
+        scalar.float(2, value.0 as f32);
+        summary.message(1, &scalar);
+    }
+    let mut event = Message::default();
+    event.double(1, now);
+    event.varint(2, u64::from(step));
+    event.message(5, &summary);
+    record(to, &event.0)
+}
+
+fn hparams(config: &Config, arm: &str, seed: u64) -> Vec<(String, Message)> {
+    let text = |text: &str| {
+        let mut value = Message::default();
+        value.bytes(3, text.as_bytes());
+        value
+    };
+    let number = |number: f64| {
+        let mut value = Message::default();
+        value.double(2, number);
+        value
+    };
+    let value = |value: &ParamValue| match value {
+        ParamValue::Bool(on) => {
+            let mut value = Message::default();
+            value.varint(4, u64::from(*on));
+            value
+        }
+        ParamValue::Int(value) => number(*value as f64),
+        ParamValue::Float(value) => number(*value),
+        ParamValue::Text(value) => text(value),
+    };
+    let mut all: Vec<(String, Message)> = config.0.iter().map(|(name, param)| (name.clone(), value(param))).collect();
+    for (name, value) in [("arm", text(arm)), ("seed", number(seed as f64))] {
+        if config.get(name).is_none() {
+            all.push((name.to_owned(), value));
+        }
+    }
+    all
+}
+
+/// An event that holds the data of the HParams plugin.
+fn plugin(to: &mut impl Write, tag: &str, data: &Message, now: f64) -> io::Result<()> {
+    let mut plugin = Message::default();
+    plugin.bytes(1, b"hparams");
+    plugin.message(2, data);
+    let mut metadata = Message::default();
+    metadata.message(1, &plugin);
+    let mut value = Message::default();
+    value.bytes(1, tag.as_bytes());
+    value.message(9, &metadata);
+    let mut summary = Message::default();
+    summary.message(1, &value);
+    let mut event = Message::default();
+    event.double(1, now);
+    event.message(5, &summary);
+    record(to, &event.0)
+}
+
+/// A record: length, its checksum, the data, their checksum.
+fn record(to: &mut impl Write, data: &[u8]) -> io::Result<()> {
+    let length = (data.len() as u64).to_le_bytes();
+    to.write_all(&length)?;
+    to.write_all(&masked_crc32c(&length).to_le_bytes())?;
+    to.write_all(data)?;
+    to.write_all(&masked_crc32c(data).to_le_bytes())
+}
+
+/// CRC-32C (Castagnoli), masked as in tensorflow/core/lib/hash/crc32c.h.
+fn masked_crc32c(data: &[u8]) -> u32 {
+    let step = |crc: u32, byte: &u8| {
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 })
+    };
+    let crc = !data.iter().fold(u32::MAX, step);
+    crc.rotate_right(15).wrapping_add(0xa282_ead8)
+}
+
+/// A message of protocol buffers that is being written (protobuf.dev/programming-guides/encoding).
+#[derive(Clone, Debug, Default)]
+struct Message(Vec<u8>);
+
+impl Message {
+    fn raw_varint(&mut self, mut value: u64) {
+        while value >= 0x80 {
+            self.0.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.0.push(value as u8);
+    }
+
+    fn key(&mut self, field: u64, kind: u64) {
+        self.raw_varint(field << 3 | kind);
+    }
+
+    fn varint(&mut self, field: u64, value: u64) {
+        self.key(field, 0);
+        self.raw_varint(value);
+    }
+
+    fn double(&mut self, field: u64, value: f64) {
+        self.key(field, 1);
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn float(&mut self, field: u64, value: f32) {
+        self.key(field, 5);
+        self.0.extend(value.to_le_bytes());
+    }
+
+    fn bytes(&mut self, field: u64, value: &[u8]) {
+        self.key(field, 2);
+        self.raw_varint(value.len() as u64);
+        self.0.extend(value);
+    }
+
+    fn message(&mut self, field: u64, value: &Self) {
+        self.bytes(field, &value.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksums_are_castagnolis() {
+        // RFC 3720, B.4: of 32 zeros, and of 32 bytes of ones.
+        let unmask = |masked: u32| masked.wrapping_sub(0xa282_ead8).rotate_left(15);
+        assert_eq!(unmask(masked_crc32c(&[0; 32])), 0x8a91_36aa);
+        assert_eq!(unmask(masked_crc32c(&[0xff; 32])), 0x62a8_ab43);
+    }
+
+    /// The bytes of a scalar's event, as TensorBoard 2.21 wrote them for the same content.
+    #[test]
+    fn an_event_is_encoded_as_tensorboard_does() {
+        let mut to = Vec::new();
+        values(&mut to, &[("loss", 0.5)].into_iter().collect(), "", 300, 1.0).unwrap();
+        let event = &to[12..to.len() - 4];
+        let hex: String = event.iter().map(|byte| format!("{byte:02x}")).collect();
+        assert_eq!(hex, "09000000000000f03f10ac022a0d0a0b0a046c6f7373150000003f");
+        assert_eq!(to[..8], (event.len() as u64).to_le_bytes());
+    }
+}

@@ -1,0 +1,19 @@
+//! Packs: K trials of one seed trained as one network with a model axis. `layout` lays a model's weights out as one row,
+//! `convolution` and `network` run K such rows at once, `rules` move them, `training` takes epochs, `bundle` makes trials of it;
+//! `partition` says which trials go together.
+//! Every operation is block-diagonal over the models and the loss is their sum, so no model sees another.
+
+mod bundle;
+mod convolution;
+mod layout;
+mod network;
+mod partition;
+mod rules;
+#[cfg(test)]
+mod tests;
+mod training;
+
+#[cfg(test)]
+pub use bundle::PackKey;
+pub use bundle::{Event, run};
+pub use partition::{Limit, Part, curvature, partition};

@@ -1,0 +1,204 @@
+//! Packs against single trials: the same numbers to rounding, for every optimizer and mixed hyper-parameters; what one model
+//! does is nothing to its neighbours.
+
+use pentagrid::protocol::Metrics;
+use pentagrid::spec::{Config, ParamValue};
+use tch::Kind;
+
+use super::{Event, PackKey, run};
+use crate::engine::{Session, Sharing};
+use crate::settings::Settings;
+
+const SGD: [&str; 2] = [r#"{"optimizer": "sgd", "lr": 0.01}"#, r#"{"optimizer": "sgd", "lr": 0.001}"#];
+
+const MOMENTUM: [&str; 2] = [
+    r#"{"optimizer": "sgd_momentum", "lr": 0.002, "momentum": 0.9}"#,
+    r#"{"optimizer": "sgd_momentum", "lr": 0.001, "momentum": 0.5, "dampening": 0.5}"#,
+];
+
+const ADAM: [&str; 2] =
+    [r#"{"optimizer": "adam", "lr": 0.0001}"#, r#"{"optimizer": "adam", "lr": 0.001, "beta1": 0.5, "beta2": 0.9, "eps": 0.01}"#];
+
+/// In single precision an element whose |Hz| nearly vanishes moves far by a rounding, where the rate and eps let it.
+const ADAHESSIAN: [&str; 2] = [
+    r#"{"optimizer": "adahessian", "lr": 0.0001}"#,
+    r#"{"optimizer": "adahessian", "lr": 0.01, "beta1": 0.5, "beta2": 0.9, "eps": 0.1, "hessian_power": 0.5}"#,
+];
+
+/// The rows, without wall-clock times, and the final metrics, likewise.
+type Outcome = (Vec<Metrics>, Metrics);
+
+/// A session with few images, and its precision.
+struct Few {
+    kind: Kind,
+    session: Session,
+}
+
+impl Few {
+    fn new(kind: Kind) -> Self {
+        Self { kind, session: Session::small(kind, 32) }
+    }
+
+    /// One epoch of two steps, where nothing else is said. Of fewer images, batch norm would make more of a rounding than single
+    /// precision can take.
+    fn config(&self, json: &str) -> Config {
+        let mut config: Config = serde_json::from_str(json).unwrap();
+        let size = if self.kind == Kind::Double { 10 } else { 16 };
+        for (name, value) in [("epochs", 1), ("batch_size", size), ("train_images", 2 * size)] {
+            config.0.entry(name.to_owned()).or_insert(ParamValue::Int(value));
+        }
+        config
+    }
+}
+
+fn single(few: &mut Few, json: &str, seed: u64) -> Outcome {
+    let mut rows = Vec::new();
+    let config = few.config(json);
+    let metrics = few.session.run(&config, seed, Sharing::None, &mut |_, row| rows.push(row.without_wall_clock()));
+    (rows, metrics.unwrap().0.without_wall_clock())
+}
+
+/// The outcomes of trials in packs of at most so many.
+fn packed(few: &mut Few, trials: &[&str], seed: u64, most: usize) -> Vec<Outcome> {
+    let settings: Vec<Settings> = trials.iter().map(|json| Settings::from_config(&few.config(json)).unwrap()).collect();
+    let key = PackKey::of(&settings[0], seed).unwrap();
+    assert!(settings.iter().all(|settings| PackKey::of(settings, seed) == Some(key.clone())));
+    let mut started = vec![0; trials.len()];
+    let mut rows = vec![Vec::new(); trials.len()];
+    let mut done: Vec<Option<Metrics>> = vec![None; trials.len()];
+    let fitted = run(&mut few.session, &settings, seed, (most, true), &mut |trial, event| {
+        assert!(done[trial].is_none());
+        match event {
+            Event::Started => started[trial] += 1,
+            Event::Epoch(epoch, values) => {
+                assert_eq!((started[trial], epoch as usize), (1, rows[trial].len() + 1));
+                rows[trial].push(values.without_wall_clock());
+            }
+            Event::Done(metrics, ..) => {
+                assert!(metrics.get("training_seconds").unwrap() > 0.0);
+                done[trial] = Some(metrics.without_wall_clock());
+            }
+            Event::Failed(kind, message) => panic!("{kind}: {message}"),
+        }
+    });
+    assert_eq!(fitted, most);
+    rows.into_iter().zip(done).map(|(rows, done)| (rows, done.unwrap())).collect()
+}
+
+/// Checks that two sets of numbers have the same names and agree to that share.
+fn assert_near(found: &Metrics, expected: &Metrics, share: f64, what: &str) {
+    let names = |metrics: &Metrics| metrics.0.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(names(found), names(expected), "{what}");
+    for (name, expected) in &expected.0 {
+        let found = found.get(name).unwrap();
+        let same = (found - expected.0).abs() <= share * expected.0.abs() || found.is_nan() && expected.0.is_nan();
+        assert!(same, "{what}, {name}: {found} instead of {}", expected.0);
+    }
+}
+
+/// The first epoch to the shares that are promised, later ones and the end to a hundred times those.
+fn assert_all_near(few: &mut Few, trials: &[&str], found: &[Outcome], seed: u64) {
+    let kind = few.kind;
+    let share = if kind == Kind::Double { 1e-9 } else { 1e-4 };
+    for (json, (rows, metrics)) in trials.iter().zip(found) {
+        let (expected_rows, expected) = single(few, json, seed);
+        assert_eq!(rows.len(), expected_rows.len(), "{json}");
+        for (epoch, (found, expected)) in rows.iter().zip(&expected_rows).enumerate() {
+            assert_near(
+                found,
+                expected,
+                if epoch == 0 { share } else { 100.0 * share },
+                &format!("{json}, {kind:?}, epoch {epoch}"),
+            );
+        }
+        assert_near(metrics, &expected, 100.0 * share, json);
+    }
+}
+
+fn check(trials: &[&str]) {
+    for kind in [Kind::Float, Kind::Double] {
+        let few = &mut Few::new(kind);
+        let found = packed(few, trials, 3, 8);
+        assert_all_near(few, trials, &found, 3);
+    }
+}
+
+#[test]
+fn a_pack_of_sgd_is_its_trials() {
+    check(&SGD);
+}
+
+#[test]
+fn a_pack_of_momentum_is_its_trials() {
+    check(&MOMENTUM);
+}
+
+#[test]
+fn a_pack_of_adam_is_its_trials() {
+    check(&ADAM);
+}
+
+#[test]
+fn a_pack_of_adahessian_is_its_trials() {
+    check(&ADAHESSIAN);
+}
+
+/// Beside a trial of the first phase alone: one that never switches, two that do at once, of two first phases, and one that
+/// is not below its threshold before the second epoch.
+#[test]
+fn a_pack_of_hybrid_is_its_trials() {
+    let mut double = Few::new(Kind::Double);
+    let momentum =
+        r#"{"optimizer": "sgd_momentum", "lr": 0.005, "momentum": 0.9, "epochs": 3, "batch_size": 5, "train_images": 10}"#;
+    let losses: Vec<f64> = single(&mut double, momentum, 1).0.iter().map(|row| row.get("val_loss").unwrap()).collect();
+    assert!(losses[1] < losses[0], "{losses:?}");
+    let late = (losses[0] + losses[1]) / 2.0;
+    let hybrid = |lr1, lr2, tl| {
+        let rest = r#""momentum": 0.9, "eps": 0.1, "epochs": 3, "batch_size": 5, "train_images": 10}"#;
+        format!(r#"{{"optimizer": "hybrid", "lr1": {lr1}, "lr2": {lr2}, "tl": {tl}, {rest}"#)
+    };
+    let all = [hybrid(0.005, 0.01, 0.0), hybrid(0.005, 0.01, 1e9), hybrid(0.001, 0.001, 1e9)];
+    let all = [all.to_vec(), vec![hybrid(0.005, 0.01, late), momentum.to_owned()]].concat();
+    let trials: Vec<&str> = all.iter().map(String::as_str).collect();
+    let found = packed(&mut double, &trials, 1, 2);
+    let switches: Vec<Option<f64>> = found.iter().map(|(_, metrics)| metrics.get("switch_epoch")).collect();
+    assert_eq!(switches, [None, Some(1.0), Some(1.0), Some(2.0), None]);
+    assert_all_near(&mut double, &trials, &found, 1);
+    // One that switches at its very end.
+    let short = [all[1].replace("\"epochs\": 3", "\"epochs\": 1")];
+    let short = [short[0].as_str()];
+    let found = packed(&mut double, &short, 1, 3);
+    assert_eq!(found[0].1.get("switch_epoch"), Some(1.0));
+    assert_all_near(&mut double, &short, &found, 1);
+}
+
+#[test]
+fn a_model_that_diverges_does_not_touch_its_neighbours() {
+    let few = &mut Few::new(Kind::Float);
+    let wild = [r#"{"optimizer": "sgd", "lr": 1e30}"#, r#"{"optimizer": "adahessian", "lr": 1e30}"#];
+    for (tame, wild) in [&SGD, &ADAHESSIAN].into_iter().zip(wild) {
+        let alone = packed(few, &tame[..2], 5, 8);
+        let beside = packed(few, &[tame[0], wild, tame[1]], 5, 8);
+        assert!(!beside[1].1.get("train_loss").unwrap().is_finite());
+        assert!(beside[1].0[0].get("grad_norm_fc").unwrap().is_nan());
+        for (alone, beside) in [(&alone[0], &beside[0]), (&alone[1], &beside[2])] {
+            assert_near(&beside.1, &alone.1, 1e-4, "beside a diverged model");
+            assert_near(&beside.0[0], &alone.0[0], 1e-4, "beside a diverged model");
+        }
+    }
+}
+
+#[test]
+fn a_pack_that_cannot_be_trained_fails_trial_by_trial() {
+    let mut few = Few::new(Kind::Float);
+    let config = few.config(r#"{"optimizer": "sgd", "lr": 0.1, "train_images": 99}"#);
+    let settings = [0, 1].map(|_| Settings::from_config(&config).unwrap());
+    let mut events = Vec::new();
+    run(&mut few.session, &settings, 1, (8, true), &mut |trial, event| events.push(format!("{trial} {event:?}")));
+    insta::assert_snapshot!(events.join("\n"), @r#"
+    0 Started
+    0 Failed(BadConfig, "train_images: 99 are wanted, but the training set has 32 images")
+    1 Started
+    1 Failed(BadConfig, "train_images: 99 are wanted, but the training set has 32 images")
+    "#);
+}
