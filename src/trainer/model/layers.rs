@@ -86,7 +86,10 @@ impl Conv {
             return Ok(Maps::Rows(product.f_view([1, -1, output])?));
         }
         if let Some(way) = &self.bilinear {
-            return Ok(Maps::Rows(way.convolve(&x.rows()?, &self.weight)?));
+            let rows = x.rows()?;
+            if rows.size()[1] >= Self::BILINEAR_FROM {
+                return Ok(Maps::Rows(way.convolve(&rows, &self.weight)?));
+            }
         }
         if size[2] == 1 && self.stride == 2 {
             return Ok(Maps::Rows(x.halved()?.f_linear(&self.weight.f_view([size[0], size[1]])?, None::<&Tensor>)?));
@@ -95,6 +98,9 @@ impl Conv {
         let planes = Maps::Planes(x.planes()?.f_conv2d(&self.weight, None::<&Tensor>, stride, padding, [1, 1], 1)?);
         if planes.tensor().size()[2] > Self::ROWS_UP_TO { Ok(planes) } else { Ok(Maps::Rows(planes.rows()?)) }
     }
+
+    /// Images at once from which fewer products pay: the kernels are transformed at each step, however few they are.
+    const BILINEAR_FROM: i64 = 32;
 
     /// The largest side of maps that are kept as rows.
     const ROWS_UP_TO: i64 = 4;
@@ -202,7 +208,7 @@ mod tests {
             let size = ConvSize { channels: [5, 3], kernel, stride, side };
             let mut on = Builder { cut: false, ..builder(&mut source) };
             let conv = Conv::new(&mut on, "conv", &size, Init::KaimingNormalFanOut).unwrap();
-            let x = wave(&[6, 5, side, side]);
+            let x = wave(&[Conv::BILINEAR_FROM, 5, side, side]);
             let inputs = [&x, &conv.weight];
             let padding = [kernel / 2; 2];
             let expected = x.conv2d(&conv.weight, None::<&Tensor>, [stride; 2], padding, [1, 1], 1);
