@@ -2,7 +2,9 @@
 
 use tch::{TchError, Tensor};
 
+use super::bilinear::Bilinear;
 use super::init::{Init, Source};
+use super::maps::Maps;
 use super::taps;
 
 /// What a forward pass is for.
@@ -47,6 +49,8 @@ pub struct Conv {
     weight: Tensor,
     stride: i64,
     padding: i64,
+    /// With fewer multiplications, where there is a way.
+    bilinear: Option<Bilinear>,
 }
 
 /// The sizes of a convolution.
@@ -68,38 +72,38 @@ impl Conv {
         let live = if on.cut && kernel == 3 { taps::live_count(side, stride) } else { None };
         let shape = live.map_or(vec![output, input, kernel, kernel], |taps| vec![output, input, taps]);
         let weight = on.parameter(format!("{name}.weight"), &shape, init)?;
-        Ok(Self { weight, stride, padding: kernel / 2 })
+        let way = if kernel == 3 && stride == 1 { Bilinear::for_side(side, weight.f_kind()?, weight.device())? } else { None };
+        Ok(Self { weight, stride, padding: kernel / 2, bilinear: way })
     }
 
-    /// `[N, in, H, W]` to `[N, out, H', W']`.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        if let [output, input, taps] = self.weight.size()[..] {
+    /// The maps that it makes. They come as rows if they are small.
+    pub fn forward(&self, x: &Maps) -> Result<Maps, TchError> {
+        let size = self.weight.size();
+        if let [output, input, taps] = size[..] {
             // The live taps cover the whole map, in its order: one product with the flattened maps.
-            let maps = x.f_reshape([-1, input * taps])?;
-            return maps.f_linear(&self.weight.f_view([output, input * taps])?, None::<&Tensor>)?.f_view([-1, output, 1, 1]);
+            let maps = x.rows()?.f_permute([1, 2, 0])?.f_reshape([-1, input * taps])?;
+            let product = maps.f_linear(&self.weight.f_view([output, input * taps])?, None::<&Tensor>)?;
+            return Ok(Maps::Rows(product.f_view([1, -1, output])?));
         }
-        let [stride, padding] = [self.stride, self.padding];
-        if padding == 1 && stride == 1 && x.size()[2..] == [2, 2] && x.size()[0] >= Self::DENSE_FROM {
-            return self.dense(x);
+        if let Some(way) = &self.bilinear {
+            let rows = x.rows()?;
+            if rows.size()[1] >= Self::BILINEAR_FROM {
+                return Ok(Maps::Rows(way.convolve(&rows, &self.weight)?));
+            }
         }
-        x.f_conv2d(&self.weight, None::<&Tensor>, [stride, stride], [padding, padding], [1, 1], 1)
+        if size[2] == 1 && self.stride == 2 {
+            return Ok(Maps::Rows(x.halved()?.f_linear(&self.weight.f_view([size[0], size[1]])?, None::<&Tensor>)?));
+        }
+        let [stride, padding] = [[self.stride; 2], [self.padding; 2]];
+        let planes = Maps::Planes(x.planes()?.f_conv2d(&self.weight, None::<&Tensor>, stride, padding, [1, 1], 1)?);
+        if planes.tensor().size()[2] > Self::ROWS_UP_TO { Ok(planes) } else { Ok(Maps::Rows(planes.rows()?)) }
     }
 
-    /// Images at once from which `dense` beats a convolution; with fewer, gathering the matrix costs more than it saves.
-    const DENSE_FROM: i64 = 32;
+    /// Images at once from which fewer products pay: the kernels are transformed at each step, however few they are.
+    const BILINEAR_FROM: i64 = 32;
 
-    /// A 3x3 kernel on 2x2 maps as one product, `[N, in, 2, 2]` to `[N, out, 2, 2]`: pixel p of the output takes pixel q
-    /// of the input by one tap, where a convolution multiplies nine, five of them with padding.
-    fn dense(&self, x: &Tensor) -> Result<Tensor, TchError> {
-        /// The tap for each p, and within it each q: 3 (q_row - p_row + 1) + (q_column - p_column + 1).
-        const TAPS: [i64; 16] = [4, 5, 7, 8, 3, 4, 6, 7, 1, 2, 4, 5, 0, 1, 3, 4];
-        let [output, input] = [self.weight.size()[0], self.weight.size()[1]];
-        let taps = Tensor::f_from_slice(&TAPS)?.f_to_device(self.weight.device())?;
-        let by_tap = self.weight.f_view([output, input, taps::KERNEL])?.f_permute([0, 2, 1])?;
-        let matrix = by_tap.f_index_select(1, &taps)?.f_view([output * 4, 4 * input])?;
-        let pixels = x.f_permute([0, 2, 3, 1])?.f_reshape([-1, 4 * input])?;
-        pixels.f_linear(&matrix, None::<&Tensor>)?.f_view([-1, output, 2, 2])
-    }
+    /// The largest side of maps that are kept as rows.
+    const ROWS_UP_TO: i64 = 4;
 }
 
 /// Batch norm (Ioffe & Szegedy 2015) as torch does it: normalises by the biased variance of the batch, keeps the
@@ -130,15 +134,16 @@ impl Norm {
         })
     }
 
-    /// `[N, C, H, W]` to the same shape.
-    pub fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let size = x.size();
-        if size[2..] != [2, 2] {
-            return self.normalise(x, mode);
-        }
-        // libtorch goes through a channel's pixels one by one; channels last, it takes many channels at once.
-        let rows = x.f_permute([0, 2, 3, 1])?.f_reshape([-1, size[1]])?;
-        self.normalise(&rows, mode)?.f_view([size[0], 2, 2, size[1]])?.f_permute([0, 3, 1, 2])?.f_contiguous()
+    /// The normalised maps, in the same order.
+    pub fn forward(&self, x: &Maps, mode: Mode) -> Result<Maps, TchError> {
+        let tensor = match x {
+            Maps::Planes(planes) => self.normalise(planes, mode)?,
+            Maps::Rows(rows) => {
+                let size = rows.size();
+                self.normalise(&rows.f_reshape([-1, size[2]])?, mode)?.f_view(size.as_slice())?
+            }
+        };
+        Ok(x.with(tensor))
     }
 
     /// `[N, C, ...]` to the same shape.
@@ -185,6 +190,7 @@ mod tests {
     use super::*;
     use crate::device::one_thread;
     use crate::model::init::Drawn;
+    use crate::model::testing::{assert_same, derivatives, wave};
     use tch::{Device, Kind};
 
     fn builder(source: &mut Drawn) -> Builder<'_, Drawn> {
@@ -194,52 +200,39 @@ mod tests {
 
     const DOUBLE: Drawn = Drawn { seed: 2, kind: Kind::Double, device: Device::Cpu };
 
-    fn wave(shape: &[i64]) -> Tensor {
-        (Tensor::arange(shape.iter().product::<i64>(), tch::kind::DOUBLE_CPU) * 0.7).sin().view(shape).set_requires_grad(true)
-    }
-
-    /// A value that depends on the output nonlinearly, its gradients, and the gradients of their squares' sum.
-    fn derivatives(output: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
-        let first = Tensor::run_backward(&[output.pow_tensor_scalar(3).sum(None)], inputs, true, true);
-        let squares: Vec<Tensor> = first.iter().map(|gradient| gradient.square().sum(None)).collect();
-        let second = Tensor::run_backward(&squares, inputs, false, false);
-        [output.shallow_clone()].into_iter().chain(first).chain(second).collect()
-    }
-
-    fn assert_same(found: &[Tensor], expected: &[Tensor]) {
-        assert_eq!(found.len(), expected.len());
-        for (found, expected) in found.iter().zip(expected) {
-            let share = ((found - expected).norm() / expected.norm()).double_value(&[]);
-            assert!(found.size() == expected.size() && share < 1e-12, "{share:e}");
-        }
-    }
-
+    /// Each kind of convolution of the network, given planes and given rows.
     #[test]
-    fn the_dense_product_is_the_convolution() {
-        let mut source = DOUBLE;
-        let size = ConvSize { channels: [5, 3], kernel: 3, stride: 1, side: 2 };
-        let conv = Conv::new(&mut builder(&mut source), "conv", &size, Init::KaimingNormalFanOut).unwrap();
-        for images in [Conv::DENSE_FROM - 1, Conv::DENSE_FROM] {
-            let x = wave(&[images, 5, 2, 2]);
+    fn every_way_is_the_convolution() {
+        for (kernel, stride, side) in [(3, 1, 2), (3, 1, 4), (3, 2, 4), (3, 2, 7), (1, 2, 2), (1, 2, 4), (1, 2, 7), (3, 1, 1)] {
+            let mut source = DOUBLE;
+            let size = ConvSize { channels: [5, 3], kernel, stride, side };
+            let mut on = Builder { cut: false, ..builder(&mut source) };
+            let conv = Conv::new(&mut on, "conv", &size, Init::KaimingNormalFanOut).unwrap();
+            let x = wave(&[Conv::BILINEAR_FROM, 5, side, side]);
             let inputs = [&x, &conv.weight];
-            let expected = x.conv2d(&conv.weight, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1);
+            let padding = [kernel / 2; 2];
+            let expected = x.conv2d(&conv.weight, None::<&Tensor>, [stride; 2], padding, [1, 1], 1);
             let expected = derivatives(&expected, &inputs);
-            assert_same(&derivatives(&conv.forward(&x).unwrap(), &inputs), &expected);
-            assert_same(&derivatives(&conv.dense(&x).unwrap(), &inputs), &expected);
+            let planes = Maps::Planes(x.shallow_clone());
+            for given in [Maps::Rows(planes.rows().unwrap()), planes] {
+                let found = conv.forward(&given).unwrap().planes().unwrap();
+                assert_same(&derivatives(&found, &inputs), &expected);
+            }
         }
     }
 
     #[test]
-    fn batch_norm_of_2x2_maps_is_that_of_others() {
+    fn batch_norm_of_rows_is_that_of_planes() {
         let mut source = DOUBLE;
         let norms = [0, 1].map(|_| Norm::new(&mut builder(&mut source), "norm", 3).unwrap());
         let x = wave(&[4, 3, 2, 2]);
-        let derive = |norm: &Norm, y: Tensor| derivatives(&y, &[&x, &norm.weight, &norm.bias]);
-        let found = derive(&norms[0], norms[0].forward(&x, Mode::Train).unwrap());
-        let expected = derive(&norms[1], norms[1].normalise(&x, Mode::Train).unwrap());
-        assert_same(&found, &expected);
-        let evaluated = norms[0].forward(&x, Mode::Evaluate).unwrap();
-        assert_same(&[evaluated], &[norms[1].normalise(&x, Mode::Evaluate).unwrap()]);
+        let planes = Maps::Planes(x.shallow_clone());
+        let rows = Maps::Rows(planes.rows().unwrap());
+        let forward = |norm: &Norm, maps: &Maps, mode| norm.forward(maps, mode).unwrap().planes().unwrap();
+        let derive = |norm: &Norm, maps: &Maps| derivatives(&forward(norm, maps, Mode::Train), &[&x, &norm.weight, &norm.bias]);
+        assert_same(&derive(&norms[0], &rows), &derive(&norms[1], &planes));
+        let evaluated = [forward(&norms[0], &rows, Mode::Evaluate), forward(&norms[1], &planes, Mode::Evaluate)];
+        assert_same(&evaluated[..1], &evaluated[1..]);
         let variances = norms.map(|norm| norm.running_var);
         assert_same(&variances[..1], &variances[1..]);
     }

@@ -1,10 +1,15 @@
-//! The network: its layers (`layers`), how they make up ResNet18 (`resnet18`), where its first weights come from
-//! (`init`), which taps of its kernels are trained (`taps`). The parameters are plain named tensors of our own, so that they can be loaded, sliced, packed and copied.
+//! The network: its layers (`layers`), the order of their maps (`maps`), small convolutions (`bilinear`), pooling (`pool`), how they make up ResNet18
+//! (`resnet18`), where its first weights come from (`init`), which taps of its kernels are trained (`taps`). The parameters are plain named tensors of our own, so that they can be loaded, sliced, packed and copied.
 
+mod bilinear;
 mod init;
 mod layers;
+mod maps;
+mod pool;
 mod resnet18;
 pub mod taps;
+#[cfg(test)]
+mod testing;
 
 pub use layers::Mode;
 pub use resnet18::ResNet18;

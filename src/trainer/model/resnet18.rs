@@ -7,6 +7,8 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::init::{CopyOf, Drawn, Init, Source};
 use super::layers::{Builder, Conv, ConvSize, Linear, Mode, Norm};
+use super::maps::Maps;
+use super::pool;
 use super::taps;
 
 /// The network. Its parameters have torchvision's names, e.g. `layer1.0.conv1.weight`.
@@ -58,15 +60,17 @@ impl Block {
         Ok(Self { conv1, bn1, conv2, bn2, downsample })
     }
 
-    fn forward(&self, x: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+    fn forward(&self, x: &Maps, mode: Mode) -> Result<Maps, TchError> {
         // The activations may be overwritten: no backward pass needs a batch norm's output before the ReLU.
-        let inner = self.bn1.forward(&self.conv1.forward(x)?, mode)?.f_relu_()?;
-        let mut out = self.bn2.forward(&self.conv2.forward(&inner)?, mode)?;
-        let mut sum = match &self.downsample {
-            None => out.f_add_(x)?,
-            Some((conv, norm)) => out.f_add_(&norm.forward(&conv.forward(x)?, mode)?)?,
+        let inner = self.bn1.forward(&self.conv1.forward(x)?, mode)?;
+        let inner = inner.with(inner.tensor().shallow_clone().f_relu_()?);
+        let out = self.bn2.forward(&self.conv2.forward(&inner)?, mode)?;
+        let mut sum = out.tensor().shallow_clone();
+        let _ = match &self.downsample {
+            None => sum.f_add_(x.tensor())?,
+            Some((conv, norm)) => sum.f_add_(norm.forward(&conv.forward(x)?, mode)?.tensor())?,
         };
-        sum.f_relu_()
+        Ok(out.with(sum.f_relu_()?))
     }
 }
 
@@ -143,12 +147,13 @@ impl ResNet18 {
     /// # Errors
     /// libtorch's.
     pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let stem = self.bn1.forward(&self.conv1.forward(images)?, mode)?.f_relu_()?;
-        let mut x = stem.f_max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false)?;
+        let stem = self.bn1.forward(&self.conv1.forward(&Maps::Planes(images.shallow_clone()))?, mode)?;
+        let stem = stem.tensor().shallow_clone().f_relu_()?;
+        let mut x = Maps::Planes(pool::max_pool(&stem)?);
         for block in &self.blocks {
             x = block.forward(&x, mode)?;
         }
-        self.fc.forward(&x.f_mean_dim([2, 3].as_slice(), false, None)?)
+        self.fc.forward(&x.rows()?.f_mean_dim([0].as_slice(), false, None)?)
     }
 
     /// The parameters, in the order of `names`. Changing one in place changes the network.

@@ -1,0 +1,25 @@
+//! What the tests of the layers share.
+
+use tch::Tensor;
+
+/// Numbers in double precision that want gradients.
+pub fn wave(shape: &[i64]) -> Tensor {
+    (Tensor::arange(shape.iter().product::<i64>(), tch::kind::DOUBLE_CPU) * 0.7).sin().view(shape).set_requires_grad(true)
+}
+
+/// A value that depends on the output nonlinearly, its gradients, and the gradients of their squares' sum.
+pub fn derivatives(output: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
+    let first = Tensor::run_backward(&[output.pow_tensor_scalar(3).sum(None)], inputs, true, true);
+    let squares: Vec<Tensor> = first.iter().map(|gradient| gradient.square().sum(None)).collect();
+    let second = Tensor::run_backward(&squares, inputs, false, false);
+    [output.shallow_clone()].into_iter().chain(first).chain(second).collect()
+}
+
+/// Equal in shape, and but for rounding in value.
+pub fn assert_same(found: &[Tensor], expected: &[Tensor]) {
+    assert_eq!(found.len(), expected.len());
+    for (found, expected) in found.iter().zip(expected) {
+        let share = ((found - expected).norm() / expected.norm()).double_value(&[]);
+        assert!(found.size() == expected.size() && share < 1e-12, "{share:e}");
+    }
+}
