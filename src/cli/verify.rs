@@ -192,7 +192,7 @@ fn differences(prefix: &str, was: &Metrics, is: &Metrics) -> Vec<String> {
     let show = |metrics: &Metrics, name: &str| metrics.get(name).map_or("nothing".to_owned(), |value| format!("{value:?}"));
     names
         .into_iter()
-        .filter(|name| was.0.get(*name) != is.0.get(*name))
+        .filter(|name| was.0.get(name) != is.0.get(name))
         .map(|name| format!("{prefix}{name}: recorded {}, now {}", show(&was, name), show(&is, name)))
         .collect()
 }

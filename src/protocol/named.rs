@@ -41,6 +41,11 @@ impl<T> Named<T> {
         }
     }
 
+    /// Takes out the thing of that name.
+    pub fn remove(&mut self, name: &str) -> Option<T> {
+        self.place(name).ok().map(|place| self.0.remove(place).1)
+    }
+
     /// How many there are.
     pub fn len(&self) -> usize {
         self.0.len()
@@ -161,7 +166,10 @@ mod tests {
             prop_assert_eq!((named.len(), named.is_empty()), (map.len(), map.is_empty()));
             let text = serde_json::to_string(&named).unwrap();
             prop_assert_eq!(&text, &serde_json::to_string(&map).unwrap());
-            prop_assert_eq!(serde_json::from_str::<Named<u8>>(&text).unwrap(), named);
+            prop_assert_eq!(&serde_json::from_str::<Named<u8>>(&text).unwrap(), &named);
+            let (mut named, mut map) = (named, map);
+            prop_assert_eq!(named.remove(&asked), map.remove(&asked));
+            prop_assert!(named.iter().eq(&map));
         }
     }
 }

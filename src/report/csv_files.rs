@@ -95,7 +95,7 @@ pub fn write_points(spec: &Spec, grid: &Grid, evaluation: &Evaluation, to: impl 
             ];
             row.extend(values(&point.config, &parameters));
             for metric in &metrics {
-                let stat = stats.and_then(|stats| stats.stats.get(*metric));
+                let stat = stats.and_then(|stats| stats.stats.get(metric));
                 row.push(cell(stat.map(|stat| stat.mean)));
                 row.push(cell(stat.and_then(|stat| stat.std)));
             }
