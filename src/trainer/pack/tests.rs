@@ -21,7 +21,7 @@ const ADAM: [&str; 2] =
 
 /// In single precision an element whose |Hz| nearly vanishes moves far by a rounding, where the rate and eps let it.
 const ADAHESSIAN: [&str; 2] = [
-    r#"{"optimizer": "adahessian", "lr": 0.0001}"#,
+    r#"{"optimizer": "adahessian", "lr": 0.00001}"#,
     r#"{"optimizer": "adahessian", "lr": 0.01, "beta1": 0.5, "beta2": 0.9, "eps": 0.1, "hessian_power": 0.5}"#,
 ];
 
