@@ -5,8 +5,9 @@ use std::path::PathBuf;
 
 use super::args::{ExportArgs, ExportFormat};
 use super::error::{CliError, Outcome};
-use super::folder::{Folder, WriteError};
+use super::folder::Folder;
 use super::printer::{Printer, count};
+use super::report::history_file;
 use super::sweep_file;
 use crate::aggregate::{evaluate, write_parquet};
 use crate::export::{
@@ -14,9 +15,9 @@ use crate::export::{
 };
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{EpochRow, LastAttempt, Lock, Reader, TrialRow, TrialState};
-use crate::report::{write_history, write_trials};
+use crate::report::write_trials;
+use crate::spec::Spec;
 use crate::spec::command::shell_path;
-use crate::spec::{Spec, Task, task};
 
 /// Writes a sweep in another tool's format.
 pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliError> {
@@ -36,14 +37,7 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
     let files: Vec<String> = match arguments.format {
         ExportFormat::Csv => {
             folder.csv("trials.csv", |to| write_trials(&spec, &grid, &evaluation, &rows, &vec![true; grid.arms().len()], to))?;
-            folder.write("history.csv", |to| {
-                let names = ledger.history_names(match spec.task {
-                    Task::MnistResnet18 => task::HISTORY,
-                    Task::Worker(_) | Task::Program(_) => &[],
-                })?;
-                let names: Vec<&str> = names.iter().map(String::as_str).collect();
-                write_history::<WriteError>(&grid, &names, to, |take| ledger.each_epoch(take))
-            })?;
+            history_file(&folder, &ledger, &spec, &grid)?;
             vec!["trials.csv".into(), "history.csv".into()]
         }
         ExportFormat::Parquet => {

@@ -103,14 +103,7 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     folder.text("report.html", &html_page(&page).map_err(|error| CliError::Unexpected(error.to_string()))?)?;
     folder.csv("points.csv", |to| write_points(spec, &grid, &evaluation, to))?;
     folder.csv("trials.csv", |to| write_trials(spec, &grid, &evaluation, &rows, &vec![true; grid.arms().len()], to))?;
-    folder.write("history.csv", |to| {
-        let names = ledger.history_names(match spec.task {
-            Task::MnistResnet18 => task::HISTORY,
-            Task::Worker(_) | Task::Program(_) => &[],
-        })?;
-        let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        write_history::<WriteError>(&grid, &names, to, |take| ledger.each_epoch(take))
-    })?;
+    history_file(&folder, &ledger, spec, &grid)?;
     let origin = serde_json::to_string_pretty(&origin).map_err(|error| CliError::Unexpected(error.to_string()))?;
     folder.text("provenance.json", &(origin + "\n"))?;
     folder.text("spec.yaml", &file.text)?;
@@ -143,6 +136,18 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     let written = Written { text, complete: evaluation.is_complete(), audit };
     made_report::note(&ledger, dir, out, &written)?;
     Ok(written)
+}
+
+/// Writes `history.csv`.
+pub(super) fn history_file(folder: &Folder, ledger: &Reader, spec: &Spec, grid: &Grid) -> Result<(), CliError> {
+    folder.write("history.csv", |to| {
+        let names = ledger.history_names(match spec.task {
+            Task::MnistResnet18 => task::HISTORY,
+            Task::Worker(_) | Task::Program(_) => &[],
+        })?;
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        write_history::<WriteError>(grid, &names, to, |take| ledger.each_epoch(take))
+    })
 }
 
 /// The selected points, aligned.

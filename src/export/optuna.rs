@@ -17,11 +17,13 @@ use crate::spec::{Axis, Goal, ParamValue, Spec};
 mod code {
     pub(super) const CREATE_STUDY: u8 = 0;
     pub(super) const SET_STUDY_USER_ATTR: u8 = 2;
+    pub(super) const SET_STUDY_SYSTEM_ATTR: u8 = 3;
     pub(super) const CREATE_TRIAL: u8 = 4;
     pub(super) const MINIMIZE: u8 = 1;
     pub(super) const MAXIMIZE: u8 = 2;
     pub(super) const RUNNING: u8 = 0;
     pub(super) const COMPLETE: u8 = 1;
+    pub(super) const PRUNED: u8 = 2;
     pub(super) const FAIL: u8 = 3;
     pub(super) const WAITING: u8 = 4;
 }
@@ -61,7 +63,11 @@ pub fn write_optuna(
             )?;
         }
         // What dashboards call the axis of values.
-        writeln!(to, r#"{{"op_code":3,{WRITER},"study_id":{number},"system_attr":{{"study:metric_names":{names}}}}}"#)?;
+        writeln!(
+            to,
+            r#"{{"op_code":{},{WRITER},"study_id":{number},"system_attr":{{"study:metric_names":{names}}}}}"#,
+            code::SET_STUDY_SYSTEM_ATTR
+        )?;
         for trial in trials.iter().filter(|trial| trial.arm == number && trial.phase == Phase::Tune) {
             let rows = history.get(&trial.id).map_or(&[][..], Vec::as_slice);
             to.write_all(line(spec, number, &arm.axes, trial, rows).as_bytes())?;
@@ -77,6 +83,7 @@ fn line(spec: &Spec, study: usize, axes: &[Axis], trial: &Exported<'_>, rows: &[
         TrialState::Done if metric.is_some_and(|value| !value.is_nan()) => code::COMPLETE,
         TrialState::Done | TrialState::Failed => code::FAIL,
         TrialState::Running => code::RUNNING,
+        TrialState::Waiting if trial.pruned => code::PRUNED,
         TrialState::Waiting => code::WAITING,
     };
     let value = metric.filter(|_| state == code::COMPLETE).map_or("null".to_owned(), number);
@@ -86,7 +93,7 @@ fn line(spec: &Spec, study: usize, axes: &[Axis], trial: &Exported<'_>, rows: &[
     );
     let started = trial.last.map(|last| Value::from(last.started_at.clone())).unwrap_or(Value::Null);
     let _ = write!(out, r#","datetime_start":{started}"#);
-    let ended = matches!(trial.row.state, TrialState::Done | TrialState::Failed);
+    let ended = trial.pruned || matches!(trial.row.state, TrialState::Done | TrialState::Failed);
     if let Some(ended) = trial.last.and_then(|last| last.ended_at.clone()).filter(|_| ended) {
         let _ = write!(out, r#","datetime_complete":{}"#, Value::from(ended));
     }
@@ -144,5 +151,34 @@ fn number(value: f64) -> String {
         f64::INFINITY => "Infinity".to_owned(),
         f64::NEG_INFINITY => "-Infinity".to_owned(),
         x => format!("{x:?}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grid::Grid;
+    use crate::ledger::TrialRow;
+
+    /// One that was cut off and whose point is out of the race since: in the integration tests none is, since it is a matter of moments.
+    #[test]
+    fn a_pruned_trial_is_pruned_there() {
+        let text =
+            "name: t\nworker: [w]\nmetric: {name: m, goal: maximize}\nseeds: {tune: 1, final: 0}\nparameters: {x: {value: 1}}\n";
+        let spec = crate::spec::read(text, "t.yaml").unwrap();
+        let point = Grid::new(&spec).arms()[0].point(0);
+        let id = TrialId { point: point.id, seed: 0 };
+        let state = TrialState::Waiting;
+        let row = TrialRow { id, phase: Phase::Tune, state, failures: 0, metrics: None, shared: Default::default() };
+        let trial =
+            |pruned| Exported { id, arm: 0, phase: Phase::Tune, config: point.config.clone(), row: &row, pruned, last: None };
+        let written = |pruned| {
+            let mut to = Vec::new();
+            write_optuna(&spec, &[trial(pruned)], &HashMap::new(), &mut to).unwrap();
+            String::from_utf8(to).unwrap()
+        };
+        assert!(written(true).contains(r#""state":2,"value":null"#), "{}", written(true));
+        assert!(written(false).contains(r#""state":4,"value":null"#), "{}", written(false));
+        assert_eq!((trial(true).state(), trial(false).state()), ("pruned", "waiting"));
     }
 }

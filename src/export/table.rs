@@ -6,7 +6,6 @@ use super::Exported;
 use crate::aggregate::Column;
 use crate::grid::TrialId;
 use crate::ledger::EpochRow;
-use crate::protocol::Metrics;
 use crate::spec::{ParamValue, Spec};
 
 /// One row a trial: what it was, where it stands, its hyper-parameters (of their own type; as text where arms or values differ in
@@ -19,7 +18,7 @@ pub fn trials_table(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column
         ("point".to_owned(), text(&|trial| Some(trial.id.point.to_string()))),
         ("seed".to_owned(), Column::Int(trials.iter().map(|trial| i64::try_from(trial.id.seed).ok()).collect())),
         ("phase".to_owned(), text(&|trial| Some(trial.phase.name().to_owned()))),
-        ("state".to_owned(), text(&|trial| Some(trial.row.state.name().to_owned()))),
+        ("state".to_owned(), text(&|trial| Some(trial.state().to_owned()))),
         ("same_as".to_owned(), text(&|trial| trial.row.shared.same_as.map(|id| id.to_string()))),
         ("duration".to_owned(), Column::Float(trials.iter().map(|trial| trial.last?.duration).collect())),
     ];
@@ -52,9 +51,8 @@ pub fn history_table(spec: &Spec, trials: &[Exported<'_>], rows: &[EpochRow]) ->
         ("seed".to_owned(), Column::Int(rows.iter().map(|(row, _)| i64::try_from(row.id.seed).ok()).collect())),
         ("epoch".to_owned(), Column::Int(rows.iter().map(|(row, _)| Some(i64::from(row.epoch))).collect())),
     ];
-    let value = |metrics: &Metrics, name: &str| metrics.get(name);
     for name in names {
-        let values = rows.iter().map(|(row, _)| value(&row.metrics, name)).collect();
+        let values = rows.iter().map(|(row, _)| row.metrics.get(name)).collect();
         push(&mut columns, "metric_", name, Column::Float(values));
     }
     columns

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use crate::aggregate::Evaluation;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{LastAttempt, TrialRow};
-use crate::plan::Phase;
+use crate::plan::{Phase, PlannedTrial};
 use crate::spec::{Config, Spec};
 
 /// One trial with all that is known of it but its history.
@@ -21,8 +21,17 @@ pub struct Exported<'a> {
     pub config: Config,
     /// Where it stands, and its metrics.
     pub row: &'a TrialRow,
+    /// Whether it had begun, was cut off, and will not run again since its point is out of the race (`prune: safe`).
+    pub pruned: bool,
     /// When and how long it ran the last time, and what went wrong.
     pub last: Option<&'a LastAttempt>,
+}
+
+impl Exported<'_> {
+    /// Where it stands, in a word.
+    pub fn state(&self) -> &'static str {
+        if self.pruned { "pruned" } else { self.row.state.name() }
+    }
 }
 
 /// The trials of the spec in force that were ever started: arm by arm, point by point, tuning seeds before final ones.
@@ -41,9 +50,10 @@ pub fn exported<'a>(
             let tuning = spec.seeds.tune.iter().map(|seed| (Phase::Tune, seed));
             for (phase, &seed) in tuning.chain(finals.iter().map(|seed| (Phase::Final, seed))) {
                 let id = TrialId { point: point.id, seed };
-                if let Some(row) = rows.get(&id) {
-                    trials.push(Exported { id, arm, phase, config: point.config.clone(), row, last: attempts.get(&id) });
-                }
+                let Some(row) = rows.get(&id) else { continue };
+                let pruned = evaluation.is_pruned(&PlannedTrial { id, phase, arm, index: point.index, group: None }, Some(row));
+                let (config, last) = (point.config.clone(), attempts.get(&id));
+                trials.push(Exported { id, arm, phase, config, row, pruned, last });
             }
         }
     }

@@ -1,10 +1,13 @@
 //! Which trials have work in common, as the task declares it: trials of one affinity and seed gain by running in one bundle,
 //! where the worker computes once what is common. The planner (`plan/sharing.rs`) makes groups of it; no result depends on it.
 
+use std::collections::BTreeSet;
+
 use super::model::Spec;
 use super::problem::{Finding, Problems, quoted};
 use super::task::{OptimizerKind, ParamDefault, Task, TaskParam};
 use super::tree::{Entry, Kind, did_you_mean};
+use super::validate::Draft;
 use super::value::{Config, ParamValue};
 
 /// Parameters of hybrid that matter only once it has switched, or say when it does.
@@ -36,8 +39,8 @@ impl Spec {
         }
     }
 
-    /// Of a trial that may part from its group's common work at one of several epochs: how many epochs it has, and its
-    /// configuration but for what says at which (`tl`). `None` for one that never parts, or where nothing is known of it.
+    /// Of a trial that may part from its group's common work after an epoch: its configuration but for what says after which
+    /// (`tl`). `None` for one that never parts, or where nothing is known of it.
     pub fn second_phase(&self, config: &Config) -> Option<String> {
         if self.task != Task::MnistResnet18 || optimizer(config) != Some(OptimizerKind::Hybrid) {
             return None;
@@ -57,8 +60,11 @@ impl Spec {
     }
 }
 
-/// The `affinity` key: names of parameters, each once. `known` are those of all arms.
-pub(super) fn read(entry: &Entry, task: Option<&Task>, known: &[&str], problems: &mut Problems<'_>) -> Vec<String> {
+/// The `affinity` key: names of parameters of some arm, each once.
+pub(super) fn read(entry: &Entry, task: Option<&Task>, arms: &[Draft<'_>], problems: &mut Problems<'_>) -> Vec<String> {
+    let params = arms.iter().flat_map(|arm| &arm.leaves).flat_map(|leaf| &leaf.params);
+    let known: BTreeSet<&str> = params.map(|param| param.name.as_str()).collect();
+    let known: Vec<&str> = known.into_iter().collect();
     let refusal = match task {
         Some(Task::MnistResnet18) => Some((
             "`affinity` beside the built-in task, which knows what its trials have in common",
@@ -92,7 +98,7 @@ pub(super) fn read(entry: &Entry, task: Option<&Task>, known: &[&str], problems:
         };
         let name = name.text.trim();
         let (what, label, help) = if !known.contains(&name) {
-            ("is no parameter of this sweep", "unknown parameter", did_you_mean(name, known, "parameters"))
+            ("is no parameter of this sweep", "unknown parameter", did_you_mean(name, &known, "parameters"))
         } else if names.iter().any(|known| known == name) {
             ("stands in `affinity` twice", "again", "name each parameter once".to_owned())
         } else {

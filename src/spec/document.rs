@@ -89,13 +89,7 @@ impl Document<'_, '_> {
             _ => Vec::new(),
         };
         let mut drafts = self.drafts(&fields, name.as_deref(), (&common, &grids), own.as_deref())?;
-        let affinity = fields.get("affinity").map(|entry| {
-            let params = drafts.iter().flat_map(|draft| &draft.leaves).flat_map(|leaf| &leaf.params);
-            let mut names: Vec<&str> = params.map(|param| param.name.as_str()).collect();
-            names.sort_unstable();
-            names.dedup();
-            affinity::read(entry, task_known, &names, self.problems)
-        });
+        let affinity = fields.get("affinity").map(|entry| affinity::read(entry, task_known, &drafts, self.problems));
         let published = match fields.get("published") {
             Some(entry) => published::read(entry, &self.arm_names(&fields), builtin, self.problems),
             None => BTreeMap::new(),

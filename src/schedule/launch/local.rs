@@ -153,7 +153,7 @@ where
         let mut messages = Vec::new();
         let mut garbage = None;
         while !broken && !rest.is_empty() {
-            let end = memchr(rest);
+            let end = rest.iter().position(|&byte| byte == b'\n');
             let used = end.map_or(rest.len(), |end| end + 1);
             let (part, later) = rest.split_at(used);
             rest = later;
@@ -183,8 +183,4 @@ where
             report(Incoming::Garbage(error)).await;
         }
     }
-}
-
-fn memchr(bytes: &[u8]) -> Option<usize> {
-    bytes.iter().position(|&byte| byte == b'\n')
 }

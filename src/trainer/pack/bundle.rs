@@ -89,7 +89,7 @@ struct Course<'a> {
 }
 
 /// Trials of one key on their way.
-struct Race<'a> {
+struct Courses<'a> {
     seed: u64,
     epochs: u32,
     images: &'a Images<'a>,
@@ -130,10 +130,10 @@ pub fn run(
     match started {
         Ok((images, start)) => {
             let trials = trials.iter().map(Course::new).collect();
-            let mut race = Race { seed, epochs: settings.epochs, images: &images, trials, share, report };
-            let entrants = race.entrants(&start);
-            let (most, branches) = race.run_all(entrants, most);
-            race.run_all(branches, most).0
+            let mut courses = Courses { seed, epochs: settings.epochs, images: &images, trials, share, report };
+            let entrants = courses.entrants(&start);
+            let (most, branches) = courses.run_all(entrants, most);
+            courses.run_all(branches, most).0
         }
         Err(error) => {
             fail_all(0..trials.len(), &error, report);
@@ -171,7 +171,7 @@ impl<'a> Course<'a> {
     }
 }
 
-impl Race<'_> {
+impl Courses<'_> {
     /// The different first rounds.
     fn entrants(&self, start: &Rc<Networks>) -> Vec<Entrant> {
         let mut entrants: Vec<Entrant> = Vec::new();
