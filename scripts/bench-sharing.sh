@@ -3,8 +3,11 @@
 # with sharing on one slot, one after the other, and compared: the same results, and how much of the saving that the histories allow
 # was had.
 #   scripts/bench-sharing.sh [EPOCHS=15] [TRAIN_IMAGES=1200] [VALUES=3]   5 tl and so many values of each other parameter
+# TL='[0.01, 2.29]' are other thresholds than the paper's, PENTAGRID is another binary.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-scripts/setup.sh
-cargo build --locked --quiet --bins
+if [[ -z "${PENTAGRID:-}" ]]; then
+  scripts/setup.sh
+  cargo build --locked --quiet --bins
+fi
 exec python3 scripts/bench_sharing.py "${1:-15}" "${2:-1200}" "${3:-3}"

@@ -108,7 +108,10 @@ fn gather(spec: &Spec, ledger: &Reader, holder: Option<crate::ledger::Holder>) -
     let names = Names::new(spec, &grid);
     let reasons = ledger.failures()?;
     let (mut running, mut failed) = (Vec::new(), Vec::new());
-    for trial in all_trials(spec, &grid, &evaluation.selected()) {
+    let is_told = |row: &TrialRow| matches!(row.state, TrialState::Running | TrialState::Failed);
+    // Of most sweeps there is nothing to tell, and a hundred thousand trials to look through.
+    let told = if rows.values().any(is_told) { all_trials(spec, &grid, &evaluation.selected()) } else { Vec::new() };
+    for trial in told {
         match rows.get(&trial.id).map(|row| row.state) {
             Some(TrialState::Running) => running.push(RunningTrial {
                 trial: trial.id.to_string(),

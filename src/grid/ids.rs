@@ -27,12 +27,19 @@ const DIGIT_OF: [Option<u8>; 256] = {
 pub struct PointId(u64);
 
 /// A trial's id: its point and its seed, written `k7m2p9x4qa-3`.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct TrialId {
     /// The point.
     pub point: PointId,
     /// The seed.
     pub seed: u64,
+}
+
+/// One word instead of two, which a table of a hundred thousand trials is quicker for: a point's 50 bits leave room for usual seeds.
+impl std::hash::Hash for TrialId {
+    fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
+        state.write_u64(self.point.0 ^ self.seed.rotate_right(14));
+    }
 }
 
 /// Text that is not an id.

@@ -69,7 +69,7 @@ impl Session {
         let sets = self.sets(settings.data_dir.clone())?;
         let trial = Trial { settings: &settings, seed, sets: &sets, device: self.device };
         if self.warm.insert((settings.batch_size, settings.optimizer.uses_curvature())) {
-            trial.warm_up(&self.network(seed)?)?;
+            trial.warm_up(&self.network(seed, settings.batch_size)?)?;
         }
         let (key, name) = match sharing {
             Sharing::As(name) => (PrefixKey::of(&settings, seed), name),
@@ -78,11 +78,11 @@ impl Session {
         // Taken out for as long as it changes, so that an error or a panic leaves none that is half-made.
         let held = self.prefix.take();
         let Some(key) = key else {
-            return Ok((trial.run(self.network(seed)?, report)?, Taken::default()));
+            return Ok((trial.run(self.network(seed, settings.batch_size)?, report)?, Taken::default()));
         };
         let mut prefix = match held.filter(|held| held.is_of(&key)) {
             Some(held) => held,
-            None => Prefix::start(key, self.network(seed)?),
+            None => Prefix::start(key, self.network(seed, settings.batch_size)?),
         };
         let outcome = prefix.run(&trial, name, report)?;
         self.prefix = Some(prefix);
@@ -107,16 +107,16 @@ impl Session {
         Ok(sets)
     }
 
-    /// A network at the seed's starting weights. Drawing eleven million numbers costs more than copying them.
+    /// A network at the seed's starting weights, for batches of that size. Drawing eleven million numbers costs more than copying them.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn network(&mut self, seed: u64) -> Result<ResNet18, TrialError> {
+    pub fn network(&mut self, seed: u64, batch_size: i64) -> Result<ResNet18, TrialError> {
         let drawn = match self.start.take() {
             Some((held, network)) if held == seed => network,
             _ => ResNet18::new(seed, self.kind, self.device)?,
         };
-        let copy = drawn.duplicate();
+        let copy = drawn.duplicate_for(batch_size);
         self.start = Some((seed, drawn));
         Ok(copy?)
     }
@@ -202,7 +202,7 @@ mod tests {
         let mut session = session(Kind::Double);
         let json = r#"{"optimizer": "sgd", "lr": 0.01, "batch_size": 8, "epochs": 1}"#;
         let row = run_in(&mut session, json, 6).rows.remove(0);
-        let (network, sets) = (session.network(6).unwrap(), session.sets(None).unwrap());
+        let (network, sets) = (session.network(6, 8).unwrap(), session.sets(None).unwrap());
         let logits = network.forward(&sets.train.images, Mode::Train).unwrap();
         let gradients = gradients(&logits.cross_entropy_for_logits(&sets.train.labels), network.parameters(), false).unwrap();
         let norm = |matrices: Tensor| {

@@ -22,6 +22,8 @@ pub struct Builder<'a, S: Source> {
     pub source: &'a mut S,
     /// Whether kernels with dead taps are cut down to the live ones: always, but in tests.
     pub cut: bool,
+    /// Whether kernels for which there are fewer products lie in memory as those want them.
+    pub by_tap: bool,
     /// What is trained: (name, tensor).
     pub parameters: Vec<(String, Tensor)>,
     /// What is kept beside the parameters, the running statistics: (name, tensor).
@@ -30,7 +32,22 @@ pub struct Builder<'a, S: Source> {
 
 impl<S: Source> Builder<'_, S> {
     fn parameter(&mut self, name: String, shape: &[i64], init: Init) -> Result<Tensor, TchError> {
-        let tensor = self.source.tensor(&name, shape, init)?.f_set_requires_grad(true)?;
+        let tensor = self.source.tensor(&name, shape, init)?;
+        self.keep(name, tensor)
+    }
+
+    /// A kernel `[out, in, k, k]` for which there are fewer products: in memory tap by tap, or channel by channel.
+    fn kernel(&mut self, name: String, shape: &[i64], init: Init) -> Result<Tensor, TchError> {
+        let tensor = self.source.tensor(&name, shape, init)?;
+        let tensor = match self.by_tap {
+            true => tensor.f_permute([2, 3, 0, 1])?.f_contiguous()?.f_permute([2, 3, 0, 1])?,
+            false => tensor.f_contiguous()?,
+        };
+        self.keep(name, tensor)
+    }
+
+    fn keep(&mut self, name: String, tensor: Tensor) -> Result<Tensor, TchError> {
+        let tensor = tensor.f_set_requires_grad(true)?;
         self.parameters.push((name, tensor.shallow_clone()));
         Ok(tensor)
     }
@@ -71,8 +88,10 @@ impl Conv {
         let ConvSize { channels: [input, output], kernel, stride, side } = *size;
         let live = if on.cut && kernel == 3 { taps::live_count(side, stride) } else { None };
         let shape = live.map_or(vec![output, input, kernel, kernel], |taps| vec![output, input, taps]);
-        let weight = on.parameter(format!("{name}.weight"), &shape, init)?;
-        let way = if kernel == 3 && stride == 1 { Bilinear::for_side(side, weight.f_kind()?, weight.device())? } else { None };
+        let name = format!("{name}.weight");
+        let few = kernel == 3 && stride == 1 && Bilinear::is_for_side(side);
+        let weight = if few { on.kernel(name, &shape, init)? } else { on.parameter(name, &shape, init)? };
+        let way = if few { Bilinear::for_side(side, weight.f_kind()?, weight.device())? } else { None };
         Ok(Self { weight, stride, padding: kernel / 2, bilinear: way })
     }
 
@@ -100,7 +119,7 @@ impl Conv {
     }
 
     /// Images at once from which fewer products pay: the kernels are transformed at each step, however few they are.
-    const BILINEAR_FROM: i64 = 32;
+    pub const BILINEAR_FROM: i64 = 32;
 
     /// The largest side of maps that are kept as rows.
     const ROWS_UP_TO: i64 = 4;
@@ -195,7 +214,7 @@ mod tests {
 
     fn builder(source: &mut Drawn) -> Builder<'_, Drawn> {
         one_thread();
-        Builder { source, cut: true, parameters: Vec::new(), buffers: Vec::new() }
+        Builder { source, cut: true, by_tap: true, parameters: Vec::new(), buffers: Vec::new() }
     }
 
     const DOUBLE: Drawn = Drawn { seed: 2, kind: Kind::Double, device: Device::Cpu };

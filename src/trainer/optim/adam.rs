@@ -7,6 +7,7 @@
 
 use tch::{TchError, Tensor};
 
+use super::fused::{self, Move, Moved};
 use super::optimizer::Optimizer;
 use crate::tensors::without_grad;
 
@@ -53,8 +54,20 @@ impl Optimizer for Adam {
         // The denominator takes the bias corrections and the rate in, which saves passes over memory:
         // (sqrt(v) + eps sqrt(bias2)) (-bias1 / (lr sqrt(bias2))).
         let (bias1, root2) = (1.0 - beta1.powi(self.steps), (1.0 - beta2.powi(self.steps)).sqrt());
+        let in_one_pass = Move {
+            to_gradient: (1.0 - beta1) as f32,
+            keep: beta2 as f32,
+            to_square: (1.0 - beta2) as f32,
+            rate: (lr * root2 / bias1) as f32,
+            eps: (eps * root2) as f32,
+        };
         let moments = self.first.iter_mut().zip(&mut self.second);
-        for ((parameter, g), (m, v)) in parameters.iter().zip(gradients).zip(moments) {
+        for ((parameter, gradient), (first, second)) in parameters.iter().zip(gradients).zip(moments) {
+            let mut moved = Moved { parameter, gradient, first, second };
+            if fused::adam(in_one_pass, &mut moved)? {
+                continue;
+            }
+            let Moved { parameter, gradient: g, first: m, second: v } = moved;
             let _ = m.f_lerp_(g, 1.0 - beta1)?;
             let _ = v.f_mul_scalar_(beta2)?.f_addcmul_(&g.f_mul_scalar(1.0 - beta2)?, g)?;
             let denominator = v.f_sqrt()?.f_add_scalar_(eps * root2)?.f_mul_scalar_(-bias1 / (lr * root2))?;

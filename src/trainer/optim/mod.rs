@@ -3,6 +3,7 @@
 
 mod adahessian;
 mod adam;
+mod fused;
 mod gradient;
 mod hutchinson;
 mod hybrid;

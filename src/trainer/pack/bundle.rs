@@ -147,7 +147,7 @@ type Prepared<'a> = (Rc<Sets>, ResNet18, &'a Settings);
 fn prepare<'a>(session: &mut Session, trials: &'a [Settings], seed: u64) -> Result<Option<Prepared<'a>>, TrialError> {
     let Some(settings) = trials.first() else { return Ok(None) };
     let sets = session.sets(settings.data_dir.clone())?;
-    Ok(Some((sets, session.network(seed)?, settings)))
+    Ok(Some((sets, session.network(seed, settings.batch_size)?, settings)))
 }
 
 fn fail_all(trials: impl Iterator<Item = usize>, error: &TrialError, report: &mut dyn FnMut(usize, Event)) {
