@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use polars::prelude::{
-    Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, SortMultipleOptions, col, len,
+    Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, col, len,
 };
 
 use crate::protocol::{Metrics, Named};
@@ -100,12 +100,8 @@ fn aggregate(frame: DataFrame, metrics: usize) -> PolarsResult<DataFrame> {
         figures.push(metric().std(1).alias(format!("{number} std")));
         figures.push(metric().count().alias(format!("{number} n")));
     }
-    frame
-        .lazy()
-        .group_by_stable([col("arm"), col("index")])
-        .agg(figures)
-        .sort(["arm", "index"], SortMultipleOptions::default())
-        .collect()
+    // The rows are sorted, and so are groups in the order in which they come.
+    frame.lazy().group_by_stable([col("arm"), col("index")]).agg(figures).collect()
 }
 
 fn read_frame(frame: &DataFrame, names: &[&str]) -> PolarsResult<Vec<PointStats>> {

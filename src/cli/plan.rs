@@ -6,11 +6,11 @@ use super::args::PlanArgs;
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::sweep_file::{self, SweepFile};
-use crate::aggregate::{evaluate, race};
+use crate::aggregate::{Evaluation, evaluate};
 use crate::grid::{ArmGrid, Grid, TrialId};
 use crate::ledger::{FILE_NAME, Reader, TrialRow, TrialState};
 use crate::live::human_duration;
-use crate::plan::{Basis, Bounds, Groups, SpecChanges, all_trials, estimate, final_trials, tuning_trials};
+use crate::plan::{Basis, Bounds, Groups, SpecChanges, all_trials, estimate};
 use crate::report::lay_out;
 use crate::schedule::devices::Machine;
 use crate::spec::{Config, Dimension, Goal, Prune, Spec, Subgrid};
@@ -50,7 +50,7 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
                 ))?;
             }
         }
-        left = Left::of_unfinished(&spec, &grid, &rows);
+        left = Left::of_unfinished(&spec, &grid, &evaluate(&spec, &grid, &rows)?);
         printer.data(&format!("{}: {} tuning and {} final trials left", dir.display(), left.tune(), left.finals()))?;
     }
     let groups = Groups::of(&spec, &grid);
@@ -147,22 +147,12 @@ impl Left {
         }
     }
 
-    fn of_unfinished(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Self {
-        let race = race(spec, grid, rows);
-        let is_out = |id: TrialId| race.as_ref().is_some_and(|race| race.is_out(id.point));
-        let is_left = |id: TrialId| rows.get(&id).is_none_or(|row| !matches!(row.state, TrialState::Done | TrialState::Failed));
+    /// Of one that has. How many final trials there are of points that are not known yet is arithmetic too.
+    fn of_unfinished(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Self {
         let mut left = Self::of_all(spec, grid);
-        left.tune.fill(0);
-        for trial in tuning_trials(grid, &spec.seeds.tune).iter().filter(|trial| is_left(trial.id) && !is_out(trial.id)) {
-            left.tune[trial.arm] += 1;
-        }
-        if left.tune() == 0
-            && let Ok(evaluation) = evaluate(spec, grid, rows)
-        {
-            left.finals.fill(0);
-            for trial in final_trials(grid, &evaluation.selected(), &spec.seeds.final_).iter().filter(|trial| is_left(trial.id)) {
-                left.finals[trial.arm] += 1;
-            }
+        left.tune = evaluation.arms.iter().map(|arm| arm.tune_tally.left()).collect();
+        if left.tune() == 0 {
+            left.finals = evaluation.arms.iter().map(|arm| arm.final_tally.left()).collect();
         }
         left
     }
