@@ -1,8 +1,10 @@
 //! The built-in task through the coordinator: real training on real MNIST images, bit-identical however it is run.
 
-use std::process::Command;
+use std::collections::BTreeMap;
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
 
-use pentagrid::protocol::{FromWorker, decode_line};
+use pentagrid::protocol::{FailureKind, FromWorker, ToWorker, TrialRequest, decode_line, encode_line};
 
 use crate::support::Test;
 
@@ -49,6 +51,67 @@ fn packs_give_what_single_trials_give_to_rounding() {
     assert_eq!((packed.count("runs/small", noted) > 0, alone.count("runs/small", noted)), (true, 0));
     // Final trials are timed: each trains by itself.
     assert_eq!(packed.count("runs/small", "SELECT count(*) FROM trials WHERE phase = 'final' AND state = 'done'"), 2);
+}
+
+/// A worker trains that many trials as one pack, in an address space of so many KiB. Its last words on each trial, in the order in
+/// which they came, whether it ended any before it began to train another, and its largest address space in KiB.
+fn train_a_pack(count: u64, space: Option<u64>) -> (BTreeMap<String, FromWorker>, bool, u64) {
+    let request = |place: u64| {
+        let config = format!(r#"{{"optimizer": "sgd", "lr": {}e-3, "epochs": 1, "batch_size": 20, "train_images": 40}}"#, place + 1);
+        TrialRequest { trial: format!("trial-{place}"), seed: 1, config: serde_json::from_str(&config).unwrap() }
+    };
+    let limit = space.map_or("unlimited".to_owned(), |space| space.to_string());
+    let mut command = Command::new("bash");
+    command.args(["-c", r#"ulimit -v "$0" && exec "$1""#, &limit]).arg(trainer().get_program());
+    command.env_remove("PENTAGRID_DEVICE").env_remove("PENTAGRID_THREADS").env("PENTAGRID_PACK", count.to_string());
+    let mut worker = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stdin = worker.stdin.take().unwrap();
+    let run = ToWorker::Run { bundle: (0..count).map(request).collect(), share: false };
+    stdin.write_all(encode_line(&run).as_bytes()).unwrap();
+    let (mut ends, mut halved) = (BTreeMap::new(), false);
+    for line in BufReader::new(worker.stdout.take().unwrap()).split(b'\n') {
+        let message: FromWorker = decode_line(&line.unwrap()).unwrap();
+        match &message {
+            FromWorker::Done { trial, .. } | FromWorker::Failed { trial, .. } => drop(ends.insert(trial.clone(), message)),
+            FromWorker::Epoch { .. } => halved |= !ends.is_empty(),
+            _ => {}
+        }
+        if ends.len() as u64 == count {
+            break;
+        }
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", worker.id())).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmPeak:")?.trim().strip_suffix(" kB")?.parse().ok());
+    drop(stdin);
+    worker.wait().unwrap();
+    (ends, halved, peak.unwrap())
+}
+
+/// Real lack of memory: libtorch's allocator is refused. A trial that fails for it says so, and takes no other with it.
+#[test]
+fn a_pack_that_does_not_fit_is_halved() {
+    const COUNT: u64 = 8;
+    let (_, _, alone) = train_a_pack(1, None);
+    let (whole, halved, together) = train_a_pack(COUNT, None);
+    assert!(!halved && together > alone + (100 << 10), "{alone} and {together} KiB");
+    // Between the two it does not fit, but its half or quarter does. How much more a failed attempt leaves behind varies.
+    let mut seen = false;
+    for quarter in [3, 2, 1] {
+        let (ends, halved, _) = train_a_pack(COUNT, Some(alone + (together - alone) * quarter / 4));
+        assert_eq!(ends.len() as u64, COUNT, "a trial was lost");
+        for (trial, end) in &ends {
+            match (end, &whole[trial]) {
+                (FromWorker::Done { metrics, .. }, FromWorker::Done { metrics: expected, .. }) => {
+                    let [found, expected] = [metrics, expected].map(|metrics| metrics.get("train_loss").unwrap());
+                    assert!((found / expected - 1.0).abs() < 1e-3, "{trial}: {found} {expected}");
+                }
+                (FromWorker::Failed { kind, .. }, _) => assert_eq!(*kind, FailureKind::OutOfMemory, "{end:?}"),
+                other => panic!("{other:?}"),
+            }
+        }
+        seen |= halved;
+    }
+    assert!(seen, "no pack was halved");
 }
 
 #[test]
