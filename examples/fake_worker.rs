@@ -12,14 +12,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pentagrid::protocol::{
-    FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION, ToWorker, TrialRequest, decode_line, encode_line,
+    FailureKind, FromWorker, HEARTBEAT_VARIABLE, Hello, Metrics, PROTOCOL_VERSION, ToWorker, TrialRequest, decode_line,
+    encode_line,
 };
 use pentagrid::spec::ParamValue;
 
 /// Whether even the end of stdin does not end the program.
 static DEAF: AtomicBool = AtomicBool::new(false);
 
+/// Whether the coordinator has been heard of since that was last asked.
+static HEARD: AtomicBool = AtomicBool::new(true);
+
 fn main() {
+    if let Some(silence) = std::env::var(HEARTBEAT_VARIABLE).ok().and_then(|seconds| seconds.parse().ok()) {
+        std::thread::spawn(move || {
+            while HEARD.swap(false, Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_secs(silence));
+            }
+            eprintln!("fake_worker: nothing was heard of the coordinator for {silence} s");
+            std::process::exit(9);
+        });
+    }
     match std::env::args().nth(1).as_deref() {
         Some("--no-start") => {
             eprintln!("fake_worker: told not to start");
@@ -51,7 +64,11 @@ fn main() {
         for line in std::io::stdin().lock().lines() {
             let Ok(line) = line else { break };
             match decode_line::<ToWorker>(line.as_bytes()) {
-                Ok(ToWorker::Run { bundle, share }) => drop(queue.send((bundle, share))),
+                Ok(ToWorker::Run { bundle, share }) => {
+                    HEARD.store(true, Ordering::Relaxed);
+                    drop(queue.send((bundle, share)));
+                }
+                Ok(ToWorker::Heartbeat) => HEARD.store(true, Ordering::Relaxed),
                 Err(error) => {
                     eprintln!("fake_worker: {error}");
                     std::process::exit(2);
@@ -82,10 +99,21 @@ fn hello() -> Hello {
         protocol: PROTOCOL_VERSION,
         program: "fake_worker".into(),
         version: "1".into(),
-        device: "thin air".into(),
+        device: device(),
         threads: 1,
         pack: 0,
+        heartbeats: true,
         ..Hello::default()
+    }
+}
+
+/// Under Slurm also where, and on which of its GPUs.
+fn device() -> String {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (variable("SLURMD_NODENAME"), variable("CUDA_VISIBLE_DEVICES")) {
+        (Some(node), Some(gpu)) => format!("thin air {node} GPU {gpu}"),
+        (Some(node), None) => format!("thin air {node}"),
+        (None, _) => "thin air".to_owned(),
     }
 }
 

@@ -11,8 +11,8 @@ use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
 use super::validate::{self, Draft};
 use super::{
-    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, affinity, builtin, claims, keys, launcher, limits, parse, program, prune, published, resources,
-    seeds, words,
+    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, affinity, builtin, claims, keys, launcher, limits, parse, program, prune, published,
+    resources, seeds, words,
 };
 
 /// The arm of a sweep without arms.
