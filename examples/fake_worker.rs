@@ -1,7 +1,8 @@
 //! A worker that computes a formula instead of training: for tests of faults, and as an example of the protocol.
 //!
 //! Its trials are fast and deterministic: `score` falls with the distance of `x` from 3 and varies a little with
-//! the seed. The parameter `behaviour` makes it misbehave; `epochs` and `epoch_ms` make it slow. Where it may share, trials
+//! the seed. The parameter `behaviour` makes it misbehave; `epochs` and `epoch_ms` make it slow; with `FAKE_WORKER_GATE` in its
+//! environment every trial waits until there is a file of that name. Where it may share, trials
 //! with the same `x` are computed once.
 
 #![expect(clippy::print_stderr, clippy::exit, reason = "a script of misbehaviour")]
@@ -190,6 +191,12 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
     let score = 100.0 - (x - 3.0).powi(2) - (*seed % 7) as f64 * 0.25;
     let epochs = number("epochs").unwrap_or(2.0) as u32;
     let pause = Duration::from_millis(number("epoch_ms").unwrap_or(0.0) as u64);
+    if let Some(gate) = std::env::var_os("FAKE_WORKER_GATE") {
+        while !std::path::Path::new(&gate).exists() {
+            std::thread::sleep(Duration::from_millis(20));
+            say(&FromWorker::Heartbeat);
+        }
+    }
     for epoch in 1..=epochs {
         if same_as.is_none() {
             std::thread::sleep(pause);
