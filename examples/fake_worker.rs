@@ -1,7 +1,8 @@
 //! A worker that computes a formula instead of training: for tests of faults, and as an example of the protocol.
 //!
 //! Its trials are fast and deterministic: `score` falls with the distance of `x` from 3 and varies a little with
-//! the seed. The parameter `behaviour` makes it misbehave; `epochs` and `epoch_ms` make it slow. Where it may share, trials
+//! the seed. The parameter `behaviour` makes it misbehave; `epochs` and `epoch_ms` make it slow; with `FAKE_WORKER_GATE` in its
+//! environment every trial waits until there is a file of that name. Where it may share, trials
 //! with the same `x` are computed once.
 
 #![expect(clippy::print_stderr, clippy::exit, reason = "a script of misbehaviour")]
@@ -12,14 +13,27 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pentagrid::protocol::{
-    FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION, ToWorker, TrialRequest, decode_line, encode_line,
+    FailureKind, FromWorker, HEARTBEAT_VARIABLE, Hello, Metrics, PROTOCOL_VERSION, ToWorker, TrialRequest, decode_line,
+    encode_line,
 };
 use pentagrid::spec::ParamValue;
 
 /// Whether even the end of stdin does not end the program.
 static DEAF: AtomicBool = AtomicBool::new(false);
 
+/// Whether the coordinator has been heard of since that was last asked.
+static HEARD: AtomicBool = AtomicBool::new(true);
+
 fn main() {
+    if let Some(silence) = std::env::var(HEARTBEAT_VARIABLE).ok().and_then(|seconds| seconds.parse().ok()) {
+        std::thread::spawn(move || {
+            while HEARD.swap(false, Ordering::Relaxed) {
+                std::thread::sleep(Duration::from_secs(silence));
+            }
+            eprintln!("fake_worker: nothing was heard of the coordinator for {silence} s");
+            std::process::exit(9);
+        });
+    }
     match std::env::args().nth(1).as_deref() {
         Some("--no-start") => {
             eprintln!("fake_worker: told not to start");
@@ -51,7 +65,11 @@ fn main() {
         for line in std::io::stdin().lock().lines() {
             let Ok(line) = line else { break };
             match decode_line::<ToWorker>(line.as_bytes()) {
-                Ok(ToWorker::Run { bundle, share }) => drop(queue.send((bundle, share))),
+                Ok(ToWorker::Run { bundle, share }) => {
+                    HEARD.store(true, Ordering::Relaxed);
+                    drop(queue.send((bundle, share)));
+                }
+                Ok(ToWorker::Heartbeat) => HEARD.store(true, Ordering::Relaxed),
                 Err(error) => {
                     eprintln!("fake_worker: {error}");
                     std::process::exit(2);
@@ -82,10 +100,21 @@ fn hello() -> Hello {
         protocol: PROTOCOL_VERSION,
         program: "fake_worker".into(),
         version: "1".into(),
-        device: "thin air".into(),
+        device: device(),
         threads: 1,
         pack: 0,
+        heartbeats: true,
         ..Hello::default()
+    }
+}
+
+/// Under Slurm also where, and on which of its GPUs.
+fn device() -> String {
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    match (variable("SLURMD_NODENAME"), variable("CUDA_VISIBLE_DEVICES")) {
+        (Some(node), Some(gpu)) => format!("thin air {node} GPU {gpu}"),
+        (Some(node), None) => format!("thin air {node}"),
+        (None, _) => "thin air".to_owned(),
     }
 }
 
@@ -162,6 +191,12 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
     let score = 100.0 - (x - 3.0).powi(2) - (*seed % 7) as f64 * 0.25;
     let epochs = number("epochs").unwrap_or(2.0) as u32;
     let pause = Duration::from_millis(number("epoch_ms").unwrap_or(0.0) as u64);
+    if let Some(gate) = std::env::var_os("FAKE_WORKER_GATE") {
+        while !std::path::Path::new(&gate).exists() {
+            std::thread::sleep(Duration::from_millis(20));
+            say(&FromWorker::Heartbeat);
+        }
+    }
     for epoch in 1..=epochs {
         if same_as.is_none() {
             std::thread::sleep(pause);

@@ -17,7 +17,7 @@ fn main() -> std::io::Result<()> {
     out.write_all(encode_line(&FromWorker::Hello(hello)).as_bytes())?;
     let metrics: Metrics = [("score", 1.0)].into_iter().collect();
     for line in std::io::stdin().lock().lines() {
-        let ToWorker::Run { bundle, .. } = decode_line(line?.as_bytes()).map_err(std::io::Error::other)?;
+        let ToWorker::Run { bundle, .. } = decode_line(line?.as_bytes()).map_err(std::io::Error::other)? else { continue };
         for request in bundle {
             // Both in one write: they are what a trial that takes no time says at once.
             let answer = encode_line(&FromWorker::Started { trial: request.trial.clone() })

@@ -14,6 +14,7 @@
 //! * [`plan`]: the trials in order, what a changed spec changes, how long it may take.
 //! * [`schedule`]: a pure reactor that decides, a dispatcher that acts, worker processes.
 //! * [`protocol`]: what coordinator and workers say to each other; shared with the trainer.
+//! * [`agent`]: stands beside a worker on another machine.
 //! * [`ledger`]: the SQLite file that holds all that happened.
 //! * [`aggregate`]: means, deviations, the best points.
 //! * [`report`]: tables, figures, data files, provenance.
@@ -25,6 +26,7 @@
 //! so that this library and the coordinator start without libtorch.
 #![warn(missing_docs)]
 
+pub mod agent;
 pub mod aggregate;
 pub mod cli;
 pub mod export;

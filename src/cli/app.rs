@@ -2,13 +2,15 @@
 
 use std::ffi::OsString;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
-use super::args::{Cli, Verb};
+use super::args::{AgentArgs, Cli, Verb};
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::{export, logs, plan, report, resume, run as run_verb, show, status, trials, verify, worker_check};
+use crate::agent::Agent;
 
 /// Runs the program with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -21,6 +23,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::FAILURE };
         }
     };
+    if let Verb::Agent(arguments) = cli.verb {
+        return agent(arguments);
+    }
     let printer = Printer::new(&cli.common);
     logs::start(&cli.common, &printer);
     match act(cli.verb, &printer) {
@@ -31,6 +36,17 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             printer.error(&error);
             ExitCode::from(error.exit_code())
         }
+    }
+}
+
+/// Stands beside a worker; the exit code is the worker's. Its stdout is the coordinator's.
+fn agent(arguments: AgentArgs) -> ExitCode {
+    let AgentArgs { silence, run, metrics, workdir, command } = arguments;
+    let agent = Agent { command, workdir, run, metrics, silence: Duration::from_secs(silence) };
+    match agent.run() {
+        Ok(code) => ExitCode::from(code),
+        // The coordinator sees that nothing was said of how the worker ended.
+        Err(_) => ExitCode::FAILURE,
     }
 }
 
@@ -46,6 +62,8 @@ fn act(verb: Verb, printer: &Printer) -> Result<Outcome, CliError> {
         Verb::Report(arguments) => report::report(&arguments, printer),
         Verb::Export(arguments) => export::export(&arguments, printer),
         Verb::WorkerCheck(arguments) => worker_check::worker_check(&arguments, printer),
+        // It has its own exit codes.
+        Verb::Agent(_) => Ok(Outcome::Done),
         Verb::Schema => {
             printer.data(&crate::spec::json_schema())?;
             Ok(Outcome::Done)

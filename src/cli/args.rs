@@ -87,6 +87,9 @@ pub enum Verb {
     Export(ExportArgs),
     /// Talk to a worker of your own and say what it does wrong: pentagrid worker-check -- COMMAND
     WorkerCheck(WorkerCheckArgs),
+    /// Stand beside a worker on another machine (pentagrid starts this itself)
+    #[command(hide = true)]
+    Agent(AgentArgs),
     /// Print the JSON schema of sweep files
     Schema,
     /// Print a completion script for a shell
@@ -115,6 +118,9 @@ pub struct PlanArgs {
     /// Where it would run: auto, cpu, cpu:N, cuda, cuda:0,1
     #[arg(long, default_value = "auto", value_name = "DEVICES")]
     pub devices: DeviceRequest,
+    /// How workers would be started: local, slurm, command [default: as in the sweep file]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "LAUNCHER")]
+    pub launcher: Option<LauncherKind>,
 }
 
 /// Arguments of `run`.
@@ -143,12 +149,26 @@ pub struct ResumeArgs {
     pub how: HowArgs,
 }
 
+/// How workers are started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LauncherKind {
+    /// As processes of this machine
+    Local,
+    /// By srun
+    Slurm,
+    /// Behind the prefix that the sweep file names
+    Command,
+}
+
 /// How trials are run.
 #[derive(Clone, Debug, Args)]
 pub struct HowArgs {
     /// Where to run: auto, cpu, cpu:N, cuda, cuda:0,1
     #[arg(long, default_value = "auto", value_name = "DEVICES")]
     pub devices: DeviceRequest,
+    /// How workers are started: local, slurm, command [default: as `launcher` in the sweep file says, or local]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "LAUNCHER")]
+    pub launcher: Option<LauncherKind>,
     /// Try again the trials that failed for good
     #[arg(long)]
     pub retry_failed: bool,
@@ -228,6 +248,9 @@ pub struct VerifyArgs {
     /// Where to run: auto, cpu, cpu:N, cuda, cuda:0,1
     #[arg(long, default_value = "auto", value_name = "DEVICES")]
     pub devices: DeviceRequest,
+    /// How workers are started: local, slurm, command [default: as in the sweep file]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "LAUNCHER")]
+    pub launcher: Option<LauncherKind>,
 }
 
 /// Arguments of `report`.
@@ -289,6 +312,26 @@ pub struct WorkerCheckArgs {
     /// Where to run: auto, cpu, cpu:N, cuda, cuda:0,1
     #[arg(long, default_value = "auto", value_name = "DEVICES")]
     pub devices: DeviceRequest,
+}
+
+/// Arguments of `agent`.
+#[derive(Debug, Args)]
+pub struct AgentArgs {
+    /// End the worker when nothing was heard of the coordinator for so many seconds
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub silence: u64,
+    /// The run directory, by which the worker is marked
+    #[arg(long, value_name = "DIR")]
+    pub run: Option<String>,
+    /// What is started is a program that trains one trial and writes its metrics here
+    #[arg(long, value_name = "FILE")]
+    pub metrics: Option<PathBuf>,
+    /// The folder to start it in
+    #[arg(long, value_name = "DIR")]
+    pub workdir: Option<PathBuf>,
+    /// The program and its arguments
+    #[arg(required = true, last = true, value_name = "COMMAND")]
+    pub command: Vec<String>,
 }
 
 /// How a planned trial stands.

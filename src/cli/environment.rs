@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::error::CliError;
 use crate::ledger::{Holder, Reader, SessionInfo};
-use crate::schedule::{ProgramStart, Start, WorkerStart};
+use crate::schedule::{Launcher, ProgramStart, Start, WorkerStart};
 use crate::spec::command::{Filling, Piece, Program, Word, fill, shell_quoted};
 use crate::spec::{Config, Spec, Task};
 
@@ -64,12 +64,14 @@ impl Clock {
 /// # Errors
 /// `CliError::Usage` if a program is not where it should be, or a variable that the spec names is not set: before anything is
 /// started.
-pub fn start(spec: &Spec, folder: &Path, computing: Computing) -> Result<Start, CliError> {
+pub fn start(spec: &Spec, folder: &Path, computing: Computing, launcher: &Launcher) -> Result<Start, CliError> {
+    // What is on another machine cannot be looked for here. Under Slurm both have the same files.
+    let elsewhere = matches!(launcher, Launcher::Prefix(_));
     let workdir = spec.workdir.as_ref().map_or(folder.to_owned(), |workdir| folder.join(workdir));
-    if !workdir.is_dir() && spec.workdir.is_some() {
+    if !elsewhere && !workdir.is_dir() && spec.workdir.is_some() {
         return Err(CliError::Usage(format!("the folder to start in, {}, is not there (`workdir`)", workdir.display())));
     }
-    if !workdir.is_dir() {
+    if !elsewhere && !workdir.is_dir() {
         return Err(CliError::Usage(format!(
             "the folder that the sweep was started from, {}, is not there any more\n\
              go on from another one: pentagrid run SPEC --dir DIR, with the sweep file and the run directory",
@@ -84,11 +86,15 @@ pub fn start(spec: &Spec, folder: &Path, computing: Computing) -> Result<Start, 
     refuse_unset(pieces.chain(own.into_iter().flatten()))?;
     match &spec.task {
         Task::Worker(command) => Ok(Start::Worker(worker(spec, command.clone(), workdir, computing))),
-        Task::MnistResnet18 => Ok(Start::Worker(worker(spec, vec![trainer_path()?.display().to_string()], workdir, computing))),
+        Task::MnistResnet18 => {
+            Ok(Start::Worker(worker(spec, vec![trainer_path(elsewhere)?.display().to_string()], workdir, computing)))
+        }
         Task::Program(program) => {
             let path = search_path(spec);
             let interpreter = interpreter(&path);
-            find_program(program, &interpreter, &workdir, &path)?;
+            if !elsewhere {
+                find_program(program, &interpreter, &workdir, &path)?;
+            }
             Ok(Start::Program(ProgramStart {
                 program: program.clone(),
                 env: spec.env.clone(),
@@ -194,7 +200,7 @@ fn find_program(program: &Program, interpreter: &str, workdir: &Path, path: &OsS
 }
 
 /// The built-in trainer: PENTAGRID_TRAINER, or the program beside this one.
-fn trainer_path() -> Result<PathBuf, CliError> {
+fn trainer_path(elsewhere: bool) -> Result<PathBuf, CliError> {
     let path = match std::env::var_os("PENTAGRID_TRAINER") {
         Some(path) => PathBuf::from(path),
         None => {
@@ -202,7 +208,7 @@ fn trainer_path() -> Result<PathBuf, CliError> {
             own.with_file_name(TRAINER)
         }
     };
-    if path.is_file() {
+    if elsewhere || path.is_file() {
         return Ok(path);
     }
     Err(CliError::Usage(format!(

@@ -12,6 +12,7 @@ mod figures;
 mod folder;
 mod logs;
 mod made_report;
+mod places;
 mod plan;
 mod printer;
 mod report;

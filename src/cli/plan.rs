@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::args::PlanArgs;
 use super::error::{CliError, Outcome};
+use super::places;
 use super::printer::Printer;
 use super::sweep_file::{self, SweepFile};
 use crate::aggregate::{Evaluation, evaluate};
@@ -12,7 +13,6 @@ use crate::ledger::{FILE_NAME, Reader, TrialRow, TrialState};
 use crate::live::human_duration;
 use crate::plan::{Basis, Bounds, Groups, SpecChanges, all_trials, estimate};
 use crate::report::lay_out;
-use crate::schedule::devices::Machine;
 use crate::spec::{Config, Dimension, Goal, Prune, Spec, Subgrid};
 
 /// Shows what a sweep would run.
@@ -28,7 +28,7 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
     if arguments.trials {
         return list(&spec, &grid, &rows, printer);
     }
-    let places = Machine::look().slots(&arguments.devices, spec.widest_resources())?;
+    let places = places::find(&spec, &arguments.devices, arguments.launcher)?.slots;
     let slots = places.len();
     printer.data(&overview(&spec, &grid))?;
     let measured = match &ledger {

@@ -12,7 +12,7 @@ use crate::aggregate::race;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow, TrialState};
 use crate::schedule::devices::{DeviceRequest, Machine};
-use crate::schedule::{ProgramStart, Start, log_end};
+use crate::schedule::{Launcher, ProgramStart, Start, log_end};
 use crate::spec::command::{CONFIG_FILE, Filling, nested_json, shell, shell_path, shell_quoted};
 use crate::spec::{Config, Spec, Task};
 
@@ -180,7 +180,7 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
 fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, (id, arm): (TrialId, usize), config: &Config) -> Result<String, CliError> {
     let folder = environment::folder_of(ledger, spec)?;
     let there = shell_path(&spec.workdir.as_ref().map_or(folder.clone(), |workdir| folder.join(workdir)));
-    match (&spec.task, environment::start(spec, &folder, environment::Computing::default())) {
+    match (&spec.task, environment::start(spec, &folder, environment::Computing::default(), &Launcher::Local)) {
         (Task::MnistResnet18, Ok(Start::Worker(worker))) => {
             let words: Vec<String> = worker.command.iter().map(|word| shell_quoted(word)).collect();
             Ok(format!("{} --seed {} --config {}", words.join(" "), id.seed, shell_quoted(&config.canonical())))

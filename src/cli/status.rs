@@ -29,6 +29,8 @@ struct Status {
     arms: Vec<ArmStatus>,
     running: Vec<RunningTrial>,
     failed: Vec<FailedTrial>,
+    /// Workers that wait in a queue.
+    waiting: Vec<Waiting>,
     /// Seconds left with the slots of the last run, by the durations of this sweep's own trials.
     seconds_left: Option<f64>,
 }
@@ -68,6 +70,13 @@ struct RunningTrial {
     what: String,
     epoch: Option<u32>,
     metric: Option<f64>,
+}
+
+#[derive(Serialize)]
+struct Waiting {
+    /// What for, in the queue's own words.
+    reason: String,
+    workers: u64,
 }
 
 #[derive(Serialize)]
@@ -136,7 +145,10 @@ fn gather(spec: &Spec, ledger: &Reader, holder: Option<crate::ledger::Holder>) -
         (None, true) => "finished",
         (None, false) => "stopped",
     };
+    // Of a killed coordinator's workers nobody knows.
+    let waiting = if holder.is_some() { ledger.waiting()? } else { Vec::new() };
     Ok(Status {
+        waiting: waiting.into_iter().map(|(reason, workers)| Waiting { reason, workers }).collect(),
         sweep: spec.name.clone(),
         state,
         coordinator: holder,
@@ -229,6 +241,10 @@ fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
         let epoch = trial.epoch.map_or("in its first epoch".to_owned(), |epoch| format!("epoch {epoch}"));
         let metric = trial.metric.map_or(String::new(), |value| format!(", {} {value:.4}", spec.metric.name));
         out.push_str(&format!("  {} ({}): {epoch}{metric}\n", trial.trial, trial.what));
+    }
+    for waiting in &status.waiting {
+        let them = if waiting.workers == 1 { "1 worker is".to_owned() } else { format!("{} workers are", waiting.workers) };
+        out.push_str(&format!("  {them} pending: {}\n", waiting.reason));
     }
     const SHOWN: usize = 10;
     for trial in status.failed.iter().take(SHOWN) {

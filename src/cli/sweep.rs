@@ -13,17 +13,19 @@ use super::args::HowArgs;
 use super::environment;
 use super::error::{CliError, Outcome};
 use super::made_report;
+use super::places::{self, Places};
 use super::printer::{Printer, count};
 use super::report;
 use super::sweep_file::{self, SweepFile};
 use crate::aggregate::{Evaluation, evaluate, race};
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{Committed, Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
+use crate::ledger::{Committed, LeftWorker, Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
 use crate::live::{Bars, Names, Plain};
 use crate::plan::{Groups, Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials};
-use crate::schedule::devices::{Machine, SlotDevice};
+use crate::schedule::devices::SlotDevice;
 use crate::schedule::{
-    Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left, stop_listening,
+    ConfigOf, Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left,
+    end_left_launchers, mark, squeue, stop_listening,
 };
 use crate::spec::command::shell_path;
 use crate::spec::{Prune, Spec, Task};
@@ -51,8 +53,11 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         ));
     }
     let grid = Grid::new(&file.spec);
-    let slots = Machine::look().slots(&how.devices, file.spec.widest_resources())?;
-    let start = environment::start(&file.spec, &folder, environment::Computing { pack: how.pack, tf32: how.tf32 })?;
+    let Places { launcher, slots } = places::find(&file.spec, &how.devices, how.launcher)?;
+    if let Launcher::Slurm(slurm) = &launcher {
+        slurm.remarks.iter().for_each(|remark| printer.say(remark));
+    }
+    let start = environment::start(&file.spec, &folder, environment::Computing { pack: how.pack, tf32: how.tf32 }, &launcher)?;
     let devices = slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" ");
     let session = environment::session(devices, &folder);
     let opened = open_for_run(&dir, &file.text, &file.spec, &session, accept_changes)?;
@@ -68,18 +73,19 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         move |write| writer.send(Stamped { at: clock.now(), write })
     };
     let runtime = runtime()?;
-    let workers = WorkerCommand { start, dir: dir.clone(), slots: slots.clone() };
+    let workers = WorkerCommand { start, dir: dir.clone(), slots: slots.clone(), launcher: launcher.clone() };
+    let reader = Reader::open(&dir)?;
+    let longest = longest(&file.spec, &reader)?;
     let configs = grid.clone();
     let dispatcher = dispatcher(
         &runtime,
         workers,
-        settings(&file.spec, &slots, how.bundle.max(how.pack.unwrap_or(1)).into()),
+        settings(&file.spec, &slots, how.bundle.max(how.pack.unwrap_or(1)).into(), &launcher, longest),
         Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
         (Box::new(record.clone()), committed),
         observer(&file.spec, &grid, printer),
         (session, next_worker),
     )?;
-    let reader = Reader::open(&dir)?;
     let rows = rows(&reader)?;
     let mut phases =
         Phases { spec: &file.spec, grid: &grid, reader, rows, ran: false, slots: &slots, how, runtime: &runtime, dispatcher };
@@ -142,7 +148,7 @@ pub fn dispatcher(
     runtime: &Runtime,
     workers: WorkerCommand,
     settings: Settings,
-    config_of: Launcher,
+    config_of: ConfigOf,
     record: (Recorder, mpsc::UnboundedReceiver<Committed>),
     observer: Box<dyn Observer>,
     first_numbers: (i64, i64),
@@ -153,15 +159,28 @@ pub fn dispatcher(
 }
 
 /// The scheduler's settings for a sweep.
-pub fn settings(spec: &Spec, slots: &[SlotDevice], bundle: usize) -> Settings {
+pub fn settings(
+    spec: &Spec,
+    slots: &[SlotDevice],
+    bundle: usize,
+    launcher: &Launcher,
+    longest: Vec<Option<Duration>>,
+) -> Settings {
     Settings {
+        queued: launcher.has_queue(),
+        agent: launcher.has_agent(matches!(spec.task, Task::Program(_))),
+        all_end: match launcher {
+            Launcher::Slurm(slurm) => slurm.ends_in,
+            Launcher::Local | Launcher::Prefix(_) => None,
+        },
+        longest,
         slots: slots.iter().map(|slot| slot.device).collect(),
         persistent: !matches!(spec.task, Task::Program(_)),
         // A program trains one trial.
         bundle: if matches!(spec.task, Task::Program(_)) { 1 } else { bundle },
         metric: spec.metric.name.clone(),
         heartbeat: Duration::from_secs(60),
-        start: Duration::from_secs(120),
+        start: launcher.start(),
         grace: Duration::from_secs(5),
         limits: spec.limits.clone(),
         // Only GPUs are shared out so: cores are slots of their own.
@@ -175,12 +194,34 @@ pub fn settings(spec: &Spec, slots: &[SlotDevice], bundle: usize) -> Settings {
     }
 }
 
+/// The longest that a trial of each arm has taken.
+fn longest(spec: &Spec, reader: &Reader) -> Result<Vec<Option<Duration>>, CliError> {
+    let known = reader.longest_durations()?;
+    let of = |arm: &crate::spec::Arm| Duration::try_from_secs_f64(*known.get(&arm.name)?).ok();
+    Ok(spec.arms.iter().map(of).collect())
+}
+
 /// Says what was found in the run directory, and ends what a killed coordinator left running.
 fn greet(opened: &Opened, dir: &Path, printer: &Printer) {
     for remark in &opened.remarks {
         printer.say(remark);
     }
-    let ended = end_left(&opened.left_workers, dir);
+    let (by_slurm, others): (Vec<&LeftWorker>, Vec<&LeftWorker>) =
+        opened.left_workers.iter().partition(|left| left.launcher.as_deref() == Some("slurm"));
+    let here = |left: &[&LeftWorker]| left.iter().filter_map(|left| left.process).collect::<Vec<_>>();
+    if !by_slurm.is_empty() {
+        end_left_launchers(&here(&by_slurm));
+        let jobs: Vec<String> = by_slurm.iter().filter_map(|left| left.job.clone()).collect();
+        match squeue::end_left(&mark(dir), &jobs) {
+            Ok(0) => {}
+            Ok(found) => printer.say(&format!("cancelled {} of Slurm's that a killed coordinator had left", count(found, "job"))),
+            Err(error) => printer.warn(&format!(
+                "whether a killed coordinator has left jobs of Slurm's cannot be known: {error}\nlook with `squeue --me`, and end with \
+                 `scancel` those whose names begin with pg-"
+            )),
+        }
+    }
+    let ended = end_left(&here(&others), dir);
     if ended > 0 {
         let them = if ended == 1 { "1 process" } else { &format!("{ended} processes") };
         printer.say(&format!("ended {them} that a killed coordinator had left running"));

@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::args::VerifyArgs;
 use super::environment;
 use super::error::{CliError, Outcome};
+use super::places::{self, Places};
 use super::printer::{Printer, count};
 use super::sweep;
 use super::sweep_file;
@@ -20,7 +21,6 @@ use crate::ledger::{Committed, Reader, TrialRow, TrialState, Write};
 use crate::live::Names;
 use crate::plan::{PlannedTrial, all_trials, shuffle};
 use crate::protocol::Metrics;
-use crate::schedule::devices::Machine;
 use crate::schedule::{Notice, Observer, PhaseEnd, Policy, WorkerCommand};
 use crate::schedule::{VERIFY, scratch_name};
 use crate::spec::command::shell_path;
@@ -44,7 +44,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
     let planned = all_trials(&spec, &grid, &evaluate(&spec, &grid, &rows)?.selected());
     let chosen = choose(arguments, planned, &rows)?;
-    let slots = Machine::look().slots(&arguments.devices, spec.widest_resources())?;
+    let Places { launcher, slots } = places::find(&spec, &arguments.devices, arguments.launcher)?;
     let names = Names::new(&spec, &grid);
     printer.say(&format!("rerunning {}", count(chosen.len(), "finished trial")));
 
@@ -59,9 +59,10 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     // A trial is compared with itself, not with what its neighbours made of its last bits.
     let alone = environment::Computing { pack: Some(1), ..Default::default() };
     let workers = WorkerCommand {
-        start: environment::start(&spec, &environment::folder_of(&ledger, &spec)?, alone)?,
+        start: environment::start(&spec, &environment::folder_of(&ledger, &spec)?, alone, &launcher)?,
         dir: scratch.clone(),
         slots: slots.clone(),
+        launcher: launcher.clone(),
     };
     let runtime = sweep::runtime()?;
     let (acknowledge, committed) = mpsc::unbounded_channel();
@@ -79,7 +80,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let mut dispatcher = sweep::dispatcher(
         &runtime,
         workers,
-        sweep::settings(&spec, &slots, 1),
+        sweep::settings(&spec, &slots, 1, &launcher, Vec::new()),
         Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
         (Box::new(record), committed),
         Box::new(Silent),

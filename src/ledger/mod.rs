@@ -13,7 +13,7 @@ mod writer;
 
 pub use error::LedgerError;
 pub use lock::{Holder, Lock};
-pub use prepare::{Opened, SessionInfo, open_for_run};
+pub use prepare::{LeftWorker, Opened, SessionInfo, open_for_run};
 pub use reader::{AttemptRow, EpochRow, LastAttempt, Reader, SessionRow, TrialRow, TrialState, WorkerRow};
 pub use schema::{FILE_NAME, SCHEMA_VERSION};
 pub use write::{LogMark, Stamped, WorkerId, Write};

@@ -33,6 +33,17 @@ pub struct SessionInfo {
     pub folder: String,
 }
 
+/// A worker whose end was not seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LeftWorker {
+    /// Its process, or its launcher's, where that is one of this boot of this host: id, and start in clock ticks.
+    pub process: Option<(u32, u64)>,
+    /// Through what it was started; None: it is a process of its host.
+    pub launcher: Option<String>,
+    /// Its job, or job and step, by Slurm's numbers.
+    pub job: Option<String>,
+}
+
 /// A run directory that is ready for trials.
 #[derive(Debug)]
 pub struct Opened {
@@ -46,8 +57,8 @@ pub struct Opened {
     pub session: i64,
     /// The first number that a new worker may have.
     pub next_worker: i64,
-    /// Worker processes of this boot that may still be alive: (process id, start in clock ticks).
-    pub left_workers: Vec<(u32, u64)>,
+    /// Workers whose end was not seen: they may still be there.
+    pub left_workers: Vec<LeftWorker>,
     /// Trials that were cut off when the last coordinator was killed.
     pub cut_off: usize,
     /// What to tell the user: a changed spec that was accepted, a network file system.
@@ -236,8 +247,8 @@ fn columns(json: &str, prefix: &str, names: &[&str], taken: &mut HashSet<String>
 }
 
 /// Marks what was running when the last coordinator was killed as interrupted. Returns how many trials that were,
-/// and the workers of this boot of this host that never were seen to end.
-fn put_right(connection: &Connection, session: &SessionInfo) -> rusqlite::Result<(usize, Vec<(u32, u64)>)> {
+/// and the workers that never were seen to end.
+fn put_right(connection: &Connection, session: &SessionInfo) -> rusqlite::Result<(usize, Vec<LeftWorker>)> {
     let at = &session.holder.since;
     connection.execute(
         "UPDATE attempt SET outcome = 'interrupted', ended_at = ?, message = 'the coordinator was killed' WHERE outcome = 'running'",
@@ -246,10 +257,13 @@ fn put_right(connection: &Connection, session: &SessionInfo) -> rusqlite::Result
     let cut_off = connection.execute("UPDATE trial SET state = 'waiting' WHERE state = 'running'", [])?;
     let left = connection
         .prepare(
-            "SELECT w.pid, w.start_ticks FROM worker w JOIN session s ON s.id = w.session
-             WHERE w.ended_at IS NULL AND s.boot_id = ? AND s.host = ? AND w.start_ticks > 0",
+            "SELECT w.pid, w.start_ticks, s.boot_id = ? AND s.host = ? AND w.start_ticks > 0, w.launcher, w.job
+             FROM worker w JOIN session s ON s.id = w.session WHERE w.ended_at IS NULL",
         )?
-        .query_map([&session.boot_id, &session.holder.host], |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)))?
+        .query_map([&session.boot_id, &session.holder.host], |row| {
+            let (pid, ticks, here): (u32, i64, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
+            Ok(LeftWorker { process: here.then_some((pid, ticks as u64)), launcher: row.get(3)?, job: row.get(4)? })
+        })?
         .collect::<rusqlite::Result<_>>()?;
     connection
         .execute("UPDATE worker SET ended_at = ?, outcome = 'left by a killed coordinator' WHERE ended_at IS NULL", [at])?;

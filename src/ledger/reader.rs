@@ -420,11 +420,34 @@ impl Reader {
         )
     }
 
+    /// The longest finished attempt in seconds, by arm name.
+    pub fn longest_durations(&self) -> Result<HashMap<String, f64>, LedgerError> {
+        let rows = self.rows(
+            "SELECT p.arm, max(a.duration) FROM attempt a JOIN trial t ON t.id = a.trial JOIN arm_point p USING (point)
+             WHERE a.outcome = 'done' AND a.duration IS NOT NULL GROUP BY p.arm",
+            [],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )?;
+        Ok(rows.into_iter().collect())
+    }
+
+    /// What workers wait for in a queue, and how many for each. Of a ledger of an earlier version: nothing.
+    pub fn waiting(&self) -> Result<Vec<(String, u64)>, LedgerError> {
+        if self.rows("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?.first().is_none_or(|&version| version < 4) {
+            return Ok(Vec::new());
+        }
+        self.rows(
+            "SELECT waits, count(*) FROM worker WHERE ended_at IS NULL AND waits IS NOT NULL GROUP BY waits ORDER BY 2 DESC, 1",
+            [],
+            |row| Ok((row.get(0)?, row.get::<_, i64>(1)? as u64)),
+        )
+    }
+
     /// The kinds of worker that finished trials.
     pub fn workers(&self) -> Result<Vec<WorkerRow>, LedgerError> {
         self.rows(
             "SELECT coalesce(w.program, ''), coalesce(w.version, ''), coalesce(w.device_name, w.device), coalesce(w.libraries, ''),
-                    coalesce(w.threads, 0), s.host, count(*)
+                    coalesce(w.threads, 0), coalesce(w.host, s.host), count(*)
              FROM attempt a JOIN worker w ON w.id = a.worker JOIN session s ON s.id = w.session
              WHERE a.outcome = 'done' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
             [],

@@ -12,7 +12,7 @@ use super::error::LedgerError;
 pub const FILE_NAME: &str = "ledger.sqlite";
 
 /// The version of the tables that this program writes, kept in SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 3;
+pub const SCHEMA_VERSION: i64 = 4;
 
 /// Marks the file as ours ("PGRD"), so that another program's database is not taken for a ledger.
 const APPLICATION_ID: i64 = 0x5047_5244;
@@ -70,7 +70,11 @@ CREATE TABLE worker (                      -- one process of a worker, or of a p
     version TEXT,
     device_name TEXT,
     libraries TEXT,
-    threads INTEGER
+    threads INTEGER,
+    launcher TEXT,                         -- slurm, command; null: a process of this host (version 4)
+    host TEXT,                             -- where it ran, if not on the session's host (version 4)
+    job TEXT,                              -- Slurm's job, or job and step: 12, 12.0 (version 4)
+    waits TEXT                             -- what it waits for in Slurm's queue; null: nothing (version 4)
 ) STRICT;
 CREATE TABLE trial (                       -- trials that were ever started
     id INTEGER PRIMARY KEY,
@@ -140,6 +144,13 @@ fn bring_up_to_date(connection: &mut Connection) -> rusqlite::Result<()> {
     }
     if found == 1 {
         transaction.execute_batch("ALTER TABLE session ADD COLUMN folder TEXT")?;
+    }
+    if (1..4).contains(&found) {
+        transaction.execute_batch(
+            "ALTER TABLE worker ADD COLUMN launcher TEXT; ALTER TABLE worker ADD COLUMN host TEXT;
+             ALTER TABLE worker ADD COLUMN job TEXT;
+             ALTER TABLE worker ADD COLUMN waits TEXT;",
+        )?;
     }
     if found == 1 || found == 2 {
         transaction.execute_batch(
@@ -214,6 +225,7 @@ mod tests {
         let old = open_writable(&path, None).unwrap();
         old.execute_batch(
             "ALTER TABLE session DROP COLUMN folder; ALTER TABLE trial DROP COLUMN shared_epochs;
+             ALTER TABLE worker DROP COLUMN launcher; ALTER TABLE worker DROP COLUMN host; ALTER TABLE worker DROP COLUMN job; ALTER TABLE worker DROP COLUMN waits;
              ALTER TABLE trial RENAME TO full_trial;
              CREATE TABLE trial AS SELECT id, point, seed, phase, state, failures, metrics FROM full_trial;
              PRAGMA user_version = 1;",
@@ -225,6 +237,7 @@ mod tests {
         assert_eq!(version(&new).unwrap(), SCHEMA_VERSION);
         new.prepare("SELECT folder FROM session").unwrap();
         new.prepare("SELECT same_as, shared_epochs FROM trial").unwrap();
+        new.prepare("SELECT launcher, host, job, waits FROM worker").unwrap();
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub(super) struct Tables<'c> {
     begin: Statement<'c>,
     commit: Statement<'c>,
     worker_started: Statement<'c>,
+    worker_placed: Statement<'c>,
     worker_hello: Statement<'c>,
     worker_ended: Statement<'c>,
     session_ended: Statement<'c>,
@@ -46,7 +47,11 @@ impl<'c> Tables<'c> {
             begin: prepare("BEGIN IMMEDIATE")?,
             commit: prepare("COMMIT")?,
             worker_started: prepare(
-                "INSERT INTO worker (id, session, slot, device, pid, start_ticks, started_at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO worker (id, session, slot, device, pid, start_ticks, started_at, launcher)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            )?,
+            worker_placed: prepare(
+                "UPDATE worker SET host = coalesce(?2, host), job = coalesce(?3, job), waits = ?4 WHERE id = ?1",
             )?,
             worker_hello: prepare(
                 "UPDATE worker SET program = ?2, version = ?3, device_name = ?4, libraries = ?5, threads = ?6 WHERE id = ?1",
@@ -94,9 +99,12 @@ impl<'c> Tables<'c> {
     /// Puts a command into the tables. `at` is when it happened.
     pub fn apply(&mut self, write: &Write, at: &str) -> rusqlite::Result<()> {
         match write {
-            Write::WorkerStarted { worker, session, slot, device, pid, start_ticks } => {
+            Write::WorkerStarted { worker, session, slot, device, pid, start_ticks, launcher } => {
                 let start_ticks = *start_ticks as i64;
-                self.worker_started.execute(params![worker.0, session, *slot as i64, device, pid, start_ticks, at])?;
+                self.worker_started.execute(params![worker.0, session, *slot as i64, device, pid, start_ticks, at, launcher])?;
+            }
+            Write::WorkerPlaced { worker, host, job, waits } => {
+                self.worker_placed.execute(params![worker.0, host, job, waits])?;
             }
             Write::WorkerHello { worker, hello } => {
                 let libraries = hello.libraries.join(", ");

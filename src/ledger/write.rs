@@ -46,6 +46,19 @@ pub enum Write {
         pid: u32,
         /// When the kernel started it, in clock ticks since boot; 0 where that is unknown.
         start_ticks: u64,
+        /// Through what it was started; None: it is a process of this host.
+        launcher: Option<&'static str>,
+    },
+    /// A worker got its place in a queue, or waits no more.
+    WorkerPlaced {
+        /// Its number.
+        worker: WorkerId,
+        /// Where it runs.
+        host: Option<String>,
+        /// Its job, or job and step.
+        job: Option<String>,
+        /// What it waits for.
+        waits: Option<String>,
     },
     /// A worker introduced itself.
     WorkerHello {
@@ -133,7 +146,11 @@ impl Write {
     /// Whether it is about a trial. Only such commands are acknowledged: the scheduler waits for no others.
     pub fn of_a_trial(&self) -> bool {
         match self {
-            Self::WorkerStarted { .. } | Self::WorkerHello { .. } | Self::WorkerEnded { .. } | Self::SessionEnded { .. } => false,
+            Self::WorkerStarted { .. }
+            | Self::WorkerPlaced { .. }
+            | Self::WorkerHello { .. }
+            | Self::WorkerEnded { .. }
+            | Self::SessionEnded { .. } => false,
             Self::TrialStarted { .. }
             | Self::Epoch { .. }
             | Self::TrialDone { .. }

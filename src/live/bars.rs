@@ -66,6 +66,7 @@ impl Bars {
             if self.progress.pruned() > 0 {
                 parts.push(format!("{} pruned", self.progress.pruned()));
             }
+            parts.extend(self.progress.waiting_line());
             parts.extend(self.progress.per_minute(now).map(|rate| format!("{rate:.1} trials/min")));
             parts.extend(self.progress.time_left().map(|left| format!("about {} left", human_duration(left))));
             total.set_message(parts.join(" · "));
@@ -120,6 +121,8 @@ impl Observer for Bars {
             | Notice::WorkerLost { .. }
             | Notice::Pruned { .. }
             | Notice::RaceOff { .. }
+            | Notice::Waits { .. }
+            | Notice::OutOfTime { .. }
             | Notice::Stopping { .. } => {}
         }
         let lasting = matches!(
@@ -128,6 +131,7 @@ impl Observer for Bars {
                 | Notice::WorkerLost { .. }
                 | Notice::RaceOff { .. }
                 | Notice::PhaseEnded { .. }
+                | Notice::OutOfTime { .. }
                 | Notice::Stopping { .. }
         );
         if let Some(text) = line(&self.names, &self.progress, notice).filter(|_| lasting) {

@@ -17,12 +17,14 @@ pub struct Plain<W> {
     write: W,
     began: Instant,
     last: Option<Duration>,
+    /// What was said last of those that wait.
+    waiting: Option<String>,
 }
 
 impl<W: Fn(&str)> Plain<W> {
     /// An observer that hands its lines to `write`.
     pub fn new(names: Names, write: W) -> Self {
-        Self { names, progress: Progress::default(), write, began: Instant::now(), last: None }
+        Self { names, progress: Progress::default(), write, began: Instant::now(), last: None, waiting: None }
     }
 }
 
@@ -36,6 +38,14 @@ impl<W: Fn(&str)> Observer for Plain<W> {
                 return;
             }
             self.last = Some(now);
+        }
+        // As many lines as there are changes, and not as there are workers.
+        if let Notice::Waits { .. } = notice {
+            let waiting = self.progress.waiting_line();
+            if waiting == self.waiting {
+                return;
+            }
+            self.waiting = waiting;
         }
         if let Some(line) = line(&self.names, &self.progress, notice) {
             (self.write)(&line);
@@ -96,7 +106,12 @@ pub fn line(names: &Names, progress: &Progress, notice: &Notice) -> Option<Strin
             progress.pruned(),
             progress.all()
         ),
-        Notice::Pruned { .. }
+        Notice::OutOfTime { left } => {
+            format!("stopping: the allocation ends in {}, and no trial that is left can finish in it", human_duration(*left))
+        }
+        Notice::Waits { why: Some(_), .. } => progress.waiting_line()?,
+        Notice::Waits { .. }
+        | Notice::Pruned { .. }
         | Notice::PhaseEnded { .. }
         | Notice::WorkerReady { .. }
         | Notice::TrialStarted { .. }

@@ -1,5 +1,6 @@
 //! Counts, throughput and time left, from notices. Pure but for the clock readings that it is handed.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::plan::Phase;
@@ -16,6 +17,8 @@ pub struct Progress {
     began: Duration,
     /// Trials that ended since the phase began in this session.
     ended: u64,
+    /// What slots wait for in a queue.
+    waits: BTreeMap<usize, String>,
 }
 
 /// How one arm stands in a phase.
@@ -46,7 +49,15 @@ impl Progress {
         match notice {
             Notice::PhaseStarted { phase, arms, slots } => {
                 let arm = |&(all, done, failed): &(u64, u64, u64)| ArmProgress { all, done, failed, ..ArmProgress::default() };
-                *self = Self { phase: Some(*phase), arms: arms.iter().map(arm).collect(), slots: *slots, began: now, ended: 0 };
+                let waits = std::mem::take(&mut self.waits);
+                *self = Self {
+                    phase: Some(*phase),
+                    arms: arms.iter().map(arm).collect(),
+                    slots: *slots,
+                    began: now,
+                    ended: 0,
+                    waits,
+                };
             }
             Notice::TrialDone { trial, duration, .. } => {
                 let arm = &mut self.arms[trial.arm];
@@ -60,7 +71,28 @@ impl Progress {
             }
             Notice::Pruned { trials } => trials.iter().for_each(|trial| self.arms[trial.arm].pruned += 1),
             Notice::RaceOff { back, .. } => back.iter().for_each(|trial| self.arms[trial.arm].pruned -= 1),
+            Notice::Waits { slot, why: Some(why) } => drop(self.waits.insert(*slot, why.clone())),
+            Notice::Waits { slot, why: None } | Notice::WorkerReady { slot, .. } | Notice::WorkerLost { slot, .. } => {
+                self.waits.remove(slot);
+            }
+            Notice::TrialStarted { slot, .. } => drop(self.waits.remove(slot)),
             _ => {}
+        }
+    }
+
+    /// How many workers wait in a queue, and for what: `3 workers pending (2 Priority, 1 Resources)`. None: none do.
+    pub fn waiting_line(&self) -> Option<String> {
+        let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
+        self.waits.values().for_each(|why| *reasons.entry(why).or_default() += 1);
+        let all = self.waits.len();
+        let them = if all == 1 { "1 worker".to_owned() } else { format!("{all} workers") };
+        match reasons.len() {
+            0 => None,
+            1 => reasons.keys().next().map(|why| format!("{them} pending ({why})")),
+            _ => {
+                let each: Vec<String> = reasons.iter().map(|(why, count)| format!("{count} {why}")).collect();
+                Some(format!("{them} pending ({})", each.join(", ")))
+            }
         }
     }
 

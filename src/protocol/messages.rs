@@ -23,7 +23,13 @@ pub enum ToWorker {
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         share: bool,
     },
+    /// The coordinator is alive. Comes only to a worker that says `heartbeats` in its hello, and only where its environment has
+    /// `PENTAGRID_HEARTBEAT`: the end of its stdin may never come there.
+    Heartbeat,
 }
+
+/// The variable that tells a worker to expect heartbeats: after so many seconds without a message it has lost its coordinator.
+pub const HEARTBEAT_VARIABLE: &str = "PENTAGRID_HEARTBEAT";
 
 /// One trial to run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -117,6 +123,9 @@ pub struct Hello {
     /// How many trials it can compute together, so that it would like bundles of as many; 0: it does not care.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pack: u32,
+    /// Whether it understands heartbeats of the coordinator.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub heartbeats: bool,
 }
 
 /// Why an attempt at a trial failed. Each kind has its own retry rule (`schedule/retry.rs`).

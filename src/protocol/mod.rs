@@ -1,12 +1,15 @@
 //! The worker protocol: JSON lines over a worker's stdin and stdout, shared by the coordinator and the trainer.
-//! `docs/protocol.md` describes it for authors of other workers.
+//! `docs/protocol.md` describes it for authors of other workers. `agent`: what is said beside it where a worker is
+//! started through another program.
 
+mod agent;
 mod framing;
 mod messages;
 mod metrics;
 mod named;
 
+pub use agent::{AGENT_LINE, FromAgent, ToAgent};
 pub use framing::{FrameError, MAX_LINE, decode_line, encode_line};
-pub use messages::{FailureKind, FromWorker, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest};
+pub use messages::{FailureKind, FromWorker, HEARTBEAT_VARIABLE, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest};
 pub use metrics::{Metrics, Real, is_wall_clock};
 pub use named::Named;

@@ -35,6 +35,14 @@ pub struct Settings {
     pub grace: Duration,
     /// How long trials may take and how often they may fail.
     pub limits: Limits,
+    /// Whether a worker may have to wait for its turn in a queue, for as long as it takes, before it runs.
+    pub queued: bool,
+    /// Whether an agent stands beside each process: it shows that it lives, and only what it says proves how a worker ended.
+    pub agent: bool,
+    /// When the allocation ends that all workers belong to.
+    pub all_end: Option<Time>,
+    /// The longest that a trial of each arm has taken in earlier runs, by the arm's number; may be empty.
+    pub longest: Vec<Option<Duration>>,
     /// How many trials of each arm may share a device, by the arm's number; empty: as many as the device has slots.
     pub per_gpu: Vec<u32>,
     /// What the arms are called, by number, for messages.
@@ -59,6 +67,8 @@ pub enum Exit {
     Signal(i32),
     /// It never was a process: the program could not be started.
     NotStarted,
+    /// It was taken away: preempted, cancelled, at its time limit, on a node that is gone. No trial is to blame.
+    Lost,
 }
 
 /// Something for the dispatcher to do.
@@ -170,6 +180,14 @@ pub enum Fatal {
         /// The limit.
         most: u32,
     },
+    /// The allocation ends before any trial could.
+    #[error("the allocation ends in {left} s, and {what}: nothing that is left can finish in it")]
+    NoTime {
+        /// How long it still has, in seconds.
+        left: u64,
+        /// How long trials took.
+        what: String,
+    },
     /// The ledger cannot be written any more.
     #[error("{0}")]
     Ledger(String),
@@ -183,6 +201,7 @@ impl Exit {
             Self::Code(code) => (FailureKind::Exit, format!("the {who} ended with exit code {code}")),
             Self::Signal(signal) => (FailureKind::Signal, format!("the {who} was ended by {}", signal_name(signal))),
             Self::NotStarted => return (FailureKind::CouldNotStart, why.to_owned()),
+            Self::Lost => return (FailureKind::LostHeartbeat, format!("the {who} was lost: {why}")),
         };
         if why.is_empty() { (kind, how) } else { (FailureKind::OutOfMemory, format!("{how}: {why}")) }
     }

@@ -214,18 +214,22 @@ fn gpu_slot(index: usize, gpu: &Gpu, threads: u32) -> SlotDevice {
         device: index,
         name: format!("cuda:{index}"),
         model: gpu.name.clone(),
-        environment: environment(
-            &[
-                ("PENTAGRID_DEVICE", "cuda"),
-                ("CUDA_VISIBLE_DEVICES", &gpu.id),
-                // Makes indices mean the same here, in NVML and in the worker.
-                ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
-                // cuBLAS gives the same sums every time only with a workspace of fixed size.
-                ("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
-            ],
-            threads,
-        ),
+        environment: gpu_environment(threads).into_iter().chain([("CUDA_VISIBLE_DEVICES".to_owned(), gpu.id.clone())]).collect(),
     }
+}
+
+/// What a worker on a GPU is told, whichever GPU it is.
+pub fn gpu_environment(threads: u32) -> Vec<(String, String)> {
+    environment(
+        &[
+            ("PENTAGRID_DEVICE", "cuda"),
+            // Makes indices mean the same here, in NVML and in the worker.
+            ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
+            // cuBLAS gives the same sums every time only with a workspace of fixed size.
+            ("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
+        ],
+        threads,
+    )
 }
 
 fn environment(own: &[(&str, &str)], threads: u32) -> Vec<(String, String)> {

@@ -1,35 +1,36 @@
 //! Does what the reactor decides: starts and ends worker processes, carries messages, keeps the clock, records,
 //! tells observers. The only part of a sweep that waits for anything.
 
-use std::collections::{BTreeMap, VecDeque};
+mod away;
+mod records;
+mod starting;
+
+use std::collections::VecDeque;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Instant;
 
-use nix::sys::signal::Signal;
+use away::Away;
 use tokio::sync::mpsc;
 
-use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, Settings, TICK, Time};
+use super::action::{Action, Exit, Fatal, Policy, Settings, TICK, Time};
 use super::devices::SlotDevice;
-use super::launch::{self, Incoming, LocalWorker, SpawnPlan};
+use super::launch::{Incoming, Launcher};
 use super::memory;
 use super::notice::{Notice, Observer};
-use super::process::{Process, log_name};
-use super::processes::{MARK, StartClock, mark, signal_group};
+use super::process::Process;
+use super::processes::{MARK, StartClock, mark};
 use super::reactor::Reactor;
-use super::start::{ProgramStart, Start, WorkerStart};
+use super::start::Start;
 use super::stops::{Asked, Stops};
-use crate::ledger::{Committed, LedgerError, LogMark, WorkerId, Write};
+use crate::ledger::{Committed, LedgerError, WorkerId, Write};
 use crate::plan::{PlannedTrial, Race};
-use crate::protocol::{FromWorker, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest, encode_line};
+use crate::protocol::{FromWorker, ToWorker, TrialRequest, encode_line};
 use crate::spec::Config;
 
 /// Messages that may wait for the reactor before workers have to wait for it.
 const QUEUE: usize = 1024;
 /// Records that may wait for the disk before workers have to wait for it.
 const UNWRITTEN: usize = 10_000;
-/// So old may the kernel's count of killed processes be when a process is started.
-const MOMENT: Time = Time::from_millis(100);
 /// How much of a log's end is shown when a worker could not start.
 const LOG_END: u64 = 2000;
 
@@ -42,13 +43,15 @@ pub struct WorkerCommand {
     pub dir: PathBuf,
     /// The slots.
     pub slots: Vec<SlotDevice>,
+    /// Through what.
+    pub launcher: Launcher,
 }
 
 /// What a message on its way to the dispatcher is to whoever sends it.
 type BoxFuture = std::pin::Pin<Box<dyn Future<Output = ()> + Send>>;
 
 /// Where configurations come from.
-pub type Launcher = Box<dyn Fn(&PlannedTrial) -> Config>;
+pub type ConfigOf = Box<dyn Fn(&PlannedTrial) -> Config>;
 
 /// Where records go. What is `Write::of_a_trial` must be acknowledged, in order.
 pub type Recorder = Box<dyn Fn(Write)>;
@@ -68,7 +71,7 @@ pub enum PhaseEnd {
 pub struct Dispatcher {
     reactor: Reactor,
     workers: WorkerCommand,
-    config_of: Launcher,
+    config_of: ConfigOf,
     record: Recorder,
     observer: Box<dyn Observer>,
     session: i64,
@@ -85,6 +88,7 @@ pub struct Dispatcher {
     killed: Option<(Time, u64)>,
     ledger_error: Option<LedgerError>,
     stops: Stops,
+    away: Away,
 }
 
 impl Dispatcher {
@@ -96,7 +100,7 @@ impl Dispatcher {
     pub fn new(
         mut workers: WorkerCommand,
         settings: Settings,
-        config_of: Launcher,
+        config_of: ConfigOf,
         (record, committed): (Recorder, mpsc::UnboundedReceiver<Committed>),
         observer: Box<dyn Observer>,
         (session, next_worker): (i64, i64),
@@ -123,6 +127,7 @@ impl Dispatcher {
             killed: None,
             ledger_error: None,
             stops: Stops::listen()?,
+            away: Away::new(mark),
         })
     }
 
@@ -189,27 +194,17 @@ impl Dispatcher {
                         }
                     }
                 }
-                _ = tick.tick() => self.reactor.on_tick(self.began.elapsed()),
+                _ = tick.tick() => {
+                    self.keep_in_touch();
+                    self.reactor.on_tick(self.began.elapsed())
+                }
+                Some(answer) = self.away.answers.recv() => self.queue_says(&answer),
                 asked = self.stops.asked() => match asked {
                     Asked::Stop => self.reactor.on_interrupt(self.began.elapsed()),
-                    Asked::Suspend => self.suspend(),
+                    Asked::Suspend => self.suspend().await,
                 },
             };
         }
-    }
-
-    /// Stops the workers and this program until somebody continues it, as Ctrl-Z and `fg` do.
-    fn suspend(&mut self) -> Vec<Action> {
-        let began = self.began.elapsed();
-        let groups: Vec<u32> = self.processes.iter().filter(|process| process.alive).map(|process| process.pid).collect();
-        // SIGSTOP and not SIGTSTP: nobody can ignore it.
-        groups.iter().for_each(|&group| signal_group(group, Signal::SIGSTOP));
-        if let Err(error) = nix::sys::signal::raise(Signal::SIGSTOP) {
-            tracing::warn!("cannot stop this program: {error}");
-        }
-        groups.iter().for_each(|&group| signal_group(group, Signal::SIGCONT));
-        let now = self.began.elapsed();
-        self.reactor.on_continued(now, now.saturating_sub(began))
     }
 
     fn receive(&mut self, (slot, worker, incoming): (usize, i64, Incoming)) -> Vec<Action> {
@@ -221,6 +216,7 @@ impl Dispatcher {
         match incoming {
             Incoming::Message(message) => {
                 if let FromWorker::Hello(hello) = &message {
+                    self.processes[slot].heartbeats = hello.heartbeats;
                     (self.record)(Write::WorkerHello { worker: WorkerId(worker), hello: hello.clone() });
                 }
                 self.reactor.on_message(now, slot, message)
@@ -240,9 +236,24 @@ impl Dispatcher {
                     self.reactor.on_message(now, slot, message)
                 }
             }
-            Incoming::Exit(exit) => {
+            Incoming::Running { host, job, ends_in, gpus } => {
+                let gpus = gpus.filter(|gpus| !gpus.is_empty()).map_or(String::new(), |gpus| format!(", GPU {gpus}"));
+                tracing::debug!(slot, worker, host, ?job, ?ends_in, "runs{gpus}");
+                self.processes[slot].job.clone_from(&job);
+                (self.record)(Write::WorkerPlaced { worker: WorkerId(worker), host: Some(host), job, waits: None });
+                self.reactor.on_running(now, slot, ends_in)
+            }
+            Incoming::Alive => self.reactor.on_message(now, slot, FromWorker::Heartbeat),
+            Incoming::Exit(exit, None) => {
                 self.gone(slot, exit);
                 let why = self.lack_of_memory(slot, exit).unwrap_or_default();
+                self.reactor.on_exit(now, slot, exit, &why)
+            }
+            Incoming::Exit(exit, Some(proof)) => {
+                let log = self.recent_log(slot);
+                let (exit, why) = proof.judge(exit, &self.processes[slot].program, &log);
+                self.gone(slot, exit);
+                let why = self.lack_of_memory(slot, exit).unwrap_or(why);
                 self.reactor.on_exit(now, slot, exit, &why)
             }
         }
@@ -252,16 +263,25 @@ impl Dispatcher {
     fn gone(&mut self, slot: usize, exit: Exit) {
         let process = &mut self.processes[slot];
         // The leader is gone; what it started is not needed any more.
-        signal_group(process.pid, Signal::SIGKILL);
+        self.workers.launcher.sweep_up(process.pid);
         (process.local, process.alive) = (None, false);
         (self.record)(Write::WorkerEnded { worker: WorkerId(process.worker), outcome: format!("{exit:?}") });
     }
 
     /// What shows that a slot's process, which has ended, lacked memory.
     fn lack_of_memory(&self, slot: usize, exit: Exit) -> Option<String> {
+        // What the kernel of this machine has killed says nothing of other machines.
+        let killed = match self.workers.launcher.is_local() {
+            true => memory::killed_by_kernel().saturating_sub(self.processes[slot].killed_before),
+            false => 0,
+        };
+        memory::evidence(exit, &self.recent_log(slot), killed)
+    }
+
+    /// The end of what a slot's process has written.
+    fn recent_log(&self, slot: usize) -> String {
         let process = &self.processes[slot];
-        let log = super::log_end(&self.workers.dir.join(&*process.log), process.log_mark, None, LOG_END).unwrap_or_default();
-        memory::evidence(exit, &log, memory::killed_by_kernel().saturating_sub(process.killed_before))
+        super::log_end(&self.workers.dir.join(&*process.log), process.log_mark, None, LOG_END).unwrap_or_default()
     }
 
     /// Does what is to be done; says if that was the end.
@@ -291,119 +311,6 @@ impl Dispatcher {
         None
     }
 
-    fn spawn(&mut self, slot: usize) -> Vec<Action> {
-        match self.workers.start.clone() {
-            Start::Worker(start) => self.spawn_worker(slot, start),
-            // There is nothing to start before there is a trial.
-            Start::Program(start) => {
-                self.processes[slot].ending = false;
-                let hello = self.introduction(slot, &start, 1);
-                self.reactor.on_message(self.began.elapsed(), slot, FromWorker::Hello(hello))
-            }
-        }
-    }
-
-    fn spawn_worker(&mut self, slot: usize, start: WorkerStart) -> Vec<Action> {
-        let device = &self.workers.slots[slot];
-        let plan = SpawnPlan {
-            command: start.command,
-            environment: device.environment.iter().cloned().chain(start.environment).collect::<BTreeMap<_, _>>(),
-            workdir: start.workdir,
-            log: self.workers.dir.join(log_name(slot)),
-        };
-        let mark = std::fs::metadata(&plan.log).map_or(0, |metadata| metadata.len());
-        let before = StartClock::ticks();
-        let spawned = launch::spawn(&plan, self.reporter(slot));
-        match spawned {
-            Ok(local) => {
-                self.started(slot, local, before, log_name(slot), mark);
-                Vec::new()
-            }
-            Err(error) => {
-                let program = plan.command.first().map_or("", String::as_str);
-                let here = std::env::current_dir().map_or(String::new(), |dir| format!(" (from {})", dir.display()));
-                let why = format!("cannot start {program:?}{here}: {error}");
-                self.reactor.on_exit(self.began.elapsed(), slot, Exit::NotStarted, &why)
-            }
-        }
-    }
-
-    /// Starts the program of a trial. It is told of its trial by being started.
-    fn spawn_program(&mut self, slot: usize, start: &ProgramStart, trial: &PlannedTrial) -> Vec<Action> {
-        let config = (self.config_of)(trial);
-        let log = ProgramStart::log_name(trial);
-        let plan = start.plan(trial, &config, &self.workers.slots[slot], &self.workers.dir);
-        let mark = std::fs::metadata(self.workers.dir.join(&log)).map_or(0, |metadata| metadata.len());
-        let before = StartClock::ticks();
-        let spawned = plan.and_then(|plan| launch::spawn_program(&plan, self.reporter(slot)));
-        let now = self.began.elapsed();
-        match spawned {
-            Ok(local) => {
-                self.started(slot, local, before, log, mark);
-                let hello = self.introduction(slot, start, start.threads_of(trial));
-                (self.record)(Write::WorkerHello { worker: WorkerId(self.processes[slot].worker), hello });
-                self.reactor.on_message(now, slot, FromWorker::Started { trial: trial.id.to_string() })
-            }
-            Err(error) => {
-                let why = format!("cannot start {} in {}: {error}", start.program, start.workdir.display());
-                self.reactor.on_exit(now, slot, Exit::NotStarted, &why)
-            }
-        }
-    }
-
-    /// What a program would say of itself if it spoke the protocol.
-    fn introduction(&self, slot: usize, start: &ProgramStart, threads: u32) -> Hello {
-        Hello {
-            protocol: PROTOCOL_VERSION,
-            program: start.program.to_string(),
-            device: self.workers.slots[slot].model.clone(),
-            threads,
-            pack: 0,
-            ..Hello::default()
-        }
-    }
-
-    /// Takes what comes from the next process of a slot.
-    fn reporter(&mut self, slot: usize) -> impl Fn(Incoming) -> BoxFuture + Send + Sync + use<> {
-        let worker = self.next_worker;
-        self.next_worker += 1;
-        self.processes[slot].worker = worker;
-        let report = self.report.clone();
-        move |incoming| {
-            let report = report.clone();
-            // The receiver lives as long as this dispatcher; after it nobody wants to know.
-            Box::pin(async move { drop(report.send((slot, worker, incoming)).await) })
-        }
-    }
-
-    /// A slot's process has started; `before` is when that was asked for.
-    fn started(&mut self, slot: usize, mut local: LocalWorker, before: Option<u64>, log: String, log_mark: u64) {
-        let (pid, worker) = (local.pid, self.processes[slot].worker);
-        let start_ticks = self.start_clock.start_of(pid, before).unwrap_or(0);
-        let (log, log_file) = (log.into(), local.log.take());
-        let killed_before = self.killed_by_now();
-        self.processes[slot] =
-            Process { worker, pid, local: Some(local), alive: true, ending: false, log, log_file, log_mark, killed_before };
-        (self.record)(Write::WorkerStarted {
-            worker: WorkerId(worker),
-            session: self.session,
-            slot,
-            device: self.workers.slots[slot].name.clone(),
-            pid,
-            start_ticks,
-        });
-    }
-
-    /// How many processes the kernel has killed for lack of memory, by a count that is at most a moment old: that of a big host takes
-    /// as long to read as a short process to start.
-    fn killed_by_now(&mut self) -> u64 {
-        let now = self.now();
-        if self.killed.is_none_or(|(at, _)| now.saturating_sub(at) > MOMENT) {
-            self.killed = Some((now, memory::killed_by_kernel()));
-        }
-        self.killed.map_or(0, |(_, count)| count)
-    }
-
     fn send(&mut self, slot: usize, bundle: &[PlannedTrial], share: bool) -> Vec<Action> {
         if let (Start::Program(start), [trial]) = (&self.workers.start, bundle) {
             let start = start.clone();
@@ -422,68 +329,5 @@ impl Dispatcher {
             let _ = stdin.send(line);
         }
         Vec::new()
-    }
-
-    fn end(&mut self, slot: usize, how: EndBy) -> Vec<Action> {
-        let process = &mut self.processes[slot];
-        process.ending = true;
-        if !process.alive && matches!(self.workers.start, Start::Program(_)) {
-            // Between trials there is no process.
-            return self.reactor.on_exit(self.began.elapsed(), slot, Exit::Code(0), "");
-        }
-        if process.local.take().is_none() && how == EndBy::Close {
-            return Vec::new();
-        }
-        match how {
-            EndBy::Close => {}
-            EndBy::Terminate => signal_group(process.pid, Signal::SIGTERM),
-            EndBy::Kill => signal_group(process.pid, Signal::SIGKILL),
-        }
-        Vec::new()
-    }
-
-    /// Adds what only the dispatcher knows: who, and where in the log.
-    fn dated(&mut self, record: Record) -> Write {
-        let seconds = |duration: Time| duration.as_secs_f64();
-        match record {
-            Record::Started { slot, trial } => Write::TrialStarted {
-                trial: trial.id,
-                phase: trial.phase,
-                worker: WorkerId(self.processes[slot].worker),
-                log: LogMark { file: Arc::clone(&self.processes[slot].log), offset: self.processes[slot].log_mark },
-            },
-            Record::Epoch { trial, epoch, values, .. } => Write::Epoch { trial: trial.id, epoch, values },
-            Record::Done { slot, trial, metrics, shared, duration } => {
-                Write::TrialDone { trial: trial.id, metrics, shared, log_end: self.mark_log(slot), duration: seconds(duration) }
-            }
-            Record::Failed { slot, trial, kind, message, for_good, duration } => Write::TrialFailed {
-                trial: trial.id,
-                phase: trial.phase,
-                kind,
-                message,
-                for_good,
-                log_end: self.mark_log(slot),
-                duration: seconds(duration),
-            },
-            Record::Interrupted { slot, trial, message } => {
-                Write::TrialInterrupted { trial: trial.id, message, log_end: self.log_size(slot) }
-            }
-        }
-    }
-
-    /// Where a trial's part of the log ends, and the next one's begins.
-    fn mark_log(&mut self, slot: usize) -> u64 {
-        self.processes[slot].log_mark = self.log_size(slot);
-        self.processes[slot].log_mark
-    }
-
-    fn log_size(&self, slot: usize) -> u64 {
-        self.processes[slot].log_size(&self.workers.dir)
-    }
-
-    fn log_end_for(&self, fatal: &Fatal) -> Option<String> {
-        let (Fatal::NoStart { slot, .. } | Fatal::AllAlike { slot, .. }) = fatal else { return None };
-        let end = super::log_end(&self.workers.dir.join(&*self.processes[*slot].log), 0, None, LOG_END).ok()?;
-        (!end.trim().is_empty()).then_some(end)
     }
 }

@@ -27,6 +27,9 @@ const SIGNS: &[&str] = &[
     "cannot allocate memory",
     "can't allocate memory",
     "out of memory",
+    // Slurm's own words.
+    "oom_kill event",
+    "oom killed",
 ];
 
 /// The line of a text that says that memory ran out: the last one, without what is not fit to be printed.
@@ -52,7 +55,7 @@ pub fn refine(kind: FailureKind, message: &str) -> FailureKind {
 /// kernel killed for lack of memory while it lived.
 pub fn evidence(exit: Exit, log: &str, killed: u64) -> Option<String> {
     match exit {
-        Exit::Code(0) | Exit::NotStarted => None,
+        Exit::Code(0) | Exit::NotStarted | Exit::Lost => None,
         Exit::Signal(signal) if signal == nix::sys::signal::Signal::SIGKILL as i32 && killed > 0 => {
             Some("the kernel killed it because memory ran out".to_owned())
         }

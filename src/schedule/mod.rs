@@ -19,8 +19,9 @@ mod start;
 mod stops;
 
 pub use action::{Fatal, Policy, Settings};
-pub use dispatcher::{Dispatcher, Launcher, PhaseEnd, Recorder, WorkerCommand};
+pub use dispatcher::{ConfigOf, Dispatcher, PhaseEnd, Recorder, WorkerCommand};
+pub use launch::{Launcher, Prefix, Slurm, Surroundings, squeue};
 pub use log_end::log_end;
 pub use notice::{Notice, Observer};
-pub use processes::{VERIFY, end_left, scratch_name, start_ticks, stop_listening};
+pub use processes::{MARK, VERIFY, end_left, end_left_launchers, mark, scratch_name, start_ticks, stop_listening};
 pub use start::{ProgramStart, Start, WorkerStart};

@@ -37,6 +37,18 @@ pub enum Notice {
         /// How.
         how: String,
     },
+    /// A worker, or a trial's program, waits for its turn; or does not wait any more.
+    Waits {
+        /// Its slot.
+        slot: usize,
+        /// What for, in the queue's own words; None: it runs, or is gone.
+        why: Option<String>,
+    },
+    /// No trial that is left can finish before the allocation ends.
+    OutOfTime {
+        /// How long it still has.
+        left: Duration,
+    },
     /// A trial began.
     TrialStarted {
         /// The slot of its worker.

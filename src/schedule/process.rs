@@ -12,6 +12,8 @@ pub(super) struct Process {
     pub worker: i64,
     pub local: Option<LocalWorker>,
     pub pid: u32,
+    /// When the kernel started it, in clock ticks since boot; 0 where that is unknown.
+    pub start_ticks: u64,
     /// Whether it is there: started, and its end not seen.
     pub alive: bool,
     /// Whether it was told to end.
@@ -24,6 +26,14 @@ pub(super) struct Process {
     pub log_mark: u64,
     /// How many processes the kernel had killed for lack of memory when this one was started.
     pub killed_before: u64,
+    /// The name of what was really started: `srun`, `ssh`, or the worker's own program.
+    pub program: Arc<str>,
+    /// Its job or step, by Slurm's numbers.
+    pub job: Option<String>,
+    /// What it waits for in a queue.
+    pub waits: Option<String>,
+    /// Whether it understands heartbeats of ours.
+    pub heartbeats: bool,
 }
 
 impl Process {
@@ -33,12 +43,17 @@ impl Process {
             worker: 0,
             local: None,
             pid: 0,
+            start_ticks: 0,
             alive: false,
             ending: false,
             log: log_name(slot).into(),
             log_file: None,
             log_mark: 0,
             killed_before: 0,
+            program: "".into(),
+            job: None,
+            waits: None,
+            heartbeats: false,
         }
     }
 

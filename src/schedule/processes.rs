@@ -85,6 +85,17 @@ pub fn mark(run_dir: &Path) -> String {
     run_dir.canonicalize().unwrap_or_else(|_| run_dir.to_owned()).display().to_string()
 }
 
+/// Processes of `srun` that outlived a coordinator: told to end, each ends its worker at once. Only they and not their groups, whose
+/// other member is needed for that.
+pub fn end_left_launchers(recorded: &[(u32, u64)]) {
+    for (pid, ticks) in recorded {
+        if let (true, Ok(pid)) = (start_ticks(*pid) == Some(*ticks), i32::try_from(*pid)) {
+            // One that has gone meanwhile is what was wanted.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGTERM);
+        }
+    }
+}
+
 /// Kills what outlived a coordinator: the process groups of recorded processes whose leader still has its start time, and
 /// every process that bears the mark of the run directory, such as children of a leader that is gone. Returns how many
 /// processes there were.

@@ -3,10 +3,12 @@
 
 mod ending;
 mod hand_out;
+mod lost;
 mod queue;
 mod racing;
 mod ranked;
 mod slot;
+mod time_left;
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -34,6 +36,8 @@ enum OnDisk {
 enum Stop {
     Close,
     Interrupt,
+    /// Nothing that is left can finish in time.
+    OutOfTime,
     Fatal(Fatal),
 }
 
@@ -59,6 +63,10 @@ pub struct Reactor {
     stop: Option<Stop>,
     start_failures: u32,
     failures: Failures,
+    /// The longest that a trial of each arm has taken.
+    longest: Vec<Option<Duration>>,
+    /// Whether any trial was handed out.
+    handed_out: bool,
     last_tick: Time,
     actions: Vec<Action>,
 }
@@ -69,6 +77,8 @@ impl Reactor {
         Self {
             slots: settings.slots.iter().map(|&device| Slot::empty(device)).collect(),
             failures: Failures::new(settings.limits.clone(), settings.arms.clone()),
+            longest: settings.longest.clone(),
+            handed_out: false,
             settings,
             queue: Queue::default(),
             solitary: Vec::new(),
@@ -106,7 +116,7 @@ impl Reactor {
 
     /// Whether the user stopped the sweep.
     pub fn is_interrupted(&self) -> bool {
-        self.stop == Some(Stop::Interrupt)
+        matches!(self.stop, Some(Stop::Interrupt | Stop::OutOfTime))
     }
 
     /// Trials to run; `PhaseDone` comes when all have ended.
@@ -126,7 +136,7 @@ impl Reactor {
 
     /// The user asks to stop. The second time does not wait for anybody.
     pub fn on_interrupt(&mut self, now: Time) -> Vec<Action> {
-        if matches!(self.stop, None | Some(Stop::Close)) {
+        if matches!(self.stop, None | Some(Stop::Close | Stop::OutOfTime)) {
             self.actions.push(Action::Tell(Notice::Stopping { cut_off: self.in_flight() }));
             self.stop(now, Stop::Interrupt, EndBy::Terminate);
         } else {
@@ -165,12 +175,12 @@ impl Reactor {
             let silent = now.saturating_sub(slot.last_seen);
             match slot.state {
                 // One that has nothing to do may well have nothing to say.
-                State::Ready if self.settings.persistent && !slot.given.is_empty() && silent > self.settings.heartbeat => {
+                State::Ready if self.must_speak(number) && silent > self.settings.heartbeat => {
                     let message = format!("the worker was silent for {} s", silent.as_secs());
                     self.blame(now, number, FailureKind::LostHeartbeat, message);
                 }
                 State::Ready if self.overdue(now, number).is_some() => self.time_out(now, number),
-                State::Starting(since) if now.saturating_sub(since) > self.settings.start => {
+                State::Starting(since) if !slot.queued && now.saturating_sub(since) > self.settings.start => {
                     let message = format!("no hello after {} s", now.saturating_sub(since).as_secs());
                     self.blame(now, number, FailureKind::CouldNotStart, message);
                 }
@@ -249,10 +259,16 @@ impl Reactor {
         let slot = &mut self.slots[number];
         let state = std::mem::replace(&mut slot.state, State::Empty(now));
         let (fault, innocent) = (slot.fault.take(), std::mem::take(&mut slot.fault_of_ended));
+        let wanted = fault.is_none() && matches!(state, State::Ending(..));
         slot.ended = None;
+        if !wanted && self.was_lost(exit, fault.as_ref()) {
+            let how = fault.map_or_else(|| why.to_owned(), |(_, how)| how);
+            return self.lost(now, number, &how);
+        }
+        let slot = &mut self.slots[number];
+        slot.vacate();
         slot.finished.clear();
         let given = std::mem::take(&mut slot.given);
-        let wanted = fault.is_none() && matches!(state, State::Ending(..));
         let (kind, how) =
             fault.unwrap_or_else(|| exit.describe(if self.settings.persistent { "worker" } else { "program" }, why));
         // Of a program there is nothing to say but what is said of its trial.
@@ -298,6 +314,8 @@ impl Reactor {
         }
         self.start_failures = 0;
         self.slots[number].greeted = true;
+        self.slots[number].queued = false;
+        self.slots[number].losses = 0;
         self.slots[number].state = State::Ready;
         self.slots[number].pack = hello.pack as usize;
         self.actions.push(Action::Tell(Notice::WorkerReady { slot: number, hello }));
@@ -326,6 +344,7 @@ impl Reactor {
         };
         self.failures.done();
         let (trial, duration) = (job.trial, now.saturating_sub(since));
+        self.learn(trial.arm, duration);
         if job.group().is_some() {
             self.slots[number].finished.insert(trial.id);
             self.queue.finished(number, job.group(), duration);
@@ -388,6 +407,9 @@ impl Reactor {
             }
             self.hold_back();
             self.hand_out(now);
+            self.notice_end_of_time(now);
+        }
+        if self.stop.is_none() {
             if self.in_phase && self.left() == 0 && self.waiting.is_empty() && self.in_flight() == 0 && self.unwritten.is_empty()
             {
                 self.in_phase = false;
@@ -400,6 +422,8 @@ impl Reactor {
     }
 }
 
+#[cfg(test)]
+mod away_tests;
 #[cfg(test)]
 mod racing_tests;
 #[cfg(test)]

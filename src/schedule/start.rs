@@ -1,10 +1,11 @@
 //! What is started in a slot: a worker that stays, or a program for each trial. Fills in what a trial's program is started
 //! with; `cli` makes these of the sweep file, the dispatcher uses them.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::devices::{SlotDevice, thread_variables};
-use super::launch::ProgramPlan;
+use super::launch::{CommandLine, ProgramPlan};
 use crate::plan::PlannedTrial;
 use crate::spec::Config;
 use crate::spec::command::{CONFIG_FILE, Filling, Piece, Program, fill, nested_json};
@@ -73,17 +74,16 @@ impl ProgramStart {
         let variable = |name: &str| std::env::var(name).ok();
         let unset = |name: String| std::io::Error::other(format!("the environment variable {name} is not set"));
         let command = self.program.fill(&filling, &variable).map_err(unset)?;
-        let mut environment = slot.environment.clone();
+        let mut environment: BTreeMap<String, String> = slot.environment.iter().cloned().collect();
         environment.extend(thread_variables(self.threads_of(trial)));
         environment.extend(Self::own_variables(&filling));
         for (name, value) in &self.env {
-            environment.push((name.clone(), fill(value, &filling, &variable).map_err(unset)?));
+            environment.insert(name.clone(), fill(value, &filling, &variable).map_err(unset)?);
         }
         Ok(ProgramPlan {
             trial: id.clone(),
-            command,
-            environment,
-            workdir: self.workdir.clone(),
+            line: CommandLine { command, environment, without: Vec::new(), workdir: Some(self.workdir.clone()) },
+            agent: false,
             log: dir.join(OUTPUT_FILE),
             metrics: dir.join(METRICS_FILE),
             metric: self.metric.clone(),

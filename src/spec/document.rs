@@ -11,8 +11,8 @@ use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
 use super::validate::{self, Draft};
 use super::{
-    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, affinity, builtin, claims, keys, limits, parse, program, prune, published, resources,
-    seeds, words,
+    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, affinity, builtin, claims, keys, launcher, limits, parse, program, prune, published,
+    resources, seeds, words,
 };
 
 /// The arm of a sweep without arms.
@@ -63,6 +63,7 @@ impl Document<'_, '_> {
         let prune = prune::read(&fields, metric.as_ref(), builtin, self.problems);
         let env = fields.get("env").map(|block| program::environment(block, wandb, self.problems)).unwrap_or_default();
         let workdir = fields.get("workdir").map(|entry| self.line(entry, usize::MAX, false));
+        let launcher = fields.get("launcher").map(|block| launcher::read(block, self.problems)).unwrap_or_default();
         let seeds = match self.required(&fields, "seeds", "seeds: {tune: 5, final: 10}") {
             Some(entry) => seeds::read(entry, self.problems),
             None => None,
@@ -122,6 +123,7 @@ impl Document<'_, '_> {
             affinity: affinity.unwrap_or_default(),
             env,
             workdir: workdir.flatten(),
+            launcher,
             published,
             claims,
         })

@@ -56,6 +56,10 @@ pub(super) const SWEEP: &[Key] = &[
     key("arms", "The competitors: each has a grid of its own, and the tables compare their best points."),
     key("limits", "How long a trial may take, how often it is tried again, and how many may fail."),
     key("resources", "What a trial takes of the machine: how many share a GPU, and how many threads each has."),
+    key(
+        "launcher",
+        "How workers and programs are started: on this machine, by Slurm, or by another program such as ssh. Changes no result.",
+    ),
     key("published", "Figures from a publication, shown beside yours: arm, then metric, then mean, std and n."),
     key("project", "W&B's: without effect here."),
     key("entity", "W&B's: without effect here."),
@@ -118,6 +122,42 @@ pub(super) const LIMITS: &[Key] = &[
 pub(super) const RESOURCES: &[Key] = &[
     key("per_gpu", "How many trials share a GPU at a time. Default: 1."),
     key("threads", "How many CPU threads a trial is told to use, and how many cores it takes of the machine. Default: 1."),
+];
+
+/// `launcher`.
+pub(super) const LAUNCHER: &[Key] = &[
+    key(
+        "kind",
+        "`local` (the default), `slurm` (docs/slurm.md) or `command`: any program that carries stdin and stdout (docs/launchers.md).",
+    ),
+    key(
+        "max_workers",
+        "Slurm: the most workers at a time. Default: as many as an allocation has GPUs (or CPUs) for, 8 outside one.",
+    ),
+    key(
+        "steps",
+        "Slurm: whether workers are steps of the allocation that pentagrid runs in, instead of jobs of their own. Default: true inside one.",
+    ),
+    key("partition", "Slurm: the partition."),
+    key("account", "Slurm: the account."),
+    key("qos", "Slurm: the quality of service."),
+    key("time", "Slurm: the time limit of each worker: `4h`, `1h30m`, or as Slurm has it (`4:00:00`)."),
+    key("gpus", "Slurm: GPUs for each worker. Default: 1 where there are any."),
+    key("cpus", "Slurm: CPUs for each worker. Default: `threads` under `resources`."),
+    key("mem", "Slurm: memory for each worker, as Slurm has it: `8G`."),
+    key("args", "Slurm: further options of `srun`, as a list of words."),
+    key(
+        "prefix",
+        "Command: the program that starts a worker, and its arguments, as a list of words; the worker's command line is put behind them. `${slot}` is the worker's number, from 0.",
+    ),
+    key("workers", "Command: how many workers. Default: 1."),
+    key(
+        "quote",
+        "Command: whether a shell on the other side reads the command line, as with ssh. Default: true if the program is ssh.",
+    ),
+    key("start", "Command: how long a worker may take to say hello. Default: 2m."),
+    key("agent", "Where pentagrid is found on the other side. Slurm's default: where it is here."),
+    key("heartbeat", "A worker that hears nothing of its coordinator for so long ends itself. Default: 2m."),
 ];
 
 /// A parameter.

@@ -34,7 +34,7 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems<'_>) -> Limit {
     Limit { timeout, retries: number("retries", 100), max_failures: number("max_failures", u64::from(u32::MAX)) }
 }
 
-fn duration(entry: &Entry, problems: &mut Problems<'_>) -> Option<Duration> {
+pub(super) fn duration(entry: &Entry, problems: &mut Problems<'_>) -> Option<Duration> {
     let refusal = match &entry.value.kind {
         Kind::Scalar(scalar) => match parse(&scalar.text) {
             Some(Duration::ZERO) => "must be longer than nothing".to_owned(),
@@ -49,7 +49,7 @@ fn duration(entry: &Entry, problems: &mut Problems<'_>) -> Option<Duration> {
 }
 
 /// `1h30m`: whole numbers, each with its unit, from days to seconds.
-fn parse(text: &str) -> Option<Duration> {
+pub(super) fn parse(text: &str) -> Option<Duration> {
     let mut rest = text.trim();
     let mut seconds: u64 = 0;
     let mut units = UNITS.iter();

@@ -8,6 +8,7 @@ mod claims;
 pub mod command;
 mod document;
 mod keys;
+mod launcher;
 mod limits;
 mod model;
 mod parameters;
@@ -30,6 +31,7 @@ mod value;
 mod words;
 
 pub use document::read;
+pub use launcher::{CommandSpec, LauncherSpec, SlurmSpec};
 pub use model::{Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, Prune, PublishedFigure, Resources, Seeds, Spec, Way};
 pub(crate) use problem::is_invisible;
 pub use problem::{Diagnosis, Problem};

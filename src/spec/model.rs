@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::command::Piece;
+use super::launcher::LauncherSpec;
 use super::shape::Shape;
 use super::task::Task;
 use super::value::ParamValue;
@@ -38,6 +39,8 @@ pub struct Spec {
     pub env: Vec<(String, Vec<Piece>)>,
     /// The folder that it is started in, relative to the one that the sweep was started from; None: that one.
     pub workdir: Option<String>,
+    /// How workers and programs are started. Changes no result.
+    pub launcher: LauncherSpec,
     /// Published figures to show beside ours: arm name, then metric name.
     pub published: BTreeMap<String, BTreeMap<String, PublishedFigure>>,
     /// Sentences to judge by the results, in the order of the file.

@@ -133,6 +133,7 @@ fn sweep_key(key: &str) -> Value {
         }),
         "limits" => object(keys::LIMITS, limit_key),
         "resources" => object(keys::RESOURCES, |_| json!({"type": "integer", "minimum": 1, "maximum": 1024, "default": 1})),
+        "launcher" => join(object(keys::LAUNCHER, launcher_key), json!({"required": ["kind"]})),
         "published" => json!({
             "type": "object",
             "additionalProperties": {"type": "object", "additionalProperties": {"$ref": "#/$defs/figure"}},
@@ -168,6 +169,20 @@ fn limit_key(key: &str) -> Value {
         "timeout" => json!({"type": "string", "pattern": "^(\\d+[dhms]\\s*)+$"}),
         "retries" => json!({"type": "integer", "minimum": 0, "maximum": 100}),
         _ => json!({"type": "integer", "minimum": 0}),
+    }
+}
+
+fn launcher_key(key: &str) -> Value {
+    let words = json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}});
+    match key {
+        "kind" => json!({"enum": ["local", "slurm", "command"]}),
+        "max_workers" | "workers" | "cpus" => json!({"type": "integer", "minimum": 1, "maximum": 10000}),
+        "gpus" => json!({"type": "integer", "minimum": 0, "maximum": 10000}),
+        "steps" | "quote" => json!({"type": "boolean"}),
+        "prefix" => join(words, json!({"minItems": 1})),
+        "args" => words,
+        "start" | "heartbeat" => json!({"type": "string", "pattern": "^(\\d+[dhms]\\s*)+$"}),
+        _ => json!({"type": ["string", "number"]}),
     }
 }
 

@@ -3,12 +3,14 @@
 
 use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pentagrid::protocol::{FromWorker, Hello, MAX_LINE, PROTOCOL_VERSION, ToWorker, TrialRequest, decode_line};
+use pentagrid::protocol::{
+    FromWorker, HEARTBEAT_VARIABLE, Hello, MAX_LINE, PROTOCOL_VERSION, ToWorker, TrialRequest, decode_line,
+};
 use pentagrid::spec::task::METRICS;
 
 use crate::channel::{Channel, leave, say};
@@ -50,9 +52,15 @@ pub fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<()> {
     })?;
     out.send(&FromWorker::Hello(hello));
     let heart = Arc::clone(&out);
+    let silence = std::env::var(HEARTBEAT_VARIABLE).ok().and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
     thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
+        heard();
         loop {
-            thread::sleep(HEARTBEAT);
+            thread::sleep(silence.map_or(HEARTBEAT, |silence| HEARTBEAT.min(silence / 4)));
+            if let Some(silence) = silence.filter(|silence| silent_for() > *silence) {
+                say(&format!("nothing was heard of the coordinator for {} s", silence.as_secs()));
+                leave(1);
+            }
             heart.send(&FromWorker::Heartbeat);
         }
     })?;
@@ -60,6 +68,17 @@ pub fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<()> {
         run_bundle(&mut session, bundle, &mut limit, &mut |message| out.send(&message));
     }
     Ok(())
+}
+
+/// When the coordinator was last heard of.
+static HEARD: Mutex<Option<Instant>> = Mutex::new(None);
+
+fn heard() {
+    *HEARD.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+}
+
+fn silent_for() -> Duration {
+    HEARD.lock().unwrap_or_else(PoisonError::into_inner).map_or(Duration::ZERO, |at| at.elapsed())
 }
 
 fn hello(compute: Compute, limit: Limit) -> Hello {
@@ -80,6 +99,7 @@ fn hello(compute: Compute, limit: Limit) -> Hello {
         libraries,
         pack,
         threads: compute.threads.into(),
+        heartbeats: true,
     }
 }
 
@@ -95,9 +115,14 @@ fn read_requests(input: &mut impl BufRead, bundles: &Sender<Bundle>) -> Result<(
         if read as u64 != limit && line.last() != Some(&b'\n') {
             return Ok(());
         }
-        let ToWorker::Run { bundle: trials, share } = decode_line(&line).map_err(|error| error.to_string())?;
-        if bundles.send(Bundle { trials, share }).is_err() {
-            return Ok(());
+        heard();
+        match decode_line(&line).map_err(|error| error.to_string())? {
+            ToWorker::Heartbeat => {}
+            ToWorker::Run { bundle: trials, share } => {
+                if bundles.send(Bundle { trials, share }).is_err() {
+                    return Ok(());
+                }
+            }
         }
     }
 }
@@ -214,7 +239,7 @@ mod tests {
     #[test]
     fn a_malformed_line_is_quoted() {
         insta::assert_snapshot!(read(b"hello?\n").0.unwrap_err(), @r#"not a message of the protocol (expected value at line 1 column 1): "hello?""#);
-        insta::assert_snapshot!(read(b"{\"type\":\"stop\"}\n").0.unwrap_err(), @r#"not a message of the protocol (unknown variant `stop`, expected `run` at line 1 column 14): "{\"type\":\"stop\"}""#);
+        insta::assert_snapshot!(read(b"{\"type\":\"stop\"}\n").0.unwrap_err(), @r#"not a message of the protocol (unknown variant `stop`, expected `run` or `heartbeat` at line 1 column 14): "{\"type\":\"stop\"}""#);
         let long = [b"x".repeat(MAX_LINE + 5), b"\n".to_vec()].concat();
         assert!(read(&long).0.unwrap_err().starts_with("a line of more than 1048576 bytes"));
     }

@@ -3,17 +3,20 @@
 // What each file shows:
 mod audit; // published figures, claims, `report --check`
 mod builtin; // the built-in task: bit-identical results, real MNIST, verify
+mod cluster; // a real Slurm of a test's own
 mod coming_from; // the examples for users of Optuna and W&B
 mod commands; // every command on a finished sweep; help texts
 mod export; // files for other tools
 mod faults; // workers that crash, lie, hang, flood
 mod harm; // a full disk, a read-only place, damaged ledgers, binary logs, a clock that jumps
+mod launchers; // workers behind a prefix: env, ssh; the agent
 mod limits; // trials that take too long, fail too often, lack memory; a suspended coordinator
 mod programs; // programs that train one trial each: examples, macros, metrics, faults
 mod racing; // `prune: safe`: fewer trials, the same tables
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
 mod shapes; // zip, exclude, when and grids, from the file to the report
 mod sharing; // trials with work in common
+mod slurm; // jobs and steps of a real Slurm, and what goes wrong with them
 mod specs; // the committed sweep files; bad specs on the command line
 mod support; // the `Test` builder
 mod worker_check; // good and bad workers of other people's

@@ -149,6 +149,15 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     }
 }
 
+/// Says loudly that something is not here, so that a test is skipped; fails where it is expected.
+pub fn skip(what: &str, variable: &str, packages: &str) {
+    let expected = std::env::var(variable).is_ok_and(|value| value == "expected");
+    assert!(!expected, "{what} is not here, but {variable} says that it is expected (Debian: {packages})");
+    // Not by `eprintln!`: what a test prints so is shown only when it fails.
+    let said = format!("SKIPPED: {what} is not here (Debian: {packages}; set {variable}=expected to make this an error)\n");
+    drop(std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes()));
+}
+
 /// The scripted worker, an example of this package.
 pub fn fake_worker() -> PathBuf {
     let path = Path::new(env!("CARGO_BIN_EXE_pentagrid")).with_file_name("examples").join("fake_worker");

@@ -9,7 +9,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Subject;
 use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, ToWorker, TrialRequest, encode_line};
-use crate::schedule::launch::{self, Incoming, LocalWorker, SpawnPlan};
+use crate::schedule::launch::{self, CommandLine, Incoming, LocalWorker, SpawnPlan};
 use crate::schedule::processes::signal_group;
 
 /// What a worker answered about one trial.
@@ -38,10 +38,13 @@ pub(super) struct Partner {
 impl Partner {
     pub fn start(subject: &Subject) -> std::io::Result<Self> {
         let plan = SpawnPlan {
-            command: subject.command.clone(),
-            environment: subject.environment.iter().cloned().collect(),
-            workdir: None,
+            line: CommandLine {
+                command: subject.command.clone(),
+                environment: subject.environment.iter().cloned().collect(),
+                ..CommandLine::default()
+            },
             log: subject.log.clone(),
+            agent: false,
         };
         let (report, incoming) = mpsc::unbounded_channel();
         let local = launch::spawn(&plan, move |incoming| {
@@ -125,10 +128,10 @@ impl Partner {
                 Ok(Some(Incoming::Message(FromWorker::Heartbeat))) => {}
                 Ok(Some(Incoming::Message(message))) => return Ok(message),
                 // They come one at a time, see `start`.
-                Ok(Some(Incoming::Messages(_))) => {}
+                Ok(Some(Incoming::Messages(_) | Incoming::Running { .. } | Incoming::Alive)) => {}
                 Ok(Some(Incoming::Garbage(error))) => return Err(format!("it printed {error}")),
                 Ok(Some(Incoming::Misreport(what))) => return Err(what),
-                Ok(Some(Incoming::Ended(exit, _) | Incoming::Exit(exit))) => {
+                Ok(Some(Incoming::Ended(exit, _) | Incoming::Exit(exit, _))) => {
                     let (_, how) = exit.describe("worker", "");
                     self.exit = Some(how.clone());
                     return Err(how);

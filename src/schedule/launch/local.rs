@@ -1,7 +1,6 @@
-//! A worker process on this machine: its pipes, its log file, its process group. Reports to the dispatcher what
+//! A worker's process, or that of the launcher that it is behind: its pipes, its log file, its process group. Reports to the dispatcher what
 //! the process says and how it ends; decides nothing.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
@@ -9,10 +8,12 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::mpsc;
 
-use crate::protocol::{FrameError, FromWorker, MAX_LINE, decode_line};
+use super::launcher::CommandLine;
+use super::proof::Proof;
+use crate::protocol::{AGENT_LINE, FrameError, FromWorker, MAX_LINE, decode_line};
 use crate::schedule::action::Exit;
 
 /// After a worker's process has ended, its output may still be held open by a grandchild: it is read for so long.
@@ -24,14 +25,12 @@ const CHUNK: usize = 64 << 10;
 /// How to start a worker.
 #[derive(Clone, Debug)]
 pub struct SpawnPlan {
-    /// Program and arguments.
-    pub command: Vec<String>,
-    /// Environment variables to set, over the coordinator's own.
-    pub environment: BTreeMap<String, String>,
-    /// The folder that it is started in; None: the coordinator's.
-    pub workdir: Option<PathBuf>,
+    /// What is really started.
+    pub line: CommandLine,
     /// The file that its stderr is appended to.
     pub log: PathBuf,
+    /// Whether an agent stands beside the worker, whose lines are not the worker's.
+    pub agent: bool,
 }
 
 /// A running worker process. Dropping its stdin tells it to end.
@@ -52,14 +51,27 @@ pub enum Incoming {
     Message(FromWorker),
     /// All the messages that were read at once.
     Messages(Vec<FromWorker>),
+    /// What was to be waited for is over: the worker is being started.
+    Running {
+        /// Where.
+        host: String,
+        /// Its job or step, by Slurm's numbers.
+        job: Option<String>,
+        /// After so long Slurm will end it.
+        ends_in: Option<Duration>,
+        /// What it was given as GPUs.
+        gpus: Option<String>,
+    },
+    /// The agent beside a program lives.
+    Alive,
     /// Something that is not a message.
     Garbage(FrameError),
     /// A program's metrics are not as they should be.
     Misreport(String),
     /// A program has ended well; what it has to say of its trial.
     Ended(Exit, FromWorker),
-    /// The process is gone, and its output is read to the end.
-    Exit(Exit),
+    /// The process is gone, and its output is read to the end. With what the agent beside it said, if there was one.
+    Exit(Exit, Option<Proof>),
 }
 
 /// Starts a worker. What comes from it goes to `report`; `Incoming::Exit` is the last of it.
@@ -72,31 +84,17 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let log = OpenOptions::new().create(true).append(true).open(&plan.log)?;
-    let (program, arguments) = plan.command.split_first().ok_or_else(|| std::io::Error::other("an empty command"))?;
-    let mut command = Command::new(program);
-    if let Some(workdir) = &plan.workdir {
-        command.current_dir(workdir);
-    }
-    let mut child = command
-        .args(arguments)
-        .envs(&plan.environment)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(log.try_clone()?)
-        // A group of its own: Ctrl-C in the terminal reaches the coordinator only, which then ends workers in order;
-        // and whatever the worker starts can be ended with it.
-        .process_group(0)
-        .spawn()?;
+    let mut child = plan.line.process()?.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log.try_clone()?).spawn()?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the worker ended at once"))?;
     let (stdin, messages) = mpsc::unbounded_channel();
     let pipes = child.stdin.take().zip(child.stdout.take()).ok_or_else(|| std::io::Error::other("the worker has no pipes"))?;
     tokio::spawn(feed(pipes.0, messages));
-    tokio::spawn(attend(child, pipes.1, report));
+    tokio::spawn(attend(child, pipes.1, plan.agent, report));
     Ok(LocalWorker { pid, stdin: Some(stdin), log: Some(log) })
 }
 
 /// Writes messages to a worker's stdin until there are no more, then closes it.
-async fn feed(mut stdin: ChildStdin, mut messages: mpsc::UnboundedReceiver<String>) {
+pub(super) async fn feed(mut stdin: ChildStdin, mut messages: mpsc::UnboundedReceiver<String>) {
     while let Some(line) = messages.recv().await {
         // A worker that has closed its stdin is about to end, and its exit says why.
         if stdin.write_all(line.as_bytes()).await.is_err() {
@@ -106,13 +104,14 @@ async fn feed(mut stdin: ChildStdin, mut messages: mpsc::UnboundedReceiver<Strin
 }
 
 /// Reads a worker's stdout and waits for its end.
-async fn attend<R, F>(mut child: Child, stdout: ChildStdout, report: R)
+async fn attend<R, F>(mut child: Child, stdout: ChildStdout, agent: bool, report: R)
 where
     R: Fn(Incoming) -> F + Send + Sync,
     F: Future<Output = ()> + Send,
 {
+    let mut proof = agent.then(Proof::default);
     let status = {
-        let read = read_lines(stdout, &report);
+        let read = read_lines(stdout, &mut proof, &report);
         tokio::pin!(read);
         tokio::select! {
             status = child.wait() => {
@@ -123,7 +122,7 @@ where
             () = &mut read => child.wait().await,
         }
     };
-    report(Incoming::Exit(exit_of(status))).await;
+    report(Incoming::Exit(exit_of(status), proof)).await;
 }
 
 pub(super) fn exit_of(status: std::io::Result<ExitStatus>) -> Exit {
@@ -138,8 +137,9 @@ pub(super) fn exit_of(status: std::io::Result<ExitStatus>) -> Exit {
 }
 
 /// Reads messages until the end of the pipe, and reports together those that come together. After a line that is not a message
-/// nothing more is believed, but the pipe is still emptied, so that the worker does not block before it is ended.
-async fn read_lines<R, F>(mut stdout: ChildStdout, report: &R)
+/// nothing more is believed, but the pipe is still emptied, so that the worker does not block before it is ended. Where `proof` is
+/// there, lines of an agent come among them.
+pub(super) async fn read_lines<R, F>(mut stdout: ChildStdout, proof: &mut Option<Proof>, report: &R)
 where
     R: Fn(Incoming) -> F,
     F: Future<Output = ()>,
@@ -151,8 +151,8 @@ where
     while let Ok(length @ 1..) = stdout.read(&mut chunk).await {
         let mut rest = &chunk[..length];
         let mut messages = Vec::new();
-        let mut garbage = None;
-        while !broken && !rest.is_empty() {
+        let mut last = None;
+        while !rest.is_empty() && (!broken || proof.is_some()) {
             let end = rest.iter().position(|&byte| byte == b'\n');
             let used = end.map_or(rest.len(), |end| end + 1);
             let (part, later) = rest.split_at(used);
@@ -161,17 +161,28 @@ where
                 // Most lines come whole, and are read where they lie.
                 (Some(_), true) => part,
                 _ => {
-                    line.extend_from_slice(part);
-                    if end.is_none() && line.len() <= MAX_LINE {
+                    if line.len() <= MAX_LINE {
+                        line.extend_from_slice(part);
+                    }
+                    if end.is_none() && (broken || line.len() <= MAX_LINE) {
                         break;
                     }
                     &line
                 }
             };
-            if !whole.trim_ascii().is_empty() {
+            if let Some(proof) = proof.as_mut().filter(|_| whole.starts_with(AGENT_LINE)) {
+                // What an agent says is believed whatever the worker has said; a line of a later agent's says nothing to us.
+                let news = decode_line(whole).ok().and_then(|message| proof.hear(message));
+                if let Some(news) = news {
+                    if !messages.is_empty() {
+                        report(Incoming::Messages(std::mem::take(&mut messages))).await;
+                    }
+                    report(news).await;
+                }
+            } else if !broken && !whole.trim_ascii().is_empty() {
                 match decode_line(whole) {
                     Ok(message) => messages.push(message),
-                    Err(error) => (broken, garbage) = (true, Some(error)),
+                    Err(error) => (broken, last) = (true, Some(error)),
                 }
             }
             line.clear();
@@ -179,7 +190,7 @@ where
         if !messages.is_empty() {
             report(Incoming::Messages(messages)).await;
         }
-        if let Some(error) = garbage {
+        if let Some(error) = last {
             report(Incoming::Garbage(error)).await;
         }
     }

@@ -1,9 +1,17 @@
-//! Starting processes. `local` starts workers on this machine, `program` programs that train one trial each; other ways to
-//! get a worker go beside them.
+//! Starting processes. `local` starts workers, `program` programs that train one trial each; `launcher` makes of their command lines
+//! those that are really started: on this machine, behind a `prefix`, or by `slurm`, which `squeue` asks. `proof` judges ends.
 
+mod launcher;
 mod local;
 mod metrics_file;
+mod prefix;
 mod program;
+mod proof;
+mod slurm;
+pub mod squeue;
 
+pub use launcher::{CommandLine, Launcher, Place, signal_process};
 pub use local::{Incoming, LocalWorker, SpawnPlan, spawn};
+pub use prefix::Prefix;
 pub use program::{ProgramPlan, spawn_program};
+pub use slurm::{Slurm, Surroundings};

@@ -8,12 +8,15 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdout};
+use tokio::sync::mpsc;
 
-use super::local::exit_of;
+use super::launcher::CommandLine;
+use super::local::{exit_of, feed, read_lines};
 use super::metrics_file::{MetricsFile, last_json_line};
+use super::proof::Proof;
 use super::{Incoming, LocalWorker};
-use crate::protocol::{FailureKind, FromWorker, Metrics};
+use crate::protocol::{FailureKind, FromAgent, FromWorker, Metrics};
 use crate::schedule::action::Exit;
 use crate::schedule::log_end;
 
@@ -21,6 +24,8 @@ use crate::schedule::log_end;
 const PACE: Duration = Duration::from_millis(100);
 /// So many paces what a program started may take to end after it.
 const PATIENCE: u32 = 50;
+/// So long a file may take to come from another machine.
+const SHARED: Duration = Duration::from_secs(60);
 const SIGTERM: i32 = nix::sys::signal::Signal::SIGTERM as i32;
 const SIGINT: i32 = nix::sys::signal::Signal::SIGINT as i32;
 /// As much of the metrics file is read at a time.
@@ -35,12 +40,10 @@ const OUTPUT_END: u64 = 64 << 10;
 pub struct ProgramPlan {
     /// The trial's id.
     pub trial: String,
-    /// Program and arguments.
-    pub command: Vec<String>,
-    /// Environment variables to set, over the coordinator's own.
-    pub environment: Vec<(String, String)>,
-    /// The folder that it is started in.
-    pub workdir: PathBuf,
+    /// What is to be started; `Launcher::wrap` makes of it what is really started.
+    pub line: CommandLine,
+    /// Whether an agent stands beside the program.
+    pub agent: bool,
     /// The file that its stdout and stderr are appended to.
     pub log: PathBuf,
     /// The file that it writes its metrics to; made anew.
@@ -59,7 +62,6 @@ where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let (program, arguments) = plan.command.split_first().ok_or_else(|| std::io::Error::other("an empty command"))?;
     let log = OpenOptions::new().create(true).append(true).open(&plan.log)?;
     let begin = log.metadata()?.len();
     // What an earlier attempt wrote is not this one's; and it may have left a pipe there, which nobody reads.
@@ -67,38 +69,59 @@ where
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         _ => std::fs::write(&plan.metrics, "")?,
     }
-    let child = Command::new(program)
-        .args(arguments)
-        .envs(plan.environment.iter().cloned())
-        .current_dir(&plan.workdir)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        // As for workers: Ctrl-C reaches the coordinator only, and whatever the program starts can be ended with it.
-        .process_group(0)
-        .spawn()?;
+    let mut command = plan.line.process()?;
+    if plan.agent {
+        // The agent hears us on its stdin and answers on its stdout; the program's output comes on its stderr.
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
+        let pid = child.id().ok_or_else(|| std::io::Error::other("the launcher ended at once"))?;
+        let (stdin, messages) = mpsc::unbounded_channel();
+        let pipes = child.stdin.take().zip(child.stdout.take());
+        let pipes = pipes.ok_or_else(|| std::io::Error::other("the launcher has no pipes"))?;
+        tokio::spawn(feed(pipes.0, messages));
+        tokio::spawn(attend(plan.clone(), child, Some(pipes.1), pid, begin, report));
+        return Ok(LocalWorker { pid, stdin: Some(stdin), log: None });
+    }
+    let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the program ended at once"))?;
-    tokio::spawn(attend(plan.clone(), child, pid, begin, report));
+    tokio::spawn(attend(plan.clone(), child, None, pid, begin, report));
     Ok(LocalWorker { pid, stdin: None, log: None })
 }
 
 /// Follows a program to its end.
-async fn attend<R, F>(plan: ProgramPlan, mut child: Child, pid: u32, begin: u64, report: R)
+async fn attend<R, F>(plan: ProgramPlan, mut child: Child, agent: Option<ChildStdout>, pid: u32, begin: u64, report: R)
 where
     R: Fn(Incoming) -> F + Send + Sync,
     F: Future<Output = ()> + Send,
 {
     let mut follower = Follower::new(&plan);
-    let exit = loop {
-        tokio::select! {
-            status = child.wait() => break exit_of(status),
-            () = tokio::time::sleep(PACE) => {}
+    let mut proof = agent.is_some().then(Proof::default);
+    let status = {
+        let whole = async {
+            if let Some(stdout) = agent {
+                read_lines(stdout, &mut proof, &report).await;
+            }
+            child.wait().await
+        };
+        tokio::pin!(whole);
+        loop {
+            tokio::select! {
+                status = &mut whole => break status,
+                () = tokio::time::sleep(PACE) => {}
+            }
+            // A chunk at a time: between two of them the end of the program is seen.
+            follower = follower.follow(&report).await;
         }
-        // A chunk at a time: between two of them the end of the program is seen.
-        follower = follower.follow(&report).await;
     };
-    // Told to end, the leader may be gone before those that it started have put their things in order.
-    if matches!(exit, Exit::Signal(SIGTERM | SIGINT) | Exit::Code(130 | 143)) {
+    let launchers = exit_of(status);
+    // Behind an agent it is the program's own end that counts, and the agent alone knows it.
+    let end = proof.as_ref().map(|proof| proof.end.clone());
+    let exit = match &end {
+        None => launchers,
+        Some(Some(FromAgent::Ended { code: Some(code), lost: None, .. })) => Exit::Code(*code),
+        Some(_) => Exit::Lost,
+    };
+    // Told to end, the leader may be gone before those that it started have put their things in order. An agent has seen to that.
+    if end.is_none() && matches!(exit, Exit::Signal(SIGTERM | SIGINT) | Exit::Code(130 | 143)) {
         for _ in 0..PATIENCE {
             if !group_lives(pid) {
                 break;
@@ -110,6 +133,12 @@ where
     if exit != Exit::Code(0) {
         follower.mute = true;
     }
+    if let (Exit::Code(0), Some(Some(FromAgent::Ended { metrics: Some(size), .. }))) = (exit, &end)
+        && let Err(what) = wait_for_size(&plan.metrics, *size).await
+    {
+        report(Incoming::Misreport(what)).await;
+        return report(Incoming::Exit(launchers, proof)).await;
+    }
     while follower.has_more() {
         follower = follower.follow(&report).await;
     }
@@ -117,10 +146,29 @@ where
         follower = follower.finish(&report).await;
     }
     if exit != Exit::Code(0) || follower.broken {
-        return report(Incoming::Exit(exit)).await;
+        return report(Incoming::Exit(launchers, proof)).await;
     }
     let message = conclusion(&plan, follower.file.last().cloned(), begin);
     report(Incoming::Ended(exit, message)).await;
+}
+
+/// Waits until a file that another machine wrote is as long here as it was there. File systems that machines share take their time;
+/// a file that is opened anew is looked at anew.
+async fn wait_for_size(path: &Path, size: u64) -> Result<(), String> {
+    let began = tokio::time::Instant::now();
+    loop {
+        let here = std::fs::File::open(path).and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len());
+        if here >= size {
+            return Ok(());
+        }
+        if began.elapsed() > SHARED {
+            return Err(format!(
+                "the metrics file is {here} bytes long here, and {size} where the program ran: the run directory must be on a file \
+                 system that both share"
+            ));
+        }
+        tokio::time::sleep(PACE).await;
+    }
 }
 
 /// What a program that ended well has to say of its trial.

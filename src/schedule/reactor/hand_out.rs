@@ -56,6 +56,10 @@ impl Reactor {
                 }
                 match (state, self.turn(number)) {
                     (State::Ready, Turn::Queue) if ready && self.is_idle(number) && self.queue.peek(number).is_some() => {
+                        if !self.next_fits(now, number) {
+                            self.renew(now, number);
+                            continue;
+                        }
                         self.give_from_queue(now, number);
                     }
                     (State::Ready, Turn::Solitary(place)) if ready && self.is_idle(number) => {
@@ -70,11 +74,14 @@ impl Reactor {
                         if !ready
                             && now >= not_before
                             && self.starting() < self.left()
+                            && self.next_fits(now, number)
                             && (turn != Turn::Queue || self.queue.peek(number).is_some()) =>
                     {
                         self.slots[number].state = State::Starting(now);
                         self.slots[number].greeted = false;
                         self.slots[number].last_seen = now;
+                        self.slots[number].queued = self.settings.queued;
+                        (self.slots[number].ends, self.slots[number].fresh) = (None, true);
                         self.actions.push(Action::Spawn { slot: number });
                     }
                     _ => continue,
@@ -143,9 +150,12 @@ impl Reactor {
         // A worker may compute the trials of a bundle together: one that is timed comes by itself.
         let timed = self.policy == Policy::OnePerDevice;
         let most = if timed { 1 } else { self.settings.bundle.max(self.slots[number].pack) };
+        let (most, room) = (most.min(self.room(now, number)), self.room(now, number));
         while self.queue.peek(number).is_some() {
             let bundle = self.queue.take(number, self.slots.len(), most, !timed && self.settings.persistent);
-            let bundle = self.still_in(bundle);
+            let mut bundle = self.still_in(bundle);
+            // Trials with work in common come together, but no more of them than can finish.
+            bundle.split_off(room.min(bundle.len())).into_iter().rev().for_each(|job| self.put_back(job));
             if !bundle.is_empty() {
                 return self.give(now, number, bundle);
             }
@@ -154,8 +164,15 @@ impl Reactor {
 
     fn give(&mut self, now: Time, number: usize, bundle: Vec<Job>) {
         let group = bundle.first().and_then(Job::group).filter(|_| self.policy == Policy::AllSlots);
+        self.handed_out = true;
         let slot = &mut self.slots[number];
         slot.last_seen = now;
+        // A program is a process of its own for every trial.
+        if slot.fresh || !self.settings.persistent {
+            (slot.fresh, slot.first) = (false, bundle.first().map(|job| job.trial.id));
+        }
+        // It is started only now, and has to wait for its own turn.
+        slot.queued = self.settings.queued && !self.settings.persistent;
         if group.is_none() || slot.group != group {
             slot.finished.clear();
         }

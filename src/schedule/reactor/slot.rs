@@ -18,6 +18,8 @@ pub(super) struct Job {
     pub alone: bool,
     /// The device on which it ran out of memory beside other trials: there it runs again, with the device to itself.
     pub own_device: Option<usize>,
+    /// How often its worker was lost.
+    pub losses: u32,
 }
 
 /// A trial that a worker has.
@@ -46,6 +48,16 @@ pub(super) struct Slot {
     pub state: State,
     /// Whether its worker has introduced itself.
     pub greeted: bool,
+    /// Whether its process still waits in a queue.
+    pub queued: bool,
+    /// When its worker will be ended by others.
+    pub ends: Option<Time>,
+    /// Whether its worker has had no trial yet.
+    pub fresh: bool,
+    /// The trial that its worker got first.
+    pub first: Option<TrialId>,
+    /// How many of its workers in a row were lost before they did anything.
+    pub losses: u32,
     /// How many trials its worker would like at once.
     pub pack: usize,
     pub given: Vec<Given>,
@@ -65,7 +77,7 @@ pub(super) struct Slot {
 impl Job {
     /// A trial that has not been tried.
     pub fn new(trial: PlannedTrial) -> Self {
-        Self { trial, failures: 0, alone: false, own_device: None }
+        Self { trial, failures: 0, alone: false, own_device: None, losses: 0 }
     }
 
     /// The trials that it has work in common with. One that brought a worker down is computed by itself.
@@ -81,6 +93,11 @@ impl Slot {
             device,
             state: State::Empty(Time::ZERO),
             greeted: false,
+            queued: false,
+            ends: None,
+            fresh: true,
+            first: None,
+            losses: 0,
             pack: 0,
             given: Vec::new(),
             last_seen: Time::ZERO,
@@ -90,6 +107,13 @@ impl Slot {
             group: None,
             finished: HashSet::new(),
         }
+    }
+
+    /// Its worker is gone: the next one has all its time before it. The trial that the last one got first, and when it would have been
+    /// ended.
+    pub fn vacate(&mut self) -> (Option<TrialId>, Option<Time>) {
+        (self.queued, self.fresh) = (false, true);
+        (self.first.take(), self.ends.take())
     }
 
     /// The process was stopped for a while: that time does not count.

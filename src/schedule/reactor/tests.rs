@@ -15,7 +15,15 @@ pub(super) fn reactor(slots: &[usize], bundle: usize) -> Reactor {
 }
 
 fn limited(slots: &[usize], bundle: usize, limits: Limits) -> Reactor {
-    Reactor::new(Settings {
+    Reactor::new(settings(slots, bundle, limits))
+}
+
+pub(super) fn settings(slots: &[usize], bundle: usize, limits: Limits) -> Settings {
+    Settings {
+        queued: false,
+        agent: false,
+        all_end: None,
+        longest: Vec::new(),
         slots: slots.to_vec(),
         persistent: true,
         bundle,
@@ -26,7 +34,7 @@ fn limited(slots: &[usize], bundle: usize, limits: Limits) -> Reactor {
         limits,
         per_gpu: Vec::new(),
         arms: Vec::new(),
-    })
+    }
 }
 
 pub(super) fn hello() -> FromWorker {

@@ -7,6 +7,7 @@ mod builtin;
 mod claim_kinds;
 mod claims;
 mod hostile;
+mod launcher;
 mod parameters;
 mod programs;
 mod properties;

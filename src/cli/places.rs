@@ -1,0 +1,101 @@
+//! Where a sweep's trials run, and through what: the launcher of the sweep file or of the command line, and the slots that it gives.
+
+use super::args::LauncherKind;
+use super::error::CliError;
+use crate::schedule::devices::{DeviceRequest, Machine, SlotDevice, gpu_environment, thread_variables};
+use crate::schedule::{Launcher, Prefix, Slurm, Surroundings};
+use crate::spec::{CommandSpec, LauncherSpec, Spec, Task};
+
+/// The slots, and how each is filled.
+pub struct Places {
+    /// Through what workers are started.
+    pub launcher: Launcher,
+    /// One for each worker.
+    pub slots: Vec<SlotDevice>,
+}
+
+/// The places of a sweep. `chosen` is what the command line says, which goes before the sweep file.
+///
+/// # Errors
+/// `CliError::Usage` or `CliError::Device` if what is asked for cannot be.
+pub fn find(spec: &Spec, devices: &DeviceRequest, chosen: Option<LauncherKind>) -> Result<Places, CliError> {
+    let resources = spec.widest_resources();
+    let launcher = match (chosen, &spec.launcher) {
+        (Some(LauncherKind::Local), _) => LauncherSpec::Local,
+        (Some(LauncherKind::Slurm), LauncherSpec::Slurm(_))
+        | (Some(LauncherKind::Command), LauncherSpec::Command(_))
+        | (None, _) => spec.launcher.clone(),
+        (Some(LauncherKind::Slurm), _) => LauncherSpec::Slurm(Default::default()),
+        (Some(LauncherKind::Command), _) => {
+            return Err(CliError::Usage(
+                "--launcher command needs to know which: write `launcher: {kind: command, prefix: [ssh, host]}` in the sweep file".into(),
+            ));
+        }
+    };
+    match &launcher {
+        LauncherSpec::Local => Ok(Places { launcher: Launcher::Local, slots: Machine::look().slots(devices, resources)? }),
+        LauncherSpec::Slurm(asked) => {
+            if !on_path("srun") {
+                return Err(CliError::Usage(
+                    "the launcher is slurm, but srun is not in PATH here\nstart pentagrid where Slurm's commands are, such as a login \
+                     node, or with --launcher local"
+                        .into(),
+                ));
+            }
+            let around = Surroundings::look(asked.partition.as_deref());
+            let slurm = Slurm::new(asked, &around, devices, resources.threads, &own_path()?).map_err(CliError::Usage)?;
+            let slots = slurm.slots(resources.threads);
+            Ok(Places { launcher: Launcher::Slurm(Box::new(slurm)), slots })
+        }
+        LauncherSpec::Command(command) => {
+            let programs = matches!(spec.task, Task::Program(_));
+            let prefix = Prefix::new(command, &own_path()?, programs);
+            Ok(Places { launcher: Launcher::Prefix(prefix), slots: behind(command, devices, resources.threads) })
+        }
+    }
+}
+
+/// The slots of workers behind a prefix. What is there is not known here: only what is asked for is told.
+fn behind(command: &CommandSpec, devices: &DeviceRequest, threads: u32) -> Vec<SlotDevice> {
+    let asked = match devices {
+        DeviceRequest::Cpu(Some(count)) => Some(*count),
+        DeviceRequest::Cuda(Some(list)) => Some(list.len()),
+        _ => None,
+    };
+    let count = asked.or(command.workers.map(|workers| workers as usize)).unwrap_or(1);
+    let of_its_own = command.prefix.iter().any(|word| word.contains("${slot}"));
+    let slot = |number: usize| {
+        let mut environment: Vec<(String, String)> = match devices {
+            DeviceRequest::Auto => thread_variables(threads).collect(),
+            DeviceRequest::Cpu(_) => [("PENTAGRID_DEVICE", "cpu"), ("CUDA_VISIBLE_DEVICES", "")]
+                .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                .into_iter()
+                .chain(thread_variables(threads))
+                .collect(),
+            DeviceRequest::Cuda(_) => gpu_environment(threads),
+        };
+        let mut own = of_its_own;
+        if let DeviceRequest::Cuda(Some(list)) = devices {
+            environment.extend(list.get(number).map(|gpu| ("CUDA_VISIBLE_DEVICES".to_owned(), gpu.clone())));
+            own = true;
+        }
+        SlotDevice {
+            device: if own { number } else { 0 },
+            name: if own { format!("command:{number}") } else { "command".to_owned() },
+            model: format!("behind {}", command.prefix.first().map_or("", String::as_str)),
+            environment,
+        }
+    };
+    (0..count).map(slot).collect()
+}
+
+fn on_path(program: &str) -> bool {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
+}
+
+/// Where this program is, for agents on other machines that share its file system.
+fn own_path() -> Result<String, CliError> {
+    let own = std::env::current_exe().map_err(|error| CliError::Unexpected(format!("cannot find myself: {error}")))?;
+    Ok(own.display().to_string())
+}

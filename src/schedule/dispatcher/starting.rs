@@ -1,0 +1,215 @@
+//! The dispatcher's part that starts and ends processes, through whatever launcher.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+
+use super::super::action::{Action, EndBy, Exit, Time};
+use super::super::launch::{self, CommandLine, Incoming, LocalWorker, Place, SpawnPlan, signal_process};
+use super::super::memory;
+use super::super::process::{Process, log_name};
+use super::super::processes::{StartClock, start_ticks};
+use super::super::start::{ProgramStart, Start, WorkerStart};
+use super::{BoxFuture, Dispatcher};
+use crate::ledger::{WorkerId, Write};
+use crate::plan::PlannedTrial;
+use crate::protocol::{FromWorker, HEARTBEAT_VARIABLE, Hello, PROTOCOL_VERSION, ToAgent, encode_line};
+
+/// So old may the kernel's count of killed processes be when a process is started.
+const MOMENT: Time = Time::from_millis(100);
+/// A launcher's process that was told to end at once may take so long before it is killed itself.
+const STUBBORN: Duration = Duration::from_secs(5);
+
+impl Dispatcher {
+    pub(super) fn spawn(&mut self, slot: usize) -> Vec<Action> {
+        match self.workers.start.clone() {
+            Start::Worker(start) => self.spawn_worker(slot, start),
+            // There is nothing to start before there is a trial.
+            Start::Program(start) => {
+                self.processes[slot].ending = false;
+                let hello = self.introduction(slot, &start, 1);
+                self.reactor.on_message(self.began.elapsed(), slot, FromWorker::Hello(hello))
+            }
+        }
+    }
+
+    fn spawn_worker(&mut self, slot: usize, start: WorkerStart) -> Vec<Action> {
+        let device = &self.workers.slots[slot];
+        let mut environment: BTreeMap<_, _> = device.environment.iter().cloned().chain(start.environment).collect();
+        let agent = self.workers.launcher.has_agent(false);
+        if let Some(silence) = self.workers.launcher.silence().filter(|_| !agent) {
+            environment.insert(HEARTBEAT_VARIABLE.to_owned(), silence.as_secs().to_string());
+        }
+        let line = CommandLine { command: start.command, environment, without: Vec::new(), workdir: start.workdir };
+        let log = self.workers.dir.join(log_name(slot));
+        let mark = std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
+        let report = self.reporter(slot);
+        let plan = SpawnPlan { line: self.wrap(slot, line, None), log, agent };
+        let before = StartClock::ticks();
+        match launch::spawn(&plan, report) {
+            Ok(local) => {
+                self.started(slot, local, before, (log_name(slot), mark), &plan.line);
+                Vec::new()
+            }
+            Err(error) => {
+                let program = plan.line.command.first().map_or("", String::as_str);
+                let here = std::env::current_dir().map_or(String::new(), |dir| format!(" (from {})", dir.display()));
+                let why = format!("cannot start {program:?}{here}: {error}");
+                self.reactor.on_exit(self.began.elapsed(), slot, Exit::NotStarted, &why)
+            }
+        }
+    }
+
+    /// Starts the program of a trial. It is told of its trial by being started.
+    pub(super) fn spawn_program(&mut self, slot: usize, start: &ProgramStart, trial: &PlannedTrial) -> Vec<Action> {
+        let config = (self.config_of)(trial);
+        let log = ProgramStart::log_name(trial);
+        let report = self.reporter(slot);
+        let agent = self.workers.launcher.has_agent(true);
+        let plan = start.plan(trial, &config, &self.workers.slots[slot], &self.workers.dir).map(|mut plan| {
+            plan.line = self.wrap(slot, std::mem::take(&mut plan.line), Some(&plan.metrics));
+            plan.agent = agent;
+            plan
+        });
+        let mark = std::fs::metadata(self.workers.dir.join(&log)).map_or(0, |metadata| metadata.len());
+        let before = StartClock::ticks();
+        let spawned = plan.and_then(|plan| Ok((launch::spawn_program(&plan, report)?, plan.line)));
+        let now = self.began.elapsed();
+        match spawned {
+            Ok((local, line)) => {
+                self.started(slot, local, before, (log, mark), &line);
+                let hello = self.introduction(slot, start, start.threads_of(trial));
+                (self.record)(Write::WorkerHello { worker: WorkerId(self.processes[slot].worker), hello });
+                // Behind an agent it begins when the agent says so.
+                match agent {
+                    true => Vec::new(),
+                    false => self.reactor.on_message(now, slot, FromWorker::Started { trial: trial.id.to_string() }),
+                }
+            }
+            Err(error) => {
+                let why = format!("cannot start {} in {}: {error}", start.program, start.workdir.display());
+                self.reactor.on_exit(now, slot, Exit::NotStarted, &why)
+            }
+        }
+    }
+
+    /// What is really started for a command line.
+    fn wrap(&self, slot: usize, line: CommandLine, metrics: Option<&std::path::Path>) -> CommandLine {
+        let place = Place { slot, worker: self.processes[slot].worker, mark: &self.away.mark, metrics };
+        self.workers.launcher.wrap(line, place)
+    }
+
+    /// What a program would say of itself if it spoke the protocol.
+    fn introduction(&self, slot: usize, start: &ProgramStart, threads: u32) -> Hello {
+        Hello {
+            protocol: PROTOCOL_VERSION,
+            program: start.program.to_string(),
+            device: self.workers.slots[slot].model.clone(),
+            threads,
+            pack: 0,
+            ..Hello::default()
+        }
+    }
+
+    /// Takes what comes from the next process of a slot.
+    fn reporter(&mut self, slot: usize) -> impl Fn(Incoming) -> BoxFuture + Send + Sync + use<> {
+        let worker = self.next_worker;
+        self.next_worker += 1;
+        self.processes[slot].worker = worker;
+        let report = self.report.clone();
+        move |incoming| {
+            let report = report.clone();
+            // The receiver lives as long as this dispatcher; after it nobody wants to know.
+            Box::pin(async move { drop(report.send((slot, worker, incoming)).await) })
+        }
+    }
+
+    /// A slot's process has started; `before` is when that was asked for.
+    fn started(&mut self, slot: usize, mut local: LocalWorker, before: Option<u64>, log: (String, u64), line: &CommandLine) {
+        let (pid, worker) = (local.pid, self.processes[slot].worker);
+        let start_ticks = self.start_clock.start_of(pid, before).unwrap_or(0);
+        let log_file = local.log.take();
+        let killed_before = if self.workers.launcher.is_local() { self.killed_by_now() } else { 0 };
+        let program = line.command.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default().into();
+        self.processes[slot] = Process {
+            worker,
+            pid,
+            start_ticks,
+            local: Some(local),
+            alive: true,
+            log: log.0.into(),
+            log_file,
+            log_mark: log.1,
+            killed_before,
+            program,
+            ..Process::none(slot)
+        };
+        if self.workers.launcher.has_queue() {
+            self.away.look_soon(self.began.elapsed());
+        }
+        (self.record)(Write::WorkerStarted {
+            worker: WorkerId(worker),
+            session: self.session,
+            slot,
+            device: self.workers.slots[slot].name.clone(),
+            pid,
+            start_ticks,
+            launcher: self.workers.launcher.name(),
+        });
+    }
+
+    /// How many processes the kernel has killed for lack of memory, by a count that is at most a moment old: that of a big host takes
+    /// as long to read as a short process to start.
+    fn killed_by_now(&mut self) -> u64 {
+        let now = self.now();
+        if self.killed.is_none_or(|(at, _)| now.saturating_sub(at) > MOMENT) {
+            self.killed = Some((now, memory::killed_by_kernel()));
+        }
+        self.killed.map_or(0, |(_, count)| count)
+    }
+
+    pub(super) fn end(&mut self, slot: usize, how: EndBy) -> Vec<Action> {
+        let program = matches!(self.workers.start, Start::Program(_));
+        let waits = self.reactor.is_queued(slot);
+        let process = &mut self.processes[slot];
+        process.ending = true;
+        if !process.alive && program {
+            // Between trials there is no process.
+            return self.reactor.on_exit(self.began.elapsed(), slot, Exit::Code(0), "");
+        }
+        let launcher = &self.workers.launcher;
+        let agent = launcher.has_agent(program);
+        let how = if waits { EndBy::Kill } else { how };
+        let local = process.local.take();
+        match how {
+            EndBy::Close => {}
+            EndBy::Terminate if agent => {
+                // It ends the worker as gently as we would here, where a signal to srun would not.
+                if let Some(stdin) = local.as_ref().and_then(|local| local.stdin.as_ref()) {
+                    let _ = stdin.send(encode_line(&ToAgent::Terminate));
+                }
+            }
+            EndBy::Terminate => launcher.terminate(process.pid),
+            EndBy::Kill => {
+                launcher.kill(process.pid);
+                if launcher.has_queue() {
+                    tokio::spawn(insist(process.pid, process.start_ticks, process.job.clone()));
+                }
+            }
+        }
+        Vec::new()
+    }
+}
+
+/// Ends a process of `srun` that does not go. Only it: it has a child that then cancels its job.
+async fn insist(pid: u32, ticks: u64, job: Option<String>) {
+    tokio::time::sleep(STUBBORN).await;
+    if start_ticks(pid) == Some(ticks) {
+        signal_process(pid, Signal::SIGKILL);
+        if let Some(job) = job {
+            // Whether it was still there does not matter, nor whether anybody answers.
+            drop(tokio::process::Command::new("scancel").arg(job).status().await);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! The one interface of all launchers: what is really started for a command line, whether it waits in a queue, whether an agent
+//! stands beside it, and how it is ended.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use tokio::process::Command;
+
+use super::prefix::Prefix;
+use super::slurm::Slurm;
+use crate::schedule::processes::signal_group;
+
+/// How long a worker of this machine may take to say hello.
+const START: Duration = Duration::from_secs(120);
+
+/// A command line that is to be started.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommandLine {
+    /// Program and arguments.
+    pub command: Vec<String>,
+    /// Environment variables to set, over the coordinator's own.
+    pub environment: BTreeMap<String, String>,
+    /// Variables of the coordinator's that are not passed on.
+    pub without: Vec<String>,
+    /// The folder that it is started in; None: the coordinator's.
+    pub workdir: Option<PathBuf>,
+}
+
+impl CommandLine {
+    /// The process that it stands for, without its pipes, as the leader of a process group: Ctrl-C in the terminal reaches the
+    /// coordinator only, which then ends workers in order; and whatever the process starts can be ended with it.
+    ///
+    /// # Errors
+    /// If there is no program.
+    pub fn process(&self) -> std::io::Result<Command> {
+        let (program, arguments) = self.command.split_first().ok_or_else(|| std::io::Error::other("an empty command"))?;
+        let mut command = Command::new(program);
+        if let Some(workdir) = &self.workdir {
+            command.current_dir(workdir);
+        }
+        for name in &self.without {
+            command.env_remove(name);
+        }
+        command.args(arguments).envs(&self.environment).process_group(0);
+        Ok(command)
+    }
+}
+
+/// Whom a process is for.
+#[derive(Clone, Copy, Debug)]
+pub struct Place<'a> {
+    /// The slot.
+    pub slot: usize,
+    /// Its number in the ledger.
+    pub worker: i64,
+    /// The mark of the run directory.
+    pub mark: &'a str,
+    /// Where it is a program that trains one trial, its metrics file.
+    pub metrics: Option<&'a Path>,
+}
+
+/// How workers and programs are started.
+#[derive(Clone, Debug, Default)]
+pub enum Launcher {
+    /// As processes of this machine.
+    #[default]
+    Local,
+    /// Behind a program that carries stdin and stdout.
+    Prefix(Prefix),
+    /// By `srun`.
+    Slurm(Box<Slurm>),
+}
+
+impl Launcher {
+    /// What is really started for that command line.
+    pub fn wrap(&self, line: CommandLine, place: Place<'_>) -> CommandLine {
+        match self {
+            Self::Local => line,
+            Self::Prefix(prefix) => prefix.wrap(line, place),
+            Self::Slurm(slurm) => slurm.wrap(line, place),
+        }
+    }
+
+    /// Whether an agent stands beside what is started: then only what it says proves anything.
+    pub fn has_agent(&self, program: bool) -> bool {
+        match self {
+            Self::Local => false,
+            Self::Prefix(prefix) => prefix.has_agent(program),
+            Self::Slurm(_) => true,
+        }
+    }
+
+    /// Whether what is started may have to wait for its turn, for as long as it takes.
+    pub fn has_queue(&self) -> bool {
+        matches!(self, Self::Slurm(_))
+    }
+
+    /// Whether processes run on this machine: the kernel's counts, and this machine's devices, are theirs.
+    pub fn is_local(&self) -> bool {
+        matches!(self, Self::Local)
+    }
+
+    /// How long a worker may take to say hello, once it runs.
+    pub fn start(&self) -> Duration {
+        match self {
+            Self::Prefix(prefix) => prefix.start.unwrap_or(START),
+            Self::Local | Self::Slurm(_) => START,
+        }
+    }
+
+    /// After how long without a word of the coordinator a worker ends itself. None: the end of its stdin is sure to come.
+    pub fn silence(&self) -> Option<Duration> {
+        match self {
+            Self::Local => None,
+            Self::Prefix(prefix) => Some(prefix.silence),
+            Self::Slurm(slurm) => Some(slurm.silence),
+        }
+    }
+
+    /// The name of the launcher in the ledger; None: this machine.
+    pub fn name(&self) -> Option<&'static str> {
+        match self {
+            Self::Local => None,
+            Self::Prefix(_) => Some("command"),
+            Self::Slurm(_) => Some("slurm"),
+        }
+    }
+
+    /// Asks a process that takes no messages to end. With an agent it is the agent that is asked, by a message.
+    pub fn terminate(&self, pid: u32) {
+        signal_group(pid, Signal::SIGTERM);
+    }
+
+    /// Ends a process at once.
+    pub fn kill(&self, pid: u32) {
+        match self {
+            // srun passes that on as SIGKILL, and cancels a job that waits. A signal to its group would kill the child that does
+            // so if srun itself is killed, and the worker would live on.
+            Self::Slurm(_) => signal_process(pid, Signal::SIGTERM),
+            Self::Local | Self::Prefix(_) => signal_group(pid, Signal::SIGKILL),
+        }
+    }
+
+    /// Ends what a process that is gone has left on this machine.
+    pub fn sweep_up(&self, pid: u32) {
+        if !self.has_queue() {
+            signal_group(pid, Signal::SIGKILL);
+        }
+    }
+}
+
+/// A signal to one process. One that is gone is no error.
+pub fn signal_process(pid: u32, signal: Signal) {
+    if let Ok(pid) = i32::try_from(pid)
+        && let Err(error) = kill(Pid::from_raw(pid), signal)
+        && error != nix::errno::Errno::ESRCH
+    {
+        tracing::warn!(pid, %signal, "cannot signal a launcher's process: {error}");
+    }
+}
+
+/// The agent's own command line, before what it is to start.
+pub fn agent_words(agent: &str, silence: Duration, place: Place<'_>) -> Vec<String> {
+    let mut words = vec![agent.to_owned(), "agent".to_owned(), "--silence".to_owned(), silence.as_secs().to_string()];
+    words.extend(["--run".to_owned(), place.mark.to_owned()]);
+    if let Some(metrics) = place.metrics {
+        words.extend(["--metrics".to_owned(), metrics.display().to_string()]);
+    }
+    words
+}

@@ -1,0 +1,100 @@
+//! How a worker behind an agent ended: by what the agent said. The exit code of `srun` or `ssh` proves nothing, not even 0.
+
+use std::time::Duration;
+
+use crate::protocol::FromAgent;
+use crate::schedule::action::Exit;
+
+/// What an agent has said.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Proof {
+    /// Whether it has run at all.
+    pub ran: bool,
+    /// Its last message, if that was about the end.
+    pub end: Option<FromAgent>,
+}
+
+/// Words by which `srun` says that what it was asked for is not to blame: cancelled while it waited, or nobody there to ask.
+const NO_FAULT: [&str; 6] =
+    ["revoked", "Force Terminated", "DUE TO", "Unable to contact slurm controller", "Job has been cancelled", "Socket timed out"];
+
+impl Proof {
+    /// Takes note of what the agent says; what of it is news to the dispatcher.
+    pub fn hear(&mut self, message: FromAgent) -> Option<super::Incoming> {
+        match message {
+            FromAgent::Running { host, job, seconds, gpus } => {
+                self.ran = true;
+                Some(super::Incoming::Running { host, job, ends_in: seconds.map(Duration::from_secs), gpus })
+            }
+            FromAgent::Heartbeat => Some(super::Incoming::Alive),
+            end => {
+                self.end = Some(end);
+                None
+            }
+        }
+    }
+
+    /// The end that this proves, and what there is to say of it. `exit` is that of the launcher's own process, `program` its name,
+    /// `log` the end of the log.
+    pub fn judge(self, exit: Exit, program: &str, log: &str) -> (Exit, String) {
+        let how = match exit {
+            Exit::Code(code) => format!("{program} ended with exit code {code}"),
+            Exit::Signal(signal) => format!("{program} was ended by signal {signal}"),
+            Exit::NotStarted | Exit::Lost => format!("{program} ended"),
+        };
+        let how = reason(log, program).map_or(how.clone(), |line| format!("{how}: {line}"));
+        match self.end {
+            Some(FromAgent::Ended { lost: Some(why), .. }) => {
+                // Slurm knows better than the agent, which only got a signal.
+                (Exit::Lost, log.lines().rev().find(|line| is_reason(line)).map_or(why, |line| line.trim().to_owned()))
+            }
+            Some(FromAgent::Ended { signal: Some(signal), .. }) => (Exit::Signal(signal), String::new()),
+            Some(FromAgent::Ended { code, .. }) => (Exit::Code(code.unwrap_or(-1)), String::new()),
+            Some(FromAgent::NotStarted { why }) => (Exit::NotStarted, why),
+            _ if self.ran => (Exit::Lost, how),
+            _ if NO_FAULT.iter().any(|words| log.contains(words)) => (Exit::Lost, how),
+            _ => (Exit::NotStarted, format!("{how} (before the worker ran)")),
+        }
+    }
+}
+
+/// The line of a log that says best why a worker ended: Slurm's reason, or else the launcher's last words.
+fn reason<'l>(log: &'l str, program: &str) -> Option<&'l str> {
+    let is_launchers = |line: &&str| line.starts_with(program) || line.starts_with("slurmstepd");
+    log.lines().rev().find(|line| is_reason(line)).or_else(|| log.lines().rev().find(is_launchers)).map(str::trim)
+}
+
+fn is_reason(line: &str) -> bool {
+    ["CANCELLED", "DUE TO", "Node failure"].iter().any(|words| line.contains(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_agent_proves_an_end() {
+        let ended = |code, signal, lost: Option<&str>| {
+            let end = FromAgent::Ended { code, signal, lost: lost.map(str::to_owned), metrics: None };
+            Proof { ran: true, end: Some(end) }
+        };
+        let judge = |proof: Proof, exit, log| proof.judge(exit, "srun", log);
+        let zero = Exit::Code(0);
+        assert_eq!(judge(ended(Some(3), None, None), Exit::Code(3), "").0, Exit::Code(3));
+        assert_eq!(judge(ended(None, Some(9), None), Exit::Code(137), "").0, Exit::Signal(9));
+        let silent = || Proof { ran: true, end: None };
+        assert_eq!(
+            judge(silent(), zero, "srun: error: Node failure on n1"),
+            (Exit::Lost, "srun ended with exit code 0: srun: error: Node failure on n1".to_owned())
+        );
+        let (exit, why) = judge(
+            ended(None, Some(15), Some("told")),
+            Exit::Code(143),
+            "x\nslurmstepd: error: *** STEP 1.0 ON n1 CANCELLED DUE TO TIME LIMIT ***\n",
+        );
+        assert_eq!((exit, why.ends_with("DUE TO TIME LIMIT ***")), (Exit::Lost, true));
+        let never = Proof::default;
+        assert_eq!(judge(never(), Exit::Code(1), "srun: error: invalid partition specified: x").0, Exit::NotStarted);
+        assert_eq!(judge(never(), Exit::Code(1), "srun: error: Job allocation 5 has been revoked").0, Exit::Lost);
+    }
+}
