@@ -12,4 +12,4 @@ pub use bars::Bars;
 pub use names::Names;
 pub use plain::Plain;
 pub use progress::{Progress, human_duration};
-pub use sweep::{Course, Failures, Last, Running, Sweep, TimeLeft, WatchError};
+pub use sweep::{Course, Failures, Last, Running, Sweep, TimeLeft, WatchError, Work};

@@ -71,6 +71,18 @@ pub struct Sweep {
     measured: Vec<(u64, f64)>,
     /// When the last trials ended well, in milliseconds.
     ended: VecDeque<i64>,
+    work: BTreeMap<u32, Work>,
+}
+
+/// What a slot has done.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Work {
+    /// The device, as its last worker named it.
+    pub device: String,
+    /// Trials that ended well there.
+    pub done: u64,
+    /// How long they took, in seconds.
+    pub seconds: f64,
 }
 
 /// The last attempt at a trial.
@@ -192,6 +204,7 @@ impl Sweep {
             failed: BTreeSet::new(),
             measured,
             ended: VecDeque::new(),
+            work: BTreeMap::new(),
         };
         sweep.note_failed(&rows);
         sweep.note_attempts(news.attempts, news.epochs.into_iter().map(|row| (row.trial, (row.epoch, row.metrics))).collect());
@@ -210,6 +223,14 @@ impl Sweep {
     fn note_attempts(&mut self, attempts: Vec<AttemptNews>, mut epochs: HashMap<TrialId, (u32, Metrics)>) {
         for attempt in attempts {
             let started = milliseconds(&attempt.started_at);
+            if let Some((slot, device)) = &attempt.slot {
+                let work = self.work.entry(*slot).or_default();
+                work.device.clone_from(device);
+                if attempt.outcome == "done" {
+                    work.done += 1;
+                    work.seconds += attempt.duration.unwrap_or(0.0);
+                }
+            }
             self.running.remove(&attempt.number);
             if attempt.ended_at.is_none() && self.holder.is_some() {
                 if let Some(trial) = self.planned(attempt.trial) {
@@ -321,6 +342,11 @@ impl Sweep {
     /// The slots of the last run, by the names of their devices.
     pub fn slots(&self) -> Vec<&str> {
         self.session.as_ref().map(|session| session.devices.split_whitespace().collect()).unwrap_or_default()
+    }
+
+    /// What each slot has done, in all runs of a coordinator together.
+    pub fn work(&self) -> &BTreeMap<u32, Work> {
+        &self.work
     }
 
     /// How it stands as a whole.
