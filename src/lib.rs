@@ -19,7 +19,8 @@
 //! * [`aggregate`]: means, deviations, the best points.
 //! * [`report`]: tables, figures, data files, provenance.
 //! * [`export`]: the same for other tools: Parquet, TensorBoard, Optuna, JUnit.
-//! * [`live`]: progress, as bars or lines.
+//! * [`live`]: progress, as bars or lines; a sweep as its ledger tells it.
+//! * [`serve`]: the same as a web page.
 //! * [`cli`]: the commands.
 //!
 //! `src/trainer/` is the built-in task, a program of its own (`pentagrid-trainer`): the only code that names `tch`,
@@ -37,4 +38,5 @@ pub mod plan;
 pub mod protocol;
 pub mod report;
 pub mod schedule;
+pub mod serve;
 pub mod spec;

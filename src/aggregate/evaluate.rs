@@ -146,14 +146,21 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
     let sizes: Vec<u64> = grid.arms().iter().map(crate::grid::ArmGrid::len).collect();
     let selections = select(&spec.metric, &sizes, spec.seeds.tune.len() as u32, &points);
 
-    // Wall-clock times count only of trials that ran as final ones, alone on their device: a seed that a changed spec
-    // has moved here from the tuning seeds keeps its result, but not its time.
-    let untimed: HashMap<TrialId, Metrics> = rows
-        .values()
-        .filter(|row| row.phase == Phase::Tune && spec.seeds.final_.contains(&row.id.seed))
-        .filter_map(|row| Some((row.id, row.metrics.as_ref()?.without_wall_clock())))
-        .collect();
+    let arms = arms_in_figures(spec, grid, rows, (selections, &points, &tune_tallies))?;
+    let beyond = race.and_then(|race| race.beyond().cloned());
+    Ok(Evaluation { arms, points, pruned, beyond })
+}
+
+/// Arm by arm what was selected, and the figures of the selected points. Takes the selections, the statistics of all points over
+/// the tuning seeds, and what became of the tuning trials.
+pub(super) fn arms_in_figures(
+    spec: &Spec,
+    grid: &Grid,
+    rows: &HashMap<TrialId, TrialRow>,
+    (selections, points, tune_tallies): (Vec<ArmSelection>, &[PointStats], &[Tally]),
+) -> Result<Vec<ArmEvaluation>, StatsError> {
     let mut untimed_counts = vec![0; selections.len()];
+    let mut timeless: HashMap<TrialId, Metrics> = HashMap::new();
     let mut finals = Vec::new();
     let mut final_tallies = vec![Tally::default(); selections.len()];
     let mut chosen: BTreeMap<usize, Point> = BTreeMap::new();
@@ -164,24 +171,35 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
             let id = TrialId { point: point.id, seed };
             let row = rows.get(&id);
             final_tallies[selection.arm].count(row, false);
-            let found = observation(selection.arm, index, seed, row);
-            finals.extend(found.map(|found| match untimed.get(&id) {
-                Some(metrics) => {
-                    untimed_counts[selection.arm] += 1;
-                    Observation { metrics, ..found }
-                }
-                None => found,
-            }));
+            let Some(found) = observation(selection.arm, index, seed, row) else { continue };
+            // Wall-clock times count only of trials that ran as final ones, alone on their device: a seed that a changed
+            // spec has moved here from the tuning seeds keeps its result, but not its time.
+            if row.is_some_and(|row| row.phase == Phase::Tune) {
+                untimed_counts[selection.arm] += 1;
+                timeless.insert(id, found.metrics.without_wall_clock());
+            }
+            finals.push((id, found));
         }
         chosen.insert(selection.arm, point);
     }
-    let mut finals: BTreeMap<usize, PointStats> = point_stats(&finals)?.into_iter().map(|stats| (stats.arm, stats)).collect();
+    let observed: Vec<Observation<'_>> = finals
+        .into_iter()
+        .map(|(id, found)| match timeless.get(&id) {
+            Some(metrics) => Observation { metrics, ..found },
+            None => found,
+        })
+        .collect();
+    let mut finals: BTreeMap<usize, PointStats> = point_stats(&observed)?.into_iter().map(|stats| (stats.arm, stats)).collect();
+    let tuned = |arm: usize, index: u64| {
+        let place = points.binary_search_by_key(&(arm, index), |stats| (stats.arm, stats.index));
+        place.ok().map(|place| points[place].clone())
+    };
     let arms = selections
         .into_iter()
         .map(|selection| ArmEvaluation {
             arm: selection.arm,
             point: chosen.remove(&selection.arm),
-            tuned: points.iter().find(|stats| stats.arm == selection.arm && Some(stats.index) == selection.best).cloned(),
+            tuned: selection.best.and_then(|index| tuned(selection.arm, index)),
             final_: finals.remove(&selection.arm),
             tune_tally: tune_tallies[selection.arm],
             final_tally: final_tallies[selection.arm],
@@ -189,8 +207,7 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
             selection,
         })
         .collect();
-    let beyond = race.and_then(|race| race.beyond().cloned());
-    Ok(Evaluation { arms, points, pruned, beyond })
+    Ok(arms)
 }
 
 /// How the race of `prune: safe` stands by the results in the ledger; None where the spec asks for none.
@@ -204,7 +221,8 @@ pub fn race(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Opti
     Some(race)
 }
 
-fn observation(arm: usize, index: u64, seed: u64, row: Option<&TrialRow>) -> Option<Observation<'_>> {
+/// A trial as statistics see it, if it is done.
+pub(super) fn observation(arm: usize, index: u64, seed: u64, row: Option<&TrialRow>) -> Option<Observation<'_>> {
     let row = row.filter(|row| row.state == TrialState::Done)?;
     Some(Observation { arm, index, seed, metrics: row.metrics.as_ref()? })
 }

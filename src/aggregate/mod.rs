@@ -1,5 +1,6 @@
 //! From trials to what a paper reports: mean, standard deviation and n of every point (`stats`, with Polars), the
-//! best point of each arm (`select`), each arm's figures (`evaluate`), learning curves (`curves`), and how much each
+//! best point of each arm (`select`), each arm's figures (`evaluate`, and `tracker` for
+//! those who watch), learning curves (`curves`), and how much each
 //! hyper-parameter matters (`sensitivity`). For the audit: tests (`significance`), means that cannot be (`granularity`),
 //! and the verdicts on the spec's claims (`claims`). Pure.
 
@@ -13,6 +14,7 @@ mod select;
 mod sensitivity;
 mod significance;
 mod stats;
+mod tracker;
 
 pub use curves::{ArmCurves, EpochStat, curves};
 pub use derived::{derived_stats, reported_seeds};
@@ -23,3 +25,4 @@ pub use select::{ArmSelection, select};
 pub use sensitivity::{Average, Pair, Sensitivity, pairs, sensitivity};
 pub use significance::{ALPHA, NoTest, Sample, Welch, holm, paired, ratio_interval, sample, welch};
 pub use stats::{Observation, PointStats, Stat, StatsError, limit_threads, point_stats};
+pub use tracker::Tracker;

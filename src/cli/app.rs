@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser};
 use super::args::{AgentArgs, Cli, Verb};
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
-use super::{export, logs, plan, report, resume, run as run_verb, show, status, trials, verify, worker_check};
+use super::{export, logs, plan, report, resume, run as run_verb, serve, show, status, trials, verify, watch, worker_check};
 use crate::agent::Agent;
 
 /// Runs the program with these arguments, the program's name first.
@@ -56,6 +56,8 @@ fn act(verb: Verb, printer: &Printer) -> Result<Outcome, CliError> {
         Verb::Run(arguments) => run_verb::run(&arguments, printer),
         Verb::Resume(arguments) => resume::resume(&arguments, printer),
         Verb::Status(arguments) => status::status(&arguments, printer),
+        Verb::Watch(arguments) => watch::watch(&arguments, printer),
+        Verb::Serve(arguments) => serve::serve(&arguments, printer),
         Verb::Trials(arguments) => trials::trials(&arguments, printer),
         Verb::Show(arguments) => show::show(&arguments, printer),
         Verb::Verify(arguments) => verify::verify(&arguments, printer),

@@ -75,6 +75,10 @@ pub enum Verb {
     Resume(ResumeArgs),
     /// Counts per arm and phase, running trials, failures, time left; also while it runs
     Status(StatusArgs),
+    /// Follow a sweep in the terminal until it ends: the same as status, drawn anew at each change
+    Watch(WatchArgs),
+    /// Show a sweep as a web page: progress, tables, curves, heat maps, trials; also while it runs
+    Serve(ServeArgs),
     /// List trials, one line each
     Trials(TrialsArgs),
     /// Show one trial: parameters, attempts, metrics, the end of its log, how to rerun it
@@ -204,6 +208,32 @@ pub struct StatusArgs {
     /// As one JSON document
     #[arg(long)]
     pub json: bool,
+}
+
+/// Arguments of `watch`.
+#[derive(Debug, Args)]
+pub struct WatchArgs {
+    /// The run directory
+    pub dir: PathBuf,
+    /// Show it once and end
+    #[arg(long)]
+    pub once: bool,
+}
+
+/// Arguments of `serve`.
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The run directory
+    pub dir: PathBuf,
+    /// Port to listen at; 0: any that is free
+    #[arg(long, default_value_t = 8055, value_name = "PORT")]
+    pub port: u16,
+    /// Address to listen at; with another one than this machine's own 127.0.0.1 or ::1 the page asks for the token in its URL
+    #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
+    pub host: std::net::IpAddr,
+    /// Ask for a token on this machine, too: others who use it cannot see the page then
+    #[arg(long)]
+    pub token: bool,
 }
 
 /// Arguments of `trials`.

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::aggregate::StatsError;
 use crate::ledger::LedgerError;
+use crate::live::WatchError;
 use crate::schedule::Fatal;
 use crate::schedule::devices::DeviceError;
 use crate::spec::Diagnosis;
@@ -87,6 +88,16 @@ pub enum CliError {
     /// Something that should not happen.
     #[error("{0}")]
     Unexpected(String),
+}
+
+impl From<WatchError> for CliError {
+    fn from(error: WatchError) -> Self {
+        match error {
+            WatchError::Ledger(error) => error.into(),
+            WatchError::Spec(diagnosis) => Self::Spec(diagnosis),
+            WatchError::Stats(error) => error.into(),
+        }
+    }
 }
 
 impl CliError {

@@ -18,12 +18,14 @@ mod printer;
 mod report;
 mod resume;
 mod run;
+mod serve;
 mod show;
 mod status;
 mod sweep;
 mod sweep_file;
 mod trials;
 mod verify;
+mod watch;
 mod worker_check;
 
 pub use app::run;

@@ -56,6 +56,37 @@ impl Printer {
             .map_err(CliError::Output)
     }
 
+    /// Whether stdout is a terminal that can be drawn over.
+    pub fn draws(&self) -> bool {
+        std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+    }
+
+    /// Draws a text over the last one, which had so many lines; says how many this one has. What the terminal has no room for is
+    /// left out: lines that have scrolled away cannot be drawn over.
+    ///
+    /// # Errors
+    /// `CliError::Output`, if stdout cannot be written.
+    pub fn redraw(&self, text: &str, lines: usize) -> Result<usize, CliError> {
+        let terminal = console::Term::stdout();
+        let (rows, columns) = terminal.size();
+        let (rows, columns) = (usize::from(rows).max(3), usize::from(columns).max(20));
+        let all: Vec<&str> = text.trim_end().lines().collect();
+        let room = rows - 1;
+        let mut shown: Vec<String> =
+            all.iter().take(room).map(|line| console::truncate_str(line, columns - 1, "…").into_owned()).collect();
+        if all.len() > room {
+            let left = all.len() - room + 1;
+            shown.truncate(room - 1);
+            shown.push(format!("… {} more", count(left, "line")));
+        }
+        let draw = || {
+            terminal.clear_last_lines(lines)?;
+            shown.iter().try_for_each(|line| terminal.write_line(line))
+        };
+        draw().map_err(CliError::Output)?;
+        Ok(shown.len())
+    }
+
     /// A line for a person, on stderr; not when quiet.
     pub fn say(&self, line: &str) {
         if !self.quiet {

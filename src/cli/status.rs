@@ -1,27 +1,25 @@
 //! `pentagrid status`: how a sweep stands, also while it runs.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use serde::Serialize;
 
 use super::args::StatusArgs;
 use super::error::{CliError, Outcome};
-use super::plan::{durations, thousands};
+use super::plan::thousands;
 use super::printer::Printer;
-use super::sweep_file;
-use crate::aggregate::{ArmEvaluation, Evaluation, Tally, evaluate};
-use crate::grid::{Grid, TrialId};
-use crate::ledger::{Lock, Reader, TrialRow, TrialState};
-use crate::live::{Names, human_duration};
-use crate::plan::{all_trials, estimate};
+use crate::aggregate::{Evaluation, Tally};
+use crate::grid::Grid;
+use crate::ledger::TrialState;
+use crate::live::{Sweep, human_duration};
 use crate::protocol::FailureKind;
 use crate::report::{Selected, lay_out, selected};
 use crate::spec::command::shell_path;
-use crate::spec::{Config, Prune, Spec};
+use crate::spec::{Prune, Spec};
 
 /// How a sweep stands.
 #[derive(Serialize)]
-struct Status {
+pub(super) struct Status {
     sweep: String,
     /// running, finished, or stopped.
     state: &'static str,
@@ -90,73 +88,45 @@ struct FailedTrial {
 
 /// Shows how a sweep stands.
 pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    let ledger = Reader::open(&arguments.dir)?;
-    let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
-    let holder = Lock::holder(&arguments.dir);
-    let status = gather(&spec, &ledger, holder)?;
+    let sweep = Sweep::open(&arguments.dir)?;
+    let status = gather(&sweep);
     if arguments.json {
         let text = serde_json::to_string_pretty(&status).map_err(|error| CliError::Unexpected(error.to_string()))?;
         printer.data(&text)?;
     } else {
-        printer.data(&describe(&status, &spec, &shell_path(&arguments.dir)))?;
+        printer.data(&describe(&status, sweep.spec(), &shell_path(&arguments.dir)))?;
     }
     Ok(Outcome::Done)
 }
 
-fn gather(spec: &Spec, ledger: &Reader, holder: Option<crate::ledger::Holder>) -> Result<Status, CliError> {
-    let grid = Grid::new(spec);
-    let mut rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
-    if holder.is_none() {
-        // Nobody is there to run what a killed coordinator left marked as running.
-        for row in rows.values_mut().filter(|row| row.state == TrialState::Running) {
-            row.state = TrialState::Waiting;
+/// How a sweep stands, as its ledger tells it.
+pub(super) fn gather(sweep: &Sweep) -> Status {
+    let spec = sweep.spec();
+    let running = sweep.running().map(|running| RunningTrial {
+        trial: running.trial.id.to_string(),
+        what: sweep.names().trial(&running.trial),
+        epoch: running.epoch.as_ref().map(|(epoch, _)| *epoch),
+        metric: running.epoch.as_ref().and_then(|(_, metrics)| metrics.get(&spec.metric.name)),
+    });
+    let failed = sweep.trials().filter(|trial| sweep.state_of(trial) == TrialState::Failed.name()).map(|trial| {
+        let (kind, message) = sweep.last(trial.id).and_then(|last| last.failure.clone()).unzip();
+        FailedTrial {
+            trial: trial.id.to_string(),
+            what: sweep.names().trial(trial),
+            kind: kind.map(FailureKind::name).unwrap_or_default(),
+            message: message.unwrap_or_default(),
         }
-    }
-    let evaluation = evaluate(spec, &grid, &rows)?;
-    let latest = ledger.running()?;
-    let names = Names::new(spec, &grid);
-    let reasons = ledger.failures()?;
-    let (mut running, mut failed) = (Vec::new(), Vec::new());
-    let is_told = |row: &TrialRow| matches!(row.state, TrialState::Running | TrialState::Failed);
-    // Of most sweeps there is nothing to tell, and a hundred thousand trials to look through.
-    let told = if rows.values().any(is_told) { all_trials(spec, &grid, &evaluation.selected()) } else { Vec::new() };
-    for trial in told {
-        match rows.get(&trial.id).map(|row| row.state) {
-            Some(TrialState::Running) => running.push(RunningTrial {
-                trial: trial.id.to_string(),
-                what: names.trial(&trial),
-                epoch: latest.get(&trial.id).map(|row| row.epoch),
-                metric: latest.get(&trial.id).and_then(|row| row.metrics.get(&spec.metric.name)),
-            }),
-            Some(TrialState::Failed) => {
-                let (kind, message) = reasons.get(&trial.id).cloned().unzip();
-                failed.push(FailedTrial {
-                    trial: trial.id.to_string(),
-                    what: names.trial(&trial),
-                    kind: kind.map(FailureKind::name).unwrap_or_default(),
-                    message: message.unwrap_or_default(),
-                });
-            }
-            _ => {}
-        }
-    }
-    let state = match (&holder, evaluation.is_complete()) {
-        (Some(_), _) => "running",
-        (None, true) => "finished",
-        (None, false) => "stopped",
-    };
-    // Of a killed coordinator's workers nobody knows.
-    let waiting = if holder.is_some() { ledger.waiting()? } else { Vec::new() };
-    Ok(Status {
-        waiting: waiting.into_iter().map(|(reason, workers)| Waiting { reason, workers }).collect(),
+    });
+    Status {
+        waiting: sweep.waiting().iter().map(|(reason, workers)| Waiting { reason: reason.clone(), workers: *workers }).collect(),
         sweep: spec.name.clone(),
-        state,
-        coordinator: holder,
-        arms: arms(spec, &grid, &evaluation),
-        running,
-        failed,
-        seconds_left: seconds_left(spec, &grid, &evaluation, ledger)?,
-    })
+        state: sweep.course().name(),
+        coordinator: sweep.holder().cloned(),
+        arms: arms(spec, sweep.grid(), sweep.evaluation()),
+        running: running.collect(),
+        failed: failed.collect(),
+        seconds_left: sweep.time_left().map(|left| left.total()),
+    }
 }
 
 fn arms(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<ArmStatus> {
@@ -183,32 +153,8 @@ fn arms(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<ArmStatus> {
         .collect()
 }
 
-/// Tuning trials run on all slots of the last run, final ones one at a time on each of its devices.
-fn seconds_left(spec: &Spec, grid: &Grid, evaluation: &Evaluation, ledger: &Reader) -> Result<Option<f64>, CliError> {
-    if evaluation.is_complete() {
-        return Ok(None);
-    }
-    let measured = durations(spec, ledger)?;
-    let sessions = ledger.sessions()?;
-    let slots: Vec<&str> = sessions.last().map(|session| session.devices.split_whitespace().collect()).unwrap_or_default();
-    if measured.is_empty() || slots.is_empty() {
-        return Ok(None);
-    }
-    let devices = slots.iter().collect::<HashSet<_>>().len();
-    let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
-    let finals = spec.seeds.final_.len() as u64;
-    let work = |left: &dyn Fn(&ArmEvaluation) -> u64| {
-        let counts = evaluation.arms.iter().map(|arm| (arm.arm, &firsts[arm.arm], left(arm)));
-        estimate(spec, counts, &measured).map(|estimate| estimate.work.as_secs_f64())
-    };
-    let tune = work(&|arm| arm.tune_tally.left());
-    // An arm of which no point can be selected any more has no final trials.
-    let comes = |arm: &ArmEvaluation| arm.selection.best.is_some() || arm.tune_tally.left() > 0;
-    let last = work(&|arm| if comes(arm) { finals - arm.final_tally.done - arm.final_tally.failed } else { 0 });
-    Ok(tune.zip(last).map(|(tune, last)| tune / slots.len() as f64 + last / devices as f64))
-}
-
-fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
+/// The same for people.
+pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
     let mut out = match (&status.coordinator, status.state) {
         (Some(holder), _) => format!("{}: running ({holder})\n", status.sweep),
         (None, "finished") => format!("{}: finished; tables: pentagrid report {dir}\n", status.sweep),

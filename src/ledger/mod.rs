@@ -1,9 +1,10 @@
 //! The ledger: `ledger.sqlite` in the run directory, the one truth about a sweep. One coordinator writes
-//! (`lock`, `writer`), anybody reads (`reader`). Tables and views are described in `docs/ledger.md`.
+//! (`lock`, `writer`), anybody reads (`reader`) or follows it (`news`). Tables and views are described in `docs/ledger.md`.
 
 mod error;
 mod filesystem;
 mod lock;
+mod news;
 mod prepare;
 mod reader;
 mod schema;
@@ -13,6 +14,7 @@ mod writer;
 
 pub use error::LedgerError;
 pub use lock::{Holder, Lock};
+pub use news::{AttemptNews, Follower, News, RunningEpoch};
 pub use prepare::{LeftWorker, Opened, SessionInfo, open_for_run};
 pub use reader::{AttemptRow, EpochRow, LastAttempt, Reader, SessionRow, TrialRow, TrialState, WorkerRow};
 pub use schema::{FILE_NAME, SCHEMA_VERSION};

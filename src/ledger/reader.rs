@@ -186,7 +186,17 @@ impl Reader {
         Ok(())
     }
 
-    fn sqlite(&self) -> impl Fn(rusqlite::Error) -> LedgerError + '_ {
+    /// A reader on a connection that is open.
+    pub(super) fn on(connection: Connection, path: PathBuf) -> Self {
+        Self { connection, path }
+    }
+
+    /// The connection, for queries that follow the ledger (`news`).
+    pub(super) fn connection(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(super) fn sqlite(&self) -> impl Fn(rusqlite::Error) -> LedgerError + '_ {
         |source| match source {
             // What SQLite reads without complaint, but nobody can have written.
             rusqlite::Error::FromSqlConversionFailure(_, _, what) => {
@@ -200,7 +210,7 @@ impl Reader {
         }
     }
 
-    fn rows<T>(
+    pub(super) fn rows<T>(
         &self,
         sql: &str,
         parameters: impl rusqlite::Params,
@@ -256,12 +266,17 @@ impl Reader {
 
     /// Every trial that was ever started.
     pub fn trials(&self) -> Result<Vec<TrialRow>, LedgerError> {
+        self.trials_where("", [])
+    }
+
+    /// The trials of the table `t` that a clause leaves.
+    pub(super) fn trials_where(&self, clause: &str, parameters: impl rusqlite::Params) -> Result<Vec<TrialRow>, LedgerError> {
         let shared = if self.has_column("trial", "same_as")? {
             "t.shared_epochs, o.point, o.seed FROM trial t LEFT JOIN trial o ON o.id = t.same_as"
         } else {
             "0, NULL, NULL FROM trial t"
         };
-        self.rows(&format!("SELECT t.point, t.seed, t.phase, t.state, t.failures, t.metrics, {shared}"), [], |row| {
+        self.rows(&format!("SELECT t.point, t.seed, t.phase, t.state, t.failures, t.metrics, {shared} {clause}"), parameters, |row| {
             let other: Option<String> = row.get(7)?;
             let same_as = match other {
                 None => None,
@@ -470,12 +485,12 @@ fn damaged(column: usize, what: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, format!("the ledger holds {what}").into())
 }
 
-fn trial_id(row: &Row<'_>) -> rusqlite::Result<TrialId> {
+pub(super) fn trial_id(row: &Row<'_>) -> rusqlite::Result<TrialId> {
     let point = row.get_ref(0)?.as_str()?.parse().map_err(|_| damaged(0, "a point id that is none"))?;
     Ok(TrialId { point, seed: row.get::<_, i64>(1)? as u64 })
 }
 
-fn metrics(column: usize, text: &str) -> rusqlite::Result<Metrics> {
+pub(super) fn metrics(column: usize, text: &str) -> rusqlite::Result<Metrics> {
     serde_json::from_str(text).map_err(|_| damaged(column, "metrics that are not JSON"))
 }
 

@@ -162,17 +162,69 @@ fn bring_up_to_date(connection: &mut Connection) -> rusqlite::Result<()> {
     transaction.commit()
 }
 
+/// How a ledger is opened for reading.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Manner {
+    /// As one reader among others, while somebody may write.
+    Shared,
+    /// As a file that nobody changes, without any file beside it.
+    Still,
+    /// The same, with the write-ahead log that a killed coordinator left.
+    Left,
+}
+
+impl Manner {
+    /// The one that leaves the directory as it is: SQLite makes files beside a ledger only where it expects a writer.
+    pub fn untouching(path: &Path, held: bool) -> Self {
+        let beside = |suffix: &str| {
+            let mut name = path.as_os_str().to_owned();
+            name.push(suffix);
+            std::fs::metadata(name).ok().map(|file| file.len())
+        };
+        // A journal that was to be rolled back makes the file alone no whole ledger.
+        let journal = beside("-journal").is_some_and(|length| length > 0);
+        match (beside("-wal").unwrap_or(0), beside("-shm")) {
+            _ if held || journal => Self::Shared,
+            (0, _) => Self::Still,
+            (_, Some(_)) => Self::Left,
+            (_, None) => Self::Shared,
+        }
+    }
+}
+
 /// Opens a ledger for reading. Works while a coordinator writes it.
 pub fn open_readable(path: &Path) -> Result<Connection, LedgerError> {
+    open_in_manner(path, Manner::Shared)
+}
+
+/// Opens a ledger for reading in a manner.
+pub fn open_in_manner(path: &Path, manner: Manner) -> Result<Connection, LedgerError> {
     let sqlite = |source| LedgerError::Sqlite { path: path.to_owned(), source };
-    let connection =
-        Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX).map_err(sqlite)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match manner {
+        Manner::Shared => Connection::open_with_flags(path, flags),
+        Manner::Still => Connection::open_with_flags(uri(path, "immutable=1"), flags | OpenFlags::SQLITE_OPEN_URI),
+        Manner::Left => Connection::open_with_flags(uri(path, "readonly_shm=1"), flags | OpenFlags::SQLITE_OPEN_URI),
+    };
+    let connection = connection.map_err(sqlite)?;
     connection.busy_timeout(Duration::from_secs(30)).map_err(sqlite)?;
     check_identity(&connection, path)?;
     if version(&connection).map_err(sqlite)? == 0 {
         return Err(LedgerError::Foreign { path: path.to_owned(), reason: "it is empty".into() });
     }
     Ok(connection)
+}
+
+/// A path as SQLite's URI (sqlite.org/uri.html), whatever bytes are in it.
+fn uri(path: &Path, query: &str) -> String {
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_encoded_bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            other => uri.push_str(&format!("%{other:02X}")),
+        }
+    }
+    format!("{uri}?{query}")
 }
 
 fn version(connection: &Connection) -> rusqlite::Result<i64> {

@@ -66,7 +66,11 @@ fn write_all(connection: Connection, path: &Path, commands: &mpsc::Receiver<Stam
     if let Err(source) = Tables::new(&connection).and_then(|mut tables| write_batches(&mut tables, commands, &acknowledge)) {
         return failed(source);
     }
-    // Folds the write-ahead log into the file, so that a copy of the one file is the whole ledger.
+    // Folds the write-ahead log into the file, so that a copy of the one file is the whole ledger: closing does so unless
+    // somebody reads at that moment, and this also then. A rollback journal has nothing to fold.
+    if let Err(error) = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+        tracing::warn!("folding the log into the ledger: {error}");
+    }
     if let Err((_, error)) = connection.close() {
         tracing::warn!("closing the ledger: {error}");
     }

@@ -25,8 +25,13 @@ impl Names {
 
     /// The values that a point is told by: `lr=0.01 momentum=0.9`.
     pub fn values(&self, trial: &PlannedTrial) -> String {
-        let points = &self.grid.arms()[trial.arm];
-        let config = points.config(trial.index);
+        self.values_at(trial.arm, trial.index)
+    }
+
+    /// The same of a point, by the numbers of its arm and of itself in it.
+    pub fn values_at(&self, arm: usize, index: u64) -> String {
+        let points = &self.grid.arms()[arm];
+        let config = points.config(index);
         let value = |name| config.get(name).map(|value| format!("{name}={}", value.on_one_line()));
         points.searched().filter_map(value).collect::<Vec<_>>().join(" ")
     }

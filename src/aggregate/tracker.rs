@@ -1,0 +1,244 @@
+//! A sweep in figures that follows its trials: the same as `evaluate` gives, kept up to date at the cost of what has
+//! changed. For those who watch a sweep; what decides anything calls `evaluate`.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::evaluate::{Evaluation, Tally, arms_in_figures, evaluate, observation, race};
+use super::select::select;
+use super::stats::{PointStats, StatsError, point_stats};
+use crate::grid::{ArmGrid, Grid, PointId, TrialId};
+use crate::ledger::{TrialRow, TrialState};
+use crate::plan::{Race, Turn};
+use crate::spec::Spec;
+
+/// Trials and what they come to.
+#[derive(Clone, Debug)]
+pub struct Tracker {
+    spec: Spec,
+    grid: Grid,
+    rows: HashMap<TrialId, TrialRow>,
+    /// By arm: the ids of its points.
+    ids: Vec<Vec<PointId>>,
+    /// Where a point stands: number of the arm, number of the point in it.
+    places: HashMap<PointId, Vec<(usize, u64)>>,
+    race: Option<Race>,
+    evaluation: Evaluation,
+}
+
+impl Tracker {
+    /// Begins with the trials that there are.
+    ///
+    /// # Errors
+    /// `StatsError`, if Polars reports an error.
+    pub fn new(spec: Spec, grid: Grid, rows: HashMap<TrialId, TrialRow>) -> Result<Self, StatsError> {
+        let ids: Vec<Vec<PointId>> = grid.arms().iter().map(|arm| arm.ids().collect()).collect();
+        let mut places: HashMap<PointId, Vec<(usize, u64)>> = HashMap::new();
+        for (arm, ids) in ids.iter().enumerate() {
+            for (id, index) in ids.iter().zip(0..) {
+                places.entry(*id).or_default().push((arm, index));
+            }
+        }
+        let race = race(&spec, &grid, &rows);
+        let evaluation = evaluate(&spec, &grid, &rows)?;
+        Ok(Self { spec, grid, rows, ids, places, race, evaluation })
+    }
+
+    /// The spec.
+    pub fn spec(&self) -> &Spec {
+        &self.spec
+    }
+
+    /// Its grid.
+    pub fn grid(&self) -> &Grid {
+        &self.grid
+    }
+
+    /// What is known of each trial.
+    pub fn rows(&self) -> &HashMap<TrialId, TrialRow> {
+        &self.rows
+    }
+
+    /// The sweep in figures.
+    pub fn evaluation(&self) -> &Evaluation {
+        &self.evaluation
+    }
+
+    /// Where a point stands: number of the arm, number of the point in it.
+    pub fn places(&self, point: PointId) -> &[(usize, u64)] {
+        self.places.get(&point).map_or(&[], Vec::as_slice)
+    }
+
+    /// The ids of an arm's points, in its order.
+    pub fn ids(&self, arm: usize) -> &[PointId] {
+        &self.ids[arm]
+    }
+
+    /// Takes note of trials that are new or have changed.
+    ///
+    /// # Errors
+    /// `StatsError`, if Polars reports an error.
+    pub fn update(&mut self, rows: impl IntoIterator<Item = TrialRow>) -> Result<(), StatsError> {
+        let mut dirty: BTreeSet<(usize, u64)> = BTreeSet::new();
+        let (mut raced, mut finals) = (false, false);
+        for row in rows {
+            let (id, is_done) = (row.id, row.state == TrialState::Done);
+            let (before, after) = (tally(self.rows.get(&id)), tally(Some(&row)));
+            let was_done = before.done > 0;
+            finals |= self.spec.seeds.final_.contains(&id.seed);
+            if let Some(race) = self.race.as_mut().filter(|_| is_done && !was_done)
+                && let Some(metrics) = &row.metrics
+            {
+                raced |= race.record(id, metrics.get(&self.spec.metric.name)) != Turn::Nothing;
+            }
+            self.rows.insert(id, row);
+            if !self.spec.seeds.tune.contains(&id.seed) {
+                continue;
+            }
+            for (arm, index) in self.places.get(&id.point).into_iter().flatten() {
+                let tally = &mut self.evaluation.arms[*arm].tune_tally;
+                tally.done = tally.done - before.done + after.done;
+                tally.diverged = tally.diverged - before.diverged + after.diverged;
+                tally.failed = tally.failed - before.failed + after.failed;
+                tally.running = tally.running - before.running + after.running;
+                if is_done || was_done {
+                    dirty.insert((*arm, *index));
+                }
+            }
+        }
+        let before = self.evaluation.selected();
+        if !dirty.is_empty() {
+            self.update_points(&dirty)?;
+            self.select();
+        }
+        if finals || !dirty.is_empty() && self.needs_arms(&before, &dirty) {
+            self.update_arms()?;
+        }
+        if raced || self.race.is_some() {
+            self.recount();
+        }
+        Ok(())
+    }
+
+    /// The statistics of points that have new results.
+    fn update_points(&mut self, dirty: &BTreeSet<(usize, u64)>) -> Result<(), StatsError> {
+        let mut observations = Vec::new();
+        for (arm, index) in dirty {
+            let point = self.ids[*arm][*index as usize];
+            for &seed in &self.spec.seeds.tune {
+                observations.extend(observation(*arm, *index, seed, self.rows.get(&TrialId { point, seed })));
+            }
+        }
+        let fresh = point_stats(&observations)?;
+        let points = &mut self.evaluation.points;
+        let place = |points: &Vec<PointStats>, at: (usize, u64)| points.binary_search_by_key(&at, |stats| (stats.arm, stats.index));
+        for stats in fresh {
+            match place(points, (stats.arm, stats.index)) {
+                Ok(found) => points[found] = stats,
+                Err(gap) => points.insert(gap, stats),
+            }
+        }
+        Ok(())
+    }
+
+    fn select(&mut self) {
+        let sizes: Vec<u64> = self.grid.arms().iter().map(ArmGrid::len).collect();
+        let seeds = self.spec.seeds.tune.len() as u32;
+        for selection in select(&self.spec.metric, &sizes, seeds, &self.evaluation.points) {
+            let arm = selection.arm;
+            self.evaluation.arms[arm].selection = selection;
+        }
+    }
+
+    /// Whether what stands beside a selection has changed: another point, or the figures of this one.
+    fn needs_arms(&self, before: &[(usize, u64)], dirty: &BTreeSet<(usize, u64)>) -> bool {
+        let now = self.evaluation.selected();
+        now != before || now.iter().any(|selected| dirty.contains(selected))
+    }
+
+    fn update_arms(&mut self) -> Result<(), StatsError> {
+        let arms = std::mem::take(&mut self.evaluation.arms);
+        let tallies: Vec<Tally> = arms.iter().map(|arm| arm.tune_tally).collect();
+        let selections = arms.into_iter().map(|arm| arm.selection).collect();
+        self.evaluation.arms =
+            arms_in_figures(&self.spec, &self.grid, &self.rows, (selections, &self.evaluation.points, &tallies))?;
+        Ok(())
+    }
+
+    /// Counts all tuning trials again: with `prune: safe` one result decides about trials of other points.
+    fn recount(&mut self) {
+        self.evaluation.pruned.clear();
+        for (arm, ids) in self.ids.iter().enumerate() {
+            let mut tally = Tally::default();
+            for (point, index) in ids.iter().zip(0..) {
+                let out = self.race.as_ref().is_some_and(|race| race.is_out(*point));
+                for &seed in &self.spec.seeds.tune {
+                    if tally.count(self.rows.get(&TrialId { point: *point, seed }), out) {
+                        self.evaluation.pruned.insert((arm, index));
+                    }
+                }
+            }
+            self.evaluation.arms[arm].tune_tally = tally;
+        }
+        self.evaluation.beyond = self.race.as_ref().and_then(|race| race.beyond().cloned());
+    }
+}
+
+fn tally(row: Option<&TrialRow>) -> Tally {
+    let mut tally = Tally::default();
+    tally.count(row, false);
+    tally
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::{Phase, Shared};
+    use proptest::prelude::*;
+
+    fn spec(prune: bool) -> Spec {
+        let prune = if prune { "metric: {name: m, goal: maximize, best: 10}\nprune: safe" } else { "metric: {name: m, goal: maximize}" };
+        let text = format!(
+            "name: t\nworker: [w]\n{prune}\nseeds: {{tune: 3, final: 2}}\narms:\n  a: {{parameters: {{x: {{values: [1, 2, 3]}}}}}}\n  b: {{parameters: {{x: {{values: [3, 4]}}}}}}\n"
+        );
+        crate::spec::read(&text, "t.yaml").unwrap_or_else(|error| panic!("{error}"))
+    }
+
+    fn row(id: TrialId, phase: Phase, state: TrialState, value: f64) -> TrialRow {
+        let metrics = (state == TrialState::Done).then(|| [("m", value), ("val_loss", -value)].into_iter().collect());
+        TrialRow { id, phase, state, failures: 0, metrics, shared: Shared::default() }
+    }
+
+    proptest! {
+        /// NaN is equal to nothing: figures are compared as they are written.
+        #[test]
+        fn it_says_at_every_step_what_a_fresh_evaluation_says(
+            prune: bool,
+            steps in prop::collection::vec(prop::collection::vec((0_usize..4, 0_u64..8, 0_usize..4, prop_oneof![8 => (0_i32..=10).prop_map(f64::from), 1 => Just(f64::NAN)]), 1..4), 1..25),
+        ) {
+            let spec = spec(prune);
+            let grid = Grid::new(&spec);
+            let points = [(0, 0), (0, 1), (0, 2), (1, 1)].map(|(arm, index)| grid.arms()[arm].point(index).id);
+            let seeds: Vec<u64> = spec.seeds.tune.iter().chain(&spec.seeds.final_).copied().collect();
+            let mut rows: HashMap<TrialId, TrialRow> = HashMap::new();
+            let mut tracker = Tracker::new(spec.clone(), grid.clone(), HashMap::new()).unwrap();
+            for step in steps {
+                let mut changed = Vec::new();
+                for (point, seed, state, value) in step {
+                    let seed = seeds[seed as usize % seeds.len()];
+                    let id = TrialId { point: points[point], seed };
+                    // Results never change.
+                    if rows.get(&id).is_some_and(|row| row.state == TrialState::Done) {
+                        continue;
+                    }
+                    let phase = if spec.seeds.tune.contains(&seed) { Phase::Tune } else { Phase::Final };
+                    let row = row(id, phase, TrialState::ALL[state], value);
+                    rows.insert(id, row.clone());
+                    changed.push(row);
+                }
+                tracker.update(changed).unwrap();
+                let fresh = evaluate(&spec, &grid, &rows).unwrap();
+                prop_assert_eq!(format!("{:#?}", tracker.evaluation()), format!("{:#?}", fresh));
+            }
+        }
+    }
+}

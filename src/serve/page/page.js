@@ -1,0 +1,111 @@
+// The page: follows the server's events, shows one view at a time, keeps what is shown in the address.
+import { $ } from './dom.js';
+import { listen, showCurves, showParameters } from './charts.js';
+import { sections, tick } from './overview.js';
+import { showTrial } from './trial.js';
+import { address, build, setFilter, showTrials } from './trials.js';
+
+const VIEWS = ['overview', 'curves', 'parameters', 'trials', 'failures'];
+/** Views that ask the server for more are drawn anew at most so often, in milliseconds. */
+const PACE = 1000;
+
+const data = {};
+let view = 'overview', trial = null, drawn = 0, timer = null;
+
+/** `#trials?state=failed&trial=ID`: the view, its filter, the open trial. */
+function read() {
+  const [name, query] = location.hash.slice(1).split('?');
+  if (name === 'main') return;
+  const parameters = new URLSearchParams(query);
+  view = VIEWS.includes(name) ? name : 'overview';
+  trial = parameters.get('trial');
+  if (view === 'trials') setFilter(parameters);
+  for (const one of VIEWS) $(one).hidden = one !== view;
+  for (const link of document.querySelectorAll('nav a')) {
+    if (link.hash === `#${view}`) link.setAttribute('aria-current', 'page');
+    else link.removeAttribute('aria-current');
+  }
+  more();
+}
+
+function write(push) {
+  const query = new URLSearchParams(view === 'trials' ? address() : '');
+  if (trial) query.set('trial', trial);
+  const hash = `#${view}${query.size ? `?${query}` : ''}`;
+  if (hash === location.hash) return more();
+  history[push ? 'pushState' : 'replaceState'](null, '', hash);
+  read();
+}
+
+/** What the view and the open trial need beyond the sections. */
+async function more() {
+  clearTimeout(timer);
+  timer = null;
+  drawn = Date.now();
+  if (!data.sweep) return;
+  try {
+    if (view === 'curves') await showCurves();
+    if (view === 'parameters') await showParameters(data);
+    if (view === 'trials') await showTrials(data, data.version);
+    await showTrial(trial, data);
+  } catch (error) {
+    link(false, error.message);
+  }
+}
+
+/** Sections that have come: the small ones at once, the rest at its pace. */
+function update(fresh) {
+  const before = data.sweep?.state;
+  Object.assign(data, fresh);
+  for (const [name, show] of Object.entries(sections)) {
+    // What stands in a section may depend on the sweep as a whole.
+    if (name in fresh || (fresh.sweep && ['arms', 'running', 'leaders'].includes(name))) show(data[name], data);
+  }
+  if (before && before !== data.sweep.state) $('announce').textContent = `The sweep is ${data.sweep.state}.`;
+  document.documentElement.dataset.version = data.version;
+  const wait = PACE - (Date.now() - drawn);
+  if (wait <= 0) more();
+  else timer ??= setTimeout(more, wait);
+}
+
+function link(good, why = '') {
+  $('link').textContent = good ? '' : why || 'The connection to pentagrid serve is lost; trying again.';
+}
+
+const events = new EventSource('events');
+events.addEventListener('open', () => link(true));
+events.addEventListener('error', () => link(false));
+events.addEventListener('message', (event) => { link(true); update(JSON.parse(event.data)); });
+
+const open = (id) => { trial = id; write(true); };
+document.addEventListener('click', (event) => {
+  const button = event.target.closest('button');
+  if (button?.dataset.trial) open(button.dataset.trial);
+  if (button?.dataset.close !== undefined) $('trial').close();
+});
+document.addEventListener('open', (event) => open(event.target.dataset.trial));
+$('trial').addEventListener('close', () => { if (trial) { trial = null; write(true); } });
+// A click beside the dialog closes it, as Escape does.
+$('trial').addEventListener('click', (event) => { if (event.target === $('trial')) $('trial').close(); });
+
+const THEMES = { '': 'Theme: as the system', light: 'Theme: light', dark: 'Theme: dark' };
+function theme(name) {
+  if (name) document.documentElement.dataset.theme = name;
+  else delete document.documentElement.dataset.theme;
+  $('theme').textContent = THEMES[name];
+  try { localStorage.setItem('pentagrid-theme', name); } catch { /* A browser that keeps nothing. */ }
+}
+$('theme').addEventListener('click', () => {
+  const names = Object.keys(THEMES);
+  theme(names[(names.indexOf(document.documentElement.dataset.theme ?? '') + 1) % names.length]);
+});
+let kept = '';
+try { kept = localStorage.getItem('pentagrid-theme') ?? ''; } catch { /* The same. */ }
+theme(kept in THEMES ? kept : '');
+
+build(() => write(false));
+listen(() => more());
+window.addEventListener('hashchange', read);
+window.addEventListener('popstate', read);
+setInterval(tick, 1000);
+read();
