@@ -10,7 +10,6 @@ use super::plan::thousands;
 use super::printer::Printer;
 use crate::aggregate::{Evaluation, Tally};
 use crate::grid::Grid;
-use crate::ledger::TrialState;
 use crate::live::{Sweep, human_duration};
 use crate::protocol::FailureKind;
 use crate::report::{Selected, lay_out, selected};
@@ -108,7 +107,7 @@ pub(super) fn gather(sweep: &Sweep) -> Status {
         epoch: running.epoch.as_ref().map(|(epoch, _)| *epoch),
         metric: running.epoch.as_ref().and_then(|(_, metrics)| metrics.get(&spec.metric.name)),
     });
-    let failed = sweep.trials().filter(|trial| sweep.state_of(trial) == TrialState::Failed.name()).map(|trial| {
+    let failed = sweep.failed().map(|trial| {
         let (kind, message) = sweep.last(trial.id).and_then(|last| last.failure.clone()).unzip();
         FailedTrial {
             trial: trial.id.to_string(),

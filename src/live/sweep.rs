@@ -70,8 +70,8 @@ pub struct Sweep {
     failed: BTreeSet<TrialId>,
     /// By arm: how many trials have ended well, and their durations together, in seconds.
     measured: Vec<(u64, f64)>,
-    /// When the last trials ended well, in milliseconds.
-    ended: VecDeque<i64>,
+    /// When the last trials ended well, as the ledger writes it: of a hundred thousand few are asked for.
+    ended: VecDeque<String>,
     work: BTreeMap<u32, Work>,
 }
 
@@ -194,7 +194,8 @@ impl Sweep {
         let names = Names::new(&spec, &grid);
         let measured = vec![(0, 0.0); spec.arms.len()];
         let tune = tuning_trials(&grid, &spec.seeds.tune);
-        let tracker = Tracker::new(spec, grid, rows.iter().map(|row| (row.id, row.clone())).collect())?;
+        let failed = rows.iter().filter(|row| row.state == TrialState::Failed).map(|row| row.id).collect();
+        let tracker = Tracker::new(spec, grid, rows.into_iter().map(|row| (row.id, row)).collect())?;
         let finals = final_trials(tracker.grid(), &tracker.evaluation().selected(), &tracker.spec().seeds.final_);
         let mut sweep = Self {
             follower,
@@ -207,12 +208,11 @@ impl Sweep {
             finals,
             last: HashMap::new(),
             running: BTreeMap::new(),
-            failed: BTreeSet::new(),
+            failed,
             measured,
             ended: VecDeque::new(),
             work: BTreeMap::new(),
         };
-        sweep.note_failed(&rows);
         sweep.note_attempts(news.attempts, news.epochs.into_iter().map(|row| (row.trial, (row.epoch, row.metrics))).collect());
         Ok(sweep)
     }
@@ -245,13 +245,12 @@ impl Sweep {
                 }
             } else if attempt.outcome == "done" {
                 if let Some(seconds) = attempt.duration {
-                    let places: Vec<usize> = self.tracker.places(attempt.trial.point).iter().map(|(arm, _)| *arm).collect();
-                    for arm in places {
+                    for &(arm, _) in self.tracker.places(attempt.trial.point) {
                         self.measured[arm] = (self.measured[arm].0 + 1, self.measured[arm].1 + seconds);
                     }
                 }
-                if let Some(at) = &attempt.ended_at {
-                    self.ended.push_back(milliseconds(at));
+                if let Some(at) = attempt.ended_at {
+                    self.ended.push_back(at);
                     if self.ended.len() > RECENT {
                         self.ended.pop_front();
                     }
@@ -290,6 +289,12 @@ impl Sweep {
     pub fn state_of(&self, trial: &PlannedTrial) -> &'static str {
         let row = self.tracker.rows().get(&trial.id);
         if self.evaluation().is_pruned(trial, row) { "pruned" } else { row.map_or(TrialState::Waiting, |row| row.state).name() }
+    }
+
+    /// The trials of the plan that failed for good. Most sweeps have none, and then nobody looks through all.
+    pub fn failed(&self) -> impl Iterator<Item = &PlannedTrial> {
+        let none = self.failed.is_empty();
+        self.trials().take_while(move |_| !none).filter(|trial| self.failed.contains(&trial.id))
     }
 
     /// What the ledger holds of a trial that was ever started.
@@ -401,7 +406,7 @@ impl Sweep {
     /// Trials a minute by the last ones; None unless some have ended while it runs.
     pub fn per_minute(&self) -> Option<f64> {
         self.holder.as_ref()?;
-        let (first, last) = (self.ended.front()?, self.ended.back()?);
+        let (first, last) = (milliseconds(self.ended.front()?), milliseconds(self.ended.back()?));
         (last > first).then(|| (self.ended.len() - 1) as f64 * 60_000.0 / (last - first) as f64)
     }
 
