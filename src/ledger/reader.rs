@@ -495,7 +495,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let writer = schema::open_writable(&dir.path().join(FILE_NAME), None).unwrap();
         let drop = |column: &str| writer.execute_batch(&format!("ALTER TABLE worker DROP COLUMN {column}")).unwrap();
-        ["launcher", "host", "job", "waits"].map(drop);
+        ["launcher", "host", "job", "waits"].into_iter().for_each(drop);
         writer.pragma_update(None, "user_version", 3).unwrap();
         let reader = Reader::open(dir.path()).unwrap();
         assert_eq!((reader.workers().unwrap().len(), reader.waiting().unwrap()), (0, Vec::new()));
