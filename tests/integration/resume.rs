@@ -259,7 +259,7 @@ fn ledgers_of_other_versions_and_programs_are_refused() {
     test.run(&["run", "sweep.yaml", "-q"]).expect(0);
     test.ledger("runs/toy").pragma_update(None, "user_version", 99).unwrap();
     insta::assert_snapshot!(test.run(&["run", "sweep.yaml"]).expect(5).stderr, @r#"
-error: runs/toy/ledger.sqlite was written by a newer pentagrid (ledger version 99; this program knows up to 3)
+error: runs/toy/ledger.sqlite was written by a newer pentagrid (ledger version 99; this program knows up to 4)
 use that newer program, or start afresh in another directory with --dir
 "#);
     test.run(&["status", "runs/toy"]).expect(5);
