@@ -141,6 +141,7 @@ mod tests {
             arm_resources: Vec::new(),
             env: Vec::new(),
             workdir: None,
+            launcher: Default::default(),
             limits: crate::spec::Limits::default(),
             affinity: Vec::new(),
             published: Default::default(),

@@ -288,8 +288,9 @@ drawn:
         affinity, program, command, env,
         workdir, method, metric, seeds, prune,
         parameters, zip, exclude, grids, arms,
-        limits, resources, published, project,
-        entity, apiVersion, kind and claims
+        limits, resources, launcher, published,
+        project, entity, apiVersion, kind and
+        claims
 "#);
     }
 
@@ -307,8 +308,8 @@ drawn:
    ╰────
   help: known keys: name, description, task, worker, affinity, program,
         command, env, workdir, method, metric, seeds, prune, parameters, zip,
-        exclude, grids, arms, limits, resources, published, project, entity,
-        apiVersion, kind and claims
+        exclude, grids, arms, limits, resources, launcher, published, project,
+        entity, apiVersion, kind and claims
 "#);
     }
 
@@ -340,7 +341,7 @@ drawn:
     fn one_line_each_without_a_terminal() {
         let text = format!("nam: x\nmethod: bayes\n{REST}");
         insta::assert_snapshot!(diagnosis(&text).to_string(), @r#"
-sweeps/mine.yaml:1:1: unknown key `nam` in the sweep file (did you mean `name`? known keys: name, description, task, worker, affinity, program, command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits, resources, published, project, entity, apiVersion, kind and claims)
+sweeps/mine.yaml:1:1: unknown key `nam` in the sweep file (did you mean `name`? known keys: name, description, task, worker, affinity, program, command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits, resources, launcher, published, project, entity, apiVersion, kind and claims)
 sweeps/mine.yaml:2:9: the method `bayes` is not supported: pentagrid runs full grids only (write `method: grid`, and list the values of every parameter)
 "#);
     }

@@ -448,7 +448,7 @@ impl Reader {
 
     /// What workers wait for in a queue, and how many for each. Of a ledger of an earlier version: nothing.
     pub fn waiting(&self) -> Result<Vec<(String, u64)>, LedgerError> {
-        if self.rows("PRAGMA user_version", [], |row| row.get::<_, i64>(0))?.first().is_none_or(|&version| version < 4) {
+        if !self.has_column("worker", "waits")? {
             return Ok(Vec::new());
         }
         self.rows(
@@ -460,11 +460,14 @@ impl Reader {
 
     /// The kinds of worker that finished trials.
     pub fn workers(&self) -> Result<Vec<WorkerRow>, LedgerError> {
+        let host = if self.has_column("worker", "host")? { "coalesce(w.host, s.host)" } else { "s.host" };
         self.rows(
-            "SELECT coalesce(w.program, ''), coalesce(w.version, ''), coalesce(w.device_name, w.device), coalesce(w.libraries, ''),
-                    coalesce(w.threads, 0), coalesce(w.host, s.host), count(*)
-             FROM attempt a JOIN worker w ON w.id = a.worker JOIN session s ON s.id = w.session
-             WHERE a.outcome = 'done' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6",
+            &format!(
+                "SELECT coalesce(w.program, ''), coalesce(w.version, ''), coalesce(w.device_name, w.device), coalesce(w.libraries, ''),
+                        coalesce(w.threads, 0), {host}, count(*)
+                 FROM attempt a JOIN worker w ON w.id = a.worker JOIN session s ON s.id = w.session
+                 WHERE a.outcome = 'done' GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6"
+            ),
             [],
             |row| {
                 Ok(WorkerRow {
@@ -501,6 +504,17 @@ fn epoch_row(row: &Row<'_>) -> rusqlite::Result<EpochRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ledgers_from_before_there_were_launchers_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = schema::open_writable(&dir.path().join(FILE_NAME), None).unwrap();
+        let drop = |column: &str| writer.execute_batch(&format!("ALTER TABLE worker DROP COLUMN {column}")).unwrap();
+        ["launcher", "host", "job", "waits"].into_iter().for_each(drop);
+        writer.pragma_update(None, "user_version", 3).unwrap();
+        let reader = Reader::open(dir.path()).unwrap();
+        assert_eq!((reader.workers().unwrap().len(), reader.waiting().unwrap()), (0, Vec::new()));
+    }
 
     #[test]
     fn a_frozen_reader_sees_one_moment_and_stops_nobody() {

@@ -210,12 +210,9 @@ fn restrict(all: &[Gpu], visible: Option<&str>) -> Vec<Gpu> {
 }
 
 fn gpu_slot(index: usize, gpu: &Gpu, threads: u32) -> SlotDevice {
-    SlotDevice {
-        device: index,
-        name: format!("cuda:{index}"),
-        model: gpu.name.clone(),
-        environment: gpu_environment(threads).into_iter().chain([("CUDA_VISIBLE_DEVICES".to_owned(), gpu.id.clone())]).collect(),
-    }
+    let mut environment = gpu_environment(threads);
+    environment.insert(1, ("CUDA_VISIBLE_DEVICES".to_owned(), gpu.id.clone()));
+    SlotDevice { device: index, name: format!("cuda:{index}"), model: gpu.name.clone(), environment }
 }
 
 /// What a worker on a GPU is told, whichever GPU it is.

@@ -36,7 +36,12 @@ fn on(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Command {
 /// Starts the program in the background. Its workers' trials wait for `open`.
 fn start(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Child {
     let file = |name: &str| std::fs::File::create(test.path(name)).unwrap();
-    on(cluster, test, arguments).env("FAKE_WORKER_GATE", test.path("gate")).stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap()
+    on(cluster, test, arguments)
+        .env("FAKE_WORKER_GATE", test.path("gate"))
+        .stdout(file("stdout"))
+        .stderr(file("stderr"))
+        .spawn()
+        .unwrap()
 }
 
 /// Lets trials go on.
@@ -192,8 +197,7 @@ fn a_killed_coordinator_leaves_nothing_that_the_next_one_does_not_end() {
 #[test]
 fn a_worker_whose_coordinator_cannot_be_heard_ends_itself() {
     let Some(cluster) = Cluster::start(1, 8, 2) else { return };
-    let spec =
-        format!("{SWEEP}launcher: {{kind: slurm, max_workers: 2, heartbeat: 3s}}\n");
+    let spec = format!("{SWEEP}launcher: {{kind: slurm, max_workers: 2, heartbeat: 3s}}\n");
     let test = Test::with_spec(&spec);
     let mut child = start(&cluster, &test, &["run", "sweep.yaml"]);
     test.wait_for("runs/toy", RUNNING, 2);

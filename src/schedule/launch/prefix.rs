@@ -100,7 +100,44 @@ mod tests {
             prefix: words.iter().map(|word| (*word).to_owned()).collect(),
             ..CommandSpec::default()
         };
-        insta::assert_debug_snapshot!(wrapped(&spec(&["/usr/bin/ssh", "gpu${slot}"]), false), @r#""#);
-        insta::assert_debug_snapshot!(wrapped(&spec(&["docker", "run", "-i", "image"]), true), @r#""#);
+        insta::assert_debug_snapshot!(wrapped(&spec(&["/usr/bin/ssh", "gpu${slot}"]), false), @r#"
+[
+    "/usr/bin/ssh",
+    "gpu3",
+    "sh",
+    "-c",
+    "'cd -- \"$0\" && exec env \"$@\"'",
+    "'/data/my sweep'",
+    "'A=x y'",
+    "'train it'",
+    "--lr=0.1",
+    "'$HOME'",
+]
+"#);
+        insta::assert_debug_snapshot!(wrapped(&spec(&["docker", "run", "-i", "image"]), true), @r#"
+[
+    "docker",
+    "run",
+    "-i",
+    "image",
+    "sh",
+    "-c",
+    "cd -- \"$0\" && exec env \"$@\"",
+    "/data/my sweep",
+    "A=x y",
+    "/bin/pentagrid",
+    "agent",
+    "--silence",
+    "120",
+    "--run",
+    "/runs/a",
+    "--metrics",
+    "/m",
+    "--",
+    "train it",
+    "--lr=0.1",
+    "$HOME",
+]
+"#);
     }
 }

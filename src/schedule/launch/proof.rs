@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::protocol::FromAgent;
 use crate::schedule::action::Exit;
 
@@ -51,6 +53,8 @@ impl Proof {
             Some(FromAgent::Ended { signal: Some(signal), .. }) => (Exit::Signal(signal), String::new()),
             Some(FromAgent::Ended { code, .. }) => (Exit::Code(code.unwrap_or(-1)), String::new()),
             Some(FromAgent::NotStarted { why }) => (Exit::NotStarted, why),
+            // Where memory ran out, Slurm may kill the agent too.
+            _ if self.ran && log.to_lowercase().contains("oom") => (Exit::Signal(Signal::SIGKILL as i32), String::new()),
             _ if self.ran => (Exit::Lost, how),
             _ if NO_FAULT.iter().any(|words| log.contains(words)) => (Exit::Lost, how),
             _ => (Exit::NotStarted, format!("{how} (before the worker ran)")),
@@ -93,6 +97,8 @@ mod tests {
             "x\nslurmstepd: error: *** STEP 1.0 ON n1 CANCELLED DUE TO TIME LIMIT ***\n",
         );
         assert_eq!((exit, why.ends_with("DUE TO TIME LIMIT ***")), (Exit::Lost, true));
+        let oom = "slurmstepd: error: Detected 1 oom_kill event in StepId=1.0. Some of the step tasks have been OOM Killed.";
+        assert_eq!(judge(silent(), Exit::Code(137), oom).0, Exit::Signal(9), "the trial is to blame, and memory is");
         let never = Proof::default;
         assert_eq!(judge(never(), Exit::Code(1), "srun: error: invalid partition specified: x").0, Exit::NotStarted);
         assert_eq!(judge(never(), Exit::Code(1), "srun: error: Job allocation 5 has been revoked").0, Exit::Lost);

@@ -337,7 +337,14 @@ mod tests {
             words(&SlurmSpec::default(), &inside(), &DeviceRequest::Cpu(None)),
             words(&SlurmSpec { steps: Some(false), ..SlurmSpec::default() }, &inside(), &auto),
         ];
-        insta::assert_snapshot!(all.join("\n"), @"");
+        insta::assert_snapshot!(all.join("\n"), @r#"
+8 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --gpus=1 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+20 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --partition=gpu --time=90 --mem=8G --gpus=1 --constraint=a100 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+3 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+4 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --exact --mem=0 --gpus=1 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+8 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --exact --mem=0 --gres=none /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+8 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --gpus=1 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+"#);
     }
 
     #[test]

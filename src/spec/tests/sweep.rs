@@ -20,7 +20,7 @@ sweep.yaml:
    ╰────
   help: did you mean `parameters`? known keys: name, description, task, worker, affinity, program,
         command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids,
-        arms, limits, resources, published, project, entity, apiVersion, kind and claims
+        arms, limits, resources, launcher, published, project, entity, apiVersion, kind and claims
 
   × `early_terminate` is not supported: pentagrid runs full grids only
    ╭─[sweep.yaml:8:1]
@@ -52,7 +52,7 @@ sweep.yaml:
     ╰────
   help: known keys: name, description, task, worker, affinity, program, command, env, workdir,
         method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits, resources,
-        published, project, entity, apiVersion, kind and claims
+        launcher, published, project, entity, apiVersion, kind and claims
 
 4 problems
 "#);
@@ -89,7 +89,7 @@ sweep.yaml:
    ╰────
   help: did you mean `name`? known keys: name, description, task, worker, affinity, program,
         command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids,
-        arms, limits, resources, published, project, entity, apiVersion, kind and claims
+        arms, limits, resources, launcher, published, project, entity, apiVersion, kind and claims
 
   × unknown key `tsk` in the sweep file
    ╭─[sweep.yaml:2:1]
@@ -101,7 +101,7 @@ sweep.yaml:
    ╰────
   help: did you mean `task`? known keys: name, description, task, worker, affinity, program,
         command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids,
-        arms, limits, resources, published, project, entity, apiVersion, kind and claims
+        arms, limits, resources, launcher, published, project, entity, apiVersion, kind and claims
 
   × unknown key `nam` in `metric`
    ╭─[sweep.yaml:3:10]
