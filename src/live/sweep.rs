@@ -165,10 +165,12 @@ impl Sweep {
         self.holder = news.holder;
         self.session = news.session;
         let before = self.evaluation().selected();
-        let mut rows = news.trials;
+        let mut rows = Vec::new();
         if left {
+            // Nobody runs these any more; what the ledger says of them now comes after, and wins.
             rows.extend(self.tracker.rows().values().filter(|row| row.state == TrialState::Running).cloned());
         }
+        rows.extend(news.trials);
         settle(&mut rows, self.holder.is_some());
         self.note_failed(&rows);
         self.tracker.update(rows)?;
