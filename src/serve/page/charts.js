@@ -71,13 +71,14 @@ export function lineChart(series, { xLabel, yLabel, log = false }) {
     group.style.color = one.colour;
     return group;
   };
-  const cursor = svg('line', { class: 'cursor', y1: TOP, y2: HEIGHT - BOTTOM, x1: -9, x2: -9 });
+  const cursor = svg('line', { class: 'cursor', y1: TOP, y2: HEIGHT - BOTTOM, visibility: 'hidden' });
   const readout = el('p', { class: 'readout faint' }, '\u00a0');
   const places = [...new Set(xs)].sort((a, b) => a - b);
   const move = (event) => {
     const box = drawing.getBoundingClientRect();
     const here = ((event.clientX - box.left) / box.width) * WIDTH;
     const nearest = places.reduce((best, place) => (Math.abs(x.of(place) - here) < Math.abs(x.of(best) - here) ? place : best));
+    cursor.removeAttribute('visibility');
     cursor.setAttribute('x1', x.of(nearest));
     cursor.setAttribute('x2', x.of(nearest));
     const parts = series.filter((one) => !one.thin || series.length < 8).map((one) => [one, one.x.indexOf(nearest)]).filter(([one, at]) => at >= 0 && one.y[at] !== null);
