@@ -22,7 +22,8 @@ pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliErr
     let mut shown = Shown { printer, dir, last: String::new(), lines: 0 };
     shown.show(&sweep)?;
     let runtime = runtime()?;
-    let mut interrupted = runtime.block_on(async { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()) })
+    let mut interrupted = runtime
+        .block_on(async { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()) })
         .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))?;
     while !arguments.once && sweep.course() == Course::Running {
         // Out of the event loop again before the sweep is brought up to date: Polars refuses to work inside one.

@@ -276,24 +276,28 @@ impl Reader {
         } else {
             "0, NULL, NULL FROM trial t"
         };
-        self.rows(&format!("SELECT t.point, t.seed, t.phase, t.state, t.failures, t.metrics, {shared} {clause}"), parameters, |row| {
-            let other: Option<String> = row.get(7)?;
-            let same_as = match other {
-                None => None,
-                Some(point) => {
-                    let point = point.parse().map_err(|_| damaged(7, "a point id that is none"))?;
-                    Some(TrialId { point, seed: row.get::<_, i64>(8)? as u64 })
-                }
-            };
-            Ok(TrialRow {
-                shared: Shared { same_as, epochs: row.get(6)? },
-                id: trial_id(row)?,
-                phase: if row.get_ref(2)?.as_str()? == "final" { Phase::Final } else { Phase::Tune },
-                state: TrialState::from_name(row.get_ref(3)?.as_str()?).ok_or_else(|| damaged(3, "an unknown state"))?,
-                failures: row.get(4)?,
-                metrics: row.get::<_, Option<String>>(5)?.map(|text| metrics(5, &text)).transpose()?,
-            })
-        })
+        self.rows(
+            &format!("SELECT t.point, t.seed, t.phase, t.state, t.failures, t.metrics, {shared} {clause}"),
+            parameters,
+            |row| {
+                let other: Option<String> = row.get(7)?;
+                let same_as = match other {
+                    None => None,
+                    Some(point) => {
+                        let point = point.parse().map_err(|_| damaged(7, "a point id that is none"))?;
+                        Some(TrialId { point, seed: row.get::<_, i64>(8)? as u64 })
+                    }
+                };
+                Ok(TrialRow {
+                    shared: Shared { same_as, epochs: row.get(6)? },
+                    id: trial_id(row)?,
+                    phase: if row.get_ref(2)?.as_str()? == "final" { Phase::Final } else { Phase::Tune },
+                    state: TrialState::from_name(row.get_ref(3)?.as_str()?).ok_or_else(|| damaged(3, "an unknown state"))?,
+                    failures: row.get(4)?,
+                    metrics: row.get::<_, Option<String>>(5)?.map(|text| metrics(5, &text)).transpose()?,
+                })
+            },
+        )
     }
 
     /// The attempts at a trial, first to last.

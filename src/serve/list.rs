@@ -112,7 +112,8 @@ fn sorted(sweep: &Sweep, request: &Request) -> Vec<PlannedTrial> {
         return trials;
     }
     let key = key(sweep, &request.sort);
-    let mut keyed: Vec<(Option<f64>, PlannedTrial)> = found.map(|trial| (key(trial).filter(|key| !key.is_nan()), *trial)).collect();
+    let mut keyed: Vec<(Option<f64>, PlannedTrial)> =
+        found.map(|trial| (key(trial).filter(|key| !key.is_nan()), *trial)).collect();
     // Stable, and what has no figure comes last either way.
     keyed.sort_by(|(a, _), (b, _)| match (a, b) {
         (Some(a), Some(b)) if request.descending => b.total_cmp(a),

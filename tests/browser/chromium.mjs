@@ -70,7 +70,11 @@ export class Browser {
     }
   }
 
-  open(url) { return this.send('Page.navigate', { url }); }
+  /** Goes to a page, and waits until it is there. */
+  async open(url) {
+    await this.send('Page.navigate', { url });
+    await this.until("document.readyState === 'complete'");
+  }
 
   size(width, height) { return this.send('Emulation.setDeviceMetricsOverride', { width, height, deviceScaleFactor: 1, mobile: false }); }
 

@@ -46,14 +46,14 @@ worker: ["${worker}"]
 metric: {name: score, goal: maximize}
 seeds: {tune: 3, final: 5}
 limits: {retries: 0}
-parameters: {epochs: {value: 8}, epoch_ms: {value: 20}}
+parameters: {epochs: {value: 8}, epoch_ms: {value: 40}}
 arms:
   near: {label: Near, parameters: {x: {values: [1, 2, 3, 4]}, y: {values: [0.1, 0.5, 1]}}}
   far: {label: "${hostile}", parameters: {x: {values: [5, 8]}, mode: {values: [plain, "${hostile}"]}}}
   bad: {label: Failing, parameters: {x: {values: [2]}, behaviour: {values: [none, error]}}}
 `;
 writeFileSync(join(dir, 'sweep.yaml'), spec);
-writeFileSync(join(dir, 'slow.yaml'), spec.replace('epoch_ms: {value: 20}', 'epoch_ms: {value: 300}'));
+writeFileSync(join(dir, 'slow.yaml'), spec.replace('epoch_ms: {value: 40}', 'epoch_ms: {value: 300}'));
 
 const browser = await Browser.start();
 const text = (selector) => browser.eval(`document.querySelector(${JSON.stringify(selector)})?.innerText ?? ''`);

@@ -107,7 +107,8 @@ fn the_page_is_whole_and_brings_its_policy() {
         assert!(page.head.contains(header), "{}", page.head);
     }
     // All that the page names is there, and nothing of it is somewhere else.
-    let names = page.body.split(['"', '\'']).filter(|word| word.ends_with(".js") || word.ends_with(".css") || word.ends_with(".svg"));
+    let names =
+        page.body.split(['"', '\'']).filter(|word| word.ends_with(".js") || word.ends_with(".css") || word.ends_with(".svg"));
     let mut left: Vec<String> = names.map(str::to_owned).collect();
     let mut seen = Vec::new();
     while let Some(name) = left.pop() {

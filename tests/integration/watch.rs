@@ -14,7 +14,8 @@ fn slow() -> Test {
 #[test]
 fn it_follows_a_sweep_to_its_end() {
     let test = slow();
-    let mut run = test.command(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut run =
+        test.command(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).stdout(std::process::Stdio::null()).spawn().unwrap();
     test.wait_for("runs/toy", DONE, 1);
     let watched = test.run(&["watch", "runs/toy"]).expect(0);
     assert_eq!(run.wait().unwrap().code(), Some(0));
@@ -35,9 +36,14 @@ fn a_killed_coordinator_and_failed_trials_are_told() {
     run.kill().unwrap();
     run.wait().unwrap();
     let watched = test.run(&["watch", "runs/toy"]).expect(130);
-    assert!(watched.stdout.ends_with("toy: the coordinator was killed; go on with: pentagrid resume runs/toy\n"), "{}", watched.stdout);
+    assert!(
+        watched.stdout.ends_with("toy: the coordinator was killed; go on with: pentagrid resume runs/toy\n"),
+        "{}",
+        watched.stdout
+    );
 
-    let failing = TOY.replace("epochs: {value: 3}", "epochs: {value: 1}, behaviour: {values: [none, error]}") + "limits: {retries: 0}\n";
+    let failing =
+        TOY.replace("epochs: {value: 3}", "epochs: {value: 1}, behaviour: {values: [none, error]}") + "limits: {retries: 0}\n";
     let test = Test::with_spec(&failing);
     test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(3);
     insta::assert_snapshot!(test.run(&["watch", "runs/toy"]).expect(3).stdout, @r"
@@ -49,7 +55,8 @@ fn a_killed_coordinator_and_failed_trials_are_told() {
 #[test]
 fn ctrl_c_ends_the_watching_and_not_the_sweep() {
     let test = slow();
-    let mut run = test.command(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).stdout(std::process::Stdio::null()).spawn().unwrap();
+    let mut run =
+        test.command(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).stdout(std::process::Stdio::null()).spawn().unwrap();
     test.wait_for("runs/toy", DONE, 1);
     let mut watch = test.start(&["watch", "runs/toy"]);
     wait_until("it has shown something", || std::fs::metadata(test.path("stdout")).is_ok_and(|file| file.len() > 0));
