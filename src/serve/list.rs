@@ -124,7 +124,10 @@ fn sorted(sweep: &Sweep, request: &Request) -> Vec<PlannedTrial> {
 }
 
 /// What trials are ordered by, as a number.
-fn key<'a>(sweep: &'a Sweep, sort: &str) -> Box<dyn Fn(&PlannedTrial) -> Option<f64> + 'a> {
+type Key<'a> = Box<dyn Fn(&PlannedTrial) -> Option<f64> + 'a>;
+
+/// The key that goes by a name.
+fn key<'a>(sweep: &'a Sweep, sort: &str) -> Key<'a> {
     let state = |name: &str| ["running", "failed", "done", "pruned", "waiting"].iter().position(|known| *known == name);
     match sort {
         "metric" => Box::new(|trial| metric(sweep, trial)),
