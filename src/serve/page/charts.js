@@ -1,5 +1,5 @@
 // Curves, sensitivity and heat maps: drawn as SVG and as tables from the server's figures.
-import { $, ask, colour, el, figure, options, plural, replace, svg, swatch } from './dom.js';
+import { $, ask, colour, count, el, figure, options, plural, replace, svg, swatch } from './dom.js';
 
 const WIDTH = 720, HEIGHT = 320, LEFT = 62, RIGHT = 12, TOP = 10, BOTTOM = 40;
 /** Of the small ones, which stand side by side. */
@@ -164,7 +164,7 @@ export async function showParameters(data) {
   options($('parameter-arm'), data.arms.map((arm) => [arm.name, arm.label]), wanted.arm);
   const answer = await ask('api/parameters', wanted);
   const partial = answer.known - answer.complete;
-  $('parameter-note').textContent = `${answer.metric} of ${answer.label}: ${answer.known} of ${plural(answer.points, 'point')} have a result${partial ? `, ${partial} of them lack seeds` : ''}. Dot and line: mean and deviation over the rest of the grid. Square: the line through the selected point, which the triangle marks.`;
+  $('parameter-note').textContent = `${answer.metric} of ${answer.label}: ${count(answer.known)} of ${plural(answer.points, 'point')} have a result${partial ? `, ${partial} of them lack seeds` : ''}. Dot and line: mean and deviation over the rest of the grid. Square: the line through the selected point, which the triangle marks.`;
   const cards = answer.parameters.map((parameter) => el('div', { class: 'card' }, el('h3', {}, parameter.name), sensitivityChart(parameter, answer.metric)));
   replace($('sensitivity'), cards.length ? cards : el('p', { class: 'faint' }, 'This arm has a single point: nothing is searched.'));
   $('heat').hidden = !answer.heat;

@@ -61,6 +61,7 @@ export function figure(value) {
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return '';
+  if (seconds < 1) return `${seconds.toFixed(2)} s`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const s = Math.round(seconds);
   if (s < 60) return `${s} s`;

@@ -68,7 +68,9 @@ export const sections = {
     const cell = (cell) => [`figure${cell.published ? ' published' : ''}`,
       cell.text === null ? '—' : el('span', {}, cell.text, cell.partial ? el('span', { class: 'partial', title: `${cell.partial} of its trials are done` }, cell.partial) : null)];
     const filled = (one) => one.rows.some((row) => row.cells.some((cell) => cell.text !== null && !cell.published));
-    replace($('tables'), tables.map((one) => (!filled(one) ? el('section', { 'aria-label': one.title }, el('h2', {}, one.title), el('p', { class: 'faint' }, 'It fills as points are selected and their final trials end.')) :
+    // One word about what is not there yet is enough.
+    const shown = tables.some(filled) ? tables.filter(filled) : tables.slice(0, 1);
+    replace($('tables'), shown.map((one) => (!filled(one) ? el('section', { 'aria-label': one.title }, el('h2', {}, one.title), el('p', { class: 'faint' }, 'It fills as points are selected and their final trials end.')) :
       el('section', { 'aria-label': one.title }, el('h2', {}, one.title), el('p', { class: 'faint' }, one.caption),
         el('div', { class: 'wide' }, table(one.headings, one.rows.map((row) => [row.label, ...row.cells.map(cell)]), { caption: one.caption, figures: one.headings.map((_, at) => at).slice(1) })),
         one.notes.length ? el('ul', { class: 'notes' }, one.notes.map((note) => el('li', {}, note))) : ''))));
