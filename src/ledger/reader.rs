@@ -1,5 +1,5 @@
-//! Reading a ledger: for the plan, the tables, and every command that only looks. Works while a coordinator
-//! writes; each call sees one consistent state.
+//! Reading a ledger: for the plan, the tables, and every command that only looks. Works while a coordinator writes; each
+//! call sees one consistent state.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -186,7 +186,7 @@ impl Reader {
         Ok(())
     }
 
-    /// A reader on a connection that is open.
+    /// On a connection that is open.
     pub(super) fn on(connection: Connection, path: PathBuf) -> Self {
         Self { connection, path }
     }
@@ -260,8 +260,9 @@ impl Reader {
 
     /// How many rows the histories have.
     pub fn epochs(&self) -> Result<u64, LedgerError> {
-        let count = self.connection.query_row("SELECT count(*) FROM epoch", [], |row| row.get::<_, i64>(0));
-        count.map(|count| count as u64).map_err(self.sqlite())
+        let count =
+            self.connection.query_row("SELECT count(*) FROM epoch", [], |row| row.get::<_, i64>(0)).map_err(self.sqlite())?;
+        Ok(count as u64)
     }
 
     /// Every trial that was ever started.
