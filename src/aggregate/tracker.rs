@@ -130,7 +130,8 @@ impl Tracker {
         }
         let fresh = point_stats(&observations)?;
         let points = &mut self.evaluation.points;
-        let place = |points: &Vec<PointStats>, at: (usize, u64)| points.binary_search_by_key(&at, |stats| (stats.arm, stats.index));
+        let place =
+            |points: &Vec<PointStats>, at: (usize, u64)| points.binary_search_by_key(&at, |stats| (stats.arm, stats.index));
         for stats in fresh {
             match place(points, (stats.arm, stats.index)) {
                 Ok(found) => points[found] = stats,
@@ -196,7 +197,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn spec(prune: bool) -> Spec {
-        let prune = if prune { "metric: {name: m, goal: maximize, best: 10}\nprune: safe" } else { "metric: {name: m, goal: maximize}" };
+        let prune =
+            if prune { "metric: {name: m, goal: maximize, best: 10}\nprune: safe" } else { "metric: {name: m, goal: maximize}" };
         let text = format!(
             "name: t\nworker: [w]\n{prune}\nseeds: {{tune: 3, final: 2}}\narms:\n  a: {{parameters: {{x: {{values: [1, 2, 3]}}}}}}\n  b: {{parameters: {{x: {{values: [3, 4]}}}}}}\n"
         );

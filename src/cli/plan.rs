@@ -167,7 +167,7 @@ impl Left {
 }
 
 /// Mean durations of finished trials, by arm number.
-pub fn durations(spec: &Spec, ledger: &Reader) -> Result<BTreeMap<usize, f64>, CliError> {
+fn durations(spec: &Spec, ledger: &Reader) -> Result<BTreeMap<usize, f64>, CliError> {
     let by_name = ledger.mean_durations()?;
     Ok(spec.arms.iter().enumerate().filter_map(|(arm, spec)| Some((arm, *by_name.get(&spec.name)?))).collect())
 }

@@ -67,7 +67,7 @@ impl Printer {
     /// # Errors
     /// `CliError::Output`, if stdout cannot be written.
     pub fn redraw(&self, text: &str, lines: usize) -> Result<usize, CliError> {
-        let terminal = console::Term::stdout();
+        let terminal = console::Term::buffered_stdout();
         let (rows, columns) = terminal.size();
         let (rows, columns) = (usize::from(rows).max(3), usize::from(columns).max(20));
         let all: Vec<&str> = text.trim_end().lines().collect();
@@ -81,7 +81,8 @@ impl Printer {
         }
         let draw = || {
             terminal.clear_last_lines(lines)?;
-            shown.iter().try_for_each(|line| terminal.write_line(line))
+            shown.iter().try_for_each(|line| terminal.write_line(line))?;
+            terminal.flush()
         };
         draw().map_err(CliError::Output)?;
         Ok(shown.len())

@@ -36,16 +36,17 @@ pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliErr
     );
     printer.data(&guard.url())?;
     printer.say(&format!("shows {}; Ctrl-C ends it", shell_path(&arguments.dir)));
-    runtime()?.block_on(async {
-        let listener = tokio::net::TcpListener::from_std(listener)?;
-        let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
-        tokio::select! {
-            served = serve_page(listener, engine, guard) => served,
-            asked = tokio::signal::ctrl_c() => asked,
-            _ = terminate.recv() => Ok(()),
-        }
-    })
-    .map_err(unexpected)?;
+    runtime()?
+        .block_on(async {
+            let listener = tokio::net::TcpListener::from_std(listener)?;
+            let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            tokio::select! {
+                served = serve_page(listener, engine, guard) => served,
+                asked = tokio::signal::ctrl_c() => asked,
+                _ = terminate.recv() => Ok(()),
+            }
+        })
+        .map_err(unexpected)?;
     Ok(Outcome::Done)
 }
 

@@ -177,7 +177,13 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
 }
 
 /// The command line that runs a trial again, on its own.
-pub(super) fn rerun(spec: &Spec, ledger: &Reader, dir: &Path, (id, arm): (TrialId, usize), config: &Config) -> Result<String, CliError> {
+pub(super) fn rerun(
+    spec: &Spec,
+    ledger: &Reader,
+    dir: &Path,
+    (id, arm): (TrialId, usize),
+    config: &Config,
+) -> Result<String, CliError> {
     let folder = environment::folder_of(ledger, spec)?;
     let there = shell_path(&spec.workdir.as_ref().map_or(folder.clone(), |workdir| folder.join(workdir)));
     match (&spec.task, environment::start(spec, &folder, environment::Computing::default(), &Launcher::Local)) {

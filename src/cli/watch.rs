@@ -17,13 +17,15 @@ const PACE: Duration = Duration::from_millis(500);
 
 /// Watches a sweep until it has ended.
 pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliError> {
+    // Whoever has seen the first line may press Ctrl-C at once.
+    let runtime = runtime()?;
+    let mut interrupted = runtime
+        .block_on(async { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()) })
+        .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))?;
     let mut sweep = Sweep::open(&arguments.dir)?;
     let dir = shell_path(&arguments.dir);
     let mut shown = Shown { printer, dir, last: String::new(), lines: 0 };
     shown.show(&sweep)?;
-    let runtime = runtime()?;
-    let mut interrupted = runtime.block_on(async { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()) })
-        .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))?;
     while !arguments.once && sweep.course() == Course::Running {
         // Out of the event loop again before the sweep is brought up to date: Polars refuses to work inside one.
         let stop = runtime.block_on(async {

@@ -117,9 +117,8 @@ impl Follower {
     pub fn look(&mut self) -> Result<Option<News>, LedgerError> {
         let holder = Lock::holder(&self.dir);
         let files = self.files();
-        let settled = |file: &Option<(u64, SystemTime)>| {
-            file.is_none_or(|(_, changed)| changed.elapsed().is_ok_and(|ago| ago > UNSETTLED))
-        };
+        let settled =
+            |file: &Option<(u64, SystemTime)>| file.is_none_or(|(_, changed)| changed.elapsed().is_ok_and(|ago| ago > UNSETTLED));
         if self.files == Some(files) && self.holder == holder {
             return Ok(None);
         }

@@ -1,5 +1,5 @@
-//! Reading a ledger: for the plan, the tables, and every command that only looks. Works while a coordinator
-//! writes; each call sees one consistent state.
+//! Reading a ledger: for the plan, the tables, and every command that only looks. Works while a coordinator writes; each
+//! call sees one consistent state.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -186,7 +186,7 @@ impl Reader {
         Ok(())
     }
 
-    /// A reader on a connection that is open.
+    /// On a connection that is open.
     pub(super) fn on(connection: Connection, path: PathBuf) -> Self {
         Self { connection, path }
     }
@@ -260,8 +260,9 @@ impl Reader {
 
     /// How many rows the histories have.
     pub fn epochs(&self) -> Result<u64, LedgerError> {
-        let count = self.connection.query_row("SELECT count(*) FROM epoch", [], |row| row.get::<_, i64>(0));
-        count.map(|count| count as u64).map_err(self.sqlite())
+        let count =
+            self.connection.query_row("SELECT count(*) FROM epoch", [], |row| row.get::<_, i64>(0)).map_err(self.sqlite())?;
+        Ok(count as u64)
     }
 
     /// Every trial that was ever started.
@@ -276,24 +277,28 @@ impl Reader {
         } else {
             "0, NULL, NULL FROM trial t"
         };
-        self.rows(&format!("SELECT t.point, t.seed, t.phase, t.state, t.failures, t.metrics, {shared} {clause}"), parameters, |row| {
-            let other: Option<String> = row.get(7)?;
-            let same_as = match other {
-                None => None,
-                Some(point) => {
-                    let point = point.parse().map_err(|_| damaged(7, "a point id that is none"))?;
-                    Some(TrialId { point, seed: row.get::<_, i64>(8)? as u64 })
-                }
-            };
-            Ok(TrialRow {
-                shared: Shared { same_as, epochs: row.get(6)? },
-                id: trial_id(row)?,
-                phase: if row.get_ref(2)?.as_str()? == "final" { Phase::Final } else { Phase::Tune },
-                state: TrialState::from_name(row.get_ref(3)?.as_str()?).ok_or_else(|| damaged(3, "an unknown state"))?,
-                failures: row.get(4)?,
-                metrics: row.get::<_, Option<String>>(5)?.map(|text| metrics(5, &text)).transpose()?,
-            })
-        })
+        self.rows(
+            &format!("SELECT t.point, t.seed, t.phase, t.state, t.failures, t.metrics, {shared} {clause}"),
+            parameters,
+            |row| {
+                let other: Option<String> = row.get(7)?;
+                let same_as = match other {
+                    None => None,
+                    Some(point) => {
+                        let point = point.parse().map_err(|_| damaged(7, "a point id that is none"))?;
+                        Some(TrialId { point, seed: row.get::<_, i64>(8)? as u64 })
+                    }
+                };
+                Ok(TrialRow {
+                    shared: Shared { same_as, epochs: row.get(6)? },
+                    id: trial_id(row)?,
+                    phase: if row.get_ref(2)?.as_str()? == "final" { Phase::Final } else { Phase::Tune },
+                    state: TrialState::from_name(row.get_ref(3)?.as_str()?).ok_or_else(|| damaged(3, "an unknown state"))?,
+                    failures: row.get(4)?,
+                    metrics: row.get::<_, Option<String>>(5)?.map(|text| metrics(5, &text)).transpose()?,
+                })
+            },
+        )
     }
 
     /// The attempts at a trial, first to last.

@@ -68,6 +68,8 @@ pub struct Sweep {
     last: HashMap<TrialId, Last>,
     running: BTreeMap<i64, Running>,
     failed: BTreeSet<TrialId>,
+    /// Trials whose last attempt failed, for good or not.
+    failing: BTreeSet<TrialId>,
     /// By arm: how many trials have ended well, and their durations together, in seconds.
     measured: Vec<(u64, f64)>,
     /// When the last trials ended well, as the ledger writes it: of a hundred thousand few are asked for.
@@ -116,7 +118,7 @@ pub struct Running {
 pub struct Failures {
     /// The way.
     pub kind: FailureKind,
-    /// Trials that failed for good so, in the order of their ids.
+    /// Trials that failed for good so, by id.
     pub for_good: Vec<TrialId>,
     /// Trials that failed so at their last attempt and are tried again.
     pub again: u64,
@@ -170,10 +172,12 @@ impl Sweep {
         self.holder = news.holder;
         self.session = news.session;
         let before = self.evaluation().selected();
-        let mut rows = news.trials;
+        let mut rows = Vec::new();
         if left {
+            // Nobody runs these any more; what the ledger says of them now comes after, and wins.
             rows.extend(self.tracker.rows().values().filter(|row| row.state == TrialState::Running).cloned());
         }
+        rows.extend(news.trials);
         settle(&mut rows, self.holder.is_some());
         self.note_failed(&rows);
         self.tracker.update(rows)?;
@@ -209,6 +213,7 @@ impl Sweep {
             last: HashMap::new(),
             running: BTreeMap::new(),
             failed,
+            failing: BTreeSet::new(),
             measured,
             ended: VecDeque::new(),
             work: BTreeMap::new(),
@@ -261,7 +266,13 @@ impl Sweep {
             let last = Last { number: attempt.number, started, duration: attempt.duration, failure };
             match self.last.get(&attempt.trial) {
                 Some(known) if known.number > last.number => {}
-                _ => drop(self.last.insert(attempt.trial, last)),
+                _ => {
+                    match last.failure {
+                        Some(_) => self.failing.insert(attempt.trial),
+                        None => self.failing.remove(&attempt.trial),
+                    };
+                    self.last.insert(attempt.trial, last);
+                }
             }
         }
         if self.holder.is_none() {
@@ -377,7 +388,7 @@ impl Sweep {
     /// Trials that failed, by the way in which they did, most first.
     pub fn failures(&self) -> Vec<Failures> {
         let mut kinds: BTreeMap<&'static str, Failures> = BTreeMap::new();
-        let failed = self.last.iter().filter_map(|(id, last)| Some((*id, last.failure.as_ref()?)));
+        let failed = self.failing.iter().filter_map(|id| Some((*id, self.last.get(id)?.failure.as_ref()?)));
         for (id, (kind, message)) in failed {
             if self.planned(id).is_none() {
                 continue;
@@ -398,7 +409,6 @@ impl Sweep {
             }
         }
         let mut list: Vec<Failures> = kinds.into_values().collect();
-        list.iter_mut().for_each(|one| one.for_good.sort());
         list.sort_by_key(|one| std::cmp::Reverse((one.for_good.len(), one.again)));
         list
     }

@@ -232,8 +232,11 @@ pub fn matters(sweep: &Sweep, request: &ArmRequest) -> Option<String> {
     let y = axis(&request.y).filter(|y| Some(*y) != x).or(searched.iter().copied().find(|axis| Some(*axis) != x));
     let heat = x.zip(y).and_then(|(x, y)| {
         let pair = pairs(grid, &points, metric).into_iter().find(|pair| pair.axes == [x.min(y), x.max(y)])?;
-        let cells: Vec<Vec<Option<Average>>> =
-            if x < y { pair.cells } else { (0..axes[y].values.len()).map(|at| pair.cells.iter().map(|row| row[at]).collect()).collect() };
+        let cells: Vec<Vec<Option<Average>>> = if x < y {
+            pair.cells
+        } else {
+            (0..axes[y].values.len()).map(|at| pair.cells.iter().map(|row| row[at]).collect()).collect()
+        };
         let cells = cells.into_iter().map(|row| row.into_iter().map(|cell| cell.map(Mean::of)).collect()).collect();
         Some(Heat { x: axes[x].name.clone(), y: axes[y].name.clone(), cells })
     });

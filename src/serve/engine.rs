@@ -16,7 +16,7 @@ use crate::live::Sweep;
 /// Time between two looks at the ledger.
 const PACE: Duration = Duration::from_millis(300);
 /// Looking may take one part in so many of the time: the machine belongs to the trials.
-const SHARE: u32 = 20;
+const SHARE: u32 = 5;
 /// Updates that a slow page may lag behind before it gets everything anew.
 const BACKLOG: usize = 16;
 

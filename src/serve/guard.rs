@@ -123,7 +123,9 @@ mod tests {
         for name in ["localhost:8055", "127.0.0.1:8055", "[::1]:8055", "LOCALHOST", "localhost:9000"] {
             assert!(host(&local, Some(name)), "{name}");
         }
-        for name in ["evil.example:8055", "10.0.0.1:8055", "gpu7:8055", "localhost.evil.example", "", "[", "127.0.0.1.evil.example"] {
+        for name in
+            ["evil.example:8055", "10.0.0.1:8055", "gpu7:8055", "localhost.evil.example", "", "[", "127.0.0.1.evil.example"]
+        {
             assert!(!host(&local, Some(name)), "{name}");
         }
         assert!(!host(&local, None));

@@ -97,7 +97,8 @@ fn answer(found: Option<Result<Option<String>, String>>) -> Response {
         Some(Ok(Some(json))) => ([(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response(),
         Some(Ok(None)) => (StatusCode::NOT_FOUND, "the sweep has no such thing\n").into_response(),
         Some(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error).into_response(),
-        None => (StatusCode::INTERNAL_SERVER_ERROR, "the sweep is not watched any more: start `pentagrid serve` again\n").into_response(),
+        None => (StatusCode::INTERNAL_SERVER_ERROR, "the sweep is not watched any more: start `pentagrid serve` again\n")
+            .into_response(),
     }
 }
 
@@ -119,7 +120,9 @@ async fn one_trial(From(engine): From<Engine>, Path(id): Path<String>) -> Respon
 }
 
 async fn curves(From(engine): From<Engine>, Query(request): Query<CurvesRequest>) -> Response {
-    let find = move |state: &mut super::engine::State| charts::curves(&state.sweep, &request).map(Some).map_err(|error| error.to_string());
+    let find = move |state: &mut super::engine::State| {
+        charts::curves(&state.sweep, &request).map(Some).map_err(|error| error.to_string())
+    };
     answer(engine.ask(find).await)
 }
 

@@ -112,7 +112,8 @@ fn sorted(sweep: &Sweep, request: &Request) -> Vec<PlannedTrial> {
         return trials;
     }
     let key = key(sweep, &request.sort);
-    let mut keyed: Vec<(Option<f64>, PlannedTrial)> = found.map(|trial| (key(trial).filter(|key| !key.is_nan()), *trial)).collect();
+    let mut keyed: Vec<(Option<f64>, PlannedTrial)> =
+        found.map(|trial| (key(trial).filter(|key| !key.is_nan()), *trial)).collect();
     // Stable, and what has no figure comes last either way.
     keyed.sort_by(|(a, _), (b, _)| match (a, b) {
         (Some(a), Some(b)) if request.descending => b.total_cmp(a),
@@ -123,7 +124,10 @@ fn sorted(sweep: &Sweep, request: &Request) -> Vec<PlannedTrial> {
 }
 
 /// What trials are ordered by, as a number.
-fn key<'a>(sweep: &'a Sweep, sort: &str) -> Box<dyn Fn(&PlannedTrial) -> Option<f64> + 'a> {
+type Key<'a> = Box<dyn Fn(&PlannedTrial) -> Option<f64> + 'a>;
+
+/// The key that goes by a name.
+fn key<'a>(sweep: &'a Sweep, sort: &str) -> Key<'a> {
     let state = |name: &str| ["running", "failed", "done", "pruned", "waiting"].iter().position(|known| *known == name);
     match sort {
         "metric" => Box::new(|trial| metric(sweep, trial)),

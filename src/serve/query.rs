@@ -112,7 +112,9 @@ impl Filter {
 }
 
 fn term(word: &str, grid: &Grid) -> Term {
-    let sign = |(at, _): (usize, char)| Comparison::SIGNS.iter().find_map(|(sign, found)| Some((at, word[at..].strip_prefix(sign)?, *found)));
+    let sign = |(at, _): (usize, char)| {
+        Comparison::SIGNS.iter().find_map(|(sign, found)| Some((at, word[at..].strip_prefix(sign)?, *found)))
+    };
     let found = word.char_indices().find_map(sign).filter(|(at, rest, _)| *at > 0 && !rest.is_empty());
     let Some((at, wanted, comparison)) = found else { return bare(word, grid) };
     let name = &word[..at];
@@ -152,7 +154,8 @@ fn bare(word: &str, grid: &Grid) -> Term {
         let arm = arm.arm();
         arm.name.to_lowercase().contains(&word) || arm.label.to_lowercase().contains(&word)
     });
-    let fitting = |axis: &crate::spec::Axis| axis.values.iter().map(|value| value.to_string().to_lowercase().contains(&word)).collect();
+    let fitting =
+        |axis: &crate::spec::Axis| axis.values.iter().map(|value| value.to_string().to_lowercase().contains(&word)).collect();
     // A digit stands in every second value: numbers are found by comparisons.
     let is_number = word.parse::<f64>().is_ok();
     let values = grid.arms().iter().map(|arm| {

@@ -202,9 +202,22 @@ fn a_directory_without_a_sweep_is_told_apart() {
 fn help_says_what_each_command_does() {
     let test = Test::new();
     let mut all = test.run(&["--help"]).expect(0).stdout;
-    for verb in
-        ["plan", "run", "resume", "status", "trials", "show", "verify", "report", "export", "schema", "completions", "man"]
-    {
+    for verb in [
+        "plan",
+        "run",
+        "resume",
+        "status",
+        "watch",
+        "serve",
+        "trials",
+        "show",
+        "verify",
+        "report",
+        "export",
+        "schema",
+        "completions",
+        "man",
+    ] {
         let help = test.run(&[verb, "--help"]).expect(0).stdout;
         // The common options are the same everywhere: once is enough.
         let own = help.split("\nOutput:").next().unwrap();

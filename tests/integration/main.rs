@@ -14,9 +14,11 @@ mod limits; // trials that take too long, fail too often, lack memory; a suspend
 mod programs; // programs that train one trial each: examples, macros, metrics, faults
 mod racing; // `prune: safe`: fewer trials, the same tables
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
+mod serve; // the web page's answers, and to whom they are given
 mod shapes; // zip, exclude, when and grids, from the file to the report
 mod sharing; // trials with work in common
 mod slurm; // jobs and steps of a real Slurm, and what goes wrong with them
 mod specs; // the committed sweep files; bad specs on the command line
 mod support; // the `Test` builder
+mod watch; // the same in a terminal
 mod worker_check; // good and bad workers of other people's

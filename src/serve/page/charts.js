@@ -1,7 +1,9 @@
 // Curves, sensitivity and heat maps: drawn as SVG and as tables from the server's figures.
-import { $, ask, colour, el, figure, options, plural, replace, svg, swatch } from './dom.js';
+import { $, ask, colour, count, el, figure, options, plural, replace, svg, swatch } from './dom.js';
 
 const WIDTH = 720, HEIGHT = 320, LEFT = 62, RIGHT = 12, TOP = 10, BOTTOM = 40;
+/** Of the small ones, which stand side by side. */
+const SMALL = 400, LOW = 230;
 
 /** Round numbers that span a range. */
 function ticks(low, high, most = 6) {
@@ -34,15 +36,15 @@ function path(xs, ys) {
   }).join('');
 }
 
-function axes(x, y, xLabel, yLabel) {
+function axes(x, y, xLabel, yLabel, width = WIDTH, height = HEIGHT) {
   const marks = y.ticks.map((value) => [
-    svg('line', { class: 'grid', x1: LEFT, x2: WIDTH - RIGHT, y1: y.of(value), y2: y.of(value) }),
+    svg('line', { class: 'grid', x1: LEFT, x2: width - RIGHT, y1: y.of(value), y2: y.of(value) }),
     svg('text', { x: LEFT - 7, y: y.of(value) + 4, 'text-anchor': 'end' }, figure(value)),
   ]);
-  const below = x.ticks.map((value) => svg('text', { x: x.of(value), y: HEIGHT - BOTTOM + 16, 'text-anchor': 'middle' }, x.names ? x.names[value] : figure(value)));
+  const below = x.ticks.map((value) => svg('text', { x: x.of(value), y: height - BOTTOM + 16, 'text-anchor': 'middle' }, x.names ? x.names[value] : figure(value)));
   return [...marks.flat(), ...below,
-    svg('text', { x: (LEFT + WIDTH - RIGHT) / 2, y: HEIGHT - 6, 'text-anchor': 'middle' }, xLabel),
-    svg('text', { x: 14, y: (TOP + HEIGHT - BOTTOM) / 2, 'text-anchor': 'middle', transform: `rotate(-90 14 ${(TOP + HEIGHT - BOTTOM) / 2})` }, yLabel)];
+    svg('text', { x: (LEFT + width - RIGHT) / 2, y: height - 6, 'text-anchor': 'middle' }, xLabel),
+    svg('text', { x: 14, y: (TOP + height - BOTTOM) / 2, 'text-anchor': 'middle', transform: `rotate(-90 14 ${(TOP + height - BOTTOM) / 2})` }, yLabel)];
 }
 
 /** Lines with bands. A series: {label, colour, x, y, spread, thin}. */
@@ -69,13 +71,14 @@ export function lineChart(series, { xLabel, yLabel, log = false }) {
     group.style.color = one.colour;
     return group;
   };
-  const cursor = svg('line', { class: 'cursor', y1: TOP, y2: HEIGHT - BOTTOM, x1: -9, x2: -9 });
+  const cursor = svg('line', { class: 'cursor', y1: TOP, y2: HEIGHT - BOTTOM, visibility: 'hidden' });
   const readout = el('p', { class: 'readout faint' }, '\u00a0');
   const places = [...new Set(xs)].sort((a, b) => a - b);
   const move = (event) => {
     const box = drawing.getBoundingClientRect();
     const here = ((event.clientX - box.left) / box.width) * WIDTH;
     const nearest = places.reduce((best, place) => (Math.abs(x.of(place) - here) < Math.abs(x.of(best) - here) ? place : best));
+    cursor.removeAttribute('visibility');
     cursor.setAttribute('x1', x.of(nearest));
     cursor.setAttribute('x2', x.of(nearest));
     const parts = series.filter((one) => !one.thin || series.length < 8).map((one) => [one, one.x.indexOf(nearest)]).filter(([one, at]) => at >= 0 && one.y[at] !== null);
@@ -109,10 +112,10 @@ function sensitivityChart(parameter, metric) {
   const order = parameter.numbers ? parameter.numbers.map((_, at) => at).sort((a, b) => parameter.numbers[a] - parameter.numbers[b]) : parameter.values.map((_, at) => at);
   const values = [...means.flatMap((one) => (one.mean === null ? [] : [one.mean - (one.std ?? 0), one.mean + (one.std ?? 0)])), ...slice.filter((value) => value !== null)];
   if (!values.length) return el('p', { class: 'faint' }, 'No figures yet.');
-  const y = scale(values, HEIGHT - BOTTOM, TOP, false);
-  const step = (WIDTH - RIGHT - LEFT) / order.length;
-  const short = (text) => (text.length > 12 ? `${text.slice(0, 11)}…` : text);
-  const every = Math.ceil(order.length / 12);
+  const y = scale(values, LOW - BOTTOM, TOP, false);
+  const step = (SMALL - RIGHT - LEFT) / order.length;
+  const short = (text) => (text.length > 9 ? `${text.slice(0, 8)}…` : text);
+  const every = Math.ceil(order.length / 8);
   const x = { of: (at) => LEFT + step * (at + 0.5), ticks: order.map((_, at) => at).filter((at) => at % every === 0), names: order.map((place) => short(parameter.values[place])) };
   const marks = order.map((place, at) => {
     const { mean, std } = means[place];
@@ -122,12 +125,12 @@ function sensitivityChart(parameter, metric) {
       mean !== null && std !== null ? svg('line', { class: 'whisker', x1: here, x2: here, y1: y.of(mean - std), y2: y.of(mean + std) }) : null,
       mean !== null ? svg('circle', { class: 'dot', cx: here, cy: y.of(mean), r: 4.5 }) : null,
       slice[place] !== null ? svg('rect', { class: 'ring', x: here + 8, y: y.of(slice[place]) - 4.5, width: 9, height: 9 }) : null,
-      parameter.selected === place ? svg('path', { class: 'dot', d: `M${here} ${HEIGHT - BOTTOM + 1}l-5 -8h10z` }) : null);
+      parameter.selected === place ? svg('path', { class: 'dot', d: `M${here} ${LOW - BOTTOM + 1}l-5 -8h10z` }) : null);
   });
   const group = svg('g', {}, marks);
   group.style.color = colour(0);
-  return svg('svg', { class: 'chart', viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: 'img', 'aria-label': `${metric} by ${parameter.name}: ${order.map((place) => `${parameter.values[place]}: ${figure(means[place].mean) || 'none'}`).join(', ')}` },
-    axes(x, y, parameter.name, metric), group);
+  return svg('svg', { class: 'chart', viewBox: `0 0 ${SMALL} ${LOW}`, role: 'img', 'aria-label': `${metric} by ${parameter.name}: ${order.map((place) => `${parameter.values[place]}: ${figure(means[place].mean) || 'none'}`).join(', ')}` },
+    axes(x, y, parameter.name, metric, SMALL, LOW), group);
 }
 
 /** A heat map as a table: every cell can be read. */
@@ -149,8 +152,9 @@ function heatMap(answer) {
     if (share > 0.5) box.style.color = 'var(--on-high)';
     return box;
   })));
-  return el('table', { class: 'heat' }, el('caption', {}, `${answer.metric} of ${answer.label}, mean over the rest of the grid. Across: ${heat.x}; down: ${heat.y}. The frame marks the best.`),
-    el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, `${heat.y} \\ ${heat.x}`), across.values.map((value) => el('th', { scope: 'col' }, value)))), el('tbody', {}, rows));
+  const about = `${answer.metric} of ${answer.label}, mean over the rest of the grid. Across: ${heat.x}; down: ${heat.y}. The frame marks the best.`;
+  return el('div', {}, el('p', { class: 'faint' }, about), el('table', { class: 'heat', 'aria-label': about },
+    el('thead', {}, el('tr', {}, el('th', { scope: 'col' }, `${heat.y} \\ ${heat.x}`), across.values.map((value) => el('th', { scope: 'col' }, value)))), el('tbody', {}, rows)));
 }
 
 const wanted = { arm: '', x: '', y: '' };
@@ -160,7 +164,7 @@ export async function showParameters(data) {
   options($('parameter-arm'), data.arms.map((arm) => [arm.name, arm.label]), wanted.arm);
   const answer = await ask('api/parameters', wanted);
   const partial = answer.known - answer.complete;
-  $('parameter-note').textContent = `${answer.metric} of ${answer.label}: ${answer.known} of ${plural(answer.points, 'point')} have a result${partial ? `, ${partial} of them lack seeds` : ''}. Dot and line: mean and deviation over the rest of the grid. Square: the line through the selected point, which the triangle marks.`;
+  $('parameter-note').textContent = `${answer.metric} of ${answer.label}: ${count(answer.known)} of ${plural(answer.points, 'point')} have a result${partial ? `, ${partial} of them lack seeds` : ''}. Dot and line: mean and deviation over the rest of the grid. Square: the line through the selected point, which the triangle marks.`;
   const cards = answer.parameters.map((parameter) => el('div', { class: 'card' }, el('h3', {}, parameter.name), sensitivityChart(parameter, answer.metric)));
   replace($('sensitivity'), cards.length ? cards : el('p', { class: 'faint' }, 'This arm has a single point: nothing is searched.'));
   $('heat').hidden = !answer.heat;

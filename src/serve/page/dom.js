@@ -40,7 +40,7 @@ export function table(headings, rows, { caption, figures = [] } = {}) {
       const [name, content] = Array.isArray(cell) ? cell : [figures.includes(at) ? 'figure' : null, cell];
       return at === 0 ? el('th', { scope: 'row', class: name }, content) : el('td', { class: name }, content);
     })));
-  return el('table', {}, caption ? el('caption', {}, caption) : null, el('thead', {}, el('tr', {}, head)), el('tbody', {}, body));
+  return el('table', { 'aria-label': caption }, el('thead', {}, el('tr', {}, head)), el('tbody', {}, body));
 }
 
 /** A button that opens a trial. */
@@ -56,11 +56,12 @@ export function figure(value) {
   if (typeof value !== 'number') return value;
   const size = Math.abs(value);
   if (size !== 0 && (size < 0.001 || size >= 1e6)) return value.toExponential(3);
-  return size >= 100 ? value.toFixed(2) : String(+value.toPrecision(5));
+  return String(size >= 100 ? +value.toFixed(2) : +value.toPrecision(5));
 }
 
 export function duration(seconds) {
   if (seconds === null || seconds === undefined) return '';
+  if (seconds < 1) return `${seconds.toFixed(2)} s`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   const s = Math.round(seconds);
   if (s < 60) return `${s} s`;

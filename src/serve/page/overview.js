@@ -51,29 +51,29 @@ export const sections = {
     const finals = sweep.final_seeds > 0;
     const headings = ['Arm', 'Tuning', '', 'Time left'];
     if (finals) headings.push('Final', '', 'Time left');
-    headings.push('Running', 'Diverged', 'Failed', ...(sweep.races ? ['Pruned'] : []), 'Selected so far');
+    // What is nowhere takes no room.
+    const kinds = ['running', 'diverged', 'failed', 'pruned'].filter((what) => sweep.total[what] > 0);
+    headings.push(...kinds.map((what) => what[0].toUpperCase() + what.slice(1)), 'Selected so far');
     const phase = (counts, name) => [bar(counts, name), ['figure', `${count(counts.done)} of ${count(counts.planned)}`], ['line', time(counts)]];
-    const rows = arms.map((arm, at) => {
-      const sum = (what) => arm.tune[what] + arm.final[what];
-      const failed = sum('failed');
-      return [
-        el('span', {}, swatch(at), arm.label), ...phase(arm.tune, `${arm.label}, tuning`), ...(finals ? phase(arm.final, `${arm.label}, final`) : []),
-        ['figure', count(sum('running'))], ['figure', count(sum('diverged'))], [`figure${failed ? ' bad' : ''}`, count(failed)],
-        ...(sweep.races ? [['figure', count(sum('pruned'))]] : []),
-        ['line', arm.selected ? el('span', { title: arm.selected.why }, arm.selected.values || 'its only point') : '—'],
-      ];
-    });
-    const phases = finals ? [7, 8, 9] : [4, 5, 6];
-    replace($('arms'), table(headings, rows, { figures: [...phases, ...(sweep.races ? [phases[2] + 1] : [])] }));
+    const rows = arms.map((arm, at) => [
+      el('span', {}, swatch(at), arm.label), ...phase(arm.tune, `${arm.label}, tuning`), ...(finals ? phase(arm.final, `${arm.label}, final`) : []),
+      ...kinds.map((what) => arm.tune[what] + arm.final[what]).map((number, at) => [`figure${kinds[at] === 'failed' && number ? ' bad' : ''}`, count(number)]),
+      ['line', arm.selected ? el('span', { title: arm.selected.why }, arm.selected.values || 'its only point') : '—'],
+    ]);
+    const first = finals ? 7 : 4;
+    replace($('arms'), table(headings, rows, { caption: 'Progress of each arm', figures: kinds.map((_, at) => first + at) }));
   },
 
   tables(tables) {
     const cell = (cell) => [`figure${cell.published ? ' published' : ''}`,
       cell.text === null ? '—' : el('span', {}, cell.text, cell.partial ? el('span', { class: 'partial', title: `${cell.partial} of its trials are done` }, cell.partial) : null)];
-    replace($('tables'), tables.map((one) =>
-      el('section', { 'aria-label': one.title }, el('h2', {}, one.title),
+    const filled = (one) => one.rows.some((row) => row.cells.some((cell) => cell.text !== null && !cell.published));
+    // One word about what is not there yet is enough.
+    const shown = tables.some(filled) ? tables.filter(filled) : tables.slice(0, 1);
+    replace($('tables'), shown.map((one) => (!filled(one) ? el('section', { 'aria-label': one.title }, el('h2', {}, one.title), el('p', { class: 'faint' }, 'It fills as points are selected and their final trials end.')) :
+      el('section', { 'aria-label': one.title }, el('h2', {}, one.title), el('p', { class: 'faint' }, one.caption),
         el('div', { class: 'wide' }, table(one.headings, one.rows.map((row) => [row.label, ...row.cells.map(cell)]), { caption: one.caption, figures: one.headings.map((_, at) => at).slice(1) })),
-        one.notes.length ? el('ul', { class: 'notes' }, one.notes.map((note) => el('li', {}, note))) : '')));
+        one.notes.length ? el('ul', { class: 'notes' }, one.notes.map((note) => el('li', {}, note))) : ''))));
   },
 
   leaders(leaders, { sweep }) {

@@ -20,7 +20,7 @@ function read() {
   view = VIEWS.includes(name) ? name : 'overview';
   trial = parameters.get('trial');
   if (view === 'trials') setFilter(parameters);
-  for (const one of VIEWS) $(one).hidden = one !== view;
+  for (const one of VIEWS) $(`view-${one}`).hidden = one !== view;
   for (const link of document.querySelectorAll('nav a')) {
     if (link.hash === `#${view}`) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');

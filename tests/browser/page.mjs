@@ -1,0 +1,220 @@
+// The page of `pentagrid serve` in a real browser: a sweep that runs to its end, a crashed one, hostile texts.
+// Arguments: the program and the fake worker.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Browser } from './chromium.mjs';
+
+const [program, worker] = process.argv.slice(2);
+const dir = mkdtempSync(join(tmpdir(), 'pentagrid-page-'));
+const started = [];
+
+function start(...words) {
+  const child = spawn(program, words, { cwd: dir, stdio: ['ignore', 'pipe', 'ignore'] });
+  started.push(child);
+  return child;
+}
+
+/** Serves a run directory; gives its URL. */
+async function serve(run) {
+  const server = start('serve', run, '--port', '0');
+  return new Promise((resolve, reject) => {
+    server.stdout.once('data', (text) => resolve(String(text).trim()));
+    server.once('exit', (code) => reject(new Error(`serve ended with ${code}`)));
+  });
+}
+
+/** The same, as soon as there is something to serve. */
+async function served(run) {
+  for (;;) {
+    try {
+      return await serve(run);
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+}
+
+/** Three arms, slow enough to be watched; one has failures, and a label that would be markup. */
+const hostile = '<img src=x onerror=alert(1)>';
+const spec = `
+name: seen
+description: "A sweep to look at: ${hostile}"
+worker: ["${worker}"]
+metric: {name: score, goal: maximize}
+seeds: {tune: 3, final: 5}
+limits: {retries: 0}
+parameters: {epochs: {value: 8}, epoch_ms: {value: 40}}
+arms:
+  near: {label: Near, parameters: {x: {values: [1, 2, 3, 4]}, y: {values: [0.1, 0.5, 1]}}}
+  far: {label: "${hostile}", parameters: {x: {values: [5, 8]}, mode: {values: [plain, "${hostile}"]}}}
+  bad: {label: Failing, parameters: {x: {values: [2]}, behaviour: {values: [none, error]}}}
+`;
+writeFileSync(join(dir, 'sweep.yaml'), spec);
+writeFileSync(join(dir, 'slow.yaml'), spec.replace('epoch_ms: {value: 40}', 'epoch_ms: {value: 300}'));
+
+const browser = await Browser.start();
+const text = (selector) => browser.eval(`document.querySelector(${JSON.stringify(selector)})?.innerText ?? ''`);
+const done = () => browser.eval("Number(document.querySelector('#total .figures')?.dataset.total ?? -1)");
+const checks = {
+  async 'a running sweep is followed without a reload'() {
+    const run = start('run', 'sweep.yaml', '--devices', 'cpu:2', '-q');
+    const over = new Promise((resolve) => run.once('exit', resolve));
+    await browser.open(await served('runs/seen'));
+    await browser.until("document.querySelector('#name').textContent === 'seen'");
+    const first = await done();
+    await browser.until(`Number(document.querySelector('#total .figures').dataset.total) > ${first}`);
+    await browser.until("document.querySelectorAll('#running tbody tr').length > 0 && document.querySelector('#leaders .partial') !== null");
+    assert.equal(await text('#state'), 'running');
+    await browser.shot('running');
+    await browser.eval("location.hash = '#curves'");
+    await browser.until("document.querySelectorAll('#curve-chart path.thin').length > 0");
+    await browser.shot('running-curves');
+    await browser.eval("location.hash = '#overview'");
+    assert.equal(await over, 3);
+    await browser.until("document.querySelector('#state').textContent === 'finished'");
+    assert.equal(await done(), 12 * 3 + 4 * 3 + 3 + 15);
+    await browser.until("document.querySelector('#announce').textContent === 'The sweep is finished.'");
+    await browser.shot('finished');
+  },
+
+  async 'tables say what the report says'() {
+    const cells = await browser.eval("[...document.querySelectorAll('#tables tbody tr')].map((row) => row.innerText)");
+    assert.ok(cells[0].startsWith('Near'), cells);
+    assert.match(cells[0], /\d± \d|\d ± \d/);
+    assert.equal(await browser.eval("document.querySelectorAll('#tables .partial').length"), 0);
+  },
+
+  async 'trials are filtered, sorted and opened by keyboard'() {
+    await browser.click('nav a[href="#trials"]');
+    await browser.until("document.querySelector('#filter-count').textContent === '69 trials'");
+    await browser.eval("document.querySelector('#filter-q').focus()");
+    await browser.type('x=3 y>0.1 seed<2 phase=tune');
+    await browser.until("document.querySelector('#filter-count').textContent === '4 trials'");
+    await browser.shot('filtered');
+    await browser.eval("document.querySelector('#list').focus()");
+    await browser.key('ArrowDown');
+    assert.equal(await browser.eval("document.querySelector('#list').getAttribute('aria-activedescendant')"), 'row-1');
+    const wanted = await text('#row-1 .id');
+    await browser.key('Enter');
+    await browser.until("document.querySelector('#trial').open");
+    assert.equal(await text('#trial-name'), wanted);
+    assert.match(await text('#trial'), /Parameters[\s\S]*epochs[\s\S]*Attempts[\s\S]*Run it again/);
+    assert.match(await text('#trial .rerun'), new RegExp(`--trial ${wanted}`));
+    assert.equal(await browser.eval("document.querySelectorAll('#trial svg.chart').length"), 1);
+    await browser.shot('trial');
+    // The address brings one back to the same place.
+    const address = await browser.eval('location.href');
+    await browser.key('Escape');
+    await browser.until("!document.querySelector('#trial').open && !location.hash.includes('trial=')");
+    await browser.open('about:blank');
+    await browser.open(address);
+    await browser.until("document.querySelector('#trial').open && document.querySelector('#filter-count').textContent === '4 trials'");
+    await browser.click('#trial [data-close]');
+    await browser.until("!document.querySelector('#trial').open");
+    await browser.eval("location.hash = '#trials?sort=metric&descending=true'");
+    await browser.until("document.querySelector('#row-0')?.innerText.includes('Near') && document.querySelector('#filter-count').textContent === '69 trials'");
+    const metrics = await browser.eval("[...document.querySelectorAll('#list .body .row')].map((row) => row.children[6].innerText).filter(Boolean).map(Number)");
+    assert.deepEqual(metrics, [...metrics].sort((a, b) => b - a));
+  },
+
+  async 'failures are counted by kind and lead to their trials'() {
+    await browser.click('nav a[href="#failures"]');
+    await browser.until("document.querySelector('#failure-list tbody') !== null");
+    assert.match(await text('#failure-list'), /\t3\t0\t/);
+    await browser.shot('failures');
+    await browser.click('#failure-list a');
+    await browser.until("document.querySelector('#filter-count').textContent === '3 trials'");
+  },
+
+  async 'parameters are drawn, and a heat map can be read as a table'() {
+    await browser.click('nav a[href="#parameters"]');
+    await browser.until("document.querySelectorAll('#sensitivity svg').length === 2 && document.querySelector('#heat-map td.best') !== null");
+    assert.equal(await browser.eval("document.querySelectorAll('#heat-map tbody tr').length"), 3);
+    await browser.shot('parameters', true);
+    await browser.click('nav a[href="#curves"]');
+    await browser.until("document.querySelectorAll('#curve-chart path.band').length >= 2");
+    await browser.shot('curves');
+  },
+
+  async 'texts of a sweep are never markup'() {
+    await browser.eval("location.hash = '#overview'");
+    await browser.until("!document.querySelector('#view-overview').hidden");
+    assert.equal(await browser.eval("document.querySelectorAll('img').length"), 0);
+    assert.ok((await text('#arms')).includes(hostile));
+    assert.ok((await text('#description')).includes(hostile));
+  },
+
+  async 'everything that can be operated has a name'() {
+    for (const view of ['overview', 'curves', 'parameters', 'trials', 'failures']) {
+      await browser.eval(`location.hash = '#${view}'`);
+      await browser.until(`!document.querySelector('#view-${view}').hidden`);
+      const { nodes } = await browser.send('Accessibility.getFullAXTree');
+      const operated = ['button', 'link', 'combobox', 'searchbox', 'checkbox', 'grid', 'navigation', 'image'];
+      const found = nodes.filter((node) => !node.ignored && operated.includes(node.role?.value));
+      assert.ok(found.length > 5, view);
+      const nameless = found.filter((node) => !node.name?.value);
+      assert.deepEqual(nameless.map((node) => node.role.value), [], view);
+    }
+  },
+
+  async 'it is dark where the system is, and fits a narrow window'() {
+    await browser.eval("location.hash = '#overview'");
+    const paper = () => browser.eval('getComputedStyle(document.body).backgroundColor');
+    await browser.scheme('light');
+    const light = await paper();
+    await browser.scheme('dark');
+    assert.notEqual(await paper(), light);
+    await browser.shot('dark');
+    await browser.size(390, 800);
+    for (const view of ['overview', 'curves', 'parameters', 'trials', 'failures']) {
+      await browser.eval(`location.hash = '#${view}'`);
+      await browser.until(`!document.querySelector('#view-${view}').hidden`);
+      assert.ok(await browser.eval('document.documentElement.scrollWidth <= innerWidth'), `${view} is wider than the window`);
+    }
+    await browser.eval("location.hash = '#overview'");
+    await browser.shot('narrow');
+    await browser.size(1280, 900);
+    await browser.scheme('light');
+  },
+
+  async 'a crashed sweep says so, and how it goes on'() {
+    const run = start('run', 'slow.yaml', '--dir', 'runs/crashed', '--devices', 'cpu:2', '-q');
+    const over = new Promise((resolve) => run.once('exit', resolve));
+    await browser.open(await served('runs/crashed'));
+    await browser.until("Number(document.querySelector('#total .figures')?.dataset.total ?? 0) > 0");
+    run.kill('SIGKILL');
+    await over;
+    await browser.until("document.querySelector('#state').textContent === 'cut off'");
+    assert.match(await text('#notice'), /pentagrid resume runs\/crashed/);
+    await browser.shot('crashed');
+    started.filter((child) => child.spawnargs.includes('runs/crashed')).forEach((child) => child.kill());
+    await browser.until("document.querySelector('#link').textContent.includes('lost')");
+  },
+};
+
+let failed = 0;
+for (const [name, check] of Object.entries(checks)) {
+  try {
+    await check();
+    console.log(`ok      ${name}`);
+  } catch (error) {
+    failed += 1;
+    console.log(`FAILED  ${name}\n${error.stack}`);
+  }
+}
+// A server that was stopped on purpose is missed by the browser: that alone may stand in its log.
+const errors = browser.errors.filter((error) => !/ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/.test(error));
+const elsewhere = browser.requests.filter((url) => !/^(http:\/\/127\.0\.0\.1:|about:|data:)/.test(url));
+for (const [what, found] of [['errors in the console', errors], ['requests to elsewhere', elsewhere]]) {
+  if (found.length) {
+    failed += 1;
+    console.log(`FAILED  ${what}: ${found.join('\n')}`);
+  } else console.log(`ok      no ${what}`);
+}
+await browser.stop();
+for (const child of started) child.kill('SIGKILL');
+rmSync(dir, { recursive: true, force: true, maxRetries: 5 });
+process.exit(failed ? 1 : 0);
