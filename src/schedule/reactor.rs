@@ -290,8 +290,16 @@ impl Reactor {
         unstarted.into_iter().rev().for_each(|job| self.put_back(job));
         if !wanted && !self.slots[number].greeted {
             self.start_failures += 1;
-            self.slots[number].state = State::Empty(now + Duration::from_millis(250 << self.start_failures.min(6)));
-            if self.start_failures >= START_FAILURES {
+            let slot = &mut self.slots[number];
+            slot.start_failures += 1;
+            slot.state = State::Empty(now + Duration::from_millis(250 << slot.start_failures.min(6)));
+            // One bad device or node among many is no reason to stop those that work, or have not had their chance.
+            let may_start = |slot: &Slot| match slot.state {
+                State::Ready => true,
+                State::Starting(_) => slot.start_failures == 0,
+                State::Empty(_) | State::Ending(..) => false,
+            };
+            if self.start_failures >= START_FAILURES && !self.slots.iter().any(may_start) {
                 self.stop(now, Stop::Fatal(Fatal::NoStart { slot: number, how }), EndBy::Terminate);
             }
         }
@@ -308,6 +316,7 @@ impl Reactor {
             return self.stop(now, Stop::Fatal(Fatal::NoMetric { program, metric, known }), EndBy::Terminate);
         }
         self.start_failures = 0;
+        self.slots[number].start_failures = 0;
         self.slots[number].greeted = true;
         self.slots[number].state = State::Ready;
         self.free.insert(number);

@@ -46,6 +46,8 @@ pub(super) struct Slot {
     pub state: State,
     /// Whether its worker has introduced itself.
     pub greeted: bool,
+    /// Workers in a row that did not start here.
+    pub start_failures: u32,
     /// How many trials its worker would like at once.
     pub pack: usize,
     pub given: Vec<Given>,
@@ -81,6 +83,7 @@ impl Slot {
             device,
             state: State::Empty(Time::ZERO),
             greeted: false,
+            start_failures: 0,
             pack: 0,
             given: Vec::new(),
             last_seen: Time::ZERO,

@@ -96,6 +96,30 @@ fn a_trial_counts_only_when_its_result_is_on_the_disk() {
 }
 
 #[test]
+fn a_device_on_which_nothing_starts_does_not_stop_the_others() {
+    let mut r = reactor(&[0, 1], 1);
+    r.on_trials(at(0), (1..=4).map(trial).collect(), Policy::AllSlots);
+    let mut now = 0;
+    let mut fail = |r: &mut Reactor, slot| {
+        now += 20;
+        r.on_exit(at(now), slot, Exit::Code(1), "");
+        short(&r.on_tick(at(now + 19)))
+    };
+    // The other one is still in its first start.
+    (0..4).for_each(|_| assert_eq!(fail(&mut r, 1), "spawn 1"));
+    assert_eq!(r.fatal(), None);
+    r.on_message(at(100), 0, hello());
+    (0..4).for_each(|_| assert_eq!(fail(&mut r, 1), "spawn 1"));
+    assert_eq!(r.fatal(), None);
+    // Now that it is gone too, and does not come back, nobody is left.
+    r.on_exit(at(200), 0, Exit::Code(1), "");
+    (0..2).for_each(|_| drop(fail(&mut r, 1)));
+    assert!(r.fatal().is_none(), "its first start after that may succeed");
+    r.on_exit(at(300), 0, Exit::Code(1), "");
+    assert!(matches!(r.fatal(), Some(Fatal::NoStart { slot: 0, .. })), "{:?}", r.fatal());
+}
+
+#[test]
 fn a_trial_that_takes_too_long_is_ended_with_a_warning_first() {
     let limit = Limit { timeout: Some(Duration::from_secs(10)), retries: Some(1), max_failures: None };
     let mut r = limited(&[0], 1, Limits { all: limit, arms: Vec::new() });
