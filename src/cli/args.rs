@@ -115,6 +115,9 @@ pub struct PlanArgs {
     /// Where it would run: auto, cpu, cpu:N, cuda, cuda:0,1
     #[arg(long, default_value = "auto", value_name = "DEVICES")]
     pub devices: DeviceRequest,
+    /// As one JSON document; with --trials one JSON object a line (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `run`.
@@ -212,6 +215,9 @@ pub struct ShowArgs {
     pub dir: PathBuf,
     /// The trial's id, or enough of its beginning
     pub trial: String,
+    /// As one JSON document (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `verify`.
@@ -228,6 +234,9 @@ pub struct VerifyArgs {
     /// Where to run: auto, cpu, cpu:N, cuda, cuda:0,1
     #[arg(long, default_value = "auto", value_name = "DEVICES")]
     pub devices: DeviceRequest,
+    /// As one JSON document (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `report`.
@@ -289,6 +298,9 @@ pub struct WorkerCheckArgs {
     /// Where to run: auto, cpu, cpu:N, cuda, cuda:0,1
     #[arg(long, default_value = "auto", value_name = "DEVICES")]
     pub devices: DeviceRequest,
+    /// As one JSON document (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// How a planned trial stands.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::args::StatusArgs;
 use super::error::{CliError, Outcome};
+use super::json;
 use super::plan::{durations, thousands};
 use super::printer::Printer;
 use super::sweep_file;
@@ -86,8 +87,7 @@ pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliE
     let holder = Lock::holder(&arguments.dir);
     let status = gather(&spec, &ledger, holder)?;
     if arguments.json {
-        let text = serde_json::to_string_pretty(&status).map_err(|error| CliError::Unexpected(error.to_string()))?;
-        printer.data(&text)?;
+        printer.data(&json::document(&status)?)?;
     } else {
         printer.data(&describe(&status, &spec, &shell_path(&arguments.dir)))?;
     }
