@@ -23,7 +23,7 @@ ok    numbers its epochs: 1 to 2
 ok    gives the same again for the same configuration and seed: bit for bit, wall-clock times aside
 ok    answers every trial of a bundle: 2 of 2
 ok    uses the seed: other seeds, other metrics
-ok    shares work without changing a number: SHARED
+ok    shares work without changing a number: what two trials have in common was computed once
 ok    leaves when its stdin is closed and it has nothing to do: the worker ended with exit code 0
 ok    leaves when its stdin is closed in the middle of a trial: the worker ended with exit code 0
 9 checks, nothing against the protocol
