@@ -3,9 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use polars::prelude::{
-    Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, col, len,
-};
+use polars::prelude::{Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, col, len};
 
 use crate::protocol::{Metrics, Named};
 

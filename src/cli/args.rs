@@ -125,6 +125,9 @@ pub struct PlanArgs {
     /// How workers would be started: local, slurm, command [default: as in the sweep file]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "LAUNCHER")]
     pub launcher: Option<LauncherKind>,
+    /// As one JSON document; with --trials one JSON object a line (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `run`.
@@ -262,6 +265,9 @@ pub struct ShowArgs {
     pub dir: PathBuf,
     /// The trial's id, or enough of its beginning
     pub trial: String,
+    /// As one JSON document (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `verify`.
@@ -281,6 +287,9 @@ pub struct VerifyArgs {
     /// How workers are started: local, slurm, command [default: as in the sweep file]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "LAUNCHER")]
     pub launcher: Option<LauncherKind>,
+    /// As one JSON document (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `report`.
@@ -342,6 +351,9 @@ pub struct WorkerCheckArgs {
     /// Where to run: auto, cpu, cpu:N, cuda, cuda:0,1
     #[arg(long, default_value = "auto", value_name = "DEVICES")]
     pub devices: DeviceRequest,
+    /// As one JSON document (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `agent`.

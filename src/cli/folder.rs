@@ -50,7 +50,8 @@ impl Folder {
     /// Writes a file.
     pub fn write(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), WriteError>) -> Result<(), CliError> {
         let path = self.0.join(name);
-        let partial = self.0.join(format!(".{name}.partial"));
+        // Another process may be writing the same report: each has a file of its own, and the last one to end counts.
+        let partial = self.0.join(format!(".{name}.{}.partial", std::process::id()));
         let whole = || -> Result<(), WriteError> {
             let mut to = BufWriter::new(File::create(&partial)?);
             write(&mut to)?;
@@ -88,5 +89,35 @@ impl Folder {
     /// Writes a file of CSV.
     pub fn csv(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CsvError>) -> Result<(), CliError> {
         self.write(name, |to| Ok(write(to)?))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn files(dir: &Path) -> Vec<String> {
+        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+    }
+
+    #[test]
+    fn what_another_process_is_writing_stays_and_what_failed_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::make(dir.path()).unwrap();
+        let others = dir.path().join(".a.txt.partial");
+        std::fs::write(&others, "half").unwrap();
+        folder.text("a.txt", "whole").unwrap();
+        assert_eq!(std::fs::read_to_string(&others).unwrap(), "half");
+        std::fs::remove_file(others).unwrap();
+        let failed = folder.write("a.txt", |to| {
+            to.write_all(b"half").and_then(|()| to.flush())?;
+            assert!(files(dir.path()).contains(&format!(".a.txt.{}.partial", std::process::id())));
+            Err(WriteError::Io(std::io::Error::other("disk full")))
+        });
+        assert!(failed.unwrap_err().to_string().contains("disk full"));
+        assert_eq!(
+            (files(dir.path()), std::fs::read_to_string(dir.path().join("a.txt")).unwrap()),
+            (vec!["a.txt".into()], "whole".into())
+        );
     }
 }

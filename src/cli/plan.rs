@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::args::PlanArgs;
 use super::error::{CliError, Outcome};
 use super::places;
+use super::planned::{self, Known};
 use super::printer::Printer;
 use super::sweep_file::{self, SweepFile};
 use crate::aggregate::{Evaluation, evaluate};
@@ -26,32 +27,28 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         None => HashMap::new(),
     };
     if arguments.trials {
-        return list(&spec, &grid, &rows, printer);
+        return list(&spec, &grid, &rows, arguments.json, printer);
     }
     let places = places::find(&spec, &arguments.devices, arguments.launcher)?.slots;
     let slots = places.len();
-    printer.data(&overview(&spec, &grid))?;
-    let measured = match &ledger {
-        Some(ledger) => durations(&spec, ledger)?,
-        None => BTreeMap::new(),
+    let devices = places.iter().map(|slot| slot.device).collect::<HashSet<_>>().len();
+    let (measured, changes) = match &ledger {
+        Some(ledger) => (durations(&spec, ledger)?, changes(&spec, &text, ledger)?),
+        None => (BTreeMap::new(), Vec::new()),
     };
+    if arguments.json {
+        let rows = ledger.is_some().then_some(&rows);
+        printer.data(&planned::document(&spec, &grid, Known { rows, changes, measured: &measured, slots, devices })?)?;
+        return Ok(Outcome::Done);
+    }
+    printer.data(&overview(&spec, &grid))?;
     let mut left = Left::of_all(&spec, &grid);
-    if let Some(ledger) = &ledger {
-        let known = ledger.spec_text()?;
-        if known != text
-            && let Ok(old) = crate::spec::read(&known, "spec.yaml")
-        {
-            let changes = SpecChanges::between(&old, &spec);
-            if !changes.is_cosmetic() {
-                printer.data(&format!(
-                    "The spec differs from the one in {}:\n  {}",
-                    dir.display(),
-                    changes.lines().join("\n  ")
-                ))?;
-            }
+    if ledger.is_some() {
+        if !changes.is_empty() {
+            printer.data(&format!("The spec differs from the one in {}:\n  {}", dir.display(), changes.join("\n  ")))?;
         }
         left = Left::of_unfinished(&spec, &grid, &evaluate(&spec, &grid, &rows)?);
-        printer.data(&format!("{}: {} tuning and {} final trials left", dir.display(), left.tune(), left.finals()))?;
+        printer.data(&format!("{}: {} tuning and {} left", dir.display(), left.tune(), counted(left.finals(), "final trial")))?;
     }
     let groups = Groups::of(&spec, &grid);
     if !groups.is_empty() {
@@ -63,7 +60,11 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
     let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
     let line = |what: &str, counts: &[u64], slots: usize| {
         let work = estimate(&spec, counts.iter().enumerate().map(|(arm, &count)| (arm, &firsts[arm], count)), &measured)?;
-        let time = human_duration(work.work / slots as u32);
+        if counts.iter().all(|&count| count == 0) {
+            return None;
+        }
+        let each = work.work / slots as u32;
+        let time = if each.as_millis() < 500 { "less than a second".to_owned() } else { human_duration(each) };
         let basis = match work.basis {
             Basis::Measured => "by this sweep's finished trials",
             Basis::Reference => "by a reference machine's speed, so roughly",
@@ -74,10 +75,10 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         let on = if slots == 1 { "alone on the device".to_owned() } else { format!("on {slots} slots") };
         Some(format!("  {what:<7} {time} {on}, {basis}{without}"))
     };
-    let devices = places.iter().map(|slot| slot.device).collect::<HashSet<_>>().len();
     let lines: Vec<String> =
         [line("tuning", &left.tune, slots), line("final", &left.finals, devices)].into_iter().flatten().collect();
     match lines.is_empty() {
+        true if left.tune() + left.finals() == 0 => {}
         true => printer.data("Estimated time: unknown until the first trials have finished")?,
         false => printer.data(&format!("Estimated time:\n{}", lines.join("\n")))?,
     }
@@ -88,9 +89,9 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
 fn sharing(bounds: Bounds, seeds: u64) -> String {
     let (trials, groups) = (bounds.points * seeds, bounds.groups * seeds);
     let mut out = format!(
-        "Sharing: {} tuning trials in {} groups with work in common, which is computed once",
-        thousands(trials),
-        thousands(groups)
+        "Sharing: {} in {} with work in common, which is computed once",
+        counted(trials, "tuning trial"),
+        counted(groups, "group")
     );
     if let Some(epochs) = bounds.epochs {
         let times = |most: u64| factor(epochs.nominal, most);
@@ -132,14 +133,14 @@ fn factor(more: u64, less: u64) -> String {
 }
 
 /// Trials that are left, by arm.
-struct Left {
-    tune: Vec<u64>,
-    finals: Vec<u64>,
+pub(super) struct Left {
+    pub tune: Vec<u64>,
+    pub finals: Vec<u64>,
 }
 
 impl Left {
     /// Of a sweep that has not begun: arithmetic.
-    fn of_all(spec: &Spec, grid: &Grid) -> Self {
+    pub fn of_all(spec: &Spec, grid: &Grid) -> Self {
         let seeds = spec.seeds.tune.len() as u64;
         Self {
             tune: grid.arms().iter().map(|arm| arm.len() * seeds).collect(),
@@ -148,7 +149,7 @@ impl Left {
     }
 
     /// Of one that has. How many final trials there are of points that are not known yet is arithmetic too.
-    fn of_unfinished(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Self {
+    pub fn of_unfinished(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Self {
         let mut left = Self::of_all(spec, grid);
         left.tune = evaluation.arms.iter().map(|arm| arm.tune_tally.left()).collect();
         if left.tune() == 0 {
@@ -201,10 +202,10 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
     };
     out.push_str(&format!("{}\n", lay_out(headings, rows, 1..4)));
     out.push_str(&format!(
-        "{} points, {} tuning trials and {} final ones\n",
-        thousands(grid.len()),
-        thousands(grid.len() * tune),
-        thousands(arms * finals)
+        "{}, {} and {}\n",
+        counted(grid.len(), "point"),
+        counted(grid.len() * tune, "tuning trial"),
+        counted(arms * finals, "final one")
     ));
     if grid.arms_overlap() {
         out.push_str("Some points stand in several arms: they are run once, and counted in each.\n");
@@ -249,7 +250,7 @@ fn shape(arm: &ArmGrid) -> String {
 }
 
 /// Every trial that is left, one a line: id, arm, seed, configuration.
-fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, printer: &Printer) -> Result<Outcome, CliError> {
+fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, json: bool, printer: &Printer) -> Result<Outcome, CliError> {
     let evaluation = evaluate(spec, grid, rows)?;
     let mut out = String::new();
     for trial in all_trials(spec, grid, &evaluation.selected()) {
@@ -259,13 +260,17 @@ fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, printer: &P
             continue;
         }
         let arm = &grid.arms()[trial.arm];
-        out.push_str(&format!(
-            "{}\t{}\t{}\t{}\n",
-            trial.id,
-            trial.phase.name(),
-            arm.arm().name,
-            arm.config(trial.index).canonical()
-        ));
+        if json {
+            out.push_str(&planned::line(grid, &trial)?);
+        } else {
+            out.push_str(&format!(
+                "{}\t{}\t{}\t{}\n",
+                trial.id,
+                trial.phase.name(),
+                arm.arm().name,
+                arm.config(trial.index).canonical()
+            ));
+        }
         if out.len() > 1 << 16 {
             printer.data(&std::mem::take(&mut out))?;
         }
@@ -275,12 +280,27 @@ fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, printer: &P
     }
     let selected = evaluation.selected().len();
     if selected < grid.arms().len() && !spec.seeds.final_.is_empty() {
-        printer.say(&format!(
-            "and {} final trials of the arms' best points, which the tuning trials will tell",
-            (grid.arms().len() - selected) * spec.seeds.final_.len()
-        ));
+        let finals = counted(((grid.arms().len() - selected) * spec.seeds.final_.len()) as u64, "final trial");
+        printer.say(&format!("and {finals} of the arms' best points, which the tuning trials will tell"));
     }
     Ok(Outcome::Done)
+}
+
+/// A count with commas and its noun: `1 point`, `15,905 points`.
+fn counted(count: u64, noun: &str) -> String {
+    format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" })
+}
+
+/// What the spec changes of the one that the ledger has.
+fn changes(spec: &Spec, text: &str, ledger: &Reader) -> Result<Vec<String>, CliError> {
+    let known = ledger.spec_text()?;
+    if known == text {
+        return Ok(Vec::new());
+    }
+    // One that cannot be read any more is the business of `run`.
+    let Ok(old) = crate::spec::read(&known, "spec.yaml") else { return Ok(Vec::new()) };
+    let changes = SpecChanges::between(&old, spec);
+    Ok(if changes.is_cosmetic() { Vec::new() } else { changes.lines() })
 }
 
 /// A count with commas: 79,525.

@@ -3,14 +3,19 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::args::ShowArgs;
 use super::environment;
 use super::error::{CliError, Outcome};
+use super::json;
 use super::printer::Printer;
 use super::sweep_file;
 use crate::aggregate::race;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow, TrialState};
+use crate::plan::Phase;
+use crate::protocol::{FailureKind, Metrics};
 use crate::schedule::devices::{DeviceRequest, Machine};
 use crate::schedule::{Launcher, ProgramStart, Start, log_end};
 use crate::spec::command::{CONFIG_FILE, Filling, nested_json, shell, shell_path, shell_quoted};
@@ -23,6 +28,68 @@ const SHOWN_EPOCHS: usize = 20;
 /// How many candidates are listed when a trial's id is not told apart.
 const CANDIDATES: usize = 8;
 
+/// A trial as JSON.
+#[derive(Serialize)]
+struct Shown<'a> {
+    trial: String,
+    arm: &'a str,
+    label: &'a str,
+    point: String,
+    seed: u64,
+    phase: &'static str,
+    state: &'static str,
+    failures: u32,
+    config: Config,
+    metrics: Option<&'a Metrics>,
+    same_as: Option<String>,
+    shared_epochs: u32,
+    history: Vec<ShownEpoch>,
+    attempts: Vec<ShownAttempt>,
+    run_again: String,
+}
+
+#[derive(Serialize)]
+struct ShownEpoch {
+    epoch: u32,
+    values: Metrics,
+}
+
+#[derive(Serialize)]
+struct ShownAttempt {
+    started_at: String,
+    ended_at: Option<String>,
+    outcome: String,
+    kind: Option<&'static str>,
+    message: Option<String>,
+    seconds: Option<f64>,
+    device: Option<String>,
+    program: Option<String>,
+    log: Option<ShownLog>,
+}
+
+#[derive(Serialize)]
+struct ShownLog {
+    file: String,
+    begin: u64,
+    end: Option<u64>,
+}
+
+impl ShownAttempt {
+    fn of(row: AttemptRow) -> Self {
+        Self {
+            started_at: row.started_at,
+            ended_at: row.ended_at,
+            outcome: row.outcome,
+            kind: row.kind.map(FailureKind::name),
+            message: row.message,
+            seconds: row.duration,
+            device: row.device,
+            program: row.program.map(|program| program.trim_end().to_owned()),
+            log: row.log.map(|(file, begin, end)| ShownLog { file, begin, end }),
+        }
+    }
+}
+
 /// Shows one trial.
 pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let ledger = Reader::open(&arguments.dir)?;
@@ -31,13 +98,38 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
     let Found { id, arm, config } = find(&spec, &grid, &rows, &arguments.trial)?;
     let row = rows.get(&id);
+    let waits = row.is_none_or(|row| row.state == TrialState::Waiting) && spec.seeds.tune.contains(&id.seed);
+    let pruned = waits && race(&spec, &grid, &rows).is_some_and(|race| race.is_out(id.point));
+    if arguments.json {
+        let phase = if spec.seeds.tune.contains(&id.seed) { Phase::Tune } else { Phase::Final };
+        let state = if pruned { "pruned" } else { row.map_or(TrialState::Waiting, |row| row.state).name() };
+        let run_again = rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?;
+        let answer = Shown {
+            trial: id.to_string(),
+            arm: &spec.arms[arm].name,
+            label: &spec.arms[arm].label,
+            point: id.point.to_string(),
+            seed: id.seed,
+            phase: phase.name(),
+            state,
+            failures: row.map_or(0, |row| row.failures),
+            config,
+            metrics: row.and_then(|row| row.metrics.as_ref()),
+            same_as: row.and_then(|row| row.shared.same_as).map(|id| id.to_string()),
+            shared_epochs: row.map_or(0, |row| row.shared.epochs),
+            history: ledger.history_of(id)?.into_iter().map(|row| ShownEpoch { epoch: row.epoch, values: row.metrics }).collect(),
+            attempts: ledger.attempts(id)?.into_iter().map(ShownAttempt::of).collect(),
+            run_again,
+        };
+        printer.data(&json::document(&answer)?)?;
+        return Ok(Outcome::Done);
+    }
     let mut out = format!("{id}  {}, seed {}", spec.arms[arm].label, id.seed);
     match row {
         Some(row) => out.push_str(&format!(", {}, {}\n", row.phase, row.state.name())),
         None => out.push_str(", not started\n"),
     }
-    let waits = row.is_none_or(|row| row.state == TrialState::Waiting) && spec.seeds.tune.contains(&id.seed);
-    if waits && race(&spec, &grid, &rows).is_some_and(|race| race.is_out(id.point)) {
+    if pruned {
         out.push_str("Pruned: its point cannot become the best of its arm any more, whatever this trial gives.\n");
     }
     out.push_str("\nParameters:\n");

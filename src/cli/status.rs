@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::args::StatusArgs;
 use super::error::{CliError, Outcome};
+use super::json;
 use super::plan::thousands;
 use super::printer::Printer;
 use crate::aggregate::{Evaluation, Tally};
@@ -90,8 +91,7 @@ pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliE
     let sweep = Sweep::open(&arguments.dir)?;
     let status = gather(&sweep);
     if arguments.json {
-        let text = serde_json::to_string_pretty(&status).map_err(|error| CliError::Unexpected(error.to_string()))?;
-        printer.data(&text)?;
+        printer.data(&json::document(&status)?)?;
     } else {
         printer.data(&describe(&status, sweep.spec(), &shell_path(&arguments.dir)))?;
     }

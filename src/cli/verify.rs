@@ -6,11 +6,13 @@ use std::collections::{BTreeMap, HashMap, hash_map::RandomState};
 use std::hash::BuildHasher;
 use std::rc::Rc;
 
+use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::args::VerifyArgs;
 use super::environment;
 use super::error::{CliError, Outcome};
+use super::json;
 use super::places::{self, Places};
 use super::printer::{Printer, count};
 use super::sweep;
@@ -20,9 +22,10 @@ use crate::grid::{Grid, TrialId};
 use crate::ledger::{Committed, Reader, TrialRow, TrialState, Write};
 use crate::live::Names;
 use crate::plan::{PlannedTrial, all_trials, shuffle};
-use crate::protocol::Metrics;
+use crate::protocol::{Metrics, Real};
 use crate::schedule::{Notice, Observer, PhaseEnd, Policy, WorkerCommand};
 use crate::schedule::{VERIFY, scratch_name};
+use crate::spec::Task;
 use crate::spec::command::shell_path;
 
 /// What a trial gave: final metrics, and history by epoch.
@@ -35,6 +38,45 @@ struct Rerun {
 
 /// Results by trial.
 type Results = Rc<RefCell<HashMap<TrialId, Rerun>>>;
+
+/// What was compared, as JSON.
+#[derive(Serialize)]
+struct Verified {
+    same: usize,
+    differ: usize,
+    trials: Vec<VerifiedTrial>,
+}
+
+#[derive(Serialize)]
+struct VerifiedTrial {
+    trial: String,
+    /// Arm, values and seed.
+    what: String,
+    same: bool,
+    /// Why the rerun failed, if it did.
+    failure: Option<String>,
+    differences: Vec<Difference>,
+}
+
+/// A metric that is not what was recorded.
+#[derive(Serialize)]
+struct Difference {
+    /// Of the history; None: a final metric.
+    epoch: Option<u32>,
+    metric: String,
+    recorded: Option<Real>,
+    now: Option<Real>,
+}
+
+impl std::fmt::Display for Difference {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let show = |value: Option<Real>| value.map_or("nothing".to_owned(), |value| format!("{:?}", value.0));
+        if let Some(epoch) = self.epoch {
+            write!(f, "epoch {epoch} ")?;
+        }
+        write!(f, "{}: recorded {}, now {}", self.metric, show(self.recorded), show(self.now))
+    }
+}
 
 /// Reruns finished trials and compares.
 pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliError> {
@@ -104,20 +146,41 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         PhaseEnd::GivenUp(fatal, log) => return Err(CliError::GivenUp { fatal, log, dir: arguments.dir.clone() }),
     }
 
-    let mut differ = 0;
+    let mut verified = Verified { same: 0, differ: 0, trials: Vec::with_capacity(chosen.len()) };
     for trial in &chosen {
         let again = results.borrow_mut().remove(&trial.id).unwrap_or_default();
+        let failure = match again.metrics {
+            Some(_) => None,
+            None => Some(again.failure.clone().unwrap_or_else(|| "no result".to_owned())),
+        };
         let differences = compare(&ledger, &rows[&trial.id], &again)?;
-        if differences.is_empty() {
-            printer.data(&format!("same    {} {}", trial.id, names.trial(trial)))?;
-        } else {
-            differ += 1;
-            printer.data(&format!("DIFFERS {} {}\n  {}", trial.id, names.trial(trial), differences.join("\n  ")))?;
+        let (id, what, same) = (trial.id.to_string(), names.trial(trial), failure.is_none() && differences.is_empty());
+        let lines: Vec<String> = match &failure {
+            Some(failure) => vec![format!("the rerun failed: {failure}")],
+            None => differences.iter().map(ToString::to_string).collect(),
+        };
+        match (arguments.json, same) {
+            (true, _) => {}
+            (false, true) => printer.data(&format!("same    {id} {what}"))?,
+            (false, false) => printer.data(&format!("DIFFERS {id} {what}\n  {}", lines.join("\n  ")))?,
         }
+        *(if same { &mut verified.same } else { &mut verified.differ }) += 1;
+        verified.trials.push(VerifiedTrial { trial: id, what, same, failure, differences });
     }
-    let same = chosen.len() - differ;
-    printer.data(&format!("{same} of {} gave the same metrics and history, bit for bit", count(chosen.len(), "trial")))?;
-    Ok(if differ == 0 { Outcome::Done } else { Outcome::SomeFailed })
+    if arguments.json {
+        printer.data(&json::document(&verified)?)?;
+    } else {
+        let of = count(chosen.len(), "trial");
+        printer.data(&format!("{} of {of} gave the same metrics and history, bit for bit", verified.same))?;
+    }
+    let rounding = verified.trials.iter().any(|trial| trial.failure.is_none() && !trial.same);
+    if rounding && spec.task == Task::MnistResnet18 {
+        printer.say(
+            "a trial is rerun by itself: one that was recorded in a pack (the default on GPUs; `--pack` elsewhere) was rounded \
+             differently, and so was one of another device or libtorch (`pentagrid show`)",
+        );
+    }
+    Ok(if verified.differ == 0 { Outcome::Done } else { Outcome::SomeFailed })
 }
 
 /// The trials to rerun: those that were named, or some drawn at random.
@@ -172,31 +235,28 @@ fn note(results: &mut HashMap<TrialId, Rerun>, write: Write) {
     }
 }
 
-/// What differs between a recorded trial and its rerun, a line each.
-fn compare(ledger: &Reader, recorded: &TrialRow, again: &Rerun) -> Result<Vec<String>, CliError> {
-    let Some(metrics) = &again.metrics else {
-        return Ok(vec![format!("the rerun failed: {}", again.failure.as_deref().unwrap_or("no result"))]);
-    };
-    let mut lines = differences("", recorded.metrics.as_ref().unwrap_or(&Metrics::default()), metrics);
+/// What differs between a recorded trial and its rerun; nothing where the rerun failed.
+fn compare(ledger: &Reader, recorded: &TrialRow, again: &Rerun) -> Result<Vec<Difference>, CliError> {
+    let Some(metrics) = &again.metrics else { return Ok(Vec::new()) };
+    let mut all = differences(None, recorded.metrics.as_ref().unwrap_or(&Metrics::default()), metrics);
     let history: BTreeMap<u32, Metrics> =
         ledger.history_of(recorded.id)?.into_iter().map(|row| (row.epoch, row.metrics)).collect();
     let empty = Metrics::default();
     let epochs: std::collections::BTreeSet<u32> = history.keys().chain(again.history.keys()).copied().collect();
     for epoch in epochs {
         let (was, is) = (history.get(&epoch).unwrap_or(&empty), again.history.get(&epoch).unwrap_or(&empty));
-        lines.extend(differences(&format!("epoch {epoch} "), was, is));
+        all.extend(differences(Some(epoch), was, is));
     }
-    Ok(lines)
+    Ok(all)
 }
 
-fn differences(prefix: &str, was: &Metrics, is: &Metrics) -> Vec<String> {
+fn differences(epoch: Option<u32>, was: &Metrics, is: &Metrics) -> Vec<Difference> {
     let (was, is) = (was.without_wall_clock(), is.without_wall_clock());
     let names: std::collections::BTreeSet<&String> = was.0.keys().chain(is.0.keys()).collect();
-    let show = |metrics: &Metrics, name: &str| metrics.get(name).map_or("nothing".to_owned(), |value| format!("{value:?}"));
     names
         .into_iter()
         .filter(|name| was.0.get(name) != is.0.get(name))
-        .map(|name| format!("{prefix}{name}: recorded {}, now {}", show(&was, name), show(&is, name)))
+        .map(|name| Difference { epoch, metric: name.clone(), recorded: was.0.get(name).copied(), now: is.0.get(name).copied() })
         .collect()
 }
 

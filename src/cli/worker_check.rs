@@ -1,18 +1,38 @@
 //! `pentagrid worker-check`: tells the author of a worker what it does wrong.
 
+use std::path::Path;
 use std::time::Duration;
+
+use serde::Serialize;
 
 use super::args::WorkerCheckArgs;
 use super::error::{CliError, Outcome};
+use super::json;
 use super::printer::{Printer, count};
 use super::sweep;
-use crate::schedule::conformance::{Subject, Verdict, check};
+use crate::schedule::conformance::{Check, Subject, Verdict, check};
 use crate::schedule::devices::Machine;
 use crate::schedule::log_end;
 use crate::spec::{Config, Resources};
 
 /// How much of the worker's log is shown when something is wrong, in bytes.
 const LOG_END: u64 = 2000;
+
+/// What was found, as JSON.
+#[derive(Serialize)]
+struct Checked {
+    passed: bool,
+    checks: Vec<CheckedPromise>,
+    log: String,
+}
+
+#[derive(Serialize)]
+struct CheckedPromise {
+    what: &'static str,
+    verdict: &'static str,
+    seen: String,
+    help: Option<&'static str>,
+}
 
 /// Checks a worker.
 pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Outcome, CliError> {
@@ -35,6 +55,9 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
     let checks = sweep::runtime()?.block_on(check(&subject)).map_err(|error| {
         CliError::Usage(format!("cannot start {:?}: {error}", arguments.command.first().map_or("", String::as_str)))
     })?;
+    if arguments.json {
+        return as_json(checks, &log, printer);
+    }
     let mut bad = 0;
     for (what, verdict) in &checks {
         let (mark, seen, help) = match verdict {
@@ -61,4 +84,22 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
     }
     printer.data(&format!("{}, {bad} against the protocol: see docs/protocol.md", count(checks.len(), "check")))?;
     Ok(Outcome::SomeFailed)
+}
+
+fn as_json(checks: Vec<Check>, log: &Path, printer: &Printer) -> Result<Outcome, CliError> {
+    let promise = |(what, verdict): Check| {
+        let (verdict, seen, help) = match verdict {
+            Verdict::Good(seen) => ("good", seen, None),
+            Verdict::Odd(seen) => ("odd", seen, None),
+            Verdict::Bad(seen, help) => ("bad", seen, Some(help)),
+        };
+        CheckedPromise { what, verdict, seen, help }
+    };
+    let checks: Vec<CheckedPromise> = checks.into_iter().map(promise).collect();
+    let passed = checks.iter().all(|check| check.verdict != "bad");
+    let answer = Checked { passed, checks, log: log_end(log, 0, None, LOG_END).unwrap_or_default() };
+    // As above.
+    let _ = std::fs::remove_file(log);
+    printer.data(&json::document(&answer)?)?;
+    Ok(if passed { Outcome::Done } else { Outcome::SomeFailed })
 }

@@ -10,7 +10,13 @@ pub fn latex_table(table: &Table) -> String {
         .chain(table.columns.iter().map(|column| &column.heading))
         .map(|text| escape(text))
         .collect();
-    let mut out = String::from("% needs \\usepackage{booktabs}\n\\begin{table}\n  \\centering\n");
+    let mut out = String::from("% needs \\usepackage{booktabs}\n");
+    let texts = [&table.corner, &table.caption].into_iter().chain(&table.notes);
+    let texts = texts.chain(table.columns.iter().map(|column| &column.heading)).chain(table.rows.iter().map(|row| &row.label));
+    if texts.flat_map(|text| text.chars()).any(is_foreign) {
+        out.push_str(FOREIGN);
+    }
+    out.push_str("\\begin{table}\n  \\centering\n");
     out.push_str(&format!("  \\caption{{{}}}\n", escape(&table.caption)));
     out.push_str(&format!("  \\label{{tab:{}}}\n", table.title.to_lowercase().replace(' ', "-")));
     out.push_str(&format!("  \\begin{{tabular}}{{l{}}}\n    \\toprule\n", "r".repeat(table.columns.len())));
@@ -54,8 +60,17 @@ fn latex_figure(figure: &Figure) -> String {
     }
 }
 
-/// Makes text mean itself in LaTeX. What the default fonts lack (other than Greek letters and ±) is left as it is:
-/// every LaTeX since 2018 reads UTF-8, and a document in such a script loads its fonts itself.
+/// Defines the command for letters that pdfLaTeX stops at: there they become their number, elsewhere they stay what they are.
+const FOREIGN: &str = "% pdfLaTeX has no letters such as emoji or Chinese ones: it shows their numbers. XeLaTeX and LuaLaTeX show them, with a font that has them.\n\
+                       \\providecommand{\\foreignletter}[2]{\\ifdefined\\Umathchar #1\\else [U+#2]\\fi}\n";
+
+/// Whether pdfLaTeX, whose fonts have the letters of Europe's Latin alphabets and common punctuation, would stop at a letter.
+fn is_foreign(letter: char) -> bool {
+    let known = letter < '\u{180}' || matches!(letter, '–' | '—' | '‘' | '’' | '“' | '”' | '…');
+    !known && greek(letter).is_none() && !matches!(letter, '−' | '≤' | '≥')
+}
+
+/// Makes text mean itself in LaTeX: every one since 2018 reads UTF-8. For letters that the default fonts lack see `FOREIGN`.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -76,6 +91,8 @@ pub fn escape(text: &str) -> String {
             '×' => out.push_str("$\\times$"),
             '≤' => out.push_str("$\\leq$"),
             '≥' => out.push_str("$\\geq$"),
+            _ if letter.is_control() => out.push(' '),
+            _ if is_foreign(letter) => out.push_str(&format!("\\foreignletter{{{letter}}}{{{:04X}}}", u32::from(letter))),
             _ => match greek(letter) {
                 Some(name) => out.push_str(&format!("$\\{name}$")),
                 None => out.push(letter),
@@ -114,6 +131,22 @@ mod tests {
     fn labels_mean_themselves() {
         assert_eq!(escape("SGD (β = 0)"), "SGD ($\\beta$ = 0)");
         assert_eq!(escape("50 % of a_b & $x"), "50 \\% of a\\_b \\& \\$x");
+    }
+
+    #[test]
+    fn letters_that_pdflatex_lacks_are_wrapped() {
+        assert_eq!(escape("Adam 🔥 naïve – ∆"), "Adam \\foreignletter{🔥}{1F525} naïve – \\foreignletter{∆}{2206}");
+        assert_eq!(escape("\u{7}a\u{85}"), " a ");
+        let table = |label: &str| Table {
+            title: "Table I".into(),
+            caption: "c".into(),
+            corner: "Arm".into(),
+            columns: Vec::new(),
+            rows: vec![crate::report::table::Row { arm: "a".into(), label: label.into(), cells: Vec::new() }],
+            notes: Vec::new(),
+        };
+        assert!(latex_table(&table("火")).contains("\\providecommand{\\foreignletter}[2]"));
+        assert!(!latex_table(&table("β")).contains("foreignletter"));
     }
 
     proptest! {

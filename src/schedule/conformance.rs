@@ -71,6 +71,11 @@ pub async fn check(subject: &Subject) -> std::io::Result<Vec<Check>> {
         healthy = bundled(&first, &bundle, &mut checks);
     }
     if healthy {
+        // The same trial twice is what trials can have in common most.
+        let shared = worker.share(&[request(6, 0), request(7, 0)], subject.patience).await;
+        healthy = sharing(&first, &shared, &mut checks);
+    }
+    if healthy {
         worker.close();
         checks.push(("leaves when its stdin is closed and it has nothing to do", leaving(worker.wait(LEAVE).await)));
         checks.push(interrupted(subject, request(5, 3)).await?);
@@ -120,8 +125,11 @@ fn lasting(answer: &Answer) -> (Vec<(u32, Metrics)>, Option<Metrics>) {
 
 fn result(answers: &Result<Vec<Answer>, String>, subject: &Subject, checks: &mut Vec<Check>) -> bool {
     const WHAT: &str = "runs a trial";
+    const DIED: &str = "it died of this trial, which a sweep tries three times: the end of its stderr says why; what it can name itself it should \
+                        say by `failed`, and live on";
     const HELP: &str = "answer `run` with `started`, any number of `epoch`, and `done` or `failed`, each with the trial's id";
     let verdict = match answers.as_ref().map(|answers| answers.first()) {
+        Err(what) if what.starts_with("the worker ") => Verdict::Bad(what.clone(), DIED),
         Err(what) => Verdict::Bad(what.clone(), HELP),
         Ok(None) => Verdict::Bad("there was no answer".to_owned(), HELP),
         Ok(Some(Answer { failure: Some((kind, message)), .. })) => Verdict::Bad(
@@ -195,6 +203,34 @@ fn bundled(first: &Result<Vec<Answer>, String>, bundle: &Result<Vec<Answer>, Str
             checks.push(("uses the seed", verdict));
         }
     }
+    true
+}
+
+/// Trials that it may compute together must give what they give alone.
+fn sharing(first: &Result<Vec<Answer>, String>, shared: &Result<Vec<Answer>, String>, checks: &mut Vec<Check>) -> bool {
+    const WHAT: &str = "shares work without changing a number";
+    const HELP: &str = "with `\"share\":true` it may compute once what trials have in common, or ignore that: each is answered with its whole \
+                        history and result, `same_as` names a trial of the group that it has finished, and `shared_epochs` counts rows of the history";
+    let answers = match shared {
+        Ok(answers) => answers,
+        Err(what) => {
+            checks.push((WHAT, Verdict::Bad(what.clone(), HELP)));
+            return false;
+        }
+    };
+    let alone = first.iter().flatten().next().map(lasting);
+    let too_many = answers.iter().find(|answer| answer.shared_epochs as usize > answer.history.len());
+    let verdict = if let Some(answer) = too_many {
+        let (shared, there) = (answer.shared_epochs, answer.history.len());
+        Verdict::Bad(format!("it says that {shared} epochs were computed for another trial, of a history of {there}"), HELP)
+    } else if answers.iter().any(|answer| Some(lasting(answer)) != alone) {
+        Verdict::Bad("metrics or history are not those of the same trial by itself".to_owned(), HELP)
+    } else if answers.iter().any(|answer| answer.same_as.is_some() || answer.shared_epochs > 0) {
+        Verdict::Good("what two trials have in common was computed once".to_owned())
+    } else {
+        Verdict::Good("it computes each trial by itself".to_owned())
+    };
+    checks.push((WHAT, verdict));
     true
 }
 

@@ -186,7 +186,7 @@ impl Dispatcher {
                 Some(committed) = self.committed.recv() => {
                     let now = self.now();
                     match committed {
-                        Committed::Count(count) => self.reactor.on_committed(now, count),
+                        Committed::Count(count) => self.reactor.on_committed(count),
                         Committed::Failed(error) => {
                             let actions = self.reactor.on_ledger_failure(now, error.to_string());
                             self.ledger_error = Some(error);

@@ -1,6 +1,7 @@
 //! Running trials on worker processes. `reactor` decides and is pure; `dispatcher` acts on its decisions with
 //! tokio; `launch` starts processes; `devices` says where; `retry` how often;
-//! `failures` when to give up; `memory` whether it ran out; `conformance` checks other people's workers.
+//! `failures` when to give up; `memory` whether it ran out; `conformance` checks other people's workers; `simulation` drives
+//! the reactor through a cluster of any size.
 
 mod action;
 pub mod conformance;
@@ -15,6 +16,7 @@ mod process;
 mod processes;
 mod reactor;
 mod retry;
+pub mod simulation;
 mod start;
 mod stops;
 

@@ -10,7 +10,7 @@ mod ranked;
 mod slot;
 mod time_left;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use queue::Queue;
@@ -46,10 +46,14 @@ enum Stop {
 pub struct Reactor {
     settings: Settings,
     slots: Vec<Slot>,
+    /// The slots of each device, by the device's number.
+    devices: Vec<Vec<usize>>,
+    /// Slots that may be given something, and perhaps some others: so that with thousands of slots not all are looked at each time.
+    free: BTreeSet<usize>,
     queue: Queue,
     /// Trials that ran out of memory beside others: each waits until it can have its device to itself.
     solitary: Vec<Job>,
-    /// Trials that will be tried again, and when.
+    /// Trials that will be tried again, and when, the first one first.
     waiting: Vec<(Time, Job)>,
     /// Which points get no further seeds, where there is a race.
     race: Option<Race>,
@@ -74,8 +78,12 @@ pub struct Reactor {
 impl Reactor {
     /// A reactor with empty slots and nothing to do.
     pub fn new(settings: Settings) -> Self {
+        let mut devices = vec![Vec::new(); settings.slots.iter().max().map_or(0, |most| most + 1)];
+        settings.slots.iter().enumerate().for_each(|(slot, &device)| devices[device].push(slot));
         Self {
             slots: settings.slots.iter().map(|&device| Slot::empty(device)).collect(),
+            devices,
+            free: (0..settings.slots.len()).collect(),
             failures: Failures::new(settings.limits.clone(), settings.arms.clone()),
             longest: settings.longest.clone(),
             handed_out: false,
@@ -153,13 +161,13 @@ impl Reactor {
     }
 
     /// The next `count` records are on the disk.
-    pub fn on_committed(&mut self, now: Time, count: usize) -> Vec<Action> {
+    pub fn on_committed(&mut self, count: usize) -> Vec<Action> {
         for _ in 0..count {
             if let Some(OnDisk::Tell(notice)) = self.unwritten.pop_front() {
                 self.actions.push(Action::Tell(notice));
             }
         }
-        self.settle(now)
+        self.conclude()
     }
 
     /// A second has passed.
@@ -212,13 +220,14 @@ impl Reactor {
         }
         match (slot.state, message) {
             (State::Starting(_), FromWorker::Hello(hello)) => self.welcome(now, number, hello),
-            (State::Ending(..), FromWorker::Hello(_)) | (_, FromWorker::Heartbeat) => {}
+            (State::Ending(..), FromWorker::Hello(_)) | (_, FromWorker::Heartbeat) => return self.conclude(),
             (State::Ready | State::Ending(..), FromWorker::Started { trial }) => match self.given(number, &trial) {
                 Some(given) if given.started.is_none() => {
                     given.started = Some(now);
                     let trial = given.job.trial;
                     self.record(Record::Started { slot: number, trial }, OnDisk::Nothing);
                     self.actions.push(Action::Tell(Notice::TrialStarted { slot: number, trial }));
+                    return self.conclude();
                 }
                 Some(_) => self.blame(now, number, FailureKind::Protocol, format!("`started` twice for trial {trial}")),
                 None => self.blame_stranger(now, number, "started", &trial),
@@ -229,6 +238,7 @@ impl Reactor {
                         let notice = Notice::Epoch { slot: number, trial, epoch, values: values.clone() };
                         self.record(Record::Epoch { slot: number, trial, epoch, values }, OnDisk::Nothing);
                         self.actions.push(Action::Tell(notice));
+                        return self.conclude();
                     }
                     None => self.blame_stranger(now, number, "epoch", &trial),
                 }
@@ -256,6 +266,7 @@ impl Reactor {
 
     /// A worker's process is gone and its output is read to the end. `why` as for `Exit::describe`.
     pub fn on_exit(&mut self, now: Time, number: usize, exit: Exit, why: &str) -> Vec<Action> {
+        self.free.insert(number);
         let slot = &mut self.slots[number];
         let state = std::mem::replace(&mut slot.state, State::Empty(now));
         let (fault, innocent) = (slot.fault.take(), std::mem::take(&mut slot.fault_of_ended));
@@ -295,8 +306,16 @@ impl Reactor {
         unstarted.into_iter().rev().for_each(|job| self.put_back(job));
         if !wanted && !self.slots[number].greeted {
             self.start_failures += 1;
-            self.slots[number].state = State::Empty(now + Duration::from_millis(250 << self.start_failures.min(6)));
-            if self.start_failures >= START_FAILURES {
+            let slot = &mut self.slots[number];
+            slot.start_failures += 1;
+            slot.state = State::Empty(now + Duration::from_millis(250 << slot.start_failures.min(6)));
+            // One bad device or node among many is no reason to stop those that work, or have not had their chance.
+            let may_start = |slot: &Slot| match slot.state {
+                State::Ready => true,
+                State::Starting(_) => slot.start_failures == 0,
+                State::Empty(_) | State::Ending(..) => false,
+            };
+            if self.start_failures >= START_FAILURES && !self.slots.iter().any(may_start) {
                 self.stop(now, Stop::Fatal(Fatal::NoStart { slot: number, how }), EndBy::Terminate);
             }
         }
@@ -313,10 +332,12 @@ impl Reactor {
             return self.stop(now, Stop::Fatal(Fatal::NoMetric { program, metric, known }), EndBy::Terminate);
         }
         self.start_failures = 0;
+        self.slots[number].start_failures = 0;
         self.slots[number].greeted = true;
         self.slots[number].queued = false;
         self.slots[number].losses = 0;
         self.slots[number].state = State::Ready;
+        self.free.insert(number);
         self.slots[number].pack = hello.pack as usize;
         self.actions.push(Action::Tell(Notice::WorkerReady { slot: number, hello }));
     }
@@ -368,13 +389,14 @@ impl Reactor {
         let place = given.iter().position(|given| given.job.trial.id == trial && given.started.is_some())?;
         let Given { job, started } = given.remove(place);
         self.slots[number].ended = Some(job.trial.id);
+        self.free.insert(number);
         Some((job, started?))
     }
 
     fn fail(&mut self, now: Time, slot: usize, mut job: Job, since: Time, kind: FailureKind, message: String) {
         job.failures += 1;
         let device = self.slots[slot].device;
-        if kind == FailureKind::OutOfMemory && self.slots.iter().filter(|slot| slot.device == device).count() > 1 {
+        if kind == FailureKind::OutOfMemory && self.devices[device].len() > 1 {
             (job.alone, job.own_device) = (true, Some(device));
         }
         let (trial, duration) = (job.trial, now.saturating_sub(since));
@@ -382,7 +404,9 @@ impl Reactor {
         let notice = Notice::TrialFailed { slot, trial, kind, message: message.clone(), retry_in };
         self.record(Record::Failed { slot, trial, kind, message, for_good: retry_in.is_none(), duration }, OnDisk::Tell(notice));
         if let Some(pause) = retry_in {
-            self.waiting.push((now + pause, job));
+            let due = now + pause;
+            let place = self.waiting.partition_point(|(at, _)| *at <= due);
+            self.waiting.insert(place, (due, job));
         }
         if let Some(fatal) = self.failures.fatal().filter(|_| self.stop.is_none()).cloned() {
             self.stop(now, Stop::Fatal(fatal), EndBy::Terminate);
@@ -396,22 +420,24 @@ impl Reactor {
         }
     }
 
-    /// Hands out what can be handed out, notices what has come to its end, and returns what is to be done.
+    /// Hands out what can be handed out, and concludes.
     fn settle(&mut self, now: Time) -> Vec<Action> {
         if self.stop.is_none() {
-            if !self.waiting.is_empty() {
-                let (due, later): (Vec<_>, Vec<_>) =
-                    std::mem::take(&mut self.waiting).into_iter().partition(|(at, _)| *at <= now);
-                self.waiting = later;
-                due.into_iter().rev().for_each(|(_, job)| self.put_back(job));
-            }
+            let due = self.waiting.partition_point(|(at, _)| *at <= now);
+            let due: Vec<Job> = self.waiting.drain(..due).map(|(_, job)| job).collect();
+            due.into_iter().rev().for_each(|job| self.put_back(job));
             self.hold_back();
             self.hand_out(now);
             self.notice_end_of_time(now);
         }
+        self.conclude()
+    }
+
+    /// Notices what has come to its end, and returns what is to be done. Enough where no slot can have become free.
+    fn conclude(&mut self) -> Vec<Action> {
         if self.stop.is_none() {
-            if self.in_phase && self.left() == 0 && self.waiting.is_empty() && self.in_flight() == 0 && self.unwritten.is_empty()
-            {
+            let ended = self.left() == 0 && self.waiting.is_empty() && self.unwritten.is_empty();
+            if self.in_phase && ended && self.in_flight() == 0 {
                 self.in_phase = false;
                 self.actions.push(Action::PhaseDone);
             }

@@ -3,7 +3,7 @@
 
 use super::model::{Claim, ClaimKind, Goal, Metric, Way};
 use super::problem::{Finding, Problems, Span, listed, quoted};
-use super::task::{BUILTIN, HISTORY, METRICS, goal_of};
+use super::task::{BUILTIN, HISTORY, METRICS, SWITCH_METRIC, goal_of};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, fields, known_fields};
 use super::{MAX_CLAIMS, keys, scalar, words};
 
@@ -183,6 +183,14 @@ impl<'b, 's> Block<'b, 's> {
 
     fn metric(&mut self, entry: &Entry, known: &[&str], lacks: &str, list: &str) -> Option<String> {
         let name = words::line(entry, 128, false, self.problems)?;
+        if self.scope.builtin && name == SWITCH_METRIC {
+            let says = format!("a claim cannot be about {}, which not every trial reports", quoted(&name));
+            let finding = Finding::new(entry.at(), says, "no mean over all seeds");
+            let help = "only hybrid trials that switched have it, and a mean over those alone would say nothing of the others: \
+                        `trials.csv` of the report has each trial's";
+            self.problems.add(finding.help(help));
+            return None;
+        }
         if self.scope.builtin && !known.contains(&&*name) {
             let finding = Finding::new(entry.at(), format!("{BUILTIN} {lacks} {}", quoted(&name)), "unknown metric");
             self.problems.add(finding.help(did_you_mean(&name, known, list)));

@@ -57,7 +57,8 @@ fn packs_give_what_single_trials_give_to_rounding() {
 /// which they came, whether it ended any before it began to train another, and its largest address space in KiB.
 fn train_a_pack(count: u64, space: Option<u64>) -> (BTreeMap<String, FromWorker>, bool, u64) {
     let request = |place: u64| {
-        let config = format!(r#"{{"optimizer": "sgd", "lr": {}e-3, "epochs": 1, "batch_size": 20, "train_images": 40}}"#, place + 1);
+        let config =
+            format!(r#"{{"optimizer": "sgd", "lr": {}e-3, "epochs": 1, "batch_size": 20, "train_images": 40}}"#, place + 1);
         TrialRequest { trial: format!("trial-{place}"), seed: 1, config: serde_json::from_str(&config).unwrap() }
     };
     let limit = space.map_or("unlimited".to_owned(), |space| space.to_string());

@@ -9,6 +9,7 @@ mod commands; // every command on a finished sweep; help texts
 mod export; // files for other tools
 mod faults; // workers that crash, lie, hang, flood
 mod harm; // a full disk, a read-only place, damaged ledgers, binary logs, a clock that jumps
+mod json; // answers as JSON, and the page that describes them
 mod launchers; // workers behind a prefix: env, ssh; the agent
 mod limits; // trials that take too long, fail too often, lack memory; a suspended coordinator
 mod programs; // programs that train one trial each: examples, macros, metrics, faults

@@ -23,9 +23,10 @@ ok    numbers its epochs: 1 to 2
 ok    gives the same again for the same configuration and seed: bit for bit, wall-clock times aside
 ok    answers every trial of a bundle: 2 of 2
 ok    uses the seed: other seeds, other metrics
+ok    shares work without changing a number: what two trials have in common was computed once
 ok    leaves when its stdin is closed and it has nothing to do: the worker ended with exit code 0
 ok    leaves when its stdin is closed in the middle of a trial: the worker ended with exit code 0
-8 checks, nothing against the protocol
+9 checks, nothing against the protocol
 "#);
 }
 
@@ -33,7 +34,7 @@ ok    leaves when its stdin is closed in the middle of a trial: the worker ended
 fn bad_workers_are_told_what_is_wrong() {
     let behaviour = |name: &str| format!("{{\"behaviour\": \"{name}\", \"epoch_ms\": 50}}");
     let of = |name: &str| check(&["--metric", "score", "--config", &behaviour(name)], 3);
-    let mut said: Vec<String> = ["crash", "error", "junk", "twice", "old-news", "no-metric", "done-twice"]
+    let mut said: Vec<String> = ["crash", "error", "junk", "twice", "old-news", "no-metric", "done-twice", "liar"]
         .iter()
         .map(|name| format!("== {name}\n{}", of(name)))
         .collect();
@@ -58,7 +59,7 @@ fn the_built_in_trainer_passes() {
     let ran =
         Test::new().run(&["worker-check", "--metric", "val_accuracy", "--config", config, "--devices", "cpu", "--", trainer]);
     let text = ran.expect(0).stdout;
-    assert!(text.ends_with("8 checks, nothing against the protocol\n"), "{text}");
+    assert!(text.ends_with("9 checks, nothing against the protocol\n"), "{text}");
 }
 
 #[test]

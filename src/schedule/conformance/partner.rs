@@ -18,6 +18,8 @@ pub(super) struct Answer {
     pub history: Vec<(u32, Metrics)>,
     pub metrics: Option<Metrics>,
     pub failure: Option<(FailureKind, String)>,
+    pub same_as: Option<String>,
+    pub shared_epochs: u32,
     started: bool,
 }
 
@@ -70,28 +72,37 @@ impl Partner {
 
     /// Sends trials and waits until each has ended.
     pub async fn run(&mut self, bundle: &[TrialRequest], patience: Duration) -> Result<Vec<Answer>, String> {
-        self.send(bundle);
+        self.ask(bundle, false, patience).await
+    }
+
+    /// The same, of trials that may be computed together.
+    pub async fn share(&mut self, bundle: &[TrialRequest], patience: Duration) -> Result<Vec<Answer>, String> {
+        self.ask(bundle, true, patience).await
+    }
+
+    async fn ask(&mut self, bundle: &[TrialRequest], share: bool, patience: Duration) -> Result<Vec<Answer>, String> {
+        self.send(bundle, share);
         let mut answers = vec![Answer::default(); bundle.len()];
         let until = Instant::now() + patience * bundle.len() as u32;
         while answers.iter().any(|answer| !answer.ended()) {
             let message = self.next(until).await?;
-            take(&mut answers, bundle, message)?;
+            take(&mut answers, (bundle, share), message)?;
         }
         Ok(answers)
     }
 
     /// Sends a trial and waits until it has begun.
     pub async fn begin(&mut self, request: &TrialRequest, patience: Duration) -> Result<(), String> {
-        self.send(std::slice::from_ref(request));
+        self.send(std::slice::from_ref(request), false);
         match self.next(Instant::now() + patience).await? {
             FromWorker::Started { .. } => Ok(()),
             other => Err(format!("it answered `{}` and not `started`", name(&other))),
         }
     }
 
-    fn send(&self, bundle: &[TrialRequest]) {
+    fn send(&self, bundle: &[TrialRequest], share: bool) {
         if let Some(local) = &self.local {
-            let line = encode_line(&ToWorker::Run { bundle: bundle.to_vec(), share: false });
+            let line = encode_line(&ToWorker::Run { bundle: bundle.to_vec(), share });
             // If it has gone, the next message is its exit.
             let _ = local.stdin.as_ref().map(|stdin| stdin.send(line));
         }
@@ -144,7 +155,7 @@ impl Partner {
 }
 
 /// Puts a message where it belongs, or says what is wrong with it.
-fn take(answers: &mut [Answer], bundle: &[TrialRequest], message: FromWorker) -> Result<(), String> {
+fn take(answers: &mut [Answer], (bundle, share): (&[TrialRequest], bool), message: FromWorker) -> Result<(), String> {
     let what = name(&message);
     let trial = match &message {
         FromWorker::Started { trial }
@@ -157,6 +168,18 @@ fn take(answers: &mut [Answer], bundle: &[TrialRequest], message: FromWorker) ->
     let Some(place) = bundle.iter().position(|request| request.trial == *trial) else {
         return Err(format!("`{what}` is about trial {:?}, which it does not have", trial.chars().take(40).collect::<String>()));
     };
+    if let FromWorker::Done { same_as, shared_epochs, .. } = &message {
+        if !share && (same_as.is_some() || *shared_epochs > 0) {
+            return Err("it shared work although `run` did not say `share`: such a trial may be timed".to_owned());
+        }
+        let known = |other: &String| {
+            bundle.iter().zip(&*answers).any(|(request, answer)| request.trial == *other && answer.metrics.is_some())
+        };
+        if let Some(other) = same_as.as_ref().filter(|other| !known(other)) {
+            let shown: String = other.chars().take(40).collect();
+            return Err(format!("`same_as` names trial {shown:?}, which is not one of the group that it has finished"));
+        }
+    }
     let answer = &mut answers[place];
     match message {
         FromWorker::Started { .. } if answer.started => return Err("it said `started` twice for one trial".to_owned()),
@@ -164,7 +187,9 @@ fn take(answers: &mut [Answer], bundle: &[TrialRequest], message: FromWorker) ->
         _ if !answer.started => return Err(format!("it said `{what}` before `started`")),
         _ if answer.ended() => return Err(format!("it said `{what}` about a trial that had ended")),
         FromWorker::Epoch { epoch, values, .. } => answer.history.push((epoch, values)),
-        FromWorker::Done { metrics, .. } => answer.metrics = Some(metrics),
+        FromWorker::Done { metrics, same_as, shared_epochs, .. } => {
+            (answer.metrics, answer.same_as, answer.shared_epochs) = (Some(metrics), same_as, shared_epochs);
+        }
         FromWorker::Failed { kind, message, .. } => answer.failure = Some((kind, message)),
         FromWorker::Hello(_) | FromWorker::Heartbeat => {}
     }

@@ -1,6 +1,6 @@
 //! Which worker gets which trials, and where a worker is started: the reactor's part that shares out the work.
 
-use super::{Action, EndBy, Given, Job, Policy, Reactor, State, Time};
+use super::{Action, EndBy, Given, Job, Policy, Reactor, Slot, State, Time};
 
 /// What a slot may be given.
 #[derive(PartialEq, Eq)]
@@ -32,48 +32,57 @@ impl Reactor {
 
     /// Gives idle workers trials, and starts workers where more are needed.
     pub(super) fn hand_out(&mut self, now: Time) {
-        let mut busy_devices: Vec<usize> = Vec::new();
-        if self.policy == Policy::OnePerDevice {
-            busy_devices.extend(self.slots.iter().filter(|slot| !slot.given.is_empty()).map(|slot| slot.device));
+        if self.left() == 0 {
+            return;
         }
+        let alone = self.policy == Policy::OnePerDevice;
+        let mut busy = if alone { self.busy_devices(|slot| !slot.given.is_empty()) } else { Vec::new() };
         // Ready workers first: a trial should not wait for a process to start if one is idle.
         for ready in [true, false] {
-            for number in 0..self.slots.len() {
+            if !ready && alone {
+                // A worker that is starting will take its device's next trial: no second one is needed.
+                let starting = self.busy_devices(|slot| matches!(slot.state, State::Starting(_)));
+                busy.iter_mut().zip(starting).for_each(|(busy, starting)| *busy |= starting);
+            }
+            let mut starting = if ready { 0 } else { self.starting() };
+            // Whether the queue has nothing for those that have not begun a group.
+            let mut dry = false;
+            for number in self.free.clone() {
                 let (device, state) = (self.slots[number].device, self.slots[number].state);
-                let alone = self.policy == Policy::OnePerDevice;
-                if self.left() == 0 || (alone && busy_devices.contains(&device)) {
+                match state {
+                    State::Ready if self.is_idle(number) => {}
+                    State::Empty(_) => {}
+                    State::Ready | State::Starting(_) | State::Ending(..) => {
+                        self.free.remove(&number);
+                        continue;
+                    }
+                }
+                if self.left() == 0 || (alone && busy[device]) || ready != (state == State::Ready) {
                     continue;
                 }
-                // Most messages leave every slot as it was: to ask each for its turn would look at all the others again.
-                let may_change = match state {
-                    State::Ready => ready && self.is_idle(number),
-                    State::Starting(_) => alone,
-                    State::Empty(_) => !ready,
-                    State::Ending(..) => false,
-                };
-                if !may_change {
-                    continue;
+                if self.solitary.is_empty() {
+                    if dry && !self.queue.is_open(number) {
+                        continue;
+                    }
+                    dry = self.queue.peek(number).is_none();
                 }
                 match (state, self.turn(number)) {
-                    (State::Ready, Turn::Queue) if ready && self.is_idle(number) && self.queue.peek(number).is_some() => {
+                    (State::Ready, Turn::Queue) if self.queue.peek(number).is_some() => {
                         if !self.next_fits(now, number) {
                             self.renew(now, number);
                             continue;
                         }
                         self.give_from_queue(now, number);
                     }
-                    (State::Ready, Turn::Solitary(place)) if ready && self.is_idle(number) => {
+                    (State::Ready, Turn::Solitary(place)) => {
                         let job = self.solitary.remove(place);
                         self.give(now, number, vec![job]);
                     }
                     // The device's other workers have nothing to do, but may still hold memory.
-                    (State::Ready, Turn::Wait) if ready && self.is_idle(number) => self.close_idle_beside(now, number),
-                    // One that is starting will take the device's next trial: no second is needed.
-                    (State::Starting(_), _) if !ready && alone => {}
+                    (State::Ready, Turn::Wait) => self.close_idle_beside(now, number),
                     (State::Empty(not_before), turn @ (Turn::Queue | Turn::Solitary(_)))
-                        if !ready
-                            && now >= not_before
-                            && self.starting() < self.left()
+                        if now >= not_before
+                            && starting < self.left()
                             && self.next_fits(now, number)
                             && (turn != Turn::Queue || self.queue.peek(number).is_some()) =>
                     {
@@ -82,13 +91,21 @@ impl Reactor {
                         self.slots[number].last_seen = now;
                         self.slots[number].queued = self.settings.queued;
                         (self.slots[number].ends, self.slots[number].fresh) = (None, true);
+                        starting += 1;
                         self.actions.push(Action::Spawn { slot: number });
                     }
                     _ => continue,
                 }
-                busy_devices.push(device);
+                if alone {
+                    busy[device] = true;
+                }
             }
         }
+    }
+
+    /// By device: whether a slot of it is so.
+    fn busy_devices(&self, is_so: impl Fn(&Slot) -> bool) -> Vec<bool> {
+        self.devices.iter().map(|slots| slots.iter().any(|&slot| is_so(&self.slots[slot]))).collect()
     }
 
     fn starting(&self) -> usize {
@@ -101,8 +118,7 @@ impl Reactor {
 
     /// The slots that share a slot's device.
     fn beside(&self, number: usize) -> impl Iterator<Item = usize> + '_ {
-        let device = self.slots[number].device;
-        (0..self.slots.len()).filter(move |&other| other != number && self.slots[other].device == device)
+        self.devices[self.slots[number].device].iter().copied().filter(move |&other| other != number)
     }
 
     fn turn(&self, number: usize) -> Turn {

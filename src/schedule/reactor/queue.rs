@@ -1,7 +1,7 @@
 //! The trials that no worker has, in the order in which they are to run. Trials of one group (`plan/sharing.rs`) go to one
 //! worker, bundle after bundle, since it still has what they have in common.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 
 use super::Time;
 use super::ranked::Ranked;
@@ -19,8 +19,8 @@ pub(super) struct Queue {
     again: VecDeque<Job>,
     /// Stretches of trials that nobody has been given any of.
     fresh: VecDeque<Stretch>,
-    /// Groups of which a slot has had some.
-    open: Vec<Open>,
+    /// Groups of which a slot has had some, by the slot: it has one at most.
+    open: BTreeMap<usize, Open>,
     /// For `--best-first`: the trials of points that have had their first one.
     ranked: Option<Ranked>,
     left: usize,
@@ -36,7 +36,6 @@ struct Stretch {
 /// The rest of a group that a slot works on.
 #[derive(Debug)]
 struct Open {
-    slot: usize,
     stretch: Stretch,
     /// What the group's first finished trial took, which began with all that they have in common.
     first: Option<Time>,
@@ -49,10 +48,10 @@ struct Open {
 enum Place {
     Again,
     /// The rest of the group that it works on.
-    Own(usize),
+    Own,
     Fresh,
     Ranked,
-    /// The rest of a group that another slot works on.
+    /// The rest of a group that this other slot works on.
     Others(usize),
 }
 
@@ -103,14 +102,14 @@ impl Queue {
     pub fn take_out(&mut self, is_out: &dyn Fn(&Job) -> bool) -> Vec<Job> {
         let mut out = Vec::new();
         let fresh = self.fresh.iter_mut().map(|stretch| &mut stretch.jobs);
-        let open = self.open.iter_mut().map(|open| &mut open.stretch.jobs);
+        let open = self.open.values_mut().map(|open| &mut open.stretch.jobs);
         for jobs in std::iter::once(&mut self.again).chain(open).chain(fresh) {
             let (gone, kept): (Vec<Job>, Vec<Job>) = std::mem::take(jobs).into_iter().partition(is_out);
             *jobs = kept.into();
             out.extend(gone);
         }
         self.fresh.retain(|stretch| !stretch.jobs.is_empty());
-        self.open.retain(|open| !open.stretch.jobs.is_empty());
+        self.open.retain(|_, open| !open.stretch.jobs.is_empty());
         out.extend(self.ranked.iter_mut().flat_map(|ranked| ranked.take_out(is_out)));
         self.left -= out.len();
         out
@@ -132,10 +131,10 @@ impl Queue {
     pub fn peek(&self, slot: usize) -> Option<&Job> {
         match self.place(slot)? {
             Place::Again => self.again.front(),
-            Place::Own(open) => self.open[open].stretch.jobs.front(),
+            Place::Own => self.open.get(&slot)?.stretch.jobs.front(),
             Place::Fresh => self.fresh.front()?.jobs.front(),
             Place::Ranked => self.ranked.as_ref()?.peek(),
-            Place::Others(open) => self.open[open].stretch.jobs.back(),
+            Place::Others(other) => self.open.get(&other)?.stretch.jobs.back(),
         }
     }
 
@@ -144,19 +143,27 @@ impl Queue {
         let Some(place) = self.place(slot) else { return Vec::new() };
         let bundle = match place {
             Place::Again => self.take_again(most, grouped),
-            Place::Own(open) => {
-                let count = self.share(self.open[open].stretch.jobs.len(), slots, most, grouped);
-                self.open[open].stretch.jobs.drain(..count).collect()
-            }
+            Place::Own => self.take_open(slot, |queue, jobs| {
+                let count = queue.share(jobs.len(), slots, most, grouped);
+                jobs.drain(..count).collect()
+            }),
             Place::Fresh => self.take_fresh(slot, slots, most, grouped),
             Place::Ranked => self.ranked.as_mut().map(|ranked| ranked.take(most)).unwrap_or_default(),
-            Place::Others(open) => {
-                let jobs = &mut self.open[open].stretch.jobs;
-                jobs.split_off(jobs.len() - jobs.len().div_ceil(2).min(MOST.max(most))).into()
+            Place::Others(other) => {
+                self.take_open(other, |_, jobs| jobs.split_off(jobs.len() - jobs.len().div_ceil(2).min(MOST.max(most))).into())
             }
         };
-        self.open.retain(|open| !open.stretch.jobs.is_empty());
         self.left -= bundle.len();
+        bundle
+    }
+
+    /// Takes some of the rest of the group that a slot works on.
+    fn take_open(&mut self, slot: usize, some: impl FnOnce(&Self, &mut VecDeque<Job>) -> Vec<Job>) -> Vec<Job> {
+        let Some(mut open) = self.open.remove(&slot) else { return Vec::new() };
+        let bundle = some(self, &mut open.stretch.jobs);
+        if !open.stretch.jobs.is_empty() {
+            self.open.insert(slot, open);
+        }
         bundle
     }
 
@@ -188,7 +195,7 @@ impl Queue {
         let bundle = stretch.jobs.drain(..count).collect();
         match stretch.group {
             _ if count == there => {}
-            Some(_) => self.open.push(Open { slot, stretch, first: None, others: (0, Time::ZERO) }),
+            Some(_) => drop(self.open.insert(slot, Open { stretch, first: None, others: (0, Time::ZERO) })),
             None => self.fresh.push_front(stretch),
         }
         bundle
@@ -196,19 +203,24 @@ impl Queue {
 
     /// A slot has finished a trial of a group.
     pub fn finished(&mut self, slot: usize, group: Option<Group>, took: Time) {
-        let Some(open) = self.open.iter_mut().find(|open| open.slot == slot && open.stretch.group == group) else { return };
+        let Some(open) = self.open.get_mut(&slot).filter(|open| open.stretch.group == group) else { return };
         match open.first {
             None => open.first = Some(took),
             Some(_) => open.others = (open.others.0 + 1, open.others.1 + took),
         }
     }
 
+    /// Whether a slot works on a group of which there is more.
+    pub fn is_open(&self, slot: usize) -> bool {
+        self.open.contains_key(&slot)
+    }
+
     fn place(&self, slot: usize) -> Option<Place> {
         if !self.again.is_empty() {
             return Some(Place::Again);
         }
-        if let Some(own) = self.open.iter().position(|open| open.slot == slot) {
-            return Some(Place::Own(own));
+        if self.is_open(slot) {
+            return Some(Place::Own);
         }
         if !self.fresh.is_empty() {
             return Some(Place::Fresh);
@@ -216,8 +228,8 @@ impl Queue {
         if self.ranked.as_ref().is_some_and(|ranked| ranked.peek().is_some()) {
             return Some(Place::Ranked);
         }
-        let longest = (0..self.open.len()).max_by_key(|&open| self.open[open].remaining())?;
-        self.open[longest].is_worth_helping().then_some(Place::Others(longest))
+        let (&longest, open) = self.open.iter().max_by_key(|(_, open)| open.remaining())?;
+        open.is_worth_helping().then_some(Place::Others(longest))
     }
 }
 

@@ -58,7 +58,7 @@ fn trials_of_points_that_are_out_are_held_back() {
     }
     assert_eq!(result(&mut r, 0, 0.9), "record done 0", "0.1 and 1.0 do not make 0.9 in the mean, nor do 0.2 and 1.0");
     assert_eq!((has(&r, 0), r.held.len()), (None, 2));
-    assert_eq!(short(&r.on_committed(at(2), 8)), "tell done 0, tell done 1, tell done 2, tell done 0, phase done");
+    assert_eq!(short(&r.on_committed(8)), "tell done 0, tell done 1, tell done 2, tell done 0, phase done");
 }
 
 #[test]
@@ -109,7 +109,7 @@ fn what_waits_for_another_attempt_does_not_hold_up_the_phase() {
     assert_eq!(r.waiting.len(), 1);
     result(&mut r, 0, 0.9);
     assert_eq!((r.waiting.len(), r.held.len()), (0, 1));
-    assert!(short(&r.on_committed(at(2), 20)).ends_with("phase done"));
+    assert!(short(&r.on_committed(20)).ends_with("phase done"));
 }
 
 #[test]
@@ -181,7 +181,7 @@ proptest! {
             now += 1;
             let (slot, kind) = steps[turn % steps.len()];
             let slot = (slot + turn) % slots;
-            let mut all = r.on_committed(at(now), std::mem::take(&mut unwritten));
+            let mut all = r.on_committed(std::mem::take(&mut unwritten));
             all.extend(r.on_tick(at(now)));
             unwritten += obey(all, &mut alive, &mut phase_done);
             let actions = match r.slots[slot].state {

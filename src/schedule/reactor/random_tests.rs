@@ -205,7 +205,7 @@ impl World {
             }
             Step::Commit if self.unwritten > 0 => {
                 self.unwritten -= 1;
-                let actions = self.reactor.on_committed(at(self.now), 1);
+                let actions = self.reactor.on_committed(1);
                 self.obey(actions);
             }
             Step::Tick(seconds) => {

@@ -58,6 +58,8 @@ pub(super) struct Slot {
     pub first: Option<TrialId>,
     /// How many of its workers in a row were lost before they did anything.
     pub losses: u32,
+    /// Workers in a row that did not start here.
+    pub start_failures: u32,
     /// How many trials its worker would like at once.
     pub pack: usize,
     pub given: Vec<Given>,
@@ -98,6 +100,7 @@ impl Slot {
             fresh: true,
             first: None,
             losses: 0,
+            start_failures: 0,
             pack: 0,
             given: Vec::new(),
             last_seen: Time::ZERO,

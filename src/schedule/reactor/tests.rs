@@ -97,10 +97,34 @@ fn a_trial_counts_only_when_its_result_is_on_the_disk() {
     assert_eq!(short(&r.on_message(at(1), 0, hello())), "send 0:1");
     assert_eq!(short(&r.on_message(at(2), 0, started(1))), "record start 1");
     assert_eq!(short(&r.on_message(at(3), 0, done(1))), "record done 1", "not told, not finished");
-    assert_eq!(short(&r.on_committed(at(4), 1)), "", "that was the start");
-    assert_eq!(short(&r.on_committed(at(4), 1)), "tell done 1, phase done");
+    assert_eq!(short(&r.on_committed(1)), "", "that was the start");
+    assert_eq!(short(&r.on_committed(1)), "tell done 1, phase done");
     assert_eq!(short(&r.on_close(at(5))), "close 0");
     assert_eq!(short(&r.on_exit(at(6), 0, Exit::Code(0), "")), "stopped");
+}
+
+#[test]
+fn a_device_on_which_nothing_starts_does_not_stop_the_others() {
+    let mut r = reactor(&[0, 1], 1);
+    r.on_trials(at(0), (1..=4).map(trial).collect(), Policy::AllSlots);
+    let mut now = 0;
+    let mut fail = |r: &mut Reactor, slot| {
+        now += 20;
+        r.on_exit(at(now), slot, Exit::Code(1), "");
+        short(&r.on_tick(at(now + 19)))
+    };
+    // The other one is still in its first start.
+    (0..4).for_each(|_| assert_eq!(fail(&mut r, 1), "spawn 1"));
+    assert_eq!(r.fatal(), None);
+    r.on_message(at(100), 0, hello());
+    (0..4).for_each(|_| assert_eq!(fail(&mut r, 1), "spawn 1"));
+    assert_eq!(r.fatal(), None);
+    // Now that it is gone too, and does not come back, nobody is left.
+    r.on_exit(at(200), 0, Exit::Code(1), "");
+    (0..2).for_each(|_| drop(fail(&mut r, 1)));
+    assert!(r.fatal().is_none(), "its first start after that may succeed");
+    r.on_exit(at(300), 0, Exit::Code(1), "");
+    assert!(matches!(r.fatal(), Some(Fatal::NoStart { slot: 0, .. })), "{:?}", r.fatal());
 }
 
 #[test]
@@ -152,7 +176,7 @@ fn too_many_failures_stop_the_sweep_and_are_recorded() {
     assert!(matches!(r.fatal(), Some(Fatal::TooManyFailures { arm: None, most: 1 })));
     assert_eq!(short(&r.on_exit(at(5), 1, Exit::Signal(15), "")), "record interrupted 2");
     r.on_exit(at(5), 0, Exit::Signal(15), "");
-    assert_eq!(short(&r.on_committed(at(6), 6)), "stopped");
+    assert_eq!(short(&r.on_committed(6)), "stopped");
 }
 
 #[test]
@@ -361,7 +385,7 @@ fn the_first_ctrl_c_asks_and_the_second_kills() {
     assert_eq!(short(&r.on_exit(at(4), 0, Exit::Signal(15), "")), "");
     assert_eq!(short(&r.on_interrupt(at(4))), "kill 1");
     assert_eq!(short(&r.on_exit(at(5), 1, Exit::Signal(9), "")), "record interrupted 2");
-    assert_eq!(short(&r.on_committed(at(5), 4)), "tell done 1, stopped");
+    assert_eq!(short(&r.on_committed(4)), "tell done 1, stopped");
     assert!(r.is_interrupted());
 }
 

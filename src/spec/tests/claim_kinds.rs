@@ -65,16 +65,16 @@ sweep.yaml:
     ╰────
   help: write for example `greater: {metric: test_accuracy, arm: adahessian, than: sgd}`
 
-  × mnist-resnet18 reports no metric `switch_epoch`
+  × a claim cannot be about `switch_epoch`, which not every trial reports
     ╭─[sweep.yaml:13:54]
  12 │   - {says: b, lowest: {arm: sgd, metric: test_accuracy, among: [sgd]}}
  13 │   - {says: c, greater: {arm: sgd, than: sgd, metric: switch_epoch}}
     ·                                                      ──────┬─────
-    ·                                                            ╰── unknown metric
+    ·                                                            ╰── no mean over all seeds
  14 │   - {says: d, ratio: {of: sgd, to: adam, metric: training_seconds, is: 0, within: 1}}
     ╰────
-  help: its metrics: train_accuracy, val_accuracy, test_accuracy, train_loss, val_loss, test_loss
-        and training_seconds
+  help: only hybrid trials that switched have it, and a mean over those alone would say nothing of
+        the others: `trials.csv` of the report has each trial's
 
   × `is` must be greater than 0, not 0
     ╭─[sweep.yaml:14:72]

@@ -1,0 +1,151 @@
+//! A plan as JSON: `pentagrid plan --json`.
+
+use std::collections::{BTreeMap, HashMap};
+
+use serde::Serialize;
+
+use super::error::CliError;
+use super::json;
+use super::plan::Left;
+use crate::aggregate::evaluate;
+use crate::grid::{Grid, TrialId};
+use crate::ledger::TrialRow;
+use crate::plan::{Basis, Groups, PlannedTrial, estimate};
+use crate::spec::{Config, Spec};
+
+/// What a sweep would run.
+#[derive(Serialize)]
+struct Planned<'a> {
+    sweep: &'a str,
+    metric: &'a str,
+    goal: &'static str,
+    tune_seeds: &'a [u64],
+    final_seeds: &'a [u64],
+    points: u64,
+    arms: Vec<PlannedArm<'a>>,
+    started: bool,
+    changes: Vec<String>,
+    sharing: Option<Sharing>,
+    slots: usize,
+    devices: usize,
+    tune_seconds: Option<f64>,
+    final_seconds: Option<f64>,
+    estimated_by: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct PlannedArm<'a> {
+    arm: &'a str,
+    label: &'a str,
+    points: u64,
+    tune_trials: u64,
+    final_trials: u64,
+    tune_left: u64,
+    final_left: u64,
+}
+
+/// What tuning trials have in common, before any has run.
+#[derive(Serialize)]
+struct Sharing {
+    trials: u64,
+    groups: u64,
+    epochs: Option<SharedEpochs>,
+}
+
+#[derive(Serialize)]
+struct SharedEpochs {
+    one_by_one: u64,
+    at_least: u64,
+    at_most: u64,
+}
+
+/// One trial that is left, as a line.
+#[derive(Serialize)]
+struct Line<'a> {
+    trial: String,
+    phase: &'static str,
+    arm: &'a str,
+    point: String,
+    seed: u64,
+    config: Config,
+}
+
+/// What is known beside the spec.
+pub(super) struct Known<'a> {
+    /// The trials of the ledger, if there is one.
+    pub rows: Option<&'a HashMap<TrialId, TrialRow>>,
+    /// What the spec changes of the ledger's.
+    pub changes: Vec<String>,
+    /// Mean durations of finished trials, by arm number.
+    pub measured: &'a BTreeMap<usize, f64>,
+    pub slots: usize,
+    pub devices: usize,
+}
+
+/// The plan as a document.
+pub(super) fn document(spec: &Spec, grid: &Grid, known: Known<'_>) -> Result<String, CliError> {
+    let left = match known.rows {
+        Some(rows) => Left::of_unfinished(spec, grid, &evaluate(spec, grid, rows)?),
+        None => Left::of_all(spec, grid),
+    };
+    let (tune, finals) = (spec.seeds.tune.len() as u64, spec.seeds.final_.len() as u64);
+    let arm = |(number, points): (usize, &crate::grid::ArmGrid)| PlannedArm {
+        arm: &spec.arms[number].name,
+        label: &spec.arms[number].label,
+        points: points.len(),
+        tune_trials: points.len() * tune,
+        final_trials: finals,
+        tune_left: left.tune[number],
+        final_left: left.finals[number],
+    };
+    let groups = Groups::of(spec, grid);
+    let bounds = groups.bounds();
+    let sharing = (!groups.is_empty()).then(|| Sharing {
+        trials: bounds.points * tune,
+        groups: bounds.groups * tune,
+        epochs: bounds.epochs.map(|epochs| SharedEpochs {
+            one_by_one: epochs.nominal * tune,
+            at_least: epochs.least * tune,
+            at_most: epochs.most * tune,
+        }),
+    });
+    let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
+    let work = |counts: &[u64]| {
+        estimate(spec, counts.iter().enumerate().map(|(arm, &count)| (arm, &firsts[arm], count)), known.measured)
+    };
+    let seconds = |counts: &[u64], places: usize| work(counts).map(|work| work.work.as_secs_f64() / places.max(1) as f64);
+    json::document(&Planned {
+        sweep: &spec.name,
+        metric: &spec.metric.name,
+        goal: spec.metric.goal.name(),
+        tune_seeds: &spec.seeds.tune,
+        final_seeds: &spec.seeds.final_,
+        points: grid.len(),
+        arms: grid.arms().iter().enumerate().map(arm).collect(),
+        started: known.rows.is_some(),
+        changes: known.changes,
+        sharing,
+        slots: known.slots,
+        devices: known.devices,
+        tune_seconds: seconds(&left.tune, known.slots),
+        final_seconds: seconds(&left.finals, known.devices),
+        estimated_by: work(&left.tune).map(|work| match work.basis {
+            Basis::Measured => "finished_trials",
+            Basis::Reference => "reference_machine",
+        }),
+    })
+}
+
+/// One trial as a line.
+pub(super) fn line(grid: &Grid, trial: &PlannedTrial) -> Result<String, CliError> {
+    let arm = &grid.arms()[trial.arm];
+    let line = Line {
+        trial: trial.id.to_string(),
+        phase: trial.phase.name(),
+        arm: &arm.arm().name,
+        point: trial.id.point.to_string(),
+        seed: trial.id.seed,
+        config: arm.config(trial.index),
+    };
+    Ok(serde_json::to_string(&line).map_err(|error| CliError::Unexpected(error.to_string()))? + "\n")
+}

@@ -1,0 +1,121 @@
+//! Answers as JSON: every field of every answer is described in `docs/json.md`, and nothing but JSON is on stdout.
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use crate::support::{TOY, Test, fake_worker};
+
+/// Here the sweep's own names are keys.
+const OPEN: [&str; 3] = ["config", "metrics", "values"];
+
+/// The paths of an answer's fields: `arms[].tune.done`.
+fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+                if !OPEN.contains(&name.as_str()) || !value.is_object() {
+                    paths(value, &path, found);
+                }
+                found.insert(path);
+            }
+        }
+        Value::Array(items) => items.iter().for_each(|item| paths(item, &format!("{path}[]"), found)),
+        _ => {}
+    }
+}
+
+/// The fields that a section of the page describes.
+fn described(section: &str) -> BTreeSet<String> {
+    let page = include_str!("../../docs/json.md");
+    let begin = page.find(&format!("\n## {section}\n")).unwrap_or_else(|| panic!("docs/json.md has no section {section}"));
+    let text = &page[begin + 4..];
+    let text = &text[..text.find("\n## ").unwrap_or(text.len())];
+    text.split('`').skip(1).step_by(2).map(|code| code.trim_end_matches("[]").to_owned()).collect()
+}
+
+/// Every field of an answer must be described.
+#[track_caller]
+fn hold(section: &str, answer: &Value) {
+    let (mut found, known) = (BTreeSet::new(), described(section));
+    paths(answer, "", &mut found);
+    let missing: Vec<&String> = found.iter().filter(|path| !known.contains(*path)).collect();
+    assert!(missing.is_empty(), "docs/json.md does not describe these fields of {section}: {missing:?}");
+    assert!(found.len() >= 5, "{answer}");
+}
+
+#[track_caller]
+fn document(section: &str, text: &str) -> Value {
+    let answer: Value = serde_json::from_str(text).unwrap_or_else(|error| panic!("{section}: {error}\n{text}"));
+    assert_eq!(answer["format"], 1);
+    hold(section, &answer);
+    answer
+}
+
+/// A toy sweep of whose trials one failed for good.
+fn finished() -> Test {
+    let test = Test::with_spec(&TOY.replace("x: {values: [5, 8]}", "x: {values: [5, 8]}, behaviour: {values: [well, error]}"));
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(3);
+    test
+}
+
+#[test]
+fn every_field_of_every_answer_is_described() {
+    let test = finished();
+    let plan = document("plan", &test.run(&["plan", "sweep.yaml", "--devices", "cpu:2", "--json"]).expect(0).stdout);
+    assert_eq!(
+        (&plan["arms"][0]["tune_trials"], &plan["arms"][0]["tune_left"], &plan["slots"]),
+        (&6.into(), &0.into(), &2.into())
+    );
+    let status = document("status", &test.run(&["status", "runs/toy", "--json"]).expect(0).stdout);
+    assert!(!status["failed"].as_array().unwrap().is_empty(), "{status}");
+    let lines = test.run(&["trials", "runs/toy", "--json"]).expect(0).stdout;
+    lines.lines().for_each(|line| hold("trials", &serde_json::from_str(line).unwrap()));
+
+    let failed = status["failed"][0]["trial"].as_str().unwrap();
+    let shown = document("show", &test.run(&["show", "runs/toy", failed, "--json"]).expect(0).stdout);
+    assert_eq!((&shown["state"], &shown["attempts"][0]["kind"]), (&"failed".into(), &"error".into()));
+    let done =
+        lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap()).find(|line| line["state"] == "done").unwrap();
+    let done = done["trial"].as_str().unwrap();
+    let shown = document("show", &test.run(&["show", "runs/toy", done, "--json"]).expect(0).stdout);
+    assert_eq!(shown["history"].as_array().unwrap().len(), 3);
+
+    let verify = |code| test.run(&["verify", "runs/toy", "--trial", done, "--json", "-q"]).expect(code).stdout;
+    assert_eq!(document("verify", &verify(0))["same"], 1);
+    let point = done.split_once('-').unwrap().0;
+    let tampered = test.ledger("runs/toy").execute("UPDATE trial SET metrics = json_set(metrics, '$.score', 1.5)", []).unwrap();
+    assert!(tampered > 0, "{point}");
+    let differ = document("verify", &verify(3));
+    assert_eq!((&differ["differ"], &differ["trials"][0]["differences"][0]["recorded"]), (&1.into(), &1.5.into()));
+}
+
+#[test]
+fn a_plan_lists_its_trials_as_lines_and_its_errors_elsewhere() {
+    let test = Test::with_spec(TOY);
+    let plan = document("plan", &test.run(&["plan", "sweep.yaml", "--devices", "cpu:1", "--json"]).expect(0).stdout);
+    assert_eq!((&plan["started"], &plan["tune_seconds"]), (&false.into(), &Value::Null));
+    let lines = test.run(&["plan", "sweep.yaml", "--trials", "--json"]).expect(0).stdout;
+    assert_eq!(lines.lines().count(), 14);
+    lines.lines().for_each(|line| hold("plan --trials", &serde_json::from_str(line).unwrap()));
+    let nothing = test.run(&["show", "runs/toy", "abc", "--json"]);
+    assert_eq!((nothing.stdout.as_str(), nothing.stderr.is_empty()), ("", false));
+}
+
+#[test]
+fn a_worker_is_checked_for_programs_too() {
+    let worker = fake_worker().display().to_string();
+    let test = Test::new();
+    let good = test.run(&["worker-check", "--json", "--config", r#"{"epoch_ms": 30}"#, "--", &worker]).expect(0).stdout;
+    assert_eq!(document("worker-check", &good)["passed"], true);
+    let bad = document("worker-check", &test.run(&["worker-check", "--json", "--", &worker, "--no-start"]).expect(3).stdout);
+    assert_eq!((&bad["passed"], &bad["checks"][0]["verdict"]), (&false.into(), &"bad".into()));
+}
+
+/// The test above is of use only if it can fail.
+#[test]
+#[should_panic(expected = "does not describe these fields of trials: [\"novel\", \"novel.deep\"]")]
+fn a_field_that_is_not_described_is_found() {
+    hold("trials", &serde_json::json!({"trial": 1, "arm": 1, "point": 1, "seed": 1, "phase": 1, "novel": {"deep": 1}}));
+}
