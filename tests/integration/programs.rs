@@ -55,7 +55,7 @@ fn a_worker_in_python_needs_no_library() {
     let test = Test::new();
     let worker = examples().join("worker.py").display().to_string();
     let checked = test.run(&["worker-check", "--metric", "loss", "--devices", "cpu", "--", "python3", &worker]).expect(0).stdout;
-    assert!(checked.ends_with("8 checks, nothing against the protocol\n"), "{checked}");
+    assert!(checked.ends_with("9 checks, nothing against the protocol\n"), "{checked}");
     test.write_spec(&format!(
         "name: toy\nworker: [python3, {worker}]\nmetric: {{name: loss, goal: minimize}}\nseeds: {{tune: 2, final: 2}}\n\
          parameters: {{lr: {{values: [0.1, 0.3]}}, epochs: {{value: 5}}}}\n"

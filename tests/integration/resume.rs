@@ -180,8 +180,8 @@ fn what_a_killed_coordinator_left_is_ended_at_the_next_start() {
 
 #[test]
 fn a_second_coordinator_is_turned_away() {
-    // It must not be done before the other commands are, on a machine with other work too.
-    let test = Test::with_spec(&slow().replace("value: 30}", "value: 600}"));
+    // So slow that the sweep is not over before four other commands are, on however busy a machine.
+    let test = Test::with_spec(&slow().replace("epoch_ms: {value: 30}", "epoch_ms: {value: 400}"));
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:1"]);
     test.wait_for("runs/toy", DONE, 1);
     let second = test.run(&["run", "sweep.yaml"]).expect(4);

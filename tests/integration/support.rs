@@ -45,6 +45,7 @@ impl Test {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pentagrid"));
         command.args(arguments).current_dir(self.dir.path()).env_remove("PENTAGRID_LOG").env_remove("PENTAGRID_TRAINER");
+        command.env_remove("PENTAGRID_SLURM").env_remove("PENTAGRID_SSHD");
         command.env("RUST_BACKTRACE", "0").env("NO_COLOR", "1").stdin(Stdio::null());
         command
     }

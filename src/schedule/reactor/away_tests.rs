@@ -17,7 +17,7 @@ fn run(r: &mut Reactor, now: u64, slot: usize, ends: Option<u64>) {
 
 fn finish(r: &mut Reactor, now: u64, slot: usize, number: u64) -> String {
     let said = short(&r.on_message(at(now), slot, done(number)));
-    r.on_committed(at(now), 2);
+    r.on_committed(2);
     said
 }
 
@@ -46,7 +46,7 @@ fn a_worker_that_is_taken_away_costs_only_what_it_was_at_and_no_try() {
         r.on_message(at(now), 0, started(1));
         let told = short(&r.on_exit(at(now + 1), 0, Exit::Lost, "preempted"));
         assert_eq!(told, "record interrupted 1, spawn 0", "loss {loss}: another is asked for at once");
-        r.on_committed(at(now + 1), 2);
+        r.on_committed(2);
     }
     run(&mut r, 5000, 0, None);
     r.on_message(at(5000), 0, started(1));
