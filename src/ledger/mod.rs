@@ -1,5 +1,5 @@
 //! The ledger: `ledger.sqlite` in the run directory, the one truth about a sweep. One coordinator writes
-//! (`lock`, `writer`), anybody reads (`reader`) or follows it (`news`). Tables and views are described in `docs/ledger.md`.
+//! (`lock`, `writer`), anybody reads (`reader`) or follows it (`news`), and gets `rows`. Tables and views are described in `docs/ledger.md`.
 
 mod error;
 mod filesystem;
@@ -7,6 +7,7 @@ mod lock;
 mod news;
 mod prepare;
 mod reader;
+mod rows;
 mod schema;
 mod tables;
 mod write;
@@ -16,7 +17,8 @@ pub use error::LedgerError;
 pub use lock::{Holder, Lock};
 pub use news::{AttemptNews, Follower, News, RunningEpoch};
 pub use prepare::{LeftWorker, Opened, SessionInfo, open_for_run};
-pub use reader::{AttemptRow, EpochRow, LastAttempt, Reader, SessionRow, TrialRow, TrialState, WorkerRow};
+pub use reader::Reader;
+pub use rows::{AttemptRow, EpochRow, LastAttempt, SessionRow, TrialRow, TrialState, WorkerRow};
 pub use schema::{FILE_NAME, SCHEMA_VERSION};
 pub use write::{LogMark, Stamped, WorkerId, Write};
 pub use writer::{Committed, Writer};

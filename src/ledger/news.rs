@@ -8,7 +8,8 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::error::LedgerError;
 use super::lock::{Holder, Lock};
-use super::reader::{Reader, SessionRow, TrialRow, metrics, trial_id};
+use super::reader::{Reader, metrics, trial_id};
+use super::rows::{SessionRow, TrialRow};
 use super::schema::{self, FILE_NAME, Manner};
 use crate::grid::TrialId;
 use crate::protocol::{FailureKind, Metrics};

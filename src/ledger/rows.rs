@@ -1,0 +1,144 @@
+//! What a ledger holds, as plain rows: `reader` and `news` fill them, everybody else looks at them.
+
+use crate::grid::TrialId;
+use crate::plan::{Phase, Shared};
+use crate::protocol::{FailureKind, Metrics};
+
+/// Where a trial stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TrialState {
+    /// Not started, or to be started again.
+    Waiting,
+    /// A worker has it (or had it, if no coordinator is running).
+    Running,
+    /// Its result is recorded.
+    Done,
+    /// It failed and will not be tried again by itself.
+    Failed,
+}
+
+impl TrialState {
+    /// Every state.
+    pub const ALL: [Self; 4] = [Self::Waiting, Self::Running, Self::Done, Self::Failed];
+
+    /// The name in the ledger, in tables and in `--state`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Running => "running",
+            Self::Done => "done",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The state of that name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.name() == name)
+    }
+}
+
+/// One trial that was ever started.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TrialRow {
+    /// The id.
+    pub id: TrialId,
+    /// What it was started for.
+    pub phase: Phase,
+    /// Where it stands.
+    pub state: TrialState,
+    /// Attempts that failed by the trial's own doing.
+    pub failures: u32,
+    /// The final metrics, once it is done.
+    pub metrics: Option<Metrics>,
+    /// What its result took from other trials.
+    pub shared: Shared,
+}
+
+/// One attempt at a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AttemptRow {
+    /// When it began.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// running, done, failed or interrupted.
+    pub outcome: String,
+    /// Kind of failure.
+    pub kind: Option<FailureKind>,
+    /// What went wrong.
+    pub message: Option<String>,
+    /// Its part of a log file: file relative to the run directory, begin, end.
+    pub log: Option<(String, u64, Option<u64>)>,
+    /// How long it took, in seconds.
+    pub duration: Option<f64>,
+    /// The device, as the worker named it.
+    pub device: Option<String>,
+    /// Name and version of the worker's program.
+    pub program: Option<String>,
+}
+
+/// The last attempt at a trial.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LastAttempt {
+    /// When it began, ISO 8601, UTC.
+    pub started_at: String,
+    /// When it ended.
+    pub ended_at: Option<String>,
+    /// How long it took, in seconds.
+    pub duration: Option<f64>,
+    /// Kind of failure.
+    pub kind: Option<FailureKind>,
+    /// What went wrong.
+    pub message: Option<String>,
+}
+
+/// One row of a trial's history.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EpochRow {
+    /// The trial.
+    pub id: TrialId,
+    /// Number of the epoch, from 1.
+    pub epoch: u32,
+    /// What was measured at its end.
+    pub metrics: Metrics,
+}
+
+/// One run of a coordinator.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SessionRow {
+    /// When it began.
+    pub started_at: String,
+    /// When it ended, if it was not killed.
+    pub ended_at: Option<String>,
+    /// done, failed or interrupted; None: running, or killed.
+    pub outcome: Option<String>,
+    /// The host.
+    pub host: String,
+    /// The command line.
+    pub command: String,
+    /// The program's version.
+    pub version: String,
+    /// Commit and dirtiness of the directory that it was started in.
+    pub git: Option<(String, bool)>,
+    /// The slots.
+    pub devices: String,
+}
+
+/// A kind of worker that took part, and how many trials it finished.
+#[derive(Clone, Debug, PartialEq)]
+pub struct WorkerRow {
+    /// Name of the program.
+    pub program: String,
+    /// Version of the program.
+    pub version: String,
+    /// The device's name.
+    pub device: String,
+    /// Versions of libraries.
+    pub libraries: String,
+    /// Threads.
+    pub threads: u32,
+    /// Host that it ran on.
+    pub host: String,
+    /// Trials that it finished.
+    pub trials: u64,
+}
