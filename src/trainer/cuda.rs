@@ -67,15 +67,23 @@ pub fn load() -> Result<(), String> {
 
 /// Where the CUDA library would be, by the process's map of its memory; None if it is loaded already, or libtorch is not.
 fn beside_libtorch(maps: &str) -> Option<PathBuf> {
-    let files = || maps.lines().filter_map(|line| Some(Path::new(&line[line.find('/')?..])));
-    let named = |name: &str| files().find(|path| path.file_name() == Some(OsStr::new(name)));
-    match named("libtorch_cuda.so") {
-        None => Some(named("libtorch_cpu.so")?.with_file_name("libtorch_cuda.so")),
+    match loaded(maps, "libtorch_cuda.so") {
+        None => Some(loaded(maps, "libtorch_cpu.so")?.with_file_name("libtorch_cuda.so")),
         Some(_) => None,
     }
 }
 
-fn open(path: &Path) -> Result<(), String> {
+/// The library of that name, by the process's map of its memory.
+pub fn loaded(maps: &str, name: &str) -> Option<PathBuf> {
+    let mut files = maps.lines().filter_map(|line| Some(Path::new(&line[line.find('/')?..])));
+    files.find(|path| path.file_name() == Some(OsStr::new(name))).map(Path::to_path_buf)
+}
+
+/// Loads a library for good.
+///
+/// # Errors
+/// Says what does not load and why.
+pub fn open(path: &Path) -> Result<(), String> {
     let name = CString::new(path.as_os_str().as_bytes()).map_err(|_| format!("{} is no path", path.display()))?;
     // SAFETY: the name ends with a zero. The library's initialisers register its kernels; it is never closed.
     let handle = unsafe { dlopen(name.as_ptr(), RTLD_NOW | RTLD_GLOBAL) };

@@ -3,6 +3,7 @@
 
 use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::rc::Rc;
 use std::sync::mpsc::{Sender, channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -18,7 +19,7 @@ use crate::cuda::wants_tf32;
 use crate::device::Compute;
 use crate::engine::{Session, Sharing};
 use crate::error::TrialError;
-use crate::pack::{self, Event, Limit, Part, curvature, partition};
+use crate::pack::{self, Event, Kernels, Limit, Operations, Part, curvature, partition};
 use crate::settings::Settings;
 
 /// How often a worker shows that it is alive.
@@ -40,8 +41,9 @@ struct Bundle {
 /// If a thread cannot be started.
 pub fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<()> {
     let out = Arc::new(out);
-    let mut session = Session::new(compute.device);
-    let (hello, mut limit) = (hello(compute, limit), limit);
+    let kernels = if compute.device.is_cuda() && limit.wish() > 0 { compile() } else { None };
+    let (hello, mut limit) = (hello(compute, limit, kernels.is_some()), limit);
+    let mut session = Session::new(compute.device).with_operations(kernels);
     let (sender, bundles) = channel();
     thread::Builder::new().name("requests".to_owned()).spawn(move || match read_requests(&mut io::stdin().lock(), &sender) {
         Ok(()) => leave(0),
@@ -81,14 +83,25 @@ fn silent_for() -> Duration {
     HEARD.lock().unwrap_or_else(PoisonError::into_inner).map_or(Duration::ZERO, |at| at.elapsed())
 }
 
-fn hello(compute: Compute, limit: Limit) -> Hello {
+/// The kernels for packs on a GPU. Without them packs compute by libtorch's, to other roundings and slower.
+fn compile() -> Option<Rc<dyn Operations>> {
+    match Kernels::compile(wants_tf32()) {
+        Ok(kernels) => Some(Rc::new(kernels)),
+        Err(problem) => {
+            say(&format!("packs go without pentagrid's own kernels: {problem}"));
+            None
+        }
+    }
+}
+
+fn hello(compute: Compute, limit: Limit, own_kernels: bool) -> Hello {
     let pack = limit.wish();
     let mut libraries = vec![LIBTORCH.to_owned()];
     if compute.device.is_cuda() {
         libraries.push(format!("TF32 {}", if wants_tf32() { "on" } else { "off" }));
     }
     if pack > 0 {
-        libraries.push(format!("packs of up to {pack} trials"));
+        libraries.push(format!("packs of up to {pack} trials{}", if own_kernels { " on own kernels" } else { "" }));
     }
     Hello {
         protocol: PROTOCOL_VERSION,

@@ -13,6 +13,7 @@ use super::trial::Trial;
 use crate::data::Sets;
 use crate::error::TrialError;
 use crate::model::ResNet18;
+use crate::pack::Operations;
 use crate::settings::Settings;
 
 /// Runs trials, one after the other.
@@ -27,6 +28,8 @@ pub struct Session {
     warm: HashSet<(i64, bool)>,
     /// The last beginning that trials had in common.
     prefix: Option<Prefix>,
+    /// What packs compute by, where it is not libtorch alone.
+    operations: Option<Rc<dyn Operations>>,
 }
 
 /// Whether a trial may use what others have computed.
@@ -41,7 +44,15 @@ pub enum Sharing<'a> {
 impl Session {
     /// A session on that device, in single precision.
     pub fn new(device: Device) -> Self {
-        Self { device, kind: Kind::Float, sets: HashMap::new(), start: None, warm: HashSet::new(), prefix: None }
+        Self {
+            device,
+            kind: Kind::Float,
+            sets: HashMap::new(),
+            start: None,
+            warm: HashSet::new(),
+            prefix: None,
+            operations: None,
+        }
     }
 
     /// A session whose embedded images are cut down to a few, so many to train on.
@@ -87,6 +98,16 @@ impl Session {
         let outcome = prefix.run(&trial, name, report)?;
         self.prefix = Some(prefix);
         Ok(outcome)
+    }
+
+    /// Lets packs compute by these operations.
+    pub fn with_operations(self, operations: Option<Rc<dyn Operations>>) -> Self {
+        Self { operations, ..self }
+    }
+
+    /// What packs compute by, where it is not libtorch alone.
+    pub fn operations(&self) -> Option<Rc<dyn Operations>> {
+        self.operations.clone()
     }
 
     /// Where trials run.

@@ -8,9 +8,10 @@ use std::rc::Rc;
 use pentagrid::protocol::{FailureKind, Metrics};
 use pentagrid::spec::task::{METRICS, SWITCH_METRIC};
 
+use super::native::Operations;
 use super::network::Networks;
 use super::rules;
-use super::training::{Images, Pack, index};
+use super::training::{ByHand, Images, Pack, index};
 use crate::data::{Batches, Sets};
 use crate::engine::{Row, Session, Trial};
 use crate::error::TrialError;
@@ -93,6 +94,7 @@ struct Courses<'a> {
     seed: u64,
     epochs: u32,
     images: &'a Images<'a>,
+    operations: Option<Rc<dyn Operations>>,
     trials: Vec<Course<'a>>,
     /// Whether trials that are the same for a while are one model for as long.
     share: bool,
@@ -111,6 +113,7 @@ pub fn run(
     (most, share): (usize, bool),
     report: &mut dyn FnMut(usize, Event),
 ) -> usize {
+    let operations = session.operations();
     let prepared = prepare(session, trials, seed);
     let (sets, network, settings) = match prepared {
         Ok(Some(prepared)) => prepared,
@@ -130,7 +133,8 @@ pub fn run(
     match started {
         Ok((images, start)) => {
             let trials = trials.iter().map(Course::new).collect();
-            let mut courses = Courses { seed, epochs: settings.epochs, images: &images, trials, share, report };
+            let mut courses =
+                Courses { seed, epochs: settings.epochs, images: &images, operations, trials, share, report };
             let entrants = courses.entrants(&start);
             let (most, branches) = courses.run_all(entrants, most);
             courses.run_all(branches, most).0
@@ -230,7 +234,8 @@ impl Courses<'_> {
         let networks = Networks::join(&entrants.iter().map(|entrant| &*entrant.from).collect::<Vec<_>>())?;
         let settings: Vec<OptimizerSettings> = entrants.iter().map(|entrant| entrant.rule.clone()).collect();
         let rule = rules::start(&settings, self.seed, networks.weights())?;
-        let mut pack = Pack { networks, rule };
+        let by_hand = self.operations.clone().map(|operations| ByHand::new(operations, &networks));
+        let mut pack = Pack { networks, rule, by_hand };
         // By model: its entrant's state, as far as it has changed.
         let mut models: Vec<Model> = entrants.iter().map(Model::of).collect();
         while !models.is_empty() {

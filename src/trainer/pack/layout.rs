@@ -78,6 +78,16 @@ impl Layout {
         self.by_name.get(name).copied().ok_or_else(missing)
     }
 
+    /// Where the parameter at that place begins in a row.
+    pub fn offset(&self, place: usize) -> i64 {
+        self.lengths[..place].iter().sum()
+    }
+
+    /// The shape of the parameter at that place, of one model.
+    pub fn shape(&self, place: usize) -> &[i64] {
+        &self.parameters[place].1
+    }
+
     /// A model's tensors, one a parameter and in the network's order, as a row `[1, P]`.
     ///
     /// # Errors

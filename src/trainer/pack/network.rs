@@ -12,27 +12,35 @@ use crate::tensors::{copy, without_grad};
 
 /// Batch norm of a network: places of its tensors.
 #[derive(Clone, Copy, Debug)]
-struct Norm {
-    weight: usize,
-    bias: usize,
+pub struct Norm {
+    /// Of its weight among the parameters.
+    pub weight: usize,
+    /// Of its bias.
+    pub bias: usize,
     /// Of the mean among the statistics; the variance follows it.
-    statistics: usize,
+    pub statistics: usize,
 }
 
+/// A residual block: its convolutions, and that of its residual.
 #[derive(Clone, Copy, Debug)]
-struct Block {
-    steps: [(Convolution, Norm); 2],
-    downsample: Option<(Convolution, Norm)>,
+pub struct Block {
+    /// In their order.
+    pub steps: [(Convolution, Norm); 2],
+    /// Where the residual's maps would not fit.
+    pub downsample: Option<(Convolution, Norm)>,
 }
 
 /// Which tensor is whose, the same for every pack.
 #[derive(Debug)]
-struct Plan {
-    layout: Layout,
-    stem: (usize, Norm),
-    blocks: Vec<Block>,
+pub struct Plan {
+    /// How a row of the weights is made up.
+    pub layout: Layout,
+    /// conv1 and its norm.
+    pub stem: (usize, Norm),
+    /// In their order.
+    pub blocks: Vec<Block>,
     /// Weight and bias of the last layer.
-    fc: [usize; 2],
+    pub fc: [usize; 2],
 }
 
 /// The networks.
@@ -137,6 +145,16 @@ impl Networks {
     /// How a row of the weights is made up.
     pub fn layout(&self) -> &Layout {
         &self.plan.layout
+    }
+
+    /// Which tensor is whose.
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    /// The running mean at that place among the statistics, and the variance that follows it, `[K, C]` each.
+    pub fn running(&self, place: usize) -> [&Tensor; 2] {
+        [&self.statistics[place], &self.statistics[place + 1]]
     }
 
     /// Of rows like the weights (their gradient): conv1's part, `[K, 64, 1, 7, 7]`, and fc's, `[K, 10, 512]`, as copies.

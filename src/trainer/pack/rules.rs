@@ -7,18 +7,22 @@ use super::network::Networks;
 use crate::optim::{AdahessianSettings, AdamSettings, OptimizerSettings, Probes, SgdMomentumSettings, SgdSettings};
 use crate::tensors::without_grad;
 
+/// The Hessian's product with signs.
+pub type Product<'a> = &'a mut dyn FnMut(&Tensor) -> Result<Tensor, TchError>;
+
 /// One optimizer for all models of a pack.
 pub trait Rule {
-    /// Whether the gradient must come with its graph.
+    /// Whether it asks for the Hessian's product.
     fn needs_curvature(&self) -> bool {
         false
     }
 
-    /// One step: changes the weights in place. The gradient, `[K, P]`, is of the sum of the models' losses.
+    /// One step: changes the weights in place. The gradient, `[K, P]`, is of the sum of the models' losses; `product` gives that
+    /// loss's Hessian times signs, `[1, P]` to `[K, P]`, once.
     ///
     /// # Errors
     /// libtorch's.
-    fn step(&mut self, networks: &Networks, gradient: &Tensor) -> Result<(), TchError>;
+    fn step(&mut self, networks: &Networks, gradient: &Tensor, product: Product<'_>) -> Result<(), TchError>;
 
     /// Keeps the models at those places, in that order.
     ///
@@ -81,7 +85,7 @@ impl Sgd {
 }
 
 impl Rule for Sgd {
-    fn step(&mut self, networks: &Networks, gradient: &Tensor) -> Result<(), TchError> {
+    fn step(&mut self, networks: &Networks, gradient: &Tensor, _: Product<'_>) -> Result<(), TchError> {
         let _guard = without_grad();
         networks.weights().shallow_clone().f_addcmul_(gradient, &self.rate).map(drop)
     }
@@ -113,7 +117,7 @@ impl SgdMomentum {
 }
 
 impl Rule for SgdMomentum {
-    fn step(&mut self, networks: &Networks, gradient: &Tensor) -> Result<(), TchError> {
+    fn step(&mut self, networks: &Networks, gradient: &Tensor, _: Product<'_>) -> Result<(), TchError> {
         let _guard = without_grad();
         let momentum = match self.momentum.take() {
             None => gradient.f_detach()?,
@@ -205,7 +209,7 @@ impl Adam {
 }
 
 impl Rule for Adam {
-    fn step(&mut self, networks: &Networks, gradient: &Tensor) -> Result<(), TchError> {
+    fn step(&mut self, networks: &Networks, gradient: &Tensor, _: Product<'_>) -> Result<(), TchError> {
         let _guard = without_grad();
         let moments = &mut self.0;
         let [bias1, bias2] = moments.next_biases()?;
@@ -249,14 +253,13 @@ impl Adahessian {
     }
 
     /// |Hz| averaged over kernels, `[K, D]`. All models of a seed have one probe, and the Hessian of a sum of their losses is
-    /// block-diagonal: one product gives all of theirs. Uses the gradient's graph up.
-    fn curvature(&self, networks: &Networks, gradient: &Tensor) -> Result<Tensor, TchError> {
+    /// block-diagonal: one product gives all of theirs.
+    fn curvature(&self, networks: &Networks, product: Product<'_>) -> Result<Tensor, TchError> {
         let weights = networks.weights();
         let layout = networks.layout();
         let signs = layout.row(&self.probes.signs(self.steps, &layout.templates()?)?)?;
         let signs = signs.f_to_device(weights.device())?.f_to_kind(weights.f_kind()?)?;
-        let root = gradient.f_mul(&signs)?.f_sum(None)?;
-        let product = Tensor::f_run_backward(&[root], &[weights], false, false)?.remove(0);
+        let product = product(&signs)?;
         let _guard = without_grad();
         layout.kernel_means(&product)
     }
@@ -267,9 +270,9 @@ impl Rule for Adahessian {
         true
     }
 
-    fn step(&mut self, networks: &Networks, gradient: &Tensor) -> Result<(), TchError> {
+    fn step(&mut self, networks: &Networks, gradient: &Tensor, product: Product<'_>) -> Result<(), TchError> {
         self.steps += 1;
-        let sizes = self.curvature(networks, gradient)?;
+        let sizes = self.curvature(networks, product)?;
         let _guard = without_grad();
         let gradient = gradient.f_detach()?;
         let moments = &mut self.moments;

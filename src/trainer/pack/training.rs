@@ -1,12 +1,14 @@
 //! Epochs of a pack: steps on every batch, then scores, as `engine/trial.rs` has them for one trial. What was measured is
 //! read back from the device once an epoch. `bundle` runs it.
 
+use std::rc::Rc;
 use std::time::Instant;
 
 use pentagrid::protocol::Metrics;
 use pentagrid::spec::task::{GRAD_NORM_CONV1, GRAD_NORM_FC};
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::native::{self, Layers, Operations};
 use super::network::Networks;
 use super::rules::Rule;
 use crate::data::{Batches, Split};
@@ -43,6 +45,21 @@ pub struct Pack {
     pub networks: Networks,
     /// How they move.
     pub rule: Box<dyn Rule>,
+    /// The passes by hand, for what they serve; libtorch records the others.
+    pub by_hand: Option<ByHand>,
+}
+
+/// What the passes by hand go by.
+pub struct ByHand {
+    operations: Rc<dyn Operations>,
+    layers: Layers,
+}
+
+impl ByHand {
+    /// For networks like these.
+    pub fn new(operations: Rc<dyn Operations>, networks: &Networks) -> Self {
+        Self { operations, layers: Layers::of(networks.plan()) }
+    }
 }
 
 /// Loss and accuracy of each model on a set, `[K]` in double precision, on the device.
@@ -108,6 +125,19 @@ impl Pack {
 
     /// One step on a batch. Gives the gradient that it took, `[K, P]`.
     fn step(&mut self, batch: &Split) -> Result<Tensor, TrialError> {
+        if let Some(ByHand { operations, layers }) = self.by_hand.as_ref().filter(|own| own.operations.serves(batch.len())) {
+            let _guard = without_grad();
+            let networks = &self.networks;
+            let tape = native::forward(&**operations, layers, networks, &batch.images)?;
+            let (gradient, trail) = native::gradient(&**operations, layers, networks, &tape, &batch.labels)?;
+            let mut passed = Some((tape, trail));
+            let mut product = |signs: &Tensor| {
+                let (tape, trail) = passed.take().ok_or_else(|| TchError::Shape("a second product".to_owned()))?;
+                native::hessian_product(&**operations, layers, networks, (&tape, &trail), signs)
+            };
+            self.rule.step(networks, &gradient, &mut product)?;
+            return Ok(gradient);
+        }
         let with_graph = self.rule.needs_curvature();
         let gradient = {
             let logits = self.networks.forward(&batch.images, Mode::Train)?;
@@ -115,7 +145,12 @@ impl Pack {
             let loss = losses(&logits, &batch.labels)?.f_sum(None)?.f_div_scalar(batch.len() as f64)?;
             Tensor::f_run_backward(&[loss], &[self.networks.weights()], with_graph, with_graph)?.remove(0)
         };
-        self.rule.step(&self.networks, &gradient)?;
+        let weights = self.networks.weights();
+        let mut product = |signs: &Tensor| {
+            let root = gradient.f_mul(signs)?.f_sum(None)?;
+            Ok(Tensor::f_run_backward(&[root], &[weights], false, false)?.remove(0))
+        };
+        self.rule.step(&self.networks, &gradient, &mut product)?;
         Ok(gradient.f_detach()?)
     }
 
@@ -125,7 +160,12 @@ impl Pack {
         let (mut loss, mut right) = (zeros()?, zeros()?);
         for start in (0..split.len()).step_by(AT_ONCE as usize) {
             let part = split.narrow(start, AT_ONCE.min(split.len() - start))?;
-            let logits = self.networks.forward(&part.images, Mode::Evaluate)?;
+            let logits = match &self.by_hand {
+                Some(own) if own.operations.serves(part.len()) => {
+                    native::evaluate(&*own.operations, &own.layers, &self.networks, &part.images)?
+                }
+                _ => self.networks.forward(&part.images, Mode::Evaluate)?,
+            };
             let axis = [1].as_slice();
             let _ = loss.f_add_(&losses(&logits, &part.labels)?.f_sum_dim_intlist(axis, false, Kind::Double)?)?;
             let hits = logits.f_argmax(1, false)?.f_eq_tensor(&part.labels)?;
