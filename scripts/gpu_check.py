@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import math
 import os
 import pathlib
 import platform
@@ -106,18 +107,35 @@ def correctness(how):
         row["right"] = bool(row["single"] <= limit and row["pack"] <= limit)
         rows.append(row)
         how.say(f"  {optimizer:<13} single {row['single']:.1e}  pack {row['pack']:.1e}  {'right' if row['right'] else 'WRONG'}")
+    # Batches of 20 by kernels of our own, of 10 by libtorch's.
+    for optimizer, size in [("sgd_momentum", 20), ("adahessian", 20), ("sgd_momentum", 10)]:
+        configs = [config(optimizer, place, small=True, epochs=1, train_images=40, batch_size=size) for place in range(3)]
+        expected, packed = cpu.run(configs)[0], pack.run(configs)[0]
+        row = {"optimizer": f"{optimizer}, batches of {size}", "pack": max(apart(*pair) for pair in zip(packed, expected))}
+        row["right"] = bool(row["pack"] <= limit)
+        rows.append(row)
+        how.say(f"  {row['optimizer']:<27} pack {row['pack']:.1e}  {'right' if row['right'] else 'WRONG'}")
+    # A model that diverges is seen to, and does nothing to its neighbours.
+    for optimizer in ["sgd", "adahessian"]:
+        tame = [config(optimizer, place, small=True, epochs=1, train_images=200) for place in range(2)]
+        expected, packed = cpu.run(tame)[0], pack.run([tame[0], {**tame[0], "lr": 1e30}, tame[1]])[0]
+        row = {"optimizer": f"{optimizer}, one diverges", "pack": max(apart(*pair) for pair in zip(packed[::2], expected))}
+        lost = not math.isfinite(number(packed[1]["train_loss"]))
+        row["right"] = bool(row["pack"] <= limit and lost)
+        rows.append(row)
+        how.say(f"  {row['optimizer']:<27} pack {row['pack']:.1e}  {'right' if row['right'] else 'WRONG'}")
     for worker in (cpu, single, pack):
         worker.end()
     return rows
 
 
-def rate(how, optimizer, models):
-    """Trials per second in packs of so many, and memory."""
+def rate(how, optimizer, models, worker):
+    """Trials per second in packs of so many, and memory: what the trainer holds by then, so that larger packs come after smaller ones."""
     row = {"optimizer": optimizer, "pack": models}
-    worker = Trainer(how, how.device, models)
     try:
         # A first epoch waits for kernels and memory.
-        worker.run([config(optimizer, place, epochs=min(2, how.epochs), train_images=how.images) for place in range(models)])
+        first = 2 if optimizer == "hybrid" else 1
+        worker.run([config(optimizer, place, epochs=min(first, how.epochs), train_images=how.images) for place in range(models)])
         # So that one takes long enough to be measured.
         repeats = 1 if models > 4 else how.repeats
         seconds = [
@@ -131,7 +149,6 @@ def rate(how, optimizer, models):
         row["libraries"] = worker.hello.get("libraries", [])
     except RuntimeError as problem:
         row["problem"] = str(problem)[:300]
-    worker.end()
     return row
 
 
@@ -211,21 +228,28 @@ def main():
         libraries = how.libtorch or libraries
         how.environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, [libraries, os.environ.get("LD_LIBRARY_PATH")]))
 
-    worker = Trainer(how, how.device, None)
-    device, wish = worker.hello["device"], worker.hello.get("pack", 1)
-    worker.end()
-    how.say(f"{device}: the trainer would like packs of {wish}")
-    result = {"machine": platform.node(), "device": device, "torch": torch, "tf32": how.tf32, "wish": wish,
+    starts = []
+    for _ in range(2):
+        began = time.monotonic()
+        worker = Trainer(how, how.device, None)
+        starts.append(time.monotonic() - began)
+        device, wish, libraries = worker.hello["device"], worker.hello.get("pack", 1), worker.hello["libraries"]
+        worker.end()
+    how.say(f"{device}: {', '.join(libraries)}; the trainer starts in {starts[0]:.1f} s, the second time in {starts[1]:.1f} s")
+    result = {"machine": platform.node(), "device": device, "torch": torch, "tf32": how.tf32, "wish": wish, "libraries": libraries, "starts": starts,
               "epochs": how.epochs, "images": how.images, "cpu_threads": how.threads}
     how.say("against the CPU: largest relative difference of the losses")
     result["correctness"] = correctness(how)
     result["eager"], result["rates"] = {}, []
     for optimizer in how.optimizers:
         result["eager"][optimizer] = None if how.no_eager else eager(how, optimizer)
-        for models in map(int, how.pack.split(",")):
-            row = rate(how, optimizer, models)
+        sizes = sorted(map(int, how.pack.split(",")))
+        worker = Trainer(how, how.device, sizes[-1])
+        for models in sizes:
+            row = rate(how, optimizer, models, worker)
             result["rates"].append(row)
             how.say(f"  {optimizer:<13} pack {models:>3}: {row.get('problem') or '%.1f ms/trial' % (1000 * row['seconds_per_trial'])}")
+        worker.end()
     best = {}
     for row in result["rates"]:
         if "problem" not in row:

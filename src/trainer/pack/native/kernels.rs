@@ -1,4 +1,4 @@
-//! `Operations` as kernels for NVIDIA GPUs: which of `kernels.cu` is started, with what, in how many blocks.
+//! `Operations` as kernels for NVIDIA GPUs: which one is started, with what, in how many blocks.
 
 use tch::{Kind, TchError, Tensor};
 
@@ -16,7 +16,7 @@ const THREADS: i64 = 256;
 /// The most images of a batch: what a channel of the first layer's maps and a number more take has to fit into shared memory.
 const MOST_IMAGES: i64 = 256;
 
-/// The kernels' template arguments, as `kernels.cu` has them, that decide on shared memory and blocks.
+/// The kernels' template arguments, as the `.cu` files have them, that decide on shared memory and blocks.
 struct Shape {
     name: &'static str,
     side: i64,
@@ -68,7 +68,7 @@ const OTHERS: [&str; 11] = [
     "stem_back_tangent",
 ];
 
-/// As in `kernels.cu`: the smallest length from this one on that is `rest` more than a multiple of 32.
+/// As in `convolution.cu`: the smallest length from this one on that is `rest` more than a multiple of 32.
 fn spread(length: i64, rest: i64) -> i64 {
     length + (rest - length).rem_euclid(32)
 }
@@ -181,8 +181,8 @@ impl Operations for Kernels {
         let (models, images) = (x.size()[0], x.size()[3]);
         let tiles = conv.output / 64 * (conv.input / 64);
         let length = conv.output * conv.input * 9;
-        // One block a model would leave most of the GPU idle.
-        let parts = if tiles == 1 && models < 100 { 2 } else { 1 };
+        // One block a model would leave most of the GPU idle. Not by the number of models: on it no number may depend.
+        let parts = if tiles == 1 { 2 } else { 1 };
         let of_stage = |rows: i64, side: i64| spread(rows * side * shape.groups * 8, 4);
         let stage = of_stage(shape.stages[0], shape.side_out) + of_stage(shape.stages[1], shape.side);
         let start = Start { grid: [parts, tiles, models], threads: THREADS, shared: 4 * 2 * 64 * stage };

@@ -1,4 +1,4 @@
-//! `kernels.cu` on the GPU: compiled by NVRTC, which comes with libtorch's CUDA, and started on libtorch's stream. `kernels` says with what.
+//! The CUDA files beside this one on the GPU: compiled by NVRTC, which comes with libtorch's CUDA, and started on libtorch's stream. `kernels` says with what.
 
 use std::collections::HashMap;
 use std::fs;
@@ -12,7 +12,7 @@ use tch::{TchError, Tensor};
 
 use crate::cuda;
 
-const SOURCE: &str = include_str!("kernels.cu");
+const SOURCE: &str = concat!(include_str!("convolution.cu"), include_str!("norm.cu"), include_str!("stem.cu"));
 
 /// Shared memory, in bytes, that the largest kernel takes of a block.
 const SHARED: i32 = 200 << 10;
@@ -66,7 +66,7 @@ impl Module {
         }
         let options =
             [format!("--gpu-architecture=compute_{major}{minor}"), format!("-DPASSES={passes}"), "--std=c++17".to_owned()];
-        let options = CompileOptions { options: options.to_vec(), name: Some("kernels.cu".to_owned()), ..Default::default() };
+        let options = CompileOptions { options: options.to_vec(), name: Some("kernels".to_owned()), ..Default::default() };
         let code = compile_ptx_with_opts(SOURCE, options).map_err(|error| match error {
             CompileError::CompileError { log, .. } => format!("NVRTC: {}", log.to_string_lossy().trim()),
             other => format!("NVRTC: {other}"),
@@ -101,7 +101,7 @@ impl Module {
         let grid_dim = how.grid.map(|side| side as u32).into();
         let config =
             LaunchConfig { grid_dim, block_dim: (how.threads as u32, 1, 1), shared_mem_bytes: how.shared as u32 };
-        // SAFETY: `kernels` gives each kernel the arguments that `kernels.cu` declares, addresses of tensors that are as large as it takes them
+        // SAFETY: `kernels` gives each kernel the arguments that it declares, addresses of tensors that are as large as it takes them
         // to be; libtorch hands memory on only to what is started later on this stream.
         unsafe { launch.launch(config) }.map(drop).map_err(|error| problem(why(error)))
     }

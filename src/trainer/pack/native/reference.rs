@@ -66,7 +66,7 @@ impl Normed {
         if self.after == After::Nothing {
             return Ok(arrived.shallow_clone());
         }
-        let own = arrived.f_mul(&self.y.f_gt(0.0)?)?;
+        let own = arrived.f_mul(&self.y.f_le(0.0)?.f_logical_not()?)?;
         match &self.from {
             Some(from) => self.x.f_zeros_like()?.f_scatter_add(2, from, &own),
             None => Ok(own),
@@ -190,7 +190,7 @@ impl Operations for Reference {
             dy = dy.f_gather(2, from, false)?;
         }
         if normed.after != After::Nothing {
-            dy = dy.f_mul(&normed.y.f_gt(0.0)?)?;
+            dy = dy.f_mul(&normed.y.f_le(0.0)?.f_logical_not()?)?;
         }
         Ok(Tangent { dx, dy, mean: own.f_flatten(0, -1)?, product: product.f_flatten(0, -1)? })
     }
