@@ -142,7 +142,8 @@ fn read_requests(input: &mut impl BufRead, bundles: &Sender<Bundle>) -> Result<(
 
 /// Runs a bundle's trials, those that can be together in packs. Where fewer models fit than `limit` says, it learns so.
 fn run_bundle(session: &mut Session, bundle: Bundle, limit: &mut Limit, send: &mut dyn FnMut(FromWorker)) {
-    for part in partition(bundle.trials, *limit) {
+    let even_one = session.operations().is_some();
+    for part in partition(bundle.trials, *limit, even_one) {
         match part {
             Part::Single(request) => drop(run_trial(session, request, bundle.share, send)),
             Part::Pack(requests, settings) => {

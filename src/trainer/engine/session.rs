@@ -79,7 +79,7 @@ impl Session {
         let settings = Settings::from_config(config)?;
         let sets = self.sets(settings.data_dir.clone())?;
         let trial = Trial { settings: &settings, seed, sets: &sets, device: self.device };
-        if self.warm.insert((settings.batch_size, settings.optimizer.uses_curvature())) {
+        if self.is_first(&settings) {
             trial.warm_up(&self.network(seed, settings.batch_size)?)?;
         }
         let (key, name) = match sharing {
@@ -98,6 +98,11 @@ impl Session {
         let outcome = prefix.run(&trial, name, report)?;
         self.prefix = Some(prefix);
         Ok(outcome)
+    }
+
+    /// Whether these are the first steps of their kind here, which wait for kernels and memory and are not to be timed.
+    pub fn is_first(&mut self, settings: &Settings) -> bool {
+        self.warm.insert((settings.batch_size, settings.optimizer.uses_curvature()))
     }
 
     /// Lets packs compute by these operations.

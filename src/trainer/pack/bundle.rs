@@ -132,9 +132,12 @@ pub fn run(
     drop(network);
     match started {
         Ok((images, start)) => {
+            if let Some(operations) = operations.as_ref().filter(|_| session.is_first(settings)) {
+                // Where it fails, so will the trials.
+                let _ = warm_up(operations, &start, settings, &images);
+            }
             let trials = trials.iter().map(Course::new).collect();
-            let mut courses =
-                Courses { seed, epochs: settings.epochs, images: &images, operations, trials, share, report };
+            let mut courses = Courses { seed, epochs: settings.epochs, images: &images, operations, trials, share, report };
             let entrants = courses.entrants(&start);
             let (most, branches) = courses.run_all(entrants, most);
             courses.run_all(branches, most).0
@@ -152,6 +155,28 @@ fn prepare<'a>(session: &mut Session, trials: &'a [Settings], seed: u64) -> Resu
     let Some(settings) = trials.first() else { return Ok(None) };
     let sets = session.sets(settings.data_dir.clone())?;
     Ok(Some((sets, session.network(seed, settings.batch_size)?, settings)))
+}
+
+/// Takes a step and scores, as the trials will, on copies that are thrown away.
+fn warm_up(
+    operations: &Rc<dyn Operations>,
+    start: &Networks,
+    settings: &Settings,
+    images: &Images<'_>,
+) -> Result<(), TrialError> {
+    let rules = match &settings.optimizer {
+        OptimizerSettings::Hybrid(own) => {
+            vec![OptimizerSettings::SgdMomentum(own.first.clone()), OptimizerSettings::Adahessian(own.second.clone())]
+        }
+        own => vec![own.clone()],
+    };
+    for rule in rules {
+        let networks = Networks::join(&[start])?;
+        let rule = rules::start(&[rule], 0, networks.weights())?;
+        let by_hand = Some(ByHand::new(Rc::clone(operations), &networks));
+        Pack { networks, rule, by_hand }.warm_up(images)?;
+    }
+    Ok(())
 }
 
 fn fail_all(trials: impl Iterator<Item = usize>, error: &TrialError, report: &mut dyn FnMut(usize, Event)) {

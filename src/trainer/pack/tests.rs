@@ -1,10 +1,13 @@
 //! Packs against single trials: the same numbers to rounding, for every optimizer and mixed hyper-parameters; what one model
 //! does is nothing to its neighbours.
 
+use std::rc::Rc;
+
 use pentagrid::protocol::Metrics;
 use pentagrid::spec::{Config, ParamValue};
 use tch::Kind;
 
+use super::native::Reference;
 use super::{Event, PackKey, run};
 use crate::engine::{Session, Sharing};
 use crate::settings::Settings;
@@ -141,6 +144,18 @@ fn a_pack_of_adam_is_its_trials() {
 #[test]
 fn a_pack_of_adahessian_is_its_trials() {
     check(&ADAHESSIAN);
+}
+
+/// As on a GPU: the passes by hand, with which one trial is a pack as well.
+#[test]
+fn a_pack_by_hand_is_its_trials() {
+    let mut few = Few::new(Kind::Double);
+    few.session = few.session.with_operations(Some(Rc::new(Reference)));
+    let hybrid = r#"{"optimizer": "hybrid", "lr1": 0.005, "momentum": 0.9, "tl": 1e9, "lr2": 0.01, "eps": 0.1, "epochs": 2}"#;
+    for trials in [ADAM.as_slice(), &ADAHESSIAN, &SGD[..1], &[MOMENTUM[0]], &[hybrid]] {
+        let found = packed(&mut few, trials, 3, 8);
+        assert_all_near(&mut few, trials, &found, 3);
+    }
 }
 
 /// Beside a trial of the first phase alone: one that never switches, two that do at once, of two first phases, and one that

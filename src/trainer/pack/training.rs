@@ -102,6 +102,19 @@ impl Pack {
         Ok((0..models).map(row).collect())
     }
 
+    /// A step and scores, for whose sake kernels are loaded and memory is taken.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn warm_up(&mut self, images: &Images<'_>) -> Result<(), TrialError> {
+        if let Some(batch) = images.batches.iter().next() {
+            let _ = self.step(batch)?;
+        }
+        let _ = self.scores(images.val)?;
+        synchronize(images.device);
+        Ok(())
+    }
+
     /// Loss and accuracy of each model on the test images.
     ///
     /// # Errors

@@ -122,12 +122,7 @@ impl Along<'_> {
     }
 
     /// The weight's: d(g x) = dg x + g dx.
-    fn gradient(
-        &self,
-        step: &Step,
-        (x, dx): (&Tensor, &Tensor),
-        (slopes, dslopes): (&Tensor, &Tensor),
-    ) -> Result<(), TchError> {
+    fn gradient(&self, step: &Step, (x, dx): (&Tensor, &Tensor), (slopes, dslopes): (&Tensor, &Tensor)) -> Result<(), TchError> {
         step.conv.gradient(self.by, x, dslopes, self.rows, false)?;
         step.conv.gradient(self.by, dx, slopes, self.rows, true)
     }

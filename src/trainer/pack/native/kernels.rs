@@ -132,16 +132,8 @@ impl Kernels {
             threads: THREADS,
             shared: 4 * shape.stages[0] * stage,
         };
-        let arguments = [
-            place(weights, offset),
-            row(weights),
-            x.into(),
-            (&out).into(),
-            int(to),
-            int(from),
-            int(images),
-            int(add.into()),
-        ];
+        let arguments =
+            [place(weights, offset), row(weights), x.into(), (&out).into(), int(to), int(from), int(images), int(add.into())];
         self.module.start(shape.name, start, &arguments)?;
         Ok(out)
     }
@@ -188,7 +180,8 @@ impl Operations for Kernels {
         let start = Start { grid: [parts, tiles, models], threads: THREADS, shared: 4 * 2 * 64 * stage };
         let ends = [int(conv.output), int(conv.input), int(images)];
         let own = [place(rows, conv.offset), row(rows)];
-        let arguments = |to: [Argument; 3], add: bool| [&[x.into(), slopes.into()], to.as_slice(), &ends, &[int(add.into())]].concat();
+        let arguments =
+            |to: [Argument; 3], add: bool| [&[x.into(), slopes.into()], to.as_slice(), &ends, &[int(add.into())]].concat();
         if parts == 1 {
             return self.module.start(shape.name, start, &arguments([own[0], own[1], Argument::Long(0)], add));
         }
@@ -336,8 +329,7 @@ impl Operations for Kernels {
         let dthrough = if residual { Some(empty(x, &x.size())?) } else { None };
         let y = (normed.after == After::Relu).then_some(&normed.y);
         let ends = [optional(dthrough.as_ref()), int(count(x))];
-        let arguments =
-            [came.as_slice(), &[optional(y)], &inputs, &saved, &own, &[int(at.count)], &kept, &ends].concat();
+        let arguments = [came.as_slice(), &[optional(y)], &inputs, &saved, &own, &[int(at.count)], &kept, &ends].concat();
         self.by_channel("norm_back_tangent", x, 4, &arguments)?;
         Ok((ddx, dthrough))
     }

@@ -187,13 +187,7 @@ impl Conv {
     ///
     /// # Errors
     /// The operations'.
-    pub fn forward(
-        self,
-        by: &dyn Operations,
-        weights: &Tensor,
-        x: &Tensor,
-        onto: Option<Tensor>,
-    ) -> Result<Tensor, TchError> {
+    pub fn forward(self, by: &dyn Operations, weights: &Tensor, x: &Tensor, onto: Option<Tensor>) -> Result<Tensor, TchError> {
         let (models, images) = (x.size()[0], x.size()[3]);
         match self {
             Self::Square(conv) => by.convolve(conv, weights, x, onto),
@@ -218,13 +212,7 @@ impl Conv {
     ///
     /// # Errors
     /// The operations'.
-    pub fn back(
-        self,
-        by: &dyn Operations,
-        weights: &Tensor,
-        slopes: &Tensor,
-        onto: Option<Tensor>,
-    ) -> Result<Tensor, TchError> {
+    pub fn back(self, by: &dyn Operations, weights: &Tensor, slopes: &Tensor, onto: Option<Tensor>) -> Result<Tensor, TchError> {
         let (models, images) = (slopes.size()[0], slopes.size()[3]);
         match self {
             Self::Square(conv) => by.convolve_back(conv, weights, slopes, onto),
@@ -248,14 +236,7 @@ impl Conv {
     ///
     /// # Errors
     /// The operations'.
-    pub fn gradient(
-        self,
-        by: &dyn Operations,
-        x: &Tensor,
-        slopes: &Tensor,
-        rows: &Tensor,
-        add: bool,
-    ) -> Result<(), TchError> {
+    pub fn gradient(self, by: &dyn Operations, x: &Tensor, slopes: &Tensor, rows: &Tensor, add: bool) -> Result<(), TchError> {
         match self {
             Self::Square(conv) => by.convolve_gradient(conv, x, slopes, rows, add),
             Self::Every { weight, .. } | Self::Whole { weight, .. } => {

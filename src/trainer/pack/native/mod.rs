@@ -22,3 +22,5 @@ pub use forward::{evaluate, forward};
 pub use kernels::Kernels;
 pub use layers::Layers;
 pub use operations::Operations;
+#[cfg(test)]
+pub use reference::Reference;

@@ -99,8 +99,7 @@ impl Module {
             };
         }
         let grid_dim = how.grid.map(|side| side as u32).into();
-        let config =
-            LaunchConfig { grid_dim, block_dim: (how.threads as u32, 1, 1), shared_mem_bytes: how.shared as u32 };
+        let config = LaunchConfig { grid_dim, block_dim: (how.threads as u32, 1, 1), shared_mem_bytes: how.shared as u32 };
         // SAFETY: `kernels` gives each kernel the arguments that it declares, addresses of tensors that are as large as it takes them
         // to be; libtorch hands memory on only to what is started later on this stream.
         unsafe { launch.launch(config) }.map(drop).map_err(|error| problem(why(error)))

@@ -2,8 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::reference::Reference;
-use super::{Layers, evaluate, forward, gradient, hessian_product};
+use super::{Layers, Reference, evaluate, forward, gradient, hessian_product};
 use crate::device::one_thread;
 use crate::model::{Mode, ResNet18};
 use crate::pack::network::Networks;
