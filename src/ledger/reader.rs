@@ -269,13 +269,13 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
-    /// Mean duration in seconds of the finished attempts, by arm name.
-    pub fn mean_durations(&self) -> Result<HashMap<String, f64>, LedgerError> {
+    /// By arm name: how many attempts have ended well, and their durations together, in seconds.
+    pub fn durations(&self) -> Result<HashMap<String, (u64, f64)>, LedgerError> {
         let rows = self.rows(
-            "SELECT p.arm, avg(a.duration) FROM attempt a JOIN trial t ON t.id = a.trial JOIN arm_point p USING (point)
+            "SELECT p.arm, count(*), sum(a.duration) FROM attempt a JOIN trial t ON t.id = a.trial JOIN arm_point p USING (point)
              WHERE a.outcome = 'done' AND a.duration IS NOT NULL GROUP BY p.arm",
             [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, (row.get::<_, i64>(1)? as u64, row.get(2)?))),
         )?;
         Ok(rows.into_iter().collect())
     }
