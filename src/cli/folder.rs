@@ -39,7 +39,7 @@ pub(super) struct Folder(PathBuf);
 impl Folder {
     /// Makes it, if it is not there yet.
     pub fn make(path: &Path) -> Result<Self, CliError> {
-        std::fs::create_dir_all(path).map_err(|source| CliError::File {
+        std::fs::create_dir_all(path).map_err(|source| CliError::Folder {
             what: "cannot create",
             path: path.to_owned(),
             source,
@@ -61,7 +61,7 @@ impl Folder {
         whole().map_err(|error| {
             // What is left of it is of no use; that it cannot be removed is no news beside the error itself.
             let _ = std::fs::remove_file(&partial);
-            let file = |source| CliError::File { what: "cannot write", path: path.clone(), source };
+            let file = |source| CliError::Folder { what: "cannot write", path: path.clone(), source };
             match error {
                 WriteError::Ledger(error) => error.into(),
                 WriteError::Csv(error) => file(std::io::Error::other(error)),
@@ -75,7 +75,7 @@ impl Folder {
         let path = self.0.join(name);
         match std::fs::remove_file(&path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(CliError::File { what: "cannot remove", path, source })
+                Err(CliError::Folder { what: "cannot remove", path, source })
             }
             _ => Ok(()),
         }
