@@ -112,6 +112,22 @@ impl From<WatchError> for CliError {
 }
 
 impl CliError {
+    /// The name of its kind in JSON: programs go by it and by the exit code, not by the words.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Spec(_) => "spec",
+            Self::Usage(_) => "usage",
+            Self::Device(_) => "devices",
+            Self::Ledger(LedgerError::Absent(_)) => "no_ledger",
+            Self::Ledger(LedgerError::Held { .. }) => "held",
+            Self::Ledger(LedgerError::SpecChanged { .. }) => "spec_changed",
+            Self::Ledger(_) => "ledger",
+            Self::GivenUp { .. } => "given_up",
+            Self::File { .. } | Self::Folder { .. } | Self::Output(_) => "file",
+            Self::Stats(_) | Self::Unexpected(_) => "unexpected",
+        }
+    }
+
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
