@@ -6,20 +6,27 @@ use std::time::Duration;
 
 use clap::{CommandFactory, Parser};
 
-use super::args::{AgentArgs, Cli, Verb};
+use super::args::{AgentArgs, Cli, Common, Verb};
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
-use super::{export, logs, plan, report, resume, run as run_verb, serve, show, status, trials, verify, watch, worker_check};
+use super::{export, json, logs, plan, report, resume, run as run_verb, serve, show, status, trials, verify, watch, worker_check};
 use crate::agent::Agent;
 
 /// Runs the program with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::aggregate::limit_threads();
+    let arguments: Vec<OsString> = arguments.into_iter().collect();
+    // Of a command line that is not understood one can see this much. Behind `--` stand a worker's words.
+    let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version come this way too, on stdout and with success; usage errors with exit code 2.
             let code = if error.use_stderr() { Outcome::USAGE } else { 0 };
+            if json && error.use_stderr() {
+                Printer::new(&Common::default()).stderr(&json::misuse(&error.to_string()));
+                return ExitCode::from(code);
+            }
             return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::FAILURE };
         }
     };
@@ -28,12 +35,16 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     }
     let printer = Printer::new(&cli.common);
     logs::start(&cli.common, &printer);
+    let json = cli.verb.json();
     match act(cli.verb, &printer) {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         // Whoever read our output has seen enough (`pentagrid trials ... | head`).
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
-            printer.error(&error);
+            match json {
+                true => printer.stderr(&json::failure(&error)),
+                false => printer.error(&error),
+            }
             ExitCode::from(error.exit_code())
         }
     }

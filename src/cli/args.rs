@@ -28,7 +28,7 @@ pub struct Cli {
 }
 
 /// Options of every command.
-#[derive(Clone, Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Common {
     /// Say more: -v what the program decides, -vv every message to and from workers
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
@@ -45,9 +45,10 @@ pub struct Common {
 }
 
 /// When to use colours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// On a terminal, unless NO_COLOR is set.
+    #[default]
     Auto,
     /// Always.
     Always,
@@ -56,9 +57,10 @@ pub enum Color {
 }
 
 /// How log lines are written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// For people.
+    #[default]
     Text,
     /// One JSON object a line.
     Json,
@@ -106,6 +108,30 @@ pub enum Verb {
         /// Which command
         command: Option<String>,
     },
+}
+
+impl Verb {
+    /// Whether its answer, and what goes wrong, is to be JSON.
+    pub fn json(&self) -> bool {
+        match self {
+            Self::Plan(arguments) => arguments.json,
+            Self::Status(arguments) => arguments.json,
+            Self::Trials(arguments) => arguments.json,
+            Self::Show(arguments) => arguments.json,
+            Self::Verify(arguments) => arguments.json,
+            Self::Report(arguments) => arguments.json,
+            Self::Export(arguments) => arguments.json,
+            Self::WorkerCheck(arguments) => arguments.json,
+            Self::Run(_)
+            | Self::Resume(_)
+            | Self::Watch(_)
+            | Self::Serve(_)
+            | Self::Agent(_)
+            | Self::Schema
+            | Self::Completions { .. }
+            | Self::Man { .. } => false,
+        }
+    }
 }
 
 /// Arguments of `plan`.
@@ -303,6 +329,9 @@ pub struct ReportArgs {
     /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Say what was written as one JSON document (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Arguments of `export`.
@@ -316,6 +345,9 @@ pub struct ExportArgs {
     /// Directory to write to [default: exports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+    /// Say what was written as one JSON document (docs/json.md)
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// A format of `export`.

@@ -1,5 +1,6 @@
 //! Every way in which a command ends, and its exit code: a contract with scripts.
 
+use std::io::ErrorKind;
 use std::path::PathBuf;
 
 use crate::aggregate::StatsError;
@@ -79,6 +80,16 @@ pub enum CliError {
         /// Why it failed.
         source: std::io::Error,
     },
+    /// A report or an export cannot be written.
+    #[error("{what} {}: {source}{}", path.display(), elsewhere(source))]
+    Folder {
+        /// What was being done, e.g. "cannot write".
+        what: &'static str,
+        /// To which file or folder.
+        path: PathBuf,
+        /// Why it failed.
+        source: std::io::Error,
+    },
     /// Our own output cannot be written.
     #[error("cannot write the output: {0}")]
     Output(std::io::Error),
@@ -101,18 +112,42 @@ impl From<WatchError> for CliError {
 }
 
 impl CliError {
+    /// The name of its kind in JSON: programs go by it and by the exit code, not by the words.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Spec(_) => "spec",
+            Self::Usage(_) => "usage",
+            Self::Device(_) => "devices",
+            Self::Ledger(LedgerError::Absent(_)) => "no_ledger",
+            Self::Ledger(LedgerError::Held { .. }) => "held",
+            Self::Ledger(LedgerError::SpecChanged { .. }) => "spec_changed",
+            Self::Ledger(_) => "ledger",
+            Self::GivenUp { .. } => "given_up",
+            Self::File { .. } | Self::Folder { .. } | Self::Output(_) => "file",
+            Self::Stats(_) | Self::Unexpected(_) => "unexpected",
+        }
+    }
+
     /// The exit code.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Spec(_) | Self::Usage(_) | Self::Device(_) => Outcome::USAGE,
             Self::Ledger(LedgerError::Held { .. }) => 4,
             Self::Ledger(LedgerError::SpecChanged { .. } | LedgerError::Absent(_)) => Outcome::USAGE,
-            Self::GivenUp { fatal: Fatal::Ledger(_), .. } | Self::Ledger(_) | Self::File { .. } => 5,
+            Self::GivenUp { fatal: Fatal::Ledger(_), .. } | Self::Ledger(_) | Self::File { .. } | Self::Folder { .. } => 5,
             Self::GivenUp { fatal: Fatal::AllAlike { .. } | Fatal::TooManyFailures { .. }, .. } => {
                 Outcome::SomeFailed.exit_code()
             }
             Self::GivenUp { .. } | Self::Output(_) | Self::Stats(_) | Self::Unexpected(_) => 1,
         }
+    }
+}
+
+/// What to do about a place where nothing can be written.
+fn elsewhere(error: &std::io::Error) -> &'static str {
+    match error.kind() {
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "\nname a folder that can be written with --out",
+        _ => "",
     }
 }
 

@@ -3,9 +3,13 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 
+use clap::ValueEnum;
+use serde::Serialize;
+
 use super::args::{ExportArgs, ExportFormat};
 use super::error::{CliError, Outcome};
 use super::folder::Folder;
+use super::json;
 use super::printer::{Printer, count};
 use super::report::history_file;
 use super::sweep_file;
@@ -18,6 +22,16 @@ use crate::ledger::{EpochRow, LastAttempt, Lock, Reader, TrialRow, TrialState};
 use crate::report::write_trials;
 use crate::spec::Spec;
 use crate::spec::command::shell_path;
+
+/// What was written, for programs.
+#[derive(Serialize)]
+struct Answer<'a> {
+    sweep: &'a str,
+    export: String,
+    trials: usize,
+    folder: String,
+    files: Vec<String>,
+}
 
 /// Writes a sweep in another tool's format.
 pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliError> {
@@ -71,6 +85,12 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
             vec!["junit.xml".into()]
         }
     };
+    if arguments.json {
+        let format = arguments.format.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
+        let folder = out.display().to_string();
+        printer.data(&json::document(&Answer { sweep: &spec.name, export: format, trials: trials.len(), folder, files })?)?;
+        return Ok(Outcome::Done);
+    }
     let files: Vec<String> = files.iter().map(|file| shell_path(&out.join(file))).collect();
     let how = match arguments.format {
         ExportFormat::Csv | ExportFormat::Parquet | ExportFormat::Junit => String::new(),

@@ -58,6 +58,11 @@ pub(super) fn write_figures(
     Ok(list)
 }
 
+/// The files of a figure, relative to the report's folder.
+pub(super) fn figure_files(figure: &FigureFile) -> impl Iterator<Item = String> + use<> {
+    FORMATS.map(|format| format!("figures/{}.{format}", figure.name)).into_iter()
+}
+
 /// The trials that curves are of: final ones, unless there are none yet.
 fn phase(spec: &Spec, evaluation: &Evaluation) -> Phase {
     let done = evaluation.arms.iter().any(|arm| arm.final_tally.done > 0);

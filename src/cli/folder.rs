@@ -1,5 +1,6 @@
 //! A directory that a report is written to. Each file appears whole or not at all.
 
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -34,24 +35,28 @@ impl From<std::io::Error> for WriteError {
 }
 
 /// The directory.
-pub(super) struct Folder(PathBuf);
+pub(super) struct Folder {
+    path: PathBuf,
+    /// The files that were written.
+    written: RefCell<Vec<String>>,
+}
 
 impl Folder {
     /// Makes it, if it is not there yet.
     pub fn make(path: &Path) -> Result<Self, CliError> {
-        std::fs::create_dir_all(path).map_err(|source| CliError::File {
+        std::fs::create_dir_all(path).map_err(|source| CliError::Folder {
             what: "cannot create",
             path: path.to_owned(),
             source,
         })?;
-        Ok(Self(path.to_owned()))
+        Ok(Self { path: path.to_owned(), written: RefCell::default() })
     }
 
     /// Writes a file.
     pub fn write(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), WriteError>) -> Result<(), CliError> {
-        let path = self.0.join(name);
+        let path = self.path.join(name);
         // Another process may be writing the same report: each has a file of its own, and the last one to end counts.
-        let partial = self.0.join(format!(".{name}.{}.partial", std::process::id()));
+        let partial = self.path.join(format!(".{name}.{}.partial", std::process::id()));
         let whole = || -> Result<(), WriteError> {
             let mut to = BufWriter::new(File::create(&partial)?);
             write(&mut to)?;
@@ -61,21 +66,28 @@ impl Folder {
         whole().map_err(|error| {
             // What is left of it is of no use; that it cannot be removed is no news beside the error itself.
             let _ = std::fs::remove_file(&partial);
-            let file = |source| CliError::File { what: "cannot write", path: path.clone(), source };
+            let file = |source| CliError::Folder { what: "cannot write", path: path.clone(), source };
             match error {
                 WriteError::Ledger(error) => error.into(),
                 WriteError::Csv(error) => file(std::io::Error::other(error)),
                 WriteError::Io(error) => file(error),
             }
-        })
+        })?;
+        self.written.borrow_mut().push(name.to_owned());
+        Ok(())
+    }
+
+    /// The names of the files that were written, in that order.
+    pub fn written(&self) -> Vec<String> {
+        self.written.borrow().clone()
     }
 
     /// Removes a file, if it is there.
     pub fn remove(&self, name: &str) -> Result<(), CliError> {
-        let path = self.0.join(name);
+        let path = self.path.join(name);
         match std::fs::remove_file(&path) {
             Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(CliError::File { what: "cannot remove", path, source })
+                Err(CliError::Folder { what: "cannot remove", path, source })
             }
             _ => Ok(()),
         }

@@ -1,9 +1,10 @@
 //! Answers as JSON, for programs. `docs/json.md` describes every field; a test holds the two together.
 
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use super::error::CliError;
+use super::error::{CliError, Outcome};
+use crate::spec;
 
 /// The version of all answers: it grows when a field goes or changes its meaning, not when one is added.
 const FORMAT: u32 = 1;
@@ -16,4 +17,51 @@ pub fn document(answer: &impl Serialize) -> Result<String, CliError> {
         all.extend(fields);
     }
     serde_json::to_string_pretty(&all).map_err(failed)
+}
+
+/// What went wrong.
+#[derive(Serialize)]
+struct Failure {
+    kind: &'static str,
+    exit_code: u8,
+    message: String,
+    problems: Vec<Problem>,
+}
+
+/// A mistake in a sweep file.
+#[derive(Serialize)]
+struct Problem {
+    file: String,
+    line: usize,
+    column: usize,
+    message: String,
+    help: Option<String>,
+}
+
+/// What went wrong, in one line: warnings may stand before it on stderr.
+pub fn failure(error: &CliError) -> String {
+    let problems = match error {
+        CliError::Spec(diagnosis) => {
+            let problem = |problem: &spec::Problem| Problem {
+                file: diagnosis.file.clone(),
+                line: problem.line,
+                column: problem.column,
+                message: problem.message.clone(),
+                help: problem.help.clone(),
+            };
+            diagnosis.problems.iter().map(problem).collect()
+        }
+        _ => Vec::new(),
+    };
+    line(&Failure { kind: error.kind(), exit_code: error.exit_code(), message: error.to_string(), problems })
+}
+
+/// The same of a command line that is not understood.
+pub fn misuse(message: &str) -> String {
+    let message = message.trim().trim_start_matches("error: ").to_owned();
+    line(&Failure { kind: "usage", exit_code: Outcome::USAGE, message, problems: Vec::new() })
+}
+
+fn line(failure: &Failure) -> String {
+    json!({ "format": FORMAT, "error": failure }).to_string()
 }

@@ -169,8 +169,9 @@ impl Left {
 
 /// Mean durations of finished trials, by arm number.
 fn durations(spec: &Spec, ledger: &Reader) -> Result<BTreeMap<usize, f64>, CliError> {
-    let by_name = ledger.mean_durations()?;
-    Ok(spec.arms.iter().enumerate().filter_map(|(arm, spec)| Some((arm, *by_name.get(&spec.name)?))).collect())
+    let by_name = ledger.durations()?;
+    let mean = |name: &String| by_name.get(name).map(|(count, sum)| sum / *count as f64);
+    Ok(spec.arms.iter().enumerate().filter_map(|(arm, spec)| Some((arm, mean(&spec.name)?))).collect())
 }
 
 /// Arms, points, seeds and trials as a table.

@@ -3,11 +3,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 
+use serde::Serialize;
+
 use super::args::ReportArgs;
 use super::audit;
 use super::error::{CliError, Outcome};
-use super::figures::write_figures;
+use super::figures::{figure_files, write_figures};
 use super::folder::{Folder, WriteError};
+use super::json;
 use super::made_report;
 use super::printer::{Printer, count};
 use super::sweep_file;
@@ -25,10 +28,51 @@ use crate::spec::{Spec, Task, task};
 pub struct Written {
     /// Tables, selected points and notes, for the terminal.
     pub text: String,
+    /// The sweep's name.
+    pub sweep: String,
+    /// The files, relative to the report's folder.
+    pub files: Vec<String>,
     /// Whether every planned trial has ended.
     pub complete: bool,
     /// What became of published figures and claims; None: the spec has none.
     pub audit: Option<Audit>,
+}
+
+/// What was written, for programs.
+#[derive(Serialize)]
+struct Answer<'a> {
+    sweep: &'a str,
+    complete: bool,
+    folder: String,
+    files: &'a [String],
+    claims: Vec<ShownClaim<'a>>,
+}
+
+#[derive(Serialize)]
+struct ShownClaim<'a> {
+    claim: &'a str,
+    verdict: &'static str,
+    numbers: &'a str,
+    published_verdict: Option<&'static str>,
+}
+
+impl<'a> Answer<'a> {
+    fn of(written: &'a Written, out: &Path) -> Self {
+        let claims = written.audit.iter().flat_map(|audit| &audit.claims);
+        let claims = claims.map(|claim| ShownClaim {
+            claim: &claim.claim.says,
+            verdict: claim.ours.verdict.name(),
+            numbers: &claim.numbers,
+            published_verdict: claim.published.as_ref().map(|(judgement, _)| judgement.verdict.name()),
+        });
+        Self {
+            sweep: &written.sweep,
+            complete: written.complete,
+            folder: out.display().to_string(),
+            files: &written.files,
+            claims: claims.collect(),
+        }
+    }
 }
 
 /// Writes a report.
@@ -38,7 +82,10 @@ pub fn report(arguments: &ReportArgs, printer: &Printer) -> Result<Outcome, CliE
         None => sweep_file::default_report_dir(&sweep_file::from_ledger(&Reader::open(&arguments.dir)?, &arguments.dir)?.spec),
     };
     let written = write(&arguments.dir, &out)?;
-    printer.data(&written.text)?;
+    match arguments.json {
+        true => printer.data(&json::document(&Answer::of(&written, &out))?)?,
+        false => printer.data(&written.text)?,
+    }
     if !written.complete {
         printer.warn(&format!("the sweep is not finished: go on with `pentagrid resume {}`", shell_path(&arguments.dir)));
     }
@@ -133,7 +180,9 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
             format!("{} in figures/ as .svg .png .csv", count(figures.len(), "figure"))
         }
     ));
-    let written = Written { text, complete: evaluation.is_complete(), audit };
+    let mut files = folder.written();
+    files.extend(figures.iter().flat_map(figure_files));
+    let written = Written { text, sweep: spec.name.clone(), files, complete: evaluation.is_complete(), audit };
     made_report::note(&ledger, dir, out, &written)?;
     Ok(written)
 }

@@ -1,6 +1,7 @@
 //! `pentagrid status`: how a sweep stands, also while it runs.
 
 use std::collections::HashMap;
+use std::mem::ManuallyDrop;
 
 use serde::Serialize;
 
@@ -88,7 +89,8 @@ struct FailedTrial {
 
 /// Shows how a sweep stands.
 pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    let sweep = Sweep::open(&arguments.dir)?;
+    // The program ends here: what a hundred thousand trials took need not be given back piece by piece.
+    let sweep = ManuallyDrop::new(Sweep::glance(&arguments.dir)?);
     let status = gather(&sweep);
     if arguments.json {
         printer.data(&json::document(&status)?)?;
@@ -210,4 +212,92 @@ pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
         out.push_str(&format!("about {left} left{with}\n"));
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::grid::TrialId;
+    use crate::ledger::{LogMark, SessionInfo, Stamped, WorkerId, Write, Writer, open_for_run};
+    use crate::plan::{Phase, Shared};
+    use crate::protocol::Metrics;
+
+    /// A ledger with everything that can become of an attempt, seen while its coordinator is there and after it has gone.
+    #[test]
+    fn a_glance_tells_what_a_look_at_every_attempt_tells() {
+        let text = "name: t\nworker: [w]\nmetric: {name: m, goal: maximize}\nseeds: {tune: 2, final: 1}\narms:\n  \
+                    a: {parameters: {x: {values: [1, 2, 3]}}}\n  b: {parameters: {x: {values: [4, 5]}}}\n";
+        let spec = crate::spec::read(text, "t.yaml").unwrap_or_else(|error| panic!("{error}"));
+        let grid = Grid::new(&spec);
+        let trial = |arm: usize, index: u64, seed: usize| TrialId {
+            point: grid.arms()[arm].point(index).id,
+            seed: spec.seeds.tune[seed],
+        };
+        let dir = tempfile::tempdir().unwrap();
+        let session = SessionInfo {
+            holder: crate::ledger::Holder { host: "h".into(), pid: 1, since: "2026-11-24T00:00:00Z".into() },
+            boot_id: "boot".into(),
+            command: "run".into(),
+            version: "1".into(),
+            git: None,
+            devices: "cpu cpu".into(),
+            folder: "/".into(),
+        };
+        let opened = open_for_run(dir.path(), text, &spec, &session, false).unwrap();
+        let writer = Writer::start(opened.connection, opened.path, |_| ());
+        let write = |write| writer.send(Stamped { at: "2026-11-24T00:00:01Z".into(), write });
+        let worker = WorkerId(opened.next_worker);
+        let phase = Phase::Tune;
+        let device = "cpu".to_owned();
+        write(Write::WorkerStarted { worker, session: opened.session, slot: 0, device, pid: 1, start_ticks: 1, launcher: None });
+        let start = |trial| write(Write::TrialStarted { trial, phase, worker, log: LogMark { file: "logs/0".into(), offset: 0 } });
+        let metrics = |value: f64| -> Metrics { [("m", value)].into_iter().collect() };
+        let done = |trial, seconds: f64| {
+            write(Write::TrialDone {
+                trial,
+                metrics: metrics(seconds),
+                shared: Shared::default(),
+                log_end: 0,
+                duration: seconds,
+            });
+        };
+        let fail = |trial, for_good| {
+            let message = format!("it broke, for good: {for_good}");
+            write(Write::TrialFailed { trial, phase, kind: FailureKind::Exit, message, for_good, log_end: 0, duration: 8.0 });
+        };
+        for (id, seconds) in [(trial(0, 0, 0), 1.0), (trial(0, 0, 1), 2.0), (trial(1, 0, 0), 4.0)] {
+            start(id);
+            done(id, seconds);
+        }
+        // Failed and then well; failed for good; failed and to be tried again; cut off; running with an epoch and without.
+        start(trial(0, 1, 0));
+        fail(trial(0, 1, 0), false);
+        start(trial(0, 1, 0));
+        done(trial(0, 1, 0), 3.0);
+        start(trial(0, 1, 1));
+        fail(trial(0, 1, 1), false);
+        start(trial(0, 1, 1));
+        fail(trial(0, 1, 1), true);
+        start(trial(0, 2, 0));
+        fail(trial(0, 2, 0), false);
+        start(trial(0, 2, 1));
+        write(Write::TrialInterrupted { trial: trial(0, 2, 1), message: "cut off".into(), log_end: 0 });
+        start(trial(1, 0, 1));
+        write(Write::Epoch { trial: trial(1, 0, 1), epoch: 3, values: metrics(0.5) });
+        start(trial(1, 1, 0));
+        // Gone before it is looked at, and so the ledger is whole.
+        drop(writer);
+
+        let compare = || {
+            let all = serde_json::to_string_pretty(&gather(&Sweep::open(dir.path()).unwrap())).unwrap();
+            let glance = serde_json::to_string_pretty(&gather(&Sweep::glance(dir.path()).unwrap())).unwrap();
+            assert_eq!(glance, all);
+            glance
+        };
+        let held = compare();
+        drop(opened.lock);
+        let left = compare();
+        insta::assert_snapshot!(held);
+        assert!(left.contains("\"seconds_left\": 1") && left.contains("\"running\": []"), "{left}");
+    }
 }

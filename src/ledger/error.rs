@@ -76,6 +76,14 @@ pub enum LedgerError {
     },
 }
 
+impl LedgerError {
+    /// Whether SQLite could not write, or make, what it needs beside the file.
+    pub(super) fn is_of_a_place_that_cannot_be_written(&self) -> bool {
+        let Self::Sqlite { source, .. } = self else { return false };
+        matches!(source.sqlite_error_code(), Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen))
+    }
+}
+
 /// What to do about the SQLite errors that users meet.
 fn hint(error: &rusqlite::Error) -> &'static str {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};

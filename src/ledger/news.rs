@@ -38,6 +38,13 @@ struct Seen {
     open: Vec<i64>,
 }
 
+/// How much of the attempts is read.
+#[derive(Clone, Copy, Debug)]
+enum Depth {
+    All,
+    Glance,
+}
+
 /// What a look has found.
 #[derive(Clone, Debug)]
 pub struct News {
@@ -123,10 +130,21 @@ impl Follower {
         if self.files == Some(files) && self.holder == holder {
             return Ok(None);
         }
-        let news = self.read(holder.clone())?;
+        let (news, seen) = self.read(holder.clone(), Depth::All)?;
+        self.seen = Some(seen);
         self.files = files.iter().all(settled).then_some(files);
         self.holder = holder;
         Ok(Some(news))
+    }
+
+    /// The ledger as it is now, for somebody who will not look again: of the attempts only those that have not ended and those at
+    /// trials that failed for good, which are few where the others are many.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub fn glance(&self) -> Result<News, LedgerError> {
+        let afresh = Self { seen: None, ..self.clone() };
+        Ok(afresh.read(Lock::holder(&self.dir), Depth::Glance)?.0)
     }
 
     /// A reader of the ledger as it is now, for what only somebody who asks wants to know.
@@ -148,24 +166,22 @@ impl Follower {
         })
     }
 
-    fn read(&mut self, holder: Option<Holder>) -> Result<News, LedgerError> {
+    fn read(&self, holder: Option<Holder>, depth: Depth) -> Result<(News, Seen), LedgerError> {
         let mut manner = Manner::untouching(&self.path, holder.is_some());
         loop {
             let reader = Reader::on(schema::open_in_manner(&self.path, manner)?, self.path.clone());
-            let found = self.news(&reader, holder.clone());
+            let found = self.news(&reader, holder.clone(), depth);
             // A coordinator that began meanwhile may have written into what was taken for a file at rest.
             let now = Manner::untouching(&self.path, Lock::holder(&self.dir).is_some());
             if manner == Manner::Still && now != Manner::Still {
                 manner = Manner::Shared;
                 continue;
             }
-            let (news, seen) = found?;
-            self.seen = Some(seen);
-            return Ok(news);
+            return found;
         }
     }
 
-    fn news(&self, reader: &Reader, holder: Option<Holder>) -> Result<(News, Seen), LedgerError> {
+    fn news(&self, reader: &Reader, holder: Option<Holder>, depth: Depth) -> Result<(News, Seen), LedgerError> {
         // One moment for all that follows; with a rollback journal it makes the writer wait, but not for long.
         reader.connection().execute_batch("BEGIN").map_err(reader.sqlite())?;
         let (frame, last) = reader
@@ -181,7 +197,11 @@ impl Follower {
         // Of a killed coordinator's workers nobody knows.
         let waiting = if holder.is_some() { reader.waiting()? } else { Vec::new() };
         let (whole, seen) = (seen.is_none(), seen.unwrap_or_default());
-        let mut attempts = reader.rows(&format!("{ATTEMPTS} WHERE a.id > ? ORDER BY a.id"), [seen.attempt], attempt)?;
+        let which = match depth {
+            Depth::All => "",
+            Depth::Glance => OPEN_OR_FAILED,
+        };
+        let mut attempts = reader.rows(&format!("{ATTEMPTS} WHERE a.id > ? {which} ORDER BY a.id"), [seen.attempt], attempt)?;
         let mut trials = Vec::new();
         if whole {
             trials = reader.trials()?;
@@ -208,6 +228,10 @@ impl Follower {
 
 const ATTEMPTS: &str = "SELECT t.point, t.seed, a.id, a.started_at, a.ended_at, a.outcome, a.kind, a.message, a.duration, w.slot, coalesce(w.device_name, w.device)
      FROM attempt a JOIN trial t ON t.id = a.trial LEFT JOIN worker w ON w.id = a.worker";
+
+/// Of all attempts those of `Follower::glance`. The inner query reads the attempts alone, and leaves few to look up the trials of.
+const OPEN_OR_FAILED: &str = "AND a.id IN (SELECT id FROM attempt WHERE ended_at IS NULL OR outcome = 'failed')
+     AND (a.ended_at IS NULL OR t.state = 'failed')";
 
 fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptNews> {
     let slot: Option<u32> = row.get(9)?;

@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Row, params};
 
 use super::error::LedgerError;
+use super::lock::Lock;
 use super::rows::{AttemptRow, EpochRow, LastAttempt, SessionRow, TrialRow, TrialState, WorkerRow};
-use super::schema::{self, FILE_NAME};
+use super::schema::{self, FILE_NAME, Manner};
 use crate::grid::TrialId;
 use crate::plan::{Phase, Shared};
 use crate::protocol::{FailureKind, Metrics};
@@ -21,7 +22,8 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the ledger of a run directory.
+    /// Opens the ledger of a run directory, also where nothing can be written and nobody runs the sweep: SQLite makes files beside
+    /// a ledger that others may write, and is told there that nobody does.
     ///
     /// # Errors
     /// `LedgerError`: no ledger, not one of ours, a later version.
@@ -30,7 +32,16 @@ impl Reader {
         if !path.exists() {
             return Err(LedgerError::Absent(dir.to_owned()));
         }
-        Ok(Self { connection: schema::open_readable(&path)?, path })
+        let connection = match schema::open_readable(&path) {
+            Err(error) if error.is_of_a_place_that_cannot_be_written() => {
+                match Manner::untouching(&path, Lock::holder(dir).is_some()) {
+                    Manner::Shared => return Err(error),
+                    manner => schema::open_in_manner(&path, manner)?,
+                }
+            }
+            opened => opened?,
+        };
+        Ok(Self { connection, path })
     }
 
     /// From now on every call sees the ledger as it is at this moment, whatever a coordinator writes meanwhile. Not with a
@@ -269,13 +280,13 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
-    /// Mean duration in seconds of the finished attempts, by arm name.
-    pub fn mean_durations(&self) -> Result<HashMap<String, f64>, LedgerError> {
+    /// By arm name: how many attempts have ended well, and their durations together, in seconds.
+    pub fn durations(&self) -> Result<HashMap<String, (u64, f64)>, LedgerError> {
         let rows = self.rows(
-            "SELECT p.arm, avg(a.duration) FROM attempt a JOIN trial t ON t.id = a.trial JOIN arm_point p USING (point)
+            "SELECT p.arm, count(*), sum(a.duration) FROM attempt a JOIN trial t ON t.id = a.trial JOIN arm_point p USING (point)
              WHERE a.outcome = 'done' AND a.duration IS NOT NULL GROUP BY p.arm",
             [],
-            |row| Ok((row.get(0)?, row.get(1)?)),
+            |row| Ok((row.get(0)?, (row.get::<_, i64>(1)? as u64, row.get(2)?))),
         )?;
         Ok(rows.into_iter().collect())
     }

@@ -16,7 +16,7 @@ use super::write::Stamped;
 const BATCH: usize = 4096;
 /// Commits begin at most so often. A command that comes after a quiet time is written at once; when many come, they share
 /// the cost of the disk, and nobody waits for so short a time.
-const PACE: Duration = Duration::from_millis(5);
+const PACE: Duration = Duration::from_millis(20);
 
 /// The writing end of a ledger. Dropping it waits for what is queued.
 #[derive(Debug)]

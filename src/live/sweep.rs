@@ -153,6 +153,23 @@ impl Sweep {
         Self::of(follower, news)
     }
 
+    /// The same for one look and no second, as `status` takes it: nothing is known of what slots have done, nor how fast trials end,
+    /// and of attempts only those that have not ended and those at trials that failed for good.
+    ///
+    /// # Errors
+    /// `WatchError`.
+    pub fn glance(dir: &Path) -> Result<Self, WatchError> {
+        let follower = Follower::new(dir)?;
+        let news = follower.glance()?;
+        let mut sweep = Self::of(follower, news)?;
+        // Of a finished sweep nobody asks how long it takes.
+        if !sweep.evaluation().is_complete() {
+            let durations = sweep.reader()?.durations()?;
+            sweep.measured = sweep.spec().arms.iter().map(|arm| durations.get(&arm.name).copied().unwrap_or_default()).collect();
+        }
+        Ok(sweep)
+    }
+
     /// Takes note of what is new in the ledger; says whether anything is.
     ///
     /// # Errors

@@ -1,7 +1,7 @@
 //! The end of a part of a log file, in bounded memory however long the log is.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 /// The last `most` bytes of a log between `begin` and `end` (None: the file's end), from the start of a line, as a terminal
@@ -14,13 +14,23 @@ pub fn log_end(path: &Path, begin: u64, end: Option<u64>, most: u64) -> std::io:
     if !std::fs::metadata(path)?.is_file() {
         return Err(std::io::Error::other("it is not a plain file"));
     }
-    let mut file = File::open(path)?;
+    log_end_of(&File::open(path)?, begin, end, most)
+}
+
+/// The same of a log that is open for reading. Its place in the file is left alone: whoever writes the log may share it.
+///
+/// # Errors
+/// The operating system's, if the file cannot be read.
+pub fn log_end_of(file: &File, begin: u64, end: Option<u64>, most: u64) -> std::io::Result<String> {
     let size = file.metadata()?.len();
     let end = end.unwrap_or(size).min(size);
     let from = begin.max(end.saturating_sub(most)).min(end);
-    file.seek(SeekFrom::Start(from))?;
-    let mut bytes = Vec::new();
-    file.take(end - from).read_to_end(&mut bytes)?;
+    let mut bytes = vec![0; usize::try_from(end - from).unwrap_or(usize::MAX)];
+    let mut filled = 0;
+    while let length @ 1.. = file.read_at(&mut bytes[filled..], from + filled as u64)? {
+        filled += length;
+    }
+    bytes.truncate(filled);
     let text = printable(&String::from_utf8_lossy(&bytes));
     if from == begin.min(end) {
         return Ok(text);

@@ -23,7 +23,7 @@ mod stops;
 pub use action::{Fatal, Policy, Settings};
 pub use dispatcher::{ConfigOf, Dispatcher, PhaseEnd, Recorder, WorkerCommand};
 pub use launch::{Launcher, Prefix, Slurm, Surroundings, squeue};
-pub use log_end::log_end;
+pub use log_end::{log_end, log_end_of};
 pub use notice::{Notice, Observer};
 pub use processes::{MARK, VERIFY, end_left, end_left_launchers, mark, scratch_name, start_ticks, stop_listening};
 pub use start::{ProgramStart, Start, WorkerStart};

@@ -20,8 +20,8 @@ pub(super) struct Process {
     pub ending: bool,
     /// Its log, relative to the run directory.
     pub log: Arc<str>,
-    /// The same, open, where its process stays for many trials.
-    pub log_file: Option<File>,
+    /// The same, open; None before there was a process.
+    pub log_file: Option<Arc<File>>,
     /// Size of the slot's log when its present trial was sent to it, or its last one ended.
     pub log_mark: u64,
     /// How many processes the kernel had killed for lack of memory when this one was started.

@@ -455,4 +455,6 @@ mod racing_tests;
 #[cfg(test)]
 mod random_tests;
 #[cfg(test)]
+mod sharing_tests;
+#[cfg(test)]
 mod tests;

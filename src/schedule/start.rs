@@ -2,6 +2,7 @@
 //! with; `cli` makes these of the sweep file, the dispatcher uses them.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::devices::{SlotDevice, thread_variables};
@@ -67,7 +68,7 @@ impl ProgramStart {
     pub fn plan(&self, trial: &PlannedTrial, config: &Config, slot: &SlotDevice, run_dir: &Path) -> std::io::Result<ProgramPlan> {
         let id = trial.id.to_string();
         let dir = std::path::absolute(run_dir)?.join(TRIALS).join(&id);
-        std::fs::create_dir_all(&dir)?;
+        let fresh = make_folder(&dir)?;
         std::fs::write(dir.join(CONFIG_FILE), nested_json(config) + "\n")?;
         let shown = dir.display().to_string();
         let filling = Filling { config, seed: trial.id.seed, trial: &id, dir: &shown, interpreter: &self.interpreter };
@@ -84,6 +85,7 @@ impl ProgramStart {
             trial: id.clone(),
             line: CommandLine { command, environment, without: Vec::new(), workdir: Some(self.workdir.clone()) },
             agent: false,
+            fresh,
             log: dir.join(OUTPUT_FILE),
             metrics: dir.join(METRICS_FILE),
             metric: self.metric.clone(),
@@ -105,5 +107,16 @@ impl ProgramStart {
             ("PENTAGRID_METRICS", format!("{}/{METRICS_FILE}", filling.dir)),
         ];
         own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
+
+/// Makes a trial's folder; says whether it was not there before.
+fn make_folder(dir: &Path) -> std::io::Result<bool> {
+    match std::fs::create_dir(dir) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => std::fs::create_dir_all(dir).map(|()| true),
+        // If it is something else that stands there, the first file in it tells.
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error),
     }
 }

@@ -2,9 +2,10 @@
 //! Each ends in a defined state, with a message, and with every acknowledged result intact.
 
 use std::collections::BTreeSet;
-use std::fs::OpenOptions;
+use std::fs::{OpenOptions, Permissions};
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
 use crate::support::{TOY, Test};
@@ -75,6 +76,67 @@ fn finished() -> Test {
     let rest = std::fs::metadata(test.path("runs/toy/ledger.sqlite-wal")).map_or(0, |file| file.len());
     assert_eq!(rest, 0, "a copy of the one file should be the whole ledger");
     test
+}
+
+/// Somebody else's sweep: it can be looked at, and nothing be written beside it.
+#[test]
+fn a_sweep_that_cannot_be_written_can_be_read() {
+    let test = finished();
+    // Nothing binds root: where the tests run as root, somebody else looks, with a program that may lie where only root goes.
+    let root = std::fs::metadata(test.path("")).unwrap().uid() == 0;
+    let program = test.path("program");
+    let original = env!("CARGO_BIN_EXE_pentagrid");
+    std::fs::hard_link(original, &program).or_else(|_| std::fs::copy(original, &program).map(drop)).unwrap();
+    std::fs::create_dir(test.path("mine")).unwrap();
+    for beside in ["ledger.sqlite-wal", "ledger.sqlite-shm"] {
+        drop(std::fs::remove_file(test.path("runs/toy").join(beside)));
+    }
+    let allow = |path: &str, mode| std::fs::set_permissions(test.path(path), Permissions::from_mode(mode)).unwrap();
+    allow("mine", 0o777);
+    [".", "runs", "runs/toy", "reports/toy", "reports"].into_iter().for_each(|path| allow(path, 0o555));
+    let listed = || {
+        let entries = std::fs::read_dir(test.path("runs/toy")).unwrap();
+        entries.map(|entry| entry.unwrap().file_name()).collect::<BTreeSet<_>>()
+    };
+    let before = listed();
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(arguments).current_dir(test.path("")).env("NO_COLOR", "1");
+        if root {
+            command.uid(65534).gid(65534);
+        }
+        let output = command.output().unwrap();
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        (output.status.code(), text(output.stdout), text(output.stderr))
+    };
+    for arguments in [&["status", "runs/toy"][..], &["report", "runs/toy", "--out", "mine/report"]] {
+        let (code, out, said) = run(arguments);
+        assert_eq!((code, said.as_str()), (Some(0), ""), "{arguments:?}");
+        assert!(!out.is_empty(), "{arguments:?}");
+    }
+    let (code, trials, said) = run(&["trials", "runs/toy"]);
+    assert_eq!((code, trials.lines().count(), said.as_str()), (Some(0), 20, ""));
+    let trial = trials.split(' ').next().unwrap();
+    let (code, shown, said) = run(&["show", "runs/toy", trial]);
+    assert_eq!((code, shown.starts_with(trial), said.as_str()), (Some(0), true, ""));
+    let (code, _, said) = run(&["export", "runs/toy", "--format", "junit", "--out", "mine/export"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(test.path("mine/report/table1.txt").exists() && test.path("mine/export/junit.xml").exists());
+    // Where a report belongs nothing can be written: what is there stays, and one is told where else to.
+    let [report, export] = [&["report", "runs/toy"][..], &["export", "runs/toy", "--format", "csv"]].map(|arguments| {
+        let (code, out, said) = run(arguments);
+        assert_eq!((code, out.as_str()), (Some(5), ""), "{arguments:?}");
+        said
+    });
+    insta::assert_snapshot!(report + &export, @"
+error: cannot write reports/toy/figures/index.json: Permission denied (os error 13)
+name a folder that can be written with --out
+error: cannot create exports/toy: Permission denied (os error 13)
+name a folder that can be written with --out
+");
+    assert_eq!(listed(), before);
+    // The folders are to be removed with the test.
+    [".", "runs", "runs/toy", "reports/toy", "reports"].into_iter().for_each(|path| allow(path, 0o755));
 }
 
 #[test]

@@ -99,8 +99,61 @@ fn a_plan_lists_its_trials_as_lines_and_its_errors_elsewhere() {
     let lines = test.run(&["plan", "sweep.yaml", "--trials", "--json"]).expect(0).stdout;
     assert_eq!(lines.lines().count(), 14);
     lines.lines().for_each(|line| hold("plan --trials", &serde_json::from_str(line).unwrap()));
-    let nothing = test.run(&["show", "runs/toy", "abc", "--json"]);
-    assert_eq!((nothing.stdout.as_str(), nothing.stderr.is_empty()), ("", false));
+}
+
+#[test]
+fn what_was_written_is_listed() {
+    let test = Test::with_spec(&format!("{TOY}claims:\n  - {{says: Near is the best, highest: {{arm: near, metric: score}}}}\n"));
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
+    let strings = |list: &Value| -> BTreeSet<String> {
+        list.as_array().unwrap().iter().map(|item| item.as_str().unwrap().to_owned()).collect()
+    };
+    let report = document("report", &test.run(&["report", "runs/toy", "--json", "--out", "r"]).expect(0).stdout);
+    let files = strings(&report["files"]);
+    assert!(["report.html", "points.csv", "provenance.json"].iter().all(|name| files.contains(*name)), "{files:?}");
+    // The list is complete but for the figures' own list.
+    let mut found = BTreeSet::new();
+    for folder in ["", "figures/"] {
+        for entry in std::fs::read_dir(test.path("r").join(folder)).unwrap().map(Result::unwrap) {
+            if entry.file_type().unwrap().is_file() {
+                found.insert(format!("{folder}{}", entry.file_name().display()));
+            }
+        }
+    }
+    found.remove("figures/index.json");
+    assert_eq!(files, found);
+    assert_eq!((&report["complete"], &report["folder"]), (&true.into(), &"r".into()));
+    assert_eq!(report["claims"][0]["claim"], "Near is the best");
+    for (format, file) in [("csv", "history.csv"), ("tensorboard", "tensorboard")] {
+        let export = test.run(&["export", "runs/toy", "--format", format, "--json"]).expect(0);
+        assert_eq!(export.stderr, "");
+        let export = document("export", &export.stdout);
+        assert_eq!((&export["export"], &export["folder"]), (&format.into(), &"exports/toy".into()));
+        assert!(strings(&export["files"]).contains(file), "{export}");
+    }
+}
+
+/// Where JSON was asked for, what goes wrong is a line of it on stderr, and stdout stays empty.
+#[test]
+fn errors_are_json_too() {
+    let test = Test::with_spec(&TOY.replace("metric:", "metrik:"));
+    let kinds = [
+        (&["plan", "sweep.yaml", "--json"][..], "spec"),
+        (&["status", "nowhere", "--json"], "no_ledger"),
+        (&["report", "nowhere", "--json"], "no_ledger"),
+        (&["trials", "nowhere", "--json", "--novel"], "usage"),
+        (&["plan", "sweep.yml", "--json"], "usage"),
+    ];
+    for (arguments, kind) in kinds {
+        let ran = test.run(arguments);
+        assert_eq!(ran.stdout, "", "{arguments:?}");
+        let error = document("errors", ran.stderr.lines().last().unwrap());
+        assert_eq!((&error["error"]["kind"], &error["error"]["exit_code"]), (&kind.into(), &ran.code.unwrap().into()), "{error}");
+        assert_eq!(error["error"]["problems"].as_array().unwrap().is_empty(), kind != "spec", "{error}");
+    }
+    // What stands behind `--` is somebody else's.
+    let ran = test.run(&["worker-check", "--novel", "--", "worker", "--json"]).expect(2);
+    assert!(ran.stderr.starts_with("error: "), "{}", ran.stderr);
 }
 
 #[test]

@@ -212,3 +212,41 @@ impl Placed {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::Spread;
+    use super::super::style::Style;
+    use super::*;
+
+    fn placed(scale: Scale, points: &[(f64, f64)]) -> Placed {
+        let points = points.iter().zip(1..).map(|((mean, std), x)| Spread::new(f64::from(x), *mean, Some(*std))).collect();
+        let axis = Axis { label: String::new(), scale, ticks: None, reach: Vec::new() };
+        Placed::new(&axis, &[Mark::Curve { points, style: Style::of_arm(0) }], true, 300.0)
+    }
+
+    #[test]
+    fn a_band_on_a_log_axis_stands_by_its_logarithm() {
+        let axis = placed(Scale::Log, &[(1.0, 0.0), (10.0, 5.0), (1000.0, 0.0)]);
+        let [one, ten, hundred] = [1.0, 10.0, 100.0].map(|value| axis.place_within(value));
+        assert!((ten - one - (hundred - ten)).abs() < 1e-9, "a factor of ten is everywhere as long");
+        let (low, mean, high) = (axis.place_within(5.0), axis.place_within(10.0), axis.place_within(15.0));
+        assert!(mean - low > high - mean, "a deviation reaches further down than up");
+    }
+
+    #[test]
+    fn a_band_that_reaches_below_nothing_ends_where_the_log_axis_does() {
+        for std in [2.0, 3.0, 1e6] {
+            let axis = placed(Scale::Log, &[(2.0, std), (2000.0, 0.0)]);
+            assert!(axis.low > 2.0 / 16.0 && axis.low <= 2.0 / 4.0, "it is not stretched for the band's sake: {}", axis.low);
+            let below = axis.place_within(2.0 - std);
+            assert_eq!(below, axis.from);
+            assert!(axis.place(2.0).is_finite() && axis.place(2.0) > below);
+            assert!(axis.place_within(2.0 + std).is_finite());
+        }
+        // What is not positive has no place of its own there; on an even axis it has, and so has the whole band.
+        assert!(placed(Scale::Log, &[(2.0, 0.0), (2000.0, 0.0)]).place(-1.0).is_nan());
+        let even = placed(Scale::Linear, &[(2.0, 3.0), (4.0, 0.0)]);
+        assert!(even.place(-1.0) >= even.from && even.place(-1.0) < even.place(2.0));
+    }
+}

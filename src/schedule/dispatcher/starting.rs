@@ -1,6 +1,7 @@
 //! The dispatcher's part that starts and ends processes, through whatever launcher.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
@@ -43,13 +44,12 @@ impl Dispatcher {
         }
         let line = CommandLine { command: start.command, environment, without: Vec::new(), workdir: start.workdir };
         let log = self.workers.dir.join(log_name(slot));
-        let mark = std::fs::metadata(&log).map_or(0, |metadata| metadata.len());
         let report = self.reporter(slot);
         let plan = SpawnPlan { line: self.wrap(slot, line, None), log, agent };
         let before = StartClock::ticks();
         match launch::spawn(&plan, report) {
             Ok(local) => {
-                self.started(slot, local, before, (log_name(slot), mark), &plan.line);
+                self.started(slot, local, before, log_name(slot), &plan.line);
                 Vec::new()
             }
             Err(error) => {
@@ -72,13 +72,12 @@ impl Dispatcher {
             plan.agent = agent;
             plan
         });
-        let mark = std::fs::metadata(self.workers.dir.join(&log)).map_or(0, |metadata| metadata.len());
         let before = StartClock::ticks();
         let spawned = plan.and_then(|plan| Ok((launch::spawn_program(&plan, report)?, plan.line)));
         let now = self.began.elapsed();
         match spawned {
             Ok((local, line)) => {
-                self.started(slot, local, before, (log, mark), &line);
+                self.started(slot, local, before, log, &line);
                 let hello = self.introduction(slot, start, start.threads_of(trial));
                 (self.record)(Write::WorkerHello { worker: WorkerId(self.processes[slot].worker), hello });
                 // Behind an agent it begins when the agent says so.
@@ -126,21 +125,20 @@ impl Dispatcher {
     }
 
     /// A slot's process has started; `before` is when that was asked for.
-    fn started(&mut self, slot: usize, mut local: LocalWorker, before: Option<u64>, log: (String, u64), line: &CommandLine) {
+    fn started(&mut self, slot: usize, local: LocalWorker, before: Option<u64>, log: String, line: &CommandLine) {
         let (pid, worker) = (local.pid, self.processes[slot].worker);
         let start_ticks = self.start_clock.start_of(pid, before).unwrap_or(0);
-        let log_file = local.log.take();
         let killed_before = if self.workers.launcher.is_local() { self.killed_by_now() } else { 0 };
         let program = line.command.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default().into();
         self.processes[slot] = Process {
             worker,
             pid,
             start_ticks,
+            log: log.into(),
+            log_file: Some(Arc::clone(&local.log)),
+            log_mark: local.begin,
             local: Some(local),
             alive: true,
-            log: log.0.into(),
-            log_file,
-            log_mark: log.1,
             killed_before,
             program,
             ..Process::none(slot)

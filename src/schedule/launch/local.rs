@@ -5,6 +5,7 @@ use std::fs::{File, OpenOptions};
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -40,8 +41,10 @@ pub struct LocalWorker {
     pub pid: u32,
     /// Messages for it; closing this closes its stdin. None: it takes no messages.
     pub stdin: Option<mpsc::UnboundedSender<String>>,
-    /// The log that it appends to, where it stays for many trials: its size is asked for at the end of each.
-    pub log: Option<File>,
+    /// The log that it appends to: its size is asked for at the end of each trial.
+    pub log: Arc<File>,
+    /// How long that was before.
+    pub begin: u64,
 }
 
 /// What comes from a worker process.
@@ -84,13 +87,14 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let log = OpenOptions::new().create(true).append(true).open(&plan.log)?;
+    let begin = log.metadata()?.len();
     let mut child = plan.line.process()?.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log.try_clone()?).spawn()?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the worker ended at once"))?;
     let (stdin, messages) = mpsc::unbounded_channel();
     let pipes = child.stdin.take().zip(child.stdout.take()).ok_or_else(|| std::io::Error::other("the worker has no pipes"))?;
     tokio::spawn(feed(pipes.0, messages));
     tokio::spawn(attend(child, pipes.1, plan.agent, report));
-    Ok(LocalWorker { pid, stdin: Some(stdin), log: Some(log) })
+    Ok(LocalWorker { pid, stdin: Some(stdin), log: Arc::new(log), begin })
 }
 
 /// Writes messages to a worker's stdin until there are no more, then closes it.

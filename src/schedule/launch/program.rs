@@ -2,10 +2,11 @@
 //! a worker would send, and reports them to the dispatcher; decides nothing.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::process::{Child, ChildStdout};
@@ -18,7 +19,7 @@ use super::proof::Proof;
 use super::{Incoming, LocalWorker};
 use crate::protocol::{FailureKind, FromAgent, FromWorker, Metrics};
 use crate::schedule::action::Exit;
-use crate::schedule::log_end;
+use crate::schedule::log_end_of;
 
 /// How often the metrics file is looked at.
 const PACE: Duration = Duration::from_millis(100);
@@ -44,9 +45,11 @@ pub struct ProgramPlan {
     pub line: CommandLine,
     /// Whether an agent stands beside the program.
     pub agent: bool,
+    /// Whether its folder has just been made: nothing of an earlier attempt lies there.
+    pub fresh: bool,
     /// The file that its stdout and stderr are appended to.
     pub log: PathBuf,
-    /// The file that it writes its metrics to; made anew.
+    /// The file that it writes its metrics to; not there when it starts.
     pub metrics: PathBuf,
     /// The metric that the sweep selects by.
     pub metric: String,
@@ -62,33 +65,40 @@ where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let log = OpenOptions::new().create(true).append(true).open(&plan.log)?;
-    let begin = log.metadata()?.len();
-    // What an earlier attempt wrote is not this one's; and it may have left a pipe there, which nobody reads.
-    match std::fs::remove_file(&plan.metrics) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
-        _ => std::fs::write(&plan.metrics, "")?,
+    let log = Arc::new(OpenOptions::new().create(true).read(true).append(true).open(&plan.log)?);
+    let mut begin = 0;
+    if !plan.fresh {
+        begin = log.metadata()?.len();
+        // What an earlier attempt wrote is not this one's; and it may have left a pipe there, which nobody reads.
+        match std::fs::remove_file(&plan.metrics) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+    }
+    if plan.agent {
+        // Of a file that another machine makes one may not hear for a while, of one that grows at once.
+        std::fs::write(&plan.metrics, "")?;
     }
     let mut command = plan.line.process()?;
     if plan.agent {
         // The agent hears us on its stdin and answers on its stdout; the program's output comes on its stderr.
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log).spawn()?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log.try_clone()?).spawn()?;
         let pid = child.id().ok_or_else(|| std::io::Error::other("the launcher ended at once"))?;
         let (stdin, messages) = mpsc::unbounded_channel();
         let pipes = child.stdin.take().zip(child.stdout.take());
         let pipes = pipes.ok_or_else(|| std::io::Error::other("the launcher has no pipes"))?;
         tokio::spawn(feed(pipes.0, messages));
-        tokio::spawn(attend(plan.clone(), child, Some(pipes.1), pid, begin, report));
-        return Ok(LocalWorker { pid, stdin: Some(stdin), log: None });
+        tokio::spawn(attend(plan.clone(), child, Some(pipes.1), pid, (Arc::clone(&log), begin), report));
+        return Ok(LocalWorker { pid, stdin: Some(stdin), log, begin });
     }
-    let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()?;
+    let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?).spawn()?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the program ended at once"))?;
-    tokio::spawn(attend(plan.clone(), child, None, pid, begin, report));
-    Ok(LocalWorker { pid, stdin: None, log: None })
+    tokio::spawn(attend(plan.clone(), child, None, pid, (Arc::clone(&log), begin), report));
+    Ok(LocalWorker { pid, stdin: None, log, begin })
 }
 
 /// Follows a program to its end.
-async fn attend<R, F>(plan: ProgramPlan, mut child: Child, agent: Option<ChildStdout>, pid: u32, begin: u64, report: R)
+async fn attend<R, F>(plan: ProgramPlan, mut child: Child, agent: Option<ChildStdout>, pid: u32, output: (Arc<File>, u64), report: R)
 where
     R: Fn(Incoming) -> F + Send + Sync,
     F: Future<Output = ()> + Send,
@@ -148,7 +158,7 @@ where
     if exit != Exit::Code(0) || follower.broken {
         return report(Incoming::Exit(launchers, proof)).await;
     }
-    let message = conclusion(&plan, follower.file.last().cloned(), begin);
+    let message = conclusion(&plan, follower.file.last().cloned(), output);
     report(Incoming::Ended(exit, message)).await;
 }
 
@@ -172,9 +182,9 @@ async fn wait_for_size(path: &Path, size: u64) -> Result<(), String> {
 }
 
 /// What a program that ended well has to say of its trial.
-fn conclusion(plan: &ProgramPlan, metrics: Option<Metrics>, begin: u64) -> FromWorker {
+fn conclusion(plan: &ProgramPlan, metrics: Option<Metrics>, (log, begin): (Arc<File>, u64)) -> FromWorker {
     let trial = plan.trial.clone();
-    let printed = || last_json_line(&log_end(&plan.log, begin, None, OUTPUT_END).unwrap_or_default());
+    let printed = || last_json_line(&log_end_of(&log, begin, None, OUTPUT_END).unwrap_or_default());
     let metrics = metrics.or_else(printed).unwrap_or_default();
     if metrics.get(&plan.metric).is_some() {
         return FromWorker::done(trial, metrics);
