@@ -149,7 +149,7 @@ parameters: {x: {values: [1, 2]}, behaviour: {value: hang}}
 }
 
 /// Processes of the fake worker that bear the mark of a run directory.
-fn marked(run: &str) -> Vec<String> {
+pub fn marked(run: &str) -> Vec<String> {
     let wanted = format!("PENTAGRID_RUN={run}");
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let is_worker = |path: &Path| {
