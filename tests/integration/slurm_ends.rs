@@ -190,7 +190,7 @@ launcher: {kind: slurm, max_workers: 1, mem: 200M}
     let script = "
 case $* in *behaviour=devour*)
   piece=x; while [ ${#piece} -lt 30000000 ]; do piece=$piece$piece; done
-  for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do all=$all$piece; sleep 0.3; done;;
+  for i in 1 2 3 4 5 6 7 8 9 10; do all=$all$piece$piece; sleep 0.5; done;;
 esac
 echo '{\"score\": 1}'
 ";
