@@ -2,14 +2,14 @@
 //!
 //! Its trials are fast and deterministic: `score` falls with the distance of `x` from 3 and varies a little with
 //! the seed. The parameter `behaviour` makes it misbehave; `epochs` and `epoch_ms` make it slow; with `FAKE_WORKER_GATE` in its
-//! environment every trial waits until there is a file of that name. Where it may share, trials
-//! with the same `x` are computed once.
+//! environment every trial waits until there is a file of that name, but for a worker's first `FAKE_WORKER_FREE`. Where it may
+//! share, trials with the same `x` are computed once.
 
 #![expect(clippy::print_stderr, clippy::exit, reason = "a script of misbehaviour")]
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use pentagrid::protocol::{
@@ -23,6 +23,9 @@ static DEAF: AtomicBool = AtomicBool::new(false);
 
 /// Whether the coordinator has been heard of since that was last asked.
 static HEARD: AtomicBool = AtomicBool::new(true);
+
+/// How many trials have come to the gate.
+static COME: AtomicU32 = AtomicU32::new(0);
 
 fn main() {
     if let Some(silence) = std::env::var(HEARTBEAT_VARIABLE).ok().and_then(|seconds| seconds.parse().ok()) {
@@ -118,6 +121,12 @@ fn device() -> String {
     }
 }
 
+/// Whether the gate is not for this trial.
+fn is_free() -> bool {
+    let free = std::env::var("FAKE_WORKER_FREE").ok().and_then(|number| number.parse().ok()).unwrap_or(0);
+    COME.fetch_add(1, Ordering::Relaxed) < free
+}
+
 fn say(message: &FromWorker) {
     print(encode_line(message).as_bytes());
 }
@@ -126,6 +135,17 @@ fn print(bytes: &[u8]) {
     let mut out = std::io::stdout().lock();
     // If nobody reads any more, the end of stdin ends the program.
     let _ = out.write_all(bytes).and_then(|()| out.flush());
+}
+
+/// Takes ever more memory, and uses it: two gigabytes at the most.
+fn devour() {
+    const PIECE: usize = 8 << 20;
+    let mut pieces = Vec::new();
+    while pieces.len() < 256 {
+        pieces.push(std::hint::black_box(vec![1_u8; PIECE]));
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    eprintln!("fake_worker: nobody stopped it from taking memory");
 }
 
 /// Runs a trial, or gives it the result of one that is the same.
@@ -169,6 +189,7 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
             eprintln!("Traceback (most recent call last):\nMemoryError");
             std::process::exit(1);
         }
+        "devour" => devour(),
         "twice" => say(&FromWorker::Started { trial: trial.clone() }),
         "ignore-sigterm" | "deaf" => {
             DEAF.store(behaviour == "deaf", Ordering::Relaxed);
@@ -191,7 +212,7 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
     let score = 100.0 - (x - 3.0).powi(2) - (*seed % 7) as f64 * 0.25;
     let epochs = number("epochs").unwrap_or(2.0) as u32;
     let pause = Duration::from_millis(number("epoch_ms").unwrap_or(0.0) as u64);
-    if let Some(gate) = std::env::var_os("FAKE_WORKER_GATE") {
+    if let Some(gate) = std::env::var_os("FAKE_WORKER_GATE").filter(|_| !is_free()) {
         while !std::path::Path::new(&gate).exists() {
             std::thread::sleep(Duration::from_millis(20));
             say(&FromWorker::Heartbeat);

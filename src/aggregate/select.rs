@@ -31,43 +31,45 @@ pub fn select(metric: &Metric, points: &[u64], seeds: u32, stats: &[PointStats])
     if seeds == 0 {
         return (0..points.len()).map(|arm| ArmSelection { arm, best: Some(0), tied: 0, incomplete: 0 }).collect();
     }
-    let choose = |(arm, &count): (usize, &u64)| {
-        let complete: Vec<&PointStats> = stats.iter().filter(|point| point.arm == arm && point.n == seeds).collect();
+    // A watched sweep selects several times a second among tens of thousands: names are looked up once for each.
+    let mut complete: Vec<Vec<Complete<'_>>> = vec![Vec::new(); points.len()];
+    for point in stats.iter().filter(|point| point.n == seeds) {
+        if let Some(of_arm) = complete.get_mut(point.arm) {
+            let mean = point.stats.get(&metric.name).map(|stat| stat.mean);
+            let low = if metric.goal == Goal::Maximize { mean.map(|mean| -mean) } else { mean };
+            of_arm.push((low, point));
+        }
+    }
+    let choose = |(arm, (complete, &count)): (usize, (Vec<Complete<'_>>, &u64))| {
         let best = complete.iter().min_by(|a, b| rank(metric, a, b)).copied();
-        let mean = |point: &PointStats| point.stats.get(&metric.name).map_or(f64::NAN, |stat| stat.mean);
         // Points without a figure do not tie: none of them reached anything.
-        let same = |point: &&&PointStats| {
-            best.is_some_and(|best| !mean(best).is_nan() && by_mean(metric, best, point) == Ordering::Equal)
-        };
+        let best_low = best.and_then(|(low, _)| low).filter(|low| !low.is_nan());
+        let same = |(low, _): &&Complete<'_>| best_low.is_some() && lower(best_low, *low) == Ordering::Equal;
         ArmSelection {
             arm,
-            best: best.map(|point| point.index),
+            best: best.map(|(_, point)| point.index),
             tied: (complete.iter().filter(same).count() as u64).saturating_sub(1),
             incomplete: count - complete.len() as u64,
         }
     };
-    points.iter().enumerate().map(choose).collect()
+    complete.into_iter().zip(points).enumerate().map(choose).collect()
 }
 
+/// A point that lacks no seed, behind its mean as a number to minimise.
+type Complete<'p> = (Option<f64>, &'p PointStats);
+
 /// Orders points, the better first.
-fn rank(metric: &Metric, a: &PointStats, b: &PointStats) -> Ordering {
-    let loss = |point: &PointStats| badness(point.stats.get(TIE_BREAKER).map(|stat| stat.mean));
-    let spread = |point: &PointStats| badness(point.stats.get(&metric.name).and_then(|stat: &Stat| stat.std));
-    by_mean(metric, a, b)
-        .then_with(|| loss(a).total_cmp(&loss(b)))
-        .then_with(|| spread(a).total_cmp(&spread(b)))
+fn rank(metric: &Metric, (low_a, a): &Complete<'_>, (low_b, b): &Complete<'_>) -> Ordering {
+    let loss = |point: &PointStats| point.stats.get(TIE_BREAKER).map(|stat| stat.mean);
+    let spread = |point: &PointStats| point.stats.get(&metric.name).and_then(|stat: &Stat| stat.std);
+    lower(*low_a, *low_b)
+        .then_with(|| lower(loss(a), loss(b)))
+        .then_with(|| lower(spread(a), spread(b)))
         .then_with(|| a.index.cmp(&b.index))
 }
 
-fn by_mean(metric: &Metric, a: &PointStats, b: &PointStats) -> Ordering {
-    let mean = |point: &PointStats| {
-        let mean = point.stats.get(&metric.name).map(|stat| stat.mean);
-        match metric.goal {
-            Goal::Maximize => mean.map(|mean| -mean),
-            Goal::Minimize => mean,
-        }
-    };
-    let (a, b) = (mean(a), mean(b));
+/// Orders numbers to minimise, rounded; missing and NaN come last.
+fn lower(a: Option<f64>, b: Option<f64>) -> Ordering {
     if let (Some(a), Some(b)) = (a, b) {
         if a == b {
             return Ordering::Equal;

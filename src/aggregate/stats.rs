@@ -70,7 +70,13 @@ pub fn point_stats(observations: &[Observation<'_>]) -> Result<Vec<PointStats>, 
     }
     let mut sorted: Vec<&Observation<'_>> = observations.iter().collect();
     sorted.sort_by_key(|row| (row.arm, row.index, row.seed));
-    let names: BTreeSet<&str> = sorted.iter().flat_map(|row| row.metrics.0.keys().map(String::as_str)).collect();
+    let mut names: BTreeSet<&str> = BTreeSet::new();
+    for (at, row) in sorted.iter().enumerate() {
+        // Nearly all report the same.
+        if at == 0 || !row.metrics.0.keys().eq(sorted[at - 1].metrics.0.keys()) {
+            names.extend(row.metrics.0.keys().map(String::as_str));
+        }
+    }
     // Names of metrics are the user's: inside the frame they go by number, so that none can collide with our own.
     let names: Vec<&str> = names.into_iter().collect();
     Ok(read_frame(&aggregate(make_frame(&sorted, &names)?, names.len())?, &names)?)

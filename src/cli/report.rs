@@ -18,8 +18,9 @@ use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Reader, TrialRow, TrialState};
 use crate::report::{
-    Audit, Page, Selected, html_page, latex_document, latex_table, markdown_table, notes, protocol_effects, provenance, selected,
-    summary_markdown, table_one, table_two, text_table, write_history, write_points, write_table, write_trials,
+    Audit, Page, Selected, device_in_words, html_page, latex_document, latex_table, markdown_table, notes, protocol_effects,
+    provenance, selected, summary_markdown, table_one, table_two, text_table, write_history, write_points, write_table,
+    write_trials,
 };
 use crate::spec::command::shell_path;
 use crate::spec::{Spec, Task, task};
@@ -104,9 +105,7 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     let workers = ledger.workers()?;
     let distinct =
         |names: Vec<String>| names.into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>();
-    let devices = distinct(
-        workers.iter().map(|worker| format!("{}, {}", worker.device, count(worker.threads as usize, "thread"))).collect(),
-    );
+    let devices = distinct(workers.iter().map(|worker| device_in_words(&worker.device, worker.threads)).collect());
     let trainers =
         distinct(workers.iter().map(|worker| format!("{} {} ({})", worker.program, worker.version, worker.libraries)).collect());
 

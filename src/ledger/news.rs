@@ -87,6 +87,8 @@ pub struct AttemptNews {
     pub duration: Option<f64>,
     /// The slot that it ran in, and what its worker called the device.
     pub slot: Option<(u32, String)>,
+    /// Threads that its worker computed with.
+    pub threads: u32,
 }
 
 /// How far a trial has come that has not ended.
@@ -226,7 +228,7 @@ impl Follower {
     }
 }
 
-const ATTEMPTS: &str = "SELECT t.point, t.seed, a.id, a.started_at, a.ended_at, a.outcome, a.kind, a.message, a.duration, w.slot, coalesce(w.device_name, w.device)
+const ATTEMPTS: &str = "SELECT t.point, t.seed, a.id, a.started_at, a.ended_at, a.outcome, a.kind, a.message, a.duration, w.slot, coalesce(w.device_name, w.device), coalesce(w.threads, 0)
      FROM attempt a JOIN trial t ON t.id = a.trial LEFT JOIN worker w ON w.id = a.worker";
 
 /// Of all attempts those of `Follower::glance`. The inner query reads the attempts alone, and leaves few to look up the trials of.
@@ -245,6 +247,7 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptNews> {
         message: row.get(7)?,
         duration: row.get(8)?,
         slot: slot.zip(row.get(10)?),
+        threads: row.get(11)?,
     })
 }
 

@@ -10,6 +10,7 @@ use crate::grid::{Grid, TrialId};
 use crate::ledger::{AttemptNews, Follower, Holder, LedgerError, News, Reader, SessionRow, TrialRow, TrialState};
 use crate::plan::{Phase, PlannedTrial, estimate, final_trials, tuning_trials};
 use crate::protocol::{FailureKind, Metrics};
+use crate::report::device_in_words;
 use crate::spec::{self, Config, Diagnosis, Spec};
 
 /// Throughput is told by so many of the last trials.
@@ -75,6 +76,8 @@ pub struct Sweep {
     /// When the last trials ended well, as the ledger writes it: of a hundred thousand few are asked for.
     ended: VecDeque<String>,
     work: BTreeMap<u32, Work>,
+    /// The devices on which trials have ended well, in the words of the report, in their order.
+    devices: Vec<String>,
 }
 
 /// What a slot has done.
@@ -234,6 +237,7 @@ impl Sweep {
             measured,
             ended: VecDeque::new(),
             work: BTreeMap::new(),
+            devices: Vec::new(),
         };
         sweep.note_attempts(news.attempts, news.epochs.into_iter().map(|row| (row.trial, (row.epoch, row.metrics))).collect());
         Ok(sweep)
@@ -257,6 +261,10 @@ impl Sweep {
                 if attempt.outcome == "done" {
                     work.done += 1;
                     work.seconds += attempt.duration.unwrap_or(0.0);
+                    let words = device_in_words(device, attempt.threads);
+                    if let Err(place) = self.devices.binary_search(&words) {
+                        self.devices.insert(place, words);
+                    }
                 }
             }
             self.running.remove(&attempt.number);
@@ -391,6 +399,11 @@ impl Sweep {
     /// What each slot has done, in all runs of a coordinator together.
     pub fn work(&self) -> &BTreeMap<u32, Work> {
         &self.work
+    }
+
+    /// The devices on which trials have ended well, as the report names them.
+    pub fn devices(&self) -> &[String] {
+        &self.devices
     }
 
     /// How it stands as a whole.

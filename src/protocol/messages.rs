@@ -196,3 +196,49 @@ impl fmt::Display for FailureKind {
         f.write_str(&self.name().replace('_', " "))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::protocol::encode_line;
+    use crate::spec::ParamValue;
+    use crate::spec::task::{AS_RUN_METRICS, HISTORY, METRICS, PARAMS};
+
+    /// What Slurm 22.05 sends at once; more waits for 44 ms (docs/slurm.md).
+    const AT_ONCE: usize = 1024;
+
+    /// As long as a finite number can be, in words.
+    const LONG: f64 = -1.234_567_890_123_456_7e-300;
+
+    fn every<'n>(names: impl Iterator<Item = &'n &'static str>) -> Metrics {
+        names.map(|&name| (name, LONG)).collect()
+    }
+
+    /// Of the built-in task, at the longest: every metric, every number with all its digits, every parameter although no optimizer has
+    /// all of them.
+    #[test]
+    fn what_each_trial_and_each_epoch_costs_goes_at_once() {
+        let trial = || "zzzzzzzzzz-18446744073709551615".to_owned();
+        let messages = [
+            encode_line(&FromWorker::Started { trial: trial() }),
+            encode_line(&FromWorker::Epoch { trial: trial(), epoch: u32::MAX, values: every(HISTORY.iter()) }),
+            encode_line(&FromWorker::Done {
+                trial: trial(),
+                metrics: every(METRICS.iter().chain(AS_RUN_METRICS)),
+                same_as: Some(trial()),
+                shared_epochs: u32::MAX,
+            }),
+            encode_line(&ToWorker::Run {
+                bundle: vec![TrialRequest {
+                    trial: trial(),
+                    seed: u64::MAX,
+                    config: PARAMS.iter().map(|param| (param.name.to_owned(), ParamValue::Float(LONG))).collect(),
+                }],
+                share: true,
+            }),
+        ];
+        for message in messages {
+            assert!(message.len() <= AT_ONCE, "{} bytes: {message}", message.len());
+        }
+    }
+}

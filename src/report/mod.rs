@@ -34,5 +34,5 @@ pub use protocol::{is_as_run, protocol_effects};
 pub use provenance::{Provenance, provenance};
 pub use summary::{Selected, notes, selected, summary_markdown};
 pub use table::{Cell, Column, Row, Table};
-pub use tables::{table_one, table_two};
+pub use tables::{device_in_words, table_one, table_two};
 pub use text::{lay_out, text_table};

@@ -29,6 +29,11 @@ pub fn table_one(spec: &Spec, evaluation: &Evaluation) -> Table {
     make(spec, evaluation, ("Table I", format!("{what}, {}.", seeds(spec))), &metrics, notes)
 }
 
+/// A device in the note below Table II: `NVIDIA H100, 1 thread`.
+pub fn device_in_words(device: &str, threads: u32) -> String {
+    format!("{device}, {threads} thread{}", if threads == 1 { "" } else { "s" })
+}
+
 /// Table II: training time in seconds over the final seeds; None where trials are not timed (no final seeds, or a
 /// worker that reports no `training_seconds`).
 pub fn table_two(spec: &Spec, evaluation: &Evaluation, devices: &[String]) -> Option<Table> {

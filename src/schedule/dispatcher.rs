@@ -245,7 +245,18 @@ impl Dispatcher {
             }
             Incoming::Alive => self.reactor.on_message(now, slot, FromWorker::Heartbeat),
             Incoming::Exit(exit, None) => {
+                let process = &self.processes[slot];
+                // With an agent, the agent says so.
+                let gave_up = process.heartbeats && (process.unheard || self.was_unheard(now));
                 self.gone(slot, exit);
+                if gave_up {
+                    return self.reactor.on_exit(
+                        now,
+                        slot,
+                        Exit::Lost,
+                        "nothing was heard of the coordinator, which was stopped",
+                    );
+                }
                 let why = self.lack_of_memory(slot, exit).unwrap_or_default();
                 self.reactor.on_exit(now, slot, exit, &why)
             }

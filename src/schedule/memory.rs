@@ -27,9 +27,13 @@ const SIGNS: &[&str] = &[
     "cannot allocate memory",
     "can't allocate memory",
     "out of memory",
-    // Slurm's own words.
+    // Slurm's own words: of its control groups, by version, and of its accounting (OverMemoryKill).
     "oom_kill event",
+    "oom-kill event",
     "oom killed",
+    "exceeded memory limit",
+    "exceeded job memory limit",
+    "exceeded step memory limit",
 ];
 
 /// The line of a text that says that memory ran out: the last one, without what is not fit to be printed.

@@ -16,6 +16,7 @@ use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::{Stream, StreamExt};
 
 use super::charts::{self, ArmRequest, CurvesRequest};
+use super::compare::{self, CompareRequest};
 use super::engine::{Engine, Update};
 use super::guard::{Guard, Verdict};
 use super::list::{self, Request as ListRequest};
@@ -27,13 +28,14 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The files of the page: path, type, text.
-const FILES: [(&str, &str, &str); 9] = [
+const FILES: [(&str, &str, &str); 10] = [
     ("/", "text/html; charset=utf-8", include_str!("page/page.html")),
     ("/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
     ("/dom.js", "text/javascript; charset=utf-8", include_str!("page/dom.js")),
     ("/overview.js", "text/javascript; charset=utf-8", include_str!("page/overview.js")),
     ("/charts.js", "text/javascript; charset=utf-8", include_str!("page/charts.js")),
+    ("/compare.js", "text/javascript; charset=utf-8", include_str!("page/compare.js")),
     ("/trials.js", "text/javascript; charset=utf-8", include_str!("page/trials.js")),
     ("/trial.js", "text/javascript; charset=utf-8", include_str!("page/trial.js")),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
@@ -49,6 +51,7 @@ pub async fn serve(listener: TcpListener, engine: Engine, guard: Guard) -> std::
         .route("/api/trials", get(trials))
         .route("/api/trial/{id}", get(one_trial))
         .route("/api/curves", get(curves))
+        .route("/api/compare", get(compared))
         .route("/api/parameters", get(parameters))
         .route("/events", get(events));
     for (path, kind, text) in FILES {
@@ -122,6 +125,13 @@ async fn one_trial(From(engine): From<Engine>, Path(id): Path<String>) -> Respon
 async fn curves(From(engine): From<Engine>, Query(request): Query<CurvesRequest>) -> Response {
     let find = move |state: &mut super::engine::State| {
         charts::curves(&state.sweep, &request).map(Some).map_err(|error| error.to_string())
+    };
+    answer(engine.ask(find).await)
+}
+
+async fn compared(From(engine): From<Engine>, Query(request): Query<CompareRequest>) -> Response {
+    let find = move |state: &mut super::engine::State| {
+        compare::compare(&state.sweep, &request).map(Some).map_err(|error| error.to_string())
     };
     answer(engine.ask(find).await)
 }

@@ -22,9 +22,10 @@ pub type Sections = BTreeMap<&'static str, String>;
 
 /// Every section of a sweep.
 pub fn sections(sweep: &Sweep) -> Sections {
+    let arms = arms(sweep);
     [
-        ("sweep", json(&head(sweep))),
-        ("arms", json(&arms(sweep))),
+        ("sweep", json(&head(sweep, &arms))),
+        ("arms", json(&arms)),
         ("tables", json(&tables(sweep))),
         ("leaders", json(&leaders(sweep))),
         ("running", json(&running(sweep))),
@@ -145,9 +146,8 @@ fn arms(sweep: &Sweep) -> Vec<Arm> {
     evaluation.arms.iter().map(arm).collect()
 }
 
-fn head(sweep: &Sweep) -> Head {
+fn head(sweep: &Sweep, arms: &[Arm]) -> Head {
     let spec = sweep.spec();
-    let arms = arms(sweep);
     let tune = Counts::sum(arms.iter().map(|arm| arm.tune));
     let final_ = Counts::sum(arms.iter().map(|arm| arm.final_));
     Head {
@@ -196,8 +196,7 @@ struct CellView {
 
 fn tables(sweep: &Sweep) -> Vec<TableView> {
     let (spec, evaluation) = (sweep.spec(), sweep.evaluation());
-    // The devices stand in the report; here they would have to be asked of every worker.
-    let tables = [Some(table_one(spec, evaluation)), table_two(spec, evaluation, &[])];
+    let tables = [Some(table_one(spec, evaluation)), table_two(spec, evaluation, sweep.devices())];
     tables.into_iter().flatten().map(view).collect()
 }
 
@@ -247,26 +246,25 @@ fn leaders(sweep: &Sweep) -> Vec<Leaders> {
     let (spec, grid, evaluation) = (sweep.spec(), sweep.grid(), sweep.evaluation());
     let metric = &spec.metric;
     let seeds = spec.seeds.tune.len() as u32;
-    let worse = |a: &(&PointStats, Stat), b: &(&PointStats, Stat)| {
-        let order = |value: f64| match metric.goal {
-            _ if value.is_nan() => f64::INFINITY,
-            Goal::Maximize => -value,
-            Goal::Minimize => value,
-        };
-        // Of equal means the one over more seeds says more.
-        let by_mean = order(a.1.mean).total_cmp(&order(b.1.mean));
-        by_mean.then(b.0.n.cmp(&a.0.n)).then(a.0.index.cmp(&b.0.index))
+    let low = |stat: Stat| match metric.goal {
+        _ if stat.mean.is_nan() => f64::INFINITY,
+        Goal::Maximize => -stat.mean,
+        Goal::Minimize => stat.mean,
+    };
+    // Of equal means the one over more seeds says more.
+    let worse = |a: &(f64, &PointStats, Stat), b: &(f64, &PointStats, Stat)| {
+        a.0.total_cmp(&b.0).then(b.1.n.cmp(&a.1.n)).then(a.1.index.cmp(&b.1.index))
     };
     let of_arm = |(arm, points): (usize, &[PointStats])| {
-        let mut found: Vec<(&PointStats, Stat)> =
-            points.iter().filter_map(|point| Some((point, *point.stats.get(&metric.name)?))).collect();
+        let figures = points.iter().filter_map(|point| Some((point, *point.stats.get(&metric.name)?)));
+        let mut found: Vec<(f64, &PointStats, Stat)> = figures.map(|(point, stat)| (low(stat), point, stat)).collect();
         let count = found.len() as u64;
         if found.len() > LEADERS {
             found.select_nth_unstable_by(LEADERS, worse);
             found.truncate(LEADERS);
         }
         found.sort_by(worse);
-        let best = found.into_iter().map(|(point, stat)| {
+        let best = found.into_iter().map(|(_, point, stat)| {
             let trial = grid.arms()[arm].point(point.index);
             Leader {
                 point: trial.id.to_string(),

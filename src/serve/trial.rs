@@ -10,6 +10,7 @@ use crate::live::Sweep;
 use crate::protocol::Real;
 use crate::report::mean_std;
 use crate::schedule::log_end;
+use crate::spec::Config;
 
 /// How much of a log's end is shown, in bytes.
 const LOG_END: u64 = 16_000;
@@ -115,7 +116,7 @@ pub fn trial(sweep: &Sweep, id: TrialId, rerun: impl FnOnce(TrialId, usize) -> S
         seed: id.seed,
         phase: planned.phase.name(),
         state: sweep.state_of(&planned),
-        parameters: config.0.iter().map(|(name, value)| (name.clone(), value.on_one_line())).collect(),
+        parameters: parameters(&config),
         metrics: row
             .and_then(|row| row.metrics.as_ref())
             .map(|metrics| metrics.0.iter().map(|(name, value)| (name.clone(), *value)).collect())
@@ -128,6 +129,11 @@ pub fn trial(sweep: &Sweep, id: TrialId, rerun: impl FnOnce(TrialId, usize) -> S
         history: history(&ledger.history_of(id)?),
         rerun: rerun(id, planned.arm),
     })))
+}
+
+/// A configuration in words.
+pub fn parameters(config: &Config) -> Vec<(String, String)> {
+    config.0.iter().map(|(name, value)| (name.clone(), value.on_one_line())).collect()
 }
 
 fn attempt(row: AttemptRow) -> Attempt {

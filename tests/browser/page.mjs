@@ -120,6 +120,54 @@ const checks = {
     assert.deepEqual(metrics, [...metrics].sort((a, b) => b - a));
   },
 
+  async 'chosen trials are compared in one plot, by keyboard and mouse'() {
+    await browser.eval("location.hash = '#trials?q=x%3D3+phase%3Dtune'");
+    await browser.until("document.querySelector('#filter-count').textContent === '9 trials'");
+    assert.equal(await browser.eval("document.querySelector('#chosen').hidden"), true);
+    await browser.eval("document.querySelector('#list').focus()");
+    await browser.key(' ');
+    await browser.key('ArrowDown');
+    await browser.key(' ');
+    await browser.until("document.querySelector('#chosen-count').textContent === '2 trials chosen'");
+    await browser.click('#row-4 .pick');
+    await browser.until("document.querySelector('#chosen-count').textContent === '3 trials chosen'");
+    assert.equal(await browser.eval("document.querySelector('#trial').open"), false);
+    assert.equal(await browser.eval("document.querySelectorAll('#list .body .row[aria-selected=\"true\"]').length"), 3);
+    assert.equal(await text('#announce'), '3 trials chosen.');
+    await browser.shot('chosen');
+    await browser.click('#compare');
+    await browser.until("document.querySelectorAll('#curve-chart path.line').length === 3");
+    // What differs stands in the legend, and only that; the figures can be read.
+    const names = await browser.eval("[...document.querySelectorAll('#curve-chart .compared li')].map((line) => line.innerText)");
+    assert.match(names[0], /^y=0\.1 seed=0 /);
+    assert.match(names[2], /^y=0\.5 seed=1 /);
+    assert.match(await text('#curve-chart'), /All of them: Near[\s\S]*x=3/);
+    assert.equal(await browser.eval("document.querySelectorAll('#curve-chart tbody tr').length"), 9);
+    const cells = await browser.eval("[...document.querySelector('#curve-chart tbody tr:last-child').cells].map((cell) => cell.innerText)");
+    assert.deepEqual([cells[0], cells.length, cells[3]], ['at its end', 4, '99.75']);
+    const dashes = await browser.eval("[...document.querySelectorAll('#curve-chart path.line')].map((line) => line.getAttribute('stroke-dasharray'))");
+    assert.equal(new Set(dashes).size, 3);
+    await browser.shot('compared');
+    await browser.scheme('dark');
+    await browser.shot('compared-dark');
+    await browser.scheme('light');
+    // The address brings one back; one is left out; the choice is cleared; Back undoes that.
+    const address = await browser.eval('location.href');
+    await browser.open('about:blank');
+    await browser.open(address);
+    await browser.until("document.querySelectorAll('#curve-chart path.line').length === 3");
+    await browser.click('#curve-chart [data-drop]');
+    await browser.until("document.querySelectorAll('#curve-chart path.line').length === 2");
+    await browser.click('#compared-clear');
+    await browser.until("document.querySelectorAll('#curve-chart path.band').length >= 2 && document.querySelector('#compared').hidden");
+    await browser.eval('history.back()');
+    await browser.until("document.querySelectorAll('#curve-chart path.line').length === 2 && !document.querySelector('#compared').hidden");
+    await browser.click('#compared-back');
+    await browser.until("document.querySelector('#chosen-count').textContent === '2 trials chosen'");
+    await browser.click('#chosen-clear');
+    await browser.until("document.querySelector('#chosen').hidden && !location.hash.includes('chosen')");
+  },
+
   async 'failures are counted by kind and lead to their trials'() {
     await browser.click('nav a[href="#failures"]');
     await browser.until("document.querySelector('#failure-list tbody') !== null");

@@ -14,11 +14,11 @@ impl Cluster {
     /// A cluster, if Slurm is here. If it is not, the test is skipped, and says so; but where `PENTAGRID_SLURM` is `expected`, as
     /// `scripts/test.sh` sets it, it fails.
     pub fn start(nodes: u32, cpus: u32, gpus: u32) -> Option<Self> {
-        Self::start_with(nodes, cpus, gpus, "")
+        Self::start_with(nodes, cpus, gpus, &[])
     }
 
-    /// The same, with further lines for slurm.conf.
-    pub fn start_with(nodes: u32, cpus: u32, gpus: u32, extra: &str) -> Option<Self> {
+    /// The same, with further settings of `slurm-local.sh`: EXTRA has lines for slurm.conf.
+    pub fn start_with(nodes: u32, cpus: u32, gpus: u32, settings: &[(&str, &str)]) -> Option<Self> {
         if !["srun", "slurmctld", "slurmd", "munged"].iter().all(|program| is_here(program)) {
             super::support::skip("Slurm", "PENTAGRID_SLURM", "slurmctld slurmd slurm-client munge");
             return None;
@@ -30,7 +30,8 @@ impl Cluster {
         for attempt in 1.. {
             let mut command = cluster.script("start");
             command.env("SLURM_LOCAL_NODES", nodes.to_string()).env("SLURM_LOCAL_CPUS", cpus.to_string());
-            command.env("SLURM_LOCAL_GPUS", gpus.to_string()).env("SLURM_LOCAL_EXTRA", extra).env("SLURM_LOCAL_TIMEOUT", "60");
+            command.env("SLURM_LOCAL_GPUS", gpus.to_string()).env("SLURM_LOCAL_TIMEOUT", "60");
+            command.envs(settings.iter().map(|(name, value)| (format!("SLURM_LOCAL_{name}"), value)));
             let started = command.output().unwrap();
             if started.status.success() {
                 break;

@@ -148,8 +148,31 @@ parameters: {x: {values: [1, 2]}, behaviour: {value: hang}}
     wait_until("it is gone", || workers().is_empty());
 }
 
+/// Stopped for longer than its worker bears, a coordinator finds that it has ended itself, and does not blame it.
+#[test]
+fn a_worker_that_gave_up_waiting_has_not_failed() {
+    let test = with_launcher("prefix: [env], heartbeat: 4s");
+    let file = |name: &str| std::fs::File::create(test.path(name)).unwrap();
+    let mut command = test.command(&["run", "sweep.yaml"]);
+    command.env("FAKE_WORKER_GATE", test.path("gate")).stdout(file("stdout")).stderr(file("stderr"));
+    let mut child = command.spawn().unwrap();
+    test.wait_for("runs/toy", "SELECT count(*) FROM trial WHERE state = 'running'", 2);
+    let signal = |signal| nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();
+    signal(nix::sys::signal::Signal::SIGSTOP);
+    let run = test.path("runs/toy").canonicalize().unwrap().display().to_string();
+    wait_until("both have ended", || {
+        // Their parent is stopped and does not hear of it: what is left of them has no command line.
+        marked(&run).is_empty()
+    });
+    signal(nix::sys::signal::Signal::SIGCONT);
+    test.wait_for("runs/toy", "SELECT count(*) FROM attempt WHERE outcome = 'interrupted'", 2);
+    std::fs::write(test.path("gate"), "").unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{}", test.stderr());
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt WHERE outcome = 'failed'"), 0, "{}", test.stderr());
+}
+
 /// Processes of the fake worker that bear the mark of a run directory.
-fn marked(run: &str) -> Vec<String> {
+pub fn marked(run: &str) -> Vec<String> {
     let wanted = format!("PENTAGRID_RUN={run}");
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let is_worker = |path: &Path| {

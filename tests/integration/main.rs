@@ -19,6 +19,8 @@ mod serve; // the web page's answers, and to whom they are given
 mod shapes; // zip, exclude, when and grids, from the file to the report
 mod sharing; // trials with work in common
 mod slurm; // jobs and steps of a real Slurm, and what goes wrong with them
+mod slurm_batch; // the batch script; a coordinator that is stopped, by Ctrl-Z and Ctrl-C
+mod slurm_ends; // preemption, time limits and lack of memory, as Slurm does them
 mod specs; // the committed sweep files; bad specs on the command line
 mod support; // the `Test` builder
 mod watch; // the same in a terminal

@@ -134,6 +134,10 @@ fn it_answers_what_the_commands_say() {
     let table = std::fs::read_to_string(test.path("reports/toy/table1.txt")).unwrap();
     let cell = seen["tables"][0]["rows"][0]["cells"][0]["text"].as_str().unwrap();
     assert!(table.contains(cell), "{cell} in\n{table}");
+    let table = std::fs::read_to_string(test.path("reports/toy/table2.txt")).unwrap();
+    let note = "Each final trial ran alone on its device: thin air, 1 thread.";
+    assert_eq!(seen["tables"][1]["notes"][0], note);
+    assert!(table.contains(note), "{table}");
     assert_eq!(seen["leaders"][0]["best"][0]["selected"], true);
     assert_eq!(seen["devices"].as_array().unwrap().iter().map(|slot| slot["done"].as_u64().unwrap()).sum::<u64>(), 20);
 
@@ -159,6 +163,16 @@ fn it_answers_what_the_commands_say() {
     assert_eq!(server.json("/api/curves")["arms"][0]["seeds"], 3);
     let matters = server.json("/api/parameters?arm=far");
     assert_eq!((matters["known"].as_u64(), matters["heat"]["cells"].as_array().unwrap().len()), (Some(4), 2));
+    let rows = server.json("/api/trials?count=5&q=x=3+phase=tune")["rows"].clone();
+    let ids: Vec<&str> = [0, 1].into_iter().map(|row| rows[row]["trial"].as_str().unwrap()).collect();
+    let compared = server.json(&format!("/api/compare?trials={},{},{},zzz", ids[0], ids[1], ids[0]));
+    assert_eq!(compared["trials"].as_array().unwrap().len(), 2);
+    assert_eq!((&compared["trials"][0]["label"], &compared["trials"][1]["label"]), (&"seed=0".into(), &"seed=1".into()));
+    assert_eq!(compared["trials"][0]["history"]["epochs"].as_array().unwrap().len(), 3);
+    assert_eq!(
+        (&compared["metric"], &compared["unknown"][0], &compared["common"][0][1]),
+        (&"score".into(), &"zzz".into(), &"Near".into())
+    );
     for path in ["/api/trial/zzz", "/api/trial/..%2f..%2fetc", "/api/trial/0000000000-0", "/api/parameters?arm=none"] {
         assert_eq!(server.get(path).status, 404, "{path}");
     }

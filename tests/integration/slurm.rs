@@ -11,7 +11,7 @@ use super::cluster::{Cluster, outside};
 use super::support::{Test, wait_until};
 
 /// 36 tuning trials that take a moment each, and two final ones for each of two arms.
-const SWEEP: &str = "
+pub const SWEEP: &str = "
 name: toy
 worker: [WORKER]
 metric: {name: score, goal: maximize}
@@ -22,19 +22,19 @@ arms:
   far: {parameters: {x: {values: [7, 8, 9, 10, 11, 12]}}}
 ";
 
-const ALL: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
-const INTERRUPTED: &str = "SELECT count(*) FROM attempt WHERE outcome = 'interrupted'";
-const RUNNING: &str = "SELECT count(*) FROM trial WHERE state = 'running'";
+pub const ALL: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
+pub const INTERRUPTED: &str = "SELECT count(*) FROM attempt WHERE outcome = 'interrupted'";
+pub const RUNNING: &str = "SELECT count(*) FROM trial WHERE state = 'running'";
 
 /// The program on a cluster.
-fn on(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Command {
+pub fn on(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Command {
     let mut command = test.command(arguments);
     outside(&mut command).env("SLURM_CONF", cluster.conf());
     command
 }
 
 /// Starts the program in the background. Its workers' trials wait for `open`.
-fn start(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Child {
+pub fn start(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Child {
     let file = |name: &str| std::fs::File::create(test.path(name)).unwrap();
     on(cluster, test, arguments)
         .env("FAKE_WORKER_GATE", test.path("gate"))
@@ -45,30 +45,30 @@ fn start(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Child {
 }
 
 /// Lets trials go on.
-fn open(test: &Test) {
+pub fn open(test: &Test) {
     std::fs::write(test.path("gate"), "").unwrap();
 }
 
 #[track_caller]
-fn finish(test: &Test, mut child: Child, code: i32) {
+pub fn finish(test: &Test, mut child: Child, code: i32) {
     let status = child.wait().unwrap();
     assert_eq!(status.code(), Some(code), "{}\n{}", test.stderr(), logs(test));
 }
 
 /// What workers and srun wrote, for a failed assertion.
-fn logs(test: &Test) -> String {
+pub fn logs(test: &Test) -> String {
     let files = std::fs::read_dir(test.path("runs/toy/logs")).into_iter().flatten().flatten();
     files.map(|file| std::fs::read_to_string(file.path()).unwrap_or_default()).collect()
 }
 
 /// The report of an undisturbed local run.
-fn local_report(spec: &str) -> BTreeMap<String, String> {
+pub fn local_report(spec: &str) -> BTreeMap<String, String> {
     let test = Test::with_spec(spec);
     test.run(&["run", "sweep.yaml", "--devices", "cpu:4"]).expect(0);
     test.report("reports/toy")
 }
 
-fn sigkill(child: &Child) {
+pub fn sigkill(child: &Child) {
     kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
 }
 
@@ -93,7 +93,7 @@ fn each_worker_is_a_job_with_a_gpu_of_its_own() {
 
 #[test]
 fn within_an_allocation_workers_are_steps_that_share_no_gpu() {
-    let Some(cluster) = Cluster::start_with(1, 8, 4, "") else { return };
+    let Some(cluster) = Cluster::start(1, 8, 4) else { return };
     let spec = format!("{SWEEP}launcher: {{kind: slurm}}\n");
     let test = Test::with_spec(&spec);
     let program = test.command(&[]);

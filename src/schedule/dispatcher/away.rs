@@ -52,6 +52,9 @@ impl Dispatcher {
     pub(super) fn keep_in_touch(&mut self) {
         let Some(silence) = self.workers.launcher.silence() else { return };
         let now = self.now();
+        if self.was_unheard(now) {
+            self.processes.iter_mut().for_each(|process| process.unheard |= process.alive);
+        }
         if now.saturating_sub(self.away.told) >= silence / 6 {
             self.away.told = now;
             self.tell_agents(ToAgent::Heartbeat);
@@ -68,6 +71,12 @@ impl Dispatcher {
                 }
             });
         }
+    }
+
+    /// Whether workers have heard nothing of us for a good part of what they bear: this program was stopped (Ctrl-Z, a closed laptop).
+    pub(super) fn was_unheard(&self, now: Time) -> bool {
+        let silent = now.saturating_sub(self.away.told);
+        self.workers.launcher.silence().is_some_and(|silence| silent > silence / 2)
     }
 
     /// Says something to every agent; a heartbeat also to workers without one that understand it.

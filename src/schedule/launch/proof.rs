@@ -6,6 +6,7 @@ use nix::sys::signal::Signal;
 
 use crate::protocol::FromAgent;
 use crate::schedule::action::Exit;
+use crate::schedule::memory::line_about_memory;
 
 /// What an agent has said.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -54,7 +55,9 @@ impl Proof {
             Some(FromAgent::Ended { code, .. }) => (Exit::Code(code.unwrap_or(-1)), String::new()),
             Some(FromAgent::NotStarted { why }) => (Exit::NotStarted, why),
             // Where memory ran out, Slurm may kill the agent too.
-            _ if self.ran && log.to_lowercase().contains("oom") => (Exit::Signal(Signal::SIGKILL as i32), String::new()),
+            _ if self.ran && log.lines().any(|line| is_launchers(line, program) && line_about_memory(line).is_some()) => {
+                (Exit::Signal(Signal::SIGKILL as i32), String::new())
+            }
             _ if self.ran => (Exit::Lost, how),
             _ if NO_FAULT.iter().any(|words| log.contains(words)) => (Exit::Lost, how),
             _ => (Exit::NotStarted, format!("{how} (before the worker ran)")),
@@ -64,8 +67,16 @@ impl Proof {
 
 /// The line of a log that says best why a worker ended: Slurm's reason, or else the launcher's last words.
 fn reason<'l>(log: &'l str, program: &str) -> Option<&'l str> {
-    let is_launchers = |line: &&str| line.starts_with(program) || line.starts_with("slurmstepd");
-    log.lines().rev().find(|line| is_reason(line)).or_else(|| log.lines().rev().find(is_launchers)).map(str::trim)
+    log.lines()
+        .rev()
+        .find(|line| is_reason(line))
+        .or_else(|| log.lines().rev().find(|line| is_launchers(line, program)))
+        .map(str::trim)
+}
+
+/// Whether a line of a log is the launcher's own, and not the worker's.
+fn is_launchers(line: &str, program: &str) -> bool {
+    line.starts_with(program) || line.starts_with("slurmstepd")
 }
 
 fn is_reason(line: &str) -> bool {
@@ -98,7 +109,17 @@ mod tests {
         );
         assert_eq!((exit, why.ends_with("DUE TO TIME LIMIT ***")), (Exit::Lost, true));
         let oom = "slurmstepd: error: Detected 1 oom_kill event in StepId=1.0. Some of the step tasks have been OOM Killed.";
-        assert_eq!(judge(silent(), Exit::Code(137), oom).0, Exit::Signal(9), "the trial is to blame, and memory is");
+        for said in [
+            oom,
+            "slurmstepd-n1: error: Detected 1 oom-kill event(s) in StepId=1.0. Some of your processes may have been killed",
+            "slurmstepd-n1: error: StepId=1.0 exceeded memory limit (93712384 > 52428800), being killed\nsrun: error: n1: task 0: Killed",
+            "srun: Exceeded job memory limit",
+        ] {
+            assert_eq!(judge(silent(), Exit::Code(137), said).0, Exit::Signal(9), "the trial is to blame, and memory is: {said}");
+        }
+        for said in ["the room is full\nout of memory, trying again", "srun: error: no room"] {
+            assert_eq!(judge(silent(), Exit::Code(137), said).0, Exit::Lost, "{said}");
+        }
         let never = Proof::default;
         assert_eq!(judge(never(), Exit::Code(1), "srun: error: invalid partition specified: x").0, Exit::NotStarted);
         assert_eq!(judge(never(), Exit::Code(1), "srun: error: Job allocation 5 has been revoked").0, Exit::Lost);

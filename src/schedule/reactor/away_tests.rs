@@ -116,6 +116,10 @@ fn no_worker_gets_a_trial_that_cannot_finish() {
     r.on_message(at(90), 0, started(3));
     let told = short(&r.on_exit(at(119), 0, Exit::Lost, "time limit"));
     assert_eq!(told, "record timeout 3 for good, spawn 0", "it would never fit");
+    // Preempted long before its end, however late in the sweep.
+    run(&mut r, 5000, 0, Some(5100));
+    r.on_message(at(5000), 0, started(4));
+    assert_eq!(short(&r.on_exit(at(5050), 0, Exit::Lost, "preempted")), "record interrupted 4, spawn 0");
 }
 
 #[test]

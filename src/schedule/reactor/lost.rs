@@ -4,7 +4,8 @@ use super::{Action, Duration, Exit, FailureKind, Given, Notice, OnDisk, Reactor,
 
 /// So often a trial may lose its worker before that is held against it: it may be what brings its node down.
 pub(super) const LOSSES: u32 = 10;
-/// A worker is asked to end, or told so, a little before the end of its time; lost so near to it, it was lost to it.
+/// A worker is asked to end, or told so, a little before the end of its time; lost so near to it, and in the last tenth, it was lost
+/// to it.
 const NEAR: Duration = Duration::from_secs(120);
 /// The longest pause before another worker is asked for in the place of one that was lost before it did anything.
 const LONGEST: u32 = 6;
@@ -18,6 +19,7 @@ impl Reactor {
         }
         (slot.queued, slot.last_seen) = (false, now);
         slot.ends = ends_in.map(|ends_in| now + ends_in);
+        slot.nearly = ends_in.map(|ends_in| now + ends_in - NEAR.min(ends_in / 10));
         if let State::Starting(since) = &mut slot.state {
             *since = now;
         }
@@ -65,7 +67,7 @@ impl Reactor {
     /// A worker was taken away: what it was at begins anew, and another worker is asked for.
     pub(super) fn lost(&mut self, now: Time, number: usize, how: &str) -> Vec<Action> {
         let slot = &mut self.slots[number];
-        let (first, ends) = slot.vacate();
+        let (first, nearly) = slot.vacate();
         slot.finished.clear();
         let given = std::mem::take(&mut slot.given);
         // Only a worker that did something is followed by another at once.
@@ -80,7 +82,7 @@ impl Reactor {
                 continue;
             };
             job.losses += 1;
-            let all_its_time = first == Some(job.trial.id) && ends.is_some_and(|ends| now + NEAR.min(ends / 10) >= ends);
+            let all_its_time = first == Some(job.trial.id) && nearly.is_some_and(|nearly| now >= nearly);
             if all_its_time && self.settings.all_end.is_none() {
                 let message = format!("it takes longer than its worker may run ({how}): ask for more time, or for fewer epochs");
                 self.fail(now, number, job, since, FailureKind::Timeout, message);

@@ -52,6 +52,8 @@ pub(super) struct Slot {
     pub queued: bool,
     /// When its worker will be ended by others.
     pub ends: Option<Time>,
+    /// From when on a worker that is lost was lost to that.
+    pub nearly: Option<Time>,
     /// Whether its worker has had no trial yet.
     pub fresh: bool,
     /// The trial that its worker got first.
@@ -97,6 +99,7 @@ impl Slot {
             greeted: false,
             queued: false,
             ends: None,
+            nearly: None,
             fresh: true,
             first: None,
             losses: 0,
@@ -112,11 +115,11 @@ impl Slot {
         }
     }
 
-    /// Its worker is gone: the next one has all its time before it. The trial that the last one got first, and when it would have been
-    /// ended.
+    /// Its worker is gone: the next one has all its time before it. The trial that the last one got first, and from when on it was near
+    /// its end.
     pub fn vacate(&mut self) -> (Option<TrialId>, Option<Time>) {
-        (self.queued, self.fresh) = (false, true);
-        (self.first.take(), self.ends.take())
+        (self.queued, self.fresh, self.ends) = (false, true, None);
+        (self.first.take(), self.nearly.take())
     }
 
     /// The process was stopped for a while: that time does not count.

@@ -47,7 +47,7 @@ function axes(x, y, xLabel, yLabel, width = WIDTH, height = HEIGHT) {
     svg('text', { x: 14, y: (TOP + height - BOTTOM) / 2, 'text-anchor': 'middle', transform: `rotate(-90 14 ${(TOP + height - BOTTOM) / 2})` }, yLabel)];
 }
 
-/** Lines with bands. A series: {label, colour, x, y, spread, thin}. */
+/** Lines with bands. A series: {label, colour, x, y, spread, thin, dash}. */
 export function lineChart(series, { xLabel, yLabel, log = false }) {
   const ok = (value) => value !== null && Number.isFinite(value) && (!log || value > 0);
   const ys = series.flatMap((one) => one.y.flatMap((y, at) => {
@@ -66,7 +66,7 @@ export function lineChart(series, { xLabel, yLabel, log = false }) {
     const clamp = (value) => Math.min(Math.max(value, TOP), HEIGHT - BOTTOM);
     const band = ends.length > 1 && `M${ends.map((k) => `${at[k].toFixed(1)} ${clamp(upper[k]).toFixed(1)}`).join('L')}L${ends.reverse().map((k) => `${at[k].toFixed(1)} ${clamp(lower[k]).toFixed(1)}`).join('L')}Z`;
     const group = svg('g', {}, band ? svg('path', { class: 'band', d: band }) : null,
-      svg('path', { class: one.thin ? 'line thin' : 'line', d: path(at, to(one.y)) }),
+      svg('path', { class: one.thin ? 'line thin' : 'line', d: path(at, to(one.y)), 'stroke-dasharray': one.dash }),
       one.x.length === 1 && ok(one.y[0]) ? svg('circle', { class: 'dot', cx: at[0], cy: y.of(one.y[0]), r: 3 }) : null);
     group.style.color = one.colour;
     return group;

@@ -1,6 +1,7 @@
 // The page: follows the server's events, shows one view at a time, keeps what is shown in the address.
 import { $ } from './dom.js';
 import { listen, showCurves, showParameters } from './charts.js';
+import { chosen, listenCompared, setChosen, showCompared } from './compare.js';
 import { sections, tick } from './overview.js';
 import { showTrial } from './trial.js';
 import { address, build, setFilter, showTrials } from './trials.js';
@@ -12,17 +13,24 @@ const PACE = 1000;
 const data = {};
 let view = 'overview', trial = null, drawn = 0, timer = null;
 
-/** `#trials?state=failed&trial=ID`: the view, its filter, the open trial. */
+/** Views to which the choice of trials belongs. */
+const CHOOSING = ['trials', 'curves'];
+
+/** `#trials?state=failed&chosen=ID,ID&trial=ID`: the view, its filter, what is chosen, the open trial. */
 function read() {
   const [name, query] = location.hash.slice(1).split('?');
   if (name === 'main') return;
   const parameters = new URLSearchParams(query);
   view = VIEWS.includes(name) ? name : 'overview';
   trial = parameters.get('trial');
+  if (CHOOSING.includes(view)) setChosen(parameters.get('chosen'));
   if (view === 'trials') setFilter(parameters);
+  $('compared').hidden = chosen().length === 0;
+  $('with-running').hidden = chosen().length > 0;
+  $('h-curves').textContent = chosen().length ? 'Learning curves of the chosen trials' : 'Learning curves';
   for (const one of VIEWS) $(`view-${one}`).hidden = one !== view;
   for (const link of document.querySelectorAll('nav a')) {
-    if (link.hash === `#${view}`) link.setAttribute('aria-current', 'page');
+    if (link.dataset.view === view) link.setAttribute('aria-current', 'page');
     else link.removeAttribute('aria-current');
   }
   more();
@@ -30,6 +38,7 @@ function read() {
 
 function write(push) {
   const query = new URLSearchParams(view === 'trials' ? address() : '');
+  if (CHOOSING.includes(view) && chosen().length) query.set('chosen', chosen().join(','));
   if (trial) query.set('trial', trial);
   const hash = `#${view}${query.size ? `?${query}` : ''}`;
   if (hash === location.hash) return more();
@@ -44,7 +53,7 @@ async function more() {
   drawn = Date.now();
   if (!data.sweep) return;
   try {
-    if (view === 'curves') await showCurves();
+    if (view === 'curves') await (chosen().length ? showCompared() : showCurves());
     if (view === 'parameters') await showParameters(data);
     if (view === 'trials') await showTrials(data, data.version);
     await showTrial(trial, data);
@@ -104,6 +113,7 @@ try { kept = localStorage.getItem('pentagrid-theme') ?? ''; } catch { /* The sam
 theme(kept in THEMES ? kept : '');
 
 build(() => write(false));
+listenCompared(() => write(true));
 listen(() => more());
 window.addEventListener('hashchange', read);
 window.addEventListener('popstate', read);

@@ -1,12 +1,13 @@
 // The list of trials. The server filters and sorts; the page holds only the rows that can be seen, and some around them.
+import { choose, isChosen } from './compare.js';
 import { $, ask, clock, count, duration, el, figure, options, plural } from './dom.js';
 
 const PAGE = 100;
-const COLUMNS = [['', 'Trial'], ['arm', 'Arm'], [null, 'Values'], ['seed', 'Seed'], [null, 'Phase'], ['state', 'State'], ['metric', 'Metric'], ['seconds', 'Took'], ['started', 'Started']];
+const COLUMNS = [[null, ''], ['', 'Trial'], ['arm', 'Arm'], [null, 'Values'], ['seed', 'Seed'], [null, 'Phase'], ['state', 'State'], ['metric', 'Metric'], ['seconds', 'Took'], ['started', 'Started']];
 
 const view = { arm: '', state: '', q: '', sort: '', descending: false };
 let pages = new Map(), pending = new Set(), total = 0, active = 0, version = -1, generation = 0;
-let head, body, height = 32;
+let head, body, height = 32, told = () => {};
 
 /** The filter, as it stands in the address. */
 export function address() {
@@ -32,6 +33,7 @@ function reset() {
 }
 
 export function build(changed) {
+  told = changed;
   head = el('div', { class: 'row head', role: 'row', 'aria-rowindex': 1 });
   body = el('div', { class: 'body', role: 'rowgroup' });
   $('list').append(el('div', { role: 'rowgroup' }, head), body);
@@ -39,7 +41,7 @@ export function build(changed) {
   $('list').addEventListener('keydown', keys);
   $('list').addEventListener('click', (event) => {
     const row = event.target.closest('[data-at]');
-    if (row) { active = Number(row.dataset.at); draw(); row.querySelector('[data-trial]')?.dispatchEvent(new CustomEvent('open', { bubbles: true })); }
+    if (row && (event.target.closest('.pick') || event.ctrlKey || event.metaKey)) { active = Number(row.dataset.at); pick(); } else if (row) { active = Number(row.dataset.at); draw(); row.querySelector('[data-trial]')?.dispatchEvent(new CustomEvent('open', { bubbles: true })); }
   });
   $('filter').addEventListener('submit', (event) => event.preventDefault());
   const set = (name, value) => { view[name] = value; reset(); changed(); };
@@ -66,7 +68,7 @@ function headings(metric) {
     const sorted = key !== null && view.sort === key && (key !== '' || view.descending);
     const arrow = sorted ? (view.descending ? ' ↓' : ' ↑') : '';
     const sort = sorted ? (view.descending ? 'descending' : 'ascending') : key === null ? null : 'none';
-    return el('span', { role: 'columnheader', 'aria-sort': sort, title: text }, key === null ? text : el('button', { type: 'button', 'data-sort': key, 'data-key': `sort-${key}` }, text + arrow));
+    return el('span', { role: 'columnheader', 'aria-sort': sort, title: text, 'aria-label': text ? null : 'Chosen' }, key === null ? text : el('button', { type: 'button', 'data-sort': key, 'data-key': `sort-${key}` }, text + arrow));
   }));
 }
 
@@ -131,12 +133,22 @@ function draw() {
 
 function row(trial, at) {
   const state = trial.state === 'failed' && trial.kind ? trial.kind : trial.state;
-  const cells = [el('span', { class: 'id', 'data-trial': trial.trial }, trial.trial), trial.arm, trial.values, count(trial.seed), trial.phase,
+  const picked = isChosen(trial.trial);
+  const cells = [el('span', { class: 'pick', title: 'Compare', 'aria-label': picked ? 'chosen' : 'not chosen', role: 'img' }, picked ? '☑' : '☐'), el('span', { class: 'id', 'data-trial': trial.trial }, trial.trial), trial.arm, trial.values, count(trial.seed), trial.phase,
     el('span', { class: `state-${trial.state}` }, state), figure(trial.metric), duration(trial.seconds), clock(trial.started)];
-  const line = el('div', { class: `row${at === active ? ' active' : ''}`, role: 'row', id: `row-${at}`, 'data-at': at, 'aria-rowindex': at + 2, 'aria-selected': at === active ? 'true' : 'false' },
+  const line = el('div', { class: `row${at === active ? ' active' : ''}${picked ? ' chosen' : ''}`, role: 'row', id: `row-${at}`, 'data-at': at, 'aria-rowindex': at + 2, 'aria-selected': picked ? 'true' : 'false' },
     cells.map((cell) => el('span', { role: 'gridcell', title: typeof cell === 'string' ? cell : null }, cell)));
   line.style.top = `${at * height}px`;
   return line;
+}
+
+/** Chooses the active trial to compare, or not any more. */
+function pick() {
+  const id = body.querySelector(`#row-${active} [data-trial]`)?.dataset.trial;
+  if (!id) return;
+  choose(id);
+  draw();
+  told();
 }
 
 function keys(event) {
@@ -145,6 +157,8 @@ function keys(event) {
   const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: jump, PageUp: -jump, Home: -total, End: total };
   if (event.key === 'Enter') {
     body.querySelector(`#row-${active} [data-trial]`)?.dispatchEvent(new CustomEvent('open', { bubbles: true }));
+  } else if (event.key === ' ') {
+    pick();
   } else if (event.key in steps) {
     active = Math.max(0, Math.min(total - 1, active + steps[event.key]));
     const top = active * height;
