@@ -280,10 +280,16 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
-    /// By arm name: how many attempts have ended well, and their durations together, in seconds.
+    /// By arm name: how many attempts have ended well, and the seconds that they took of their workers: those of a pack, which
+    /// go together, no more than the time that passed.
     pub fn durations(&self) -> Result<HashMap<String, (u64, f64)>, LedgerError> {
         let rows = self.rows(
-            "SELECT p.arm, count(*), sum(a.duration) FROM attempt a JOIN trial t ON t.id = a.trial JOIN arm_point p USING (point)
+            "WITH
+                work AS (SELECT worker, sum(duration) AS sum, (julianday(max(ended_at)) - julianday(min(started_at))) * 86400 AS passed
+                    FROM attempt WHERE outcome = 'done' AND duration IS NOT NULL GROUP BY worker),
+                packed AS (SELECT worker, passed / sum AS share FROM work WHERE sum > 1.05 * passed + 0.1)
+             SELECT p.arm, count(*), sum(a.duration * coalesce(packed.share, 1.0))
+             FROM attempt a JOIN trial t ON t.id = a.trial JOIN arm_point p USING (point) LEFT JOIN packed ON packed.worker = a.worker
              WHERE a.outcome = 'done' AND a.duration IS NOT NULL GROUP BY p.arm",
             [],
             |row| Ok((row.get(0)?, (row.get::<_, i64>(1)? as u64, row.get(2)?))),

@@ -4,6 +4,7 @@
 
 mod bars;
 mod names;
+mod overlap;
 mod plain;
 mod progress;
 mod sweep;

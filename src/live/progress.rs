@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::overlap::Overlaps;
 use crate::plan::Phase;
 use crate::schedule::Notice;
 
@@ -19,6 +20,7 @@ pub struct Progress {
     ended: u64,
     /// What slots wait for in a queue.
     waits: BTreeMap<usize, String>,
+    overlaps: Overlaps,
 }
 
 /// How one arm stands in a phase.
@@ -32,7 +34,7 @@ pub struct ArmProgress {
     pub failed: u64,
     /// Not to be run: their points cannot become the best any more.
     pub pruned: u64,
-    /// Durations in seconds of the trials that ended in this session: their number and sum.
+    /// Trials that ended in this session: their number, and the seconds that they took of their slots.
     measured: (u64, f64),
 }
 
@@ -57,12 +59,14 @@ impl Progress {
                     began: now,
                     ended: 0,
                     waits,
+                    overlaps: Overlaps::default(),
                 };
             }
-            Notice::TrialDone { trial, duration, .. } => {
+            Notice::TrialDone { slot, trial, duration, .. } => {
+                let share = self.overlaps.share(*slot, now, *duration);
                 let arm = &mut self.arms[trial.arm];
                 arm.done += 1;
-                arm.measured = (arm.measured.0 + 1, arm.measured.1 + duration.as_secs_f64());
+                arm.measured = (arm.measured.0 + 1, arm.measured.1 + share.as_secs_f64());
                 self.ended += 1;
             }
             Notice::TrialFailed { trial, retry_in: None, .. } => {
@@ -188,6 +192,11 @@ mod tests {
         // 4 left of 10 s, 4 left of 20 s, 2 left of unknown duration counted as 15 s, on 2 slots.
         assert_eq!(progress.time_left(), Some(at(75)));
         assert_eq!(progress.per_minute(at(30)), Some(4.0));
+        // A pack of two: as long as one, for both.
+        progress.update(at(60), &done(1, 20));
+        progress.update(at(60), &done(1, 20));
+        assert_eq!(progress.arms[1].measured, (3, 40.0));
+        progress.arms[1] = ArmProgress { done: 1, measured: (1, 20.0), ..progress.arms[1] };
         // Two of the second arm's need not run, and one of them must after all.
         progress.update(at(31), &Notice::Pruned { trials: vec![trial(1), trial(1)] });
         assert_eq!((progress.pruned(), progress.left(), progress.time_left()), (2, 8, Some(at(55))));

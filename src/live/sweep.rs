@@ -3,8 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::Path;
+use std::time::Duration;
 
 use super::names::Names;
+use super::overlap::Overlaps;
 use crate::aggregate::{Evaluation, StatsError, Tracker};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{AttemptNews, Follower, Holder, LedgerError, News, Reader, SessionRow, TrialRow, TrialState};
@@ -73,6 +75,7 @@ pub struct Sweep {
     failing: BTreeSet<TrialId>,
     /// By arm: how many trials have ended well, and their durations together, in seconds.
     measured: Vec<(u64, f64)>,
+    overlaps: Overlaps,
     /// When the last trials ended well, as the ledger writes it: of a hundred thousand few are asked for.
     ended: VecDeque<String>,
     work: BTreeMap<u32, Work>,
@@ -235,6 +238,7 @@ impl Sweep {
             failed,
             failing: BTreeSet::new(),
             measured,
+            overlaps: Overlaps::default(),
             ended: VecDeque::new(),
             work: BTreeMap::new(),
             devices: Vec::new(),
@@ -275,6 +279,10 @@ impl Sweep {
                 }
             } else if attempt.outcome == "done" {
                 if let Some(seconds) = attempt.duration {
+                    let slot = attempt.slot.as_ref().map_or(0, |(slot, _)| *slot as usize);
+                    let end = attempt.ended_at.as_deref().map_or(0, milliseconds);
+                    let (end, duration) = (Duration::from_millis(end.unsigned_abs()), Duration::try_from_secs_f64(seconds));
+                    let seconds = self.overlaps.share(slot, end, duration.unwrap_or_default()).as_secs_f64();
                     for &(arm, _) in self.tracker.places(attempt.trial.point) {
                         self.measured[arm] = (self.measured[arm].0 + 1, self.measured[arm].1 + seconds);
                     }
