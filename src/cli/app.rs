@@ -9,7 +9,9 @@ use clap::{CommandFactory, Parser};
 use super::args::{AgentArgs, Cli, Common, Verb};
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
-use super::{export, json, logs, plan, report, resume, run as run_verb, serve, show, status, trials, verify, watch, worker_check};
+use super::{
+    export, json, logs, plan, report, resume, run as run_verb, serve, show, status, trials, verify, watch, worker_check,
+};
 use crate::agent::Agent;
 
 /// Runs the program with these arguments, the program's name first.

@@ -250,7 +250,8 @@ mod tests {
         let phase = Phase::Tune;
         let device = "cpu".to_owned();
         write(Write::WorkerStarted { worker, session: opened.session, slot: 0, device, pid: 1, start_ticks: 1, launcher: None });
-        let start = |trial| write(Write::TrialStarted { trial, phase, worker, log: LogMark { file: "logs/0".into(), offset: 0 } });
+        let start =
+            |trial| write(Write::TrialStarted { trial, phase, worker, log: LogMark { file: "logs/0".into(), offset: 0 } });
         let metrics = |value: f64| -> Metrics { [("m", value)].into_iter().collect() };
         let done = |trial, seconds: f64| {
             write(Write::TrialDone {

@@ -98,8 +98,14 @@ where
 }
 
 /// Follows a program to its end.
-async fn attend<R, F>(plan: ProgramPlan, mut child: Child, agent: Option<ChildStdout>, pid: u32, output: (Arc<File>, u64), report: R)
-where
+async fn attend<R, F>(
+    plan: ProgramPlan,
+    mut child: Child,
+    agent: Option<ChildStdout>,
+    pid: u32,
+    output: (Arc<File>, u64),
+    report: R,
+) where
     R: Fn(Incoming) -> F + Send + Sync,
     F: Future<Output = ()> + Send,
 {
