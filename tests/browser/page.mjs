@@ -120,6 +120,22 @@ const checks = {
     assert.deepEqual(metrics, [...metrics].sort((a, b) => b - a));
   },
 
+  async 'a slow server does not make the browser busy'() {
+    await browser.eval(`(() => {
+      const [ask, frame] = [window.fetch, window.requestAnimationFrame];
+      window.drawn = 0;
+      window.requestAnimationFrame = (draw) => { window.drawn += 1; return frame(draw); };
+      window.fetch = async (...words) => { await new Promise((go) => setTimeout(go, 700)); return ask(...words); };
+      window.quick = () => Object.assign(window, { fetch: ask, requestAnimationFrame: frame });
+    })()`);
+    await browser.eval("document.querySelector('#list').focus()");
+    await browser.eval("location.hash = '#trials?q=seed%3D1'");
+    for (let times = 0; times < 5; times += 1) await browser.key('ArrowDown');
+    await browser.until("document.querySelector('#filter-count').textContent === '18 trials'");
+    assert.ok(await browser.eval('window.drawn') < 30, 'it draws again and again while it waits');
+    await browser.eval('window.quick()');
+  },
+
   async 'chosen trials are compared in one plot, by keyboard and mouse'() {
     await browser.eval("location.hash = '#trials?q=x%3D3+phase%3Dtune'");
     await browser.until("document.querySelector('#filter-count').textContent === '9 trials'");

@@ -7,7 +7,7 @@ const COLUMNS = [[null, ''], ['', 'Trial'], ['arm', 'Arm'], [null, 'Values'], ['
 
 const view = { arm: '', state: '', q: '', sort: '', descending: false };
 let pages = new Map(), pending = new Set(), total = 0, active = 0, version = -1, generation = 0;
-let head, body, height = 32, told = () => {};
+let head, body, height = 32, told = () => {}, scheduled = false;
 
 /** The filter, as it stands in the address. */
 export function address() {
@@ -37,7 +37,7 @@ export function build(changed) {
   head = el('div', { class: 'row head', role: 'row', 'aria-rowindex': 1 });
   body = el('div', { class: 'body', role: 'rowgroup' });
   $('list').append(el('div', { role: 'rowgroup' }, head), body);
-  $('list').addEventListener('scroll', () => requestAnimationFrame(draw), { passive: true });
+  $('list').addEventListener('scroll', redraw, { passive: true });
   $('list').addEventListener('keydown', keys);
   $('list').addEventListener('click', (event) => {
     const row = event.target.closest('[data-at]');
@@ -110,6 +110,13 @@ function range() {
   return [from, from + Math.ceil(list.clientHeight / height) + 10];
 }
 
+/** Draws with the next frame, however often that is asked for. */
+function redraw() {
+  if (scheduled) return;
+  scheduled = true;
+  requestAnimationFrame(() => { scheduled = false; draw(); });
+}
+
 function draw() {
   const list = $('list');
   if (list.offsetParent === null) return;
@@ -118,12 +125,14 @@ function draw() {
   $('filter-count').textContent = plural(total, 'trial');
   body.style.height = `${total * height}px`;
   const [from, to] = range();
-  const rows = [];
+  const rows = [], missing = new Set();
   for (let at = from; at <= Math.min(to, total - 1); at += 1) {
     const trial = pages.get(Math.floor(at / PAGE))?.[at % PAGE];
-    if (!trial) { load(Math.floor(at / PAGE)).then(() => requestAnimationFrame(draw)).catch(() => {}); continue; }
-    rows.push(row(trial, at));
+    if (trial) rows.push(row(trial, at));
+    else missing.add(Math.floor(at / PAGE));
   }
+  // Each page is asked for once, and drawn once when it comes: a slow server must not make the browser busy.
+  for (const page of missing) if (!pending.has(page)) load(page).then(redraw).catch(() => {});
   if (total === 0) rows.push(el('p', { class: 'empty faint' }, 'No trial fits.'));
   body.replaceChildren(...rows);
   const shown = total > 0 && pages.get(Math.floor(active / PAGE))?.[active % PAGE] && active >= from && active <= to;
