@@ -283,18 +283,38 @@ impl Reader {
     /// By arm name: how many attempts have ended well, and the seconds that they took of their workers: those of a pack, which
     /// go together, no more than the time that passed.
     pub fn durations(&self) -> Result<HashMap<String, (u64, f64)>, LedgerError> {
+        let packed: HashMap<i64, f64> = self
+            .rows(
+                "SELECT worker, passed / sum FROM (
+                    SELECT worker, sum(duration) AS sum, (julianday(max(ended_at)) - julianday(min(started_at))) * 86400 AS passed
+                    FROM attempt WHERE outcome = 'done' AND duration IS NOT NULL AND worker IS NOT NULL
+                    GROUP BY worker HAVING count(*) > 1
+                 ) WHERE sum > 1.05 * passed + 0.1",
+                [],
+                |row| Ok((row.get(0)?, row.get(1)?)),
+            )?
+            .into_iter()
+            .collect();
+        // Grouping by workers, too, only pays where there are packs.
+        let worker = if packed.is_empty() { "NULL" } else { "a.worker" };
         let rows = self.rows(
-            "WITH
-                work AS (SELECT worker, sum(duration) AS sum, (julianday(max(ended_at)) - julianday(min(started_at))) * 86400 AS passed
-                    FROM attempt WHERE outcome = 'done' AND duration IS NOT NULL GROUP BY worker),
-                packed AS (SELECT worker, passed / sum AS share FROM work WHERE sum > 1.05 * passed + 0.1)
-             SELECT p.arm, count(*), sum(a.duration * coalesce(packed.share, 1.0))
-             FROM attempt a JOIN trial t ON t.id = a.trial JOIN arm_point p USING (point) LEFT JOIN packed ON packed.worker = a.worker
-             WHERE a.outcome = 'done' AND a.duration IS NOT NULL GROUP BY p.arm",
+            &format!(
+                "SELECT p.arm, {worker}, count(*), sum(a.duration)
+                 FROM attempt a JOIN trial t ON t.id = a.trial JOIN arm_point p USING (point)
+                 WHERE a.outcome = 'done' AND a.duration IS NOT NULL GROUP BY 1, 2"
+            ),
             [],
-            |row| Ok((row.get(0)?, (row.get::<_, i64>(1)? as u64, row.get(2)?))),
+            |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, i64>(2)? as u64, row.get::<_, f64>(3)?))
+            },
         )?;
-        Ok(rows.into_iter().collect())
+        let mut found: HashMap<String, (u64, f64)> = HashMap::new();
+        for (arm, worker, count, seconds) in rows {
+            let share = worker.and_then(|worker| packed.get(&worker)).copied().unwrap_or(1.0);
+            let own = found.entry(arm).or_default();
+            *own = (own.0 + count, own.1 + share * seconds);
+        }
+        Ok(found)
     }
 
     /// The runs of coordinators, first to last.
