@@ -18,6 +18,12 @@ impl Overlaps {
         *until = end.max(*until);
         own
     }
+
+    /// The same of the ledger's times: the end in milliseconds since 1970, the duration in seconds.
+    pub fn share_of(&mut self, slot: u32, end: i64, seconds: f64) -> f64 {
+        let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
+        self.share(slot as usize, Duration::from_millis(end.unsigned_abs()), duration).as_secs_f64()
+    }
 }
 
 #[cfg(test)]

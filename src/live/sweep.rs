@@ -3,7 +3,6 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::Path;
-use std::time::Duration;
 
 use super::names::Names;
 use super::overlap::Overlaps;
@@ -156,7 +155,7 @@ impl Sweep {
     pub fn open(dir: &Path) -> Result<Self, WatchError> {
         let mut follower = Follower::new(dir)?;
         let Some(news) = follower.look()? else { return Err(LedgerError::Absent(dir.to_owned()).into()) };
-        Self::of(follower, news)
+        Self::of(follower, news)?.measured()
     }
 
     /// The same for one look and no second, as `status` takes it: nothing is known of what slots have done, nor how fast trials end,
@@ -167,13 +166,16 @@ impl Sweep {
     pub fn glance(dir: &Path) -> Result<Self, WatchError> {
         let follower = Follower::new(dir)?;
         let news = follower.glance()?;
-        let mut sweep = Self::of(follower, news)?;
-        // Of a finished sweep nobody asks how long it takes.
-        if !sweep.evaluation().is_complete() {
-            let durations = sweep.reader()?.durations()?;
-            sweep.measured = sweep.spec().arms.iter().map(|arm| durations.get(&arm.name).copied().unwrap_or_default()).collect();
+        Self::of(follower, news)?.measured()
+    }
+
+    /// Asks the ledger what trials have taken so far. Of a finished sweep nobody asks how long it takes.
+    fn measured(mut self) -> Result<Self, WatchError> {
+        if !self.evaluation().is_complete() {
+            let durations = self.reader()?.durations()?;
+            self.measured = self.spec().arms.iter().map(|arm| durations.get(&arm.name).copied().unwrap_or_default()).collect();
         }
-        Ok(sweep)
+        Ok(self)
     }
 
     /// Takes note of what is new in the ledger; says whether anything is.
@@ -279,10 +281,9 @@ impl Sweep {
                 }
             } else if attempt.outcome == "done" {
                 if let Some(seconds) = attempt.duration {
-                    let slot = attempt.slot.as_ref().map_or(0, |(slot, _)| *slot as usize);
                     let end = attempt.ended_at.as_deref().map_or(0, milliseconds);
-                    let (end, duration) = (Duration::from_millis(end.unsigned_abs()), Duration::try_from_secs_f64(seconds));
-                    let seconds = self.overlaps.share(slot, end, duration.unwrap_or_default()).as_secs_f64();
+                    let slot = attempt.slot.as_ref().map_or(0, |(slot, _)| *slot);
+                    let seconds = self.overlaps.share_of(slot, end, seconds);
                     for &(arm, _) in self.tracker.places(attempt.trial.point) {
                         self.measured[arm] = (self.measured[arm].0 + 1, self.measured[arm].1 + seconds);
                     }
