@@ -95,14 +95,14 @@ pub fn start(spec: &Spec, folder: &Path, computing: Computing, launcher: &Launch
             if !elsewhere {
                 find_program(program, &interpreter, &workdir, &path)?;
             }
-            Ok(Start::Program(ProgramStart {
+            Ok(Start::Program(Arc::new(ProgramStart {
                 program: program.clone(),
                 env: spec.env.clone(),
                 interpreter,
                 workdir,
                 metric: spec.metric.name.clone(),
                 threads: (0..spec.arms.len()).map(|arm| spec.resources_of(arm).threads).collect(),
-            }))
+            })))
         }
     }
 }

@@ -7,6 +7,7 @@ mod starting;
 
 use std::collections::VecDeque;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use away::Away;
@@ -106,6 +107,7 @@ impl Dispatcher {
         (session, next_worker): (i64, i64),
     ) -> std::io::Result<Self> {
         let (report, incoming) = mpsc::channel(QUEUE);
+        workers.dir = std::path::absolute(&workers.dir)?;
         let mark = mark(&workers.dir);
         workers.slots.iter_mut().for_each(|slot| slot.environment.push((MARK.to_owned(), mark.clone())));
         let processes = (0..workers.slots.len()).map(Process::none).collect();
@@ -324,7 +326,7 @@ impl Dispatcher {
 
     fn send(&mut self, slot: usize, bundle: &[PlannedTrial], share: bool) -> Vec<Action> {
         if let (Start::Program(start), [trial]) = (&self.workers.start, bundle) {
-            let start = start.clone();
+            let start = Arc::clone(start);
             return self.spawn_program(slot, &start, trial);
         }
         let request = |trial: &PlannedTrial| TrialRequest {

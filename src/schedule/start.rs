@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::devices::{SlotDevice, thread_variables};
 use super::launch::{CommandLine, ProgramPlan};
@@ -24,7 +25,7 @@ pub enum Start {
     /// By a worker, which is started once and given trials.
     Worker(WorkerStart),
     /// By a program, which is started once for every trial.
-    Program(ProgramStart),
+    Program(Arc<ProgramStart>),
 }
 
 /// How to start a worker.
@@ -61,13 +62,13 @@ impl ProgramStart {
         format!("{TRIALS}/{}/{OUTPUT_FILE}", trial.id)
     }
 
-    /// Makes the trial's folder and says what to start.
+    /// Makes the trial's folder and says what to start. `run_dir` is absolute.
     ///
     /// # Errors
     /// The operating system's, if the folder cannot be written; a variable that is not set any more.
     pub fn plan(&self, trial: &PlannedTrial, config: &Config, slot: &SlotDevice, run_dir: &Path) -> std::io::Result<ProgramPlan> {
         let id = trial.id.to_string();
-        let dir = std::path::absolute(run_dir)?.join(TRIALS).join(&id);
+        let dir = run_dir.join(TRIALS).join(&id);
         let fresh = make_folder(&dir)?;
         std::fs::write(dir.join(CONFIG_FILE), nested_json(config) + "\n")?;
         let shown = dir.display().to_string();

@@ -49,7 +49,7 @@ impl Dispatcher {
         let before = StartClock::ticks();
         match launch::spawn(&plan, report) {
             Ok(local) => {
-                self.started(slot, local, before, log_name(slot), &plan.line);
+                self.started(slot, local, before, log_name(slot), plan.line.name());
                 Vec::new()
             }
             Err(error) => {
@@ -73,11 +73,14 @@ impl Dispatcher {
             plan
         });
         let before = StartClock::ticks();
-        let spawned = plan.and_then(|plan| Ok((launch::spawn_program(&plan, report)?, plan.line)));
+        let spawned = plan.and_then(|plan| {
+            let name = plan.line.name();
+            Ok((launch::spawn_program(plan, report)?, name))
+        });
         let now = self.began.elapsed();
         match spawned {
-            Ok((local, line)) => {
-                self.started(slot, local, before, log, &line);
+            Ok((local, name)) => {
+                self.started(slot, local, before, log, name);
                 let hello = self.introduction(slot, start, start.threads_of(trial));
                 (self.record)(Write::WorkerHello { worker: WorkerId(self.processes[slot].worker), hello });
                 // Behind an agent it begins when the agent says so.
@@ -125,11 +128,10 @@ impl Dispatcher {
     }
 
     /// A slot's process has started; `before` is when that was asked for.
-    fn started(&mut self, slot: usize, local: LocalWorker, before: Option<u64>, log: String, line: &CommandLine) {
+    fn started(&mut self, slot: usize, local: LocalWorker, before: Option<u64>, log: String, program: Arc<str>) {
         let (pid, worker) = (local.pid, self.processes[slot].worker);
         let start_ticks = self.start_clock.start_of(pid, before).unwrap_or(0);
         let killed_before = if self.workers.launcher.is_local() { self.killed_by_now() } else { 0 };
-        let program = line.command.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default().into();
         self.processes[slot] = Process {
             worker,
             pid,

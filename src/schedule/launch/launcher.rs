@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
@@ -30,6 +31,11 @@ pub struct CommandLine {
 }
 
 impl CommandLine {
+    /// The program's name, without its folder.
+    pub fn name(&self) -> Arc<str> {
+        self.command.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default().into()
+    }
+
     /// The process that it stands for, without its pipes, as the leader of a process group: Ctrl-C in the terminal reaches the
     /// coordinator only, which then ends workers in order; and whatever the process starts can be ended with it.
     ///

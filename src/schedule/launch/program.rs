@@ -37,7 +37,7 @@ const FEW: u64 = 16 << 10;
 const OUTPUT_END: u64 = 64 << 10;
 
 /// How to start a trial's program.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct ProgramPlan {
     /// The trial's id.
     pub trial: String,
@@ -60,7 +60,7 @@ pub struct ProgramPlan {
 ///
 /// # Errors
 /// The operating system's, if the folder cannot be written or the program not be started.
-pub fn spawn_program<R, F>(plan: &ProgramPlan, report: R) -> std::io::Result<LocalWorker>
+pub fn spawn_program<R, F>(plan: ProgramPlan, report: R) -> std::io::Result<LocalWorker>
 where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -88,12 +88,12 @@ where
         let pipes = child.stdin.take().zip(child.stdout.take());
         let pipes = pipes.ok_or_else(|| std::io::Error::other("the launcher has no pipes"))?;
         tokio::spawn(feed(pipes.0, messages));
-        tokio::spawn(attend(plan.clone(), child, Some(pipes.1), pid, (Arc::clone(&log), begin), report));
+        tokio::spawn(attend(plan, child, Some(pipes.1), pid, (Arc::clone(&log), begin), report));
         return Ok(LocalWorker { pid, stdin: Some(stdin), log, begin });
     }
     let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?).spawn()?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the program ended at once"))?;
-    tokio::spawn(attend(plan.clone(), child, None, pid, (Arc::clone(&log), begin), report));
+    tokio::spawn(attend(plan, child, None, pid, (Arc::clone(&log), begin), report));
     Ok(LocalWorker { pid, stdin: None, log, begin })
 }
 
