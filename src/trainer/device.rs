@@ -3,16 +3,69 @@
 
 use std::fs;
 
-use tch::{Cuda, Device};
+use tch::{Cuda, Device, Kind};
 
 /// Names the device: `cpu` (the default) or `cuda`, which is the first of CUDA_VISIBLE_DEVICES.
 const DEVICE_VARIABLE: &str = "PENTAGRID_DEVICE";
 /// Number of CPU threads; 1 by default, so that results do not depend on the machine's number of cores.
 const THREADS_VARIABLE: &str = "PENTAGRID_THREADS";
 
+/// `single` (the default) or `double` precision.
+const PRECISION_VARIABLE: &str = "PENTAGRID_PRECISION";
+/// `1` keeps the weights that only ever meet padding.
+const DEAD_TAPS_VARIABLE: &str = "PENTAGRID_DEAD_TAPS";
+
 /// Whether a GPU is asked for.
 pub fn wants_cuda() -> bool {
     std::env::var(DEVICE_VARIABLE).is_ok_and(|device| device == "cuda")
+}
+
+/// In what form networks are computed. All but the default is there to compare with, on a CPU, and is said in the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// The precision: `Float` or `Double`.
+    pub kind: Kind,
+    /// Whether the weights are kept that only ever meet padding (`model/taps.rs`).
+    pub dead_taps: bool,
+}
+
+impl Default for Form {
+    fn default() -> Self {
+        Self { kind: Kind::Float, dead_taps: false }
+    }
+}
+
+impl Form {
+    fn from_environment(device: Device) -> Result<Self, String> {
+        let read = |name| std::env::var(name).unwrap_or_default();
+        Self::choose(&read(PRECISION_VARIABLE), &read(DEAD_TAPS_VARIABLE), device)
+    }
+
+    fn choose(precision: &str, dead_taps: &str, device: Device) -> Result<Self, String> {
+        let kind = match precision {
+            "" | "single" => Kind::Float,
+            "double" => Kind::Double,
+            other => return Err(format!("{PRECISION_VARIABLE}={other} is neither single nor double")),
+        };
+        let dead_taps = match dead_taps {
+            "" | "0" => false,
+            "1" => true,
+            other => return Err(format!("{DEAD_TAPS_VARIABLE}={other} is neither 0 nor 1")),
+        };
+        let form = Self { kind, dead_taps };
+        if form != Self::default() && device.is_cuda() {
+            return Err(format!(
+                "{PRECISION_VARIABLE} and {DEAD_TAPS_VARIABLE} are for checks on a CPU: unset them, or set {DEVICE_VARIABLE}=cpu"
+            ));
+        }
+        Ok(form)
+    }
+
+    /// What of it is not as usual, in words.
+    pub fn remarks(self) -> impl Iterator<Item = &'static str> {
+        let double = (self.kind == Kind::Double).then_some("double precision");
+        double.into_iter().chain(self.dead_taps.then_some("dead taps kept"))
+    }
 }
 
 /// Where and with how many threads this process computes.
@@ -22,6 +75,8 @@ pub struct Compute {
     pub device: Device,
     /// CPU threads.
     pub threads: u16,
+    /// In what form.
+    pub form: Form,
 }
 
 impl Compute {
@@ -31,7 +86,8 @@ impl Compute {
     /// Says which variable is wrong, or why there is no such device, and what to do.
     pub fn from_environment() -> Result<Self, String> {
         let read = |name| std::env::var(name).ok();
-        let compute = choose(read(DEVICE_VARIABLE).as_deref(), read(THREADS_VARIABLE).as_deref())?;
+        let mut compute = choose(read(DEVICE_VARIABLE).as_deref(), read(THREADS_VARIABLE).as_deref())?;
+        compute.form = Form::from_environment(compute.device)?;
         if compute.device.is_cuda() {
             if !Cuda::is_available() {
                 return Err(format!(
@@ -101,7 +157,7 @@ fn choose(device: Option<&str>, threads: Option<&str>) -> Result<Compute, String
     };
     let threads = threads.filter(|threads| !threads.is_empty()).unwrap_or("1");
     match threads.parse() {
-        Ok(threads) if threads > 0 => Ok(Compute { device, threads }),
+        Ok(threads) if threads > 0 => Ok(Compute { device, threads, form: Form::default() }),
         _ => Err(format!("{THREADS_VARIABLE}={threads} is not a number of threads")),
     }
 }
@@ -147,9 +203,9 @@ mod tests {
 
     #[test]
     fn the_default_is_one_thread_on_the_cpu() {
-        assert_eq!(choose(None, None), Ok(Compute { device: Device::Cpu, threads: 1 }));
+        assert_eq!(choose(None, None), Ok(Compute { device: Device::Cpu, threads: 1, form: Form::default() }));
         assert_eq!(choose(Some(""), Some("")), choose(None, None));
-        assert_eq!(choose(Some("cuda"), Some("4")), Ok(Compute { device: Device::Cuda(0), threads: 4 }));
+        assert_eq!(choose(Some("cuda"), Some("4")), Ok(Compute { device: Device::Cuda(0), threads: 4, form: Form::default() }));
     }
 
     #[test]
@@ -157,6 +213,22 @@ mod tests {
         insta::assert_snapshot!(choose(Some("gpu"), None).unwrap_err(), @"PENTAGRID_DEVICE=gpu is neither cpu nor cuda");
         insta::assert_snapshot!(choose(None, Some("0")).unwrap_err(), @"PENTAGRID_THREADS=0 is not a number of threads");
         insta::assert_snapshot!(choose(None, Some("all")).unwrap_err(), @"PENTAGRID_THREADS=all is not a number of threads");
+    }
+
+    #[test]
+    fn another_form_is_for_a_cpu_and_says_so() {
+        let form = Form::choose("double", "1", Device::Cpu).unwrap();
+        assert_eq!(form, Form { kind: Kind::Double, dead_taps: true });
+        assert_eq!(form.remarks().collect::<Vec<_>>(), ["double precision", "dead taps kept"]);
+        let usual = Form::choose("", "0", Device::Cuda(0)).unwrap();
+        assert_eq!((usual, usual.remarks().count()), (Form::default(), 0));
+        let refused = [("half", "", Device::Cpu), ("", "yes", Device::Cpu), ("double", "", Device::Cuda(0))];
+        let said = refused.map(|(precision, taps, device)| Form::choose(precision, taps, device).unwrap_err());
+        insta::assert_snapshot!(said.join("\n"), @r"
+        PENTAGRID_PRECISION=half is neither single nor double
+        PENTAGRID_DEAD_TAPS=yes is neither 0 nor 1
+        PENTAGRID_PRECISION and PENTAGRID_DEAD_TAPS are for checks on a CPU: unset them, or set PENTAGRID_DEVICE=cpu
+        ");
     }
 
     #[test]

@@ -52,6 +52,10 @@ use crate::pack::Limit;
 ///   PENTAGRID_TF32     1 lets a GPU multiply with 10 bits of mantissa, which is faster
 ///   PENTAGRID_THREADS  CPU threads, 1 by default; others change the rounding of results
 ///
+/// For checks on a CPU, which say whether rounding or the network's form decides on a result:
+///   PENTAGRID_PRECISION  single (the default) or double
+///   PENTAGRID_DEAD_TAPS  1 keeps the weights that only ever meet padding
+///
 /// Exit codes: 0 done; 1 the trial failed; 2 bad usage, configuration text or message.
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
@@ -96,10 +100,12 @@ fn main() -> ExitCode {
     };
     if let (Some(config), Some(seed)) = (arguments.config, arguments.seed) {
         let request = TrialRequest { trial: "by-hand".to_owned(), seed, config };
-        let well = worker::run_trial(&mut Session::new(compute.device), request, false, &mut |message| channel.send(&message));
+        let well = worker::run_trial(&mut Session::new(compute.device).in_form(compute.form), request, false, &mut |message| {
+            channel.send(&message)
+        });
         return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
     }
-    let limit = match Limit::from_environment(compute.device) {
+    let limit = match Limit::from_environment(compute) {
         Ok(limit) => limit,
         Err(problem) => {
             say(&problem);

@@ -43,7 +43,7 @@ pub fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<()> {
     let out = Arc::new(out);
     let kernels = if compute.device.is_cuda() && limit.wish() > 0 { compile() } else { None };
     let (hello, mut limit) = (hello(compute, limit, kernels.is_some()), limit);
-    let mut session = Session::new(compute.device).with_operations(kernels);
+    let mut session = Session::new(compute.device).in_form(compute.form).with_operations(kernels);
     let (sender, bundles) = channel();
     thread::Builder::new().name("requests".to_owned()).spawn(move || match read_requests(&mut io::stdin().lock(), &sender) {
         Ok(()) => leave(0),
@@ -100,6 +100,7 @@ fn hello(compute: Compute, limit: Limit, own_kernels: bool) -> Hello {
     if compute.device.is_cuda() {
         libraries.push(format!("TF32 {}", if wants_tf32() { "on" } else { "off" }));
     }
+    libraries.extend(compute.form.remarks().map(str::to_owned));
     if pack > 0 {
         libraries.push(format!("packs of up to {pack} trials{}", if own_kernels { " on own kernels" } else { "" }));
     }

@@ -6,11 +6,12 @@ use std::rc::Rc;
 
 use pentagrid::protocol::Metrics;
 use pentagrid::spec::Config;
-use tch::{Device, Kind};
+use tch::Device;
 
 use super::prefix::{Prefix, PrefixKey, Taken};
 use super::trial::Trial;
 use crate::data::Sets;
+use crate::device::Form;
 use crate::error::TrialError;
 use crate::model::ResNet18;
 use crate::pack::Operations;
@@ -19,7 +20,7 @@ use crate::settings::Settings;
 /// Runs trials, one after the other.
 pub struct Session {
     device: Device,
-    kind: Kind,
+    form: Form,
     /// By the parameter `data_dir`.
     sets: HashMap<Option<String>, Rc<Sets>>,
     /// Trials come seed by seed, so the last seed's weights are enough.
@@ -42,11 +43,11 @@ pub enum Sharing<'a> {
 }
 
 impl Session {
-    /// A session on that device, in single precision.
+    /// A session on that device, in the usual form.
     pub fn new(device: Device) -> Self {
         Self {
             device,
-            kind: Kind::Float,
+            form: Form::default(),
             sets: HashMap::new(),
             start: None,
             warm: HashSet::new(),
@@ -57,12 +58,13 @@ impl Session {
 
     /// A session whose embedded images are cut down to a few, so many to train on.
     #[cfg(test)]
-    pub fn small(kind: Kind, train: i64) -> Self {
+    pub fn small(kind: tch::Kind, train: i64) -> Self {
         crate::device::one_thread();
         let all = Sets::load(None, kind, Device::Cpu).unwrap();
         let few = |split: &crate::data::Split, count| split.narrow(0, count).unwrap();
         let sets = Rc::new(Sets { train: few(&all.train, train), val: few(&all.val, 30), test: few(&all.test, 10) });
-        Self { kind, sets: [(None, sets)].into(), ..Self::new(Device::Cpu) }
+        let form = Form { kind, ..Form::default() };
+        Self { form, sets: [(None, sets)].into(), ..Self::new(Device::Cpu) }
     }
 
     /// Runs a trial to its end; `report` hears each epoch's number (from 1) and history row.
@@ -105,6 +107,11 @@ impl Session {
         self.warm.insert((settings.batch_size, settings.optimizer.uses_curvature()))
     }
 
+    /// Computes in that form.
+    pub fn in_form(self, form: Form) -> Self {
+        Self { form, ..self }
+    }
+
     /// Lets packs compute by these operations.
     pub fn with_operations(self, operations: Option<Rc<dyn Operations>>) -> Self {
         Self { operations, ..self }
@@ -128,7 +135,7 @@ impl Session {
         if let Some(sets) = self.sets.get(&data_dir) {
             return Ok(Rc::clone(sets));
         }
-        let sets = Rc::new(Sets::load(data_dir.as_deref(), self.kind, self.device)?);
+        let sets = Rc::new(Sets::load(data_dir.as_deref(), self.form.kind, self.device)?);
         self.sets.insert(data_dir, Rc::clone(&sets));
         Ok(sets)
     }
@@ -140,7 +147,8 @@ impl Session {
     pub fn network(&mut self, seed: u64, batch_size: i64) -> Result<ResNet18, TrialError> {
         let drawn = match self.start.take() {
             Some((held, network)) if held == seed => network,
-            _ => ResNet18::new(seed, self.kind, self.device)?,
+            _ if self.form.dead_taps => ResNet18::with_dead_taps(seed, self.form.kind, self.device)?,
+            _ => ResNet18::new(seed, self.form.kind, self.device)?,
         };
         let copy = drawn.duplicate_for(batch_size);
         self.start = Some((seed, drawn));
@@ -154,7 +162,7 @@ mod tests {
     use crate::model::Mode;
     use crate::optim::gradients;
     use pentagrid::spec::task::{AS_RUN_METRICS, METRICS};
-    use tch::Tensor;
+    use tch::{Kind, Tensor};
 
     struct Outcome {
         rows: Vec<Metrics>,

@@ -20,7 +20,7 @@ pub enum Mode {
 pub struct Builder<'a, S: Source> {
     /// Where the tensors come from.
     pub source: &'a mut S,
-    /// Whether kernels with dead taps are cut down to the live ones: always, but in tests.
+    /// Whether kernels with dead taps are cut down to the live ones: always, but to compare with.
     pub cut: bool,
     /// Whether kernels for which there are fewer products lie in memory as those want them.
     pub by_tap: bool,

@@ -26,6 +26,7 @@ pub struct ResNet18 {
     buffers: Vec<(String, Tensor)>,
     /// How kernels with fewer products lie in memory.
     by_tap: bool,
+    cut: bool,
 }
 
 /// Two 3x3 convolutions and a shortcut around them.
@@ -90,10 +91,12 @@ impl ResNet18 {
         Self::build(&mut Drawn { seed, kind, device }, true, true)
     }
 
-    /// The network with its dead taps.
-    #[cfg(test)]
-    pub fn full(seed: u64, kind: Kind) -> Result<Self, TchError> {
-        Self::build(&mut Drawn { seed, kind, device: Device::Cpu }, false, true)
+    /// The same function with its dead taps, as torchvision has them: slower, and there only to compare with.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub fn with_dead_taps(seed: u64, kind: Kind, device: Device) -> Result<Self, TchError> {
+        Self::build(&mut Drawn { seed, kind, device }, false, true)
     }
 
     /// A copy that shares no memory with this network.
@@ -101,7 +104,7 @@ impl ResNet18 {
     /// # Errors
     /// libtorch's.
     pub fn duplicate(&self) -> Result<Self, TchError> {
-        Self::build(&mut self.tensors_to_copy(), true, self.by_tap)
+        Self::build(&mut self.tensors_to_copy(), self.cut, self.by_tap)
     }
 
     /// A copy whose weights lie in memory as training in batches of that size wants them.
@@ -109,13 +112,7 @@ impl ResNet18 {
     /// # Errors
     /// libtorch's.
     pub fn duplicate_for(&self, batch_size: i64) -> Result<Self, TchError> {
-        Self::build(&mut self.tensors_to_copy(), true, batch_size >= Conv::BILINEAR_FROM)
-    }
-
-    /// The same for one that was built by `full`.
-    #[cfg(test)]
-    pub fn duplicate_full(&self) -> Self {
-        Self::build(&mut self.tensors_to_copy(), false, self.by_tap).unwrap()
+        Self::build(&mut self.tensors_to_copy(), self.cut, batch_size >= Conv::BILINEAR_FROM)
     }
 
     fn tensors_to_copy(&self) -> CopyOf<'_> {
@@ -149,7 +146,7 @@ impl ResNet18 {
         assert_eq!(count, Self::PARAMETERS, "this is not the paper's ResNet18");
         assert_eq!(live as i64, Self::PARAMETERS - if cut { Self::DEAD } else { 0 }, "these are not its live taps");
         let (names, parameters) = parameters.into_iter().unzip();
-        Ok(Self { conv1, bn1, blocks, fc, names, parameters, buffers, by_tap })
+        Ok(Self { conv1, bn1, blocks, fc, names, parameters, buffers, by_tap, cut })
     }
 
     /// Images `[N, 1, 28, 28]` to logits `[N, 10]`.

@@ -5,7 +5,7 @@ use pentagrid::protocol::TrialRequest;
 use tch::Device;
 
 use super::bundle::PackKey;
-use crate::device::free_memory;
+use crate::device::{Compute, Form, free_memory};
 use crate::optim::OptimizerSettings;
 use crate::settings::Settings;
 
@@ -37,7 +37,12 @@ impl Limit {
     ///
     /// # Errors
     /// If it says nonsense.
-    pub fn from_environment(device: Device) -> Result<Self, String> {
+    pub fn from_environment(compute: Compute) -> Result<Self, String> {
+        let device = compute.device;
+        // Packs have neither dead taps nor a precision of their choice.
+        if compute.form != Form::default() {
+            return Ok(Self::Models(1));
+        }
         let free = || if device.is_cuda() { free_memory() } else { None };
         Self::choose(std::env::var(PACK_VARIABLE).ok().as_deref(), device, free)
     }
