@@ -343,7 +343,28 @@ mod tests {
         assert_eq!(filled(vec![Word::Text(vec![Piece::Variable("NO_SUCH".into())])]).0, Err("NO_SUCH".to_owned()));
     }
 
+    /// The parameters of an object by their names with dots.
+    fn flattened(prefix: &str, object: &serde_json::Value, into: &mut Vec<(String, serde_json::Value)>) {
+        for (name, value) in object.as_object().unwrap() {
+            let name = format!("{prefix}{name}");
+            match value.is_object() {
+                true => flattened(&format!("{name}."), value, into),
+                false => into.push((name, value.clone())),
+            }
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn nested_parameters_are_the_flat_ones(names in proptest::collection::btree_set("[a-b\"][-!a]?(\\.[a-b][-a]?){0,3}", 1..12)) {
+            let is_group = |name: &String| names.iter().any(|other| other.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.')));
+            let config: Config = names.iter().filter(|name| !is_group(name)).zip(1..).map(|(name, value)| (name.clone(), ParamValue::Int(value))).collect();
+            let mut found = Vec::new();
+            flattened("", &serde_json::from_str(&nested_json(&config)).unwrap(), &mut found);
+            let given: Vec<_> = config.0.iter().map(|(name, value)| (name.clone(), serde_json::to_value(value).unwrap())).collect();
+            proptest::prop_assert_eq!(found, given);
+        }
+
         #[test]
         fn a_quoted_word_is_the_same_word_to_a_shell(word in "[^\0]{0,20}") {
             let output = std::process::Command::new("sh").args(["-c", &format!("printf %s {}", shell_quoted(&word))]).output().unwrap();
