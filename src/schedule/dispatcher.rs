@@ -107,7 +107,8 @@ impl Dispatcher {
         (session, next_worker): (i64, i64),
     ) -> std::io::Result<Self> {
         let (report, incoming) = mpsc::channel(QUEUE);
-        workers.dir = std::path::absolute(&workers.dir)?;
+        // Programs may be started in another folder.
+        workers.dir = std::path::absolute(&workers.dir).unwrap_or(workers.dir);
         let mark = mark(&workers.dir);
         workers.slots.iter_mut().for_each(|slot| slot.environment.push((MARK.to_owned(), mark.clone())));
         let processes = (0..workers.slots.len()).map(Process::none).collect();
