@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import sqlite3
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -17,7 +18,10 @@ TIMES = {"seconds", "training_seconds"}
 DEVICES = os.environ.get("DEVICES", "cpu:1")
 
 
-def sweep(epochs, images, values):
+RATES = [0.005, 0.01, 0.05]
+
+
+def sweep(epochs, images, values, rate):
     few = lambda all_values: "{values: " + json.dumps(all_values[:values]) + "}"
     return f"""
 name: sharing
@@ -26,12 +30,12 @@ metric: {{name: val_accuracy, goal: maximize}}
 seeds: {{tune: 1, final: 0}}
 parameters: {{epochs: {{value: {epochs}}}, train_images: {{value: {images}}}}}
 arms:
-  momentum: {{parameters: {{optimizer: {{value: sgd_momentum}}, lr: {few([0.005, 0.01, 0.05])}, momentum: {few([0.9, 0.8, 0.95])}}}}}
+  momentum: {{parameters: {{optimizer: {{value: sgd_momentum}}, lr: {{value: {rate}}}, momentum: {few([0.9, 0.8, 0.95])}}}}}
   hybrid:
     parameters:
       optimizer: {{value: hybrid}}
       tl: {{values: {THRESHOLDS}}}
-      lr1: {few([0.005, 0.01, 0.05])}
+      lr1: {{value: {rate}}}
       momentum: {few([0.9, 0.8, 0.95])}
       lr2: {few([0.05, 0.1, 0.01])}
       beta1: {few([0.9, 0.8, 0.95])}
@@ -66,9 +70,10 @@ def lasting(found):
     return {point: (config, keep(metrics), [keep(row) for row in rows]) for point, (config, metrics, rows) in found.items()}
 
 
-def unique_seconds(found):
-    """What the distinct epochs of all trials cost: each computation once, at what it cost in the run that shared nothing."""
-    unique = {}
+def phases(found):
+    """Of all epochs and of those that differ: how many are of SGD with momentum and how many of AdaHessian; and what the steps of one
+    take, the median in the run that shared nothing: single epochs also tell of other work on the machine."""
+    every, unique, seconds = [0, 0], set(), ([], [])
     for config, metrics, rows in found.values():
         hybrid = config["optimizer"] == "hybrid"
         beginning = (config["lr1"] if hybrid else config["lr"], config["momentum"])
@@ -76,18 +81,30 @@ def unique_seconds(found):
         for epoch, row in enumerate(rows, 1):
             second = switch is not None and epoch > switch
             ending = (switch, config["lr2"], config["beta1"], config["beta2"]) if second else None
-            unique.setdefault((beginning, ending, epoch), row["seconds"])
-    return sum(unique.values()), len(unique)
+            every[second] += 1
+            unique.add((beginning, ending, epoch))
+            seconds[second].append(row["seconds"])
+    differ = [sum((ending is not None) == second for _, ending, _ in unique) for second in [False, True]]
+    return every, differ, [statistics.median(times) if times else 0.0 for times in seconds]
 
 
 def main():
     epochs, images, values = map(int, sys.argv[1:4])
+    alone = alone_cpu = shared = shared_cpu = 0.0
+    first, second = {}, {}
     with tempfile.TemporaryDirectory(prefix="pentagrid-sharing-") as place:
-        work = pathlib.Path(place)
-        (work / "sweep.yaml").write_text(sweep(epochs, images, values))
-        alone, alone_cpu = run(work, "alone", "--no-sharing")
-        shared, shared_cpu = run(work, "shared")
-        first, second = results(work / "alone"), results(work / "shared")
+        # Trials of different rates have nothing in common. One rate after the other, both ways: whatever else the machine does meets both.
+        for rate in RATES[:values]:
+            work = pathlib.Path(place) / str(rate)
+            work.mkdir()
+            (work / "sweep.yaml").write_text(sweep(epochs, images, values, rate))
+            wall, cpu = run(work, "alone", "--no-sharing")
+            alone, alone_cpu = alone + wall, alone_cpu + cpu
+            wall, cpu = run(work, "shared")
+            shared, shared_cpu = shared + wall, shared_cpu + cpu
+            first |= results(work / "alone")
+            second |= results(work / "shared")
+            print(f"rate {rate}: alone {alone:.0f} s, shared {shared:.0f} s so far", file=sys.stderr, flush=True)
         same = lasting(first) == lasting(second)
         if DEVICES.startswith("cuda"):
             alone_cpu, shared_cpu = alone, shared
@@ -95,8 +112,9 @@ def main():
             apart = sum(b - a for a, b in accuracies) / len(accuracies)
             print(f"{sum(a == b for a, b in accuracies)} of {len(accuracies)} final accuracies are equal, on average {apart:+.2f} points apart: "
                   "packs of other sizes round otherwise")
-        nominal = sum(row["seconds"] for _, _, rows in first.values() for row in rows)
-        unique, count = unique_seconds(first)
+        every, differ, cost = phases(first)
+        weighed = lambda counts: sum(number * seconds for number, seconds in zip(counts, cost))
+        nominal, unique, count = weighed(every), weighed(differ), sum(differ)
         all_epochs = sum(len(rows) for _, _, rows in first.values())
         switched = sum(1 for _, metrics, _ in first.values() if metrics.get("switch_epoch") is not None)
         print(f"{switched} trials crossed their thresholds")
@@ -107,6 +125,8 @@ def main():
         # A history's seconds are its steps'. What an epoch costs besides, scoring above all, is the same for each.
         besides = max(alone_cpu - nominal, 0) / all_epochs
         least = unique + count * besides
+        print(f"epochs of SGD with momentum: {every[0]}, {differ[0]} of them differ, {cost[0]:.3f} s for the steps of one (median); "
+              f"of AdaHessian: {every[1]}, {differ[1]}, {cost[1]:.3f} s")
         print(f"an epoch costs its steps, {nominal / all_epochs:.3f} s on average, and {besides:.3f} s besides")
         # CPU time: other work on the machine stretches one run more than the other.
         had, allowed = 1 - shared_cpu / alone_cpu, 1 - least / alone_cpu
