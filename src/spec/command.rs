@@ -206,41 +206,22 @@ pub fn shell(pieces: &[Piece], filling: &Filling<'_>) -> String {
 
 /// A configuration as a JSON object, nested parameters as objects in it: as the sweep file has them.
 pub fn nested_json(config: &Config) -> String {
-    let parameters: Vec<(&str, &ParamValue)> = config.0.iter().map(|(name, value)| (name.as_str(), value)).collect();
-    let mut out = String::new();
-    put_object(&mut out, &parameters);
-    out
-}
-
-/// Adds the object of these parameters, which are sorted: those of a group stand together. No name is both a parameter and a
-/// group (`validate::groups`).
-fn put_object(out: &mut String, mut parameters: &[(&str, &ParamValue)]) {
-    out.push('{');
-    while let [(name, value), rest @ ..] = parameters {
-        if let Some((group, _)) = name.split_once('.') {
-            let of_group = |name: &str| name.strip_prefix(group).and_then(|name| name.strip_prefix('.')).map(str::len);
-            let (inside, after) = parameters.split_at(parameters.partition_point(|(name, _)| of_group(name).is_some()));
-            let inside: Vec<_> = inside.iter().map(|&(name, value)| (&name[group.len() + 1..], value)).collect();
-            out.push_str(&quoted(group));
-            out.push(':');
-            put_object(out, &inside);
-            parameters = after;
-        } else {
-            out.push_str(&quoted(name));
-            out.push(':');
-            out.push_str(&quoted(value));
-            parameters = rest;
-        }
-        if !parameters.is_empty() {
-            out.push(',');
-        }
+    let mut root = serde_json::Map::new();
+    for (name, value) in &config.0 {
+        put(&mut root, name, serde_json::to_value(value).unwrap_or_default());
     }
-    out.push('}');
+    serde_json::Value::Object(root).to_string()
 }
 
-/// As JSON. There is no name or value without.
-fn quoted<T: serde::Serialize + ?Sized>(value: &T) -> String {
-    serde_json::to_string(value).unwrap_or_default()
+fn put(object: &mut serde_json::Map<String, serde_json::Value>, path: &str, value: serde_json::Value) {
+    let Some((group, rest)) = path.split_once('.') else {
+        object.insert(path.to_owned(), value);
+        return;
+    };
+    // No name is both a parameter and a group: `validate::groups`.
+    if let serde_json::Value::Object(group) = object.entry(group).or_insert_with(|| serde_json::Map::new().into()) {
+        put(group, rest, value);
+    }
 }
 
 fn known(piece: &Piece, filling: &Filling<'_>) -> String {

@@ -52,7 +52,8 @@ use crate::pack::Limit;
 ///   PENTAGRID_TF32     1 lets a GPU multiply with 10 bits of mantissa, which is faster
 ///   PENTAGRID_THREADS  CPU threads, 1 by default; others change the rounding of results
 ///
-/// For checks on a CPU, which say whether rounding or the network's form decides on a result:
+/// For checks on a CPU, which say whether rounding or the network's form decides on a result.
+/// Trials are then trained one by one, whatever PENTAGRID_PACK says:
 ///   PENTAGRID_PRECISION  single (the default) or double
 ///   PENTAGRID_DEAD_TAPS  1 keeps the weights that only ever meet padding
 ///
