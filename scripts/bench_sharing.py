@@ -1,5 +1,6 @@
 """The driver of scripts/bench-sharing.sh. Standard library only."""
 
+import concurrent.futures
 import json
 import os
 import pathlib
@@ -18,10 +19,12 @@ TIMES = {"seconds", "training_seconds"}
 DEVICES = os.environ.get("DEVICES", "cpu:1")
 
 
-RATES = [0.005, 0.01, 0.05]
+RATES, MOMENTA = [0.005, 0.01, 0.05], [0.9, 0.8, 0.95]
+# So many beginnings go side by side, each on a slot of its own.
+AT_ONCE = int(os.environ.get("AT_ONCE", "1"))
 
 
-def sweep(epochs, images, values, rate):
+def sweep(epochs, images, values, rate, momentum):
     few = lambda all_values: "{values: " + json.dumps(all_values[:values]) + "}"
     return f"""
 name: sharing
@@ -30,13 +33,13 @@ metric: {{name: val_accuracy, goal: maximize}}
 seeds: {{tune: 1, final: 0}}
 parameters: {{epochs: {{value: {epochs}}}, train_images: {{value: {images}}}}}
 arms:
-  momentum: {{parameters: {{optimizer: {{value: sgd_momentum}}, lr: {{value: {rate}}}, momentum: {few([0.9, 0.8, 0.95])}}}}}
+  momentum: {{parameters: {{optimizer: {{value: sgd_momentum}}, lr: {{value: {rate}}}, momentum: {{value: {momentum}}}}}}}
   hybrid:
     parameters:
       optimizer: {{value: hybrid}}
       tl: {{values: {THRESHOLDS}}}
       lr1: {{value: {rate}}}
-      momentum: {few([0.9, 0.8, 0.95])}
+      momentum: {{value: {momentum}}}
       lr2: {few([0.05, 0.1, 0.01])}
       beta1: {few([0.9, 0.8, 0.95])}
       beta2: {few([0.999, 0.99, 0.95])}
@@ -45,14 +48,25 @@ arms:
 
 def run(work, name, *options):
     """Wall-clock seconds and CPU seconds, the trainer's included."""
-    began, before = time.monotonic(), os.times()
-    subprocess.run(
+    began = time.monotonic()
+    child = subprocess.Popen(
         [PENTAGRID, "run", "sweep.yaml", "-q", "--devices", DEVICES, *sys.argv[4:], *options, "--dir", name, "--out", f"{name}-report"],
-        cwd=work, check=True, stdout=subprocess.DEVNULL,
+        cwd=work, stdout=subprocess.DEVNULL,
     )
-    after = os.times()
-    cpu = after.children_user + after.children_system - before.children_user - before.children_system
-    return time.monotonic() - began, cpu
+    _, status, usage = os.wait4(child.pid, 0)
+    child.returncode = os.waitstatus_to_exitcode(status)
+    assert child.returncode == 0, f"{work / name}: exit code {child.returncode}"
+    return time.monotonic() - began, usage.ru_utime + usage.ru_stime
+
+
+def both_ways(work, text, sharing_first):
+    """A sweep without and with sharing, one after the other: wall-clock and CPU seconds of each."""
+    work.mkdir()
+    (work / "sweep.yaml").write_text(text)
+    ways = [("alone", "--no-sharing"), ("shared",)]
+    found = {name: run(work, name, *options) for name, *options in (reversed(ways) if sharing_first else ways)}
+    print(f"{work.name}: " + ", ".join(f"{name} {cpu:.0f} s" for name, (_, cpu) in sorted(found.items())), file=sys.stderr, flush=True)
+    return found["alone"] + found["shared"]
 
 
 def results(folder):
@@ -93,18 +107,19 @@ def main():
     alone = alone_cpu = shared = shared_cpu = 0.0
     first, second = {}, {}
     with tempfile.TemporaryDirectory(prefix="pentagrid-sharing-") as place:
-        # Trials of different rates have nothing in common. One rate after the other, both ways: whatever else the machine does meets both.
-        for rate in RATES[:values]:
-            work = pathlib.Path(place) / str(rate)
-            work.mkdir()
-            (work / "sweep.yaml").write_text(sweep(epochs, images, values, rate))
-            wall, cpu = run(work, "alone", "--no-sharing")
-            alone, alone_cpu = alone + wall, alone_cpu + cpu
-            wall, cpu = run(work, "shared")
-            shared, shared_cpu = shared + wall, shared_cpu + cpu
-            first |= results(work / "alone")
-            second |= results(work / "shared")
-            print(f"rate {rate}: alone {alone:.0f} s, shared {shared:.0f} s so far", file=sys.stderr, flush=True)
+        # Trials of different beginnings have nothing in common. One beginning after the other, both ways: whatever else the machine
+        # does meets both.
+        beginnings = [(rate, momentum) for rate in RATES[:values] for momentum in MOMENTA[:values]]
+        with concurrent.futures.ThreadPoolExecutor(AT_ONCE) as pool:
+            begun = []
+            for turn, (rate, momentum) in enumerate(beginnings):
+                work = pathlib.Path(place) / f"rate {rate}, momentum {momentum}"
+                begun.append((work, pool.submit(both_ways, work, sweep(epochs, images, values, rate, momentum), turn % 2 == 1)))
+            for work, done in begun:
+                costs = done.result()
+                alone, alone_cpu, shared, shared_cpu = (a + b for a, b in zip((alone, alone_cpu, shared, shared_cpu), costs))
+                first |= results(work / "alone")
+                second |= results(work / "shared")
         same = lasting(first) == lasting(second)
         if DEVICES.startswith("cuda"):
             alone_cpu, shared_cpu = alone, shared
