@@ -3,6 +3,7 @@
 
 mod error;
 mod filesystem;
+mod fold;
 mod lock;
 mod news;
 mod prepare;

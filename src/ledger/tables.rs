@@ -1,11 +1,13 @@
 //! How each command is put into the tables, within the transaction that is open. Statements are prepared once, and the rows of
-//! trials that are under way are remembered: a trial that takes no time costs five statements and no search by its id.
+//! trials that are under way are remembered; what `fold` finds to be complete is written in one go: a trial that takes no time costs two
+//! statements and no search by its id.
 
 use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
-use super::write::Write;
+use super::fold::{Fate, fates};
+use super::write::{Stamped, Write};
 use crate::grid::TrialId;
 use crate::plan::{Phase, Shared};
 use crate::protocol::{FailureKind, Metrics};
@@ -17,17 +19,19 @@ pub(super) struct Tables<'c> {
     rows: HashMap<TrialId, (i64, i64)>,
     begin: Statement<'c>,
     commit: Statement<'c>,
-    worker_started: Statement<'c>,
+    new_worker: Statement<'c>,
     worker_placed: Statement<'c>,
     worker_hello: Statement<'c>,
     worker_ended: Statement<'c>,
     session_ended: Statement<'c>,
     find_trial: Statement<'c>,
     new_trial: Statement<'c>,
+    whole_trial: Statement<'c>,
     set_phase: Statement<'c>,
     set_running: Statement<'c>,
     drop_history: Statement<'c>,
     new_attempt: Statement<'c>,
+    whole_attempt: Statement<'c>,
     new_epoch: Statement<'c>,
     set_done: Statement<'c>,
     set_shared: Statement<'c>,
@@ -46,9 +50,10 @@ impl<'c> Tables<'c> {
             rows: HashMap::new(),
             begin: prepare("BEGIN IMMEDIATE")?,
             commit: prepare("COMMIT")?,
-            worker_started: prepare(
-                "INSERT INTO worker (id, session, slot, device, pid, start_ticks, started_at, launcher)
-                 VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            new_worker: prepare(
+                "INSERT INTO worker (id, session, slot, device, pid, start_ticks, started_at, launcher, program, version, device_name,
+                                     libraries, threads, ended_at, outcome)
+                 VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             )?,
             worker_placed: prepare(
                 "UPDATE worker SET host = coalesce(?2, host), job = coalesce(?3, job), waits = ?4 WHERE id = ?1",
@@ -60,11 +65,19 @@ impl<'c> Tables<'c> {
             session_ended: prepare("UPDATE session SET ended_at = ?2, outcome = ?3 WHERE id = ?1")?,
             find_trial: prepare("SELECT id FROM trial WHERE point = ?1 AND seed = ?2")?,
             new_trial: prepare("INSERT INTO trial (point, seed, phase, state) VALUES (?1, ?2, ?3, ?4)")?,
+            whole_trial: prepare(
+                "INSERT INTO trial (point, seed, phase, state, metrics) VALUES (?, ?, ?, 'done', ?)
+                 ON CONFLICT (point, seed) DO NOTHING",
+            )?,
             set_phase: prepare("UPDATE trial SET phase = ?2 WHERE id = ?1 AND phase <> ?2")?,
             set_running: prepare("UPDATE trial SET state = 'running' WHERE id = ? AND state <> 'done'")?,
             drop_history: prepare("DELETE FROM epoch WHERE trial = ?")?,
             new_attempt: prepare(
                 "INSERT INTO attempt (trial, worker, started_at, outcome, log, log_start) VALUES (?, ?, ?, 'running', ?, ?)",
+            )?,
+            whole_attempt: prepare(
+                "INSERT INTO attempt (trial, worker, started_at, ended_at, outcome, log, log_start, log_end, duration)
+                 VALUES (?, ?, ?, ?, 'done', ?, ?, ?, ?)",
             )?,
             new_epoch: prepare(
                 "INSERT OR REPLACE INTO epoch (trial, epoch, metrics)
@@ -96,13 +109,79 @@ impl<'c> Tables<'c> {
         self.commit.execute([]).map(drop)
     }
 
-    /// Puts a command into the tables. `at` is when it happened.
-    pub fn apply(&mut self, write: &Write, at: &str) -> rusqlite::Result<()> {
-        match write {
-            Write::WorkerStarted { worker, session, slot, device, pid, start_ticks, launcher } => {
-                let start_ticks = *start_ticks as i64;
-                self.worker_started.execute(params![worker.0, session, *slot as i64, device, pid, start_ticks, at, launcher])?;
+    /// Puts the commands of a transaction into the tables.
+    pub fn apply_all(&mut self, commands: &[Stamped]) -> rusqlite::Result<()> {
+        for (fate, command) in fates(commands).into_iter().zip(commands) {
+            match fate {
+                Fate::Alone => self.apply(command)?,
+                Fate::Said => {}
+                Fate::Worker { hello, ended } => {
+                    self.start_worker(command, hello.map(|place| &commands[place]), ended.map(|place| &commands[place]))?;
+                }
+                Fate::Trial { started } => self.finish_trial(&commands[started], command)?,
             }
+        }
+        Ok(())
+    }
+
+    /// A worker that was started, and what is known of it by now.
+    fn start_worker(&mut self, started: &Stamped, hello: Option<&Stamped>, ended: Option<&Stamped>) -> rusqlite::Result<()> {
+        let Write::WorkerStarted { worker, session, slot, device, pid, start_ticks, launcher } = &started.write else {
+            return self.apply(started);
+        };
+        let hello = match hello.map(|hello| &hello.write) {
+            Some(Write::WorkerHello { hello, .. }) => Some(hello),
+            _ => None,
+        };
+        let end = ended.and_then(|ended| match &ended.write {
+            Write::WorkerEnded { outcome, .. } => Some((&*ended.at, outcome)),
+            _ => None,
+        });
+        self.new_worker.execute(params![
+            worker.0,
+            session,
+            *slot as i64,
+            device,
+            pid,
+            *start_ticks as i64,
+            &*started.at,
+            launcher,
+            hello.map(|hello| &hello.program),
+            hello.map(|hello| &hello.version),
+            hello.map(|hello| &hello.device),
+            hello.map(|hello| hello.libraries.join(", ")),
+            hello.map(|hello| hello.threads),
+            end.map(|(at, _)| at),
+            end.map(|(_, outcome)| outcome),
+        ])?;
+        Ok(())
+    }
+
+    /// A trial that began and was done within this transaction: its row complete, and that of the attempt.
+    fn finish_trial(&mut self, started: &Stamped, done: &Stamped) -> rusqlite::Result<()> {
+        let (Write::TrialStarted { trial, phase, worker, log }, Write::TrialDone { metrics, shared, log_end, duration, .. }) =
+            (&started.write, &done.write)
+        else {
+            self.apply(started)?;
+            return self.apply(done);
+        };
+        let point = trial.point.to_string();
+        if self.whole_trial.execute(params![point, trial.seed as i64, phase.name(), json(metrics)])? == 0 {
+            // It has been begun before.
+            self.apply(started)?;
+            return self.apply(done);
+        }
+        let id = self.connection.last_insert_rowid();
+        let (begin, end) = (log.offset as i64, *log_end as i64);
+        self.whole_attempt.execute(params![id, worker.0, &*started.at, &*done.at, &*log.file, begin, end, duration])?;
+        self.share(id, shared)
+    }
+
+    /// Puts a command into the tables.
+    fn apply(&mut self, command: &Stamped) -> rusqlite::Result<()> {
+        let at = &*command.at;
+        match &command.write {
+            Write::WorkerStarted { .. } => self.start_worker(command, None, None)?,
             Write::WorkerPlaced { worker, host, job, waits } => {
                 self.worker_placed.execute(params![worker.0, host, job, waits])?;
             }
@@ -143,10 +222,7 @@ impl<'c> Tables<'c> {
                     && self.set_done.execute(params![id, json(metrics)])? == 1
                 {
                     self.end_attempt(*trial, at, "done", None, *log_end, Some(*duration))?;
-                    if *shared != Shared::default() {
-                        let (point, seed) = shared.same_as.map(|id| (id.point.to_string(), id.seed as i64)).unzip();
-                        self.set_shared.execute(params![id, shared.epochs, point, seed])?;
-                    }
+                    self.share(id, shared)?;
                 }
                 self.rows.remove(trial);
             }
@@ -179,6 +255,15 @@ impl<'c> Tables<'c> {
                 }
                 self.rows.remove(trial);
             }
+        }
+        Ok(())
+    }
+
+    /// What a trial's result took from others.
+    fn share(&mut self, id: i64, shared: &Shared) -> rusqlite::Result<()> {
+        if *shared != Shared::default() {
+            let (point, seed) = shared.same_as.map(|id| (id.point.to_string(), id.seed as i64)).unzip();
+            self.set_shared.execute(params![id, shared.epochs, point, seed])?;
         }
         Ok(())
     }

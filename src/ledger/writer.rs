@@ -88,14 +88,11 @@ fn write_batches(
             std::thread::sleep(rest);
         }
         began = Some(Instant::now());
+        let batch: Vec<Stamped> = std::iter::once(first).chain(commands.try_iter()).take(BATCH).collect();
         tables.begin()?;
-        let mut of_trials = 0;
-        for command in std::iter::once(first).chain(commands.try_iter()).take(BATCH) {
-            tables.apply(&command.write, &command.at)?;
-            of_trials += usize::from(command.write.of_a_trial());
-        }
+        tables.apply_all(&batch)?;
         tables.commit()?;
-        acknowledge(Committed::Count(of_trials));
+        acknowledge(Committed::Count(batch.iter().filter(|command| command.write.of_a_trial()).count()));
     }
     Ok(())
 }

@@ -27,11 +27,14 @@ pub fn log_end_of(file: &File, begin: u64, end: Option<u64>, most: u64) -> std::
     let from = begin.max(end.saturating_sub(most)).min(end);
     let mut bytes = vec![0; usize::try_from(end - from).unwrap_or(usize::MAX)];
     let mut filled = 0;
-    while let length @ 1.. = file.read_at(&mut bytes[filled..], from + filled as u64)? {
-        filled += length;
+    while filled < bytes.len() {
+        match file.read_at(&mut bytes[filled..], from + filled as u64)? {
+            0 => break,
+            length => filled += length,
+        }
     }
     bytes.truncate(filled);
-    let text = printable(&String::from_utf8_lossy(&bytes));
+    let text = printable(String::from_utf8_lossy(&bytes).into_owned());
     if from == begin.min(end) {
         return Ok(text);
     }
@@ -43,8 +46,12 @@ pub fn log_end_of(file: &File, begin: u64, end: Option<u64>, most: u64) -> std::
 
 /// A text without escape sequences and control characters; of a line that was written over, as progress bars are, what
 /// was written last.
-fn printable(text: &str) -> String {
-    let text = console::strip_ansi_codes(text);
+fn printable(text: String) -> String {
+    // Every escape sequence begins with a control character. Most logs hold none, and this is done for every trial of a program.
+    if !text.chars().any(|letter| letter.is_control() && !matches!(letter, '\n' | '\t')) {
+        return text;
+    }
+    let text = console::strip_ansi_codes(&text);
     let line = |line: &str| -> String {
         let shown = line.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or_default();
         shown.chars().filter(|letter| !letter.is_control() || *letter == '\t').collect()
@@ -58,8 +65,10 @@ mod tests {
 
     #[test]
     fn nothing_that_a_terminal_obeys_is_shown() {
-        assert_eq!(printable("10 %\r 50 %\r100 %\r\nan \u{1b}[31merror\u{1b}[0m\u{7}\r\n\tend"), "100 %\nan error\n\tend");
-        assert_eq!(printable("\u{1b}]0;title\u{7}\0x\u{1b}[2J\u{9b}1m\u{8}y"), "xy");
+        let shown = |text: &str| printable(text.to_owned());
+        assert_eq!(shown("10 %\r 50 %\r100 %\r\nan \u{1b}[31merror\u{1b}[0m\u{7}\r\n\tend"), "100 %\nan error\n\tend");
+        assert_eq!(shown("\u{1b}]0;title\u{7}\0x\u{1b}[2J\u{9b}1m\u{8}y"), "xy");
+        assert_eq!(shown("loss\t0.1 ± 0.02\n\nend\n"), "loss\t0.1 ± 0.02\n\nend\n");
     }
 
     #[test]

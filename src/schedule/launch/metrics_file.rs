@@ -1,6 +1,7 @@
 //! What a program that trains one trial reports: JSON lines in a file, or a last line of JSON in its output. Pure: bytes in,
 //! epochs and final metrics out. `docs/programs.md` describes it for people.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde_json::Value;
@@ -120,10 +121,10 @@ fn number(value: &Value) -> Option<f64> {
 }
 
 /// JSON in which `NaN`, `Infinity` and `-Infinity`, which Python's `json` writes bare, are text.
-fn spelled_out(text: &str) -> String {
+fn spelled_out(text: &str) -> Cow<'_, str> {
     const BARE: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
     if !BARE[1..].iter().any(|name| text.contains(name)) {
-        return text.to_owned();
+        return Cow::Borrowed(text);
     }
     let mut out = String::with_capacity(text.len() + 16);
     let (mut rest, mut inside) = (text, false);
@@ -142,7 +143,7 @@ fn spelled_out(text: &str) -> String {
         out.push_str(&rest[..length]);
         rest = &rest[length..];
     }
-    out
+    Cow::Owned(out)
 }
 
 #[cfg(test)]
