@@ -212,9 +212,9 @@ fn conclusion(plan: &ProgramPlan, metrics: Option<Metrics>, (log, begin): (Arc<F
 struct Follower {
     trial: String,
     path: PathBuf,
-    /// How much of the file has been read, and the hash of that.
+    /// How much of the file has been read, and the hash of that: large, and many programs write no such file.
     read: u64,
-    hash: Box<blake3::Hasher>,
+    hash: Option<Box<blake3::Hasher>>,
     file: MetricsFile,
     /// Whether something was not as it should be, and has been reported: nothing further is read.
     broken: bool,
@@ -231,7 +231,7 @@ impl Follower {
             trial: plan.trial.clone(),
             path: plan.metrics.clone(),
             read: 0,
-            hash: Box::new(blake3::Hasher::new()),
+            hash: None,
             file: MetricsFile::default(),
             broken: false,
             mute: false,
@@ -257,7 +257,7 @@ impl Follower {
             let bytes = added(&follower.path, follower.read, size - follower.read)
                 .map_err(|error| format!("cannot read the metrics file: {error}"))?;
             follower.read += bytes.len() as u64;
-            follower.hash.update(&bytes);
+            follower.hash.get_or_insert_default().update(&bytes);
             follower.file.feed(&bytes)
         })
         .await
@@ -272,7 +272,7 @@ impl Follower {
         let read = self.read;
         self.on_a_thread(read, report, |follower| {
             let rows = follower.file.finish()?;
-            match still_there(&follower.path, follower.read, &follower.hash) {
+            match still_there(&follower.path, follower.read, follower.hash.as_deref()) {
                 Ok(true) => Ok(rows),
                 Ok(false) => Err("the metrics file was written anew: open it to append".to_owned()),
                 Err(error) => Err(format!("cannot read the metrics file: {error}")),
@@ -306,7 +306,7 @@ impl Follower {
                     trial,
                     path,
                     read: 0,
-                    hash: Box::new(blake3::Hasher::new()),
+                    hash: None,
                     file: MetricsFile::default(),
                     broken: false,
                     mute: false,
@@ -355,10 +355,8 @@ fn added(path: &Path, from: u64, most: u64) -> std::io::Result<Vec<u8>> {
 }
 
 /// Whether a file still begins with what was read of it. One that was removed after all of it was read is as good.
-fn still_there(path: &Path, read: u64, hash: &blake3::Hasher) -> std::io::Result<bool> {
-    if read == 0 || !path.exists() {
-        return Ok(true);
-    }
+fn still_there(path: &Path, read: u64, hash: Option<&blake3::Hasher>) -> std::io::Result<bool> {
+    let Some(hash) = hash.filter(|_| path.exists()) else { return Ok(true) };
     let mut now = blake3::Hasher::new();
     std::io::copy(&mut std::fs::File::open(path)?.take(read), &mut now)?;
     Ok(now.finalize() == hash.finalize())
