@@ -16,7 +16,8 @@ TOP = pathlib.Path(__file__).resolve().parents[1]
 PENTAGRID = TOP / "target/debug/pentagrid"
 EXAMPLES = TOP / "target/debug/examples"
 HZ = os.sysconf("SC_CLK_TCK")
-QUICK = sys.argv[1:] == ["quick"]
+QUICK = "quick" in sys.argv[1:]
+ONLY_PROCESSES = "processes" in sys.argv[1:]
 failures = 0
 
 
@@ -198,8 +199,9 @@ def main():
     print(f"{platform.processor() or platform.machine()}, {os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}\n")
     work = pathlib.Path(tempfile.mkdtemp(prefix="pentagrid-orchestrator-"))
     try:
-        commands(work, curve(work))
-        paper(work)
+        if not ONLY_PROCESSES:
+            commands(work, curve(work))
+            paper(work)
         processes(work)
     finally:
         shutil.rmtree(work)

@@ -54,7 +54,11 @@ pub(super) fn fates(commands: &[Stamped]) -> Vec<Fate> {
             Write::TrialStarted { trial, .. } => {
                 begun.insert(*trial, place);
             }
-            Write::TrialDone { trial, .. } => {
+            Write::TrialDone { trial, shared, .. } => {
+                // The row that it names must be there by then.
+                if let Some(other) = shared.same_as {
+                    begun.remove(&other);
+                }
                 if let Some(started) = begun.remove(trial) {
                     fates[started] = Fate::Said;
                     fates[place] = Fate::Trial { started };

@@ -302,15 +302,8 @@ impl Follower {
             .await;
             done.unwrap_or_else(|_| {
                 let (trial, path) = fallback;
-                let follower = Self {
-                    trial,
-                    path,
-                    read: 0,
-                    hash: None,
-                    file: MetricsFile::default(),
-                    broken: false,
-                    mute: false,
-                };
+                let follower =
+                    Self { trial, path, read: 0, hash: None, file: MetricsFile::default(), broken: false, mute: false };
                 (follower, Err("the metrics file could not be read: a bug of ours".to_owned()))
             })
         };
