@@ -23,6 +23,7 @@ use super::processes::{MARK, StartClock, mark};
 use super::reactor::Reactor;
 use super::start::Start;
 use super::stops::{Asked, Stops};
+use crate::grid::TrialId;
 use crate::ledger::{Committed, LedgerError, WorkerId, Write};
 use crate::plan::{PlannedTrial, Race};
 use crate::protocol::{FromWorker, ToWorker, TrialRequest, encode_line};
@@ -83,6 +84,8 @@ pub struct Dispatcher {
     /// What came together with a message that is being dealt with, and comes next.
     next: VecDeque<(usize, i64, FromWorker)>,
     committed: mpsc::UnboundedReceiver<Committed>,
+    /// The trial whose folder has been made before its turn, and whether the folder was not there before.
+    laid_out: Option<(TrialId, bool)>,
     began: Instant,
     start_clock: StartClock,
     /// How many processes the kernel had killed for lack of memory, and when that was read.
@@ -125,6 +128,7 @@ impl Dispatcher {
             report,
             next: VecDeque::new(),
             committed,
+            laid_out: None,
             began: Instant::now(),
             start_clock: StartClock::default(),
             killed: None,
@@ -182,6 +186,9 @@ impl Dispatcher {
             if let Some((slot, worker, message)) = self.next.pop_front() {
                 actions = self.receive((slot, worker, Incoming::Message(message)));
                 continue;
+            }
+            if self.incoming.is_empty() {
+                self.lay_out_next();
             }
             actions = tokio::select! {
                 // A disk that falls behind makes the workers wait, instead of filling the memory.

@@ -114,6 +114,11 @@ impl Reactor {
         self.unwritten.len()
     }
 
+    /// The trial that will probably be handed out next.
+    pub fn upcoming(&self) -> Option<PlannedTrial> {
+        self.queue.peek(0).filter(|_| self.stop.is_none()).map(|job| job.trial)
+    }
+
     /// Why the sweep was given up, if it was.
     pub fn fatal(&self) -> Option<&Fatal> {
         match &self.stop {

@@ -62,15 +62,30 @@ impl ProgramStart {
         format!("{TRIALS}/{}/{OUTPUT_FILE}", trial.id)
     }
 
-    /// Makes the trial's folder and says what to start. `run_dir` is absolute.
+    /// Makes the trial's folder, with its hyper-parameters in it; says whether the folder was not there before.
     ///
     /// # Errors
-    /// The operating system's, if the folder cannot be written; a variable that is not set any more.
-    pub fn plan(&self, trial: &PlannedTrial, config: &Config, slot: &SlotDevice, run_dir: &Path) -> std::io::Result<ProgramPlan> {
-        let id = trial.id.to_string();
-        let dir = run_dir.join(TRIALS).join(&id);
+    /// The operating system's, if it cannot be written.
+    pub fn lay_out(trial: &PlannedTrial, config: &Config, run_dir: &Path) -> std::io::Result<bool> {
+        let dir = run_dir.join(TRIALS).join(trial.id.to_string());
         let fresh = make_folder(&dir)?;
         std::fs::write(dir.join(CONFIG_FILE), nested_json(config) + "\n")?;
+        Ok(fresh)
+    }
+
+    /// Says what to start for a trial whose folder has been laid out; `fresh` is what `lay_out` said. `run_dir` is absolute.
+    ///
+    /// # Errors
+    /// A variable that is not set any more.
+    pub fn plan(
+        &self,
+        trial: &PlannedTrial,
+        config: &Config,
+        slot: &SlotDevice,
+        (run_dir, fresh): (&Path, bool),
+    ) -> std::io::Result<ProgramPlan> {
+        let id = trial.id.to_string();
+        let dir = run_dir.join(TRIALS).join(&id);
         let shown = dir.display().to_string();
         let filling = Filling { config, seed: trial.id.seed, trial: &id, dir: &shown, interpreter: &self.interpreter };
         let variable = |name: &str| std::env::var(name).ok();
