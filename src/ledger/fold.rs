@@ -1,5 +1,5 @@
-//! Finds what one transaction can say in fewer rows: a worker that was started and ended, a trial that began and was done, within one
-//! group of commands need to be written once, complete, and not be changed again and again. Pure; `tables` writes.
+//! Finds what a transaction can write once and complete, instead of changing it again and again: a worker that was started and ended, a
+//! trial that began and was done, within one group of commands. Pure; `tables` writes.
 
 use std::collections::HashMap;
 

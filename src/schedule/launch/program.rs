@@ -212,8 +212,9 @@ fn conclusion(plan: &ProgramPlan, metrics: Option<Metrics>, (log, begin): (Arc<F
 struct Follower {
     trial: String,
     path: PathBuf,
-    /// How much of the file has been read, and the hash of that: large, and many programs write no such file.
+    /// How much of the file has been read.
     read: u64,
+    /// The hash of that. It is large, and many programs write no such file.
     hash: Option<Box<blake3::Hasher>>,
     file: MetricsFile,
     /// Whether something was not as it should be, and has been reported: nothing further is read.
