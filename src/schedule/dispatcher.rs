@@ -84,7 +84,7 @@ pub struct Dispatcher {
     /// What came together with a message that is being dealt with, and comes next.
     next: VecDeque<(usize, i64, FromWorker)>,
     committed: mpsc::UnboundedReceiver<Committed>,
-    /// The trial whose folder was made last before its turn, and whether the folder was not there before.
+    /// The trial whose folder has been made before its turn, and whether the folder was not there before.
     laid_out: Option<(TrialId, bool)>,
     began: Instant,
     start_clock: StartClock,

@@ -114,7 +114,7 @@ impl Reactor {
         self.unwritten.len()
     }
 
-    /// The trial that will probably be handed out next. Of programs, which share nothing, any slot would get it.
+    /// The trial that will probably be handed out next.
     pub fn upcoming(&self) -> Option<PlannedTrial> {
         self.queue.peek(0).filter(|_| self.stop.is_none()).map(|job| job.trial)
     }

@@ -103,12 +103,11 @@ impl Dispatcher {
 
     /// Makes the folder of the program that comes next while all slots are busy: when one becomes free, it need not wait for that.
     pub(super) fn lay_out_next(&mut self) {
-        if !matches!(self.workers.start, Start::Program(_)) || !self.processes.iter().all(|process| process.alive) {
+        let busy = || self.processes.iter().all(|process| process.alive);
+        if !matches!(self.workers.start, Start::Program(_)) || self.laid_out.is_some() || !busy() {
             return;
         }
-        let laid_out = self.laid_out.map(|(trial, _)| trial);
-        // A trial that was passed over, since another was tried again or it was pruned, is laid out once more at its turn.
-        let Some(next) = self.reactor.upcoming().filter(|next| laid_out != Some(next.id)) else { return };
+        let Some(next) = self.reactor.upcoming() else { return };
         // What goes wrong goes wrong again when the trial is to start, and is reported then.
         let fresh = ProgramStart::lay_out(&next, &(self.config_of)(&next), &self.workers.dir);
         self.laid_out = fresh.ok().map(|fresh| (next.id, fresh));
