@@ -61,6 +61,24 @@ launcher: {kind: command, prefix: [sh, -c, 'exec sh -c \"$*\"', line], quote: tr
     assert!(shown.contains("hello $there in [DIR]\n"), "{shown}");
 }
 
+/// The metrics come over the file system, the agent's words through the launcher: either may be the slower.
+#[test]
+fn metrics_may_be_there_before_the_agent_is_heard() {
+    let spec = "
+name: toy
+command: [sh, -c, 'echo \"{\\\"epoch\\\": 1, \\\"loss\\\": $PENTAGRID_SEED}\" >> \"$PENTAGRID_METRICS\"; echo \"{\\\"loss\\\": 1}\"']
+metric: {name: loss, goal: minimize}
+seeds: {tune: 1, final: 0}
+parameters: {lr: {values: [1, 2]}}
+launcher: {kind: command, workers: 2, prefix: [sh, -c, '\"$@\" | { sleep 0.5; cat; }', line]}
+";
+    let test = Test::with_spec(spec);
+    test.run(&["run", "sweep.yaml"]).expect(0);
+    let outcomes = "SELECT group_concat(concat_ws(': ', outcome, kind, message)) FROM attempt";
+    assert_eq!(test.ledger("runs/toy").query_row(outcomes, [], |row| row.get::<_, String>(0)).unwrap(), "done,done");
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM history"), 2);
+}
+
 /// An sshd of this test's own.
 struct Sshd {
     dir: tempfile::TempDir,

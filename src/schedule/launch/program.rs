@@ -7,6 +7,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::process::{Child, ChildStdout};
@@ -111,6 +112,14 @@ async fn attend<R, F>(
 {
     let mut follower = Follower::new(&plan);
     let mut proof = agent.is_some().then(Proof::default);
+    // An agent's word that the program runs may come later than the program's metrics, by another way.
+    let begun = AtomicBool::new(agent.is_none());
+    let report = |incoming| {
+        if matches!(incoming, Incoming::Running { .. }) {
+            begun.store(true, Ordering::Relaxed);
+        }
+        report(incoming)
+    };
     let status = {
         let whole = async {
             if let Some(stdout) = agent {
@@ -125,7 +134,9 @@ async fn attend<R, F>(
                 () = tokio::time::sleep(PACE) => {}
             }
             // A chunk at a time: between two of them the end of the program is seen.
-            follower = follower.follow(&report).await;
+            if begun.load(Ordering::Relaxed) {
+                follower = follower.follow(&report).await;
+            }
         }
     };
     let launchers = exit_of(status);
@@ -155,7 +166,7 @@ async fn attend<R, F>(
         report(Incoming::Misreport(what)).await;
         return report(Incoming::Exit(launchers, proof)).await;
     }
-    while follower.has_more() {
+    while begun.load(Ordering::Relaxed) && follower.has_more() {
         follower = follower.follow(&report).await;
     }
     if exit == Exit::Code(0) {
