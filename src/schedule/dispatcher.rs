@@ -15,7 +15,7 @@ use tokio::sync::mpsc;
 
 use super::action::{Action, Exit, Fatal, Policy, Settings, TICK, Time};
 use super::devices::SlotDevice;
-use super::launch::{Incoming, Launcher};
+use super::launch::{Incoming, Launcher, Spawner};
 use super::memory;
 use super::notice::{Notice, Observer};
 use super::process::Process;
@@ -88,6 +88,7 @@ pub struct Dispatcher {
     laid_out: Option<(TrialId, bool)>,
     began: Instant,
     start_clock: StartClock,
+    spawner: Option<Spawner>,
     /// How many processes the kernel had killed for lack of memory, and when that was read.
     killed: Option<(Time, u64)>,
     ledger_error: Option<LedgerError>,
@@ -131,6 +132,7 @@ impl Dispatcher {
             laid_out: None,
             began: Instant::now(),
             start_clock: StartClock::default(),
+            spawner: Spawner::new()?,
             killed: None,
             ledger_error: None,
             stops: Stops::listen()?,

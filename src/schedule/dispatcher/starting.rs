@@ -80,7 +80,7 @@ impl Dispatcher {
         let before = StartClock::ticks();
         let spawned = plan.and_then(|plan| {
             let name = plan.line.name();
-            Ok((launch::spawn_program(plan, report)?, name))
+            Ok((launch::spawn_program(plan, self.spawner.as_ref(), report)?, name))
         });
         let now = self.began.elapsed();
         match spawned {

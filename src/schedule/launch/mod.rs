@@ -1,6 +1,7 @@
-//! Starting processes. `local` starts workers, `program` programs that train one trial each; `launcher` makes of their command lines
+//! Starting processes. `local` starts workers, `program` programs that train one trial each, `direct` those of this machine; `launcher` makes of their command lines
 //! those that are really started: on this machine, behind a `prefix`, or by `slurm`, which `squeue` asks. `proof` judges ends.
 
+mod direct;
 mod launcher;
 mod local;
 mod metrics_file;
@@ -10,6 +11,7 @@ mod proof;
 mod slurm;
 pub mod squeue;
 
+pub use direct::Spawner;
 pub use launcher::{CommandLine, Launcher, Place, signal_process};
 pub use local::{Incoming, LocalWorker, SpawnPlan, spawn};
 pub use prefix::Prefix;

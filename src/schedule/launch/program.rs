@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -13,6 +13,7 @@ use std::time::Duration;
 use tokio::process::{Child, ChildStdout};
 use tokio::sync::mpsc;
 
+use super::direct::{Spawned, Spawner};
 use super::launcher::CommandLine;
 use super::local::{exit_of, feed, read_lines};
 use super::metrics_file::{MetricsFile, last_json_line};
@@ -61,7 +62,7 @@ pub struct ProgramPlan {
 ///
 /// # Errors
 /// The operating system's, if the folder cannot be written or the program not be started.
-pub fn spawn_program<R, F>(plan: ProgramPlan, report: R) -> std::io::Result<LocalWorker>
+pub fn spawn_program<R, F>(plan: ProgramPlan, spawner: Option<&Spawner>, report: R) -> std::io::Result<LocalWorker>
 where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -80,28 +81,51 @@ where
         // Of a file that another machine makes one may not hear for a while, of one that grows at once.
         std::fs::write(&plan.metrics, "")?;
     }
+    let spawner = spawner.filter(|spawner| !plan.agent && spawner.can_start(&plan.line));
+    if let Some(spawner) = spawner {
+        let spawned = spawner.spawn(&plan.line, &log)?;
+        let pid = spawned.pid;
+        tokio::spawn(attend(plan, Program::Direct(spawned), None, pid, (Arc::clone(&log), begin), report));
+        return Ok(LocalWorker { pid, stdin: None, log, begin });
+    }
     let mut command = plan.line.process()?;
     if plan.agent {
         // The agent hears us on its stdin and answers on its stdout; the program's output comes on its stderr.
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log.try_clone()?).spawn()?;
-        let pid = child.id().ok_or_else(|| std::io::Error::other("the launcher ended at once"))?;
-        let (stdin, messages) = mpsc::unbounded_channel();
-        let pipes = child.stdin.take().zip(child.stdout.take());
-        let pipes = pipes.ok_or_else(|| std::io::Error::other("the launcher has no pipes"))?;
-        tokio::spawn(feed(pipes.0, messages));
-        tokio::spawn(attend(plan, child, Some(pipes.1), pid, (Arc::clone(&log), begin), report));
-        return Ok(LocalWorker { pid, stdin: Some(stdin), log, begin });
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    } else {
+        command.stdin(Stdio::null()).stdout(log.try_clone()?);
     }
-    let child = command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log.try_clone()?).spawn()?;
-    let pid = child.id().ok_or_else(|| std::io::Error::other("the program ended at once"))?;
-    tokio::spawn(attend(plan, child, None, pid, (Arc::clone(&log), begin), report));
-    Ok(LocalWorker { pid, stdin: None, log, begin })
+    let mut child = command.stderr(log.try_clone()?).spawn()?;
+    let pid = child.id().ok_or_else(|| std::io::Error::other("it ended at once"))?;
+    let stdin = child.stdin.take().map(|pipe| {
+        let (stdin, messages) = mpsc::unbounded_channel();
+        tokio::spawn(feed(pipe, messages));
+        stdin
+    });
+    let agent = child.stdout.take();
+    tokio::spawn(attend(plan, Program::Child(child), agent, pid, (Arc::clone(&log), begin), report));
+    Ok(LocalWorker { pid, stdin, log, begin })
+}
+
+/// A program that runs.
+enum Program {
+    Direct(Spawned),
+    Child(Child),
+}
+
+impl Program {
+    async fn wait(&mut self) -> std::io::Result<ExitStatus> {
+        match self {
+            Self::Direct(spawned) => spawned.wait().await,
+            Self::Child(child) => child.wait().await,
+        }
+    }
 }
 
 /// Follows a program to its end.
 async fn attend<R, F>(
     plan: ProgramPlan,
-    mut child: Child,
+    mut program: Program,
     agent: Option<ChildStdout>,
     pid: u32,
     output: (Arc<File>, u64),
@@ -125,7 +149,7 @@ async fn attend<R, F>(
             if let Some(stdout) = agent {
                 read_lines(stdout, &mut proof, &report).await;
             }
-            child.wait().await
+            program.wait().await
         };
         tokio::pin!(whole);
         loop {
