@@ -1,6 +1,7 @@
 //! Does what the reactor decides: starts and ends worker processes, carries messages, keeps the clock, records,
 //! tells observers. The only part of a sweep that waits for anything.
 
+mod ahead;
 mod away;
 mod records;
 mod starting;
@@ -10,6 +11,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ahead::Ahead;
 use away::Away;
 use tokio::sync::mpsc;
 
@@ -23,7 +25,6 @@ use super::processes::{MARK, StartClock, mark};
 use super::reactor::Reactor;
 use super::start::Start;
 use super::stops::{Asked, Stops};
-use crate::grid::TrialId;
 use crate::ledger::{Committed, LedgerError, WorkerId, Write};
 use crate::plan::{PlannedTrial, Race};
 use crate::protocol::{FromWorker, ToWorker, TrialRequest, encode_line};
@@ -84,8 +85,7 @@ pub struct Dispatcher {
     /// What came together with a message that is being dealt with, and comes next.
     next: VecDeque<(usize, i64, FromWorker)>,
     committed: mpsc::UnboundedReceiver<Committed>,
-    /// The trial whose folder has been made before its turn, and whether the folder was not there before.
-    laid_out: Option<(TrialId, bool)>,
+    ahead: Ahead,
     began: Instant,
     start_clock: StartClock,
     spawner: Option<Spawner>,
@@ -129,7 +129,7 @@ impl Dispatcher {
             report,
             next: VecDeque::new(),
             committed,
-            laid_out: None,
+            ahead: Ahead::default(),
             began: Instant::now(),
             start_clock: StartClock::default(),
             spawner: Spawner::new()?,
@@ -189,9 +189,6 @@ impl Dispatcher {
                 actions = self.receive((slot, worker, Incoming::Message(message)));
                 continue;
             }
-            if self.incoming.is_empty() {
-                self.lay_out_next();
-            }
             actions = tokio::select! {
                 // A disk that falls behind makes the workers wait, instead of filling the memory.
                 Some(message) = self.incoming.recv(), if self.reactor.unwritten() < UNWRITTEN => self.receive(message),
@@ -209,6 +206,11 @@ impl Dispatcher {
                 _ = tick.tick() => {
                     self.keep_in_touch();
                     self.reactor.on_tick(self.began.elapsed())
+                }
+                // Only after others have had their turn: what they bring may be more urgent.
+                () = tokio::task::yield_now(), if self.to_prepare().is_some() => {
+                    self.prepare();
+                    Vec::new()
                 }
                 Some(answer) = self.away.answers.recv() => self.queue_says(&answer),
                 asked = self.stops.asked() => match asked {

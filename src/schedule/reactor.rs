@@ -114,9 +114,9 @@ impl Reactor {
         self.unwritten.len()
     }
 
-    /// The trial that will probably be handed out next.
-    pub fn upcoming(&self) -> Option<PlannedTrial> {
-        self.queue.peek(0).filter(|_| self.stop.is_none()).map(|job| job.trial)
+    /// The trials that will probably be handed out next, the first one first.
+    pub fn upcoming(&self) -> impl Iterator<Item = &PlannedTrial> {
+        self.queue.upcoming().filter(|_| self.stop.is_none()).map(|job| &job.trial)
     }
 
     /// Why the sweep was given up, if it was.

@@ -2,11 +2,12 @@
 //! with; `cli` makes these of the sweep file, the dispatcher uses them.
 
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::devices::{SlotDevice, thread_variables};
+use super::devices::thread_variables;
 use super::launch::{CommandLine, ProgramPlan};
 use crate::plan::PlannedTrial;
 use crate::spec::Config;
@@ -62,28 +63,12 @@ impl ProgramStart {
         format!("{TRIALS}/{}/{OUTPUT_FILE}", trial.id)
     }
 
-    /// Makes the trial's folder, with its hyper-parameters in it; says whether the folder was not there before.
+    /// Makes the trial's folder, with its hyper-parameters and its log in it, and says what to start there: in whatever slot, whose
+    /// variables are still missing. `run_dir` is absolute.
     ///
     /// # Errors
-    /// The operating system's, if it cannot be written.
-    pub fn lay_out(trial: &PlannedTrial, config: &Config, run_dir: &Path) -> std::io::Result<bool> {
-        let dir = run_dir.join(TRIALS).join(trial.id.to_string());
-        let fresh = make_folder(&dir)?;
-        std::fs::write(dir.join(CONFIG_FILE), nested_json(config) + "\n")?;
-        Ok(fresh)
-    }
-
-    /// Says what to start for a trial whose folder has been laid out; `fresh` is what `lay_out` said. `run_dir` is absolute.
-    ///
-    /// # Errors
-    /// A variable that is not set any more.
-    pub fn plan(
-        &self,
-        trial: &PlannedTrial,
-        config: &Config,
-        slot: &SlotDevice,
-        (run_dir, fresh): (&Path, bool),
-    ) -> std::io::Result<ProgramPlan> {
+    /// The operating system's, if the folder cannot be written; a variable that is not set any more.
+    pub fn plan(&self, trial: &PlannedTrial, config: &Config, run_dir: &Path) -> std::io::Result<ProgramPlan> {
         let id = trial.id.to_string();
         let dir = run_dir.join(TRIALS).join(&id);
         let shown = dir.display().to_string();
@@ -91,18 +76,20 @@ impl ProgramStart {
         let variable = |name: &str| std::env::var(name).ok();
         let unset = |name: String| std::io::Error::other(format!("the environment variable {name} is not set"));
         let command = self.program.fill(&filling, &variable).map_err(unset)?;
-        let mut environment: BTreeMap<String, String> = slot.environment.iter().cloned().collect();
-        environment.extend(thread_variables(self.threads_of(trial)));
+        let mut environment: BTreeMap<String, String> = thread_variables(self.threads_of(trial)).into_iter().collect();
         environment.extend(Self::own_variables(&filling));
         for (name, value) in &self.env {
             environment.insert(name.clone(), fill(value, &filling, &variable).map_err(unset)?);
         }
+        let fresh = make_folder(&dir)?;
+        std::fs::write(dir.join(CONFIG_FILE), nested_json(config) + "\n")?;
+        let log = OpenOptions::new().create(true).read(true).append(true).open(dir.join(OUTPUT_FILE))?;
         Ok(ProgramPlan {
             trial: id.clone(),
             line: CommandLine { command, environment, without: Vec::new(), workdir: Some(self.workdir.clone()) },
             agent: false,
             fresh,
-            log: dir.join(OUTPUT_FILE),
+            log: Arc::new(log),
             metrics: dir.join(METRICS_FILE),
             metric: self.metric.clone(),
         })

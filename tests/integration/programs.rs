@@ -1,7 +1,7 @@
 //! Programs that train one trial each: examples, macros, metrics, faults, what a killed coordinator leaves.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -384,4 +384,58 @@ fn a_sweep_goes_on_from_another_folder() {
     let mut resume = test.command(&["resume", &runs, "--retry-failed", "-q"]);
     assert!(resume.current_dir(elsewhere.path()).status().unwrap().success());
     assert!(test.path("reports/toy/table1.txt").exists() && !elsewhere.path().join("reports").exists(), "beside the one before");
+}
+
+/// Programs are made ready while all slots are busy. What was ready and never started harms nobody later, nor does what a first
+/// attempt left.
+#[test]
+fn what_was_ready_before_its_turn_is_as_good_as_new() {
+    let spec = "
+name: toy
+command: [./train.sh, '${args}']
+metric: {name: score, goal: maximize}
+seeds: {tune: 1, final: 0}
+parameters: {x: {values: [1, 2, 3, 4, 5, 6]}}
+limits: {retries: 1}
+";
+    // Says what it found; fails at its first attempt, having written more than the second will.
+    let text = r#"
+cd "$PENTAGRID_DIR"
+echo "slot $CUDA_VISIBLE_DEVICES, found $(echo *), $(cat config.json)"
+while [ ! -e "$GO" ]; do sleep 0.05; done
+echo '{"epoch": 1, "score": 9}' >> "$PENTAGRID_METRICS"
+[ -e kept ] || { echo '{"epoch": 2, "score": 9}' >> "$PENTAGRID_METRICS"; touch kept; exit 5; }
+echo "{\"score\": ${PENTAGRID_SEED}}"
+"#;
+    let test = Test::with_spec(spec);
+    write_script(&test, &text.replace("$GO", &test.path("go").display().to_string()));
+    let folders = || -> Vec<PathBuf> {
+        let folders = std::fs::read_dir(test.path("runs/toy/trials")).into_iter().flatten();
+        folders.map(|folder| folder.unwrap().path()).collect()
+    };
+    let log_of = |folder: &PathBuf| std::fs::read_to_string(folder.join("output.log")).unwrap_or_default();
+    let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:2"]);
+    wait_until("two run, two are ready", || {
+        folders().len() == 4 && folders().iter().filter(|folder| log_of(folder).contains("found")).count() == 2
+    });
+    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert_eq!(folders().len(), 4, "nobody made further ones ready while it ended");
+    let never_begun = |folder: &&PathBuf| log_of(folder).is_empty();
+    assert_eq!(folders().iter().filter(never_begun).count(), 2);
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM trial"), 2);
+
+    std::fs::write(test.path("go"), "").unwrap();
+    test.run(&["resume", "runs/toy", "-q", "--devices", "cpu:2"]).expect(0);
+    assert_eq!(test.count("runs/toy", DONE), 6);
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt WHERE outcome = 'failed'"), 6);
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM epoch"), 6, "of second attempts alone");
+    let logs: String = folders().iter().map(log_of).collect();
+    // Each first attempt found its configuration and its log, and each second one what the program itself had kept besides.
+    assert_eq!(logs.matches("found config.json output.log, {\"x\":").count(), 6 + 2, "{logs}");
+    assert_eq!(logs.matches("found config.json kept output.log, {\"x\":").count(), 6, "{logs}");
+    let id =
+        test.run(&["trials", "runs/toy", "--csv"]).expect(0).stdout.lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
+    let shown = test.run(&["show", "runs/toy", &id]).expect(0).stdout;
+    assert_eq!(shown.matches("found config.json").count(), 1, "only the last attempt's part: {shown}");
 }

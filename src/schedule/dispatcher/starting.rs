@@ -63,16 +63,13 @@ impl Dispatcher {
 
     /// Starts the program of a trial. It is told of its trial by being started.
     pub(super) fn spawn_program(&mut self, slot: usize, start: &ProgramStart, trial: &PlannedTrial) -> Vec<Action> {
-        let config = (self.config_of)(trial);
         let log = ProgramStart::log_name(trial);
         let report = self.reporter(slot);
         let agent = self.workers.launcher.has_agent(true);
-        let folder = match self.laid_out.take_if(|(laid_out, _)| *laid_out == trial.id) {
-            Some((_, fresh)) => Ok(fresh),
-            None => ProgramStart::lay_out(trial, &config, &self.workers.dir),
-        };
-        let plan = folder.and_then(|fresh| start.plan(trial, &config, &self.workers.slots[slot], (&self.workers.dir, fresh)));
-        let plan = plan.map(|mut plan| {
+        let plan = self.program_of(start, trial).map(|mut plan| {
+            for (name, value) in &self.workers.slots[slot].environment {
+                plan.line.environment.entry(name.clone()).or_insert_with(|| value.clone());
+            }
             plan.line = self.wrap(slot, std::mem::take(&mut plan.line), Some(&plan.metrics));
             plan.agent = agent;
             plan
@@ -99,18 +96,6 @@ impl Dispatcher {
                 self.reactor.on_exit(now, slot, Exit::NotStarted, &why)
             }
         }
-    }
-
-    /// Makes the folder of the program that comes next while all slots are busy: when one becomes free, it need not wait for that.
-    pub(super) fn lay_out_next(&mut self) {
-        let busy = || self.processes.iter().all(|process| process.alive);
-        if !matches!(self.workers.start, Start::Program(_)) || self.laid_out.is_some() || !busy() {
-            return;
-        }
-        let Some(next) = self.reactor.upcoming() else { return };
-        // What goes wrong goes wrong again when the trial is to start, and is reported then.
-        let fresh = ProgramStart::lay_out(&next, &(self.config_of)(&next), &self.workers.dir);
-        self.laid_out = fresh.ok().map(|fresh| (next.id, fresh));
     }
 
     /// What is really started for a command line.

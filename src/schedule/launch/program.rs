@@ -2,7 +2,7 @@
 //! a worker would send, and reports them to the dispatcher; decides nothing.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -49,8 +49,8 @@ pub struct ProgramPlan {
     pub agent: bool,
     /// Whether its folder has just been made: nothing of an earlier attempt lies there.
     pub fresh: bool,
-    /// The file that its stdout and stderr are appended to.
-    pub log: PathBuf,
+    /// What its stdout and stderr are appended to.
+    pub log: Arc<File>,
     /// The file that it writes its metrics to; not there when it starts.
     pub metrics: PathBuf,
     /// The metric that the sweep selects by.
@@ -67,7 +67,7 @@ where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let log = Arc::new(OpenOptions::new().create(true).read(true).append(true).open(&plan.log)?);
+    let log = Arc::clone(&plan.log);
     let mut begin = 0;
     if !plan.fresh {
         begin = log.metadata()?.len();
