@@ -176,6 +176,8 @@ def processes(work):
     for turn in range(rounds):
         name = f"programs{turn}"
         trials = spec(work, name, f"command: ['{program}']", side, side, 1)
+        # What earlier rounds wrote goes to the disk now, and not in the middle of this one.
+        os.sync()
         bare = loop(str(program), trials // 2, work / "loop.log")
         run = Cost(work, "run", f"{name}.yaml", "-q", "--devices", "cpu:2")
         bare += loop(str(program), trials - trials // 2, work / "loop.log")

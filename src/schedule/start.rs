@@ -76,7 +76,7 @@ impl ProgramStart {
         let variable = |name: &str| std::env::var(name).ok();
         let unset = |name: String| std::io::Error::other(format!("the environment variable {name} is not set"));
         let command = self.program.fill(&filling, &variable).map_err(unset)?;
-        let mut environment: BTreeMap<String, String> = thread_variables(self.threads_of(trial)).into_iter().collect();
+        let mut environment: BTreeMap<String, String> = thread_variables(self.threads_of(trial)).collect();
         environment.extend(Self::own_variables(&filling));
         for (name, value) in &self.env {
             environment.insert(name.clone(), fill(value, &filling, &variable).map_err(unset)?);
