@@ -24,9 +24,9 @@ failures = 0
 class Cost:
     """What a command took: seconds, CPU seconds of that process alone, and its peak memory in MB."""
 
-    def __init__(self, work, *arguments):
+    def __init__(self, work, *arguments, program=PENTAGRID):
         began = time.monotonic()
-        child = subprocess.Popen([PENTAGRID, *map(str, arguments)], cwd=work, stdout=subprocess.DEVNULL)
+        child = subprocess.Popen([program, *map(str, arguments)], cwd=work, stdout=subprocess.DEVNULL)
         self.memory = 0.0
         while not os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT | os.WNOHANG):
             try:
@@ -123,6 +123,14 @@ arms:
     print(f"| ledger | {size:.0f} MB | {judge(size, 500, 'MB')} |", flush=True)
 
 
+def no_op(work):
+    """A program that does nothing but print its result."""
+    program = work / "noop.sh"
+    program.write_text("#!/bin/sh\necho '{\"score\": 1}'\n")
+    program.chmod(0o755)
+    return program
+
+
 def loop(program, trials, log):
     """A bare loop: starts programs, two at a time, and waits for whichever ends first."""
     began = time.monotonic()
@@ -169,9 +177,7 @@ def xargs(program, trials, log):
 def processes(work):
     """The loops and the sweep in turn, so that whatever else the machine does meets all; the median round counts."""
     side, rounds = (32 if QUICK else 100), 3
-    program = work / "noop.sh"
-    program.write_text("#!/bin/sh\necho '{\"score\": 1}'\n")
-    program.chmod(0o755)
+    program = no_op(work)
     found = []
     for turn in range(rounds):
         name = f"programs{turn}"

@@ -132,7 +132,7 @@ impl Dispatcher {
             ahead: Ahead::default(),
             began: Instant::now(),
             start_clock: StartClock::default(),
-            spawner: Spawner::new()?,
+            spawner: Spawner::new(),
             killed: None,
             ledger_error: None,
             stops: Stops::listen()?,

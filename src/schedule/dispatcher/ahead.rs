@@ -33,12 +33,16 @@ impl Dispatcher {
         }
     }
 
-    /// The trial whose program is to be made ready next: there are as many ahead as may be needed at once.
+    /// The trial whose program is to be made ready next.
     pub(super) fn to_prepare(&self) -> Option<&PlannedTrial> {
-        let busy = || self.processes.iter().all(|process| process.alive);
-        let count = self.processes.len().min(MOST);
-        let next = || self.reactor.upcoming().take(count).find(|next| !self.ahead.has(next));
-        if matches!(self.workers.start, Start::Program(_)) && busy() { next() } else { None }
+        let programs = matches!(self.workers.start, Start::Program(_));
+        let busy = programs && self.processes.iter().all(|process| process.alive);
+        if busy { self.coming().find(|next| !self.ahead.has(next)) } else { None }
+    }
+
+    /// The trials that are to be ready: as many as there are slots, which may all become free at once.
+    fn coming(&self) -> impl Iterator<Item = &PlannedTrial> {
+        self.reactor.upcoming().take(self.processes.len().min(MOST))
     }
 
     /// Makes a program ready.
@@ -46,8 +50,7 @@ impl Dispatcher {
         let (Start::Program(start), Some(next)) = (&self.workers.start, self.to_prepare()) else { return };
         let (id, plan) = (next.id, start.plan(next, &(self.config_of)(next), &self.workers.dir));
         // Those that have been passed over are made ready anew when it is their turn again.
-        let count = self.processes.len().min(MOST);
-        let coming: Vec<TrialId> = self.reactor.upcoming().take(count).map(|next| next.id).collect();
+        let coming: Vec<TrialId> = self.coming().map(|next| next.id).collect();
         self.ahead.ready.retain(|(ready, _)| coming.contains(ready));
         self.ahead.ready.push((id, plan.ok()));
     }

@@ -28,8 +28,8 @@ pub struct Spawner {
     environment: Vec<(Vec<u8>, CString)>,
     /// What programs read on their stdin.
     null: File,
-    /// This program's folder.
-    here: PathBuf,
+    /// This program's folder; None: it is not there any more.
+    here: Option<PathBuf>,
     /// A process group of its own, and signals as they are for a program started in a shell.
     attributes: spawn::PosixSpawnAttr,
 }
@@ -44,42 +44,26 @@ pub struct Spawned {
 }
 
 impl Spawner {
-    /// Takes note of this program's environment and folder as they are now. None where the kernel has no pidfds (before Linux 5.3).
-    ///
-    /// # Errors
-    /// The operating system's.
-    pub fn new() -> io::Result<Option<Self>> {
-        if pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).is_err() {
-            return Ok(None);
-        }
+    /// Takes note of this program's environment and folder as they are now. None where programs cannot be started in this way: the
+    /// kernel has no pidfds (before Linux 5.3).
+    pub fn new() -> Option<Self> {
+        pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).ok()?;
         let pair = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
             let (name, value) = (name.into_vec(), value.into_vec());
             let whole = [name.as_slice(), b"=", &value].concat();
             Some((name, CString::new(whole).ok()?))
         };
-        let mut attributes = spawn::PosixSpawnAttr::init()?;
-        attributes.set_pgroup(Pid::from_raw(0))?;
-        // Rust's own start ignores this one.
-        attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
-        attributes.set_sigmask(&SigSet::empty())?;
-        attributes.set_flags(
-            PosixSpawnFlags::POSIX_SPAWN_SETPGROUP
-                | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF
-                | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK,
-        )?;
-        Ok(Some(Self {
+        Some(Self {
             environment: std::env::vars_os().filter_map(pair).collect(),
-            null: File::open("/dev/null")?,
-            here: std::env::current_dir()?,
-            attributes,
-        }))
+            null: File::open("/dev/null").ok()?,
+            here: std::env::current_dir().ok(),
+            attributes: attributes().ok()?,
+        })
     }
 
     /// Whether a command line can be started in this way: in this program's folder, and found by this program's `PATH`.
     pub fn can_start(&self, line: &CommandLine) -> bool {
-        line.workdir.as_ref().is_none_or(|workdir| *workdir == self.here)
-            && !line.environment.contains_key("PATH")
-            && line.without.is_empty()
+        (line.workdir.is_none() || line.workdir == self.here) && !line.environment.contains_key("PATH") && line.without.is_empty()
     }
 
     /// Starts a command line that `can_start`, as the leader of a process group, its output appended to `log`. Must be called
@@ -122,6 +106,18 @@ impl Spawned {
     }
 }
 
+fn attributes() -> nix::Result<spawn::PosixSpawnAttr> {
+    let mut attributes = spawn::PosixSpawnAttr::init()?;
+    attributes.set_pgroup(Pid::from_raw(0))?;
+    // Rust programs ignore this one, and what is ignored is handed on.
+    attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
+    attributes.set_sigmask(&SigSet::empty())?;
+    attributes.set_flags(
+        PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK,
+    )?;
+    Ok(attributes)
+}
+
 /// What tells of a child's end.
 fn watch(child: Pid) -> io::Result<AsyncFd<OwnedFd>> {
     let pid = rustix::process::Pid::from_raw(child.as_raw()).ok_or_else(|| io::Error::other("a process without a number"))?;
@@ -156,7 +152,7 @@ mod tests {
             environment: environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
             ..CommandLine::default()
         };
-        let spawner = Spawner::new().unwrap().expect("Linux has pidfds");
+        let spawner = Spawner::new().expect("Linux has pidfds");
         assert!(spawner.can_start(&line));
         let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap();
         let log = |name: &str| File::create(dir.path().join(name)).unwrap();
@@ -200,7 +196,7 @@ mod tests {
 
     #[tokio::test]
     async fn other_folders_and_paths_are_not_for_this_way() {
-        let spawner = Spawner::new().unwrap().unwrap();
+        let spawner = Spawner::new().unwrap();
         let elsewhere = CommandLine { workdir: Some("/".into()), ..CommandLine::default() };
         let here = CommandLine { workdir: std::env::current_dir().ok(), ..CommandLine::default() };
         let path = CommandLine { environment: [("PATH".to_owned(), "/bin".to_owned())].into(), ..CommandLine::default() };
