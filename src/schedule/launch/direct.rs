@@ -184,11 +184,8 @@ mod tests {
             let [(direct, _), (standard, _)] = both(command, &[]).await;
             assert_eq!(direct.unwrap(), standard.unwrap());
         }
-        for command in [&["/nowhere/at/all"][..], &["no-such-program-here"], &["/"], &["tr\0ue"], &["true", "a\0b"], &[]] {
-            let [(direct, _), (standard, _)] = match command {
-                [] => continue,
-                _ => both(command, &[]).await,
-            };
+        for command in [&["/nowhere/at/all"][..], &["no-such-program-here"], &["/"], &["tr\0ue"], &["true", "a\0b"]] {
+            let [(direct, _), (standard, _)] = both(command, &[]).await;
             let (direct, standard) = (direct.unwrap_err(), standard.unwrap_err());
             assert_eq!((direct.kind(), command), (standard.kind(), command));
         }

@@ -1,5 +1,6 @@
-//! Starting processes. `local` starts workers, `program` programs that train one trial each, `direct` those of this machine; `launcher` makes of their command lines
-//! those that are really started: on this machine, behind a `prefix`, or by `slurm`, which `squeue` asks. `proof` judges ends.
+//! Starting processes. `local` starts workers, `program` programs that train one trial each, mostly by `direct`; `launcher` makes of
+//! their command lines those that are really started: on this machine, behind a `prefix`, or by `slurm`, which `squeue` asks. `proof`
+//! judges ends.
 
 mod direct;
 mod launcher;
