@@ -3,6 +3,7 @@
 
 mod ahead;
 mod away;
+mod preparer;
 mod records;
 mod starting;
 
@@ -205,10 +206,11 @@ impl Dispatcher {
                 }
                 _ = tick.tick() => {
                     self.keep_in_touch();
+                    self.ahead.on_tick();
                     self.reactor.on_tick(self.began.elapsed())
                 }
                 // Only after others have had their turn: what they bring may be more urgent.
-                () = tokio::task::yield_now(), if self.to_prepare().is_some() => {
+                () = tokio::task::yield_now(), if self.is_to_prepare() => {
                     self.prepare();
                     Vec::new()
                 }

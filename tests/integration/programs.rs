@@ -439,3 +439,45 @@ echo "{\"score\": ${PENTAGRID_SEED}}"
     let shown = test.run(&["show", "runs/toy", &id]).expect(0).stdout;
     assert_eq!(shown.matches("found config.json").count(), 1, "only the last attempt's part: {shown}");
 }
+
+/// Of short programs many are made ready at a time. Those that fail come back out of turn, and those of points that are out of the
+/// race do not come at all, or much later.
+#[test]
+fn short_programs_are_made_ready_out_of_turn_and_in_vain() {
+    let spec = "
+name: toy
+command: [./train.sh, '${args}']
+metric: {name: score, goal: maximize, best: 100}
+prune: safe
+seeds: {tune: 3, final: 0}
+parameters: {x: {values: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]}}
+limits: {retries: 1}
+";
+    // Every third value fails at first. Once the first point is complete no other can reach it.
+    let text = r#"
+cd "$PENTAGRID_DIR"
+[ "$(cat config.json)" = "{\"x\":${1#--x=}}" ] || exit 3
+echo "found $(echo *)"
+if [ $((${1#--x=} % 3)) = 0 ] && [ ! -e kept ]; then touch kept; exit 5; fi
+echo "{\"score\": $((100 - 2 * ${1#--x=}))}"
+"#;
+    let test = Test::with_spec(spec);
+    write_script(&test, text);
+    let logs = || -> Vec<String> {
+        let folders = std::fs::read_dir(test.path("runs/toy/trials")).unwrap().map(|folder| folder.unwrap().path());
+        folders.map(|folder| std::fs::read_to_string(folder.join("output.log")).unwrap()).collect()
+    };
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:3"]).expect(0);
+    let begun = test.count("runs/toy", "SELECT count(DISTINCT trial) FROM attempt");
+    assert!(test.count("runs/toy", DONE) < 90);
+    assert_eq!(logs().iter().filter(|log| !log.is_empty()).count() as i64, begun);
+    assert!(logs().iter().any(String::is_empty), "some were ready in vain");
+
+    test.write_spec(&spec.replace("prune: safe", "prune: none"));
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:3"]).expect(0);
+    assert_eq!(test.count("runs/toy", DONE), 90);
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt"), 90 + 30);
+    let logs = logs().concat();
+    let found = |what: &str| logs.matches(&format!("found config.json {what}output.log\n")).count();
+    assert_eq!((found(""), found("kept ")), (90, 30), "{logs}");
+}

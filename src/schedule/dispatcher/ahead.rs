@@ -1,57 +1,85 @@
-//! The dispatcher's part that makes programs' folders and command lines ready while all slots are busy: when one becomes free, the
-//! next program need not wait for that.
+//! The dispatcher's part that has programs' folders and command lines made ready before their turn, on a thread of its own: when a
+//! slot becomes free, its next program need not wait for the file system.
+
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use super::super::launch::ProgramPlan;
 use super::super::start::{ProgramStart, Start};
 use super::Dispatcher;
+use super::preparer::Preparer;
 use crate::grid::TrialId;
 use crate::plan::PlannedTrial;
 
 /// So many are made ready at most.
-const MOST: usize = 8;
+const MOST: usize = 32;
 
 /// Programs that are ready to be started.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Ahead {
-    /// None: something was wrong. It will be wrong again when the trial is to start, and is reported then.
-    ready: Vec<(TrialId, Option<ProgramPlan>)>,
+    /// Where they are made, from the first one on. What is None there went wrong. It will go wrong again when the trial is to start,
+    /// and is reported then.
+    preparer: Option<Preparer<Option<ProgramPlan>>>,
+    /// How many programs were started since the last ones were asked for.
+    started: usize,
+    /// How many were started since the last tick, and from the last but one to that.
+    recent: (usize, usize),
 }
 
 impl Ahead {
-    fn has(&self, trial: &PlannedTrial) -> bool {
-        self.ready.iter().any(|(ready, _)| *ready == trial.id)
+    /// Time passes.
+    pub(super) fn on_tick(&mut self) {
+        self.recent = (0, self.recent.0);
+    }
+
+    /// How many are to be ready: as many as there are slots, which may all become free at once; if trials are short, as many as
+    /// start from tick to tick.
+    fn depth(&self, slots: usize) -> usize {
+        let (this_tick, last_tick) = self.recent;
+        slots.max(this_tick).max(last_tick).min(MOST)
+    }
+
+    /// A program that was made ready for a trial. The trial starts.
+    fn take(&mut self, trial: TrialId) -> Option<ProgramPlan> {
+        self.started += 1;
+        self.recent.0 += 1;
+        self.preparer.as_mut()?.take(trial)?
     }
 }
 
 impl Dispatcher {
     /// What to start for a trial, in a slot that is not known yet.
     pub(super) fn program_of(&mut self, start: &ProgramStart, trial: &PlannedTrial) -> std::io::Result<ProgramPlan> {
-        let ready = self.ahead.ready.iter().position(|(ready, _)| *ready == trial.id);
-        match ready.and_then(|place| self.ahead.ready.remove(place).1) {
+        match self.ahead.take(trial.id) {
             Some(plan) => Ok(plan),
             None => start.plan(trial, &(self.config_of)(trial), &self.workers.dir),
         }
     }
 
-    /// The trial whose program is to be made ready next.
-    pub(super) fn to_prepare(&self) -> Option<&PlannedTrial> {
-        let programs = matches!(self.workers.start, Start::Program(_));
-        let busy = programs && self.processes.iter().all(|process| process.alive);
-        if busy { self.coming().find(|next| !self.ahead.has(next)) } else { None }
+    /// Whether programs are to be made ready: half of what is to be ready has been started.
+    pub(super) fn is_to_prepare(&self) -> bool {
+        self.ahead.started * 2 >= self.ahead.depth(self.processes.len()).max(1)
     }
 
-    /// The trials that are to be ready: as many as there are slots, which may all become free at once.
-    fn coming(&self) -> impl Iterator<Item = &PlannedTrial> {
-        self.reactor.upcoming().take(self.processes.len().min(MOST))
-    }
-
-    /// Makes a program ready.
+    /// Has the next programs made ready.
     pub(super) fn prepare(&mut self) {
-        let (Start::Program(start), Some(next)) = (&self.workers.start, self.to_prepare()) else { return };
-        let (id, plan) = (next.id, start.plan(next, &(self.config_of)(next), &self.workers.dir));
+        self.ahead.started = 0;
+        let Start::Program(start) = &self.workers.start else { return };
+        if self.ahead.preparer.is_none() {
+            // Without a thread nothing is made ready: each is made at its turn.
+            self.ahead.preparer = Preparer::new().ok();
+        }
+        let depth = self.ahead.depth(self.processes.len());
+        let Some(preparer) = &mut self.ahead.preparer else { return };
         // Those that have been passed over are made ready anew when it is their turn again.
-        let coming: Vec<TrialId> = self.coming().map(|next| next.id).collect();
-        self.ahead.ready.retain(|(ready, _)| coming.contains(ready));
-        self.ahead.ready.push((id, plan.ok()));
+        let coming: HashSet<TrialId> = self.reactor.upcoming().take(MOST).map(|trial| trial.id).collect();
+        preparer.keep(&coming);
+        for trial in self.reactor.upcoming().take(depth) {
+            if !preparer.has(trial.id) {
+                let (start, dir) = (Arc::clone(start), self.workers.dir.clone());
+                let (config, trial) = ((self.config_of)(trial), *trial);
+                preparer.ask(trial.id, move || start.plan(&trial, &config, &dir).ok());
+            }
+        }
     }
 }
