@@ -83,13 +83,15 @@ impl ProgramStart {
         }
         let fresh = make_folder(&dir)?;
         std::fs::write(dir.join(CONFIG_FILE), nested_json(config) + "\n")?;
-        let log = OpenOptions::new().create(true).read(true).append(true).open(dir.join(OUTPUT_FILE))?;
+        // What a new file takes is taken now; kept open it would cost each program that is started meanwhile.
+        let log = dir.join(OUTPUT_FILE);
+        OpenOptions::new().create(true).append(true).open(&log)?;
         Ok(ProgramPlan {
             trial: id.clone(),
             line: CommandLine { command, environment, without: Vec::new(), workdir: Some(self.workdir.clone()) },
             agent: false,
             fresh,
-            log: Arc::new(log),
+            log,
             metrics: dir.join(METRICS_FILE),
             metric: self.metric.clone(),
         })

@@ -481,3 +481,25 @@ echo "{\"score\": $((100 - 2 * ${1#--x=}))}"
     let found = |what: &str| logs.matches(&format!("found config.json {what}output.log\n")).count();
     assert_eq!((found(""), found("kept ")), (90, 30), "{logs}");
 }
+
+#[test]
+fn a_folder_that_was_ready_and_is_removed_is_made_anew() {
+    // Removes the folders that are ready: their logs are there, and empty.
+    let text = r#"
+echo "found $(cat "$PENTAGRID_CONFIG")"
+cd "$PENTAGRID_DIR/.."
+for folder in *; do [ ! -e "$folder/output.log" ] || [ -s "$folder/output.log" ] || rm -r "$folder"; done
+echo '{"score": 1}'
+"#;
+    let values = (0..40).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
+    let test = Test::with_spec(&format!(
+        "name: toy\ncommand: [./train.sh]\nmetric: {{name: score, goal: maximize}}\nseeds: {{tune: 1, final: 0}}\n\
+         parameters: {{x: {{values: [{values}]}}}}\n"
+    ));
+    write_script(&test, text);
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
+    assert_eq!((test.count("runs/toy", DONE), test.count("runs/toy", "SELECT count(*) FROM attempt")), (40, 40));
+    let folders = std::fs::read_dir(test.path("runs/toy/trials")).unwrap().map(|folder| folder.unwrap().path());
+    let logs: String = folders.map(|folder| std::fs::read_to_string(folder.join("output.log")).unwrap()).collect();
+    assert_eq!(logs.matches("found {\"x\":").count(), 40, "{logs}");
+}

@@ -2,6 +2,7 @@
 //! slot becomes free, its next program need not wait for the file system.
 
 use std::collections::HashSet;
+use std::fs::File;
 use std::sync::Arc;
 
 use super::super::launch::ProgramPlan;
@@ -11,8 +12,8 @@ use super::preparer::Preparer;
 use crate::grid::TrialId;
 use crate::plan::PlannedTrial;
 
-/// So many are made ready at most.
-const MOST: usize = 32;
+/// So many are made ready at most. A disk may take a tenth of a second to read what it needs for a new folder.
+const MOST: usize = 256;
 
 /// Programs that are ready to be started.
 #[derive(Default)]
@@ -48,17 +49,21 @@ impl Ahead {
 }
 
 impl Dispatcher {
-    /// What to start for a trial, in a slot that is not known yet.
-    pub(super) fn program_of(&mut self, start: &ProgramStart, trial: &PlannedTrial) -> std::io::Result<ProgramPlan> {
-        match self.ahead.take(trial.id) {
-            Some(plan) => Ok(plan),
-            None => start.plan(trial, &(self.config_of)(trial), &self.workers.dir),
+    /// What to start for a trial, in a slot that is not known yet, and its log.
+    pub(super) fn program_of(&mut self, start: &ProgramStart, trial: &PlannedTrial) -> std::io::Result<(ProgramPlan, File)> {
+        let ready = self.ahead.take(trial.id);
+        // One whose folder somebody has removed is made anew.
+        if let Some((plan, log)) = ready.and_then(|plan| plan.open_log().ok().map(|log| (plan, log))) {
+            return Ok((plan, log));
         }
+        let plan = start.plan(trial, &(self.config_of)(trial), &self.workers.dir)?;
+        let log = plan.open_log()?;
+        Ok((plan, log))
     }
 
-    /// Whether programs are to be made ready: half of what is to be ready has been started.
+    /// Whether programs are to be made ready: a quarter of what is to be ready has been started.
     pub(super) fn is_to_prepare(&self) -> bool {
-        self.ahead.started * 2 >= self.ahead.depth(self.processes.len()).max(1)
+        self.ahead.started * 4 >= self.ahead.depth(self.processes.len()).max(1)
     }
 
     /// Has the next programs made ready.

@@ -63,26 +63,26 @@ impl Dispatcher {
 
     /// Starts the program of a trial. It is told of its trial by being started.
     pub(super) fn spawn_program(&mut self, slot: usize, start: &ProgramStart, trial: &PlannedTrial) -> Vec<Action> {
-        let log = ProgramStart::log_name(trial);
+        let log_name = ProgramStart::log_name(trial);
         let report = self.reporter(slot);
         let agent = self.workers.launcher.has_agent(true);
-        let plan = self.program_of(start, trial).map(|mut plan| {
+        let plan = self.program_of(start, trial).map(|(mut plan, log)| {
             for (name, value) in &self.workers.slots[slot].environment {
                 plan.line.environment.entry(name.clone()).or_insert_with(|| value.clone());
             }
             plan.line = self.wrap(slot, std::mem::take(&mut plan.line), Some(&plan.metrics));
             plan.agent = agent;
-            plan
+            (plan, log)
         });
         let before = StartClock::ticks();
-        let spawned = plan.and_then(|plan| {
+        let spawned = plan.and_then(|(plan, log)| {
             let name = plan.line.name();
-            Ok((launch::spawn_program(plan, self.spawner.as_ref(), report)?, name))
+            Ok((launch::spawn_program(plan, log, self.spawner.as_ref(), report)?, name))
         });
         let now = self.began.elapsed();
         match spawned {
             Ok((local, name)) => {
-                self.started(slot, local, before, log, name);
+                self.started(slot, local, before, log_name, name);
                 let hello = self.introduction(slot, start, start.threads_of(trial));
                 (self.record)(Write::WorkerHello { worker: WorkerId(self.processes[slot].worker), hello });
                 // Behind an agent it begins when the agent says so.

@@ -2,7 +2,7 @@
 //! a worker would send, and reports them to the dispatcher; decides nothing.
 
 use std::collections::BTreeMap;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -50,24 +50,34 @@ pub struct ProgramPlan {
     /// Whether its folder has just been made: nothing of an earlier attempt lies there.
     pub fresh: bool,
     /// What its stdout and stderr are appended to.
-    pub log: Arc<File>,
+    pub log: PathBuf,
     /// The file that it writes its metrics to; not there when it starts.
     pub metrics: PathBuf,
     /// The metric that the sweep selects by.
     pub metric: String,
 }
 
-/// Starts a program. What it reports goes to `report`: epochs as they come, and at last `Incoming::Ended` or
-/// `Incoming::Exit`.
+impl ProgramPlan {
+    /// Opens the log.
+    ///
+    /// # Errors
+    /// The operating system's; that the folder is not there any more is one of them.
+    pub fn open_log(&self) -> std::io::Result<File> {
+        OpenOptions::new().create(true).read(true).append(true).open(&self.log)
+    }
+}
+
+/// Starts a program whose log has been opened. What it reports goes to `report`: epochs as they come, and at last
+/// `Incoming::Ended` or `Incoming::Exit`.
 ///
 /// # Errors
 /// The operating system's, if the folder cannot be written or the program not be started.
-pub fn spawn_program<R, F>(plan: ProgramPlan, spawner: Option<&Spawner>, report: R) -> std::io::Result<LocalWorker>
+pub fn spawn_program<R, F>(plan: ProgramPlan, log: File, spawner: Option<&Spawner>, report: R) -> std::io::Result<LocalWorker>
 where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let log = Arc::clone(&plan.log);
+    let log = Arc::new(log);
     let mut begin = 0;
     if !plan.fresh {
         begin = log.metadata()?.len();
