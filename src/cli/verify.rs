@@ -134,6 +134,8 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
             stopped => Ok::<_, CliError>(stopped),
         }
     })?;
+    // With it goes the thread that makes folders ready.
+    drop(dispatcher);
     // What reruns wrote is of no further use, but for the log of one that was given up.
     if !matches!(end, PhaseEnd::GivenUp(..)) {
         drop(std::fs::remove_dir_all(&scratch));

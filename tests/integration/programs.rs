@@ -386,7 +386,7 @@ fn a_sweep_goes_on_from_another_folder() {
     assert!(test.path("reports/toy/table1.txt").exists() && !elsewhere.path().join("reports").exists(), "beside the one before");
 }
 
-/// Programs are made ready while all slots are busy. What was ready and never started harms nobody later, nor does what a first
+/// Programs are made ready before their turn. What was ready and never started harms nobody later, nor does what a first
 /// attempt left.
 #[test]
 fn what_was_ready_before_its_turn_is_as_good_as_new() {
@@ -440,10 +440,10 @@ echo "{\"score\": ${PENTAGRID_SEED}}"
     assert_eq!(shown.matches("found config.json").count(), 1, "only the last attempt's part: {shown}");
 }
 
-/// Of short programs many are made ready at a time. Those that fail come back out of turn, and those of points that are out of the
-/// race do not come at all, or much later.
+/// Of short programs many are made ready at a time. Those that fail come back later, and those of points that are out of the race do
+/// not come at all, or in another run.
 #[test]
-fn short_programs_are_made_ready_out_of_turn_and_in_vain() {
+fn short_programs_are_made_ready_again_and_in_vain() {
     let spec = "
 name: toy
 command: [./train.sh, '${args}']
@@ -488,7 +488,7 @@ fn a_folder_that_was_ready_and_is_removed_is_made_anew() {
     let text = r#"
 echo "found $(cat "$PENTAGRID_CONFIG")"
 cd "$PENTAGRID_DIR/.."
-for folder in *; do [ ! -e "$folder/output.log" ] || [ -s "$folder/output.log" ] || rm -r "$folder"; done
+for folder in *; do [ ! -e "$folder/output.log" ] || [ -s "$folder/output.log" ] || { rm -r "$folder" && echo "$folder" >> "$PENTAGRID_RUN/removed"; }; done
 echo '{"score": 1}'
 "#;
     let values = (0..40).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
@@ -499,6 +499,7 @@ echo '{"score": 1}'
     write_script(&test, text);
     test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
     assert_eq!((test.count("runs/toy", DONE), test.count("runs/toy", "SELECT count(*) FROM attempt")), (40, 40));
+    assert!(test.path("runs/toy/removed").exists(), "some were ready");
     let folders = std::fs::read_dir(test.path("runs/toy/trials")).unwrap().map(|folder| folder.unwrap().path());
     let logs: String = folders.map(|folder| std::fs::read_to_string(folder.join("output.log")).unwrap()).collect();
     assert_eq!(logs.matches("found {\"x\":").count(), 40, "{logs}");

@@ -1,14 +1,13 @@
 //! The dispatcher's part that has programs' folders and command lines made ready before their turn, on a thread of its own: when a
 //! slot becomes free, its next program need not wait for the file system.
 
-use std::collections::HashSet;
 use std::fs::File;
 use std::sync::Arc;
 
 use super::super::launch::ProgramPlan;
 use super::super::start::{ProgramStart, Start};
 use super::Dispatcher;
-use super::preparer::Preparer;
+use super::preparer::{Make, Preparer};
 use crate::grid::TrialId;
 use crate::plan::PlannedTrial;
 
@@ -21,8 +20,9 @@ pub(super) struct Ahead {
     /// Where they are made, from the first one on. What is None there went wrong. It will go wrong again when the trial is to start,
     /// and is reported then.
     preparer: Option<Preparer<Option<ProgramPlan>>>,
-    /// How many programs were started since the last ones were asked for.
+    /// How many programs were started since the last ones were asked for, and how many were known to come then.
     started: usize,
+    known: usize,
     /// How many were started since the last tick, and from the last but one to that.
     recent: (usize, usize),
 }
@@ -61,9 +61,10 @@ impl Dispatcher {
         Ok((plan, log))
     }
 
-    /// Whether programs are to be made ready: a quarter of what is to be ready has been started.
+    /// Whether programs are to be made ready: of those that were to be, a quarter has been started.
     pub(super) fn is_to_prepare(&self) -> bool {
-        self.ahead.started * 4 >= self.ahead.depth(self.processes.len()).max(1)
+        let ready = self.ahead.depth(self.processes.len()).min(self.ahead.known);
+        self.ahead.started > 0 && self.ahead.started * 4 >= ready
     }
 
     /// Has the next programs made ready.
@@ -77,14 +78,16 @@ impl Dispatcher {
         let depth = self.ahead.depth(self.processes.len());
         let Some(preparer) = &mut self.ahead.preparer else { return };
         // Those that have been passed over are made ready anew when it is their turn again.
-        let coming: HashSet<TrialId> = self.reactor.upcoming().take(MOST).map(|trial| trial.id).collect();
-        preparer.keep(&coming);
-        for trial in self.reactor.upcoming().take(depth) {
-            if !preparer.has(trial.id) {
-                let (start, dir) = (Arc::clone(start), self.workers.dir.clone());
-                let (config, trial) = ((self.config_of)(trial), *trial);
-                preparer.ask(trial.id, move || start.plan(&trial, &config, &dir).ok());
-            }
-        }
+        let coming: Vec<&PlannedTrial> = self.reactor.upcoming().take(MOST).collect();
+        preparer.keep(&coming.iter().map(|trial| trial.id).collect());
+        self.ahead.known = coming.len();
+        let missing = coming.into_iter().take(depth).filter(|trial| !preparer.has(trial.id));
+        let order = |trial: &PlannedTrial| -> (TrialId, Make<Option<ProgramPlan>>) {
+            let (start, dir) = (Arc::clone(start), self.workers.dir.clone());
+            let (config, trial) = ((self.config_of)(trial), *trial);
+            (trial.id, Box::new(move || start.plan(&trial, &config, &dir).ok()))
+        };
+        let orders = missing.map(order).collect();
+        preparer.ask(orders);
     }
 }
