@@ -1,6 +1,7 @@
 //! The program as its users run it: real processes, real files, real faults.
 
 // What each file shows:
+mod ahead; // what is made ready before a program's turn
 mod audit; // published figures, claims, `report --check`
 mod builtin; // the built-in task: bit-identical results, real MNIST, verify
 mod cluster; // a real Slurm of a test's own

@@ -1,7 +1,7 @@
 //! Programs that train one trial each: examples, macros, metrics, faults, what a killed coordinator leaves.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -70,14 +70,8 @@ fn script(text: &str, more: &str) -> Test {
         "name: toy\ncommand: [./train.sh, \"${{args}}\"]\nmetric: {{name: score, goal: maximize}}\n\
          seeds: {{tune: 1, final: 0}}\nparameters: {{x: {{values: [1, 2]}}}}\n{more}\n"
     ));
-    write_script(&test, text);
+    test.write_script(text);
     test
-}
-
-fn write_script(test: &Test, text: &str) {
-    let path = test.path("train.sh");
-    std::fs::write(&path, format!("#!/bin/bash\n{text}\n")).unwrap();
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
 }
 
 fn run(test: &Test) -> Ran {
@@ -198,7 +192,7 @@ warning: some trials failed for good: see `pentagrid trials runs/toy --state fai
     let list = test.run(&["trials", "runs/toy", "--state", "failed"]).expect(0).stdout;
     let shown = test.run(&["show", "runs/toy", &list[..12]]).expect(0).stdout;
     assert!(shown.contains("  | seed 0\n  | Traceback: no data\n"), "{shown}");
-    write_script(&test, "echo '{\"score\": 1}'");
+    test.write_script("echo '{\"score\": 1}'");
     test.run(&["resume", "runs/toy", "--retry-failed", "-q"]).expect(0);
     assert_eq!(test.count("runs/toy", DONE), 2);
 }
@@ -269,7 +263,7 @@ fn ctrl_c_ends_programs_and_the_second_does_not_wait() {
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     all_gone(&test);
-    write_script(&test, "echo '{\"score\": 1}'");
+    test.write_script("echo '{\"score\": 1}'");
     test.run(&["resume", "runs/toy", "-q"]).expect(0);
 }
 
@@ -318,7 +312,7 @@ fn the_path_of_the_sweep_file_counts() {
          seeds: {tune: 1, final: 0}\nparameters: {x: {values: [1, 2], distribution: categorical}}\n",
     );
     std::fs::create_dir(test.path("bin")).unwrap();
-    write_script(&test, "echo '{\"score\": 1}'");
+    test.write_script("echo '{\"score\": 1}'");
     std::fs::rename(test.path("train.sh"), test.path("bin/my-train")).unwrap();
     run(&test).expect(0);
     assert_eq!(test.count("runs/toy", DONE), 2);
@@ -345,7 +339,7 @@ fn epochs_may_begin_with_0_and_nested_parameters_stay_nested() {
     let spec = "name: toy\ncommand: [./train.sh, '${args}', '${args_json}']\nmetric: {name: score, goal: maximize}\nseeds: {tune: 1, final: 0}\n\
                 parameters: {opt: {parameters: {lr: {value: 0.1}, nesterov: {value: true}}}, x: {values: [1]}}\n";
     let test = Test::with_spec(spec);
-    write_script(&test, text);
+    test.write_script(text);
     run(&test).expect(0);
     assert_eq!(test.count("runs/toy", "SELECT count(*) FROM history WHERE epoch = 0"), 1);
     let folder = std::fs::read_dir(test.path("runs/toy/trials")).unwrap().next().unwrap().unwrap().path();
@@ -367,7 +361,7 @@ fn what_a_killed_coordinator_left_running_is_ended_grandchildren_and_all() {
     // One leader is gone, too: only the mark in its child's environment tells whose it is.
     kill(Pid::from_raw(pids[0] as i32), Signal::SIGKILL).unwrap();
     assert!(pids[1..].iter().all(|&pid| start_ticks(pid).is_some()), "the test needs processes that outlive their coordinator");
-    write_script(&test, "echo '{\"score\": 1}'");
+    test.write_script("echo '{\"score\": 1}'");
     let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:2"]).expect(0);
     assert!(ran.stderr.contains("that a killed coordinator had left running"), "{}", ran.stderr);
     wait_until("all processes are gone", || pids.iter().all(|&pid| start_ticks(pid).is_none()));
@@ -378,129 +372,10 @@ fn what_a_killed_coordinator_left_running_is_ended_grandchildren_and_all() {
 fn a_sweep_goes_on_from_another_folder() {
     let test = script("pwd; exit 1", "limits: {retries: 0}");
     run(&test).expect(3);
-    write_script(&test, "pwd; echo '{\"score\": 1}'");
+    test.write_script("pwd; echo '{\"score\": 1}'");
     let elsewhere = tempfile::tempdir().unwrap();
     let runs = test.path("runs/toy").display().to_string();
     let mut resume = test.command(&["resume", &runs, "--retry-failed", "-q"]);
     assert!(resume.current_dir(elsewhere.path()).status().unwrap().success());
     assert!(test.path("reports/toy/table1.txt").exists() && !elsewhere.path().join("reports").exists(), "beside the one before");
-}
-
-/// Programs are made ready before their turn. What was ready and never started harms nobody later, nor does what a first
-/// attempt left.
-#[test]
-fn what_was_ready_before_its_turn_is_as_good_as_new() {
-    let spec = "
-name: toy
-command: [./train.sh, '${args}']
-metric: {name: score, goal: maximize}
-seeds: {tune: 1, final: 0}
-parameters: {x: {values: [1, 2, 3, 4, 5, 6]}}
-limits: {retries: 1}
-";
-    // Says what it found; fails at its first attempt, having written more than the second will.
-    let text = r#"
-cd "$PENTAGRID_DIR"
-echo "slot $CUDA_VISIBLE_DEVICES, found $(echo *), $(cat config.json)"
-while [ ! -e "$GO" ]; do sleep 0.05; done
-echo '{"epoch": 1, "score": 9}' >> "$PENTAGRID_METRICS"
-[ -e kept ] || { echo '{"epoch": 2, "score": 9}' >> "$PENTAGRID_METRICS"; touch kept; exit 5; }
-echo "{\"score\": ${PENTAGRID_SEED}}"
-"#;
-    let test = Test::with_spec(spec);
-    write_script(&test, &text.replace("$GO", &test.path("go").display().to_string()));
-    let folders = || -> Vec<PathBuf> {
-        let folders = std::fs::read_dir(test.path("runs/toy/trials")).into_iter().flatten();
-        folders.map(|folder| folder.unwrap().path()).collect()
-    };
-    let log_of = |folder: &PathBuf| std::fs::read_to_string(folder.join("output.log")).unwrap_or_default();
-    let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:2"]);
-    wait_until("two run, two are ready", || {
-        folders().len() == 4 && folders().iter().filter(|folder| log_of(folder).contains("found")).count() == 2
-    });
-    kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
-    assert_eq!(child.wait().unwrap().code(), Some(130));
-    assert_eq!(folders().len(), 4, "nobody made further ones ready while it ended");
-    let never_begun = |folder: &&PathBuf| log_of(folder).is_empty();
-    assert_eq!(folders().iter().filter(never_begun).count(), 2);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM trial"), 2);
-
-    std::fs::write(test.path("go"), "").unwrap();
-    test.run(&["resume", "runs/toy", "-q", "--devices", "cpu:2"]).expect(0);
-    assert_eq!(test.count("runs/toy", DONE), 6);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt WHERE outcome = 'failed'"), 6);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM epoch"), 6, "of second attempts alone");
-    let logs: String = folders().iter().map(log_of).collect();
-    // Each first attempt found its configuration and its log, and each second one what the program itself had kept besides.
-    assert_eq!(logs.matches("found config.json output.log, {\"x\":").count(), 6 + 2, "{logs}");
-    assert_eq!(logs.matches("found config.json kept output.log, {\"x\":").count(), 6, "{logs}");
-    let id =
-        test.run(&["trials", "runs/toy", "--csv"]).expect(0).stdout.lines().nth(1).unwrap().split(',').next().unwrap().to_owned();
-    let shown = test.run(&["show", "runs/toy", &id]).expect(0).stdout;
-    assert_eq!(shown.matches("found config.json").count(), 1, "only the last attempt's part: {shown}");
-}
-
-/// Of short programs many are made ready at a time. Those that fail come back later, and those of points that are out of the race do
-/// not come at all, or in another run.
-#[test]
-fn short_programs_are_made_ready_again_and_in_vain() {
-    let spec = "
-name: toy
-command: [./train.sh, '${args}']
-metric: {name: score, goal: maximize, best: 100}
-prune: safe
-seeds: {tune: 3, final: 0}
-parameters: {x: {values: [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30]}}
-limits: {retries: 1}
-";
-    // Every third value fails at first. Once the first point is complete no other can reach it.
-    let text = r#"
-cd "$PENTAGRID_DIR"
-[ "$(cat config.json)" = "{\"x\":${1#--x=}}" ] || exit 3
-echo "found $(echo *)"
-if [ $((${1#--x=} % 3)) = 0 ] && [ ! -e kept ]; then touch kept; exit 5; fi
-echo "{\"score\": $((100 - 2 * ${1#--x=}))}"
-"#;
-    let test = Test::with_spec(spec);
-    write_script(&test, text);
-    let logs = || -> Vec<String> {
-        let folders = std::fs::read_dir(test.path("runs/toy/trials")).unwrap().map(|folder| folder.unwrap().path());
-        folders.map(|folder| std::fs::read_to_string(folder.join("output.log")).unwrap()).collect()
-    };
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:3"]).expect(0);
-    let begun = test.count("runs/toy", "SELECT count(DISTINCT trial) FROM attempt");
-    assert!(test.count("runs/toy", DONE) < 90);
-    assert_eq!(logs().iter().filter(|log| !log.is_empty()).count() as i64, begun);
-    assert!(logs().iter().any(String::is_empty), "some were ready in vain");
-
-    test.write_spec(&spec.replace("prune: safe", "prune: none"));
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:3"]).expect(0);
-    assert_eq!(test.count("runs/toy", DONE), 90);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt"), 90 + 30);
-    let logs = logs().concat();
-    let found = |what: &str| logs.matches(&format!("found config.json {what}output.log\n")).count();
-    assert_eq!((found(""), found("kept ")), (90, 30), "{logs}");
-}
-
-#[test]
-fn a_folder_that_was_ready_and_is_removed_is_made_anew() {
-    // Removes the folders that are ready: their logs are there, and empty.
-    let text = r#"
-echo "found $(cat "$PENTAGRID_CONFIG")"
-cd "$PENTAGRID_DIR/.."
-for folder in *; do [ ! -e "$folder/output.log" ] || [ -s "$folder/output.log" ] || { rm -r "$folder" && echo "$folder" >> "$PENTAGRID_RUN/removed"; }; done
-echo '{"score": 1}'
-"#;
-    let values = (0..40).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
-    let test = Test::with_spec(&format!(
-        "name: toy\ncommand: [./train.sh]\nmetric: {{name: score, goal: maximize}}\nseeds: {{tune: 1, final: 0}}\n\
-         parameters: {{x: {{values: [{values}]}}}}\n"
-    ));
-    write_script(&test, text);
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
-    assert_eq!((test.count("runs/toy", DONE), test.count("runs/toy", "SELECT count(*) FROM attempt")), (40, 40));
-    assert!(test.path("runs/toy/removed").exists(), "some were ready");
-    let folders = std::fs::read_dir(test.path("runs/toy/trials")).unwrap().map(|folder| folder.unwrap().path());
-    let logs: String = folders.map(|folder| std::fs::read_to_string(folder.join("output.log")).unwrap()).collect();
-    assert_eq!(logs.matches("found {\"x\":").count(), 40, "{logs}");
 }

@@ -38,6 +38,13 @@ impl Test {
         std::fs::write(self.path("sweep.yaml"), spec.replace("WORKER", &fake_worker().display().to_string())).unwrap();
     }
 
+    /// Writes the program `train.sh`.
+    pub fn write_script(&self, text: &str) {
+        let path = self.path("train.sh");
+        std::fs::write(&path, format!("#!/bin/bash\n{text}\n")).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    }
+
     pub fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }

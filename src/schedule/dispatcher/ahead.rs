@@ -40,6 +40,11 @@ impl Ahead {
         slots.max(this_tick).max(last_tick).min(MOST)
     }
 
+    /// Whether programs are to be made ready: of those that were to be, a quarter has been started.
+    fn is_due(&self, slots: usize) -> bool {
+        self.started > 0 && self.started * 4 >= self.depth(slots).min(self.known)
+    }
+
     /// A program that was made ready for a trial. The trial starts.
     fn take(&mut self, trial: TrialId) -> Option<ProgramPlan> {
         self.started += 1;
@@ -61,10 +66,9 @@ impl Dispatcher {
         Ok((plan, log))
     }
 
-    /// Whether programs are to be made ready: of those that were to be, a quarter has been started.
+    /// Whether programs are to be made ready.
     pub(super) fn is_to_prepare(&self) -> bool {
-        let ready = self.ahead.depth(self.processes.len()).min(self.ahead.known);
-        self.ahead.started > 0 && self.ahead.started * 4 >= ready
+        self.ahead.is_due(self.processes.len())
     }
 
     /// Has the next programs made ready.
@@ -89,5 +93,43 @@ impl Dispatcher {
         };
         let orders = missing.map(order).collect();
         preparer.ask(orders);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// After how many starts programs are to be made ready, 1,000 being known to come.
+    fn due_after(ahead: &mut Ahead, slots: usize) -> usize {
+        (ahead.started, ahead.known) = (0, 1000);
+        assert!(!ahead.is_due(slots), "nothing has been started");
+        (1..).find(|_| ahead.take("k7m2p9x4qa-3".parse().unwrap()).is_some() || ahead.is_due(slots)).unwrap()
+    }
+
+    #[test]
+    fn long_trials_have_as_many_ready_as_there_are_slots() {
+        let mut ahead = Ahead::default();
+        assert_eq!([ahead.depth(1), ahead.depth(8), ahead.depth(1000)], [1, 8, MOST]);
+        assert_eq!([due_after(&mut ahead, 1), due_after(&mut ahead, 8), due_after(&mut ahead, 1000)], [1, 2, MOST / 4]);
+    }
+
+    #[test]
+    fn short_trials_have_as_many_ready_as_start_in_a_tick() {
+        let mut ahead = Ahead { recent: (100, 0), ..Ahead::default() };
+        assert_eq!((ahead.depth(2), due_after(&mut ahead, 2)), (100, 34));
+        ahead.on_tick();
+        assert_eq!((ahead.depth(2), ahead.recent), (134, (0, 134)));
+        ahead.on_tick();
+        assert_eq!(ahead.depth(2), 2, "none started in a whole tick");
+    }
+
+    #[test]
+    fn where_few_are_known_to_come_they_are_looked_for_often() {
+        // `--best-first` knows one at a time.
+        for known in [0, 1, 4] {
+            assert!(Ahead { started: 1, known, recent: (200, 200), ..Ahead::default() }.is_due(2));
+        }
+        assert!(!Ahead { started: 1, known: 5, recent: (200, 200), ..Ahead::default() }.is_due(2));
     }
 }
