@@ -11,6 +11,7 @@ mod reader;
 mod rows;
 mod schema;
 mod tables;
+mod views;
 mod write;
 mod writer;
 

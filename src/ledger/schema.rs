@@ -1,5 +1,5 @@
 //! The tables, their version, and how a connection is set up. `docs/ledger.md` describes them for people who
-//! write SQL; views with plain names are made in `prepare`, since they depend on the spec.
+//! write SQL; `views` makes the views with plain names, which depend on the spec.
 
 use std::path::Path;
 use std::time::Duration;
