@@ -80,7 +80,7 @@ impl Agent {
         let mut child = match self.start() {
             Ok(child) => child,
             Err(error) => {
-                say(&FromAgent::NotStarted { why: self.why_not(&error) });
+                say(&FromAgent::NotStarted { why: self.why_not(&error), errno: error.raw_os_error() });
                 return Ok(127);
             }
         };

@@ -5,6 +5,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::error::CliError;
 use crate::ledger::{Holder, Reader, SessionInfo};
@@ -18,6 +19,12 @@ const TRAINER: &str = "pentagrid-trainer";
 /// The time now, ISO 8601 in UTC with milliseconds.
 pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
+}
+
+/// How long a shortage may keep trials from starting while none runs: two minutes, or as many seconds as the environment says.
+pub fn shortage_limit() -> Duration {
+    let asked = std::env::var("PENTAGRID_SHORTAGE").ok().and_then(|seconds| seconds.parse().ok());
+    Duration::from_secs(asked.unwrap_or(120))
 }
 
 /// How the built-in trainer is to compute; a worker of one's own is told too.

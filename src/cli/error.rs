@@ -134,7 +134,7 @@ impl CliError {
             Self::Spec(_) | Self::Usage(_) | Self::Device(_) => Outcome::USAGE,
             Self::Ledger(LedgerError::Held { .. }) => 4,
             Self::Ledger(LedgerError::SpecChanged { .. } | LedgerError::Absent(_)) => Outcome::USAGE,
-            Self::GivenUp { fatal: Fatal::Ledger(_), .. } | Self::Ledger(_) | Self::File { .. } | Self::Folder { .. } => 5,
+            Self::GivenUp { fatal: Fatal::Ledger(_) | Fatal::Shortage { .. }, .. } | Self::Ledger(_) | Self::File { .. } | Self::Folder { .. } => 5,
             Self::GivenUp { fatal: Fatal::AllAlike { .. } | Fatal::TooManyFailures { .. }, .. } => {
                 Outcome::SomeFailed.exit_code()
             }

@@ -182,6 +182,7 @@ pub fn settings(
         heartbeat: Duration::from_secs(60),
         start: launcher.start(),
         grace: Duration::from_secs(5),
+        shortage: environment::shortage_limit(),
         limits: spec.limits.clone(),
         // Only GPUs are shared out so: cores are slots of their own.
         per_gpu: match slots.first() {

@@ -122,6 +122,8 @@ impl Observer for Bars {
             | Notice::Pruned { .. }
             | Notice::RaceOff { .. }
             | Notice::Waits { .. }
+            | Notice::Shortage { .. }
+            | Notice::ShortageOver { .. }
             | Notice::OutOfTime { .. }
             | Notice::Stopping { .. } => {}
         }
@@ -131,6 +133,8 @@ impl Observer for Bars {
                 | Notice::WorkerLost { .. }
                 | Notice::RaceOff { .. }
                 | Notice::PhaseEnded { .. }
+                | Notice::Shortage { .. }
+                | Notice::ShortageOver { .. }
                 | Notice::OutOfTime { .. }
                 | Notice::Stopping { .. }
         );

@@ -106,6 +106,10 @@ pub fn line(names: &Names, progress: &Progress, notice: &Notice) -> Option<Strin
             progress.pruned(),
             progress.all()
         ),
+        Notice::Shortage { why } => {
+            format!("cannot start trials for now: {why}; they wait and are tried again, which counts as no attempt")
+        }
+        Notice::ShortageOver { lasted } => format!("trials start again, after {}", human_duration(*lasted)),
         Notice::OutOfTime { left } => {
             format!("stopping: the allocation ends in {}, and no trial that is left can finish in it", human_duration(*left))
         }

@@ -44,6 +44,9 @@ pub enum FromAgent {
     NotStarted {
         /// The system's reason.
         why: String,
+        /// The same by its number, where there is one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        errno: Option<i32>,
     },
     /// The worker has ended: the only proof of how. An exit code of `srun` or `ssh` is none.
     Ended {
@@ -78,7 +81,7 @@ mod tests {
         let all = [
             FromAgent::Running { host: "n1".into(), job: Some("12.0".into()), seconds: Some(60), gpus: None },
             FromAgent::Heartbeat,
-            FromAgent::NotStarted { why: "no".into() },
+            FromAgent::NotStarted { why: "no".into(), errno: Some(2) },
             FromAgent::Ended { code: Some(0), signal: None, lost: None, metrics: Some(3) },
         ];
         for message in all {

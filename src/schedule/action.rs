@@ -33,6 +33,8 @@ pub struct Settings {
     pub start: Duration,
     /// How long a worker that was asked to end may take before it is killed.
     pub grace: Duration,
+    /// How long a shortage of this machine may keep trials from starting while none runs.
+    pub shortage: Duration,
     /// How long trials may take and how often they may fail.
     pub limits: Limits,
     /// Whether a worker may have to wait for its turn in a queue, for as long as it takes, before it runs.
@@ -141,6 +143,14 @@ pub enum Fatal {
         slot: usize,
         /// How it failed.
         how: String,
+    },
+    /// This machine lacks something, or the program is away, and that has lasted.
+    #[error("no trial could be started for {seconds} s: {why}")]
+    Shortage {
+        /// How long, in seconds.
+        seconds: u64,
+        /// What was refused last, and why.
+        why: String,
     },
     /// The worker is of another protocol version.
     #[error("the worker {program} speaks version {found} of the worker protocol, this program version {PROTOCOL_VERSION}")]

@@ -5,6 +5,7 @@ mod ahead;
 mod away;
 mod preparer;
 mod records;
+mod shortages;
 mod starting;
 
 use std::collections::VecDeque;
@@ -14,9 +15,11 @@ use std::time::Instant;
 
 use ahead::Ahead;
 use away::Away;
+use shortages::Proven;
 use tokio::sync::mpsc;
 
 use super::action::{Action, Exit, Fatal, Policy, Settings, TICK, Time};
+use super::command_files::CommandFiles;
 use super::devices::SlotDevice;
 use super::launch::{Incoming, Launcher, Spawner};
 use super::memory;
@@ -95,6 +98,8 @@ pub struct Dispatcher {
     ledger_error: Option<LedgerError>,
     stops: Stops,
     away: Away,
+    proven: Proven,
+    files: CommandFiles,
 }
 
 impl Dispatcher {
@@ -116,6 +121,7 @@ impl Dispatcher {
         workers.dir = std::path::absolute(&workers.dir).unwrap_or(workers.dir);
         let mark = mark(&workers.dir);
         workers.slots.iter_mut().for_each(|slot| slot.environment.push((MARK.to_owned(), mark.clone())));
+        let files = CommandFiles::find(&workers.start, &workers.launcher);
         let processes = (0..workers.slots.len()).map(Process::none).collect();
         Ok(Self {
             reactor: Reactor::new(settings),
@@ -138,6 +144,8 @@ impl Dispatcher {
             ledger_error: None,
             stops: Stops::listen()?,
             away: Away::new(mark),
+            proven: Proven::default(),
+            files,
         })
     }
 
@@ -238,6 +246,7 @@ impl Dispatcher {
                 self.reactor.on_message(now, slot, message)
             }
             Incoming::Messages(messages) => {
+                self.proven.elsewhere = true;
                 self.next.extend(messages.into_iter().map(|message| (slot, worker, message)));
                 Vec::new()
             }
@@ -273,13 +282,23 @@ impl Dispatcher {
                         "nothing was heard of the coordinator, which was stopped",
                     );
                 }
+                if let Some(why) = self.is_away_at_exit(slot, exit) {
+                    return self.reactor.on_start_postponed(now, slot, &why);
+                }
                 let why = self.lack_of_memory(slot, exit).unwrap_or_default();
                 self.reactor.on_exit(now, slot, exit, &why)
             }
             Incoming::Exit(exit, Some(proof)) => {
+                if let Some(why) = self.is_refused_elsewhere(&proof) {
+                    self.gone(slot, exit);
+                    return self.reactor.on_start_postponed(now, slot, &why);
+                }
                 let log = self.recent_log(slot);
                 let (exit, why) = proof.judge(exit, &self.processes[slot].program, &log);
                 self.gone(slot, exit);
+                if let Some(why) = self.is_away_at_exit(slot, exit) {
+                    return self.reactor.on_start_postponed(now, slot, &why);
+                }
                 let why = self.lack_of_memory(slot, exit).unwrap_or(why);
                 self.reactor.on_exit(now, slot, exit, &why)
             }

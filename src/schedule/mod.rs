@@ -1,9 +1,10 @@
 //! Running trials on worker processes. `reactor` decides and is pure; `dispatcher` acts on its decisions with
 //! tokio; `launch` starts processes; `devices` says where; `retry` how often;
-//! `failures` when to give up; `memory` whether it ran out; `conformance` checks other people's workers; `simulation` drives
+//! `failures` when to give up; `shortage` tells what passes from what fails; `memory` whether it ran out; `conformance` checks other people's workers; `simulation` drives
 //! the reactor through a cluster of any size.
 
 mod action;
+mod command_files;
 pub mod conformance;
 pub mod devices;
 mod dispatcher;
@@ -16,6 +17,7 @@ mod process;
 mod processes;
 mod reactor;
 mod retry;
+mod shortage;
 pub mod simulation;
 mod start;
 mod stops;

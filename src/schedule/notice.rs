@@ -44,6 +44,16 @@ pub enum Notice {
         /// What for, in the queue's own words; None: it runs, or is gone.
         why: Option<String>,
     },
+    /// Trials cannot be started for now, for a shortage of this machine; they are tried again.
+    Shortage {
+        /// What was refused, and why.
+        why: String,
+    },
+    /// A shortage is over.
+    ShortageOver {
+        /// How long it lasted.
+        lasted: Duration,
+    },
     /// No trial that is left can finish before the allocation ends.
     OutOfTime {
         /// How long it still has.

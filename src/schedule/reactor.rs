@@ -4,6 +4,7 @@
 mod ending;
 mod hand_out;
 mod lost;
+mod postponed;
 mod queue;
 mod racing;
 mod ranked;
@@ -13,6 +14,7 @@ mod time_left;
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
+use postponed::Shortage;
 use queue::Queue;
 use slot::{Given, Job, Slot, State};
 
@@ -66,6 +68,8 @@ pub struct Reactor {
     unwritten: VecDeque<OnDisk>,
     stop: Option<Stop>,
     start_failures: u32,
+    /// What keeps workers from starting at present.
+    shortage: Option<Shortage>,
     failures: Failures,
     /// The longest that a trial of each arm has taken.
     longest: Vec<Option<Duration>>,
@@ -99,6 +103,7 @@ impl Reactor {
             unwritten: VecDeque::new(),
             stop: None,
             start_failures: 0,
+            shortage: None,
             last_tick: Time::ZERO,
             actions: Vec::new(),
         }
@@ -201,6 +206,7 @@ impl Reactor {
                 _ => {}
             }
         }
+        self.check_shortage(now);
         self.settle(now)
     }
 
@@ -213,6 +219,7 @@ impl Reactor {
 
     fn skip(&mut self, gap: Duration) {
         self.slots.iter_mut().for_each(|slot| slot.skip(gap));
+        self.skip_shortage(gap);
     }
 
     /// A worker says something.
@@ -230,6 +237,7 @@ impl Reactor {
                 Some(given) if given.started.is_none() => {
                     given.started = Some(now);
                     let trial = given.job.trial;
+                    self.note_start(now, number);
                     self.record(Record::Started { slot: number, trial }, OnDisk::Nothing);
                     self.actions.push(Action::Tell(Notice::TrialStarted { slot: number, trial }));
                     return self.conclude();
@@ -273,6 +281,10 @@ impl Reactor {
     pub fn on_exit(&mut self, now: Time, number: usize, exit: Exit, why: &str) -> Vec<Action> {
         self.free.insert(number);
         let slot = &mut self.slots[number];
+        if matches!(slot.state, State::Empty(_)) {
+            // Its end is known already: its start was postponed.
+            return self.settle(now);
+        }
         let state = std::mem::replace(&mut slot.state, State::Empty(now));
         let (fault, innocent) = (slot.fault.take(), std::mem::take(&mut slot.fault_of_ended));
         let wanted = fault.is_none() && matches!(state, State::Ending(..));
@@ -344,6 +356,9 @@ impl Reactor {
         self.slots[number].state = State::Ready;
         self.free.insert(number);
         self.slots[number].pack = hello.pack as usize;
+        if self.settings.persistent {
+            self.note_start(now, number);
+        }
         self.actions.push(Action::Tell(Notice::WorkerReady { slot: number, hello }));
     }
 
@@ -444,6 +459,7 @@ impl Reactor {
             let ended = self.left() == 0 && self.waiting.is_empty() && self.unwritten.is_empty();
             if self.in_phase && ended && self.in_flight() == 0 {
                 self.in_phase = false;
+                self.forget_shortage();
                 self.actions.push(Action::PhaseDone);
             }
         } else if self.slots.iter().all(|slot| matches!(slot.state, State::Empty(_))) && self.unwritten.is_empty() {

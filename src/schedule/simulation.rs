@@ -210,6 +210,7 @@ impl<'a> World<'a> {
             heartbeat: Time::from_secs(60),
             start: Time::from_secs(120),
             grace: Time::from_secs(5),
+            shortage: Time::from_secs(120),
             limits: Limits::default(),
             queued: false,
             agent: false,

@@ -58,7 +58,8 @@ impl Partner {
                 other => drop(report.send(other)),
             }
             std::future::ready(())
-        })?;
+        })
+        .map_err(|refusal| refusal.error)?;
         Ok(Self { pid: local.pid, local: Some(local), incoming, exit: None })
     }
 

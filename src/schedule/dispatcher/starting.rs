@@ -11,6 +11,7 @@ use super::super::launch::{self, CommandLine, Incoming, LocalWorker, Place, Spaw
 use super::super::memory;
 use super::super::process::{Process, log_name};
 use super::super::processes::{StartClock, start_ticks};
+use super::super::shortage::{Refusal, hint};
 use super::super::start::{ProgramStart, Start, WorkerStart};
 use super::{BoxFuture, Dispatcher};
 use crate::ledger::{WorkerId, Write};
@@ -36,6 +37,9 @@ impl Dispatcher {
     }
 
     fn spawn_worker(&mut self, slot: usize, start: WorkerStart) -> Vec<Action> {
+        if let Some(why) = self.is_away() {
+            return self.postpone(slot, &why);
+        }
         let device = &self.workers.slots[slot];
         let mut environment: BTreeMap<_, _> = device.environment.iter().cloned().chain(start.environment).collect();
         let agent = self.workers.launcher.has_agent(false);
@@ -52,10 +56,14 @@ impl Dispatcher {
                 self.started(slot, local, before, log_name(slot), plan.line.name());
                 Vec::new()
             }
-            Err(error) => {
+            Err(refusal) => {
                 let program = plan.line.command.first().map_or("", String::as_str);
                 let here = std::env::current_dir().map_or(String::new(), |dir| format!(" (from {})", dir.display()));
+                let error = &refusal.error;
                 let why = format!("cannot start {program:?}{here}: {error}");
+                if refusal.is_shortage(self.proven.here) {
+                    return self.postpone(slot, &format!("{why}{}", hint(error)));
+                }
                 self.reactor.on_exit(self.began.elapsed(), slot, Exit::NotStarted, &why)
             }
         }
@@ -63,6 +71,9 @@ impl Dispatcher {
 
     /// Starts the program of a trial. It is told of its trial by being started.
     pub(super) fn spawn_program(&mut self, slot: usize, start: &ProgramStart, trial: &PlannedTrial) -> Vec<Action> {
+        if let Some(why) = self.is_away() {
+            return self.postpone(slot, &why);
+        }
         let log_name = ProgramStart::log_name(trial);
         let report = self.reporter(slot);
         let agent = self.workers.launcher.has_agent(true);
@@ -75,7 +86,7 @@ impl Dispatcher {
             (plan, log)
         });
         let before = StartClock::ticks();
-        let spawned = plan.and_then(|(plan, log)| {
+        let spawned = plan.map_err(Refusal::from).and_then(|(plan, log)| {
             let name = plan.line.name();
             Ok((launch::spawn_program(plan, log, self.spawner.as_ref(), report)?, name))
         });
@@ -91,8 +102,12 @@ impl Dispatcher {
                     false => self.reactor.on_message(now, slot, FromWorker::Started { trial: trial.id.to_string() }),
                 }
             }
-            Err(error) => {
+            Err(refusal) => {
+                let error = &refusal.error;
                 let why = format!("cannot start {} in {}: {error}", start.program, start.workdir.display());
+                if refusal.is_shortage(self.proven.here) || self.has_no_folder(error, trial) {
+                    return self.postpone(slot, &format!("{why}{}", hint(error)));
+                }
                 self.reactor.on_exit(now, slot, Exit::NotStarted, &why)
             }
         }
@@ -131,6 +146,7 @@ impl Dispatcher {
 
     /// A slot's process has started; `before` is when that was asked for.
     fn started(&mut self, slot: usize, local: LocalWorker, before: Option<u64>, log: String, program: Arc<str>) {
+        self.proven.here = true;
         let (pid, worker) = (local.pid, self.processes[slot].worker);
         let start_ticks = self.start_clock.start_of(pid, before).unwrap_or(0);
         let killed_before = if self.workers.launcher.is_local() { self.killed_by_now() } else { 0 };
@@ -179,6 +195,10 @@ impl Dispatcher {
         if !process.alive && program {
             // Between trials there is no process.
             return self.reactor.on_exit(self.began.elapsed(), slot, Exit::Code(0), "");
+        }
+        if !process.alive {
+            // Its start has failed, and the reactor knows.
+            return Vec::new();
         }
         let launcher = &self.workers.launcher;
         let agent = launcher.has_agent(program);

@@ -16,6 +16,7 @@ use super::launcher::CommandLine;
 use super::proof::Proof;
 use crate::protocol::{AGENT_LINE, FrameError, FromWorker, MAX_LINE, decode_line};
 use crate::schedule::action::Exit;
+use crate::schedule::shortage::Refusal;
 
 /// After a worker's process has ended, its output may still be held open by a grandchild: it is read for so long.
 const LEAKED_PIPE: Duration = Duration::from_secs(2);
@@ -81,14 +82,16 @@ pub enum Incoming {
 ///
 /// # Errors
 /// The operating system's, if the log cannot be opened or the program not be started.
-pub fn spawn<R, F>(plan: &SpawnPlan, report: R) -> std::io::Result<LocalWorker>
+pub fn spawn<R, F>(plan: &SpawnPlan, report: R) -> Result<LocalWorker, Refusal>
 where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
     let log = OpenOptions::new().create(true).append(true).open(&plan.log)?;
     let begin = log.metadata()?.len();
-    let mut child = plan.line.process()?.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log.try_clone()?).spawn()?;
+    let mut command = plan.line.process()?;
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log.try_clone()?);
+    let mut child = command.spawn().map_err(Refusal::of_the_process)?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the worker ended at once"))?;
     let (stdin, messages) = mpsc::unbounded_channel();
     let pipes = child.stdin.take().zip(child.stdout.take()).ok_or_else(|| std::io::Error::other("the worker has no pipes"))?;

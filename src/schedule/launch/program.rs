@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use super::{Incoming, LocalWorker};
 use crate::protocol::{FailureKind, FromAgent, FromWorker, Metrics};
 use crate::schedule::action::Exit;
 use crate::schedule::log_end_of;
+use crate::schedule::shortage::Refusal;
 
 /// How often the metrics file is looked at.
 const PACE: Duration = Duration::from_millis(100);
@@ -72,7 +73,7 @@ impl ProgramPlan {
 ///
 /// # Errors
 /// The operating system's, if the folder cannot be written or the program not be started.
-pub fn spawn_program<R, F>(plan: ProgramPlan, log: File, spawner: Option<&Spawner>, report: R) -> std::io::Result<LocalWorker>
+pub fn spawn_program<R, F>(plan: ProgramPlan, log: File, spawner: Option<&Spawner>, report: R) -> Result<LocalWorker, Refusal>
 where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -83,7 +84,7 @@ where
         begin = log.metadata()?.len();
         // What an earlier attempt wrote is not this one's; and it may have left a pipe there, which nobody reads.
         match std::fs::remove_file(&plan.metrics) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
             _ => {}
         }
     }
@@ -93,10 +94,16 @@ where
     }
     let spawner = spawner.filter(|spawner| !plan.agent && spawner.can_start(&plan.line));
     if let Some(spawner) = spawner {
-        let spawned = spawner.spawn(&plan.line, &log)?;
-        let pid = spawned.pid;
-        tokio::spawn(attend(plan, Program::Direct(spawned), None, pid, (Arc::clone(&log), begin), report));
-        return Ok(LocalWorker { pid, stdin: None, log, begin });
+        match spawner.spawn(&plan.line, &log) {
+            Ok(spawned) => {
+                let pid = spawned.pid;
+                tokio::spawn(attend(plan, Program::Direct(spawned), None, pid, (Arc::clone(&log), begin), report));
+                return Ok(LocalWorker { pid, stdin: None, log, begin });
+            }
+            // This program's folder may have been replaced by another one of that name, which the other way finds.
+            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle) => {}
+            Err(error) => return Err(Refusal::of_the_process(error)),
+        }
     }
     let mut command = plan.line.process()?;
     if plan.agent {
@@ -105,7 +112,7 @@ where
     } else {
         command.stdin(Stdio::null()).stdout(log.try_clone()?);
     }
-    let mut child = command.stderr(log.try_clone()?).spawn()?;
+    let mut child = command.stderr(log.try_clone()?).spawn().map_err(Refusal::of_the_process)?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("it ended at once"))?;
     let stdin = child.stdin.take().map(|pipe| {
         let (stdin, messages) = mpsc::unbounded_channel();
@@ -379,7 +386,7 @@ fn size(path: &Path, read: u64) -> Result<u64, String> {
             Err(format!("the metrics file got shorter ({read} bytes, then {}): open it to append", metadata.len()))
         }
         Ok(metadata) => Ok(metadata.len()),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(read),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(read),
         Err(error) => Err(format!("cannot read the metrics file: {error}")),
     }
 }

@@ -7,6 +7,7 @@ use nix::sys::signal::Signal;
 use crate::protocol::FromAgent;
 use crate::schedule::action::Exit;
 use crate::schedule::memory::line_about_memory;
+use crate::schedule::shortage::Refusal;
 
 /// What an agent has said.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -37,6 +38,21 @@ impl Proof {
         }
     }
 
+    /// Whether the worker has run, and its end was seen.
+    pub fn has_seen_the_end(&self) -> bool {
+        matches!(self.end, Some(FromAgent::Ended { .. }))
+    }
+
+    /// What the system there refused, if nothing could be started, and how the agent says it.
+    pub fn refusal(&self) -> Option<(Refusal, String)> {
+        match &self.end {
+            Some(FromAgent::NotStarted { why, errno: Some(errno) }) => {
+                Some((Refusal::of_the_process(std::io::Error::from_raw_os_error(*errno)), why.clone()))
+            }
+            _ => None,
+        }
+    }
+
     /// The end that this proves, and what there is to say of it. `exit` is that of the launcher's own process, `program` its name,
     /// `log` the end of the log.
     pub fn judge(self, exit: Exit, program: &str, log: &str) -> (Exit, String) {
@@ -53,7 +69,7 @@ impl Proof {
             }
             Some(FromAgent::Ended { signal: Some(signal), .. }) => (Exit::Signal(signal), String::new()),
             Some(FromAgent::Ended { code, .. }) => (Exit::Code(code.unwrap_or(-1)), String::new()),
-            Some(FromAgent::NotStarted { why }) => (Exit::NotStarted, why),
+            Some(FromAgent::NotStarted { why, .. }) => (Exit::NotStarted, why),
             // Where memory ran out, Slurm may kill the agent too.
             _ if self.ran && log.lines().any(|line| is_launchers(line, program) && line_about_memory(line).is_some()) => {
                 (Exit::Signal(Signal::SIGKILL as i32), String::new())

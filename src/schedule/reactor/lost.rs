@@ -30,6 +30,7 @@ impl Reactor {
             // A program says nothing by itself: it has begun its trial by running.
             given.started = Some(now);
             let trial = given.job.trial;
+            self.note_start(now, number);
             self.record(Record::Started { slot: number, trial }, OnDisk::Nothing);
             self.actions.push(Action::Tell(Notice::TrialStarted { slot: number, trial }));
         }
@@ -47,6 +48,11 @@ impl Reactor {
     /// Whether a process still waits in a queue.
     pub fn is_queued(&self, number: usize) -> bool {
         self.slots[number].queued
+    }
+
+    /// Whether a slot's worker has not introduced itself yet.
+    pub fn is_starting(&self, number: usize) -> bool {
+        matches!(self.slots[number].state, State::Starting(_))
     }
 
     /// Whether a slot's worker must show that it lives: it has something to do, and somebody who speaks for it.

@@ -16,6 +16,8 @@ enum Step {
     Fail(usize),
     Garbage(usize),
     LackMemory(usize),
+    /// The machine lacks something from here on, or has it again.
+    Lack(bool),
     Commit,
     Tick(u64),
 }
@@ -27,6 +29,7 @@ fn step(slots: usize) -> impl Strategy<Value = Step> {
         1 => (0..slots).prop_map(Step::Fail),
         1 => (0..slots).prop_map(Step::Garbage),
         1 => (0..slots).prop_map(Step::LackMemory),
+        1 => any::<bool>().prop_map(Step::Lack),
         4 => Just(Step::Commit),
         2 => (1_u64..90).prop_map(Step::Tick),
     ]
@@ -42,6 +45,8 @@ struct World {
     closing: Vec<bool>,
     has: Vec<Vec<(u64, bool)>>,
     unwritten: usize,
+    /// Whether nothing can be started at present.
+    lacks: bool,
     attempts: HashMap<u64, u32>,
     /// Trials that ran out of memory on a device of several slots.
     lacked: HashSet<u64>,
@@ -67,6 +72,7 @@ impl World {
             closing: vec![false; slots],
             has: vec![Vec::new(); slots],
             unwritten: 0,
+            lacks: false,
             attempts: HashMap::new(),
             lacked: HashSet::new(),
             ended: BTreeMap::new(),
@@ -86,6 +92,11 @@ impl World {
                         self.beside(slot).all(|other| !self.has_lacking(other)),
                         "started beside a trial that needs the device"
                     );
+                    if self.lacks {
+                        let actions = self.reactor.on_start_postponed(at(self.now), slot, "no more processes");
+                        self.obey(actions);
+                        continue;
+                    }
                     (self.alive[slot], self.greeted[slot]) = (true, false);
                 }
                 Action::Send { slot, bundle, share } => {
@@ -203,6 +214,7 @@ impl World {
                 let actions = self.reactor.on_garbage(at(self.now), slot, "junk".into());
                 self.obey(actions);
             }
+            Step::Lack(lacks) => self.lacks = lacks,
             Step::Commit if self.unwritten > 0 => {
                 self.unwritten -= 1;
                 let actions = self.reactor.on_committed(1);
@@ -241,12 +253,13 @@ proptest! {
         for step in steps {
             let fits = match step {
                 Step::Say(slot) | Step::Crash(slot) | Step::Fail(slot) | Step::Garbage(slot) | Step::LackMemory(slot) => slot < slots,
-                Step::Commit | Step::Tick(_) => true,
+                Step::Lack(_) | Step::Commit | Step::Tick(_) => true,
             };
             if fits {
                 world.take(step);
             }
         }
+        world.take(Step::Lack(false));
         // From here on all workers are well: everything must come to its end.
         for _ in 0..400 {
             (0..slots).for_each(|slot| world.take(Step::Say(slot)));

@@ -62,6 +62,8 @@ pub(super) struct Slot {
     pub losses: u32,
     /// Workers in a row that did not start here.
     pub start_failures: u32,
+    /// Starts in a row that were postponed here.
+    pub postponed: u32,
     /// How many trials its worker would like at once.
     pub pack: usize,
     pub given: Vec<Given>,
@@ -104,6 +106,7 @@ impl Slot {
             first: None,
             losses: 0,
             start_failures: 0,
+            postponed: 0,
             pack: 0,
             given: Vec::new(),
             last_seen: Time::ZERO,

@@ -31,6 +31,7 @@ pub(super) fn settings(slots: &[usize], bundle: usize, limits: Limits) -> Settin
         heartbeat: Duration::from_secs(60),
         start: Duration::from_secs(120),
         grace: Duration::from_secs(5),
+        shortage: Duration::from_secs(1_000_000),
         limits,
         per_gpu: Vec::new(),
         arms: Vec::new(),
