@@ -24,5 +24,5 @@ pub use parquet::{Column, write_parquet};
 pub use select::{ArmSelection, select};
 pub use sensitivity::{Average, Pair, Sensitivity, pairs, sensitivity};
 pub use significance::{ALPHA, NoTest, Sample, Welch, holm, paired, ratio_interval, sample, welch};
-pub use stats::{Observation, PointStats, Stat, StatsError, limit_threads, point_stats};
+pub use stats::{Observation, PointStats, Stat, StatsError, limit_threads, point_stats, start_threads};
 pub use tracker::Tracker;

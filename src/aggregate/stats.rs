@@ -60,6 +60,16 @@ pub fn limit_threads() {
     }
 }
 
+/// Has Polars start the threads that it will need, while they can still be started.
+///
+/// # Errors
+/// As `point_stats`.
+pub fn start_threads() -> Result<(), StatsError> {
+    let metrics: Metrics = [("m", 0.0), ("n", 1.0)].into_iter().collect();
+    let rows = [0, 1].map(|seed| Observation { arm: 0, index: 0, seed, metrics: &metrics });
+    point_stats(&rows).map(drop)
+}
+
 /// The statistics of every point that has a finished trial, by arm and then in grid order.
 ///
 /// # Errors

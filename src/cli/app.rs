@@ -13,6 +13,7 @@ use super::{
     export, json, logs, plan, report, resume, run as run_verb, serve, show, status, trials, verify, watch, worker_check,
 };
 use crate::agent::Agent;
+use crate::schedule::ulimits;
 
 /// Runs the program with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -35,6 +36,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     if let Verb::Agent(arguments) = cli.verb {
         return agent(arguments);
     }
+    ulimits::adapt();
     let printer = Printer::new(&cli.common);
     logs::start(&cli.common, &printer);
     let json = cli.verb.json();
@@ -64,6 +66,9 @@ fn agent(arguments: AgentArgs) -> ExitCode {
 }
 
 fn act(verb: Verb, printer: &Printer) -> Result<Outcome, CliError> {
+    if !matches!(verb, Verb::Schema | Verb::Completions { .. } | Verb::Man { .. }) {
+        ulimits::check()?;
+    }
     match verb {
         Verb::Plan(arguments) => plan::plan(&arguments, printer),
         Verb::Run(arguments) => run_verb::run(&arguments, printer),

@@ -8,6 +8,7 @@ use crate::ledger::LedgerError;
 use crate::live::WatchError;
 use crate::schedule::Fatal;
 use crate::schedule::devices::DeviceError;
+use crate::schedule::ulimits::TooLittle;
 use crate::spec::Diagnosis;
 
 /// How a command ended that did what it could.
@@ -96,6 +97,9 @@ pub enum CliError {
     /// A bug of ours.
     #[error(transparent)]
     Stats(#[from] StatsError),
+    /// The system's limits leave too little room.
+    #[error(transparent)]
+    TooLittle(#[from] TooLittle),
     /// Something that should not happen.
     #[error("{0}")]
     Unexpected(String),
@@ -124,6 +128,7 @@ impl CliError {
             Self::Ledger(_) => "ledger",
             Self::GivenUp { .. } => "given_up",
             Self::File { .. } | Self::Folder { .. } | Self::Output(_) => "file",
+            Self::TooLittle(_) => "limit",
             Self::Stats(_) | Self::Unexpected(_) => "unexpected",
         }
     }
@@ -134,11 +139,14 @@ impl CliError {
             Self::Spec(_) | Self::Usage(_) | Self::Device(_) => Outcome::USAGE,
             Self::Ledger(LedgerError::Held { .. }) => 4,
             Self::Ledger(LedgerError::SpecChanged { .. } | LedgerError::Absent(_)) => Outcome::USAGE,
-            Self::GivenUp { fatal: Fatal::Ledger(_) | Fatal::Shortage { .. }, .. } | Self::Ledger(_) | Self::File { .. } | Self::Folder { .. } => 5,
+            Self::GivenUp { fatal: Fatal::Ledger(_) | Fatal::Shortage { .. }, .. }
+            | Self::Ledger(_)
+            | Self::File { .. }
+            | Self::Folder { .. } => 5,
             Self::GivenUp { fatal: Fatal::AllAlike { .. } | Fatal::TooManyFailures { .. }, .. } => {
                 Outcome::SomeFailed.exit_code()
             }
-            Self::GivenUp { .. } | Self::Output(_) | Self::Stats(_) | Self::Unexpected(_) => 1,
+            Self::GivenUp { .. } | Self::Output(_) | Self::Stats(_) | Self::TooLittle(_) | Self::Unexpected(_) => 1,
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use super::args::LauncherKind;
 use super::error::CliError;
+use super::printer::{Printer, count};
 use crate::schedule::devices::{DeviceRequest, Machine, SlotDevice, gpu_environment, thread_variables};
+use crate::schedule::ulimits::{self, SlotFiles};
 use crate::schedule::{Launcher, Prefix, Slurm, Surroundings};
 use crate::spec::{CommandSpec, LauncherSpec, Spec, Task};
 
@@ -53,6 +55,33 @@ pub fn find(spec: &Spec, devices: &DeviceRequest, chosen: Option<LauncherKind>) 
             Ok(Places { launcher: Launcher::Prefix(prefix), slots: behind(command, devices, resources.threads) })
         }
     }
+}
+
+/// The slots that have room under the limit of open files.
+///
+/// # Errors
+/// `CliError::TooLittle`, if none has.
+pub fn with_room(
+    mut slots: Vec<SlotDevice>,
+    spec: &Spec,
+    launcher: &Launcher,
+    printer: &Printer,
+) -> Result<Vec<SlotDevice>, CliError> {
+    let program = matches!(spec.task, Task::Program(_));
+    let each = match (program, launcher.has_agent(program)) {
+        (false, _) => SlotFiles::Worker,
+        (true, false) => SlotFiles::Program,
+        (true, true) => SlotFiles::ProgramBehindAgent,
+    };
+    let room = ulimits::room_for(slots.len(), each)?;
+    if room < slots.len() {
+        printer.warn(&format!(
+            "the limit of open files (`ulimit -n`) has room for {room} of {}: the others are not used",
+            count(slots.len(), "slot")
+        ));
+        slots.truncate(room);
+    }
+    Ok(slots)
 }
 
 /// The slots of workers behind a prefix. What is there is not known here: only what is asked for is told.

@@ -17,12 +17,13 @@ use super::places::{self, Places};
 use super::printer::{Printer, count};
 use super::report;
 use super::sweep_file::{self, SweepFile};
-use crate::aggregate::{Evaluation, evaluate, race};
+use crate::aggregate::{Evaluation, evaluate, race, start_threads};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Committed, LeftWorker, Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
 use crate::live::{Bars, Names, Plain};
 use crate::plan::{Groups, Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials};
 use crate::schedule::devices::SlotDevice;
+use crate::schedule::ulimits;
 use crate::schedule::{
     ConfigOf, Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left,
     end_left_launchers, mark, squeue, stop_listening,
@@ -54,8 +55,12 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     }
     let grid = Grid::new(&file.spec);
     let Places { launcher, slots } = places::find(&file.spec, &how.devices, how.launcher)?;
+    let slots = places::with_room(slots, &file.spec, &launcher, printer)?;
     if let Launcher::Slurm(slurm) = &launcher {
         slurm.remarks.iter().for_each(|remark| printer.say(remark));
+    }
+    if ulimits::has_plenty_of_files() {
+        start_threads()?;
     }
     let start = environment::start(&file.spec, &folder, environment::Computing { pack: how.pack, tf32: how.tf32 }, &launcher)?;
     let devices = slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" ");

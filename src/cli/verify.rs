@@ -87,6 +87,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let planned = all_trials(&spec, &grid, &evaluate(&spec, &grid, &rows)?.selected());
     let chosen = choose(arguments, planned, &rows)?;
     let Places { launcher, slots } = places::find(&spec, &arguments.devices, arguments.launcher)?;
+    let slots = places::with_room(slots, &spec, &launcher, printer)?;
     let names = Names::new(&spec, &grid);
     printer.say(&format!("rerunning {}", count(chosen.len(), "finished trial")));
 

@@ -1,5 +1,6 @@
 //! What can go wrong with a ledger, said so that its owner knows what to do.
 
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::lock::Holder;
@@ -85,9 +86,15 @@ impl LedgerError {
 }
 
 /// What to do about the SQLite errors that users meet.
-fn hint(error: &rusqlite::Error) -> &'static str {
+fn hint(error: &rusqlite::Error) -> Cow<'static, str> {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
-    match error.sqlite_error_code() {
+    if let (Some(SystemIoFailure), Some(limit)) = (error.sqlite_error_code(), file_size_limit()) {
+        return Cow::Owned(format!(
+            "\nfiles may have {limit} bytes at the most (`ulimit -f`), if it is not the disk that reports an error: raise that limit, and \
+             run the same command again; what was recorded is kept"
+        ));
+    }
+    Cow::Borrowed(match error.sqlite_error_code() {
         Some(DiskFull) => "\nthe disk is full: make room and run the same command again; what was recorded is kept",
         Some(ReadOnly) => "\nthe directory or the file cannot be written: check its permissions",
         Some(DatabaseBusy) => "\nanother program keeps the file locked: close it and try again",
@@ -98,5 +105,9 @@ fn hint(error: &rusqlite::Error) -> &'static str {
             "\nthe disk reports an error: check it, and run the same command again; what was recorded is kept"
         }
         _ => "",
-    }
+    })
+}
+
+fn file_size_limit() -> Option<u64> {
+    rustix::process::getrlimit(rustix::process::Resource::Fsize).current
 }

@@ -107,7 +107,7 @@ pub fn line(names: &Names, progress: &Progress, notice: &Notice) -> Option<Strin
             progress.all()
         ),
         Notice::Shortage { why } => {
-            format!("cannot start trials for now: {why}; they wait and are tried again, which counts as no attempt")
+            format!("shortage: {why}; trials that cannot start are put back and tried again, which counts as no attempt")
         }
         Notice::ShortageOver { lasted } => format!("trials start again, after {}", human_duration(*lasted)),
         Notice::OutOfTime { left } => {

@@ -33,7 +33,9 @@ impl CommandFiles {
         };
         let workdir = workdir.unwrap_or_default();
         // A word without a slash that comes first is looked for in PATH, and one without a file is an argument of another kind.
-        let named = |(place, word): (usize, &String)| (place > 0 || word.contains('/')).then(|| workdir.join(word));
+        let named = |(place, word): (usize, &String)| {
+            (place > 0 || word.contains('/')).then(|| workdir.join(word.trim_start_matches("./")))
+        };
         Self(words.iter().enumerate().filter_map(named).filter(|path| path.is_file()).collect())
     }
 
@@ -71,7 +73,7 @@ mod tests {
         std::fs::rename(path("away.yaml"), path("base.yaml")).unwrap();
         assert_eq!(files.missing(), None);
         std::fs::rename(dir.path(), dir.path().with_extension("away")).unwrap();
-        assert_eq!(files.missing(), Some(path("./train.py").as_path()), "the folder with all of it");
+        assert_eq!(files.missing(), Some(path("train.py").as_path()), "the folder with all of it");
         std::fs::rename(dir.path().with_extension("away"), dir.path()).unwrap();
         assert_eq!(files.missing(), None);
     }

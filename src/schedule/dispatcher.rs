@@ -257,6 +257,9 @@ impl Dispatcher {
                 // A program that was told to end may end well, but in the middle of its trial.
                 if self.processes[slot].ending {
                     self.reactor.on_exit(now, slot, exit, "")
+                } else if let Some(why) = self.is_full().filter(|_| matches!(message, FromWorker::Failed { .. })) {
+                    // Where nothing can be written no metrics can be.
+                    self.reactor.on_start_postponed(now, slot, &why)
                 } else {
                     self.reactor.on_message(now, slot, message)
                 }
@@ -282,7 +285,7 @@ impl Dispatcher {
                         "nothing was heard of the coordinator, which was stopped",
                     );
                 }
-                if let Some(why) = self.is_away_at_exit(slot, exit) {
+                if let Some(why) = self.is_short_at_exit(slot, exit) {
                     return self.reactor.on_start_postponed(now, slot, &why);
                 }
                 let why = self.lack_of_memory(slot, exit).unwrap_or_default();
@@ -296,7 +299,7 @@ impl Dispatcher {
                 let log = self.recent_log(slot);
                 let (exit, why) = proof.judge(exit, &self.processes[slot].program, &log);
                 self.gone(slot, exit);
-                if let Some(why) = self.is_away_at_exit(slot, exit) {
+                if let Some(why) = self.is_short_at_exit(slot, exit) {
                     return self.reactor.on_start_postponed(now, slot, &why);
                 }
                 let why = self.lack_of_memory(slot, exit).unwrap_or(why);

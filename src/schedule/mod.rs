@@ -1,5 +1,5 @@
 //! Running trials on worker processes. `reactor` decides and is pure; `dispatcher` acts on its decisions with
-//! tokio; `launch` starts processes; `devices` says where; `retry` how often;
+//! tokio; `launch` starts processes; `devices` says where, `ulimits` how many; `retry` how often;
 //! `failures` when to give up; `shortage` tells what passes from what fails; `memory` whether it ran out; `conformance` checks other people's workers; `simulation` drives
 //! the reactor through a cluster of any size.
 
@@ -21,6 +21,7 @@ mod shortage;
 pub mod simulation;
 mod start;
 mod stops;
+pub mod ulimits;
 
 pub use action::{Fatal, Policy, Settings};
 pub use dispatcher::{ConfigOf, Dispatcher, PhaseEnd, Recorder, WorkerCommand};

@@ -19,6 +19,7 @@ mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledger
 mod serve; // the web page's answers, and to whom they are given
 mod shapes; // zip, exclude, when and grids, from the file to the report
 mod sharing; // trials with work in common
+mod shortages; // no space, no open files, no processes, a program that is away
 mod slurm; // jobs and steps of a real Slurm, and what goes wrong with them
 mod slurm_batch; // the batch script; a coordinator that is stopped, by Ctrl-Z and Ctrl-C
 mod slurm_ends; // preemption, time limits and lack of memory, as Slurm does them

@@ -30,15 +30,29 @@ impl Dispatcher {
         self.files.missing().map(|path| format!("{} is not there any more", path.display()))
     }
 
-    /// The same, of a process that has ended with an exit code: it may have ended for that. A worker that had said hello had all that
-    /// it needs.
-    pub(super) fn is_away_at_exit(&self, slot: usize, exit: Exit) -> Option<String> {
+    /// A shortage that a process which has ended with an exit code may have ended for: what it needs is away, or the disk that its log
+    /// and its metrics are on is full. A worker that had said hello had all that it needs.
+    pub(super) fn is_short_at_exit(&self, slot: usize, exit: Exit) -> Option<String> {
         let suspect = match self.workers.start {
             Start::Worker(_) => self.reactor.is_starting(slot),
             Start::Program(_) => true,
         };
-        let failed = matches!(exit, Exit::Code(code) if code != 0);
-        self.is_away().filter(|_| failed && suspect && !self.processes[slot].ending)
+        if exit == Exit::Code(0) || !matches!(exit, Exit::Code(_)) || !suspect || self.processes[slot].ending {
+            return None;
+        }
+        self.is_away().or_else(|| self.is_full())
+    }
+
+    /// What the disk of the run directory has nothing left of.
+    pub(super) fn is_full(&self) -> Option<String> {
+        let disk = nix::sys::statvfs::statvfs(&self.workers.dir).ok()?;
+        // File systems that make inodes as they need them have none to count.
+        let lacks = match (disk.blocks_available(), disk.files(), disk.files_available()) {
+            (0, _, _) => "space",
+            (_, 1.., 0) => "inodes",
+            _ => return None,
+        };
+        Some(format!("no {lacks} left on the disk of {}", self.workers.dir.display()))
     }
 
     /// What an agent could not start, if that is a shortage where it stands.

@@ -20,6 +20,7 @@ use tokio::io::unix::AsyncFd;
 
 use super::launcher::CommandLine;
 use crate::schedule::processes::signal_group;
+use crate::schedule::ulimits::{OriginalLimit, is_roomy};
 
 /// What every program is started with.
 #[derive(Debug)]
@@ -63,7 +64,8 @@ impl Spawner {
 
     /// Whether a command line can be started in this way: in this program's folder, and found by this program's `PATH`.
     pub fn can_start(&self, line: &CommandLine) -> bool {
-        (line.workdir.is_none() || line.workdir == self.here) && !line.environment.contains_key("PATH") && line.without.is_empty()
+        let here = line.workdir.is_none() || line.workdir == self.here;
+        here && !line.environment.contains_key("PATH") && line.without.is_empty() && is_roomy()
     }
 
     /// Starts a command line that `can_start`, as the leader of a process group, its output appended to `log`. Must be called
@@ -81,7 +83,10 @@ impl Spawner {
         files.add_dup2(self.null.as_raw_fd(), 0)?;
         files.add_dup2(log.as_raw_fd(), 1)?;
         files.add_dup2(log.as_raw_fd(), 2)?;
-        let child = spawn::posix_spawnp(program, &files, &self.attributes, &words, &environment)?;
+        let child = {
+            let _lowered = OriginalLimit::put_in_force();
+            spawn::posix_spawnp(program, &files, &self.attributes, &words, &environment)?
+        };
         let pid = child.as_raw().cast_unsigned();
         let ended = watch(child).inspect_err(|_| {
             // One that nobody would see the end of is not to run.

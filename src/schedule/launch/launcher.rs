@@ -13,6 +13,7 @@ use tokio::process::Command;
 use super::prefix::Prefix;
 use super::slurm::Slurm;
 use crate::schedule::processes::signal_group;
+use crate::schedule::ulimits::{original_open_files, set_open_files};
 
 /// How long a worker of this machine may take to say hello.
 const START: Duration = Duration::from_secs(120);
@@ -51,6 +52,11 @@ impl CommandLine {
             command.env_remove(name);
         }
         command.args(arguments).envs(&self.environment).process_group(0);
+        if let Some(limit) = original_open_files() {
+            let as_it_was = move || set_open_files(limit);
+            // SAFETY: between fork and exec only a system call is made.
+            unsafe { command.pre_exec(as_it_was) };
+        }
         Ok(command)
     }
 }

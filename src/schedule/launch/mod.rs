@@ -16,6 +16,6 @@ pub use direct::Spawner;
 pub use launcher::{CommandLine, Launcher, Place, signal_process};
 pub use local::{Incoming, LocalWorker, SpawnPlan, spawn};
 pub use prefix::Prefix;
-pub use proof::Proof;
 pub use program::{ProgramPlan, spawn_program};
+pub use proof::Proof;
 pub use slurm::{Slurm, Surroundings};
