@@ -1,6 +1,7 @@
 //! `pentagrid agent`: stands between the coordinator and a worker or program on another machine. Starts it, passes the coordinator's
 //! lines on, ends it when the coordinator is gone or asks for it, and says at last how it ended. Threads and pipes, no tokio.
 
+use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -14,7 +15,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, s
 use nix::unistd::Pid;
 
 use crate::protocol::{AGENT_LINE, FromAgent, MAX_LINE, ToAgent, decode_line, encode_line};
-use crate::schedule::MARK;
+use crate::schedule::{MARK, is_ignored};
 
 /// How long what was asked to end may take before it is killed: a little less than the coordinator waits for it.
 const GRACE: Duration = Duration::from_secs(4);
@@ -45,8 +46,17 @@ pub struct Agent {
     pub run: Option<String>,
     /// Where it is a program that trains one trial, its metrics file.
     pub metrics: Option<PathBuf>,
+    /// Whether the coordinator's first line has what must not stand on the command line.
+    pub secrets: bool,
     /// After so long without a word of the coordinator it is given up.
     pub silence: Duration,
+}
+
+/// What comes by the coordinator's first line.
+#[derive(Default)]
+struct Secrets {
+    environment: BTreeMap<String, String>,
+    words: BTreeMap<usize, String>,
 }
 
 /// Something that happened.
@@ -72,12 +82,28 @@ impl Agent {
     /// The system's, if the pipes cannot be set up.
     pub fn run(&self) -> io::Result<u8> {
         for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+            // What this agent was started to ignore stays so, also for what it starts.
+            if is_ignored(signal) {
+                continue;
+            }
             let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
             // SAFETY: the handler only stores a number.
             unsafe { sigaction(signal, &action) }?;
         }
+        let (events, happened) = channel();
+        let (pass, passed) = channel();
+        hear(events.clone(), pass);
         say(&running());
-        let mut child = match self.start() {
+        let secrets = match self.secrets {
+            true => self.wait_for_secrets(&happened),
+            false => Some(Secrets::default()),
+        };
+        let Some(secrets) = secrets else {
+            // Nothing was started: the coordinator is gone, or wants that no more.
+            say(&FromAgent::Ended { code: None, signal: Some(Signal::SIGTERM as i32), lost: None, metrics: None });
+            return Ok(143);
+        };
+        let mut child = match self.start(secrets) {
             Ok(child) => child,
             Err(error) => {
                 say(&FromAgent::NotStarted { why: self.why_not(&error), errno: error.raw_os_error() });
@@ -85,17 +111,34 @@ impl Agent {
             }
         };
         let pid = child.id();
-        let (events, happened) = channel();
-        listen(child.stdin.take(), events.clone());
+        pass_on(child.stdin.take(), passed);
         std::thread::spawn(move || drop(events.send(Event::Exited(child.wait()))));
         let (status, ending) = self.attend(pid, &happened);
         Ok(self.conclude(pid, status, ending))
     }
 
-    fn start(&self) -> io::Result<Child> {
-        let (program, arguments) = self.command.split_first().ok_or_else(|| io::Error::other("an empty command"))?;
+    /// Waits for the line with the secrets. None: none will come, or the worker is not wanted any more.
+    fn wait_for_secrets(&self, happened: &Receiver<Event>) -> Option<Secrets> {
+        let mut heard = Instant::now();
+        while heard.elapsed() < self.silence && TOLD.load(Ordering::Relaxed) == 0 {
+            match happened.recv_timeout(PACE) {
+                Ok(Event::Line(ToAgent::Secrets { environment, words })) => return Some(Secrets { environment, words }),
+                Ok(Event::Line(ToAgent::Terminate) | Event::Closed) | Err(RecvTimeoutError::Disconnected) => return None,
+                Ok(_) => heard = Instant::now(),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
+        None
+    }
+
+    fn start(&self, secrets: Secrets) -> io::Result<Child> {
+        let mut words = self.command.clone();
+        for (place, word) in secrets.words {
+            *words.get_mut(place).ok_or_else(|| io::Error::other("a secret word that has no place"))? = word;
+        }
+        let (program, arguments) = words.split_first().ok_or_else(|| io::Error::other("an empty command"))?;
         let mut command = Command::new(program);
-        command.args(arguments).process_group(0);
+        command.args(arguments).envs(secrets.environment).process_group(0);
         if let Some(workdir) = &self.workdir {
             command.current_dir(workdir);
         }
@@ -133,7 +176,7 @@ impl Agent {
                 Ok(Event::Line(line)) => {
                     heard = Instant::now();
                     match line {
-                        ToAgent::Heartbeat => {}
+                        ToAgent::Heartbeat | ToAgent::Secrets { .. } => {}
                         ToAgent::Terminate => {
                             ending.get_or_insert(Ending::Asked);
                             next = Some((heard, Signal::SIGTERM));
@@ -203,9 +246,8 @@ impl Agent {
     }
 }
 
-/// Reads what comes from the coordinator: its own lines become events, all others go to the worker.
-fn listen(stdin: Option<ChildStdin>, events: Sender<Event>) {
-    let (pass, passed) = channel::<Vec<u8>>();
+/// Writes the coordinator's lines to the worker.
+fn pass_on(stdin: Option<ChildStdin>, passed: Receiver<Vec<u8>>) {
     // A worker that does not read must not keep us from hearing the coordinator.
     std::thread::spawn(move || {
         let Some(mut stdin) = stdin else { return };
@@ -216,6 +258,10 @@ fn listen(stdin: Option<ChildStdin>, events: Sender<Event>) {
             }
         }
     });
+}
+
+/// Reads what comes from the coordinator: its own lines become events, all others are passed on to the worker.
+fn hear(events: Sender<Event>, pass: Sender<Vec<u8>>) {
     std::thread::spawn(move || {
         let mut input = io::stdin().lock();
         let mut line = Vec::new();

@@ -19,6 +19,7 @@
 //! * [`aggregate`]: means, deviations, the best points.
 //! * [`report`]: tables, figures, data files, provenance.
 //! * [`export`]: the same for other tools: Parquet, TensorBoard, Optuna, JUnit.
+//! * [`printable`]: texts from outside as a terminal may show them; [`secrets`]: values that are never shown.
 //! * [`live`]: progress, as bars or lines; a sweep as its ledger tells it.
 //! * [`serve`]: the same as a web page.
 //! * [`cli`]: the commands.
@@ -35,8 +36,10 @@ pub mod grid;
 pub mod ledger;
 pub mod live;
 pub mod plan;
+pub mod printable;
 pub mod protocol;
 pub mod report;
 pub mod schedule;
+pub mod secrets;
 pub mod serve;
 pub mod spec;

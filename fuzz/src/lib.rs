@@ -8,6 +8,8 @@ pub mod grid;
 pub mod ledger;
 #[path = "../../src/plan/mod.rs"]
 pub mod plan;
+#[path = "../../src/printable.rs"]
+pub mod printable;
 #[path = "../../src/protocol/mod.rs"]
 pub mod protocol;
 #[path = "../../src/spec/mod.rs"]

@@ -27,7 +27,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
             // Help and version come this way too, on stdout and with success; usage errors with exit code 2.
             let code = if error.use_stderr() { Outcome::USAGE } else { 0 };
             if json && error.use_stderr() {
-                Printer::new(&Common::default()).stderr(&json::misuse(&error.to_string()));
+                let printer = Printer::new(&Common::default());
+                printer.json(&json::misuse(&error.to_string()));
+                printer.flush();
                 return ExitCode::from(code);
             }
             return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::FAILURE };
@@ -40,24 +42,26 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let printer = Printer::new(&cli.common);
     logs::start(&cli.common, &printer);
     let json = cli.verb.json();
-    match act(cli.verb, &printer) {
+    let code = match act(cli.verb, &printer) {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         // Whoever read our output has seen enough (`pentagrid trials ... | head`).
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             match json {
-                true => printer.stderr(&json::failure(&error)),
+                true => printer.json(&json::failure(&error)),
                 false => printer.error(&error),
             }
             ExitCode::from(error.exit_code())
         }
-    }
+    };
+    printer.flush();
+    code
 }
 
 /// Stands beside a worker; the exit code is the worker's. Its stdout is the coordinator's.
 fn agent(arguments: AgentArgs) -> ExitCode {
-    let AgentArgs { silence, run, metrics, workdir, command } = arguments;
-    let agent = Agent { command, workdir, run, metrics, silence: Duration::from_secs(silence) };
+    let AgentArgs { silence, run, metrics, workdir, secrets, command } = arguments;
+    let agent = Agent { command, workdir, run, metrics, secrets, silence: Duration::from_secs(silence) };
     match agent.run() {
         Ok(code) => ExitCode::from(code),
         // The coordinator sees that nothing was said of how the worker ended.

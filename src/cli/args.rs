@@ -403,6 +403,9 @@ pub struct AgentArgs {
     /// The folder to start it in
     #[arg(long, value_name = "DIR")]
     pub workdir: Option<PathBuf>,
+    /// The first line on stdin has what must not stand on this command line
+    #[arg(long)]
+    pub secrets: bool,
     /// The program and its arguments
     #[arg(required = true, last = true, value_name = "COMMAND")]
     pub command: Vec<String>,

@@ -10,7 +10,8 @@ use std::time::Duration;
 use super::error::CliError;
 use crate::ledger::{Holder, Reader, SessionInfo};
 use crate::schedule::{Launcher, ProgramStart, Start, WorkerStart};
-use crate::spec::command::{Filling, Piece, Program, Word, fill, shell_quoted};
+use crate::secrets::Secrets;
+use crate::spec::command::{Filling, Piece, Program, Word, fill, holds_variable, shell_quoted};
 use crate::spec::{Config, Spec, Task};
 
 /// Name of the built-in task's program.
@@ -120,7 +121,21 @@ fn worker(spec: &Spec, command: Vec<String>, workdir: PathBuf, computing: Comput
     let value = |pieces: &[Piece]| fill(pieces, &filling, &|name| std::env::var(name).ok()).unwrap_or_default();
     let own = spec.env.iter().map(|(name, pieces)| (name.clone(), value(pieces)));
     let environment = computing.variables().into_iter().chain(own).collect();
-    WorkerStart { command, environment, workdir: Some(workdir) }
+    let secret = spec.env.iter().filter(|(_, pieces)| holds_variable(pieces)).map(|(name, _)| name.clone()).collect();
+    WorkerStart { command, environment, secret, workdir: Some(workdir) }
+}
+
+/// The values of environment variables that the sweep file names, as they are set here.
+pub fn secrets(spec: &Spec) -> Secrets {
+    let own = match &spec.task {
+        Task::Program(program) => Some(program.pieces()),
+        Task::Worker(_) | Task::MnistResnet18 => None,
+    };
+    let pieces = spec.env.iter().flat_map(|(_, pieces)| pieces).chain(own.into_iter().flatten());
+    Secrets::new(pieces.filter_map(|piece| match piece {
+        Piece::Variable(name) => Some((name.clone(), std::env::var(name).ok()?)),
+        _ => None,
+    }))
 }
 
 /// Variables that are named and not set are told together.

@@ -17,8 +17,9 @@ pub fn start(common: &Common, printer: &Printer) {
         (_, 1) => "pentagrid=debug",
         (_, _) => "pentagrid=trace",
     };
+    let json = matches!(common.log_format, LogFormat::Json);
     let filter = EnvFilter::try_from_env("PENTAGRID_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(AroundBars(printer.clone()));
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines { printer: printer.clone(), json });
     // A second call in one process (tests) keeps the first one's settings.
     let _ = match common.log_format {
         LogFormat::Text => builder.with_ansi(false).with_target(false).try_init(),
@@ -27,19 +28,23 @@ pub fn start(common: &Common, printer: &Printer) {
 }
 
 /// Hands each log line to the printer.
-struct AroundBars(Printer);
+struct Lines {
+    printer: Printer,
+    json: bool,
+}
 
-impl<'a> MakeWriter<'a> for AroundBars {
+impl<'a> MakeWriter<'a> for Lines {
     type Writer = Line;
 
     fn make_writer(&'a self) -> Line {
-        Line { printer: self.0.clone(), text: Vec::new() }
+        Line { printer: self.printer.clone(), json: self.json, text: Vec::new() }
     }
 }
 
 /// One log line; printed when it is complete.
 struct Line {
     printer: Printer,
+    json: bool,
     text: Vec<u8>,
 }
 
@@ -56,6 +61,7 @@ impl io::Write for Line {
 
 impl Drop for Line {
     fn drop(&mut self) {
-        self.printer.stderr(String::from_utf8_lossy(&self.text).trim_end());
+        let text = String::from_utf8_lossy(&self.text);
+        self.printer.log(text.trim_end(), self.json);
     }
 }

@@ -1,10 +1,11 @@
 //! The commands: `args` says what can be typed, `app` runs it, one file a verb does it, `printer` owns every line
-//! of output, `error` gives each way to fail its exit code. Only this module knows miette.
+//! of output (`terminal` is its thread for stderr, `drawn` the bars there), `error` gives each way to fail its exit code. Only this module knows miette.
 
 mod app;
 mod args;
 mod audit;
 pub mod diagnosis;
+mod drawn;
 mod environment;
 mod error;
 mod export;
@@ -17,6 +18,7 @@ mod places;
 mod plan;
 mod planned;
 mod printer;
+mod recorded;
 mod report;
 mod resume;
 mod run;
@@ -25,6 +27,7 @@ mod show;
 mod status;
 mod sweep;
 mod sweep_file;
+mod terminal;
 mod trials;
 mod verify;
 mod watch;

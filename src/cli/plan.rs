@@ -41,20 +41,20 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         printer.data(&planned::document(&spec, &grid, Known { rows, changes, measured: &measured, slots, devices })?)?;
         return Ok(Outcome::Done);
     }
-    printer.data(&overview(&spec, &grid))?;
+    printer.text(&overview(&spec, &grid))?;
     let mut left = Left::of_all(&spec, &grid);
     if ledger.is_some() {
         if !changes.is_empty() {
-            printer.data(&format!("The spec differs from the one in {}:\n  {}", dir.display(), changes.join("\n  ")))?;
+            printer.text(&format!("The spec differs from the one in {}:\n  {}", dir.display(), changes.join("\n  ")))?;
         }
         left = Left::of_unfinished(&spec, &grid, &evaluate(&spec, &grid, &rows)?);
-        printer.data(&format!("{}: {} tuning and {} left", dir.display(), left.tune(), counted(left.finals(), "final trial")))?;
+        printer.text(&format!("{}: {} tuning and {} left", dir.display(), left.tune(), counted(left.finals(), "final trial")))?;
     }
     let groups = Groups::of(&spec, &grid);
     if !groups.is_empty() {
-        printer.data(&sharing(groups.bounds(), spec.seeds.tune.len() as u64))?;
+        printer.text(&sharing(groups.bounds(), spec.seeds.tune.len() as u64))?;
         if let Some(ledger) = &ledger {
-            printer.data(&shared_so_far(&rows, ledger.epochs()?))?;
+            printer.text(&shared_so_far(&rows, ledger.epochs()?))?;
         }
     }
     let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
@@ -79,8 +79,8 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         [line("tuning", &left.tune, slots), line("final", &left.finals, devices)].into_iter().flatten().collect();
     match lines.is_empty() {
         true if left.tune() + left.finals() == 0 => {}
-        true => printer.data("Estimated time: unknown until the first trials have finished")?,
-        false => printer.data(&format!("Estimated time:\n{}", lines.join("\n")))?,
+        true => printer.text("Estimated time: unknown until the first trials have finished")?,
+        false => printer.text(&format!("Estimated time:\n{}", lines.join("\n")))?,
     }
     Ok(Outcome::Done)
 }
@@ -253,6 +253,7 @@ fn shape(arm: &ArmGrid) -> String {
 /// Every trial that is left, one a line: id, arm, seed, configuration.
 fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, json: bool, printer: &Printer) -> Result<Outcome, CliError> {
     let evaluation = evaluate(spec, grid, rows)?;
+    let print = |text: &str| if json { printer.data(text) } else { printer.text(text) };
     let mut out = String::new();
     for trial in all_trials(spec, grid, &evaluation.selected()) {
         let row = rows.get(&trial.id);
@@ -273,11 +274,11 @@ fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, json: bool,
             ));
         }
         if out.len() > 1 << 16 {
-            printer.data(&std::mem::take(&mut out))?;
+            print(&std::mem::take(&mut out))?;
         }
     }
     if !out.is_empty() {
-        printer.data(&out)?;
+        print(&out)?;
     }
     let selected = evaluation.selected().len();
     if selected < grid.arms().len() && !spec.seeds.final_.is_empty() {

@@ -1,27 +1,34 @@
-//! Every line that the coordinator prints goes through here. stdout carries data only; what is said to a person
-//! goes to stderr, around the progress bars if there are any.
+//! Every line that the coordinator prints goes through here. stdout carries data only; what is said to a person goes to stderr, by a
+//! thread of its own (`terminal`). Texts for people are made harmless (`printable`), and values of secret variables are hidden in all.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal};
+use std::sync::atomic::AtomicU64;
+use std::sync::{Arc, OnceLock};
 
-use indicatif::{MultiProgress, ProgressDrawTarget};
+use nix::errno::Errno;
 
 use super::args::{Color, Common};
 use super::diagnosis;
 use super::error::CliError;
+use super::terminal::{Sink, Terminal, write_all};
+use crate::live::Board;
+use crate::printable;
+use crate::secrets::Secrets;
 
-/// The one who prints.
+/// Writes all output to stdout and stderr. Clones share what they know.
 #[derive(Clone, Debug)]
 pub struct Printer {
     quiet: bool,
     color: bool,
-    bars: MultiProgress,
     use_bars: bool,
+    terminal: Terminal,
+    secrets: Arc<OnceLock<Secrets>>,
 }
 
 impl Printer {
     /// A printer that follows the common options.
     pub fn new(common: &Common) -> Self {
-        let terminal = std::io::stderr().is_terminal();
+        let terminal = io::stderr().is_terminal();
         let color = match common.color {
             Color::Always => true,
             Color::Never => false,
@@ -29,36 +36,63 @@ impl Printer {
         };
         // Log lines and bars would tear each other apart.
         let use_bars = terminal && !common.quiet && common.verbose == 0;
-        let bars =
-            MultiProgress::with_draw_target(if use_bars { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() });
-        Self { quiet: common.quiet, color, bars, use_bars }
+        let terminal = Terminal::new(Arc::new(|bytes: &[u8]| Ok(nix::unistd::write(io::stderr(), bytes)?)), use_bars);
+        Self { quiet: common.quiet, color, use_bars, terminal, secrets: Arc::default() }
     }
 
-    /// The area for progress bars, if the terminal has one.
-    pub fn bars(&self) -> Option<MultiProgress> {
-        self.use_bars.then(|| self.bars.clone())
+    /// Hides these values in all that is printed from here on, by this printer and its clones.
+    pub fn hide(&self, secrets: Secrets) {
+        // A verb reads one sweep file.
+        let _ = self.secrets.set(secrets);
     }
 
-    /// Data, on stdout. A newline is added if there is none.
+    /// Whether stderr has room for progress bars.
+    pub fn has_bars(&self) -> bool {
+        self.use_bars
+    }
+
+    /// Shows bars on stderr from here on: whatever the function gives when the terminal is drawn.
+    pub fn show(&self, board: impl Fn() -> Board + Send + Sync + 'static) {
+        self.terminal.show(Arc::new(board));
+    }
+
+    /// Waits until what was said is written, as long as the reader reads.
+    pub fn flush(&self) {
+        self.terminal.flush();
+    }
+
+    /// Data for programs, on stdout, to the letter. A newline is added if there is none.
     ///
     /// # Errors
     /// `CliError::Output`, if stdout cannot be written.
     pub fn data(&self, text: &str) -> Result<(), CliError> {
-        self.bars
-            .suspend(|| {
-                let mut out = std::io::stdout().lock();
-                out.write_all(text.as_bytes())?;
-                if !text.ends_with('\n') {
-                    out.write_all(b"\n")?;
-                }
-                out.flush()
-            })
-            .map_err(CliError::Output)
+        self.stdout(&self.redacted(text))
+    }
+
+    /// Text for people, on stdout, without anything that a terminal obeys. A newline is added if there is none.
+    ///
+    /// # Errors
+    /// `CliError::Output`, if stdout cannot be written.
+    pub fn text(&self, text: &str) -> Result<(), CliError> {
+        self.stdout(&printable::lines(&self.redacted(text)))
+    }
+
+    fn stdout(&self, text: &str) -> Result<(), CliError> {
+        // What was said before stands before it.
+        self.flush();
+        let newline = if text.ends_with('\n') { "" } else { "\n" };
+        let out = [text, newline].concat();
+        let sink: Sink = Arc::new(|bytes: &[u8]| Ok(nix::unistd::write(io::stdout(), bytes)?));
+        match write_all(&sink, out.as_bytes(), &AtomicU64::new(0)) {
+            // As for other programs of this kind, a stdout that was closed from the start takes everything.
+            Err(error) if error.raw_os_error() == Some(Errno::EBADF as i32) => Ok(()),
+            written => written.map_err(CliError::Output),
+        }
     }
 
     /// Whether stdout is a terminal that can be drawn over.
     pub fn draws(&self) -> bool {
-        std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+        io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
     /// Draws a text over the last one, which had so many lines; says how many this one has. What the terminal has no room for is
@@ -67,9 +101,10 @@ impl Printer {
     /// # Errors
     /// `CliError::Output`, if stdout cannot be written.
     pub fn redraw(&self, text: &str, lines: usize) -> Result<usize, CliError> {
-        let terminal = console::Term::buffered_stdout();
-        let (rows, columns) = terminal.size();
+        let (rows, columns) = console::Term::stdout().size();
         let (rows, columns) = (usize::from(rows).max(3), usize::from(columns).max(20));
+        let text = self.redacted(text);
+        let text = printable::lines(&text);
         let all: Vec<&str> = text.trim_end().lines().collect();
         let room = rows - 1;
         let mut shown: Vec<String> =
@@ -79,26 +114,23 @@ impl Printer {
             shown.truncate(room - 1);
             shown.push(format!("… {} more", count(left, "line")));
         }
-        let draw = || {
-            terminal.clear_last_lines(lines)?;
-            shown.iter().try_for_each(|line| terminal.write_line(line))?;
-            terminal.flush()
-        };
-        draw().map_err(CliError::Output)?;
+        // To the first of the old lines, and all below it away.
+        let back = if lines > 0 { format!("\u{1b}[{lines}A\r\u{1b}[J") } else { String::new() };
+        self.stdout(&format!("{back}{}\n", shown.join("\n")))?;
         Ok(shown.len())
     }
 
     /// A line for a person, on stderr; not when quiet.
     pub fn say(&self, line: &str) {
         if !self.quiet {
-            self.stderr(line);
+            self.terminal.say(self.harmless(line), false);
         }
     }
 
     /// A line that matters even when quiet, on stderr.
     pub fn warn(&self, line: &str) {
         let label = if self.color { "\u{1b}[1;33mwarning\u{1b}[0m" } else { "warning" };
-        self.stderr(&format!("{label}: {line}"));
+        self.terminal.say(format!("{label}: {}", self.harmless(line)), true);
     }
 
     /// What went wrong, on stderr.
@@ -106,18 +138,34 @@ impl Printer {
         match error {
             CliError::Spec(diagnosis) => {
                 let width = usize::from(console_width());
-                self.stderr(diagnosis::render(diagnosis, self.color, width).trim_end());
+                // What it shows of the file it makes harmless itself: the colours around that are ours.
+                let text = diagnosis::render(diagnosis, self.color, width);
+                self.terminal.say(text.trim_end().to_owned(), true);
             }
             other => {
                 let label = if self.color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
-                self.stderr(&format!("{label}: {other}"));
+                self.terminal.say(format!("{label}: {}", self.harmless(&other.to_string())), true);
             }
         }
     }
 
-    /// Raw text on stderr, around the bars. A stderr that is closed can be told nothing.
-    pub fn stderr(&self, text: &str) {
-        self.bars.suspend(|| drop(writeln!(std::io::stderr().lock(), "{text}")));
+    /// A line of the log, on stderr; as JSON to the letter.
+    pub fn log(&self, text: &str, json: bool) {
+        let text = if json { self.redacted(text).into_owned() } else { self.harmless(text) };
+        self.terminal.say(text, false);
+    }
+
+    /// JSON for programs, on stderr, to the letter.
+    pub fn json(&self, text: &str) {
+        self.terminal.say(self.redacted(text).into_owned(), true);
+    }
+
+    fn redacted<'a>(&self, text: &'a str) -> std::borrow::Cow<'a, str> {
+        self.secrets.get().map_or(text.into(), |secrets| secrets.redact(text))
+    }
+
+    fn harmless(&self, text: &str) -> String {
+        printable::lines(&self.redacted(text)).into_owned()
     }
 }
 

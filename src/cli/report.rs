@@ -85,7 +85,7 @@ pub fn report(arguments: &ReportArgs, printer: &Printer) -> Result<Outcome, CliE
     let written = write(&arguments.dir, &out)?;
     match arguments.json {
         true => printer.data(&json::document(&Answer::of(&written, &out))?)?,
-        false => printer.data(&written.text)?,
+        false => printer.text(&written.text)?,
     }
     if !written.complete {
         printer.warn(&format!("the sweep is not finished: go on with `pentagrid resume {}`", shell_path(&arguments.dir)));

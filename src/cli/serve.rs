@@ -3,12 +3,15 @@
 use std::io::ErrorKind;
 use std::net::{SocketAddr, TcpListener};
 
+use nix::sys::signal::Signal;
+
 use super::args::ServeArgs;
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::show::rerun;
 use super::sweep::runtime;
 use crate::live::Sweep;
+use crate::schedule::{listen_to, next_signal};
 use crate::serve::{Engine, Guard, Token, serve as serve_page};
 use crate::spec::command::shell_path;
 
@@ -39,11 +42,12 @@ pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliErr
     runtime()?
         .block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
-            let mut terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+            let mut interrupt = listen_to(Signal::SIGINT)?;
+            let mut terminate = listen_to(Signal::SIGTERM)?;
             tokio::select! {
                 served = serve_page(listener, engine, guard) => served,
-                asked = tokio::signal::ctrl_c() => asked,
-                _ = terminate.recv() => Ok(()),
+                () = next_signal(&mut interrupt) => Ok(()),
+                () = next_signal(&mut terminate) => Ok(()),
             }
         })
         .map_err(unexpected)?;

@@ -15,6 +15,7 @@ use crate::aggregate::race;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow, TrialState};
 use crate::plan::Phase;
+use crate::printable::one_line;
 use crate::protocol::{FailureKind, Metrics};
 use crate::schedule::devices::{DeviceRequest, Machine};
 use crate::schedule::{Launcher, ProgramStart, Start, log_end};
@@ -94,6 +95,7 @@ impl ShownAttempt {
 pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let ledger = Reader::open(&arguments.dir)?;
     let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
+    printer.hide(environment::secrets(&spec));
     let grid = Grid::new(&spec);
     let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
     let Found { id, arm, config } = find(&spec, &grid, &rows, &arguments.trial)?;
@@ -124,7 +126,7 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
         printer.data(&json::document(&answer)?)?;
         return Ok(Outcome::Done);
     }
-    let mut out = format!("{id}  {}, seed {}", spec.arms[arm].label, id.seed);
+    let mut out = format!("{id}  {}, seed {}", one_line(&spec.arms[arm].label), id.seed);
     match row {
         Some(row) => out.push_str(&format!(", {}, {}\n", row.phase, row.state.name())),
         None => out.push_str(", not started\n"),
@@ -139,9 +141,10 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     }
     if let Some(metrics) = row.and_then(|row| row.metrics.as_ref()) {
         out.push_str("\nMetrics:\n");
-        let width = metrics.0.keys().map(|name| name.chars().count()).max().unwrap_or(0);
-        for (name, value) in &metrics.0 {
-            out.push_str(&format!("  {name:<width$}  {}\n", value.0));
+        let named: Vec<_> = metrics.0.iter().map(|(name, value)| (one_line(name), value.0)).collect();
+        let width = named.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (name, value) in named {
+            out.push_str(&format!("  {name:<width$}  {value}\n"));
         }
     }
     if let Some(row) = row {
@@ -150,7 +153,7 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     out.push_str(&history(&ledger.history_of(id)?));
     out.push_str(&attempts(&ledger.attempts(id)?, &arguments.dir));
     out.push_str(&format!("\nRun it again:\n  {}\n", rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?));
-    printer.data(&out)?;
+    printer.text(&out)?;
     Ok(Outcome::Done)
 }
 
@@ -210,10 +213,10 @@ fn history(rows: &[EpochRow]) -> String {
         return String::new();
     }
     let names: std::collections::BTreeSet<&String> = rows.iter().flat_map(|row| row.metrics.0.keys()).collect();
-    let width = |name: &str| name.chars().count().max(10);
+    let width = |name: &str| one_line(name).chars().count().max(10);
     let mut out = String::from("\nHistory:\n  epoch");
     for name in &names {
-        out.push_str(&format!("  {name:>width$}", width = width(name)));
+        out.push_str(&format!("  {:>width$}", one_line(name), width = width(name)));
     }
     out.push('\n');
     for (place, row) in rows.iter().enumerate() {
@@ -241,12 +244,12 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
     }
     for (number, attempt) in rows.iter().enumerate() {
         let duration = attempt.duration.map_or(String::new(), |seconds| format!(" after {seconds:.1} s"));
-        let device = attempt.device.as_ref().map_or(String::new(), |device| format!(" on {device}"));
-        let program = attempt.program.as_ref().map_or(String::new(), |program| format!(", {}", program.trim_end()));
+        let device = attempt.device.as_ref().map_or(String::new(), |device| format!(" on {}", one_line(device)));
+        let program = attempt.program.as_ref().map_or(String::new(), |program| format!(", {}", one_line(program.trim_end())));
         out.push_str(&format!("  {}. {} {}{duration}{device}{program}\n", number + 1, attempt.started_at, attempt.outcome));
         if let Some(message) = &attempt.message {
             let kind = attempt.kind.map_or(String::new(), |kind| format!("{kind}: "));
-            out.push_str(&format!("     {kind}{message}\n"));
+            out.push_str(&format!("     {kind}{}\n", one_line(message)));
         }
     }
     let Some((file, begin, end)) = rows.last().and_then(|attempt| attempt.log.clone()) else { return out };

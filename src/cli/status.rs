@@ -13,6 +13,7 @@ use super::printer::Printer;
 use crate::aggregate::{Evaluation, Tally};
 use crate::grid::Grid;
 use crate::live::{Sweep, human_duration};
+use crate::printable::one_line;
 use crate::protocol::FailureKind;
 use crate::report::{Selected, lay_out, selected};
 use crate::spec::command::shell_path;
@@ -95,7 +96,7 @@ pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliE
     if arguments.json {
         printer.data(&json::document(&status)?)?;
     } else {
-        printer.data(&describe(&status, sweep.spec(), &shell_path(&arguments.dir)))?;
+        printer.text(&describe(&status, sweep.spec(), &shell_path(&arguments.dir)))?;
     }
     Ok(Outcome::Done)
 }
@@ -156,6 +157,7 @@ fn arms(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<ArmStatus> {
 
 /// The same for people.
 pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
+    let metric_name = one_line(&spec.metric.name);
     let mut out = match (&status.coordinator, status.state) {
         (Some(holder), _) => format!("{}: running ({holder})\n", status.sweep),
         (None, "finished") => format!("{}: finished; tables: pentagrid report {dir}\n", status.sweep),
@@ -186,21 +188,21 @@ pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
     out.push_str(&format!("{}\n", lay_out(headings, rows, if races { 1..7 } else { 1..6 })));
     for trial in &status.running {
         let epoch = trial.epoch.map_or("in its first epoch".to_owned(), |epoch| format!("epoch {epoch}"));
-        let metric = trial.metric.map_or(String::new(), |value| format!(", {} {value:.4}", spec.metric.name));
-        out.push_str(&format!("  {} ({}): {epoch}{metric}\n", trial.trial, trial.what));
+        let metric = trial.metric.map_or(String::new(), |value| format!(", {metric_name} {value:.4}"));
+        out.push_str(&format!("  {} ({}): {epoch}{metric}\n", trial.trial, one_line(&trial.what)));
     }
     for waiting in &status.waiting {
         let them = if waiting.workers == 1 { "1 worker is".to_owned() } else { format!("{} workers are", waiting.workers) };
-        out.push_str(&format!("  {them} pending: {}\n", waiting.reason));
+        out.push_str(&format!("  {them} pending: {}\n", one_line(&waiting.reason)));
     }
     const SHOWN: usize = 10;
     for trial in status.failed.iter().take(SHOWN) {
         out.push_str(&format!(
             "  {} ({}) failed for good: {}: {}\n",
             trial.trial,
-            trial.what,
+            one_line(&trial.what),
             trial.kind.replace('_', " "),
-            trial.message
+            one_line(&trial.message)
         ));
     }
     if status.failed.len() > SHOWN {

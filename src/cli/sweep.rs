@@ -15,6 +15,7 @@ use super::error::{CliError, Outcome};
 use super::made_report;
 use super::places::{self, Places};
 use super::printer::{Printer, count};
+use super::recorded;
 use super::report;
 use super::sweep_file::{self, SweepFile};
 use crate::aggregate::{Evaluation, evaluate, race, start_threads};
@@ -25,7 +26,7 @@ use crate::plan::{Groups, Phase, PlannedTrial, final_trials, gather, shuffle, tu
 use crate::schedule::devices::SlotDevice;
 use crate::schedule::ulimits;
 use crate::schedule::{
-    ConfigOf, Dispatcher, Launcher, Notice, Observer, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left,
+    ConfigOf, Dispatcher, Launcher, Notice, Observer, Orphans, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left,
     end_left_launchers, mark, squeue, stop_listening,
 };
 use crate::spec::command::shell_path;
@@ -53,6 +54,8 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
             "--best-first needs `prune: safe` in the sweep file: without it every trial runs, whatever the order".to_owned(),
         ));
     }
+    let secrets = environment::secrets(&file.spec);
+    printer.hide(secrets.clone());
     let grid = Grid::new(&file.spec);
     let Places { launcher, slots } = places::find(&file.spec, &how.devices, how.launcher)?;
     let slots = places::with_room(slots, &file.spec, &launcher, printer)?;
@@ -64,7 +67,8 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     }
     let start = environment::start(&file.spec, &folder, environment::Computing { pack: how.pack, tf32: how.tf32 }, &launcher)?;
     let devices = slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" ");
-    let session = environment::session(devices, &folder);
+    let mut session = environment::session(devices, &folder);
+    secrets.redact_in(&mut session.command);
     let opened = open_for_run(&dir, &file.text, &file.spec, &session, accept_changes)?;
     greet(&opened, &dir, printer);
 
@@ -75,9 +79,14 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     let clock = Rc::new(environment::Clock::default());
     let record = {
         let writer = Rc::clone(&writer);
-        move |write| writer.send(Stamped { at: clock.now(), write })
+        move |mut write| {
+            recorded::redact(&secrets, &mut write);
+            writer.send(Stamped { at: clock.now(), write });
+        }
     };
     let runtime = runtime()?;
+    // Processes of other launchers have rules of their own for how they are ended.
+    let orphans = if launcher.is_local() { Orphans::adopt() } else { None };
     let workers = WorkerCommand { start, dir: dir.clone(), slots: slots.clone(), launcher: launcher.clone() };
     let reader = Reader::open(&dir)?;
     let longest = longest(&file.spec, &reader)?;
@@ -106,7 +115,7 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         Ok(_) | Err(_) => Outcome::SomeFailed,
     };
     // What left its process group is known by its mark only.
-    let strays = end_left(&[], &dir);
+    let strays = end_left(&[], &dir) + orphans.map_or(0, Orphans::end_all);
     if strays > 0 {
         tracing::info!(strays, "ended processes that trials had left");
     }
@@ -129,7 +138,7 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
                 Some(text) => text,
                 None => report::write(&dir, &out)?.text,
             };
-            printer.data(&text)?;
+            printer.text(&text)?;
             if outcome == Outcome::SomeFailed {
                 printer.warn(&format!("some trials failed for good: see `pentagrid trials {} --state failed`", shell_path(&dir)));
             }
@@ -243,12 +252,16 @@ fn greet(opened: &Opened, dir: &Path, printer: &Printer) {
 
 fn observer(spec: &Spec, grid: &Grid, printer: &Printer) -> Box<dyn Observer> {
     let names = Names::new(spec, grid);
-    match printer.bars() {
-        Some(area) => Box::new(Bars::new(names, area)),
-        None => {
-            let printer = printer.clone();
-            Box::new(Plain::new(names, move |line: &str| printer.say(line)))
-        }
+    let write = {
+        let printer = printer.clone();
+        move |line: &str| printer.say(line)
+    };
+    if printer.has_bars() {
+        let bars = Bars::new(names, write);
+        printer.show(bars.source());
+        Box::new(bars)
+    } else {
+        Box::new(Plain::new(names, write))
     }
 }
 

@@ -12,6 +12,7 @@ use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Lock, Reader, TrialRow, TrialState};
 use crate::plan::{Phase, PlannedTrial, all_trials};
+use crate::printable::one_line;
 use crate::protocol::Metrics;
 use crate::report::write_trials;
 use crate::spec::{Config, Spec};
@@ -67,6 +68,7 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
         return Ok(Outcome::Done);
     }
     let planned = all_trials(&spec, &grid, &evaluation.selected());
+    let print = |text: &str| if arguments.json { printer.data(text) } else { printer.text(text) };
     let mut out = String::new();
     let mut count = 0_u64;
     for trial in planned.iter().filter(|trial| wanted(trial)) {
@@ -91,7 +93,7 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
             out.push_str(&serde_json::to_string(&line).map_err(|error| CliError::Unexpected(error.to_string()))?);
         } else {
             let metric = row.and_then(|row| row.metrics.as_ref()).and_then(|metrics| metrics.get(&spec.metric.name));
-            let metric = metric.map_or(String::new(), |value| format!("{} {value:.4}", spec.metric.name));
+            let metric = metric.map_or(String::new(), |value| format!("{} {value:.4}", one_line(&spec.metric.name)));
             let values =
                 points.searched().filter_map(|name| config.get(name).map(|value| format!("{name}={}", value.on_one_line())));
             let values: Vec<String> = std::iter::once(points.arm().name.clone()).chain(values).collect();
@@ -103,11 +105,11 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
         }
         out.push('\n');
         if out.len() > 1 << 16 {
-            printer.data(&std::mem::take(&mut out))?;
+            print(&std::mem::take(&mut out))?;
         }
     }
     if !out.is_empty() {
-        printer.data(&out)?;
+        print(&out)?;
     }
     if count == 0 {
         printer.say("no such trials");

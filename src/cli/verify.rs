@@ -22,9 +22,10 @@ use crate::grid::{Grid, TrialId};
 use crate::ledger::{Committed, Reader, TrialRow, TrialState, Write};
 use crate::live::Names;
 use crate::plan::{PlannedTrial, all_trials, shuffle};
+use crate::printable::one_line;
 use crate::protocol::{Metrics, Real};
 use crate::schedule::{Notice, Observer, PhaseEnd, Policy, WorkerCommand};
-use crate::schedule::{VERIFY, scratch_name};
+use crate::schedule::{VERIFY, scratch_name, stop_listening};
 use crate::spec::Task;
 use crate::spec::command::shell_path;
 
@@ -82,6 +83,7 @@ impl std::fmt::Display for Difference {
 pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let ledger = Reader::open(&arguments.dir)?;
     let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
+    printer.hide(environment::secrets(&spec));
     let grid = Grid::new(&spec);
     let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
     let planned = all_trials(&spec, &grid, &evaluate(&spec, &grid, &rows)?.selected());
@@ -137,6 +139,8 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     })?;
     // With it goes the thread that makes folders ready.
     drop(dispatcher);
+    // From here on Ctrl-C ends the program, as usual, whoever reads its output.
+    stop_listening();
     // What reruns wrote is of no further use, but for the log of one that was given up.
     if !matches!(end, PhaseEnd::GivenUp(..)) {
         drop(std::fs::remove_dir_all(&scratch));
@@ -159,13 +163,13 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         let differences = compare(&ledger, &rows[&trial.id], &again)?;
         let (id, what, same) = (trial.id.to_string(), names.trial(trial), failure.is_none() && differences.is_empty());
         let lines: Vec<String> = match &failure {
-            Some(failure) => vec![format!("the rerun failed: {failure}")],
-            None => differences.iter().map(ToString::to_string).collect(),
+            Some(failure) => vec![format!("the rerun failed: {}", one_line(failure))],
+            None => differences.iter().map(|difference| one_line(&difference.to_string()).into_owned()).collect(),
         };
         match (arguments.json, same) {
             (true, _) => {}
-            (false, true) => printer.data(&format!("same    {id} {what}"))?,
-            (false, false) => printer.data(&format!("DIFFERS {id} {what}\n  {}", lines.join("\n  ")))?,
+            (false, true) => printer.text(&format!("same    {id} {what}"))?,
+            (false, false) => printer.text(&format!("DIFFERS {id} {what}\n  {}", lines.join("\n  ")))?,
         }
         *(if same { &mut verified.same } else { &mut verified.differ }) += 1;
         verified.trials.push(VerifiedTrial { trial: id, what, same, failure, differences });
@@ -174,7 +178,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         printer.data(&json::document(&verified)?)?;
     } else {
         let of = count(chosen.len(), "trial");
-        printer.data(&format!("{} of {of} gave the same metrics and history, bit for bit", verified.same))?;
+        printer.text(&format!("{} of {of} gave the same metrics and history, bit for bit", verified.same))?;
     }
     let rounding = verified.trials.iter().any(|trial| trial.failure.is_none() && !trial.same);
     if rounding && spec.task == Task::MnistResnet18 {

@@ -1,6 +1,9 @@
-//! `pentagrid watch`: how a sweep stands, drawn anew whenever it changes. On a terminal as a table, elsewhere as lines.
+//! `pentagrid watch`: how a sweep stands, drawn again whenever it changes. On a terminal as a table, elsewhere as lines.
 
 use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tokio::runtime::Runtime;
 
 use super::args::WatchArgs;
 use super::error::{CliError, Outcome};
@@ -10,6 +13,8 @@ use super::status::{describe, gather};
 use super::sweep::runtime;
 use crate::aggregate::Tally;
 use crate::live::{Course, Sweep, human_duration};
+use crate::printable::one_line;
+use crate::schedule::{listen_to, next_signal};
 use crate::spec::command::shell_path;
 
 /// Time between two looks at the ledger.
@@ -19,30 +24,26 @@ const PACE: Duration = Duration::from_millis(500);
 pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliError> {
     // Whoever has seen the first line may press Ctrl-C at once.
     let runtime = runtime()?;
-    let mut interrupted = runtime
-        .block_on(async { tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt()) })
+    let interrupted = runtime
+        .block_on(async { listen_to(Signal::SIGINT) })
         .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))?;
     let mut sweep = Sweep::open(&arguments.dir)?;
     let dir = shell_path(&arguments.dir);
-    let mut shown = Shown { printer, dir, last: String::new(), lines: 0 };
-    shown.show(&sweep)?;
-    while !arguments.once && sweep.course() == Course::Running {
+    let mut shown = Shown { printer, runtime, interrupted, dir, last: String::new(), lines: 0 };
+    let mut stopped = shown.show(&sweep)?;
+    while !stopped && !arguments.once && sweep.course() == Course::Running {
+        stopped = shown.wait_for(tokio::time::sleep(PACE)).is_none();
         // Out of the event loop again before the sweep is brought up to date: Polars refuses to work inside one.
-        let stop = runtime.block_on(async {
-            tokio::select! {
-                _ = interrupted.recv() => true,
-                () = tokio::time::sleep(PACE) => false,
-            }
-        });
-        if stop {
-            return Ok(Outcome::Interrupted);
-        }
-        if sweep.refresh()? {
-            shown.show(&sweep)?;
+        if !stopped && sweep.refresh()? {
+            stopped = shown.show(&sweep)?;
         }
     }
-    if !printer.draws() && sweep.course() != Course::Running {
-        printer.data(&last_line(&sweep, &shown.dir))?;
+    if !stopped && !printer.draws() && sweep.course() != Course::Running {
+        let line = last_line(&sweep, &shown.dir);
+        stopped = shown.write(move |printer| printer.text(&line))?.is_none();
+    }
+    if stopped {
+        return Ok(Outcome::Interrupted);
     }
     Ok(match sweep.course() {
         Course::Stopped { .. } => Outcome::Interrupted,
@@ -54,6 +55,8 @@ pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliErr
 /// What stands on the terminal.
 struct Shown<'a> {
     printer: &'a Printer,
+    runtime: Runtime,
+    interrupted: Option<tokio::signal::unix::Signal>,
     dir: String,
     last: String,
     /// How many lines of it can be drawn over.
@@ -61,21 +64,51 @@ struct Shown<'a> {
 }
 
 impl Shown<'_> {
-    fn show(&mut self, sweep: &Sweep) -> Result<(), CliError> {
+    /// Shows the sweep as it stands; says whether Ctrl-C was pressed before that was done.
+    fn show(&mut self, sweep: &Sweep) -> Result<bool, CliError> {
         if !self.printer.draws() {
             let line = line(sweep);
-            if line != self.last {
-                self.printer.data(&line)?;
-                self.last = line;
+            if line == self.last {
+                return Ok(false);
             }
-            return Ok(());
+            self.last.clone_from(&line);
+            return Ok(self.write(move |printer| printer.text(&line))?.is_none());
         }
         let mut text = describe(&gather(sweep), sweep.spec(), &self.dir);
         if let Some(rate) = sweep.per_minute() {
             text.push_str(&format!("{rate:.1} trials/min\n"));
         }
-        self.lines = self.printer.redraw(&text, self.lines)?;
-        Ok(())
+        let before = self.lines;
+        let drawn = self.write(move |printer| printer.redraw(&text, before))?;
+        self.lines = drawn.unwrap_or(before);
+        Ok(drawn.is_none())
+    }
+
+    /// Writes on a thread of its own: whoever reads may take nothing, and Ctrl-C must work all the same. None: it was pressed first.
+    fn write<T: Send + 'static>(
+        &mut self,
+        write: impl FnOnce(&Printer) -> Result<T, CliError> + Send + 'static,
+    ) -> Result<Option<T>, CliError> {
+        let (report, written) = tokio::sync::oneshot::channel();
+        let printer = self.printer.clone();
+        let thread = std::thread::Builder::new().spawn(move || drop(report.send(write(&printer))));
+        thread.map_err(|error| CliError::Unexpected(format!("cannot start a thread: {error}")))?;
+        match self.wait_for(written) {
+            None => Ok(None),
+            Some(Ok(written)) => written.map(Some),
+            Some(Err(_)) => Err(CliError::Unexpected("the output could not be written".to_owned())),
+        }
+    }
+
+    /// Waits for something; None: Ctrl-C was pressed first.
+    fn wait_for<T>(&mut self, what: impl Future<Output = T>) -> Option<T> {
+        let interrupted = &mut self.interrupted;
+        self.runtime.block_on(async {
+            tokio::select! {
+                done = what => Some(done),
+                () = next_signal(interrupted) => None,
+            }
+        })
     }
 }
 
@@ -106,7 +139,7 @@ fn line(sweep: &Sweep) -> String {
         let left = Duration::try_from_secs_f64(left.total()).unwrap_or_default();
         parts.push(format!("about {} left", human_duration(left)));
     }
-    format!("{}: {}", sweep.spec().name, parts.join(", "))
+    format!("{}: {}", one_line(&sweep.spec().name), parts.join(", "))
 }
 
 /// How it ended, and what comes next.

@@ -10,6 +10,7 @@ use super::error::{CliError, Outcome};
 use super::json;
 use super::printer::{Printer, count};
 use super::sweep;
+use crate::printable::one_line;
 use crate::schedule::conformance::{Check, Subject, Verdict, check};
 use crate::schedule::devices::Machine;
 use crate::schedule::log_end;
@@ -65,24 +66,24 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
             Verdict::Odd(seen) => ("note", seen, None),
             Verdict::Bad(seen, help) => ("BAD ", seen, Some(*help)),
         };
-        printer.data(&format!("{mark}  {what}: {seen}"))?;
+        printer.text(&format!("{mark}  {what}: {}", one_line(seen)))?;
         if let Some(help) = help {
             bad += 1;
-            printer.data(&format!("      {help}"))?;
+            printer.text(&format!("      {help}"))?;
         }
     }
     let said = log_end(&log, 0, None, LOG_END).unwrap_or_default();
     // The log has been read; a file that stays in the temporary folder would do no harm.
     let _ = std::fs::remove_file(&log);
     if bad == 0 {
-        printer.data(&format!("{}, nothing against the protocol", count(checks.len(), "check")))?;
+        printer.text(&format!("{}, nothing against the protocol", count(checks.len(), "check")))?;
         return Ok(Outcome::Done);
     }
     if !said.trim().is_empty() {
         let lines: Vec<String> = said.trim_end().lines().map(|line| format!("  | {line}")).collect();
-        printer.data(&format!("\nThe end of what it wrote on stderr:\n{}", lines.join("\n")))?;
+        printer.text(&format!("\nThe end of what it wrote on stderr:\n{}", lines.join("\n")))?;
     }
-    printer.data(&format!("{}, {bad} against the protocol: see docs/protocol.md", count(checks.len(), "check")))?;
+    printer.text(&format!("{}, {bad} against the protocol: see docs/protocol.md", count(checks.len(), "check")))?;
     Ok(Outcome::SomeFailed)
 }
 

@@ -1,132 +1,148 @@
-//! Progress on a terminal: a bar for the phase, a line for each arm, and one for each running trial.
+//! Progress on a terminal: a bar for the phase, one for each arm, and a line for each running trial. What there is to show is kept here;
+//! the terminal's own thread asks for it when it draws, so that a terminal that takes nothing never keeps the scheduler waiting.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
-
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use super::names::Names;
 use super::plain::line;
 use super::progress::{Progress, human_duration};
 use crate::plan::PlannedTrial;
+use crate::printable::one_line;
 use crate::schedule::{Notice, Observer};
 
 /// Running trials that are shown; a machine with more slots shows the first.
 const SHOWN_TRIALS: usize = 16;
 
-/// Bars, drawn by indicatif.
-pub struct Bars {
+/// What a terminal shows of a sweep.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Board {
+    /// The phase as a whole, then each arm.
+    pub bars: Vec<Bar>,
+    /// The trials that run.
+    pub trials: Vec<String>,
+}
+
+/// A bar.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bar {
+    /// What it is of; all of a board are equally wide.
+    pub name: String,
+    /// How much there is.
+    pub all: u64,
+    /// How much of it has ended.
+    pub ended: u64,
+    /// What else there is to say.
+    pub message: String,
+}
+
+/// An observer that keeps what the bars show, and hands lasting lines to `write`.
+pub struct Bars<W> {
+    state: Arc<Mutex<State>>,
+    write: W,
+}
+
+struct State {
     names: Names,
     progress: Progress,
-    area: MultiProgress,
-    total: Option<ProgressBar>,
-    arms: Vec<ProgressBar>,
-    trials: BTreeMap<usize, ProgressBar>,
+    /// Whether a phase is under way.
+    shown: bool,
+    /// What each slot is at.
+    trials: BTreeMap<usize, (PlannedTrial, Option<(u32, Option<f64>)>)>,
     began: Instant,
 }
 
-impl Bars {
-    /// Bars in an area of the terminal.
-    pub fn new(names: Names, area: MultiProgress) -> Self {
-        Self {
-            names,
-            progress: Progress::default(),
-            area,
-            total: None,
-            arms: Vec::new(),
-            trials: BTreeMap::new(),
-            began: Instant::now(),
-        }
+impl<W: Fn(&str)> Bars<W> {
+    /// Nothing is shown before the first phase.
+    pub fn new(names: Names, write: W) -> Self {
+        let progress = Progress::default();
+        let state = State { names, progress, shown: false, trials: BTreeMap::new(), began: Instant::now() };
+        Self { state: Arc::new(Mutex::new(state)), write }
     }
 
-    fn begin_phase(&mut self) {
-        self.clear();
-        let width = self.progress.arms.iter().enumerate().map(|(arm, _)| self.names.arm(arm).chars().count()).max().unwrap_or(0);
-        let phase = self.progress.phase.map_or(String::new(), |phase| phase.to_string());
-        let total =
-            self.area.add(ProgressBar::new(self.progress.all()).with_style(style("{prefix} {bar:30.green} {pos}/{len}  {msg}")));
-        total.set_prefix(format!("{phase:<width$}"));
-        total.enable_steady_tick(Duration::from_secs(1));
-        self.total = Some(total);
-        for (arm, state) in self.progress.arms.iter().enumerate() {
-            let bar = self.area.add(ProgressBar::new(state.all).with_style(style("{prefix} {bar:30} {pos}/{len}  {msg}")));
-            bar.set_prefix(format!("{:<width$}", self.names.arm(arm)));
-            self.arms.push(bar);
-        }
-    }
-
-    fn refresh(&mut self) {
-        let now = self.began.elapsed();
-        if let Some(total) = &self.total {
-            total.set_position(self.progress.all() - self.progress.left());
-            let mut parts = Vec::new();
-            if self.progress.failed() > 0 {
-                parts.push(format!("{} failed", self.progress.failed()));
-            }
-            if self.progress.pruned() > 0 {
-                parts.push(format!("{} pruned", self.progress.pruned()));
-            }
-            parts.extend(self.progress.waiting_line());
-            parts.extend(self.progress.per_minute(now).map(|rate| format!("{rate:.1} trials/min")));
-            parts.extend(self.progress.time_left().map(|left| format!("about {} left", human_duration(left))));
-            total.set_message(parts.join(" · "));
-        }
-        for (bar, state) in self.arms.iter().zip(&self.progress.arms) {
-            bar.set_position(state.all - state.left());
-            let counts = [(state.failed, "failed"), (state.pruned, "pruned")];
-            let parts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
-            bar.set_message(parts.collect::<Vec<_>>().join(" · "));
-        }
-    }
-
-    fn show_trial(&mut self, slot: usize, trial: &PlannedTrial, how_far: String) {
-        if slot >= SHOWN_TRIALS {
-            return;
-        }
-        let bar = self
-            .trials
-            .entry(slot)
-            .or_insert_with(|| self.area.add(ProgressBar::new_spinner().with_style(style("  {spinner} {msg}"))));
-        bar.enable_steady_tick(Duration::from_millis(250));
-        bar.set_message(format!("{} {}{how_far}", trial.id, self.names.trial(trial)));
-    }
-
-    fn hide_trial(&mut self, slot: usize) {
-        if let Some(bar) = self.trials.remove(&slot) {
-            bar.finish_and_clear();
-        }
-    }
-
-    fn clear(&mut self) {
-        let bars = self.total.take().into_iter().chain(self.arms.drain(..)).chain(std::mem::take(&mut self.trials).into_values());
-        bars.for_each(|bar| bar.finish_and_clear());
+    /// Gives what is to be shown, whenever it is called, from any thread.
+    pub fn source(&self) -> impl Fn() -> Board + Send + Sync + use<W> {
+        let state = Arc::clone(&self.state);
+        move || lock(&state).board()
     }
 }
 
-impl Observer for Bars {
-    fn notice(&mut self, notice: &Notice) {
+/// The state, whole even after a panic: each change of it is complete when the lock is given back.
+fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
+    state.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl State {
+    fn update(&mut self, notice: &Notice) {
         self.progress.update(self.began.elapsed(), notice);
         match notice {
-            Notice::PhaseStarted { .. } => self.begin_phase(),
-            Notice::PhaseEnded { .. } => self.clear(),
-            Notice::TrialStarted { slot, trial } => self.show_trial(*slot, trial, String::new()),
-            Notice::Epoch { slot, trial, epoch, values } => {
-                let metric =
-                    values.get(&self.names.metric).map_or(String::new(), |value| format!(", {} {value:.2}", self.names.metric));
-                self.show_trial(*slot, trial, format!(": epoch {epoch}{metric}"));
+            Notice::PhaseStarted { .. } => {
+                self.shown = true;
+                self.trials.clear();
             }
-            Notice::TrialDone { slot, .. } => self.hide_trial(*slot),
-            Notice::TrialFailed { slot, .. } => self.hide_trial(*slot),
-            Notice::WorkerReady { .. }
-            | Notice::WorkerLost { .. }
-            | Notice::Pruned { .. }
-            | Notice::RaceOff { .. }
-            | Notice::Waits { .. }
-            | Notice::Shortage { .. }
-            | Notice::ShortageOver { .. }
-            | Notice::OutOfTime { .. }
-            | Notice::Stopping { .. } => {}
+            Notice::PhaseEnded { .. } => {
+                self.shown = false;
+                self.trials.clear();
+            }
+            Notice::TrialStarted { slot, trial } => drop(self.trials.insert(*slot, (*trial, None))),
+            Notice::Epoch { slot, trial, epoch, values } => {
+                let metric = values.get(&self.names.metric);
+                self.trials.insert(*slot, (*trial, Some((*epoch, metric))));
+            }
+            Notice::TrialDone { slot, .. } | Notice::TrialFailed { slot, .. } => drop(self.trials.remove(slot)),
+            _ => {}
         }
+    }
+
+    fn board(&self) -> Board {
+        if !self.shown {
+            return Board::default();
+        }
+        let arms = 0..self.progress.arms.len();
+        let phase = self.progress.phase.map_or(String::new(), |phase| phase.to_string());
+        let width = arms.clone().map(|arm| self.names.arm(arm).chars().count()).max().unwrap_or(0);
+        let bar = |name: &str, all: u64, left: u64, message: String| {
+            let name = one_line(name);
+            Bar { name: format!("{name:<width$}"), all, ended: all - left, message: one_line(&message).into_owned() }
+        };
+        let total = bar(&phase, self.progress.all(), self.progress.left(), self.message());
+        let each = arms.map(|arm| {
+            let state = &self.progress.arms[arm];
+            let counts = [(state.failed, "failed"), (state.pruned, "pruned")];
+            let parts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
+            bar(self.names.arm(arm), state.all, state.left(), parts.collect::<Vec<_>>().join(" · "))
+        });
+        let trial = |(_, (trial, epoch)): (&usize, &(PlannedTrial, Option<(u32, Option<f64>)>))| {
+            let metric = |value: f64| format!(", {} {value:.2}", self.names.metric);
+            let how_far = epoch.map(|(epoch, value)| format!(": epoch {epoch}{}", value.map_or(String::new(), metric)));
+            one_line(&format!("{} {}{}", trial.id, self.names.trial(trial), how_far.unwrap_or_default())).into_owned()
+        };
+        let shown = self.trials.range(..SHOWN_TRIALS);
+        Board { bars: std::iter::once(total).chain(each).collect(), trials: shown.map(trial).collect() }
+    }
+
+    /// What the bar of the phase says.
+    fn message(&self) -> String {
+        let progress = &self.progress;
+        let mut parts = Vec::new();
+        if progress.failed() > 0 {
+            parts.push(format!("{} failed", progress.failed()));
+        }
+        if progress.pruned() > 0 {
+            parts.push(format!("{} pruned", progress.pruned()));
+        }
+        parts.extend(progress.waiting_line());
+        parts.extend(progress.per_minute(self.began.elapsed()).map(|rate| format!("{rate:.1} trials/min")));
+        parts.extend(progress.time_left().map(|left| format!("about {} left", human_duration(left))));
+        parts.join(" · ")
+    }
+}
+
+impl<W: Fn(&str)> Observer for Bars<W> {
+    fn notice(&mut self, notice: &Notice) {
+        let mut state = lock(&self.state);
+        state.update(notice);
         let lasting = matches!(
             notice,
             Notice::TrialFailed { .. }
@@ -138,21 +154,16 @@ impl Observer for Bars {
                 | Notice::OutOfTime { .. }
                 | Notice::Stopping { .. }
         );
-        if let Some(text) = line(&self.names, &self.progress, notice).filter(|_| lasting) {
-            // A terminal that has gone away can be told nothing.
-            let _ = self.area.println(text);
+        let text = lasting.then(|| line(&state.names, &state.progress, notice)).flatten();
+        drop(state);
+        if let Some(text) = text {
+            (self.write)(&text);
         }
-        self.refresh();
     }
 }
 
-impl Drop for Bars {
+impl<W> Drop for Bars<W> {
     fn drop(&mut self) {
-        self.clear();
+        lock(&self.state).shown = false;
     }
-}
-
-fn style(template: &str) -> ProgressStyle {
-    // The templates are constants of this file: one that does not parse is seen at the first run.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ ")
 }

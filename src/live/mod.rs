@@ -9,7 +9,7 @@ mod plain;
 mod progress;
 mod sweep;
 
-pub use bars::Bars;
+pub use bars::{Bar, Bars, Board};
 pub use names::Names;
 pub use plain::Plain;
 pub use progress::{Progress, human_duration};

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::names::Names;
 use super::progress::{Progress, human_duration};
+use crate::printable::one_line;
 use crate::schedule::{Notice, Observer};
 
 /// Time between two lines about trials that ended well.
@@ -55,6 +56,11 @@ impl<W: Fn(&str)> Observer for Plain<W> {
 
 /// What there is to say about a notice in one line.
 pub fn line(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> {
+    // Names, values and messages come from files and programs.
+    words(names, progress, notice).map(|line| one_line(&line).into_owned())
+}
+
+fn words(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> {
     Some(match notice {
         Notice::PhaseStarted { phase, slots, .. } => {
             let left = progress.left();

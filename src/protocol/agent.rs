@@ -1,15 +1,24 @@
 //! What the coordinator and the agent say to each other. The agent (`src/agent.rs`) stands between the coordinator and a worker or
 //! program that was started through another program: its lines have the key `agent`, all others pass it unseen.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 /// How every line to or from an agent begins.
 pub const AGENT_LINE: &[u8] = b"{\"agent\":";
 
 /// What the coordinator says to an agent. The end of its stdin means: end the worker.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "agent", rename_all = "snake_case")]
 pub enum ToAgent {
+    /// What must not stand on the agent's own command line: the first line to an agent that waits for it.
+    Secrets {
+        /// Variables of the worker's environment.
+        environment: BTreeMap<String, String>,
+        /// Words of its command line, by their places.
+        words: BTreeMap<usize, String>,
+    },
     /// The coordinator is alive.
     Heartbeat,
     /// SIGTERM to the worker's process group.
@@ -72,7 +81,11 @@ mod tests {
 
     #[test]
     fn lines_of_agents_are_told_from_all_others_and_survive() {
-        for message in [ToAgent::Heartbeat, ToAgent::Terminate, ToAgent::Suspend, ToAgent::Continue] {
+        let secrets = ToAgent::Secrets {
+            environment: [("KEY".to_owned(), "a\nb".to_owned())].into(),
+            words: [(3, "--key=a".to_owned())].into(),
+        };
+        for message in [ToAgent::Heartbeat, ToAgent::Terminate, ToAgent::Suspend, ToAgent::Continue, secrets] {
             let line = encode_line(&message);
             assert!(line.as_bytes().starts_with(AGENT_LINE), "{line}");
             assert_eq!(decode_line::<ToAgent>(line.as_bytes()).unwrap(), message);

@@ -6,6 +6,7 @@ use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table as Grid, T
 
 use super::figure::Figure;
 use super::table::{EMPTY, Table};
+use crate::printable::one_line;
 
 /// Three rules and no others, as `booktabs` draws them.
 const BOOKTABS: TableStyle = TableStyle::new().top_border(rule('━')).header_separator(rule('─')).bottom_border(rule('━'));
@@ -22,9 +23,10 @@ pub fn text_table(table: &Table) -> String {
         std::iter::once(row.label.clone()).chain(figures).collect()
     });
     let figures = 1..headings.len();
-    let mut out = format!("{}: {}\n{}\n", table.title, table.caption, lay_out(headings, rows, figures));
+    let title = format!("{}: {}", table.title, table.caption);
+    let mut out = format!("{}\n{}\n", one_line(&title), lay_out(headings, rows, figures));
     for note in &table.notes {
-        out.push_str(&format!("  {note}\n"));
+        out.push_str(&format!("  {}\n", one_line(note)));
     }
     out
 }
@@ -33,8 +35,10 @@ pub fn text_table(table: &Table) -> String {
 pub fn lay_out(headings: Vec<String>, rows: impl IntoIterator<Item = Vec<String>>, figures: Range<usize>) -> String {
     let mut grid = Grid::new();
     grid.load_style(BOOKTABS).set_content_arrangement(ContentArrangement::Disabled);
-    grid.set_header(headings);
-    grid.add_rows(rows);
+    // A row is one line: names and labels are what files and programs say.
+    let cells = |row: Vec<String>| row.iter().map(|cell| one_line(cell).into_owned()).collect::<Vec<_>>();
+    grid.set_header(cells(headings));
+    grid.add_rows(rows.into_iter().map(cells));
     for column in figures {
         if let Some(column) = grid.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);

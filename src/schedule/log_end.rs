@@ -4,6 +4,8 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::printable;
+
 /// The last `most` bytes of a log between `begin` and `end` (None: the file's end), from the start of a line, as a terminal
 /// would show them but without anything that a terminal obeys.
 ///
@@ -34,7 +36,7 @@ pub fn log_end_of(file: &File, begin: u64, end: Option<u64>, most: u64) -> std::
         }
     }
     bytes.truncate(filled);
-    let text = printable(String::from_utf8_lossy(&bytes).into_owned());
+    let text = printable::log(&String::from_utf8_lossy(&bytes)).into_owned();
     if from == begin.min(end) {
         return Ok(text);
     }
@@ -44,32 +46,9 @@ pub fn log_end_of(file: &File, begin: u64, end: Option<u64>, most: u64) -> std::
     })
 }
 
-/// A text without escape sequences and control characters; of a line that was written over, as progress bars are, what
-/// was written last.
-fn printable(text: String) -> String {
-    // Every escape sequence begins with a control character. Most logs hold none, and this is done for every trial of a program.
-    if !text.chars().any(|letter| letter.is_control() && !matches!(letter, '\n' | '\t')) {
-        return text;
-    }
-    let text = console::strip_ansi_codes(&text);
-    let line = |line: &str| -> String {
-        let shown = line.rsplit('\r').find(|part| !part.trim().is_empty()).unwrap_or_default();
-        shown.chars().filter(|letter| !letter.is_control() || *letter == '\t').collect()
-    };
-    text.split('\n').map(line).collect::<Vec<_>>().join("\n")
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nothing_that_a_terminal_obeys_is_shown() {
-        let shown = |text: &str| printable(text.to_owned());
-        assert_eq!(shown("10 %\r 50 %\r100 %\r\nan \u{1b}[31merror\u{1b}[0m\u{7}\r\n\tend"), "100 %\nan error\n\tend");
-        assert_eq!(shown("\u{1b}]0;title\u{7}\0x\u{1b}[2J\u{9b}1m\u{8}y"), "xy");
-        assert_eq!(shown("loss\t0.1 ± 0.02\n\nend\n"), "loss\t0.1 ± 0.02\n\nend\n");
-    }
 
     #[test]
     fn the_end_begins_with_a_whole_line() {

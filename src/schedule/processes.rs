@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use nix::sys::signal::{SigHandler, Signal, kill, killpg, signal};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 /// When the kernel started a process, in clock ticks since boot (field 22 of `/proc/PID/stat`, proc(5)).
@@ -146,16 +146,6 @@ fn ancestors() -> Vec<u32> {
         found.push(pid);
     }
     found
-}
-
-/// Gives the signals that ask to stop their usual effect again, once nobody listens to them any more.
-pub fn stop_listening() {
-    for which in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGTSTP] {
-        // SAFETY: the default disposition is always valid, and runs none of our code.
-        if let Err(error) = unsafe { signal(which, SigHandler::SigDfl) } {
-            tracing::warn!(%which, "cannot restore a signal's default: {error}");
-        }
-    }
 }
 
 #[cfg(test)]

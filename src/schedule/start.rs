@@ -11,7 +11,7 @@ use super::devices::thread_variables;
 use super::launch::{CommandLine, ProgramPlan};
 use crate::plan::PlannedTrial;
 use crate::spec::Config;
-use crate::spec::command::{CONFIG_FILE, Filling, Piece, Program, fill, nested_json};
+use crate::spec::command::{CONFIG_FILE, Filling, Piece, Program, fill, holds_variable, nested_json};
 
 /// The folder of a trial's program, relative to the run directory: here all trials have theirs.
 pub const TRIALS: &str = "trials";
@@ -36,6 +36,8 @@ pub struct WorkerStart {
     pub command: Vec<String>,
     /// Environment variables, over the slot's.
     pub environment: Vec<(String, String)>,
+    /// Names of those whose values may be secrets.
+    pub secret: Vec<String>,
     /// The folder that it is started in; None: the coordinator's.
     pub workdir: Option<PathBuf>,
 }
@@ -88,7 +90,14 @@ impl ProgramStart {
         OpenOptions::new().create(true).append(true).open(&log)?;
         Ok(ProgramPlan {
             trial: id.clone(),
-            line: CommandLine { command, environment, without: Vec::new(), workdir: Some(self.workdir.clone()) },
+            line: CommandLine {
+                command,
+                environment,
+                workdir: Some(self.workdir.clone()),
+                secret: self.env.iter().filter(|(_, value)| holds_variable(value)).map(|(name, _)| name.clone()).collect(),
+                secret_words: self.program.secret_words(&filling),
+                ..CommandLine::default()
+            },
             agent: false,
             fresh,
             log,

@@ -144,6 +144,24 @@ impl Program {
         Ok(line)
     }
 
+    /// Places in the command line for a trial of words with variables of the environment.
+    pub fn secret_words(&self, filling: &Filling<'_>) -> Vec<usize> {
+        let mut place = 0;
+        let mut found = Vec::new();
+        for word in &self.words {
+            match word {
+                Word::Args(style) => place += self.arguments(*style, filling).len(),
+                Word::Text(pieces) => {
+                    if holds_variable(pieces) {
+                        found.push(place);
+                    }
+                    place += 1;
+                }
+            }
+        }
+        found
+    }
+
     /// The command line for a trial as one types it into a shell; variables of the environment by their names.
     pub fn shell(&self, filling: &Filling<'_>) -> String {
         let words = self.words.iter().flat_map(|word| match word {
@@ -177,6 +195,11 @@ impl Program {
     }
 }
 
+/// Whether a variable of the environment stands in a text: it may be a secret.
+pub fn holds_variable(pieces: &[Piece]) -> bool {
+    pieces.iter().any(|piece| matches!(piece, Piece::Variable(_)))
+}
+
 /// The text of a word for a trial.
 ///
 /// # Errors
@@ -194,7 +217,7 @@ pub fn fill(pieces: &[Piece], filling: &Filling<'_>, variable: &dyn Fn(&str) -> 
 
 /// The same as one types it into a shell; variables of the environment by their names.
 pub fn shell(pieces: &[Piece], filling: &Filling<'_>) -> String {
-    if !pieces.iter().any(|piece| matches!(piece, Piece::Variable(_))) {
+    if !holds_variable(pieces) {
         return shell_quoted(&pieces.iter().map(|piece| known(piece, filling)).collect::<String>());
     }
     let part = |piece: &Piece| match piece {

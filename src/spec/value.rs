@@ -8,6 +8,8 @@ use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
+use crate::printable;
+
 /// A hyper-parameter's value. Integers and floats are different values: `3` and `3.0` name different points,
 /// unless the parameter's type says float (then both are read as `3.0`).
 #[derive(Clone, Debug, PartialEq)]
@@ -110,8 +112,7 @@ impl<'de> Deserialize<'de> for ParamValue {
 impl ParamValue {
     /// As `Display`, on one line: control characters as escapes.
     pub fn on_one_line(&self) -> String {
-        let escaped = |letter: char| if letter.is_control() { letter.escape_default().to_string() } else { letter.to_string() };
-        self.to_string().chars().map(escaped).collect()
+        printable::escaped(&self.to_string())
     }
 }
 

@@ -83,9 +83,9 @@ impl Dispatcher {
     fn tell_agents(&self, message: ToAgent) {
         let agent = self.workers.launcher.has_agent(matches!(self.workers.start, Start::Program(_)));
         for (slot, process) in self.processes.iter().enumerate() {
-            let line = match message {
+            let line = match &message {
                 _ if !process.alive || self.reactor.is_queued(slot) => continue,
-                message if agent => encode_line(&message),
+                message if agent => encode_line(message),
                 ToAgent::Heartbeat if process.heartbeats => encode_line(&ToWorker::Heartbeat),
                 _ => continue,
             };

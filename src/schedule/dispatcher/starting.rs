@@ -46,7 +46,13 @@ impl Dispatcher {
         if let Some(silence) = self.workers.launcher.silence().filter(|_| !agent) {
             environment.insert(HEARTBEAT_VARIABLE.to_owned(), silence.as_secs().to_string());
         }
-        let line = CommandLine { command: start.command, environment, without: Vec::new(), workdir: start.workdir };
+        let line = CommandLine {
+            command: start.command,
+            environment,
+            workdir: start.workdir,
+            secret: start.secret,
+            ..CommandLine::default()
+        };
         let log = self.workers.dir.join(log_name(slot));
         let report = self.reporter(slot);
         let plan = SpawnPlan { line: self.wrap(slot, line, None), log, agent };

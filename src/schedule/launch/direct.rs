@@ -31,7 +31,7 @@ pub struct Spawner {
     null: File,
     /// This program's folder; None: it is not there any more.
     here: Option<PathBuf>,
-    /// A process group of its own, and signals as they are for a program started in a shell.
+    /// A process group of its own, and signals as they were for this program.
     attributes: spawn::PosixSpawnAttr,
 }
 
@@ -114,12 +114,9 @@ impl Spawned {
 fn attributes() -> nix::Result<spawn::PosixSpawnAttr> {
     let mut attributes = spawn::PosixSpawnAttr::init()?;
     attributes.set_pgroup(Pid::from_raw(0))?;
-    // Rust programs ignore this one, and what is ignored is handed on.
+    // Rust programs ignore this one. All others stay as this program was started with them.
     attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
-    attributes.set_sigmask(&SigSet::empty())?;
-    attributes.set_flags(
-        PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF | PosixSpawnFlags::POSIX_SPAWN_SETSIGMASK,
-    )?;
+    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
     Ok(attributes)
 }
 

@@ -29,9 +29,32 @@ pub struct CommandLine {
     pub without: Vec<String>,
     /// The folder that it is started in; None: the coordinator's.
     pub workdir: Option<PathBuf>,
+    /// Names of those variables in `environment` whose values may be secrets: they must not stand on a command line.
+    pub secret: Vec<String>,
+    /// Places in `command` of words that may hold secrets: on a command line only where the program itself is started.
+    pub secret_words: Vec<usize>,
+    /// What its stdin begins with.
+    pub first_lines: Hidden,
+}
+
+/// A text that is never shown.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Hidden(pub String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "[{} bytes]", self.0.len())
+    }
 }
 
 impl CommandLine {
+    /// Takes the secret words out of the command, and puts placeholders in their places.
+    pub fn take_secret_words(&mut self) -> BTreeMap<usize, String> {
+        let places = std::mem::take(&mut self.secret_words);
+        let placeholder = || "${secret}".to_owned();
+        places.into_iter().map(|place| (place, std::mem::replace(&mut self.command[place], placeholder()))).collect()
+    }
+
     /// The program's name, without its folder.
     pub fn name(&self) -> Arc<str> {
         self.command.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default().into()
@@ -174,12 +197,15 @@ pub fn signal_process(pid: u32, signal: Signal) {
     }
 }
 
-/// The agent's own command line, before what it is to start.
-pub fn agent_words(agent: &str, silence: Duration, place: Place<'_>) -> Vec<String> {
+/// The agent's own command line, before what it is to start. `secrets`: it waits for the secrets that come on its stdin.
+pub fn agent_words(agent: &str, silence: Duration, place: Place<'_>, secrets: bool) -> Vec<String> {
     let mut words = vec![agent.to_owned(), "agent".to_owned(), "--silence".to_owned(), silence.as_secs().to_string()];
     words.extend(["--run".to_owned(), place.mark.to_owned()]);
     if let Some(metrics) = place.metrics {
         words.extend(["--metrics".to_owned(), metrics.display().to_string()]);
+    }
+    if secrets {
+        words.push("--secrets".to_owned());
     }
     words
 }

@@ -94,6 +94,10 @@ where
     let mut child = command.spawn().map_err(Refusal::of_the_process)?;
     let pid = child.id().ok_or_else(|| std::io::Error::other("the worker ended at once"))?;
     let (stdin, messages) = mpsc::unbounded_channel();
+    if !plan.line.first_lines.0.is_empty() {
+        // The receiver is still here.
+        let _ = stdin.send(plan.line.first_lines.0.clone());
+    }
     let pipes = child.stdin.take().zip(child.stdout.take()).ok_or_else(|| std::io::Error::other("the worker has no pipes"))?;
     tokio::spawn(feed(pipes.0, messages));
     tokio::spawn(attend(child, pipes.1, plan.agent, report));

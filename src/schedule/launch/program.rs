@@ -116,6 +116,10 @@ where
     let pid = child.id().ok_or_else(|| std::io::Error::other("it ended at once"))?;
     let stdin = child.stdin.take().map(|pipe| {
         let (stdin, messages) = mpsc::unbounded_channel();
+        if !plan.line.first_lines.0.is_empty() {
+            // The receiver is still here.
+            let _ = stdin.send(plan.line.first_lines.0.clone());
+        }
         tokio::spawn(feed(pipe, messages));
         stdin
     });

@@ -1,11 +1,13 @@
 //! Workers by `srun`: as steps of the allocation that the coordinator runs in, or each as a job of its own.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::launcher::{CommandLine, Place, agent_words};
+use super::launcher::{CommandLine, Hidden, Place, agent_words};
 use super::prefix::SILENCE;
 use super::squeue::job_name;
 use crate::agent::seconds_left;
+use crate::protocol::{ToAgent, encode_line};
 use crate::schedule::devices::{DeviceRequest, SlotDevice, gpu_environment, thread_variables};
 use crate::schedule::processes::MARK;
 use crate::spec::SlurmSpec;
@@ -212,7 +214,11 @@ impl Slurm {
     }
 
     /// `srun`, its options, the agent, and behind it the command line.
-    pub fn wrap(&self, line: CommandLine, place: Place<'_>) -> CommandLine {
+    ///
+    /// Variables are in the environment of `srun`; words that may be secrets go over its stdin.
+    pub fn wrap(&self, mut line: CommandLine, place: Place<'_>) -> CommandLine {
+        let secret_words = line.take_secret_words();
+        let secrets = !secret_words.is_empty();
         let mut words: Vec<String> = vec!["srun".into(), format!("--job-name={}", job_name(place.mark, place.worker))];
         // The folder is the agent's to enter: srun would go on in /tmp where it is missing.
         words.extend(["--nodes=1", "--ntasks=1", "--export=ALL", "--chdir=/"].map(str::to_owned));
@@ -236,7 +242,7 @@ impl Slurm {
             gpus => words.push(format!("--gpus={gpus}")),
         }
         words.extend(self.spec.args.iter().cloned());
-        words.extend(agent_words(&self.agent, self.silence, place));
+        words.extend(agent_words(&self.agent, self.silence, place, secrets));
         if let Some(folder) = &line.workdir {
             words.extend(["--workdir".to_owned(), folder.display().to_string()]);
         }
@@ -249,7 +255,11 @@ impl Slurm {
             command: words,
             environment,
             without: self.without.iter().cloned().chain([MARK.to_owned()]).collect(),
-            workdir: None,
+            first_lines: Hidden(match secrets {
+                true => encode_line(&ToAgent::Secrets { environment: BTreeMap::new(), words: secret_words }),
+                false => String::new(),
+            }),
+            ..CommandLine::default()
         }
     }
 }
@@ -290,8 +300,8 @@ mod tests {
         CommandLine {
             command: ["train", "it"].map(str::to_owned).into(),
             environment: [("A".to_owned(), "1".to_owned()), (MARK.to_owned(), "/r".to_owned())].into(),
-            without: Vec::new(),
             workdir: Some("/data".into()),
+            ..CommandLine::default()
         }
     }
 
