@@ -56,7 +56,7 @@ pub struct Agent {
 #[derive(Default)]
 struct Secrets {
     environment: BTreeMap<String, String>,
-    words: BTreeMap<usize, String>,
+    words: Vec<(usize, String)>,
 }
 
 /// Something that happened.

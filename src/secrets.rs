@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(redact("--key=hunter2hunter2 x"), "--key=${envvar:KEY} x");
         assert_eq!(redact("hunter2hunter2-and-more!"), "${envvar:LONG}!");
         assert_eq!(redact("a\"b\\c\nd {\"k\":\"a\\\"b\\\\c\\nd\"}"), "${envvar:Q} {\"k\":\"${envvar:Q}\"}");
-        assert_eq!(redact("cut: \"AA=hunter2hun…\""), "cut: \"AA=${envvar:KEY}…\"");
+        assert_eq!(redact("cut: \"AA=hunter2hun…\""), "cut: \"AA=${envvar:LONG}…\"", "the longer one, as far as one can see");
         assert_eq!(redact("/root/x: hun… no"), "/root/x: hun… no", "too little to tell, and no secret");
         assert!(!format!("{secrets:?}").contains("hunter"));
     }

@@ -257,9 +257,10 @@ pub struct ServeArgs {
     /// Port to listen at; 0: any that is free
     #[arg(long, default_value_t = 8055, value_name = "PORT")]
     pub port: u16,
-    /// Address to listen at; with another one than this machine's own 127.0.0.1 or ::1 the page asks for the token in its URL
+    /// Address or name to listen at; with another one than this machine's own 127.0.0.1, ::1 or localhost the page asks for the token
+    /// in its URL
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
-    pub host: std::net::IpAddr,
+    pub host: String,
     /// Ask for a token on this machine, too: others who use it cannot see the page then
     #[arg(long)]
     pub token: bool,

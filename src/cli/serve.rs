@@ -1,33 +1,35 @@
 //! `pentagrid serve`: a sweep as a web page, while it runs and after.
 
 use std::io::ErrorKind;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 
 use nix::sys::signal::Signal;
 
 use super::args::ServeArgs;
+use super::environment;
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::show::rerun;
 use super::sweep::runtime;
 use crate::live::Sweep;
 use crate::schedule::{listen_to, next_signal};
-use crate::serve::{Engine, Guard, Token, serve as serve_page};
+use crate::serve::{Engine, Guard, Token, routes, serve as serve_page};
 use crate::spec::command::shell_path;
 
 /// Serves the page until Ctrl-C.
 pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliError> {
     // Nothing is listened to before there is something to show.
     let sweep = Sweep::open(&arguments.dir)?;
-    let address = SocketAddr::new(arguments.host, arguments.port);
-    let listener = TcpListener::bind(address).map_err(|error| refused(address, &error, arguments))?;
+    let secrets = environment::secrets(sweep.spec());
+    printer.hide(secrets.clone());
     let unexpected = |error: std::io::Error| CliError::Unexpected(format!("cannot serve the page: {error}"));
-    let port = listener.local_addr().map_err(unexpected)?.port();
+    let (listener, name) = listen(arguments)?;
+    let address = listener.local_addr().map_err(unexpected)?;
     listener.set_nonblocking(true).map_err(unexpected)?;
-    let wants_token = arguments.token || !arguments.host.is_loopback();
+    let wants_token = arguments.token || !address.ip().is_loopback();
     let token = wants_token.then(Token::new).transpose().map_err(unexpected)?;
     let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
-    let guard = Guard::new(arguments.host, port, host, token);
+    let guard = Guard::new(address, name, host, token);
     let dir = arguments.dir.clone();
     let engine = Engine::start(
         sweep,
@@ -36,6 +38,7 @@ pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliErr
             let config = sweep.grid().arms()[arm].config(planned.index);
             rerun(sweep.spec(), ledger, &dir, (id, arm), &config).unwrap_or_else(|error| error.to_string())
         }),
+        secrets,
     );
     printer.data(&guard.url())?;
     printer.say(&format!("shows {}; Ctrl-C ends it", shell_path(&arguments.dir)));
@@ -45,13 +48,41 @@ pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliErr
             let mut interrupt = listen_to(Signal::SIGINT)?;
             let mut terminate = listen_to(Signal::SIGTERM)?;
             tokio::select! {
-                served = serve_page(listener, engine, guard) => served,
+                served = serve_page(listener, routes(engine, guard)) => served,
                 () = next_signal(&mut interrupt) => Ok(()),
                 () = next_signal(&mut terminate) => Ok(()),
             }
         })
         .map_err(unexpected)?;
     Ok(Outcome::Done)
+}
+
+/// Listens at the address that was asked for. With the name of it, where it was given by one.
+fn listen(arguments: &ServeArgs) -> Result<(TcpListener, Option<String>), CliError> {
+    let given = arguments.host.trim_start_matches('[').trim_end_matches(']');
+    let mut addresses: Vec<SocketAddr> = match given.parse::<IpAddr>() {
+        Ok(address) => vec![SocketAddr::new(address, arguments.port)],
+        Err(_) => (given, arguments.port)
+            .to_socket_addrs()
+            .map_err(|error| {
+                CliError::Usage(format!(
+                    "--host {given:?} is neither an address nor a name that is known here: {error}\n\
+                     write one of this machine's addresses, `localhost`, or 0.0.0.0 for all of them"
+                ))
+            })?
+            .collect(),
+    };
+    // Tunnels and scripts expect the older kind.
+    addresses.sort_by_key(SocketAddr::is_ipv6);
+    let name = given.parse::<IpAddr>().is_err().then(|| given.to_owned());
+    let mut refusal = None;
+    for address in addresses {
+        match TcpListener::bind(address) {
+            Ok(listener) => return Ok((listener, name)),
+            Err(error) => refusal = refusal.or(Some(refused(address, &error, arguments))),
+        }
+    }
+    Err(refusal.unwrap_or_else(|| CliError::Usage(format!("--host {given:?} has no address"))))
 }
 
 fn refused(address: SocketAddr, error: &std::io::Error, arguments: &ServeArgs) -> CliError {

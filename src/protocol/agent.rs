@@ -17,7 +17,7 @@ pub enum ToAgent {
         /// Variables of the worker's environment.
         environment: BTreeMap<String, String>,
         /// Words of its command line, by their places.
-        words: BTreeMap<usize, String>,
+        words: Vec<(usize, String)>,
     },
     /// The coordinator is alive.
     Heartbeat,
@@ -83,7 +83,7 @@ mod tests {
     fn lines_of_agents_are_told_from_all_others_and_survive() {
         let secrets = ToAgent::Secrets {
             environment: [("KEY".to_owned(), "a\nb".to_owned())].into(),
-            words: [(3, "--key=a".to_owned())].into(),
+            words: vec![(3, "--key=a".to_owned())],
         };
         for message in [ToAgent::Heartbeat, ToAgent::Terminate, ToAgent::Suspend, ToAgent::Continue, secrets] {
             let line = encode_line(&message);

@@ -12,6 +12,7 @@ use super::overview::{Sections, json, object, sections};
 use crate::grid::TrialId;
 use crate::ledger::Reader;
 use crate::live::Sweep;
+use crate::secrets::Secrets;
 
 /// Time between two looks at the ledger.
 const PACE: Duration = Duration::from_millis(300);
@@ -49,6 +50,8 @@ pub struct State {
     pub version: u64,
     /// The list of trials that was asked for last.
     pub listed: Option<Listed>,
+    /// What is shown nowhere.
+    pub secrets: Secrets,
     rerun: Rerun,
     sections: Sections,
 }
@@ -95,12 +98,12 @@ impl State {
 
 impl Engine {
     /// Starts the thread. It ends when nobody can ask any more.
-    pub fn start(sweep: Sweep, rerun: Rerun) -> Self {
+    pub fn start(sweep: Sweep, rerun: Rerun, secrets: Secrets) -> Self {
         let (jobs, queue) = channel::<Job>();
         let (updates, _) = broadcast::channel(BACKLOG);
         let mut sections = sections(&sweep);
         sections.insert("trouble", "null".to_owned());
-        let state = State { sweep, version: 1, listed: None, rerun, sections };
+        let state = State { sweep, version: 1, listed: None, secrets, rerun, sections };
         let tell = updates.clone();
         std::thread::spawn(move || work(state, &queue, &tell));
         Self { jobs, updates }

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Query, Request, State as From};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use tokio::net::TcpListener;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::{Stream, StreamExt};
 
@@ -28,7 +27,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
                       base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// The files of the page: path, type, text.
-const FILES: [(&str, &str, &str); 10] = [
+const FILES: [(&str, &str, &str); 11] = [
     ("/", "text/html; charset=utf-8", include_str!("page/page.html")),
     ("/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
     ("/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
@@ -36,16 +35,14 @@ const FILES: [(&str, &str, &str); 10] = [
     ("/overview.js", "text/javascript; charset=utf-8", include_str!("page/overview.js")),
     ("/charts.js", "text/javascript; charset=utf-8", include_str!("page/charts.js")),
     ("/compare.js", "text/javascript; charset=utf-8", include_str!("page/compare.js")),
+    ("/server.js", "text/javascript; charset=utf-8", include_str!("page/server.js")),
     ("/trials.js", "text/javascript; charset=utf-8", include_str!("page/trials.js")),
     ("/trial.js", "text/javascript; charset=utf-8", include_str!("page/trial.js")),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
-/// Serves a sweep until the future is dropped.
-///
-/// # Errors
-/// The operating system's.
-pub async fn serve(listener: TcpListener, engine: Engine, guard: Guard) -> std::io::Result<()> {
+/// The routes of a sweep's page and data.
+pub fn routes(engine: Engine, guard: Guard) -> Router {
     let mut routes = Router::new()
         .route("/api/overview", get(overview))
         .route("/api/trials", get(trials))
@@ -57,30 +54,24 @@ pub async fn serve(listener: TcpListener, engine: Engine, guard: Guard) -> std::
     for (path, kind, text) in FILES {
         routes = routes.route(path, get(move || async move { ([(header::CONTENT_TYPE, kind)], text) }));
     }
-    let routes = routes.fallback(|| async { (StatusCode::NOT_FOUND, "there is nothing here\n") });
-    let routes = routes.with_state(engine).layer(from_fn_with_state(Arc::new(guard), admit));
-    axum::serve(listener, routes).await
+    let routes = routes.fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") });
+    routes.with_state(engine).layer(from_fn_with_state(Arc::new(guard), admit))
 }
 
-/// Lets in who may come in, and puts the headers that hold for every answer.
+/// Lets in who may come in, and puts the headers that hold for every answer. Nothing is ever redirected.
 async fn admit(From(guard): From<Arc<Guard>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
-    let cookies: Vec<&str> = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok()).collect();
-    let in_url = request.uri().query().and_then(|query| query.split('&').find_map(|pair| pair.strip_prefix("token=")));
-    let mut response = match guard.judge(text(header::HOST), &cookies, text(header::AUTHORIZATION), in_url) {
+    let open = FILES.iter().any(|(path, ..)| *path == request.uri().path());
+    let mut response = match guard.judge(text(header::HOST), text(header::AUTHORIZATION), open) {
         Verdict::Welcome => next.run(request).await,
-        Verdict::Keep(cookie) => {
-            let path = request.uri().path().to_owned();
-            (StatusCode::SEE_OTHER, [(header::SET_COOKIE, cookie), (header::LOCATION, path)]).into_response()
-        }
         Verdict::WrongHost => {
             let what = "this is not a name of the machine that `pentagrid serve` runs on; open the URL that it printed\n";
             (StatusCode::MISDIRECTED_REQUEST, what).into_response()
         }
         Verdict::NoToken => {
             let what = "the token is missing or wrong; open the URL that `pentagrid serve` printed, with its token\n";
-            (StatusCode::UNAUTHORIZED, what).into_response()
+            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], what).into_response()
         }
     };
     protect(response.headers_mut());
@@ -92,13 +83,17 @@ fn protect(headers: &mut HeaderMap) {
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
+    let same_origin = HeaderValue::from_static("same-origin");
+    headers.insert(HeaderName::from_static("cross-origin-resource-policy"), same_origin.clone());
+    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), same_origin);
 }
 
 /// A JSON answer; an error of the ledger is told in words.
 fn answer(found: Option<Result<Option<String>, String>>) -> Response {
     match found {
         Some(Ok(Some(json))) => ([(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response(),
-        Some(Ok(None)) => (StatusCode::NOT_FOUND, "the sweep has no such thing\n").into_response(),
+        Some(Ok(None)) => (StatusCode::NOT_FOUND, "not found\n").into_response(),
         Some(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error).into_response(),
         None => (StatusCode::INTERNAL_SERVER_ERROR, "the sweep is not watched any more: start `pentagrid serve` again\n")
             .into_response(),
@@ -117,7 +112,9 @@ async fn one_trial(From(engine): From<Engine>, Path(id): Path<String>) -> Respon
     // What is no id never gets near a path or a query.
     let Ok(id) = id.parse::<TrialId>() else { return answer(Some(Ok(None))) };
     let find = move |state: &mut super::engine::State| {
-        trial::trial(&state.sweep, id, |id, arm| state.rerun(id, arm)).map_err(|error| error.to_string())
+        let found = trial::trial(&state.sweep, id, |id, arm| state.rerun(id, arm)).map_err(|error| error.to_string())?;
+        // Its log is the program's own.
+        Ok(found.map(|json| state.secrets.redact(&json).into_owned()))
     };
     answer(engine.ask(find).await)
 }

@@ -91,11 +91,30 @@ export class Browser {
   /** Text as a person types it into what has the focus. */
   type(text) { return this.send('Input.insertText', { text }); }
 
-  /** A click in the middle of what a selector finds. */
-  async click(selector) {
-    const [x, y] = await this.eval(`(() => { const e = document.querySelector(${JSON.stringify(selector)}); e.scrollIntoView({ block: 'center' }); const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()`);
-    for (const type of ['mousePressed', 'mouseReleased']) await this.send('Input.dispatchMouseEvent', { type, x, y, button: 'left', clickCount: 1 });
+  /** The middle of what a selector finds, brought into view. */
+  middle(selector) {
+    return this.eval(`(() => { const e = document.querySelector(${JSON.stringify(selector)}); e.scrollIntoView({ block: 'center' }); const b = e.getBoundingClientRect(); return [b.x + b.width / 2, b.y + b.height / 2]; })()`);
   }
+
+  /** A click in the middle of what a selector finds; something may happen between its press and its release. */
+  async click(selector, between = () => {}) {
+    const [x, y] = await this.middle(selector);
+    await this.send('Input.dispatchMouseEvent', { type: 'mousePressed', x, y, button: 'left', clickCount: 1 });
+    await between();
+    await this.send('Input.dispatchMouseEvent', { type: 'mouseReleased', x, y, button: 'left', clickCount: 1 });
+  }
+
+  /** A tap with a finger in the middle of what a selector finds. */
+  async tap(selector) {
+    const [x, y] = await this.middle(selector);
+    await this.send('Emulation.setTouchEmulationEnabled', { enabled: true });
+    await this.send('Input.dispatchTouchEvent', { type: 'touchStart', touchPoints: [{ x, y }] });
+    await this.send('Input.dispatchTouchEvent', { type: 'touchEnd', touchPoints: [] });
+    await this.send('Emulation.setTouchEmulationEnabled', { enabled: false });
+  }
+
+  /** All cookies that the browser holds. */
+  async cookies() { return (await this.send('Network.getAllCookies')).cookies; }
 
   /** A picture, into the folder that `SHOTS` names, if it does. */
   async shot(name, full = false) {

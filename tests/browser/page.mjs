@@ -18,8 +18,8 @@ function start(...words) {
 }
 
 /** Serves a run directory; gives its URL. */
-async function serve(run) {
-  const server = start('serve', run, '--port', '0');
+async function serve(run, ...words) {
+  const server = start('serve', run, '--port', '0', ...words);
   return new Promise((resolve, reject) => {
     server.stdout.once('data', (text) => resolve(String(text).trim()));
     server.once('exit', (code) => reject(new Error(`serve ended with ${code}`)));
@@ -118,6 +118,24 @@ const checks = {
     await browser.until("document.querySelector('#row-0')?.innerText.includes('Near') && document.querySelector('#filter-count').textContent === '69 trials'");
     const metrics = await browser.eval("[...document.querySelectorAll('#list .body .row')].map((row) => row.children[6].innerText).filter(Boolean).map(Number)");
     assert.deepEqual(metrics, [...metrics].sort((a, b) => b - a));
+  },
+
+  async 'a click or a tap on a row opens the trial'() {
+    await browser.eval("location.hash = '#trials?q=phase%3Dfinal'");
+    await browser.until("document.querySelector('#filter-count').textContent === '15 trials'");
+    const opened = async (row, open) => {
+      const wanted = await text(`#row-${row} .id`);
+      await open();
+      await browser.until(`document.querySelector('#trial').open && document.querySelector('#trial-name').innerText === '${wanted}'`);
+      assert.ok((await browser.eval('location.hash')).includes(`trial=${wanted}`));
+      await browser.key('Escape');
+      await browser.until("!document.querySelector('#trial').open");
+    };
+    await opened(3, () => browser.click('#row-3 .id'));
+    await opened(2, () => browser.click('#row-2 [role=gridcell]:nth-child(4)'));
+    await opened(4, () => browser.tap('#row-4 [role=gridcell]:nth-child(2)'));
+    // The list is drawn again between the press and the release of the button, as when a result comes.
+    await opened(1, () => browser.click('#row-1 [role=gridcell]:nth-child(4)', () => browser.eval("document.querySelector('#list').dispatchEvent(new Event('scroll')); new Promise((go) => requestAnimationFrame(() => requestAnimationFrame(go)))")));
   },
 
   async 'a slow server does not make the browser busy'() {
@@ -239,9 +257,44 @@ const checks = {
       assert.ok(await browser.eval('document.documentElement.scrollWidth <= innerWidth'), `${view} is wider than the window`);
     }
     await browser.eval("location.hash = '#overview'");
+    await browser.until("!document.querySelector('#view-overview').hidden");
     await browser.shot('narrow');
+    await browser.eval("location.hash = '#trials'");
+    await browser.until("!document.querySelector('#view-trials').hidden && document.querySelector('#row-0') !== null");
+    await browser.shot('narrow-trials');
+    await browser.tap('#row-1 .id');
+    await browser.until("document.querySelector('#trial').open");
+    await browser.shot('narrow-trial');
+    await browser.key('Escape');
+    await browser.until("!document.querySelector('#trial').open");
     await browser.size(1280, 900);
     await browser.scheme('light');
+  },
+
+  async 'the token is sent to the page\'s own server only'() {
+    const url = await serve('runs/seen', '--token');
+    const token = url.split('#token=')[1];
+    assert.ok(token.length === 32, url);
+    await browser.open('about:blank');
+    await browser.open(url);
+    await browser.until("document.querySelector('#name').textContent === 'seen' && !location.href.includes('token')");
+    await browser.eval("location.hash = '#trials'");
+    await browser.until("document.querySelector('#filter-count').textContent === '69 trials'");
+    const address = await browser.eval('location.href');
+    assert.ok(!address.includes(token) && (await browser.eval('document.cookie')) === '' && (await browser.cookies()).length === 0);
+    // It holds for this tab, also after a reload, and for no other port.
+    await browser.open('about:blank');
+    await browser.open(address);
+    await browser.until("document.querySelector('#filter-count').textContent === '69 trials'");
+    const other = await serve('runs/seen', '--token');
+    await browser.open(other.split('#')[0]);
+    await browser.until("document.querySelector('#link').textContent.includes('the token is missing or wrong')");
+    assert.equal(await text('#name'), 'pentagrid');
+    await browser.shot('no-token');
+    // The right address in the same tab.
+    await browser.eval(`location.hash = '#token=${other.split('#token=')[1]}'`);
+    await browser.until("document.querySelector('#name').textContent === 'seen' && !location.href.includes('token')");
+    assert.ok(browser.requests.every((request) => !request.replace(/#.*/, '').includes(token)));
   },
 
   async 'a crashed sweep says so, and how it goes on'() {
@@ -270,7 +323,8 @@ for (const [name, check] of Object.entries(checks)) {
   }
 }
 // A server that was stopped on purpose is missed by the browser: that alone may stand in its log.
-const errors = browser.errors.filter((error) => !/ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/.test(error));
+// So may a token that was left out on purpose.
+const errors = browser.errors.filter((error) => !/status of 401|ERR_(CONNECTION_REFUSED|INCOMPLETE_CHUNKED_ENCODING|CONNECTION_RESET|EMPTY_RESPONSE)/.test(error));
 const elsewhere = browser.requests.filter((url) => !/^(http:\/\/127\.0\.0\.1:|about:|data:)/.test(url));
 for (const [what, found] of [['errors in the console', errors], ['requests to elsewhere', elsewhere]]) {
   if (found.length) {

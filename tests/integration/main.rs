@@ -3,6 +3,7 @@
 // What each file shows:
 mod ahead; // what is made ready before a program's turn
 mod audit; // published figures, claims, `report --check`
+mod background; // ignored signals, output that is not read, daemons
 mod builtin; // the built-in task: bit-identical results, real MNIST, verify
 mod cluster; // a real Slurm of a test's own
 mod coming_from; // the examples for users of Optuna and W&B
@@ -16,6 +17,7 @@ mod limits; // trials that take too long, fail too often, lack memory; a suspend
 mod programs; // programs that train one trial each: examples, macros, metrics, faults
 mod racing; // `prune: safe`: fewer trials, the same tables
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
+mod secrets; // values of `${envvar:NAME}` are shown nowhere
 mod serve; // the web page's answers, and to whom they are given
 mod shapes; // zip, exclude, when and grids, from the file to the report
 mod sharing; // trials with work in common
@@ -25,5 +27,6 @@ mod slurm_batch; // the batch script; a coordinator that is stopped, by Ctrl-Z a
 mod slurm_ends; // preemption, time limits and lack of memory, as Slurm does them
 mod specs; // the committed sweep files; bad specs on the command line
 mod support; // the `Test` builder
+mod terminal; // nothing from workers that a terminal obeys
 mod watch; // the same in a terminal
 mod worker_check; // good and bad workers of other people's

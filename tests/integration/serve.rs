@@ -259,21 +259,106 @@ fn only_who_may_see_it_sees_it() {
     let local = Server::start(&test, &["runs/toy"]);
     assert_eq!(local.get_with("/", "Host: evil.example\r\n").status, 421);
     assert_eq!(local.get_with("/api/overview", "").status, 421, "a request without a host");
-    let open = Server::start(&test, &["runs/toy", "--host", "0.0.0.0"]);
-    let token = open.url.split_once("?token=").unwrap().1.to_owned();
-    for path in ["/", "/api/overview", "/events", "/page.js", "/?token=wrong", "/?token="] {
-        let refused = open.get(path);
-        assert_eq!(refused.status, 401, "{path}");
-        assert!(refused.body.contains("open the URL that `pentagrid serve` printed"), "{}", refused.body);
+    for arguments in [&["runs/toy", "--host", "0.0.0.0"][..], &["runs/toy", "--token"]] {
+        let open = Server::start(&test, arguments);
+        // Behind the `#`, which browsers send to no server.
+        let token = open.url.split_once("/#token=").unwrap().1.to_owned();
+        for path in ["/api/overview", "/events", "/api/trials", &format!("/api/overview?token={token}")] {
+            let refused = open.get(path);
+            assert_eq!(refused.status, 401, "{path}");
+            assert!(refused.body.contains("open the URL that `pentagrid serve` printed"), "{}", refused.body);
+        }
+        // A cookie would be sent to every port of the host.
+        let cookie = format!("Host: localhost\r\nCookie: pentagrid-{}={token}; token={token}\r\n", open.port());
+        assert_eq!(open.get_with("/api/overview", &cookie).status, 401);
+        for page in ["/", "/page.js", "/page.css", &format!("/?token={token}")] {
+            let page = open.get(page);
+            assert_eq!(page.status, 200, "the page itself holds nothing of the sweep");
+            assert!(!page.head.contains("set-cookie") && !page.head.contains("location"), "{}", page.head);
+            assert!(!page.body.contains("toy"), "{}", page.body);
+        }
+        let wrong = format!("Host: localhost\r\nAuthorization: Bearer {}\r\n", "0".repeat(token.len()));
+        assert_eq!(open.get_with("/api/overview", &wrong).status, 401);
+        let right = format!("Host: localhost\r\nAuthorization: Bearer {token}\r\n");
+        assert_eq!(open.get_with("/api/overview", &right).status, 200);
     }
-    let welcome = open.get(&format!("/?token={token}"));
-    assert_eq!(welcome.status, 303);
-    assert!(welcome.head.contains("location: /\r\n") && welcome.head.contains("httponly"), "{}", welcome.head);
-    let cookie = welcome.head.split("set-cookie: ").nth(1).unwrap().split(';').next().unwrap();
-    assert_eq!(open.get_with("/api/overview", &format!("Host: localhost\r\nCookie: {cookie}\r\n")).status, 200);
-    assert_eq!(open.get_with("/api/overview", &format!("Host: localhost\r\nAuthorization: Bearer {token}\r\n")).status, 200);
-    let asked = Server::start(&test, &["runs/toy", "--token"]);
-    assert_eq!(asked.get("/").status, 401);
+}
+
+#[test]
+fn nothing_is_redirected() {
+    let test = finished();
+    let server = Server::start(&test, &["runs/toy", "--token"]);
+    let token = server.url.split_once("#token=").unwrap().1;
+    let headers = format!("Host: localhost\r\nAuthorization: Bearer {token}\r\n");
+    for path in [
+        "//evil.example/?token=T",
+        &format!("//evil.example/?token={token}"),
+        "/\\evil.example/?token=T",
+        "/%2f%2fevil.example/",
+        "http://evil.example/?token=T",
+        "/.//evil.example",
+        "/?token=T",
+    ] {
+        for headers in ["Host: localhost\r\n", &headers] {
+            let answer = server.get_with(path, headers);
+            assert!(!(300..400).contains(&answer.status) && !answer.head.contains("location:"), "{path}: {}", answer.head);
+        }
+    }
+}
+
+#[test]
+fn a_name_of_this_machine_will_do_as_an_address() {
+    let test = finished();
+    for name in ["localhost", "LOCALHOST", "[::1]", "127.0.0.2"] {
+        if name == "[::1]" && std::net::TcpListener::bind("[::1]:0").is_err() {
+            continue;
+        }
+        let mut command = test.command(&["serve", "runs/toy", "--host", name, "--port", "0"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut url = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+        let place = url.trim().strip_prefix("http://").unwrap().trim_end_matches('/').to_owned();
+        assert!(place.starts_with(&format!("{name}:")), "{url}: loopback needs no token");
+        let mut stream = TcpStream::connect(&*place).unwrap();
+        write!(stream, "GET /api/overview HTTP/1.1\r\nHost: {place}\r\nConnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    let unknown = test.run(&["serve", "runs/toy", "--host", "no such host.invalid", "--port", "0"]).expect(2);
+    assert!(unknown.stderr.contains("neither an address nor a name"), "{}", unknown.stderr);
+}
+
+#[test]
+fn connections_that_ask_for_nothing_are_closed_and_stop_nobody() {
+    let test = finished();
+    // Fewer open files than there are connections.
+    let mut command = std::process::Command::new("sh");
+    command.args(["-c", "ulimit -n 100; exec \"$@\"", "sh", env!("CARGO_BIN_EXE_pentagrid"), "serve", "runs/toy", "--port", "0"]);
+    let mut child = command.current_dir(test.path("")).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+    let mut url = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut url).unwrap();
+    let server = Server { child, url: url.trim().to_owned() };
+    let half = || {
+        let mut stream = TcpStream::connect(("127.0.0.1", server.port())).unwrap();
+        // It may have been closed already.
+        let _ = write!(stream, "GET / HTTP/1.1\r\nHost: local");
+        stream
+    };
+    let mut idle: Vec<TcpStream> = (0..300).map(|_| half()).collect();
+    for _ in 0..3 {
+        assert_eq!(server.get("/api/overview").status, 200);
+    }
+    // The last of them was not in the way of any, and is closed all the same.
+    let mut last = idle.pop().unwrap();
+    last.set_read_timeout(Some(PATIENCE)).unwrap();
+    let mut rest = Vec::new();
+    match last.read_to_end(&mut rest) {
+        Ok(_) => {}
+        Err(error) => assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset),
+    }
 }
 
 #[test]

@@ -49,7 +49,7 @@ impl std::fmt::Debug for Hidden {
 
 impl CommandLine {
     /// Takes the secret words out of the command, and puts placeholders in their places.
-    pub fn take_secret_words(&mut self) -> BTreeMap<usize, String> {
+    pub fn take_secret_words(&mut self) -> Vec<(usize, String)> {
         let places = std::mem::take(&mut self.secret_words);
         let placeholder = || "${secret}".to_owned();
         places.into_iter().map(|place| (place, std::mem::replace(&mut self.command[place], placeholder()))).collect()

@@ -196,7 +196,7 @@ mod tests {
         let line = CommandLine { secret_words: vec![2], ..line };
         let made = Prefix::new(&spec, "/bin/pentagrid", true).wrap(line, place);
         assert_eq!(
-            made.command[4..],
+            made.command[5..],
             ["A=x y", "/bin/agent", "agent", "--silence", "120", "--run", "/r", "--secrets", "--", "sh", "-c", "${secret}"]
         );
         assert!(made.first_lines.0.starts_with("{\"agent\":\"secrets\","), "{}", made.first_lines.0);

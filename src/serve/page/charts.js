@@ -1,5 +1,6 @@
 // Curves, sensitivity and heat maps: drawn as SVG and as tables from the server's figures.
-import { $, ask, colour, count, el, figure, options, plural, replace, svg, swatch } from './dom.js';
+import { $, colour, count, el, figure, options, plural, replace, svg, swatch } from './dom.js';
+import { ask } from './server.js';
 
 const WIDTH = 720, HEIGHT = 320, LEFT = 62, RIGHT = 12, TOP = 10, BOTTOM = 40;
 /** Of the small ones, which stand side by side. */

@@ -1,5 +1,6 @@
 // Trials that were chosen in the list, side by side: their curves in one plot, and the same figures as a table.
-import { $, ask, colour, el, figure, options, plural, replace, svg, table, trialButton } from './dom.js';
+import { $, colour, el, figure, options, plural, replace, svg, table, trialButton } from './dom.js';
+import { ask } from './server.js';
 import { lineChart } from './charts.js';
 
 /** So many can be told apart. */

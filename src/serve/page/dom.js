@@ -1,4 +1,4 @@
-// Small helpers: elements, numbers and times as people read them, answers of the server.
+// Small helpers: elements, numbers and times as people read them.
 // What comes from a sweep goes into text and attributes only, never into markup.
 
 /** An element: `el('td', {class: 'figure'}, 'text', child)`; properties that begin with `on` are listeners. */
@@ -92,10 +92,29 @@ export function options(select, list, chosen = select.value) {
   if (list.some(([value]) => value === chosen)) select.value = chosen;
 }
 
-/** An answer of the server; what went wrong is an error with the server's own words. */
-export async function ask(path, parameters = {}) {
-  const query = new URLSearchParams(Object.entries(parameters).filter(([, value]) => value !== '' && value !== undefined && value !== null));
-  const response = await fetch(`${path}${query.size ? `?${query}` : ''}`);
-  if (!response.ok) throw new Error((await response.text()).trim());
-  return response.json();
+// While a mouse button or a finger is down nothing is drawn again: a click whose target has been replaced would be lost.
+/** A pointer that is down for longer is forgotten, in milliseconds: of some no end is told. */
+const MAX_HELD = 2000;
+let hold = null, forget = null;
+
+function letGo() {
+  clearTimeout(forget);
+  hold?.go();
+  hold = null;
 }
+
+document.addEventListener('pointerdown', () => {
+  if (!hold) {
+    hold = {};
+    hold.over = new Promise((go) => { hold.go = go; });
+  }
+  clearTimeout(forget);
+  forget = setTimeout(letGo, MAX_HELD);
+}, { capture: true });
+// After the click that follows.
+for (const end of ['pointerup', 'pointercancel']) document.addEventListener(end, () => setTimeout(letGo), { capture: true });
+
+/** Whether a mouse button or a finger is down. */
+export const isHeld = () => hold !== null;
+/** Waits until none is. */
+export const released = () => hold?.over ?? Promise.resolve();

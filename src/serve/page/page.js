@@ -1,8 +1,9 @@
 // The page: follows the server's events, shows one view at a time, keeps what is shown in the address.
-import { $ } from './dom.js';
+import { $, isHeld, released } from './dom.js';
 import { listen, showCurves, showParameters } from './charts.js';
 import { chosen, listenCompared, setChosen, showCompared } from './compare.js';
 import { sections, tick } from './overview.js';
+import { follow, takeToken } from './server.js';
 import { showTrial } from './trial.js';
 import { address, build, setFilter, showTrials } from './trials.js';
 
@@ -12,12 +13,15 @@ const PACE = 1000;
 
 const data = {};
 let view = 'overview', trial = null, drawn = 0, timer = null;
+/** What has come while a mouse button or a finger is down. */
+let kept = {};
 
 /** Views to which the choice of trials belongs. */
 const CHOOSING = ['trials', 'curves'];
 
 /** `#trials?state=failed&chosen=ID,ID&trial=ID`: the view, its filter, what is chosen, the open trial. */
 function read() {
+  takeToken();
   const [name, query] = location.hash.slice(1).split('?');
   if (name === 'main') return;
   const parameters = new URLSearchParams(query);
@@ -64,6 +68,11 @@ async function more() {
 
 /** Sections that have come: the small ones at once, the rest at its pace. */
 function update(fresh) {
+  if (isHeld()) {
+    if (!('version' in kept)) released().then(() => { const late = kept; kept = {}; update(late); });
+    Object.assign(kept, fresh);
+    return;
+  }
   const before = data.sweep?.state;
   Object.assign(data, fresh);
   for (const [name, show] of Object.entries(sections)) {
@@ -74,17 +83,12 @@ function update(fresh) {
   document.documentElement.dataset.version = data.version;
   const wait = PACE - (Date.now() - drawn);
   if (wait <= 0) more();
-  else timer ??= setTimeout(more, wait);
+  else timer ??= setTimeout(() => released().then(more), wait);
 }
 
 function link(good, why = '') {
   $('link').textContent = good ? '' : why || 'The connection to pentagrid serve is lost; trying again.';
 }
-
-const events = new EventSource('events');
-events.addEventListener('open', () => link(true));
-events.addEventListener('error', () => link(false));
-events.addEventListener('message', (event) => { link(true); update(JSON.parse(event.data)); });
 
 const open = (id) => { trial = id; write(true); };
 document.addEventListener('click', (event) => {
@@ -92,7 +96,6 @@ document.addEventListener('click', (event) => {
   if (button?.dataset.trial) open(button.dataset.trial);
   if (button?.dataset.close !== undefined) $('trial').close();
 });
-document.addEventListener('open', (event) => open(event.target.dataset.trial));
 $('trial').addEventListener('close', () => { if (trial) { trial = null; write(true); } });
 // A click beside the dialog closes it, as Escape does.
 $('trial').addEventListener('click', (event) => { if (event.target === $('trial')) $('trial').close(); });
@@ -108,14 +111,15 @@ $('theme').addEventListener('click', () => {
   const names = Object.keys(THEMES);
   theme(names[(names.indexOf(document.documentElement.dataset.theme ?? '') + 1) % names.length]);
 });
-let kept = '';
-try { kept = localStorage.getItem('pentagrid-theme') ?? ''; } catch { /* The same. */ }
-theme(kept in THEMES ? kept : '');
+let chosenTheme = '';
+try { chosenTheme = localStorage.getItem('pentagrid-theme') ?? ''; } catch { /* The same. */ }
+theme(chosenTheme in THEMES ? chosenTheme : '');
 
-build(() => write(false));
+build(() => write(false), open);
 listenCompared(() => write(true));
 listen(() => more());
 window.addEventListener('hashchange', read);
 window.addEventListener('popstate', read);
 setInterval(tick, 1000);
 read();
+follow((fresh) => { link(true); update(fresh); }, link);

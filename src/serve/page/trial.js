@@ -1,5 +1,6 @@
 // One trial in a dialog: parameters, figures, curve, attempts, the end of its log, how to run it again.
-import { $, ask, clock, colour, duration, el, figure, options, table, trialButton } from './dom.js';
+import { $, clock, colour, duration, el, figure, options, table, trialButton } from './dom.js';
+import { ask } from './server.js';
 import { lineChart } from './charts.js';
 
 let shown = null, metric = '';

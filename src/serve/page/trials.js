@@ -1,13 +1,14 @@
 // The list of trials. The server filters and sorts; the page holds only the rows that can be seen, and some around them.
 import { choose, isChosen } from './compare.js';
-import { $, ask, clock, count, duration, el, figure, options, plural } from './dom.js';
+import { $, clock, count, duration, el, figure, options, plural, released } from './dom.js';
+import { ask } from './server.js';
 
 const PAGE = 100;
 const COLUMNS = [[null, ''], ['', 'Trial'], ['arm', 'Arm'], [null, 'Values'], ['seed', 'Seed'], [null, 'Phase'], ['state', 'State'], ['metric', 'Metric'], ['seconds', 'Took'], ['started', 'Started']];
 
 const view = { arm: '', state: '', q: '', sort: '', descending: false };
 let pages = new Map(), pending = new Set(), total = 0, active = 0, version = -1, generation = 0;
-let head, body, height = 32, told = () => {}, scheduled = false;
+let head, body, height = 32, told = () => {}, opened = () => {}, scheduled = false;
 
 /** The filter, as it stands in the address. */
 export function address() {
@@ -32,8 +33,10 @@ function reset() {
   version = -1;
 }
 
-export function build(changed) {
+/** Makes the list. `changed` is called when the filter or the choice has changed, `open` with the id of a trial to open. */
+export function build(changed, open) {
   told = changed;
+  opened = open;
   head = el('div', { class: 'row head', role: 'row', 'aria-rowindex': 1 });
   body = el('div', { class: 'body', role: 'rowgroup' });
   $('list').append(el('div', { role: 'rowgroup' }, head), body);
@@ -41,7 +44,14 @@ export function build(changed) {
   $('list').addEventListener('keydown', keys);
   $('list').addEventListener('click', (event) => {
     const row = event.target.closest('[data-at]');
-    if (row && (event.target.closest('.pick') || event.ctrlKey || event.metaKey)) { active = Number(row.dataset.at); pick(); } else if (row) { active = Number(row.dataset.at); draw(); row.querySelector('[data-trial]')?.dispatchEvent(new CustomEvent('open', { bubbles: true })); }
+    // Text that was marked with the mouse is to be copied.
+    if (!row || !document.getSelection().isCollapsed) return;
+    active = Number(row.dataset.at);
+    if (event.target.closest('.pick') || event.ctrlKey || event.metaKey) return pick();
+    // The row itself is another element once the list is drawn.
+    const id = row.querySelector('[data-trial]').dataset.trial;
+    draw();
+    opened(id);
   });
   $('filter').addEventListener('submit', (event) => event.preventDefault());
   const set = (name, value) => { view[name] = value; reset(); changed(); };
@@ -89,6 +99,7 @@ export async function showTrials(data, now) {
   const fetched = [];
   for (let page = first; page <= last; page += 1) fetched.push(load(page));
   await Promise.all(fetched);
+  await released();
   for (const [page, rows] of old) if (!pages.has(page) && page >= first - 1 && page <= last + 1 && total > page * PAGE && version === now) pages.set(page, rows);
   draw();
 }
@@ -134,13 +145,31 @@ function draw() {
   // Each page is asked for once, and drawn once when it comes: a slow server must not make the browser busy.
   for (const page of missing) if (!pending.has(page)) load(page).then(redraw).catch(() => {});
   if (total === 0) rows.push(el('p', { class: 'empty faint' }, 'No trial fits.'));
-  body.replaceChildren(...rows);
+  place(rows);
   const shown = total > 0 && pages.get(Math.floor(active / PAGE))?.[active % PAGE] && active >= from && active <= to;
   if (shown) list.setAttribute('aria-activedescendant', `row-${active}`);
   else list.removeAttribute('aria-activedescendant');
 }
 
+/** The rows that stand in the list, each with what it was drawn from. */
+let standing = new Map();
+
+/** Puts rows into the list; those that stand there already stay untouched, so that a click on one is not lost. */
+function place(rows) {
+  const wanted = new Set(rows);
+  for (const old of [...body.children]) if (!wanted.has(old)) old.remove();
+  rows.forEach((line, at) => { if (body.children[at] !== line) body.insertBefore(line, body.children[at] ?? null); });
+  standing = new Map(rows.filter((line) => line.drawnFrom).map((line) => [line.drawnFrom, line]));
+}
+
 function row(trial, at) {
+  const drawnFrom = JSON.stringify([trial, at, at === active, isChosen(trial.trial), height]);
+  const line = standing.get(drawnFrom) ?? newRow(trial, at);
+  line.drawnFrom = drawnFrom;
+  return line;
+}
+
+function newRow(trial, at) {
   const state = trial.state === 'failed' && trial.kind ? trial.kind : trial.state;
   const picked = isChosen(trial.trial);
   const cells = [el('span', { class: 'pick', title: 'Compare', 'aria-label': picked ? 'chosen' : 'not chosen', role: 'img' }, picked ? '☑' : '☐'), el('span', { class: 'id', 'data-trial': trial.trial }, trial.trial), trial.arm, trial.values, count(trial.seed), trial.phase,
@@ -165,7 +194,8 @@ function keys(event) {
   const list = $('list'), jump = Math.max(1, Math.floor(list.clientHeight / height) - 2);
   const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: jump, PageUp: -jump, Home: -total, End: total };
   if (event.key === 'Enter') {
-    body.querySelector(`#row-${active} [data-trial]`)?.dispatchEvent(new CustomEvent('open', { bubbles: true }));
+    const id = body.querySelector(`#row-${active} [data-trial]`)?.dataset.trial;
+    if (id) opened(id);
   } else if (event.key === ' ') {
     pick();
   } else if (event.key in steps) {
