@@ -18,6 +18,7 @@ use crate::schedule::ulimits;
 /// Runs the program with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::aggregate::limit_threads();
+    crate::schedule::hear_of_children();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     // Of a command line that is not understood one can see this much. Behind `--` stand a worker's words.
     let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");

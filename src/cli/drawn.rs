@@ -41,9 +41,11 @@ impl Drawn {
         if *board == self.board && !turn {
             return;
         }
-        if board.bars.len() != self.bars.len() {
+        let same = |(old, new): (&Bar, &Bar)| old.name == new.name && old.all == new.all;
+        if board.bars.len() != self.bars.len() || !self.board.bars.iter().zip(&board.bars).all(same) {
             self.clear();
-            self.bars = board.bars.iter().enumerate().map(|(at, _)| self.area.add(new_bar(at))).collect();
+            self.bars = board.bars.iter().enumerate().map(|(at, bar)| self.area.add(new_bar(at, bar))).collect();
+            self.bars.iter().for_each(ProgressBar::tick);
         }
         while self.trials.len() > board.trials.len() {
             self.trials.pop().into_iter().for_each(|line| line.finish_and_clear());
@@ -51,12 +53,19 @@ impl Drawn {
         while self.trials.len() < board.trials.len() {
             self.trials.push(self.area.add(ProgressBar::new_spinner().with_style(style("  {spinner} {msg}"))));
         }
+        // Each change is drawn: only what has changed is set.
         for (shown, bar) in self.bars.iter().zip(&board.bars) {
-            update(shown, bar);
+            if shown.position() != bar.ended {
+                shown.set_position(bar.ended);
+            }
+            if shown.message() != bar.message {
+                shown.set_message(bar.message.clone());
+            }
         }
         for (shown, text) in self.trials.iter().zip(&board.trials) {
-            shown.set_message(text.clone());
-            if turn {
+            if shown.message() != *text {
+                shown.set_message(text.clone());
+            } else if turn {
                 shown.tick();
             }
         }
@@ -71,17 +80,10 @@ impl Drawn {
     }
 }
 
-fn new_bar(at: usize) -> ProgressBar {
+fn new_bar(at: usize, bar: &Bar) -> ProgressBar {
     let template = if at == 0 { "{prefix} {bar:30.green} {pos}/{len}  {msg}" } else { "{prefix} {bar:30} {pos}/{len}  {msg}" };
-    ProgressBar::no_length().with_style(style(template))
-}
-
-fn update(shown: &ProgressBar, bar: &Bar) {
-    shown.set_length(bar.all);
-    shown.set_prefix(bar.name.clone());
-    shown.set_message(bar.message.clone());
-    shown.set_position(bar.ended);
-    shown.tick();
+    let shown = ProgressBar::with_draw_target(Some(bar.all), ProgressDrawTarget::hidden()).with_style(style(template));
+    shown.with_prefix(bar.name.clone()).with_message(bar.message.clone()).with_position(bar.ended)
 }
 
 fn style(template: &str) -> ProgressStyle {

@@ -32,7 +32,7 @@ pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliErr
     let mut shown = Shown { printer, runtime, interrupted, dir, last: String::new(), lines: 0 };
     let mut stopped = shown.show(&sweep)?;
     while !stopped && !arguments.once && sweep.course() == Course::Running {
-        stopped = shown.wait_for(tokio::time::sleep(PACE)).is_none();
+        stopped = shown.wait_for(async { tokio::time::sleep(PACE).await }).is_none();
         // Out of the event loop again before the sweep is brought up to date: Polars refuses to work inside one.
         if !stopped && sweep.refresh()? {
             stopped = shown.show(&sweep)?;

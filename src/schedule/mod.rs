@@ -32,4 +32,4 @@ pub use notice::{Notice, Observer};
 pub use orphans::Orphans;
 pub use processes::{MARK, VERIFY, end_left, end_left_launchers, mark, scratch_name, start_ticks};
 pub use start::{ProgramStart, Start, WorkerStart};
-pub use stops::{is_ignored, listen_to, next as next_signal, stop_listening};
+pub use stops::{hear_of_children, is_ignored, listen_to, next as next_signal, stop_listening};

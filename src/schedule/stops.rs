@@ -79,6 +79,16 @@ pub fn is_ignored(which: Number) -> bool {
     asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
+/// Makes sure that this program hears how its children end: where it was started with SIGCHLD ignored, it would not.
+pub fn hear_of_children() {
+    if is_ignored(Number::SIGCHLD) {
+        // SAFETY: the default disposition is always valid, and runs none of our code.
+        if let Err(error) = unsafe { nix::sys::signal::signal(Number::SIGCHLD, SigHandler::SigDfl) } {
+            tracing::warn!("cannot hear of the ends of programs: {error}");
+        }
+    }
+}
+
 /// Gives the signals that ask to stop their usual effect again, once nothing listens to them any more. What is ignored stays ignored.
 pub fn stop_listening() {
     for which in [Number::SIGINT, Number::SIGTERM, Number::SIGHUP, Number::SIGTSTP] {

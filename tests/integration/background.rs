@@ -82,7 +82,7 @@ fn programs_have_the_signals_that_they_would_have_without_us() {
     for workdir in ["", "workdir: /\n"] {
         let test = Test::new();
         test.write_script(
-            "grep '^Sig[BI]' /proc/$$/status > \"$PENTAGRID_DIR/signals\"; echo '{\"loss\": 1}' >> $PENTAGRID_METRICS",
+            "grep '^Sig[BI]' /proc/self/status > \"$PENTAGRID_DIR/signals\"; echo '{\"loss\": 1}' >> $PENTAGRID_METRICS",
         );
         test.write_spec(&format!(
             "name: s\ncommand: [\"{}\", \"${{args}}\"]\n{workdir}metric: {{name: loss, goal: minimize}}\nseeds: {{tune: 1, final: 0}}\n\
@@ -93,10 +93,22 @@ fn programs_have_the_signals_that_they_would_have_without_us() {
         assert_eq!(ignoring(&test, signals, &["run", "sweep.yaml", "-q"]).status().unwrap().code(), Some(0));
         let trial = std::fs::read_dir(test.path("runs/s/trials")).unwrap().next().unwrap().unwrap().path();
         let seen = std::fs::read_to_string(trial.join("signals")).unwrap();
-        let bare = Command::new("bash").args(["-c", &format!("trap '' {signals}; exec bash -c 'grep ^Sig[BI] /proc/$$/status'")]);
-        let expected = { bare }.output().unwrap();
+        let bare = format!("trap '' {signals}; exec bash -c 'grep ^Sig[BI] /proc/self/status; true'");
+        let expected = Command::new("bash").args(["-c", &bare]).output().unwrap();
         assert_eq!(seen, String::from_utf8(expected.stdout).unwrap(), "{workdir}");
     }
+}
+
+#[test]
+fn ends_of_programs_are_heard_though_sigchld_was_ignored() {
+    let test = Test::new();
+    test.write_script("exit 3");
+    test.write_spec(
+        "name: c\ncommand: [./train.sh]\nmetric: {name: loss, goal: minimize}\nseeds: {tune: 1, final: 0}\n\
+         limits: {retries: 0}\nparameters: {lr: {values: [1, 2]}}\n",
+    );
+    assert_eq!(ignoring(&test, "CHLD", &["run", "sweep.yaml", "-q"]).status().unwrap().code(), Some(3));
+    assert_eq!(test.count("runs/c", "SELECT count(*) FROM attempt WHERE kind = 'exit' AND message LIKE '%exit code 3%'"), 2);
 }
 
 /// A pipe with room for a page, full.
@@ -207,7 +219,7 @@ fn bars_are_drawn_on_a_terminal_and_cleared_at_the_end() {
     });
     assert_eq!(run.wait().unwrap().code(), Some(0));
     let seen = reader.join().unwrap();
-    for part in ["tuning", "Near", "seed 0: epoch", "\u{1b}[2K", "/11"] {
+    for part in ["tuning", "Near", "seed 0: epoch", "\u{1b}[2K", "/14"] {
         assert!(seen.contains(part), "{part} in {seen:?}");
     }
 }

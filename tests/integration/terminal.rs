@@ -20,7 +20,7 @@ done
 fn nothing_that_a_terminal_obeys_comes_from_a_worker() {
     let test = Test::with_spec(
         "name: t\nworker: [./train.sh]\nmetric: {name: loss, goal: minimize}\nseeds: {tune: 1, final: 1}\n\
-         arms:\n  a: {label: \"la\u{202e}bel\", parameters: {x: {values: [1]}, mode: {values: [\"a\\e[31mb\\nFAKE line\"]}}}\n  \
+         arms:\n  a: {label: \"la\u{202e}bel\", parameters: {x: {values: [1]}, mode: {values: [\"a\u{202e}b\"]}}}\n  \
          b: {parameters: {x: {values: [2]}}}\n",
     );
     test.write_script(WORKER);
