@@ -71,7 +71,9 @@ def start(work, name):
     environment = dict(os.environ, NO_COLOR="1")
     environment.update([MARK.split("=")])
     arguments = [PENTAGRID, "run", "sweep.yaml", "-q", "--devices", "cpu:2", "--dir", name, "--out", f"{name}-report"]
-    return subprocess.Popen(arguments, cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=(work / f"{name}.stderr").open("a"))
+    # However this script was started (`nohup`, `&`), the program does not ignore what it is sent.
+    usual = lambda: [signal.signal(which, signal.SIG_DFL) for which in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] and None
+    return subprocess.Popen(arguments, preexec_fn=usual, cwd=work, env=environment, stdout=subprocess.DEVNULL, stderr=(work / f"{name}.stderr").open("a"))
 
 
 def ask(folder, sql):

@@ -28,18 +28,19 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// # Errors
 /// The operating system's, if nothing can be listened to any more.
 pub async fn serve(listener: TcpListener, routes: Router) -> std::io::Result<()> {
-    let connections = Arc::new(Connections { count: AtomicUsize::new(0), waiting: Mutex::default() });
+    let connections = Arc::new(Connections { count: AtomicUsize::new(0), open: Mutex::default() });
     let most = most_connections();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(BACKOFF).await;
             continue;
         };
-        if connections.count.load(Ordering::Relaxed) >= most && !connections.close_oldest() {
-            // All of them are being answered: this one may come again.
-            continue;
+        if connections.count.load(Ordering::Relaxed) >= most {
+            connections.close_oldest();
+            // Its file is closed by its own task.
+            tokio::task::yield_now().await;
         }
-        let connection = connections.open();
+        let connection = connections.add();
         tokio::spawn(attend(stream, routes.clone(), Arc::clone(&connections), connection));
     }
 }
@@ -50,10 +51,10 @@ fn most_connections() -> usize {
     usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(RESERVED_FILES).clamp(4, MAX_CONNECTIONS)
 }
 
-/// All connections, and those of which no request has come yet, the oldest first.
+/// The connections, the oldest first but for those that are being closed, and how many there are with these.
 struct Connections {
     count: AtomicUsize,
-    waiting: Mutex<VecDeque<Arc<Connection>>>,
+    open: Mutex<VecDeque<Arc<Connection>>>,
 }
 
 /// A connection.
@@ -65,29 +66,26 @@ struct Connection {
 }
 
 impl Connections {
-    fn waiting(&self) -> MutexGuard<'_, VecDeque<Arc<Connection>>> {
+    fn open(&self) -> MutexGuard<'_, VecDeque<Arc<Connection>>> {
         // Nothing that may panic is done while it is held.
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of a connection.
-    fn open(&self) -> Arc<Connection> {
+    fn add(&self) -> Arc<Connection> {
         self.count.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection { asked: AtomicBool::new(false), close: Notify::new() });
-        self.waiting().push_back(Arc::clone(&connection));
+        self.open().push_back(Arc::clone(&connection));
         connection
     }
 
-    /// Makes room for another: closes the connection that has been silent for the longest. False: all have asked for something.
-    fn close_oldest(&self) -> bool {
-        let mut waiting = self.waiting();
-        while let Some(oldest) = waiting.pop_front() {
-            if !oldest.asked.load(Ordering::Relaxed) {
-                oldest.close.notify_one();
-                return true;
-            }
+    /// Makes room for another: closes the oldest connection that has asked for nothing; if all have, the oldest. A page whose events
+    /// end so connects again.
+    fn close_oldest(&self) {
+        let mut open = self.open();
+        let silent = open.iter().position(|connection| !connection.asked.load(Ordering::Relaxed));
+        if let Some(connection) = open.remove(silent.unwrap_or(0)) {
+            connection.close.notify_one();
         }
-        false
     }
 }
 
@@ -107,6 +105,6 @@ async fn attend(stream: TcpStream, routes: Router, connections: Arc<Connections>
         _ = served => {}
         () = connection.close.notified() => {}
     }
-    connections.waiting().retain(|other| !Arc::ptr_eq(other, &connection));
+    connections.open().retain(|other| !Arc::ptr_eq(other, &connection));
     connections.count.fetch_sub(1, Ordering::Relaxed);
 }

@@ -1,10 +1,12 @@
 //! The `Test` builder: a folder of its own, a sweep file in it, and the program run there.
 
 use std::collections::BTreeMap;
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{SigHandler, Signal, signal};
 use rusqlite::Connection;
 
 /// Nothing here takes so long: only a test that hangs meets it.
@@ -54,6 +56,8 @@ impl Test {
         command.args(arguments).current_dir(self.dir.path()).env_remove("PENTAGRID_LOG").env_remove("PENTAGRID_TRAINER");
         command.env_remove("PENTAGRID_SLURM").env_remove("PENTAGRID_SSHD");
         command.env("RUST_BACKTRACE", "0").env("NO_COLOR", "1").stdin(Stdio::null());
+        // SAFETY: between fork and exec only signals get their usual effects, which runs none of our code.
+        unsafe { command.pre_exec(listen_to_signals) };
         command
     }
 
@@ -133,6 +137,15 @@ fn without_wall_clock(text: &str) -> String {
     let kept =
         |row: &Vec<&str>| row.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(cell, _)| *cell).collect::<Vec<_>>().join(",");
     rows.iter().map(kept).collect::<Vec<_>>().join("\n")
+}
+
+/// However the tests were started (`nohup`, `&` in a script), the program does not ignore what they send.
+fn listen_to_signals() -> std::io::Result<()> {
+    for which in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGTSTP] {
+        // SAFETY: the default disposition is always valid.
+        unsafe { signal(which, SigHandler::SigDfl) }?;
+    }
+    Ok(())
 }
 
 impl Ran {
