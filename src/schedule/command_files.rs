@@ -62,7 +62,12 @@ mod tests {
             std::fs::write(path(name), "").unwrap();
         }
         let command = ["sh", "./train.py", "--lr=0.1", "base.yaml", "later.txt"].map(str::to_owned).to_vec();
-        let start = Start::Worker(WorkerStart { command, environment: Vec::new(), workdir: Some(dir.path().to_owned()) });
+        let start = Start::Worker(WorkerStart {
+            command,
+            environment: Vec::new(),
+            secret: Vec::new(),
+            workdir: Some(dir.path().to_owned()),
+        });
         let files = CommandFiles::find(&start, &Launcher::Local);
         assert_eq!(files.missing(), None);
         // `sh` is the one in PATH.
