@@ -2,14 +2,15 @@
 //! became of every planned trial. Reads plain rows; `report` turns the result into tables.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::fmt;
 
-use super::select::{ArmSelection, select};
+use super::select::{ArmSelection, Ineligible, select};
 use super::stats::{Observation, PointStats, StatsError, point_stats};
-use crate::grid::{Grid, Point, TrialId};
+use crate::grid::{Grid, Point, PointId, TrialId};
 use crate::ledger::{TrialRow, TrialState};
 use crate::plan::{Beyond, Phase, PlannedTrial, Race};
 use crate::protocol::Metrics;
-use crate::spec::Spec;
+use crate::spec::{Spec, nearest};
 
 /// What became of planned trials.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,6 +60,8 @@ pub struct ArmEvaluation {
     pub arm: usize,
     /// What selection found.
     pub selection: ArmSelection,
+    /// Points that cannot be selected, once the arm's tuning trials have ended: the first few of each kind.
+    pub passed_over: Vec<PassedOver>,
     /// The selected point.
     pub point: Option<Point>,
     /// The selected point's statistics over the tuning seeds.
@@ -71,6 +74,41 @@ pub struct ArmEvaluation {
     pub final_tally: Tally,
     /// Of these, trials that ran as tuning trials of an earlier spec, and so were not timed alone.
     pub untimed: u64,
+}
+
+/// A point that selection passes over, and on which seeds it lacks what it would need.
+#[derive(Clone, Debug, PartialEq)]
+pub struct PassedOver {
+    /// Why.
+    pub why: Ineligible,
+    /// The point.
+    pub point: PointId,
+    /// The tuning seeds on which it has no result, not the metric, or one that is not finite.
+    pub seeds: Vec<u64>,
+}
+
+/// A metric that no finished trial reports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unreported {
+    /// Its name.
+    pub metric: String,
+    /// The metrics that finished trials report.
+    pub known: Vec<String>,
+}
+
+impl fmt::Display for Unreported {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known: Vec<&str> = self.known.iter().map(String::as_str).collect();
+        let they_have = match &known[..] {
+            [] => "they report no metrics".to_owned(),
+            known => format!("they have `{}`", known.join("`, `")),
+        };
+        write!(f, "no finished trial has the metric `{}`, which selection needs: {they_have}", self.metric)?;
+        match nearest(&self.metric, &known) {
+            Some(near) => write!(f, " (did you mean `{near}`?)"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// A sweep in figures.
@@ -103,6 +141,25 @@ impl Evaluation {
         trial.phase == Phase::Tune
             && row.is_none_or(|row| row.state == TrialState::Waiting)
             && self.pruned.contains(&(trial.arm, trial.index))
+    }
+
+    /// The arms of which no point can be selected, although their tuning trials have ended.
+    pub fn without_selection(&self) -> impl Iterator<Item = &ArmEvaluation> {
+        self.arms.iter().filter(|arm| arm.selection.best.is_none() && arm.tune_tally.left() == 0)
+    }
+
+    /// What is said of a metric that no finished trial reports; None: one does, or none has finished.
+    pub fn unreported(&self, metric: &str) -> Option<Unreported> {
+        let finals = self.arms.iter().filter_map(|arm| arm.final_.as_ref());
+        let mut known: BTreeSet<&String> = BTreeSet::new();
+        for stats in self.points.iter().chain(finals) {
+            if stats.stats.contains_key(metric) {
+                return None;
+            }
+            known.extend(stats.stats.keys());
+        }
+        let any = self.arms.iter().any(|arm| arm.tune_tally.done + arm.final_tally.done > 0);
+        any.then(|| Unreported { metric: metric.to_owned(), known: known.into_iter().cloned().collect() })
     }
 
     /// How many points of an arm get no further seeds, and so are not complete.
@@ -148,7 +205,52 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
 
     let arms = arms_in_figures(spec, grid, rows, (selections, &points, &tune_tallies))?;
     let beyond = race.and_then(|race| race.beyond().cloned());
-    Ok(Evaluation { arms, points, pruned, beyond })
+    let mut evaluation = Evaluation { arms, points, pruned, beyond };
+    note_passed_over(spec, grid, rows, &mut evaluation);
+    Ok(evaluation)
+}
+
+/// How many points are named of each kind that selection passes over.
+const EXAMPLES: usize = 3;
+
+/// Notes the points that cannot be selected, in arms whose tuning trials have ended.
+pub(super) fn note_passed_over(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, evaluation: &mut Evaluation) {
+    let metric = &spec.metric.name;
+    let Evaluation { arms, points, pruned, .. } = evaluation;
+    for arm in arms {
+        arm.passed_over.clear();
+        let counts = Ineligible::ALL.map(|why| arm.selection.ineligible(why));
+        if arm.tune_tally.left() > 0 || counts == [0; 3] {
+            continue;
+        }
+        let begin = points.partition_point(|stats| stats.arm < arm.arm);
+        let mut known = points[begin..].iter().take_while(|stats| stats.arm == arm.arm).peekable();
+        let mut found: BTreeMap<Ineligible, Vec<u64>> = BTreeMap::new();
+        for index in 0..grid.arms()[arm.arm].len() {
+            let stats = known.next_if(|stats| stats.index == index);
+            let Some(why) = Ineligible::of(stats, metric, spec.seeds.tune.len() as u32) else { continue };
+            let examples = found.entry(why).or_default();
+            if examples.len() < EXAMPLES && !pruned.contains(&(arm.arm, index)) {
+                examples.push(index);
+            }
+        }
+        for (why, examples) in found {
+            for index in examples {
+                let point = grid.arms()[arm.arm].point(index).id;
+                let lacks = |seed: &u64| {
+                    let row = rows.get(&TrialId { point, seed: *seed }).filter(|row| row.state == TrialState::Done);
+                    let value = row.and_then(|row| row.metrics.as_ref()).and_then(|metrics| metrics.get(metric));
+                    match why {
+                        Ineligible::LacksSeed => row.is_none(),
+                        Ineligible::LacksMetric => row.is_some() && value.is_none(),
+                        Ineligible::NotFinite => value.is_some_and(|value| !value.is_finite()),
+                    }
+                };
+                let seeds = spec.seeds.tune.iter().copied().filter(lacks).collect();
+                arm.passed_over.push(PassedOver { why, point, seeds });
+            }
+        }
+    }
 }
 
 /// Arm by arm what was selected, and the figures of the selected points. Takes the selections, the statistics of all points over
@@ -204,6 +306,7 @@ pub(super) fn arms_in_figures(
             tune_tally: tune_tallies[selection.arm],
             final_tally: final_tallies[selection.arm],
             untimed: untimed_counts[selection.arm],
+            passed_over: Vec::new(),
             selection,
         })
         .collect();

@@ -3,7 +3,7 @@
 use std::io::Write;
 
 use polars::prelude::{Column as Series, DataFrame, IntoColumn, NamedFrom, PolarsError};
-use polars_io::parquet::write::ParquetWriter;
+use polars_io::parquet::write::{BatchedWriter, ParquetWriter};
 
 /// A column; what is missing is null.
 #[derive(Clone, Debug, PartialEq)]
@@ -30,15 +30,50 @@ impl Column {
     }
 }
 
+/// A Parquet file that could not be written.
+pub type ParquetError = PolarsError;
+
 /// Writes columns of equal length and different names.
 ///
 /// # Errors
 /// As the file that is written to.
-pub fn write_parquet(columns: Vec<(String, Column)>, to: impl Write) -> Result<(), PolarsError> {
-    let columns: Vec<Series> = columns.into_iter().map(|(name, column)| column.named(&name)).collect();
-    let mut frame = DataFrame::new_infer_height(columns)?;
+pub fn write_parquet(columns: Vec<(String, Column)>, to: impl Write) -> Result<(), ParquetError> {
+    let mut frame = frame(columns)?;
     ParquetWriter::new(to).finish(&mut frame)?;
     Ok(())
+}
+
+/// A Parquet file that is written group by group of rows, so that not all are in memory at a time.
+pub struct ParquetFile<W: Write>(BatchedWriter<W>);
+
+impl<W: Write> ParquetFile<W> {
+    /// Begins a file with these columns, whose values do not count.
+    ///
+    /// # Errors
+    /// As the file that is written to.
+    pub fn new(to: W, columns: Vec<(String, Column)>) -> Result<Self, ParquetError> {
+        Ok(Self(ParquetWriter::new(to).batched(frame(columns)?.schema())?))
+    }
+
+    /// Writes a group of rows, with the columns that the file has.
+    ///
+    /// # Errors
+    /// As the file that is written to.
+    pub fn write(&mut self, columns: Vec<(String, Column)>) -> Result<(), ParquetError> {
+        self.0.write_batch(&frame(columns)?)
+    }
+
+    /// Ends the file.
+    ///
+    /// # Errors
+    /// As the file that is written to.
+    pub fn finish(self) -> Result<(), ParquetError> {
+        self.0.finish().map(drop)
+    }
+}
+
+fn frame(columns: Vec<(String, Column)>) -> Result<DataFrame, ParquetError> {
+    DataFrame::new_infer_height(columns.into_iter().map(|(name, column)| column.named(&name)).collect())
 }
 
 #[cfg(test)]
@@ -57,7 +92,15 @@ mod tests {
             ("name".to_owned(), Column::Text(vec![Some("β <b>".into()), None])),
         ];
         let mut file = std::io::Cursor::new(Vec::new());
-        write_parquet(columns, &mut file).unwrap();
+        let more = vec![
+            ("seed".to_owned(), Column::Int(vec![Some(3)])),
+            ("loss".to_owned(), Column::Float(vec![None])),
+            ("flag".to_owned(), Column::Bool(vec![None])),
+            ("name".to_owned(), Column::Text(vec![Some("c".into())])),
+        ];
+        let mut groups = ParquetFile::new(&mut file, columns.clone()).unwrap();
+        [columns, more].into_iter().for_each(|rows| groups.write(rows).unwrap());
+        groups.finish().unwrap();
         let frame = ParquetReader::new(file).finish().unwrap();
         let cell = |name: &str, row: usize| frame.column(name).unwrap().get(row).unwrap().into_static();
         assert_eq!(cell("seed", 0), AnyValue::Int64(i64::MAX));
@@ -67,5 +110,6 @@ mod tests {
         assert_eq!(cell("flag", 1), AnyValue::Boolean(true));
         assert_eq!(cell("name", 0).str_value(), "β <b>");
         assert_eq!(cell("name", 1), AnyValue::Null);
+        assert_eq!((frame.height(), cell("seed", 2), cell("loss", 2)), (3, AnyValue::Int64(3), AnyValue::Null));
     }
 }

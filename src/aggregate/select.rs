@@ -1,5 +1,6 @@
 //! The best point of each arm: best mean of the metric over the tuning seeds; ties by lower mean validation loss,
-//! then by lower deviation of the metric, then by grid order. A point that lacks a seed is not eligible.
+//! then by lower deviation of the metric, then by grid order. Eligible is a point that has the metric on every tuning seed,
+//! and whose mean is finite.
 
 use std::cmp::Ordering;
 
@@ -8,69 +9,120 @@ use crate::spec::{Goal, Metric};
 
 /// The metric that breaks ties, where trials report it.
 const TIE_BREAKER: &str = "val_loss";
-/// Means are compared to so many significant digits: equal figures must tie although their sums were rounded
+/// Means are compared to this many significant digits: equal figures must tie although their sums were rounded
 /// differently.
 const DIGITS: usize = 12;
 
+/// Why a point cannot be selected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Ineligible {
+    /// It lacks a tuning seed: not started, running, or failed with no retries left.
+    LacksSeed,
+    /// A finished trial lacks the metric, as those may that ran before `metric` was changed.
+    LacksMetric,
+    /// The metric is infinite or NaN on a seed.
+    NotFinite,
+}
+
+impl Ineligible {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::LacksSeed, Self::LacksMetric, Self::NotFinite];
+
+    /// Why a point cannot be selected; None: it can. `stats` are its statistics over the tuning seeds, if it has any, and `seeds`
+    /// is how many tuning seeds there are.
+    pub fn of(stats: Option<&PointStats>, metric: &str, seeds: u32) -> Option<Self> {
+        let Some(stats) = stats.filter(|stats| stats.n >= seeds) else { return Some(Self::LacksSeed) };
+        match stats.stats.get(metric) {
+            Some(stat) if stat.n < seeds => Some(Self::LacksMetric),
+            Some(stat) if !stat.mean.is_finite() => Some(Self::NotFinite),
+            Some(_) => None,
+            None => Some(Self::LacksMetric),
+        }
+    }
+}
+
 /// What selection found for an arm.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ArmSelection {
     /// Number of the arm.
     pub arm: usize,
-    /// Number of the selected point; None if no point is complete.
+    /// Number of the selected point; None if no point is eligible.
     pub best: Option<u64>,
     /// Other points with the same mean of the metric, which a tie rule put behind.
     pub tied: u64,
-    /// Points that lack a seed: not started, running, or failed for good.
-    pub incomplete: u64,
+    /// Points that lack a tuning seed.
+    pub lack_seed: u64,
+    /// Points that have all their seeds, but not the metric on each.
+    pub lack_metric: u64,
+    /// Points whose metric is infinite or NaN on a seed.
+    pub not_finite: u64,
+}
+
+impl ArmSelection {
+    /// How many points cannot be selected for a reason.
+    pub fn ineligible(&self, why: Ineligible) -> u64 {
+        match why {
+            Ineligible::LacksSeed => self.lack_seed,
+            Ineligible::LacksMetric => self.lack_metric,
+            Ineligible::NotFinite => self.not_finite,
+        }
+    }
 }
 
 /// Selects in each arm. `stats` are of the tuning trials; `points` is how many points each arm has, and `seeds`
 /// how many tuning seeds. Without tuning seeds every arm has one point, and that is it.
 pub fn select(metric: &Metric, points: &[u64], seeds: u32, stats: &[PointStats]) -> Vec<ArmSelection> {
+    let mut selections: Vec<ArmSelection> = (0..points.len()).map(|arm| ArmSelection { arm, ..Default::default() }).collect();
     if seeds == 0 {
-        return (0..points.len()).map(|arm| ArmSelection { arm, best: Some(0), tied: 0, incomplete: 0 }).collect();
+        selections.iter_mut().for_each(|selection| selection.best = Some(0));
+        return selections;
     }
+
     // A watched sweep selects several times a second among tens of thousands: names are looked up once for each.
-    let mut complete: Vec<Vec<Complete<'_>>> = vec![Vec::new(); points.len()];
-    for point in stats.iter().filter(|point| point.n == seeds) {
-        if let Some(of_arm) = complete.get_mut(point.arm) {
-            let mean = point.stats.get(&metric.name).map(|stat| stat.mean);
-            let low = if metric.goal == Goal::Maximize { mean.map(|mean| -mean) } else { mean };
-            of_arm.push((low, point));
+    let mut eligible: Vec<Vec<Eligible<'_>>> = vec![Vec::new(); points.len()];
+    for point in stats {
+        let Some(selection) = selections.get_mut(point.arm) else { continue };
+        match (Ineligible::of(Some(point), &metric.name, seeds), point.stats.get(&metric.name)) {
+            (None, Some(stat)) => {
+                let low = if metric.goal == Goal::Maximize { -stat.mean } else { stat.mean };
+                eligible[point.arm].push((low, point));
+            }
+            (Some(Ineligible::LacksMetric), _) => selection.lack_metric += 1,
+            (Some(Ineligible::NotFinite), _) => selection.not_finite += 1,
+            // Counted below, with those that have no result at all.
+            (Some(Ineligible::LacksSeed) | None, _) => {}
         }
     }
-    let choose = |(arm, (complete, &count)): (usize, (Vec<Complete<'_>>, &u64))| {
-        let best = complete.iter().min_by(|a, b| rank(metric, a, b)).copied();
-        // Points without a figure do not tie: none of them reached anything.
-        let best_low = best.and_then(|(low, _)| low).filter(|low| !low.is_nan());
-        let same = |(low, _): &&Complete<'_>| best_low.is_some() && lower(best_low, *low) == Ordering::Equal;
-        ArmSelection {
-            arm,
-            best: best.map(|(_, point)| point.index),
-            tied: (complete.iter().filter(same).count() as u64).saturating_sub(1),
-            incomplete: count - complete.len() as u64,
-        }
-    };
-    complete.into_iter().zip(points).enumerate().map(choose).collect()
+
+    for ((selection, eligible), count) in selections.iter_mut().zip(&eligible).zip(points) {
+        selection.lack_seed = count - eligible.len() as u64 - selection.lack_metric - selection.not_finite;
+        let Some((low, best)) = eligible.iter().min_by(|a, b| rank(metric, a, b)) else { continue };
+        selection.best = Some(best.index);
+        let same = eligible.iter().filter(|(other, _)| lower(Some(*low), Some(*other)) == Ordering::Equal);
+        selection.tied = same.count() as u64 - 1;
+    }
+    selections
 }
 
-/// A point that lacks no seed, behind its mean as a number to minimise.
-type Complete<'p> = (Option<f64>, &'p PointStats);
+/// A point that can be selected, behind its mean as a number to minimise.
+type Eligible<'p> = (f64, &'p PointStats);
 
 /// Orders points, the better first.
-fn rank(metric: &Metric, (low_a, a): &Complete<'_>, (low_b, b): &Complete<'_>) -> Ordering {
+fn rank(metric: &Metric, (low_a, a): &Eligible<'_>, (low_b, b): &Eligible<'_>) -> Ordering {
     let loss = |point: &PointStats| point.stats.get(TIE_BREAKER).map(|stat| stat.mean);
     let spread = |point: &PointStats| point.stats.get(&metric.name).and_then(|stat: &Stat| stat.std);
-    lower(*low_a, *low_b)
+    lower(Some(*low_a), Some(*low_b))
         .then_with(|| lower(loss(a), loss(b)))
         .then_with(|| lower(spread(a), spread(b)))
         .then_with(|| a.index.cmp(&b.index))
 }
 
-/// Orders numbers to minimise, rounded; missing and NaN come last.
+/// Orders numbers to minimise, rounded; what is missing or not finite comes last, all of it equal.
 fn lower(a: Option<f64>, b: Option<f64>) -> Ordering {
-    if let (Some(a), Some(b)) = (a, b) {
+    if let (Some(a), Some(b)) = (a, b)
+        && a.is_finite()
+        && b.is_finite()
+    {
         if a == b {
             return Ordering::Equal;
         }
@@ -82,18 +134,12 @@ fn lower(a: Option<f64>, b: Option<f64>) -> Ordering {
     badness(a).total_cmp(&badness(b))
 }
 
-/// A number to minimise: missing and NaN are worse than everything.
+/// A number to minimise: what is missing, NaN or infinite is worse than every number, also if it is negative.
 fn badness(value: Option<f64>) -> f64 {
-    match value {
-        Some(value) if !value.is_nan() => round(value),
-        _ => f64::INFINITY,
-    }
+    value.filter(|value| value.is_finite()).map_or(f64::INFINITY, round)
 }
 
 fn round(value: f64) -> f64 {
-    if !value.is_finite() {
-        return value;
-    }
     // Adding zero makes -0.0 equal to 0.0, which `total_cmp` would tell apart.
     format!("{value:.precision$e}", precision = DIGITS - 1).parse().unwrap_or(value) + 0.0
 }
@@ -114,10 +160,14 @@ mod tests {
         }
     }
 
-    fn best(goal: Goal, points: &[PointStats]) -> (Option<u64>, u64, u64) {
+    fn selected(goal: Goal, points: &[PointStats]) -> ArmSelection {
         let metric = Metric { name: "acc".into(), goal };
-        let selection = &select(&metric, &[8], 3, points)[0];
-        (selection.best, selection.tied, selection.incomplete)
+        select(&metric, &[8], 3, points)[0]
+    }
+
+    fn best(goal: Goal, points: &[PointStats]) -> (Option<u64>, u64, u64) {
+        let selection = selected(goal, points);
+        (selection.best, selection.tied, selection.lack_seed)
     }
 
     #[test]
@@ -138,9 +188,30 @@ mod tests {
     }
 
     #[test]
-    fn nan_is_worse_than_everything() {
-        assert_eq!(best(Goal::Maximize, &[point(0, f64::NAN, 0.0, 0.0), point(1, -5.0, 1.0, f64::NAN)]).0, Some(1));
-        assert_eq!(best(Goal::Maximize, &[point(0, 10.0, 0.0, f64::NAN), point(1, 10.0, 0.0, 7.0)]).0, Some(1));
+    fn what_is_not_finite_never_wins_over_a_number() {
+        for goal in [Goal::Maximize, Goal::Minimize] {
+            for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+                let found = selected(goal, &[point(0, odd, f64::NAN, 0.0), point(1, -5.0, 1.0, f64::NAN)]);
+                assert_eq!((found.best, found.not_finite, found.lack_seed), (Some(1), 1, 6), "{goal:?} {odd}");
+                let alone = selected(goal, &[point(0, odd, f64::NAN, 0.0)]);
+                assert_eq!((alone.best, alone.tied, alone.not_finite), (None, 0, 1), "{goal:?} {odd}");
+                // Among equal means an infinite loss is no low one.
+                assert_eq!(best(goal, &[point(0, 10.0, 0.0, odd), point(1, 10.0, 0.0, 7.0)]), (Some(1), 1, 6), "{odd}");
+                assert_eq!(best(goal, &[point(0, 10.0, 2.0, odd), point(1, 10.0, 1.0, odd)]), (Some(1), 1, 6), "{odd}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_point_that_lacks_the_metric_on_a_seed_is_not_eligible() {
+        let mut partly = point(0, 99.0, 0.0, 0.0);
+        partly.stats.insert("acc".to_owned(), Stat { mean: 99.0, std: Some(0.0), n: 2 });
+        let mut without = point(2, 0.0, 0.0, 0.0);
+        without.stats = [("val_loss".to_owned(), Stat { mean: 0.0, std: None, n: 3 })].into_iter().collect();
+        let found = selected(Goal::Maximize, &[partly.clone(), point(1, 10.0, 1.0, 1.0), without.clone()]);
+        assert_eq!((found.best, found.lack_metric, found.lack_seed), (Some(1), 2, 5));
+        let none = selected(Goal::Maximize, &[partly, without]);
+        assert_eq!((none.best, none.tied, none.lack_metric, none.lack_seed), (None, 0, 2, 6));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! How much each searched hyper-parameter of an arm matters: the metric by the parameter's values, averaged over the
 //! rest of the grid (marginal) and along the line through the selected point (slice), and by pairs of parameters.
 
+use super::moments::moments;
 use super::stats::{PointStats, Stat};
 use crate::grid::ArmGrid;
 
@@ -35,30 +36,28 @@ pub struct Average {
     pub not_finite: u32,
 }
 
-/// Running mean and squares (Welford), which does not lose digits.
-#[derive(Clone, Copy, Default)]
-struct Sum {
-    n: u32,
-    mean: f64,
-    squares: f64,
+/// Means of points that are to be averaged.
+#[derive(Clone, Default)]
+struct Means {
+    finite: Vec<f64>,
     not_finite: u32,
 }
 
-impl Sum {
-    fn add(&mut self, value: f64) {
-        if !value.is_finite() {
+impl Means {
+    fn add(&mut self, mean: f64) {
+        if mean.is_finite() {
+            self.finite.push(mean);
+        } else {
             self.not_finite += 1;
-            return;
         }
-        self.n += 1;
-        let delta = value - self.mean;
-        self.mean += delta / f64::from(self.n);
-        self.squares += delta * (value - self.mean);
     }
 
     fn average(&self) -> Average {
-        let std = (self.n > 1).then(|| (self.squares / f64::from(self.n - 1)).max(0.0).sqrt());
-        Average { stat: (self.n > 0).then_some(Stat { mean: self.mean, std, n: self.n }), not_finite: self.not_finite }
+        let stat = (!self.finite.is_empty()).then(|| {
+            let (mean, std) = moments(&self.finite);
+            Stat { mean, std, n: self.finite.len() as u32 }
+        });
+        Average { stat, not_finite: self.not_finite }
     }
 }
 
@@ -70,7 +69,7 @@ fn sizes(grid: &ArmGrid) -> Vec<usize> {
 pub fn sensitivity(grid: &ArmGrid, points: &[&PointStats], metric: &str, best: Option<u64>) -> Vec<Sensitivity> {
     let sizes = sizes(grid);
     let searched: Vec<usize> = (0..sizes.len()).filter(|axis| sizes[*axis] > 1).collect();
-    let mut sums: Vec<Vec<Sum>> = searched.iter().map(|axis| vec![Sum::default(); sizes[*axis]]).collect();
+    let mut sums: Vec<Vec<Means>> = searched.iter().map(|axis| vec![Means::default(); sizes[*axis]]).collect();
     let mut slices: Vec<Vec<Option<Stat>>> = searched.iter().map(|axis| vec![None; sizes[*axis]]).collect();
     let best = best.map(|index| grid.places(index));
     for point in points {
@@ -87,7 +86,7 @@ pub fn sensitivity(grid: &ArmGrid, points: &[&PointStats], metric: &str, best: O
         }
     }
     let each = searched.iter().zip(sums).zip(slices);
-    each.map(|((axis, sums), slice)| Sensitivity { axis: *axis, marginal: sums.iter().map(Sum::average).collect(), slice })
+    each.map(|((axis, sums), slice)| Sensitivity { axis: *axis, marginal: sums.iter().map(Means::average).collect(), slice })
         .collect()
 }
 
@@ -96,8 +95,8 @@ pub fn pairs(grid: &ArmGrid, points: &[&PointStats], metric: &str) -> Vec<Pair> 
     let sizes = sizes(grid);
     let searched: Vec<usize> = (0..sizes.len()).filter(|axis| sizes[*axis] > 1).collect();
     let two = searched.iter().enumerate().flat_map(|(number, a)| searched[number + 1..].iter().map(|b| [*a, *b]));
-    let mut found: Vec<([usize; 2], Vec<Vec<Sum>>)> =
-        two.map(|axes| (axes, vec![vec![Sum::default(); sizes[axes[0]]]; sizes[axes[1]]])).collect();
+    let mut found: Vec<([usize; 2], Vec<Vec<Means>>)> =
+        two.map(|axes| (axes, vec![vec![Means::default(); sizes[axes[0]]]; sizes[axes[1]]])).collect();
     for point in points {
         let Some(stat) = point.stats.get(metric) else { continue };
         let at = grid.places(point.index);
@@ -107,8 +106,8 @@ pub fn pairs(grid: &ArmGrid, points: &[&PointStats], metric: &str) -> Vec<Pair> 
             }
         }
     }
-    let pair = |(axes, sums): ([usize; 2], Vec<Vec<Sum>>)| {
-        let row = |(sums, exist): (&Vec<Sum>, Vec<bool>)| {
+    let pair = |(axes, sums): ([usize; 2], Vec<Vec<Means>>)| {
+        let row = |(sums, exist): (&Vec<Means>, Vec<bool>)| {
             sums.iter().zip(exist).map(|(sum, exists)| exists.then(|| sum.average())).collect()
         };
         Pair { axes, cells: sums.iter().zip(grid.pairs(axes)).map(row).collect() }

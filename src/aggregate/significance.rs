@@ -3,6 +3,7 @@
 
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
+use super::moments::moments;
 use super::stats::Stat;
 use crate::spec::PublishedFigure;
 
@@ -166,16 +167,8 @@ pub fn paired(differences: &[f64]) -> Result<(f64, f64), NoTest> {
 
 /// Mean, sample standard deviation (n - 1) and n of some values.
 pub fn sample(values: &[f64]) -> Sample {
-    let n = values.len() as f64;
-    // Values that are all the same have that mean and no spread, whatever rounding would make of their sum.
-    if let [first, rest @ ..] = values
-        && rest.iter().all(|value| value == first)
-    {
-        return Sample { mean: *first, std: (!rest.is_empty()).then_some(0.0), n: Some(values.len() as u32) };
-    }
-    let mean = values.iter().sum::<f64>() / n;
-    let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
-    Sample { mean, std: (values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()), n: Some(values.len() as u32) }
+    let (mean, std) = moments(values);
+    Sample { mean, std, n: Some(values.len() as u32) }
 }
 
 /// p-values adjusted for their number, so that the chance of a single false alarm among them all stays below `ALPHA`:

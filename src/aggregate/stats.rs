@@ -1,10 +1,11 @@
-//! Mean, sample standard deviation (n - 1) and n of each metric of each point over its seeds. The only file that
-//! names Polars.
+//! Mean, sample standard deviation (n - 1) and n of each metric of each point over its seeds. Polars groups and counts;
+//! `moments` computes means and deviations. The only file that names Polars beside `parquet`.
 
 use std::collections::BTreeSet;
 
 use polars::prelude::{Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, col, len};
 
+use super::moments::moments;
 use crate::protocol::{Metrics, Named};
 
 /// A finished trial, as far as statistics go.
@@ -23,7 +24,7 @@ pub struct Observation<'a> {
 /// Mean and spread of one metric.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stat {
-    /// Arithmetic mean. NaN if a value is NaN.
+    /// Arithmetic mean. Not finite if a value is not finite.
     pub mean: f64,
     /// Sample standard deviation, with n - 1 in the denominator; None for n = 1.
     pub std: Option<f64>,
@@ -87,61 +88,57 @@ pub fn point_stats(observations: &[Observation<'_>]) -> Result<Vec<PointStats>, 
             names.extend(row.metrics.0.keys().map(String::as_str));
         }
     }
-    // Names of metrics are the user's: inside the frame they go by number, so that none can collide with our own.
     let names: Vec<&str> = names.into_iter().collect();
-    Ok(read_frame(&aggregate(make_frame(&sorted, &names)?, names.len())?, &names)?)
+    let columns: Vec<Vec<Option<f64>>> =
+        names.iter().map(|name| sorted.iter().map(|row| row.metrics.get(name)).collect()).collect();
+    let mut points = read_groups(&group(make_frame(&sorted)?)?)?;
+
+    // The rows are sorted by point: those of a group follow one another, in the order of the groups.
+    let mut begin = 0;
+    for point in &mut points {
+        let end = begin + point.n as usize;
+        for (name, column) in names.iter().zip(&columns) {
+            let values: Vec<f64> = column[begin..end].iter().copied().flatten().collect();
+            if !values.is_empty() {
+                let (mean, std) = moments(&values);
+                point.stats.insert((*name).to_owned(), Stat { mean, std, n: values.len() as u32 });
+            }
+        }
+        begin = end;
+    }
+    Ok(points)
 }
 
-fn make_frame(rows: &[&Observation<'_>], names: &[&str]) -> PolarsResult<DataFrame> {
+fn make_frame(rows: &[&Observation<'_>]) -> PolarsResult<DataFrame> {
     let diverged = |row: &&Observation<'_>| u32::from(row.metrics.0.values().any(|value| !value.0.is_finite()));
-    let mut columns: Vec<Column> = vec![
+    let columns: Vec<Column> = vec![
         Series::new("arm".into(), rows.iter().map(|row| row.arm as u64).collect::<Vec<_>>()).into_column(),
         Series::new("index".into(), rows.iter().map(|row| row.index).collect::<Vec<_>>()).into_column(),
         Series::new("diverged".into(), rows.iter().map(diverged).collect::<Vec<_>>()).into_column(),
     ];
-    for (number, name) in names.iter().enumerate() {
-        let values: Vec<Option<f64>> = rows.iter().map(|row| row.metrics.get(name)).collect();
-        columns.push(Series::new(number.to_string().into(), values).into_column());
-    }
     DataFrame::new_infer_height(columns)
 }
 
-fn aggregate(frame: DataFrame, metrics: usize) -> PolarsResult<DataFrame> {
-    let mut figures = vec![len().alias("n"), col("diverged").sum()];
-    for number in 0..metrics {
-        let metric = || col(number.to_string());
-        figures.push(metric().mean().alias(format!("{number} mean")));
-        figures.push(metric().std(1).alias(format!("{number} std")));
-        figures.push(metric().count().alias(format!("{number} n")));
-    }
+fn group(frame: DataFrame) -> PolarsResult<DataFrame> {
+    let counts = vec![len().alias("n"), col("diverged").sum()];
     // The rows are sorted, and so are groups in the order in which they come.
-    frame.lazy().group_by_stable([col("arm"), col("index")]).agg(figures).collect()
+    frame.lazy().group_by_stable([col("arm"), col("index")]).agg(counts).collect()
 }
 
-fn read_frame(frame: &DataFrame, names: &[&str]) -> PolarsResult<Vec<PointStats>> {
+/// The points, without their statistics.
+fn read_groups(frame: &DataFrame) -> PolarsResult<Vec<PointStats>> {
     let whole = |name: &str| -> PolarsResult<Vec<u64>> {
         Ok(frame.column(name)?.cast(&polars::prelude::DataType::UInt64)?.u64()?.iter().map(Option::unwrap_or_default).collect())
     };
     let (arms, indices, counts, diverged) = (whole("arm")?, whole("index")?, whole("n")?, whole("diverged")?);
-    let mut points: Vec<PointStats> = (0..frame.height())
-        .map(|row| PointStats {
-            arm: arms[row] as usize,
-            index: indices[row],
-            n: counts[row] as u32,
-            diverged: diverged[row] as u32,
-            stats: Named::default(),
-        })
-        .collect();
-    for (number, name) in names.iter().enumerate() {
-        let (means, stds) = (frame.column(&format!("{number} mean"))?.f64()?, frame.column(&format!("{number} std"))?.f64()?);
-        let counts = whole(&format!("{number} n"))?;
-        for (row, point) in points.iter_mut().enumerate() {
-            if let Some(mean) = means.get(row) {
-                point.stats.insert((*name).to_owned(), Stat { mean, std: stds.get(row), n: counts[row] as u32 });
-            }
-        }
-    }
-    Ok(points)
+    let point = |row: usize| PointStats {
+        arm: arms[row] as usize,
+        index: indices[row],
+        n: counts[row] as u32,
+        diverged: diverged[row] as u32,
+        stats: Named::default(),
+    };
+    Ok((0..frame.height()).map(point).collect())
 }
 
 #[cfg(test)]
@@ -162,6 +159,15 @@ mod tests {
         let one = metrics(&[("m", 2.5)]);
         let stats = point_stats(&[row(0, 0, 0, &one)]).unwrap();
         assert_eq!(stats[0].stats["m"], Stat { mean: 2.5, std: None, n: 1 });
+    }
+
+    #[test]
+    fn large_numbers_and_near_ones_keep_their_digits() {
+        let (a, b, c) =
+            (metrics(&[("m", 1e16), ("k", 1e308)]), metrics(&[("m", 1e16 + 2.0), ("k", 1e308)]), metrics(&[("m", 1e16 + 4.0)]));
+        let stats = point_stats(&[row(0, 0, 0, &a), row(0, 0, 1, &b), row(0, 0, 2, &c)]).unwrap();
+        assert_eq!(stats[0].stats["m"], Stat { mean: 1e16 + 2.0, std: Some(2.0), n: 3 });
+        assert_eq!(stats[0].stats["k"], Stat { mean: 1e308, std: Some(0.0), n: 2 });
     }
 
     #[test]

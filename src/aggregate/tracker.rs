@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::evaluate::{Evaluation, Tally, arms_in_figures, evaluate, observation, race};
+use super::evaluate::{Evaluation, Tally, arms_in_figures, evaluate, note_passed_over, observation, race};
 use super::select::select;
 use super::stats::{StatsError, point_stats};
 use crate::grid::{ArmGrid, Grid, PointId, TrialId};
@@ -116,6 +116,7 @@ impl Tracker {
         if raced || self.race.is_some() {
             self.recount();
         }
+        note_passed_over(&self.spec, &self.grid, &self.rows, &mut self.evaluation);
         Ok(())
     }
 
@@ -208,9 +209,24 @@ mod tests {
         crate::spec::read(&text, "t.yaml").unwrap_or_else(|error| panic!("{error}"))
     }
 
-    fn row(id: TrialId, phase: Phase, state: TrialState, value: f64) -> TrialRow {
-        let metrics = (state == TrialState::Done).then(|| [("m", value), ("val_loss", -value)].into_iter().collect());
+    /// `value`: of the metric, which the trial lacks where that is None.
+    fn row(id: TrialId, phase: Phase, state: TrialState, value: Option<f64>) -> TrialRow {
+        let metrics = (state == TrialState::Done).then(|| match value {
+            Some(value) => [("m", value), ("val_loss", -value)].into_iter().collect(),
+            None => [("other", 1.0)].into_iter().collect(),
+        });
         TrialRow { id, phase, state, failures: 0, metrics, shared: Shared::default() }
+    }
+
+    fn value() -> impl Strategy<Value = Option<f64>> {
+        prop_oneof![
+            16 => (0_i32..=10).prop_map(|value| Some(f64::from(value))),
+            2 => Just(Some(f64::NAN)),
+            1 => Just(Some(f64::INFINITY)),
+            1 => Just(Some(f64::NEG_INFINITY)),
+            2 => Just(None),
+            1 => Just(Some(1e308)),
+        ]
     }
 
     proptest! {
@@ -218,7 +234,7 @@ mod tests {
         #[test]
         fn it_says_at_every_step_what_a_fresh_evaluation_says(
             prune: bool,
-            steps in prop::collection::vec(prop::collection::vec((0_usize..4, 0_u64..8, 0_usize..4, prop_oneof![8 => (0_i32..=10).prop_map(f64::from), 1 => Just(f64::NAN)]), 1..4), 1..25),
+            steps in prop::collection::vec(prop::collection::vec((0_usize..4, 0_u64..8, 0_usize..4, value()), 1..4), 1..25),
         ) {
             let spec = spec(prune);
             let grid = Grid::new(&spec);

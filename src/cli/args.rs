@@ -14,8 +14,8 @@ use crate::schedule::devices::DeviceRequest;
     name = "pentagrid",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done · 1 unexpected · 2 bad usage or bad spec · 3 done, but some trials failed for good, or a check \
-                  found what does not hold · \
+    after_help = "Exit codes: 0 done · 1 unexpected · 2 bad usage or bad spec · 3 done, but some trials failed or no point could be selected, \
+                  or a check found what does not hold · \
                   4 the run directory is held by another coordinator · 5 ledger or disk error · 130 interrupted, everything kept"
 )]
 pub struct Cli {

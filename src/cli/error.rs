@@ -3,7 +3,7 @@
 use std::io::ErrorKind;
 use std::path::PathBuf;
 
-use crate::aggregate::StatsError;
+use crate::aggregate::{StatsError, Unreported};
 use crate::ledger::LedgerError;
 use crate::live::WatchError;
 use crate::printable::one_line;
@@ -17,8 +17,10 @@ use crate::spec::Diagnosis;
 pub enum Outcome {
     /// All is done.
     Done,
-    /// All is done, but some trials failed for good, or differ when they are run again, or claims do not hold.
+    /// All is done, but some trials failed, or differ when they are run again, or claims do not hold.
     SomeFailed,
+    /// All is done, but no point could be selected of an arm, or trials are left all the same.
+    Incomplete,
     /// The user stopped it; everything is kept.
     Interrupted,
 }
@@ -31,7 +33,7 @@ impl Outcome {
     pub fn exit_code(self) -> u8 {
         match self {
             Self::Done => 0,
-            Self::SomeFailed => 3,
+            Self::SomeFailed | Self::Incomplete => 3,
             Self::Interrupted => 130,
         }
     }
@@ -40,7 +42,8 @@ impl Outcome {
     pub fn name(self) -> &'static str {
         match self {
             Self::Done => "done",
-            Self::SomeFailed => "failed",
+            Self::SomeFailed => "some_failed",
+            Self::Incomplete => "incomplete",
             Self::Interrupted => "interrupted",
         }
     }
@@ -71,6 +74,12 @@ pub enum CliError {
         log: Option<String>,
         /// The run directory.
         dir: PathBuf,
+    },
+    /// No finished trial has the metric that selection needs.
+    #[error("{unreported}\nno final trial was run: correct `metric` in the sweep file, and go on with --accept-changes")]
+    Unreported {
+        /// Which metric, and which ones there are.
+        unreported: Unreported,
     },
     /// A file cannot be read or written.
     #[error("{what} {}: {source}", path.display())]
@@ -128,6 +137,7 @@ impl CliError {
             Self::Ledger(LedgerError::SpecChanged { .. }) => "spec_changed",
             Self::Ledger(_) => "ledger",
             Self::GivenUp { .. } => "given_up",
+            Self::Unreported { .. } => "unreported_metric",
             Self::File { .. } | Self::Folder { .. } | Self::Output(_) => "file",
             Self::TooLittle(_) => "limit",
             Self::Stats(_) | Self::Unexpected(_) => "unexpected",
@@ -147,6 +157,7 @@ impl CliError {
             Self::GivenUp { fatal: Fatal::AllAlike { .. } | Fatal::TooManyFailures { .. }, .. } => {
                 Outcome::SomeFailed.exit_code()
             }
+            Self::Unreported { .. } => Outcome::Incomplete.exit_code(),
             Self::GivenUp { .. } | Self::Output(_) | Self::Stats(_) | Self::TooLittle(_) | Self::Unexpected(_) => 1,
         }
     }

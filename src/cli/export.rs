@@ -1,27 +1,27 @@
 //! `pentagrid export`: a sweep in the formats of other tools.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
 use super::args::{ExportArgs, ExportFormat};
 use super::error::{CliError, Outcome};
-use super::folder::Folder;
+use super::folder::{Folder, WriteError};
 use super::json;
+use super::output_dirs;
 use super::printer::{Printer, count};
 use super::report::history_file;
 use super::sweep_file;
-use crate::aggregate::{evaluate, write_parquet};
+use crate::aggregate::{ParquetFile, evaluate, write_parquet};
 use crate::export::{
-    Exported, exported, history_table, hyper_parameters, scalars, trials_table, write_junit, write_optuna, write_version,
+    Exported, Scalars, exported, history_table, hyper_parameters, trials_table, write_junit, write_optuna, write_version,
 };
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{EpochRow, LastAttempt, Lock, Reader, TrialRow, TrialState};
 use crate::report::write_trials;
-use crate::spec::Spec;
 use crate::spec::command::shell_path;
+use crate::spec::{ColumnNames, Spec};
 
 /// What was written, for programs.
 #[derive(Serialize)]
@@ -46,8 +46,12 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
     let evaluation = evaluate(&spec, &grid, &rows)?;
     let attempts: HashMap<TrialId, LastAttempt> = ledger.last_attempts()?;
     let trials = exported(&spec, &grid, &evaluation, &rows, &attempts);
-    let out = arguments.out.clone().unwrap_or_else(|| PathBuf::from("exports").join(&spec.name));
+    let out = arguments.out.clone().unwrap_or_else(|| output_dirs::default_export_dir(&arguments.dir, &spec));
+    if arguments.out.is_none() {
+        output_dirs::refuse_others(&out, &arguments.dir)?;
+    }
     let folder = Folder::make(&out)?;
+    output_dirs::mark(&folder, &out, &arguments.dir)?;
     let files: Vec<String> = match arguments.format {
         ExportFormat::Csv => {
             folder.csv("trials.csv", |to| write_trials(&spec, &grid, &evaluation, &rows, &vec![true; grid.arms().len()], to))?;
@@ -55,16 +59,8 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
             vec!["trials.csv".into(), "history.csv".into()]
         }
         ExportFormat::Parquet => {
-            let mut history = Vec::new();
-            ledger.each_epoch::<CliError>(|row| {
-                history.push(row);
-                Ok(())
-            })?;
-            for (name, table) in
-                [("trials.parquet", trials_table(&spec, &trials)), ("history.parquet", history_table(&spec, &trials, &history))]
-            {
-                folder.write(name, |to| Ok(write_parquet(table, to).map_err(std::io::Error::other)?))?;
-            }
+            folder.write("trials.parquet", |to| Ok(write_parquet(trials_table(&spec, &trials), to)?))?;
+            history_parquet(&folder, &ledger, &spec, &trials)?;
             vec!["trials.parquet".into(), "history.parquet".into()]
         }
         ExportFormat::Tensorboard => {
@@ -72,12 +68,17 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
             vec!["tensorboard".into()]
         }
         ExportFormat::Optuna => {
-            let mut history: HashMap<TrialId, Vec<EpochRow>> = HashMap::new();
-            ledger.each_epoch::<CliError>(|row| {
-                history.entry(row.id).or_default().push(row);
-                Ok(())
-            })?;
-            folder.write("optuna.journal", |to| Ok(write_optuna(&spec, &trials, &history, to)?))?;
+            let course = |trial: &Exported<'_>| {
+                let mut course = Vec::new();
+                if trial.row.state == TrialState::Done {
+                    ledger.each_epoch_of::<WriteError>(trial.id, 1, |row| {
+                        course.extend(row.metrics.get(&spec.metric.name).map(|value| (row.epoch, value)));
+                        Ok(())
+                    })?;
+                }
+                Ok(course)
+            };
+            folder.write("optuna.journal", |to| write_optuna::<WriteError>(&spec, &trials, course, to))?;
             vec!["optuna.journal".into()]
         }
         ExportFormat::Junit => {
@@ -101,20 +102,51 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
     Ok(Outcome::Done)
 }
 
+/// Rows of history in a group of a Parquet file: what is in memory at a time.
+const ROWS_AT_ONCE: usize = 50_000;
+
+/// Writes `history.parquet`, trial by trial.
+fn history_parquet(folder: &Folder, ledger: &Reader, spec: &Spec, trials: &[Exported<'_>]) -> Result<(), CliError> {
+    let arms: HashMap<TrialId, &str> = trials.iter().map(|trial| (trial.id, spec.arms[trial.arm].name.as_str())).collect();
+    let names = ledger.finished_history_names()?;
+    folder.write("history.parquet", |to| {
+        let mut file = ParquetFile::new(to, history_table(spec, &names, &[]))?;
+        let mut rows: Vec<(EpochRow, &str)> = Vec::new();
+        ledger.each_epoch::<WriteError>(|row| {
+            // Trials of an earlier spec are in the ledger still, but not in the sweep.
+            let Some(arm) = arms.get(&row.id) else { return Ok(()) };
+            rows.push((row, arm));
+            if rows.len() == ROWS_AT_ONCE {
+                file.write(history_table(spec, &names, &rows))?;
+                rows.clear();
+            }
+            Ok(())
+        })?;
+        if !rows.is_empty() {
+            file.write(history_table(spec, &names, &rows))?;
+        }
+        Ok(file.finish()?)
+    })
+}
+
 /// A folder for each trial: `tensorboard/ARM/TRIAL`.
 fn tensorboard(ledger: &Reader, spec: &Spec, trials: &[Exported<'_>], out: &std::path::Path) -> Result<(), CliError> {
+    let metrics = trials.iter().filter_map(|trial| trial.row.metrics.as_ref()).flat_map(|metrics| metrics.0.keys());
+    let history = ledger.finished_history_names()?;
+    let names = ColumnNames::of(spec, metrics.chain(&history).map(String::as_str));
     for trial in trials {
         let arm = &spec.arms[trial.arm].name;
         let folder = Folder::make(&out.join("tensorboard").join(arm).join(trial.id.to_string()))?;
-        let history = ledger.history_of(trial.id)?;
         let began = trial.last.and_then(|last| last.started_at.parse::<jiff::Timestamp>().ok());
         let began = began.map_or(0.0, |began| began.as_second() as f64 + f64::from(began.subsec_nanosecond()) * 1e-9);
         let ended = began + trial.last.and_then(|last| last.duration).unwrap_or(0.0);
         // One name for good: a second export replaces the first.
         folder.write("events.out.tfevents.0.pentagrid", |to| {
             write_version(to, began)?;
-            hyper_parameters(to, trial, arm, (began, ended))?;
-            Ok(scalars(to, &history, trial.row.metrics.as_ref(), began)?)
+            hyper_parameters(to, &names, trial, arm, (began, ended))?;
+            let mut scalars = Scalars::new(to, &names, began);
+            ledger.each_epoch_of::<WriteError>(trial.id, 1, |row| Ok(scalars.row(&row)?))?;
+            Ok(scalars.finish(trial.row.metrics.as_ref())?)
         })?;
     }
     Ok(())

@@ -11,13 +11,15 @@ use super::error::CliError;
 use super::folder::Folder;
 use crate::aggregate::{Evaluation, curves};
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{Reader, TrialRow, TrialState};
+use crate::ledger::{EpochRow, Reader, TrialRow, TrialState};
 use crate::plan::Phase;
 use crate::report::figures::{FigureData, FigureFile, figures, is_figure_file};
 use crate::spec::Spec;
 
 /// The list of the figures in the folder.
 const INDEX: &str = "index.json";
+/// Epochs of a trial beyond this are left out of its curve, evenly: a curve has no more pixels, and a history may have millions.
+const MAX_CURVE_EPOCHS: usize = 2000;
 const FORMATS: [&str; 3] = ["svg", "png", "csv"];
 
 /// A figure in the list.
@@ -42,20 +44,28 @@ pub(super) fn write_figures(
     let mut histories = Vec::new();
     for arm in &evaluation.arms {
         let Some(point) = &arm.point else { continue };
-        let mut history = Vec::new();
-        for &seed in seeds {
-            let id = TrialId { point: point.id, seed };
-            if rows.get(&id).is_some_and(|row| row.state == TrialState::Done) {
-                history.extend(ledger.history_of(id)?);
-            }
-        }
-        histories.push((arm.arm, history));
+        let ids = seeds.iter().map(|&seed| TrialId { point: point.id, seed });
+        let done = ids.filter(|id| rows.get(id).is_some_and(|row| row.state == TrialState::Done));
+        histories.push((arm.arm, sampled(ledger, done.collect())?));
     }
     let curves = curves(&histories)?;
     let list = figures(&FigureData { spec, grid, evaluation, rows, curves: &curves, phase })
         .map_err(|error| CliError::Unexpected(error.to_string()))?;
     write(&list, &out.join("figures"))?;
     Ok(list)
+}
+
+/// The histories of an arm's trials, all of them thinned alike if they are long: each seed keeps the same epochs.
+fn sampled(ledger: &Reader, trials: Vec<TrialId>) -> Result<Vec<EpochRow>, CliError> {
+    let lengths: Vec<usize> = trials.iter().map(|id| ledger.history_len(*id)).collect::<Result<_, _>>()?;
+    let longest = lengths.iter().copied().max().unwrap_or(0);
+    let stride = longest.div_ceil(MAX_CURVE_EPOCHS).max(1);
+    let mut history = Vec::new();
+    for (id, length) in trials.into_iter().zip(lengths) {
+        // The end of a shorter one is an epoch at which the others may have none.
+        history.extend(ledger.history_every(id, stride, length == longest)?);
+    }
+    Ok(history)
 }
 
 /// The files of a figure, relative to the report's folder.

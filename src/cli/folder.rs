@@ -6,6 +6,7 @@ use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::error::CliError;
+use crate::aggregate::ParquetError;
 use crate::ledger::LedgerError;
 use crate::report::CsvError;
 
@@ -31,6 +32,12 @@ impl From<LedgerError> for WriteError {
 impl From<std::io::Error> for WriteError {
     fn from(error: std::io::Error) -> Self {
         Self::Io(error)
+    }
+}
+
+impl From<ParquetError> for WriteError {
+    fn from(error: ParquetError) -> Self {
+        Self::Io(std::io::Error::other(error))
     }
 }
 
@@ -91,6 +98,13 @@ impl Folder {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Writes a file that is not counted among those that were written.
+    pub fn note(&self, name: &str, text: &str) -> Result<(), CliError> {
+        self.text(name, text)?;
+        self.written.borrow_mut().pop();
+        Ok(())
     }
 
     /// Writes a file of text.

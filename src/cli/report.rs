@@ -12,15 +12,16 @@ use super::figures::{figure_files, write_figures};
 use super::folder::{Folder, WriteError};
 use super::json;
 use super::made_report;
+use super::output_dirs;
 use super::printer::{Printer, count};
 use super::sweep_file;
 use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Reader, TrialRow, TrialState};
 use crate::report::{
-    Audit, Page, Selected, device_in_words, html_page, latex_document, latex_table, markdown_table, notes, protocol_effects,
-    provenance, selected, summary_markdown, table_one, table_two, text_table, write_history, write_points, write_table,
-    write_trials,
+    Audit, Page, Selected, device_in_words, html_page, latex_document, latex_table, markdown_table, not_selected, notes,
+    protocol_effects, provenance, selected, summary_markdown, table_one, table_two, text_table, write_history, write_points,
+    write_table, write_trials,
 };
 use crate::spec::command::shell_path;
 use crate::spec::{Spec, Task, task};
@@ -35,6 +36,8 @@ pub struct Written {
     pub files: Vec<String>,
     /// Whether every planned trial has ended.
     pub complete: bool,
+    /// Why no point is selected of arms of which none is, a sentence each.
+    pub unselected: Vec<String>,
     /// What became of published figures and claims; None: the spec has none.
     pub audit: Option<Audit>,
 }
@@ -44,6 +47,7 @@ pub struct Written {
 struct Answer<'a> {
     sweep: &'a str,
     complete: bool,
+    unselected: &'a [String],
     folder: String,
     files: &'a [String],
     claims: Vec<ShownClaim<'a>>,
@@ -69,6 +73,7 @@ impl<'a> Answer<'a> {
         Self {
             sweep: &written.sweep,
             complete: written.complete,
+            unselected: &written.unselected,
             folder: out.display().to_string(),
             files: &written.files,
             claims: claims.collect(),
@@ -80,7 +85,12 @@ impl<'a> Answer<'a> {
 pub fn report(arguments: &ReportArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let out = match &arguments.out {
         Some(out) => out.clone(),
-        None => sweep_file::default_report_dir(&sweep_file::from_ledger(&Reader::open(&arguments.dir)?, &arguments.dir)?.spec),
+        None => {
+            let spec = sweep_file::from_ledger(&Reader::open(&arguments.dir)?, &arguments.dir)?.spec;
+            let out = output_dirs::default_report_dir(&arguments.dir, &spec);
+            output_dirs::refuse_others(&out, &arguments.dir)?;
+            out
+        }
     };
     let written = write(&arguments.dir, &out)?;
     match arguments.json {
@@ -90,7 +100,12 @@ pub fn report(arguments: &ReportArgs, printer: &Printer) -> Result<Outcome, CliE
     if !written.complete {
         printer.warn(&format!("the sweep is not finished: go on with `pentagrid resume {}`", shell_path(&arguments.dir)));
     }
-    Ok(if arguments.check { audit::check(written.audit.as_ref(), written.complete, printer) } else { Outcome::Done })
+    written.unselected.iter().for_each(|why| printer.warn(why));
+    Ok(if arguments.check {
+        audit::check(written.audit.as_ref(), written.complete && written.unselected.is_empty(), printer)
+    } else {
+        Outcome::Done
+    })
 }
 
 /// Writes the report of a run directory into another directory, and returns what a terminal shows of it.
@@ -119,6 +134,7 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     let failures = failures(&ledger, spec, &grid, &rows)?;
 
     let folder = Folder::make(out)?;
+    output_dirs::mark(&folder, out, dir)?;
     let figures = write_figures(&ledger, spec, &grid, &evaluation, &rows, out)?;
     for (name, table) in &named {
         let Some(table) = table else {
@@ -129,7 +145,7 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
         folder.text(&format!("{name}.txt"), &text_table(table))?;
         folder.text(&format!("{name}.md"), &markdown_table(table))?;
         folder.text(&format!("{name}.tex"), &latex_table(table))?;
-        folder.csv(&format!("{name}.csv"), |to| write_table(table, to))?;
+        folder.csv(&format!("{name}.csv"), |to| write_table(spec, table, to))?;
     }
     let written: Vec<&str> = named.iter().filter(|(_, table)| table.is_some()).map(|(name, _)| *name).collect();
     folder.text("tables.tex", &latex_document(&written))?;
@@ -181,7 +197,12 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     ));
     let mut files = folder.written();
     files.extend(figures.iter().flat_map(figure_files));
-    let written = Written { text, sweep: spec.name.clone(), files, complete: evaluation.is_complete(), audit };
+    let unselected = evaluation.without_selection().filter_map(|arm| {
+        let why = not_selected(spec, &evaluation, arm)?;
+        Some(format!("{}: {why}", spec.arms[arm.arm].label))
+    });
+    let unselected = unselected.collect();
+    let written = Written { text, sweep: spec.name.clone(), files, complete: evaluation.is_complete(), unselected, audit };
     made_report::note(&ledger, dir, out, &written)?;
     Ok(written)
 }
@@ -194,7 +215,7 @@ pub(super) fn history_file(folder: &Folder, ledger: &Reader, spec: &Spec, grid: 
             Task::Worker(_) | Task::Program(_) => &[],
         })?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        write_history::<WriteError>(grid, &names, to, |take| ledger.each_epoch(take))
+        write_history::<WriteError>(spec, grid, &names, to, |take| ledger.each_epoch(take))
     })
 }
 

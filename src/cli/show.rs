@@ -150,7 +150,13 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     if let Some(row) = row {
         out.push_str(&shared(row));
     }
-    out.push_str(&history(&ledger.history_of(id)?));
+    let length = ledger.history_len(id)?;
+    // Of a long history the beginning and the end; `history.csv` of the report has all.
+    let rows = match length <= 2 * SHOWN_EPOCHS {
+        true => ledger.history_begin(id, length)?,
+        false => [ledger.history_begin(id, SHOWN_EPOCHS)?, ledger.history_end(id, SHOWN_EPOCHS)?].concat(),
+    };
+    out.push_str(&history(&rows, length - rows.len().min(length)));
     out.push_str(&attempts(&ledger.attempts(id)?, &arguments.dir));
     out.push_str(&format!("\nRun it again:\n  {}\n", rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?));
     printer.text(&out)?;
@@ -208,7 +214,8 @@ fn find(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, typed: &str
     }
 }
 
-fn history(rows: &[EpochRow]) -> String {
+/// The rows of a history that are shown, `left_out` of them not, in the middle.
+fn history(rows: &[EpochRow], left_out: usize) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -220,12 +227,8 @@ fn history(rows: &[EpochRow]) -> String {
     }
     out.push('\n');
     for (place, row) in rows.iter().enumerate() {
-        // Of a long history the beginning and the end; `history.csv` of the report has all.
-        if rows.len() > 2 * SHOWN_EPOCHS && (SHOWN_EPOCHS..rows.len() - SHOWN_EPOCHS).contains(&place) {
-            if place == SHOWN_EPOCHS {
-                out.push_str(&format!("  ... {} more\n", rows.len() - 2 * SHOWN_EPOCHS));
-            }
-            continue;
+        if left_out > 0 && place == SHOWN_EPOCHS {
+            out.push_str(&format!("  ... {left_out} more\n"));
         }
         out.push_str(&format!("  {:>5}", row.epoch));
         for name in &names {

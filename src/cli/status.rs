@@ -15,7 +15,7 @@ use crate::grid::Grid;
 use crate::live::{Sweep, human_duration};
 use crate::printable::one_line;
 use crate::protocol::FailureKind;
-use crate::report::{Selected, lay_out, selected};
+use crate::report::{Selected, lay_out, not_selected, selected};
 use crate::spec::command::shell_path;
 use crate::spec::{Prune, Spec};
 
@@ -44,6 +44,9 @@ struct ArmStatus {
     final_: Counts,
     /// The point that is selected so far, and the values that it is told by.
     selected: Option<SelectedPoint>,
+    /// Why none can be selected, although the tuning trials have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_selected: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -151,6 +154,7 @@ fn arms(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<ArmStatus> {
             tune: counts(&arm.tune_tally, arm.tune_tally.planned),
             final_: counts(&arm.final_tally, spec.seeds.final_.len() as u64),
             selected: chosen.remove(&arm.arm).map(|selected| SelectedPoint { point: selected.point, values: selected.values }),
+            not_selected: not_selected(spec, evaluation, arm),
         })
         .collect()
 }
@@ -186,6 +190,11 @@ pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
         cells
     });
     out.push_str(&format!("{}\n", lay_out(headings, rows, if races { 1..7 } else { 1..6 })));
+    for arm in &status.arms {
+        if let Some(why) = &arm.not_selected {
+            out.push_str(&format!("  {}: {why}\n", arm.label));
+        }
+    }
     for trial in &status.running {
         let epoch = trial.epoch.map_or("in its first epoch".to_owned(), |epoch| format!("epoch {epoch}"));
         let metric = trial.metric.map_or(String::new(), |value| format!(", {metric_name} {value:.4}"));

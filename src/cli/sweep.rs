@@ -10,14 +10,16 @@ use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
 
 use super::args::HowArgs;
+use super::ending;
 use super::environment;
 use super::error::{CliError, Outcome};
 use super::made_report;
+use super::output_dirs;
 use super::places::{self, Places};
 use super::printer::{Printer, count};
 use super::recorded;
 use super::report;
-use super::sweep_file::{self, SweepFile};
+use super::sweep_file::SweepFile;
 use crate::aggregate::{Evaluation, evaluate, race, start_threads};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Committed, LeftWorker, Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
@@ -56,6 +58,10 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     }
     let secrets = environment::secrets(&file.spec);
     printer.hide(secrets.clone());
+    let out = how.out.clone().unwrap_or_else(|| default_out(&file.spec, &dir, &folder));
+    if how.out.is_none() {
+        output_dirs::refuse_others(&out, &dir)?;
+    }
     let grid = Grid::new(&file.spec);
     let Places { launcher, slots } = places::find(&file.spec, &how.devices, how.launcher)?;
     let slots = places::with_room(slots, &file.spec, &launcher, printer)?;
@@ -108,30 +114,24 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     // The dispatcher writes to the ledger, too, and must be gone before it is closed.
     drop(phases);
     let outcome = match &end {
-        Ok((PhaseEnd::Done, evaluation)) if evaluation.as_ref().is_some_and(|evaluation| evaluation.failed() == 0) => {
-            Outcome::Done
-        }
-        Ok((PhaseEnd::Interrupted, _)) => Outcome::Interrupted,
-        Ok(_) | Err(_) => Outcome::SomeFailed,
+        Ok((PhaseEnd::Done, Some(evaluation))) => Some(ending::outcome(evaluation)),
+        Ok((PhaseEnd::Interrupted, _)) => Some(Outcome::Interrupted),
+        Ok(_) | Err(_) => None,
     };
     // What left its process group is known by its mark only.
     let strays = end_left(&[], &dir) + orphans.map_or(0, Orphans::end_all);
     if strays > 0 {
         tracing::info!(strays, "ended processes that trials had left");
     }
-    record(Write::SessionEnded { session, outcome: outcome.name() });
+    record(Write::SessionEnded { session, outcome: outcome.map_or("failed", Outcome::name) });
     drop(record);
     drop(writer);
     drop(lock);
     // The sweep is over and everything recorded: from here on Ctrl-C ends the program, as usual.
     stop_listening();
-    match end?.0 {
+    let (end, evaluation) = end?;
+    match end {
         PhaseEnd::Done => {
-            let here = environment::folder().is_ok_and(|here| here == folder);
-            let default = sweep_file::default_report_dir(&file.spec);
-            // Beside the report of the run before, wherever one goes on with it.
-            let default = if here || !folder.is_dir() { default } else { folder.join(default) };
-            let out = how.out.clone().unwrap_or(default);
             // With nothing run, the report of the run before may be this one's too.
             let made = if ran { None } else { made_report::find(&dir, &out)? };
             let text = match made {
@@ -139,14 +139,21 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
                 None => report::write(&dir, &out)?.text,
             };
             printer.text(&text)?;
-            if outcome == Outcome::SomeFailed {
-                printer.warn(&format!("some trials failed for good: see `pentagrid trials {} --state failed`", shell_path(&dir)));
+            for warning in evaluation.iter().flat_map(|evaluation| ending::warnings(&file.spec, &dir, evaluation)) {
+                printer.warn(&warning);
             }
         }
         PhaseEnd::Interrupted => farewell(&file.spec, &grid, &dir, printer)?,
         PhaseEnd::GivenUp(fatal, log) => return Err(CliError::GivenUp { fatal, log, dir }),
     }
-    Ok(outcome)
+    Ok(outcome.unwrap_or(Outcome::Incomplete))
+}
+
+/// Where the report goes that no `--out` names: beside the report of the run before, wherever one goes on with it.
+fn default_out(spec: &Spec, dir: &Path, folder: &Path) -> PathBuf {
+    let default = output_dirs::default_report_dir(dir, spec);
+    let here = environment::folder().is_ok_and(|here| here == folder);
+    if here || !folder.is_dir() { default } else { folder.join(default) }
 }
 
 /// A runtime for a dispatcher: one thread is enough for the messages of hundreds of workers.
@@ -300,7 +307,8 @@ impl Phases<'_> {
             (end, evaluation) = self.finals()?;
         }
         // A final trial may have shown that the bound of `prune: safe` does not hold.
-        if matches!(end, PhaseEnd::Done) && evaluation.as_ref().is_some_and(|evaluation| evaluation.tuning_left() > 0) {
+        let held_back = |evaluation: &Evaluation| evaluation.beyond.is_some() && evaluation.tuning_left() > 0;
+        if matches!(end, PhaseEnd::Done) && evaluation.as_ref().is_some_and(held_back) {
             end = self.phase(Phase::Tune, tuning, Policy::AllSlots)?;
             if matches!(end, PhaseEnd::Done) {
                 (end, evaluation) = self.finals()?;
@@ -319,6 +327,15 @@ impl Phases<'_> {
     /// Runs the final trials of the points that are selected now. How it ended, and how the sweep stands after them.
     fn finals(&mut self) -> Result<(PhaseEnd, Option<Evaluation>), CliError> {
         let tuned = evaluate(self.spec, self.grid, &self.rows)?;
+        if let Some(unreported) = tuned.unreported(&self.spec.metric.name).filter(|_| !self.spec.seeds.tune.is_empty()) {
+            self.runtime.block_on(self.dispatcher.close())?;
+            return Err(CliError::Unreported { unreported });
+        }
+        // All tuning trials were run. Where results are missing all the same, something else has changed the ledger: what would
+        // be selected now may not be the best point.
+        if tuned.tuning_left() > 0 {
+            return Ok((PhaseEnd::Done, Some(tuned)));
+        }
         let finals = final_trials(self.grid, &tuned.selected(), &self.spec.seeds.final_);
         let changed = self.left(&finals) > 0;
         let end = self.phase(Phase::Final, finals, Policy::OnePerDevice)?;

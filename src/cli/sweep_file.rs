@@ -56,8 +56,3 @@ fn parse(text: String, name: &str) -> Result<SweepFile, CliError> {
 pub fn default_run_dir(spec: &Spec) -> PathBuf {
     Path::new("runs").join(&spec.name)
 }
-
-/// The report directory of a sweep, where none is named.
-pub fn default_report_dir(spec: &Spec) -> PathBuf {
-    Path::new("reports").join(&spec.name)
-}

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::Exported;
 use crate::ledger::TrialState;
-use crate::spec::Spec;
+use crate::spec::{ColumnNames, Spec};
 
 /// The trials as JUnit's XML: failed ones as failures with their kind and message, those that have not ended as skipped.
 pub fn write_junit(spec: &Spec, trials: &[Exported<'_>]) -> String {
@@ -12,6 +12,7 @@ pub fn write_junit(spec: &Spec, trials: &[Exported<'_>]) -> String {
     let ended = |trial: &Exported<'_>| matches!(trial.row.state, TrialState::Done | TrialState::Failed);
     let seconds = |trials: &[&Exported<'_>]| trials.iter().filter_map(|trial| trial.last?.duration).sum::<f64>();
     let all: Vec<&Exported<'_>> = trials.iter().collect();
+    let names = ColumnNames::of(spec, []);
     let mut out = format!(
         "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuites name=\"{}\" tests=\"{}\" failures=\"{}\" time=\"{:.3}\">\n",
         escaped(&spec.name),
@@ -32,7 +33,7 @@ pub fn write_junit(spec: &Spec, trials: &[Exported<'_>]) -> String {
         );
         for trial in own {
             let values: Vec<String> =
-                trial.config.0.iter().map(|(name, value)| format!("{name}={}", value.on_one_line())).collect();
+                trial.config.0.iter().map(|(name, value)| format!("{}={}", names.parameter(name), value.on_one_line())).collect();
             let _ = write!(
                 out,
                 "    <testcase name=\"{} {} seed={}\" classname=\"{}.{}.{}\" time=\"{:.3}\"",

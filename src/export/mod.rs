@@ -10,5 +10,5 @@ mod trials;
 pub use junit::write_junit;
 pub use optuna::write_optuna;
 pub use table::{history_table, trials_table};
-pub use tensorboard::{hyper_parameters, scalars, write_version};
+pub use tensorboard::{Scalars, hyper_parameters, write_version};
 pub use trials::{Exported, exported};

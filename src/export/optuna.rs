@@ -1,17 +1,15 @@
 //! Optuna's journal (optuna/storages/journal/_storage.py): one JSON line for each study and trial. An arm is a study, a trial (point and
 //! seed) is a trial, so that optuna-dashboard shows the search. `scripts/check-export.sh` loads it with Optuna itself.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde_json::Value;
 
 use super::Exported;
-use crate::grid::TrialId;
-use crate::ledger::{EpochRow, TrialState};
+use crate::ledger::TrialState;
 use crate::plan::Phase;
-use crate::spec::{Axis, Goal, ParamValue, Spec};
+use crate::spec::{Axis, ColumnNames, Goal, ParamValue, Spec};
 
 /// Numbers of operations and states in the journal.
 mod code {
@@ -34,14 +32,18 @@ const WRITER: &str = r#""worker_id":"pentagrid""#;
 /// Writes a study for each arm with its tuning trials: parameters, the metric as the value, its course over the epochs as the
 /// intermediate values, seed, point and final metrics as attributes. Final trials are left out: they re-evaluate and do not search.
 ///
+/// `course` gives the metric of a trial by epochs.
+///
 /// # Errors
-/// As the file that is written to.
-pub fn write_optuna(
+/// As the file that is written to, or as `course`.
+pub fn write_optuna<E: From<io::Error>>(
     spec: &Spec,
     trials: &[Exported<'_>],
-    history: &HashMap<TrialId, Vec<EpochRow>>,
+    course: impl Fn(&Exported<'_>) -> Result<Vec<(u32, f64)>, E>,
     to: &mut impl Write,
-) -> io::Result<()> {
+) -> Result<(), E> {
+    let metrics = trials.iter().filter_map(|trial| trial.row.metrics.as_ref()).flat_map(|metrics| metrics.0.keys());
+    let columns = ColumnNames::of(spec, metrics.map(String::as_str));
     let direction = match spec.metric.goal {
         Goal::Minimize => code::MINIMIZE,
         Goal::Maximize => code::MAXIMIZE,
@@ -69,14 +71,13 @@ pub fn write_optuna(
             code::SET_STUDY_SYSTEM_ATTR
         )?;
         for trial in trials.iter().filter(|trial| trial.arm == number && trial.phase == Phase::Tune) {
-            let rows = history.get(&trial.id).map_or(&[][..], Vec::as_slice);
-            to.write_all(line(spec, number, &arm.axes, trial, rows).as_bytes())?;
+            to.write_all(line(spec, &columns, number, &arm.axes, trial, &course(trial)?).as_bytes())?;
         }
     }
     Ok(())
 }
 
-fn line(spec: &Spec, study: usize, axes: &[Axis], trial: &Exported<'_>, rows: &[EpochRow]) -> String {
+fn line(spec: &Spec, columns: &ColumnNames, study: usize, axes: &[Axis], trial: &Exported<'_>, course: &[(u32, f64)]) -> String {
     let metric = trial.row.metrics.as_ref().and_then(|metrics| metrics.get(&spec.metric.name));
     // Optuna takes no NaN as a value: what it says of such a trial is that it failed.
     let state = match trial.row.state {
@@ -116,13 +117,12 @@ fn line(spec: &Spec, study: usize, axes: &[Axis], trial: &Exported<'_>, rows: &[
         format!(r#""seed":{}"#, trial.id.seed),
     ];
     for (name, value) in trial.row.metrics.iter().flat_map(|metrics| &metrics.0) {
-        attributes.push(format!("{}:{}", Value::from(name.clone()), number(value.0)));
+        attributes.push(format!("{}:{}", Value::from(columns.metric(name)), number(value.0)));
     }
     if let Some(message) = trial.last.and_then(|last| last.message.as_ref()) {
         attributes.push(format!(r#""failure":{}"#, Value::from(message.clone())));
     }
-    let course = rows.iter().filter_map(|row| Some((row.epoch, row.metrics.get(&spec.metric.name)?)));
-    let intermediate: Vec<String> = course.map(|(epoch, value)| format!(r#""{epoch}":{}"#, number(value))).collect();
+    let intermediate: Vec<String> = course.iter().map(|(epoch, value)| format!(r#""{epoch}":{}"#, number(*value))).collect();
     let _ = writeln!(
         out,
         r#","distributions":{{{}}},"params":{{{}}},"user_attrs":{{{}}},"system_attrs":{{}},"intermediate_values":{{{}}}}}"#,
@@ -157,7 +157,7 @@ fn number(value: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grid::Grid;
+    use crate::grid::{Grid, TrialId};
     use crate::ledger::TrialRow;
 
     /// One that was cut off and whose point is out of the race since: in the integration tests none is, since it is a matter of moments.
@@ -174,7 +174,7 @@ mod tests {
             |pruned| Exported { id, arm: 0, phase: Phase::Tune, config: point.config.clone(), row: &row, pruned, last: None };
         let written = |pruned| {
             let mut to = Vec::new();
-            write_optuna(&spec, &[trial(pruned)], &HashMap::new(), &mut to).unwrap();
+            write_optuna::<io::Error>(&spec, &[trial(pruned)], |_| Ok(Vec::new()), &mut to).unwrap();
             String::from_utf8(to).unwrap()
         };
         assert!(written(true).contains(r#""state":2,"value":null"#), "{}", written(true));

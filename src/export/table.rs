@@ -1,15 +1,15 @@
 //! Trials and histories as typed columns: one row a trial, or one row an epoch. `aggregate::write_parquet` writes them.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 
 use super::Exported;
 use crate::aggregate::Column;
-use crate::grid::TrialId;
 use crate::ledger::EpochRow;
-use crate::spec::{ParamValue, Spec};
+use crate::spec::{ColumnNames, ParamValue, Spec};
 
 /// One row a trial: what it was, where it stands, its hyper-parameters (of their own type; as text where arms or values differ in
-/// type), its final metrics. A hyper-parameter or metric whose name is taken gets the prefix `param_` or `metric_`.
+/// type), its final metrics. Columns are
+/// named by `ColumnNames`.
 pub fn trials_table(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column)> {
     let text = |of: &dyn Fn(&Exported<'_>) -> Option<String>| Column::Text(trials.iter().map(of).collect());
     let mut columns = vec![
@@ -22,29 +22,28 @@ pub fn trials_table(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column
         ("same_as".to_owned(), text(&|trial| trial.row.shared.same_as.map(|id| id.to_string()))),
         ("duration".to_owned(), Column::Float(trials.iter().map(|trial| trial.last?.duration).collect())),
     ];
+    let metrics: BTreeSet<&String> =
+        trials.iter().filter_map(|trial| trial.row.metrics.as_ref()).flat_map(|metrics| metrics.0.keys()).collect();
+    let names = ColumnNames::of(spec, metrics.iter().map(|metric| metric.as_str()));
     let parameters: Vec<&str> = {
         let mut seen = BTreeSet::new();
         spec.arms.iter().flat_map(|arm| &arm.axes).map(|axis| axis.name.as_str()).filter(|name| seen.insert(*name)).collect()
     };
     for name in parameters {
         let values: Vec<Option<&ParamValue>> = trials.iter().map(|trial| trial.config.get(name)).collect();
-        push(&mut columns, "param_", name, parameter(&values));
+        columns.push((names.parameter(name).to_owned(), parameter(&values)));
     }
-    let metrics: BTreeSet<&String> =
-        trials.iter().filter_map(|trial| trial.row.metrics.as_ref()).flat_map(|metrics| metrics.0.keys()).collect();
     for name in metrics {
         let values = trials.iter().map(|trial| trial.row.metrics.as_ref()?.get(name)).collect();
-        push(&mut columns, "metric_", name, Column::Float(values));
+        columns.push((names.metric(name).to_owned(), Column::Float(values)));
     }
     columns
 }
 
-/// One row an epoch of a finished trial: `trial`, `arm`, `seed`, `epoch` and what was measured. `rows` may hold trials that are not among
-/// `trials`; they are left out.
-pub fn history_table(spec: &Spec, trials: &[Exported<'_>], rows: &[EpochRow]) -> Vec<(String, Column)> {
-    let arms: HashMap<TrialId, &str> = trials.iter().map(|trial| (trial.id, spec.arms[trial.arm].name.as_str())).collect();
-    let rows: Vec<(&EpochRow, &str)> = rows.iter().filter_map(|row| Some((row, *arms.get(&row.id)?))).collect();
-    let names: BTreeSet<&String> = rows.iter().flat_map(|(row, _)| row.metrics.0.keys()).collect();
+/// One row an epoch of a finished trial: `trial`, `arm`, `seed`, `epoch` and what was measured, of which `names` are the names. Takes
+/// some rows, each with the name of its arm.
+pub fn history_table(spec: &Spec, names: &[String], rows: &[(EpochRow, &str)]) -> Vec<(String, Column)> {
+    let columns_of = ColumnNames::of(spec, names.iter().map(String::as_str));
     let mut columns = vec![
         ("trial".to_owned(), Column::Text(rows.iter().map(|(row, _)| Some(row.id.to_string())).collect())),
         ("arm".to_owned(), Column::Text(rows.iter().map(|(_, arm)| Some((*arm).to_owned())).collect())),
@@ -53,18 +52,9 @@ pub fn history_table(spec: &Spec, trials: &[Exported<'_>], rows: &[EpochRow]) ->
     ];
     for name in names {
         let values = rows.iter().map(|(row, _)| row.metrics.get(name)).collect();
-        push(&mut columns, "metric_", name, Column::Float(values));
+        columns.push((columns_of.metric(name).to_owned(), Column::Float(values)));
     }
     columns
-}
-
-/// Adds a column under its name, or under another one if that is taken: no two columns may have one name.
-fn push(columns: &mut Vec<(String, Column)>, prefix: &str, name: &str, column: Column) {
-    let mut own = name.to_owned();
-    while columns.iter().any(|(taken, _)| *taken == own) {
-        own.insert_str(0, prefix);
-    }
-    columns.push((own, column));
 }
 
 /// A column of the narrowest type that holds all values as they are; whole numbers beside fractions are fractions.
@@ -96,14 +86,5 @@ mod tests {
         assert_eq!(parameter(&[Some(&int), Some(&float)]), Column::Float(vec![Some(3.0), Some(0.5)]));
         assert_eq!(parameter(&[Some(&yes), None]), Column::Bool(vec![Some(true), None]));
         assert_eq!(parameter(&[Some(&text), Some(&int)]), Column::Text(vec![Some("a".into()), Some("3".into())]));
-    }
-
-    #[test]
-    fn no_two_columns_have_one_name() {
-        let mut columns = vec![("seed".to_owned(), Column::Int(vec![]))];
-        push(&mut columns, "param_", "seed", Column::Int(vec![]));
-        push(&mut columns, "param_", "seed", Column::Int(vec![]));
-        let names: Vec<&str> = columns.iter().map(|(name, _)| name.as_str()).collect();
-        assert_eq!(names, ["seed", "param_seed", "param_param_seed"]);
     }
 }

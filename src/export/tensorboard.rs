@@ -7,7 +7,7 @@ use std::io::{self, Write};
 use super::Exported;
 use crate::ledger::{EpochRow, TrialState};
 use crate::protocol::Metrics;
-use crate::spec::{Config, ParamValue};
+use crate::spec::{ColumnNames, Config, ParamValue};
 
 /// What a file begins with.
 ///
@@ -24,10 +24,16 @@ pub fn write_version(to: &mut impl Write, wall_time: f64) -> io::Result<()> {
 ///
 /// # Errors
 /// As the file that is written to.
-pub fn hyper_parameters(to: &mut impl Write, trial: &Exported<'_>, arm: &str, times: (f64, f64)) -> io::Result<()> {
+pub fn hyper_parameters(
+    to: &mut impl Write,
+    names: &ColumnNames,
+    trial: &Exported<'_>,
+    arm: &str,
+    times: (f64, f64),
+) -> io::Result<()> {
     let (began, ended) = times;
     let mut start = Message::default();
-    for (name, value) in hparams(&trial.config, arm, trial.id.seed) {
+    for (name, value) in hparams(names, &trial.config, arm, trial.id.seed) {
         let mut entry = Message::default();
         entry.bytes(1, name.as_bytes());
         entry.message(2, &value);
@@ -53,28 +59,58 @@ pub fn hyper_parameters(to: &mut impl Write, trial: &Exported<'_>, arm: &str, ti
     plugin(to, "_hparams_/session_end_info", &data, ended)
 }
 
-/// The rows of a run's history, and its final metrics (as `final/NAME`, at the last epoch). `began` in seconds since 1970; a row's
-/// time is counted from its `seconds`, where the history has them.
-///
-/// # Errors
-/// As the file that is written to.
-pub fn scalars(to: &mut impl Write, rows: &[EpochRow], finals: Option<&Metrics>, began: f64) -> io::Result<()> {
-    let mut now = began;
-    for row in rows {
-        now += row.metrics.get("seconds").filter(|seconds| seconds.is_finite()).unwrap_or(0.0);
-        values(to, &row.metrics, "", row.epoch, now)?;
+/// The scalars of a run: the rows of its history one by one, and its final metrics (as `final/NAME`, at the last epoch). A row's
+/// time is counted from the run's begin by its `seconds`, where the history has them.
+pub struct Scalars<'a, W> {
+    to: &'a mut W,
+    names: &'a ColumnNames,
+    now: f64,
+    step: u32,
+}
+
+impl<'a, W: Write> Scalars<'a, W> {
+    /// Those of a run that began so many seconds after 1970.
+    pub fn new(to: &'a mut W, names: &'a ColumnNames, began: f64) -> Self {
+        Self { to, names, now: began, step: 0 }
     }
-    match finals {
-        Some(finals) => values(to, finals, "final/", rows.last().map_or(0, |row| row.epoch), now),
-        None => Ok(()),
+
+    /// Writes a row of the history.
+    ///
+    /// # Errors
+    /// As the file that is written to.
+    pub fn row(&mut self, row: &EpochRow) -> io::Result<()> {
+        self.now += row.metrics.get("seconds").filter(|seconds| seconds.is_finite()).unwrap_or(0.0);
+        self.step = row.epoch;
+        let names = self.names;
+        // Not to be taken for a final metric, or for the data of the HParams tab.
+        let tag = |name: &str| match name.starts_with(FINAL) || name.starts_with(HPARAMS) {
+            true => format!("metric_{name}"),
+            false => names.metric(name).to_owned(),
+        };
+        values(self.to, &row.metrics, tag, self.step, self.now)
+    }
+
+    /// Writes the final metrics, if the run has ended well.
+    ///
+    /// # Errors
+    /// As the file that is written to.
+    pub fn finish(self, finals: Option<&Metrics>) -> io::Result<()> {
+        let Some(finals) = finals else { return Ok(()) };
+        let names = self.names;
+        values(self.to, finals, |name| format!("{FINAL}{}", names.metric(name)), self.step, self.now)
     }
 }
 
-fn values(to: &mut impl Write, metrics: &Metrics, prefix: &str, step: u32, now: f64) -> io::Result<()> {
+/// What the tags of final metrics begin with.
+const FINAL: &str = "final/";
+/// What the tags of the HParams plugin begin with.
+const HPARAMS: &str = "_hparams_/";
+
+fn values(to: &mut impl Write, metrics: &Metrics, tag: impl Fn(&str) -> String, step: u32, now: f64) -> io::Result<()> {
     let mut summary = Message::default();
     for (name, value) in &metrics.0 {
         let mut scalar = Message::default();
-        scalar.bytes(1, format!("{prefix}{name}").as_bytes());
+        scalar.bytes(1, tag(name).as_bytes());
         scalar.float(2, value.0 as f32);
         summary.message(1, &scalar);
     }
@@ -85,7 +121,7 @@ fn values(to: &mut impl Write, metrics: &Metrics, prefix: &str, step: u32, now: 
     record(to, &event.0)
 }
 
-fn hparams(config: &Config, arm: &str, seed: u64) -> Vec<(String, Message)> {
+fn hparams(names: &ColumnNames, config: &Config, arm: &str, seed: u64) -> Vec<(String, Message)> {
     let text = |text: &str| {
         let mut value = Message::default();
         value.bytes(3, text.as_bytes());
@@ -106,12 +142,9 @@ fn hparams(config: &Config, arm: &str, seed: u64) -> Vec<(String, Message)> {
         ParamValue::Float(value) => number(*value),
         ParamValue::Text(value) => text(value),
     };
-    let mut all: Vec<(String, Message)> = config.0.iter().map(|(name, param)| (name.clone(), value(param))).collect();
-    for (name, value) in [("arm", text(arm)), ("seed", number(seed as f64))] {
-        if config.get(name).is_none() {
-            all.push((name.to_owned(), value));
-        }
-    }
+    let parameter = |(name, param): (&String, &ParamValue)| (names.parameter(name).to_owned(), value(param));
+    let mut all: Vec<(String, Message)> = config.0.iter().map(parameter).collect();
+    all.extend([("arm".to_owned(), text(arm)), ("seed".to_owned(), number(seed as f64))]);
     all
 }
 
@@ -210,7 +243,7 @@ mod tests {
     #[test]
     fn an_event_is_encoded_as_tensorboard_does() {
         let mut to = Vec::new();
-        values(&mut to, &[("loss", 0.5)].into_iter().collect(), "", 300, 1.0).unwrap();
+        values(&mut to, &[("loss", 0.5)].into_iter().collect(), str::to_owned, 300, 1.0).unwrap();
         let event = &to[12..to.len() - 4];
         let hex: String = event.iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(hex, "09000000000000f03f10ac022a0d0a0b0a046c6f7373150000003f");

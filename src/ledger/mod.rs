@@ -4,6 +4,7 @@
 mod error;
 mod filesystem;
 mod fold;
+mod history;
 mod lock;
 mod news;
 mod prepare;

@@ -401,7 +401,7 @@ pub(super) fn metrics(column: usize, text: &str) -> rusqlite::Result<Metrics> {
     serde_json::from_str(text).map_err(|_| damaged(column, "metrics that are not JSON"))
 }
 
-fn epoch_row(row: &Row<'_>) -> rusqlite::Result<EpochRow> {
+pub(super) fn epoch_row(row: &Row<'_>) -> rusqlite::Result<EpochRow> {
     Ok(EpochRow { id: trial_id(row)?, epoch: row.get(2)?, metrics: metrics(3, row.get_ref(3)?.as_str()?)? })
 }
 

@@ -12,7 +12,7 @@ use super::error::LedgerError;
 pub const FILE_NAME: &str = "ledger.sqlite";
 
 /// The version of the tables that this program writes, kept in SQLite's `user_version`.
-pub const SCHEMA_VERSION: i64 = 4;
+pub const SCHEMA_VERSION: i64 = 5;
 
 /// Marks the file as ours ("PGRD"), so that another program's database is not taken for a ledger.
 const APPLICATION_ID: i64 = 0x5047_5244;
@@ -45,7 +45,7 @@ CREATE TABLE session (                     -- one run of the coordinator
     id INTEGER PRIMARY KEY,
     started_at TEXT NOT NULL,
     ended_at TEXT,
-    outcome TEXT,                          -- done, failed, interrupted; null: running, or killed
+    outcome TEXT,                          -- done, some_failed, incomplete, failed, interrupted; null: running, or killed
     host TEXT NOT NULL,
     pid INTEGER NOT NULL,
     boot_id TEXT NOT NULL,
@@ -109,6 +109,26 @@ CREATE TABLE epoch (                       -- history of the last attempt at eac
     metrics TEXT NOT NULL,
     PRIMARY KEY (trial, epoch)
 ) STRICT, WITHOUT ROWID;
+CREATE TABLE column_name (                 -- what has a column of its own in the views (version 5)
+    kind TEXT NOT NULL,                    -- parameter, spec_metric, spec_history: of the spec in force; metric, history: reported by a trial
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+";
+
+/// What version 5 adds.
+const VERSION_5: &str = "
+CREATE TABLE column_name (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+INSERT INTO column_name (kind, name, position)
+SELECT DISTINCT 'metric', j.key, 0 FROM trial t, json_each(t.metrics) j WHERE json_valid(t.metrics) LIMIT 400;
+INSERT INTO column_name (kind, name, position)
+SELECT DISTINCT 'history', j.key, 0 FROM epoch e, json_each(e.metrics) j WHERE json_valid(e.metrics) LIMIT 400;
 ";
 
 /// Opens a ledger for writing and brings it to this program's version, making it if there is none.
@@ -157,6 +177,9 @@ fn bring_up_to_date(connection: &mut Connection) -> rusqlite::Result<()> {
             "ALTER TABLE trial ADD COLUMN same_as INTEGER REFERENCES trial(id);
              ALTER TABLE trial ADD COLUMN shared_epochs INTEGER NOT NULL DEFAULT 0;",
         )?;
+    }
+    if (1..5).contains(&found) {
+        transaction.execute_batch(VERSION_5)?;
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
     transaction.commit()
@@ -276,7 +299,12 @@ mod tests {
         let path = dir.path().join(FILE_NAME);
         let old = open_writable(&path, None).unwrap();
         old.execute_batch(
-            "ALTER TABLE session DROP COLUMN folder; ALTER TABLE trial DROP COLUMN shared_epochs;
+            "DROP TABLE column_name;
+             INSERT INTO point VALUES ('p', '{}');
+             INSERT INTO trial (id, point, seed, phase, state, metrics) VALUES (1, 'p', 0, 'tune', 'done', '{\"acc\": 1.0, \"lr\": 2}');
+             INSERT INTO trial (id, point, seed, phase, state) VALUES (2, 'p', 1, 'tune', 'waiting');
+             INSERT INTO epoch VALUES (1, 1, '{\"loss\": \"NaN\"}');
+             ALTER TABLE session DROP COLUMN folder; ALTER TABLE trial DROP COLUMN shared_epochs;
              ALTER TABLE worker DROP COLUMN launcher; ALTER TABLE worker DROP COLUMN host; ALTER TABLE worker DROP COLUMN job; ALTER TABLE worker DROP COLUMN waits;
              ALTER TABLE trial RENAME TO full_trial;
              CREATE TABLE trial AS SELECT id, point, seed, phase, state, failures, metrics FROM full_trial;
@@ -290,6 +318,12 @@ mod tests {
         new.prepare("SELECT folder FROM session").unwrap();
         new.prepare("SELECT same_as, shared_epochs FROM trial").unwrap();
         new.prepare("SELECT launcher, host, job, waits FROM worker").unwrap();
+        let names: String = new
+            .query_row("SELECT group_concat(kind || ' ' || name, ', ' ORDER BY kind, name) FROM column_name", [], |row| {
+                row.get(0)
+            })
+            .unwrap();
+        assert_eq!(names, "history loss, metric acc, metric lr", "what earlier trials have reported has a column");
     }
 
     #[test]

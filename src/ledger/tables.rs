@@ -2,11 +2,12 @@
 //! trials that are under way are remembered; what `fold` finds to be complete is written in one go: a trial that takes no time costs two
 //! statements and no search by its id.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use super::fold::{Fate, fates};
+use super::views::{self, Kind};
 use super::write::{Stamped, Write};
 use crate::grid::TrialId;
 use crate::plan::{Phase, Shared};
@@ -17,6 +18,11 @@ pub(super) struct Tables<'c> {
     connection: &'c Connection,
     /// Rows of the trials that have been begun and have not ended since, and of the attempts at them.
     rows: HashMap<TrialId, (i64, i64)>,
+    /// Names of final metrics, and of metrics in histories, that have a column in the views.
+    metric_names: HashSet<String>,
+    history_names: HashSet<String>,
+    /// Whether names have been added to them since the views were made.
+    has_new_names: bool,
     begin: Statement<'c>,
     commit: Statement<'c>,
     new_worker: Statement<'c>,
@@ -48,6 +54,9 @@ impl<'c> Tables<'c> {
         Ok(Self {
             connection,
             rows: HashMap::new(),
+            metric_names: views::names(connection, &[Kind::Metric])?.into_iter().collect(),
+            history_names: views::names(connection, &[Kind::History])?.into_iter().collect(),
+            has_new_names: false,
             begin: prepare("BEGIN IMMEDIATE")?,
             commit: prepare("COMMIT")?,
             new_worker: prepare(
@@ -106,6 +115,9 @@ impl<'c> Tables<'c> {
 
     /// Puts it on the disk.
     pub fn commit(&mut self) -> rusqlite::Result<()> {
+        if std::mem::take(&mut self.has_new_names) {
+            views::remake_views(self.connection)?;
+        }
         self.commit.execute([]).map(drop)
     }
 
@@ -171,7 +183,9 @@ impl<'c> Tables<'c> {
             self.apply(started)?;
             return self.apply(done);
         }
+        // Before anything else is inserted.
         let id = self.connection.last_insert_rowid();
+        self.note_names(Kind::Metric, metrics)?;
         let (begin, end) = (log.offset as i64, *log_end as i64);
         self.whole_attempt.execute(params![id, worker.0, &*started.at, &*done.at, &*log.file, begin, end, duration])?;
         self.share(id, shared)
@@ -215,6 +229,7 @@ impl<'c> Tables<'c> {
             Write::Epoch { trial, epoch, values } => {
                 if let Some(id) = self.row(*trial)? {
                     self.new_epoch.execute(params![id, epoch, json(values)])?;
+                    self.note_names(Kind::History, values)?;
                 }
             }
             Write::TrialDone { trial, metrics, shared, log_end, duration } => {
@@ -223,6 +238,7 @@ impl<'c> Tables<'c> {
                 {
                     self.end_attempt(*trial, at, "done", None, *log_end, Some(*duration))?;
                     self.share(id, shared)?;
+                    self.note_names(Kind::Metric, metrics)?;
                 }
                 self.rows.remove(trial);
             }
@@ -255,6 +271,20 @@ impl<'c> Tables<'c> {
                 }
                 self.rows.remove(trial);
             }
+        }
+        Ok(())
+    }
+
+    /// Notes names that a trial reports, so that they get a column in the views.
+    fn note_names(&mut self, kind: Kind, metrics: &Metrics) -> rusqlite::Result<()> {
+        let known = if kind == Kind::History { &mut self.history_names } else { &mut self.metric_names };
+        for name in metrics.0.keys() {
+            if known.contains(name) || known.len() >= views::MAX_COLUMNS {
+                continue;
+            }
+            known.insert(name.clone());
+            views::put_name(self.connection, kind, name)?;
+            self.has_new_names = true;
         }
         Ok(())
     }

@@ -1,13 +1,47 @@
 //! The views of a ledger, for people who write SQL: a column for each parameter and each metric. `docs/ledger.md`
-//! describes them.
+//! describes them. Which names have a column stands in the table `column_name`: those that the spec knows, and those that trials
+//! have reported. The writer adds to it, and makes the views again, when a trial reports a name for the first time.
 
 use std::collections::HashSet;
 
-use rusqlite::Connection;
+use rusqlite::{Connection, params};
 
-use crate::spec::{Spec, Task, task};
+use crate::spec::{ColumnNames, Spec, Task, task};
 
-/// Views for people who write SQL: a column for each parameter and each metric.
+/// Maximum number of columns for parameters, for metrics, and for metrics of histories: SQLite allows 2,000 columns in all.
+pub(super) const MAX_COLUMNS: usize = 400;
+
+/// By what numbers are divided before they are added: a power of two, so that no digit is lost and no sum overflows.
+const SCALE: &str = "1048576.0";
+
+/// What a column is for, by its name in the table `column_name`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// A parameter of the spec in force.
+    Parameter,
+    /// A final metric that the spec in force names.
+    SpecMetric,
+    /// A metric in the history that the spec in force names.
+    SpecHistory,
+    /// A final metric that a trial has reported.
+    Metric,
+    /// A metric that a trial has reported in its history.
+    History,
+}
+
+impl Kind {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Parameter => "parameter",
+            Self::SpecMetric => "spec_metric",
+            Self::SpecHistory => "spec_history",
+            Self::Metric => "metric",
+            Self::History => "history",
+        }
+    }
+}
+
+/// Puts the names of a spec in force, and makes the views.
 pub(super) fn make_views(connection: &Connection, spec: &Spec) -> rusqlite::Result<()> {
     let metrics: Vec<&str> = match spec.task {
         Task::MnistResnet18 => task::METRICS.to_vec(),
@@ -18,39 +52,68 @@ pub(super) fn make_views(connection: &Connection, spec: &Spec) -> rusqlite::Resu
         Task::Worker(_) | Task::Program(_) => &[],
     };
     let parameters: Vec<&str> = spec.arms.iter().flat_map(|arm| arm.axes.iter().map(|axis| axis.name.as_str())).collect();
-    let mut taken: HashSet<String> = [
-        "trial",
-        "arm",
-        "position",
-        "point",
-        "seed",
-        "phase",
-        "state",
-        "failures",
-        "config",
-        "metrics",
-        "epoch",
-        "n",
-        "same_as",
-        "shared_epochs",
-    ]
-    .map(str::to_owned)
-    .into();
-    let parameters = columns("p.config", "param_", &parameters, &mut taken);
-    let mut taken_by_history = taken.clone();
-    let figures = columns("t.metrics", "metric_", &metrics, &mut taken);
-    let rows = columns("e.metrics", "metric_", history, &mut taken_by_history);
-    let means: String = columns("t.metrics", "mean_", &metrics, &mut metrics.iter().map(|name| (*name).to_owned()).collect())
-        .iter()
-        .map(|(extract, name)| format!(", avg(CASE typeof({extract}) WHEN 'text' THEN NULL ELSE {extract} END) AS {name}"))
-        .collect();
-    let list = |columns: &[(String, String)]| -> String {
-        columns.iter().map(|(extract, name)| format!(", {extract} AS {name}")).collect()
+    for (kind, names) in [(Kind::Parameter, &parameters[..]), (Kind::SpecMetric, &metrics), (Kind::SpecHistory, history)] {
+        connection.execute("DELETE FROM column_name WHERE kind = ?", [kind.name()])?;
+        names.iter().try_for_each(|name| put_name(connection, kind, name))?;
+    }
+    remake_views(connection)
+}
+
+/// Notes a name that is to have a column.
+pub(super) fn put_name(connection: &Connection, kind: Kind, name: &str) -> rusqlite::Result<()> {
+    connection
+        .prepare_cached(
+            "INSERT OR IGNORE INTO column_name (kind, name, position)
+             VALUES (?1, ?2, (SELECT coalesce(max(position), 0) + 1 FROM column_name WHERE kind = ?1))",
+        )?
+        .execute(params![kind.name(), name])
+        .map(drop)
+}
+
+/// The names of some kinds, each once: those that the spec knows in its order, then the others by name.
+pub(super) fn names(connection: &Connection, kinds: &[Kind]) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(
+        "SELECT name FROM column_name WHERE kind = ? ORDER BY CASE WHEN kind IN ('metric', 'history') THEN 0 ELSE position END, name",
+    )?;
+    let mut seen = HashSet::new();
+    let mut found = Vec::new();
+    for kind in kinds {
+        for name in statement.query_map([kind.name()], |row| row.get::<_, String>(0))? {
+            let name = name?;
+            // SQLite's JSON paths have no escape for a quotation mark.
+            if found.len() < MAX_COLUMNS && !name.contains('"') && seen.insert(name.clone()) {
+                found.push(name);
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// Makes the views again, by the names that have a column.
+pub(super) fn remake_views(connection: &Connection) -> rusqlite::Result<()> {
+    let parameters = names(connection, &[Kind::Parameter])?;
+    let metrics = names(connection, &[Kind::SpecMetric, Kind::Metric])?;
+    let history = names(connection, &[Kind::SpecHistory, Kind::History])?;
+    let reported = metrics.iter().chain(&history);
+    let columns = ColumnNames::new(parameters.iter().map(String::as_str), reported.map(String::as_str));
+
+    let of_parameters: String =
+        parameters.iter().map(|name| format!(", {} AS \"{}\"", value("p.config", name), columns.parameter(name))).collect();
+    let of_metrics = |json: &str, names: &[String]| -> String {
+        names.iter().map(|name| format!(", {} AS \"{}\"", value(json, name), columns.metric(name))).collect()
     };
+    let means: String = metrics
+        .iter()
+        .map(|name| {
+            let (value, column) = (value("t.metrics", name), columns.metric(name));
+            let number = format!("CASE typeof({value}) WHEN 'text' THEN NULL ELSE {value} END");
+            format!(", avg({number} / {SCALE}) * {SCALE} AS \"mean_{column}\", count({number}) AS \"n_{column}\"")
+        })
+        .collect();
     connection.execute_batch(&format!(
         "DROP VIEW IF EXISTS trials; DROP VIEW IF EXISTS history; DROP VIEW IF EXISTS summary;
          CREATE VIEW trials AS
-         SELECT t.point || '-' || t.seed AS trial, a.arm, a.position, t.point, t.seed, t.phase, t.state, t.failures{parameters}{figures},
+         SELECT t.point || '-' || t.seed AS trial, a.arm, a.position, t.point, t.seed, t.phase, t.state, t.failures{of_parameters}{figures},
                 p.config, t.metrics, o.point || '-' || o.seed AS same_as, t.shared_epochs
          FROM trial t JOIN point p USING (point) LEFT JOIN arm_point a USING (point) LEFT JOIN trial o ON o.id = t.same_as;
          CREATE VIEW history AS
@@ -60,23 +123,12 @@ pub(super) fn make_views(connection: &Connection, spec: &Spec) -> rusqlite::Resu
          SELECT a.arm, a.position, t.point, t.phase, count(*) AS n{means}, p.config
          FROM trial t JOIN point p USING (point) JOIN arm_point a USING (point)
          WHERE t.state = 'done' GROUP BY a.arm, a.position, t.phase;",
-        parameters = list(&parameters),
-        figures = list(&figures),
-        rows = list(&rows),
+        figures = of_metrics("t.metrics", &metrics),
+        rows = of_metrics("e.metrics", &history),
     ))
 }
 
-/// SQL expressions that take names out of a JSON column, with the quoted names of their columns.
-fn columns(json: &str, prefix: &str, names: &[&str], taken: &mut HashSet<String>) -> Vec<(String, String)> {
-    let mut seen = HashSet::new();
-    names
-        .iter()
-        // SQLite's JSON paths have no escape for a quotation mark; its limit is 2,000 columns.
-        .filter(|name| seen.insert(**name) && !name.contains('"'))
-        .take(500)
-        .map(|name| {
-            let column = if taken.insert((*name).to_owned()) { (*name).to_owned() } else { format!("{prefix}{name}") };
-            (format!("json_extract({json}, '$.\"{}\"')", name.replace('\'', "''")), format!("\"{column}\""))
-        })
-        .collect()
+/// The SQL expression that takes a name out of a JSON column.
+fn value(json: &str, name: &str) -> String {
+    format!("json_extract({json}, '$.\"{}\"')", name.replace('\'', "''"))
 }

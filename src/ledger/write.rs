@@ -128,7 +128,7 @@ pub enum Write {
     SessionEnded {
         /// Its number.
         session: i64,
-        /// How: done, failed or interrupted.
+        /// How: done, some_failed, incomplete, failed or interrupted.
         outcome: &'static str,
     },
     /// An attempt at a trial was cut off by no fault of its own: it will start again and is not held against it.

@@ -65,9 +65,18 @@ fn words(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> 
         Notice::PhaseStarted { phase, slots, .. } => {
             let left = progress.left();
             let slots = if *slots == 1 { "1 slot".to_owned() } else { format!("{slots} slots") };
-            match progress.done() {
-                0 => format!("{phase} phase: {} trials on {slots}", progress.all()),
-                done => format!("{phase} phase: {} trials, {done} already done, {left} to run on {slots}", progress.all()),
+            let mut parts = Vec::new();
+            if progress.done() > 0 {
+                parts.push(format!("{} done", progress.done()));
+            }
+            if progress.failed() > 0 {
+                parts.push(format!("{} failed (--retry-failed runs them again)", progress.failed()));
+            }
+            let all = progress.all();
+            match (parts.is_empty(), left) {
+                (true, _) => format!("{phase} phase: {all} trials on {slots}"),
+                (false, 0) => format!("{phase} phase: {all} trials: {}", parts.join(", ")),
+                (false, _) => format!("{phase} phase: {all} trials: {}, {left} to run on {slots}", parts.join(", ")),
             }
         }
         Notice::TrialDone { trial, metrics, duration, .. } => {

@@ -66,9 +66,9 @@ pub enum Turn {
 struct Contender {
     /// The arms that it stands in.
     arms: Vec<usize>,
-    /// Results by seed, in the order of the seeds, so that sums do not depend on the order of execution. None: without the
-    /// metric, as after a change of the metric.
-    results: Vec<(u64, Option<f64>)>,
+    /// Results by seed, in the order of the seeds, so that sums do not depend on the order of execution. What is missing, as
+    /// after a change of the metric, or not finite is NaN: a point with such a result cannot be selected.
+    results: Vec<(u64, f64)>,
     out: bool,
 }
 
@@ -121,8 +121,8 @@ impl Race {
     /// the trial's final metric. A second result of a trial is ignored.
     pub fn record(&mut self, trial: TrialId, value: Option<f64>) -> Turn {
         let Some(&number) = self.numbers.get(&trial.point) else { return Turn::Nothing };
-        let value = value.map(|value| turned(self.goal, value));
-        if let Some(value) = value.filter(|value| *value > self.bound) {
+        let value = value.filter(|value| value.is_finite()).map_or(f64::NAN, |value| turned(self.goal, value));
+        if value > self.bound {
             let first = self.beyond.is_none();
             let found = Beyond { trial, value: turned(self.goal, value), best: turned(self.goal, self.bound) };
             let further = |known: &Beyond| {
@@ -179,7 +179,7 @@ impl Race {
         if missing == 0 || self.points[number].out {
             return 0;
         }
-        // An infinite or missing mean ranks behind every number.
+        // Where a result is missing or not finite this is infinitely low.
         let reach = self.bound + SLACK * self.bound.abs() - self.behind(number) * (1.0 - SLACK);
         let below = |threshold: f64| reach < threshold;
         let out = self.points[number].arms.iter().all(|arm| self.arms[*arm].threshold.is_some_and(below));
@@ -196,14 +196,9 @@ impl Race {
     /// How far a point's results, with the bound for the seeds that it lacks, are behind the bound in their mean. As a sum of
     /// what is not negative it never falls when a result is added, not even by rounding: who is out stays out.
     fn behind(&self, number: usize) -> f64 {
-        let results = &self.points[number].results;
-        let without = results.iter().filter(|(_, value)| value.is_none()).count();
         let short = |value: f64| if value.is_nan() { f64::INFINITY } else { (self.bound - value).max(0.0) };
-        let sum: f64 = results.iter().filter_map(|(_, value)| *value).map(short).sum();
-        match self.seeds.len() - without {
-            0 => f64::INFINITY,
-            count => sum / count as f64,
-        }
+        let sum: f64 = self.points[number].results.iter().map(|(_, value)| short(*value)).sum();
+        sum / self.seeds.len().max(1) as f64
     }
 }
 

@@ -24,8 +24,14 @@ fn spec(arms: &[Vec<i64>], seeds: u64, goal: &str, best: f64) -> Spec {
     read(&text, "t.yaml").unwrap_or_else(|diagnosis| panic!("{diagnosis}"))
 }
 
+/// Of a trial whose value is `ABSENT` the metric is missing, as after a change of the metric.
+const ABSENT: f64 = -7.5;
+
 fn row(id: TrialId, result: Option<(f64, f64)>) -> TrialRow {
-    let metrics = result.map(|(value, loss)| Metrics::from_iter([("m", value), ("val_loss", loss)]));
+    let metrics = result.map(|(value, loss)| match value {
+        ABSENT => Metrics::from_iter([("val_loss", loss)]),
+        value => Metrics::from_iter([("m", value), ("val_loss", loss)]),
+    });
     let state = if metrics.is_some() { TrialState::Done } else { TrialState::Failed };
     TrialRow { id, phase: Phase::Tune, state, failures: 0, metrics, shared: Shared::default() }
 }
@@ -107,7 +113,7 @@ proptest! {
     fn the_selected_points_are_those_of_the_full_grid(
         arms in arms(),
         seeds in 1_u64..6,
-        table in prop::collection::vec((0_usize..12, 0_usize..3, prop::bool::weighted(0.03)), 1..60),
+        table in prop::collection::vec((0_usize..14, 0_usize..3, prop::bool::weighted(0.03)), 1..60),
         odd in prop::bool::ANY,
         maximize in prop::bool::ANY,
         order in order(),
@@ -118,7 +124,7 @@ proptest! {
         let sign = if maximize { 1.0 } else { -1.0 };
         let mut values: Vec<f64> = [1.0, 1.0, 0.9, 0.3, 0.2, 0.1, 1.0, 0.9].map(|value: f64| value * sign).into();
         if odd {
-            values.extend([f64::NAN, f64::NEG_INFINITY * sign, -1e300 * sign, -1e16 * sign]);
+            values.extend([f64::NAN, f64::NEG_INFINITY, f64::INFINITY, -1e300 * sign, -1e16 * sign, ABSENT]);
         }
         let goal = if maximize { "maximize" } else { "minimize" };
         let racing = spec(&arms, seeds, goal, sign);
@@ -169,7 +175,7 @@ proptest! {
     ) {
         let spec = spec(&arms, seeds, "maximize", 1.0);
         let grid = Grid::new(&spec);
-        let truth = truth(&spec, &grid, &table, &[1.0, 0.9, 0.3, 0.2, 0.1, 0.7, f64::NAN, 0.6]);
+        let truth = truth(&spec, &grid, &table, &[1.0, 0.9, 0.3, 0.2, ABSENT, 0.7, f64::NAN, f64::INFINITY]);
         let mut trials = tuning_trials(&grid, &spec.seeds.tune);
         let says = |trials: &[PlannedTrial]| {
             let mut race = Race::new(&spec, &grid).unwrap();
@@ -228,6 +234,23 @@ fn a_point_is_out_only_where_it_cannot_even_tie() {
     assert_eq!(race.record(id(0, 1000), Some(1.5)), Turn::Off);
     assert!(!race.is_out(id(2, 0).point));
     assert_eq!(race.beyond(), Some(&Beyond { trial: id(0, 1000), value: 1.5, best: 1.0 }));
+}
+
+#[test]
+fn a_point_that_cannot_be_selected_is_out_once_another_can_be() {
+    let spec = spec(&[vec![0, 1, 2, 3]], 2, "maximize", 1.0);
+    let grid = Grid::new(&spec);
+    let id = |index: u64, seed: u64| TrialId { point: grid.arms()[0].point(index).id, seed };
+    let mut race = Race::new(&spec, &grid).unwrap();
+    for (index, value) in [(0, Some(f64::INFINITY)), (1, None), (2, Some(f64::NEG_INFINITY)), (3, Some(0.1))] {
+        assert_eq!(
+            race.record(id(index, 0), value),
+            Turn::Nothing,
+            "nothing is complete yet, and infinity is no bound that fails"
+        );
+    }
+    assert_eq!(race.record(id(3, 1), Some(0.1)), Turn::Out(3));
+    assert!(race.beyond().is_none() && (0..3).all(|index| race.is_out(id(index, 0).point)));
 }
 
 #[test]

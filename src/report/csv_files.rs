@@ -1,5 +1,6 @@
 //! The data behind the tables as CSV: tables, points, trials, history. Numbers are written by shortest round trip,
-//! so that reading them back gives the very same numbers; rows come in grid order, whatever the order of execution.
+//! so that reading them back gives the very same numbers; rows come in grid order, whatever the order of execution. No two
+//! columns of a file have one name (`spec::ColumnNames`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::io::Write;
@@ -12,7 +13,7 @@ use crate::grid::{Grid, PointId, TrialId};
 use crate::ledger::{EpochRow, TrialRow};
 use crate::plan::Phase;
 use crate::protocol::{Metrics, Real};
-use crate::spec::{Config, Prune, Spec};
+use crate::spec::{ColumnNames, Config, Prune, Spec};
 
 /// A CSV file that could not be written.
 pub type CsvError = csv::Error;
@@ -35,13 +36,15 @@ pub(super) fn cell(value: Option<f64>) -> String {
 ///
 /// # Errors
 /// As the file that is written to.
-pub fn write_table(table: &Table, to: impl Write) -> Result<(), CsvError> {
+pub fn write_table(spec: &Spec, table: &Table, to: impl Write) -> Result<(), CsvError> {
     let mut csv = Writer::from_writer(to);
     let mut headings = vec!["arm".to_owned(), "label".to_owned()];
+    let mut names = ColumnNames::of(spec, table.columns.iter().map(|column| column.metric.as_str()));
     for column in &table.columns {
-        headings.extend(["mean", "std", "n"].map(|figure| format!("{}_{figure}", column.metric)));
+        headings.extend(["mean", "std", "n"].map(|figure| names.figure(&column.metric, figure)));
         if column.published {
-            headings.extend(["mean", "std", "n"].map(|figure| format!("{}_published_{figure}", column.metric)));
+            headings
+                .extend(["published_mean", "published_std", "published_n"].map(|figure| names.figure(&column.metric, figure)));
         }
     }
     csv.write_record(&headings)?;
@@ -68,7 +71,8 @@ fn values<'a>(config: &'a Config, names: &'a [&str]) -> impl Iterator<Item = Str
     names.iter().map(|name| config.get(name).map(ToString::to_string).unwrap_or_default())
 }
 
-/// Every point with its statistics over the tuning seeds; for `prune: safe` also whether it was pruned, and so has fewer.
+/// Every point with its statistics over the tuning seeds, each with its own n; for `prune: safe` also whether it was pruned, and so
+/// has fewer.
 ///
 /// # Errors
 /// As the file that is written to.
@@ -76,11 +80,13 @@ pub fn write_points(spec: &Spec, grid: &Grid, evaluation: &Evaluation, to: impl 
     let mut csv = Writer::from_writer(to);
     let parameters = parameters(spec);
     let metrics: BTreeSet<&String> = evaluation.points.iter().flat_map(|point| point.stats.keys()).collect();
-    let figures = metrics.iter().flat_map(|metric| ["mean", "std"].map(|figure| format!("{metric}_{figure}")));
+    let mut names = ColumnNames::of(spec, metrics.iter().map(|metric| metric.as_str()));
+    let figures: Vec<String> =
+        metrics.iter().flat_map(|metric| ["mean", "std", "n"].map(|figure| names.figure(metric, figure))).collect();
     let races = spec.prune != Prune::None;
     let fixed = ["arm", "point", "position", "selected", "n", "planned", "diverged"].map(str::to_owned);
     let fixed = fixed.into_iter().chain(races.then(|| "pruned".to_owned()));
-    csv.write_record(fixed.chain(parameters.iter().map(|name| (*name).to_owned())).chain(figures))?;
+    csv.write_record(fixed.chain(parameters.iter().map(|name| names.parameter(name).to_owned())).chain(figures))?;
     let known: HashMap<(usize, u64), _> = evaluation.points.iter().map(|point| ((point.arm, point.index), point)).collect();
     for (arm, points) in grid.arms().iter().enumerate() {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
@@ -101,6 +107,7 @@ pub fn write_points(spec: &Spec, grid: &Grid, evaluation: &Evaluation, to: impl 
                 let stat = stats.and_then(|stats| stats.stats.get(metric));
                 row.push(cell(stat.map(|stat| stat.mean)));
                 row.push(cell(stat.and_then(|stat| stat.std)));
+                row.push(stat.map_or(0, |stat| stat.n).to_string());
             }
             csv.write_record(&row)?;
         }
@@ -126,8 +133,12 @@ pub fn write_trials(
     let parameters = parameters(spec);
     let metrics: BTreeSet<&String> = rows.values().filter_map(|row| row.metrics.as_ref()).flat_map(|m| m.0.keys()).collect();
     let fixed = ["trial", "arm", "point", "seed", "phase", "state"].map(str::to_owned);
+    let names = ColumnNames::of(spec, metrics.iter().map(|metric| metric.as_str()));
     csv.write_record(
-        fixed.into_iter().chain(parameters.iter().map(|name| (*name).to_owned())).chain(metrics.iter().copied().cloned()),
+        fixed
+            .into_iter()
+            .chain(parameters.iter().map(|name| names.parameter(name).to_owned()))
+            .chain(metrics.iter().map(|metric| names.metric(metric).to_owned())),
     )?;
     for (arm, points) in grid.arms().iter().enumerate().filter(|(arm, _)| arms[*arm]) {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
@@ -163,6 +174,7 @@ pub fn write_trials(
 /// # Errors
 /// As the file that is written to, or as `each`.
 pub fn write_history<E: From<CsvError>>(
+    spec: &Spec,
     grid: &Grid,
     names: &[&str],
     to: impl Write,
@@ -176,7 +188,8 @@ pub fn write_history<E: From<CsvError>>(
         }
     }
     let fixed = ["trial", "arm", "seed", "epoch"];
-    csv.write_record(fixed.iter().chain(names))?;
+    let columns = ColumnNames::of(spec, names.iter().copied());
+    csv.write_record(fixed.into_iter().chain(names.iter().map(|name| columns.metric(name))))?;
     each(&mut |row| {
         // Points of an earlier spec are in the ledger still, but not in the sweep.
         let Some(arm) = arms.get(&row.id.point) else { return Ok(()) };

@@ -102,7 +102,7 @@ pub fn provenance(
                 Run {
                     started_at: session.started_at,
                     ended_at: session.ended_at,
-                    outcome: session.outcome.unwrap_or_else(|| "running or killed".to_owned()),
+                    outcome: outcome(session.outcome.as_deref()).to_owned(),
                     host: session.host,
                     command: session.command,
                     version: session.version,
@@ -112,5 +112,16 @@ pub fn provenance(
                 }
             })
             .collect(),
+    }
+}
+
+/// How a run of the coordinator ended, in words.
+fn outcome(code: Option<&str>) -> &str {
+    match code {
+        Some("some_failed") => "finished; some trials failed (--retry-failed runs them again)",
+        Some("incomplete") => "finished; trials are left, or no point could be selected",
+        Some("failed") => "stopped by an error",
+        Some(other) => other,
+        None => "running or killed",
     }
 }

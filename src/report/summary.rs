@@ -58,9 +58,10 @@ fn own_parameters<'a>(grid: &Grid, points: &'a ArmGrid) -> Vec<&'a str> {
 }
 
 fn why(spec: &Spec, points: u64, pruned: u64, arm: &ArmEvaluation) -> String {
-    let Some(stats) = &arm.tuned else { return "the only point".to_owned() };
-    let figure = stats.stats.get(&spec.metric.name).map_or("no figure".to_owned(), |stat| mean_std(*stat));
-    let seeds = if stats.n == 1 { "1 tuning seed".to_owned() } else { format!("{} tuning seeds", stats.n) };
+    let stat = arm.tuned.as_ref().and_then(|stats| stats.stats.get(&spec.metric.name));
+    let Some(stat) = stat else { return "the only point".to_owned() };
+    let figure = mean_std(*stat);
+    let seeds = if stat.n == 1 { "1 tuning seed".to_owned() } else { format!("{} tuning seeds", stat.n) };
     let tied = match arm.selection.tied {
         0 => String::new(),
         1 => "; 1 other point reached the same, the tie rule decided".to_owned(),

@@ -3,6 +3,7 @@
 
 use super::figure::Figure;
 use super::protocol::{NOTE_ON_ACCURACY, NOTE_ON_TIME, is_as_run};
+use super::selection::notes_on_selection;
 use super::table::{Cell, Column, Row, Table};
 use crate::aggregate::{Evaluation, PointStats, Stat};
 use crate::protocol::is_wall_clock;
@@ -21,7 +22,9 @@ pub fn table_one(spec: &Spec, evaluation: &Evaluation) -> Table {
         Task::MnistResnet18 => "Accuracy in % of each optimizer's selected point after its last epoch".to_owned(),
         Task::Worker(_) | Task::Program(_) => "Final metrics of each arm's selected point".to_owned(),
     };
-    let mut notes = notes_on_counts(spec, evaluation);
+    let mut notes: Vec<String> =
+        evaluation.unreported(&spec.metric.name).map(|unreported| format!("{unreported}.")).into_iter().collect();
+    notes.extend(notes_on_counts(spec, evaluation));
     notes.extend(notes_on_switches(spec, evaluation));
     if is_as_run(spec) {
         notes.push(NOTE_ON_ACCURACY.to_owned());
@@ -178,15 +181,7 @@ fn notes_on_counts(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
                 notes.push(format!("{label}: of {} {phase} trials {}.", tally.planned, parts.join(", ")));
             }
         }
-        if arm.selection.best.is_none() {
-            notes.push(format!("{label}: no point has a result for every tuning seed, so none is selected."));
-        } else if arm.selection.incomplete > evaluation.pruned_points(arm.arm) {
-            // What was pruned is said above.
-            let incomplete = arm.selection.incomplete - evaluation.pruned_points(arm.arm);
-            let (count, verb) =
-                if incomplete == 1 { ("1 point".to_owned(), "lacks") } else { (format!("{incomplete} points"), "lack") };
-            notes.push(format!("{label}: {count} {verb} a tuning seed and took no part in the selection."));
-        }
+        notes.extend(notes_on_selection(spec, evaluation, arm));
     }
     notes
 }

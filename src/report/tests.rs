@@ -76,7 +76,7 @@ fn table_one_in_every_format() {
     insta::assert_snapshot!("table_one_text", text_table(&table));
     insta::assert_snapshot!("table_one_markdown", markdown_table(&table));
     insta::assert_snapshot!("table_one_latex", latex_table(&table));
-    insta::assert_snapshot!("table_one_csv", csv(|to| write_table(&table, to)));
+    insta::assert_snapshot!("table_one_csv", csv(|to| write_table(&spec, &table, to)));
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn table_two_in_every_format() {
     insta::assert_snapshot!("table_two_text", text_table(&table));
     insta::assert_snapshot!("table_two_markdown", markdown_table(&table));
     insta::assert_snapshot!("table_two_latex", latex_table(&table));
-    insta::assert_snapshot!("table_two_csv", csv(|to| write_table(&table, to)));
+    insta::assert_snapshot!("table_two_csv", csv(|to| write_table(&spec, &table, to)));
 }
 
 #[test]

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::overview::{by_arm, json};
-use super::trial::{History, history};
-use crate::aggregate::{Average, PointStats, pairs, sensitivity};
+use super::trial::{History, MAX_EPOCHS, history};
+use crate::aggregate::{Average, PointStats, moments, pairs, sensitivity};
 use crate::grid::TrialId;
 use crate::ledger::{EpochRow, LedgerError};
 use crate::live::Sweep;
@@ -72,19 +72,22 @@ pub fn curves(sweep: &Sweep, request: &CurvesRequest) -> Result<String, LedgerEr
     let mut selected = Vec::new();
     for arm in &evaluation.arms {
         let Some(point) = &arm.point else { continue };
+        let ids = seeds.iter().map(|&seed| TrialId { point: point.id, seed });
+        let done: Vec<TrialId> = ids.filter(|id| sweep.row(*id).is_some_and(|row| row.metrics.is_some())).collect();
+        // Thinned alike, so that the seeds keep the same epochs.
+        let lengths: Vec<usize> = done.iter().map(|id| ledger.history_len(*id)).collect::<Result<_, _>>()?;
+        let longest = lengths.iter().copied().max().unwrap_or(0);
+        let stride = longest.div_ceil(MAX_EPOCHS).max(1);
         let mut rows = Vec::new();
-        for &seed in seeds {
-            let id = TrialId { point: point.id, seed };
-            if sweep.row(id).is_some_and(|row| row.metrics.is_some()) {
-                rows.push(ledger.history_of(id)?);
-            }
+        for (id, length) in done.into_iter().zip(lengths) {
+            rows.push(ledger.history_every(id, stride, length == longest)?);
         }
         names.extend(rows.iter().flatten().flat_map(|row| row.metrics.0.keys().cloned()));
         selected.push((arm.arm, point.index, rows));
     }
     let mut running = Vec::new();
     for one in sweep.running().take(MOST_RUNNING) {
-        let rows = ledger.history_of(one.trial.id)?;
+        let rows = ledger.history_sample(one.trial.id, MAX_EPOCHS)?;
         names.extend(rows.iter().flat_map(|row| row.metrics.0.keys().cloned()));
         running.push((one.trial, rows));
     }
@@ -96,7 +99,7 @@ pub fn curves(sweep: &Sweep, request: &CurvesRequest) -> Result<String, LedgerEr
             arm,
             label: sweep.names().arm(arm).to_owned(),
             values: sweep.names().values_at(arm, index),
-            seeds: rows.iter().filter(|rows| !rows.is_empty()).count() as u32,
+            seeds: rows.iter().filter(|rows| rows.iter().any(|row| row.metrics.get(&metric).is_some())).count() as u32,
             epochs,
             mean,
             std,
@@ -129,12 +132,10 @@ fn band(seeds: &[Vec<EpochRow>], metric: &str) -> (Vec<u32>, Vec<Option<f64>>, V
         if place % stride != 0 && Some(epoch) != last {
             continue;
         }
-        let n = values.len() as f64;
-        let mean = values.iter().sum::<f64>() / n;
-        let squares: f64 = values.iter().map(|value| (value - mean).powi(2)).sum();
+        let (mean, std) = moments(&values);
         epochs.push(epoch);
         means.push(Some(mean).filter(|mean| mean.is_finite()));
-        stds.push((values.len() > 1).then(|| (squares / (n - 1.0)).sqrt()).filter(|std| std.is_finite()));
+        stds.push(std.filter(|std| std.is_finite()));
     }
     (epochs, means, stds)
 }

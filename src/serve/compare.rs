@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::overview::json;
-use super::trial::{History, history, parameters};
+use super::trial::{History, MAX_EPOCHS, history, parameters};
 use crate::grid::TrialId;
 use crate::ledger::LedgerError;
 use crate::live::Sweep;
@@ -57,7 +57,7 @@ pub fn compare(sweep: &Sweep, request: &CompareRequest) -> Result<String, Ledger
     // In the order in which they were chosen, each once.
     for id in request.trials.split(',').filter(|id| !id.is_empty() && seen.insert(*id)).take(MOST) {
         match id.parse::<TrialId>().ok().and_then(|id| sweep.planned(id)) {
-            Some(planned) => found.push((planned, history(&ledger.history_of(planned.id)?))),
+            Some(planned) => found.push((planned, history(&ledger.history_sample(planned.id, MAX_EPOCHS)?))),
             None => unknown.push(id.chars().take(40).collect()),
         }
     }

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::aggregate::{Evaluation, PointStats, Stat, Tally};
 use crate::live::{Course, Sweep};
 use crate::protocol::Real;
-use crate::report::{Figure, Table, mean_std, selected, table_one, table_two};
+use crate::report::{Figure, Table, mean_std, not_selected, selected, table_one, table_two};
 use crate::spec::command::shell_path;
 use crate::spec::{Goal, ParamValue, Prune};
 
@@ -116,6 +116,8 @@ struct Arm {
     #[serde(rename = "final")]
     final_: Counts,
     selected: Option<Chosen>,
+    /// Why no point can be selected, although the tuning trials have ended.
+    not_selected: Option<String>,
     /// The parameters that are searched.
     searched: Vec<String>,
 }
@@ -141,6 +143,7 @@ fn arms(sweep: &Sweep) -> Vec<Arm> {
         tune: Counts::of(&arm.tune_tally, arm.tune_tally.planned, left.as_ref().map(|left| left.tune[arm.arm])),
         final_: Counts::of(&arm.final_tally, spec.seeds.final_.len() as u64, left.as_ref().map(|left| left.finals[arm.arm])),
         selected: chosen.remove(&arm.arm),
+        not_selected: not_selected(spec, evaluation, arm),
         searched: grid.arms()[arm.arm].searched().map(str::to_owned).collect(),
     };
     evaluation.arms.iter().map(arm).collect()
@@ -247,13 +250,13 @@ fn leaders(sweep: &Sweep) -> Vec<Leaders> {
     let metric = &spec.metric;
     let seeds = spec.seeds.tune.len() as u32;
     let low = |stat: Stat| match metric.goal {
-        _ if stat.mean.is_nan() => f64::INFINITY,
+        _ if !stat.mean.is_finite() => f64::INFINITY,
         Goal::Maximize => -stat.mean,
         Goal::Minimize => stat.mean,
     };
     // Of equal means the one over more seeds says more.
     let worse = |a: &(f64, &PointStats, Stat), b: &(f64, &PointStats, Stat)| {
-        a.0.total_cmp(&b.0).then(b.1.n.cmp(&a.1.n)).then(a.1.index.cmp(&b.1.index))
+        a.0.total_cmp(&b.0).then(b.2.n.cmp(&a.2.n)).then(a.1.index.cmp(&b.1.index))
     };
     let of_arm = |(arm, points): (usize, &[PointStats])| {
         let figures = points.iter().filter_map(|point| Some((point, *point.stats.get(&metric.name)?)));
@@ -271,7 +274,7 @@ fn leaders(sweep: &Sweep) -> Vec<Leaders> {
                 values: sweep.names().values_at(arm, point.index),
                 text: mean_std(stat),
                 mean: Real(stat.mean),
-                partial: partial(point.n, seeds),
+                partial: partial(stat.n, seeds),
                 selected: evaluation.arms[arm].selection.best == Some(point.index),
             }
         });

@@ -15,7 +15,7 @@ use crate::spec::Config;
 /// How much of a log's end is shown, in bytes.
 const LOG_END: u64 = 16_000;
 /// A longer history is thinned to so many rows.
-const MOST_EPOCHS: usize = 1000;
+pub const MAX_EPOCHS: usize = 1000;
 
 #[derive(Serialize)]
 struct Trial {
@@ -126,7 +126,7 @@ pub fn trial(sweep: &Sweep, id: TrialId, rerun: impl FnOnce(TrialId, usize) -> S
         mean: stat.map(|stat| format!("{metric} {} over {} of {} tuning seeds", mean_std(*stat), stat.n, seeds.tune.len())),
         attempts: attempts.into_iter().map(attempt).collect(),
         log,
-        history: history(&ledger.history_of(id)?),
+        history: history(&ledger.history_sample(id, MAX_EPOCHS)?),
         rerun: rerun(id, planned.arm),
     })))
 }
@@ -151,7 +151,7 @@ fn attempt(row: AttemptRow) -> Attempt {
 
 /// A history by columns, thinned evenly if it is long; the last row stays.
 pub fn history(rows: &[EpochRow]) -> History {
-    let stride = rows.len().div_ceil(MOST_EPOCHS).max(1);
+    let stride = rows.len().div_ceil(MAX_EPOCHS).max(1);
     let kept: Vec<&EpochRow> =
         rows.iter().enumerate().filter(|(at, _)| at % stride == 0 || at + 1 == rows.len()).map(|(_, row)| row).collect();
     let names: std::collections::BTreeSet<&String> = kept.iter().flat_map(|row| row.metrics.0.keys()).collect();

@@ -266,8 +266,11 @@ pub(super) fn foreign_to_parameter(name: &str) -> Option<Foreign> {
     })
 }
 
+/// What people write between the words of a name: `val-acc`, `val/acc`, `val_acc`.
+const SEPARATORS: [char; 3] = ['-', '/', '.'];
+
 /// The name that was probably meant.
-pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
+pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     // Longer than any name we know: nothing is near, and comparing would take long.
     if name.len() > 64 {
         return None;
@@ -277,8 +280,8 @@ pub(super) fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
     if let (Some(only), None) = (longer.next(), longer.next()) {
         return Some(only);
     }
-    let folded = name.to_lowercase().replace('-', "_");
-    let distance = |other: &str| strsim::damerau_levenshtein(&folded, &other.to_lowercase().replace('-', "_"));
+    let folded = name.to_lowercase().replace(SEPARATORS, "_");
+    let distance = |other: &str| strsim::damerau_levenshtein(&folded, &other.to_lowercase().replace(SEPARATORS, "_"));
     let most = (folded.chars().count() / 3).max(1);
     known.iter().map(|other| (distance(other), *other)).filter(|(d, _)| *d <= most).min_by_key(|(d, _)| *d).map(|(_, o)| o)
 }

@@ -5,6 +5,7 @@
 mod affinity;
 mod builtin;
 mod claims;
+mod columns;
 pub mod command;
 mod document;
 mod keys;
@@ -30,7 +31,9 @@ mod validate;
 mod value;
 mod words;
 
+pub use columns::{ColumnNames, apart};
 pub use document::read;
+pub use keys::nearest;
 pub use launcher::{CommandSpec, LauncherSpec, SlurmSpec};
 pub use model::{Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, Prune, PublishedFigure, Resources, Seeds, Spec, Way};
 pub(crate) use problem::is_invisible;

@@ -69,7 +69,7 @@ fn a_failed_trial_is_shown_with_its_log_and_can_be_tried_again() {
     let (test, ran) = run("error-first-seed");
     let ran = ran.expect(3);
     assert!(
-        ran.stderr.contains("warning: some trials failed for good: see `pentagrid trials runs/toy --state failed`"),
+        ran.stderr.contains("warning: 2 trials failed, no retries left: see `pentagrid trials runs/toy --state failed`"),
         "{}",
         ran.stderr
     );
@@ -91,10 +91,19 @@ fn a_failed_trial_is_shown_with_its_log_and_can_be_tried_again() {
 #[test]
 fn a_diverged_trial_is_a_result() {
     let (test, ran) = run("diverge");
-    let ran = ran.expect(0);
+    let ran = ran.expect(3);
     assert!(ran.stdout.contains("Bad: of 2 tuning trials 2 diverged"), "{}", ran.stdout);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM trials WHERE arm = 'bad' AND score = 'NaN' AND state = 'done'"), 3);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM summary WHERE arm = 'bad' AND mean_score IS NULL"), 2);
+    assert!(
+        ran.stdout.contains("Bad: no point is selected: 1 point whose score is infinite or NaN on a tuning seed ("),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM trials WHERE arm = 'bad' AND score = 'NaN' AND state = 'done'"), 2);
+    assert_eq!(
+        test.count("runs/toy", "SELECT count(*) FROM summary WHERE arm = 'bad' AND mean_score IS NULL AND n_score = 0"),
+        1
+    );
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM trials WHERE state = 'failed'"), 0);
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod audit; // published figures, claims, `report --check`
 mod background; // ignored signals, output that is not read, daemons
 mod builtin; // the built-in task: bit-identical results, real MNIST, verify
 mod cluster; // a real Slurm of a test's own
+mod columns; // names of parameters and metrics that clash; SQL views
 mod coming_from; // the examples for users of Optuna and W&B
 mod commands; // every command on a finished sweep; help texts
 mod export; // files for other tools
@@ -18,6 +19,7 @@ mod programs; // programs that train one trial each: examples, macros, metrics, 
 mod racing; // `prune: safe`: fewer trials, the same tables
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
 mod secrets; // values of `${envvar:NAME}` are shown nowhere
+mod selection; // which point is selected, and what is said where none can be
 mod serve; // the web page's answers, and to whom they are given
 mod shapes; // zip, exclude, when and grids, from the file to the report
 mod sharing; // trials with work in common

@@ -187,7 +187,8 @@ fn a_failed_trial_is_shown_with_the_end_of_its_output_and_can_be_tried_again() {
 tuning phase: 2 trials on 1 slot
 trial d415hwh25a-0 (toy x=1, seed 0): exit: the program ended with exit code 1; failed for good
 trial cm3ch8jysj-0 (toy x=2, seed 0): exit: the program ended with exit code 1; failed for good
-warning: some trials failed for good: see `pentagrid trials runs/toy --state failed`
+warning: 2 trials failed, no retries left: see `pentagrid trials runs/toy --state failed`; `pentagrid resume runs/toy --retry-failed` runs them again
+warning: toy: no point is selected: 2 points without a result for every tuning seed (d415hwh25a: seed 0; cm3ch8jysj: seed 0)
 "#) });
     let list = test.run(&["trials", "runs/toy", "--state", "failed"]).expect(0).stdout;
     let shown = test.run(&["show", "runs/toy", &list[..12]]).expect(0).stdout;

@@ -6,7 +6,7 @@ use super::set::{FigureData, Sketch, count, csv_text};
 use crate::aggregate::{Average, Pair, pairs};
 use crate::report::csv_files::{cell, exact};
 use crate::report::plot::{Chart, Mark, Panel, clean, shorten};
-use crate::spec::{Axis as Parameter, Goal};
+use crate::spec::{Axis as Parameter, Goal, apart};
 
 /// The figures of an arm.
 pub(super) fn sketches(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -> Vec<Sketch> {
@@ -152,8 +152,10 @@ fn csv([a, b]: [&Parameter; 2], cells: &[Vec<Option<Average>>]) -> String {
             ]);
         }
     }
-    // A parameter may be called as one of our own columns is.
-    csv_text(&[&a.name, &b.name, "mean", "std", "points", "not_finite"], rows)
+    const OWN: [&str; 4] = ["mean", "std", "points", "not_finite"];
+    let parameters = apart(&[&a.name, &b.name], &OWN);
+    let headings: Vec<&str> = parameters.iter().map(String::as_str).chain(OWN).collect();
+    csv_text(&headings, rows)
 }
 
 #[cfg(test)]

@@ -1,0 +1,58 @@
+//! How a sweep ended that ran to its end: what of it is not as it was to be, which makes its exit code 3.
+
+use std::path::Path;
+
+use super::error::Outcome;
+use super::printer::count;
+use crate::aggregate::{ArmEvaluation, Evaluation};
+use crate::report::not_selected;
+use crate::spec::Spec;
+use crate::spec::command::shell_path;
+
+/// How a sweep ended whose trials were all run.
+pub fn outcome(evaluation: &Evaluation) -> Outcome {
+    if evaluation.failed() > 0 {
+        Outcome::SomeFailed
+    } else if !evaluation.is_complete() || evaluation.without_selection().next().is_some() {
+        Outcome::Incomplete
+    } else {
+        Outcome::Done
+    }
+}
+
+/// What to say of it: failed trials, arms without a selected point, trials that are left all the same.
+pub fn warnings(spec: &Spec, dir: &Path, evaluation: &Evaluation) -> Vec<String> {
+    let dir = shell_path(dir);
+    let mut warnings = Vec::new();
+    let failed = evaluation.failed();
+    if failed > 0 {
+        let them = if failed == 1 { "it" } else { "them" };
+        warnings.push(format!(
+            "{} failed, no retries left: see `pentagrid trials {dir} --state failed`; `pentagrid resume {dir} --retry-failed` runs {them} again",
+            count(failed as usize, "trial")
+        ));
+    }
+    for arm in evaluation.without_selection() {
+        if let Some(why) = not_selected(spec, evaluation, arm) {
+            warnings.push(format!("{}: {why}{}", spec.arms[arm.arm].label, way_on(arm)));
+        }
+    }
+    let left: u64 = evaluation.arms.iter().map(|arm| arm.tune_tally.left() + arm.final_tally.left()).sum();
+    if left > 0 {
+        let are = if left == 1 { "is" } else { "are" };
+        warnings.push(format!(
+            "{} {are} left, although every trial was run: something else has removed their results from the ledger; \
+             `pentagrid resume {dir}` runs what is left",
+            count(left as usize, "trial")
+        ));
+    }
+    warnings
+}
+
+/// What helps where finished trials lack the metric: a finished trial is never run again.
+fn way_on(arm: &ArmEvaluation) -> &'static str {
+    match arm.selection.lack_metric {
+        0 => "",
+        _ => "; give the sweep other tuning seeds, or a run directory of its own with --dir, to have trials that report it",
+    }
+}

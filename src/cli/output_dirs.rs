@@ -1,0 +1,116 @@
+//! Where reports and exports go that no `--out` names: beside each other by the names of their run directories. A folder that
+//! holds those of another run directory is not written over.
+
+use std::ffi::OsString;
+use std::path::{Component, Path, PathBuf};
+
+use super::error::CliError;
+use super::folder::Folder;
+use crate::ledger::FILE_NAME;
+use crate::spec::Spec;
+
+/// The file in a report's or an export's folder that names the run directory, relative to the folder.
+const MARK: &str = ".run-directory";
+/// Maximum length of that file in bytes.
+const MAX_MARK: u64 = 8192;
+
+/// The folder of a run directory's reports.
+pub fn default_report_dir(dir: &Path, spec: &Spec) -> PathBuf {
+    Path::new("reports").join(name_of(dir, spec))
+}
+
+/// The folder of its exports.
+pub fn default_export_dir(dir: &Path, spec: &Spec) -> PathBuf {
+    Path::new("exports").join(name_of(dir, spec))
+}
+
+/// The last part of a run directory's path; the sweep's name where there is none, as of `/`.
+fn name_of(dir: &Path, spec: &Spec) -> OsString {
+    let name = dir.file_name().map(OsString::from);
+    // Of `.` and `..` only the file system knows a name.
+    let name = name.or_else(|| Some(dir.canonicalize().ok()?.file_name()?.to_owned()));
+    name.unwrap_or_else(|| spec.name.clone().into())
+}
+
+/// Refuses a folder that holds what was made of another run directory, if that one is still there: it would be lost.
+///
+/// # Errors
+/// `CliError::Usage`, which names both and `--out`.
+pub fn refuse_others(out: &Path, dir: &Path) -> Result<(), CliError> {
+    let Some(other) = marked(out) else { return Ok(()) };
+    if dir.canonicalize().is_ok_and(|own| own == other) || !other.join(FILE_NAME).exists() {
+        return Ok(());
+    }
+    Err(CliError::Usage(format!(
+        "{} holds what was made of another run directory, {}: it would be written over\nname another folder with --out",
+        out.display(),
+        other.display()
+    )))
+}
+
+/// The run directory that a folder was made of, if it says so and that one is there.
+fn marked(out: &Path) -> Option<PathBuf> {
+    let path = out.join(MARK);
+    let metadata = std::fs::symlink_metadata(&path).ok()?;
+    if !metadata.is_file() || metadata.len() > MAX_MARK {
+        return None;
+    }
+    let text = std::fs::read_to_string(path).ok()?;
+    out.join(text.trim_end_matches('\n')).canonicalize().ok()
+}
+
+/// Notes in a folder of what run directory it is made. Relative, so that it holds where both are moved together.
+pub fn mark(folder: &Folder, out: &Path, dir: &Path) -> Result<(), CliError> {
+    let (Ok(out), Ok(dir)) = (out.canonicalize(), dir.canonicalize()) else { return Ok(()) };
+    match relative(&out, &dir).to_str() {
+        Some(path) => folder.note(MARK, &format!("{path}\n")),
+        // A path that is not text cannot be noted, and so is not told from others.
+        None => Ok(()),
+    }
+}
+
+/// The way from one folder to another; both are absolute.
+fn relative(from: &Path, to: &Path) -> PathBuf {
+    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) = (from.components().collect(), to.components().collect());
+    let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
+    let up = from[common..].iter().map(|_| Component::ParentDir);
+    up.chain(to[common..].iter().copied()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_way_between_two_folders() {
+        let way = |from: &str, to: &str| relative(Path::new(from), Path::new(to)).display().to_string();
+        assert_eq!(way("/a/reports/x", "/a/runs/x"), "../../runs/x");
+        assert_eq!(way("/a", "/a/b"), "b");
+        assert_eq!(way("/tmp/r", "/home/me/runs/x"), "../../home/me/runs/x");
+    }
+
+    #[test]
+    fn what_another_run_directory_has_made_is_not_written_over() {
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        for dir in ["runs/a", "runs/b"] {
+            std::fs::create_dir_all(path(dir)).unwrap();
+            std::fs::write(path(dir).join(FILE_NAME), "").unwrap();
+        }
+        let out = path("reports/a");
+        let folder = Folder::make(&out).unwrap();
+        refuse_others(&out, &path("runs/b")).unwrap();
+        mark(&folder, &out, &path("runs/a")).unwrap();
+        refuse_others(&out, &path("runs/a")).unwrap();
+        let error = refuse_others(&out, &path("runs/b")).unwrap_err();
+        assert!(error.to_string().contains("--out") && error.exit_code() == 2, "{error}");
+        assert!(refuse_others(&out, &path("runs/new")).is_err(), "one that is still to be made is another too");
+        // Moved together both are what they were; and nothing is lost of a run directory that is gone.
+        std::fs::rename(path("runs"), path("old")).unwrap();
+        refuse_others(&out, &path("old/b")).unwrap();
+        // A FIFO or a link in its place holds nobody up.
+        std::fs::remove_file(out.join(MARK)).unwrap();
+        std::os::unix::fs::symlink("/dev/zero", out.join(MARK)).unwrap();
+        refuse_others(&out, &path("old/b")).unwrap();
+    }
+}
