@@ -1,7 +1,7 @@
 //! The audit's part of `report`: reads the histories that claims ask for, writes its files, and says with `--check`
 //! whether the claims hold.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::error::{CliError, Outcome};
 use super::folder::Folder;
@@ -9,7 +9,7 @@ use super::printer::Printer;
 use crate::aggregate::Evaluation;
 use crate::aggregate::claims::{Histories, TrialHistory, Verdict};
 use crate::grid::TrialId;
-use crate::ledger::{Reader, TrialRow, TrialState};
+use crate::ledger::{LedgerError, Reader, TrialRow, TrialState};
 use crate::report::{Audit, audit, audit_markdown, audit_text, claim_lines, write_audit, write_claims};
 use crate::spec::{ClaimKind, Spec};
 
@@ -50,8 +50,8 @@ fn histories(
     rows: &HashMap<TrialId, TrialRow>,
 ) -> Result<Histories, CliError> {
     let mut histories = vec![Vec::new(); spec.arms.len()];
-    let about_epochs = |kind: &ClaimKind| matches!(kind, ClaimKind::Saturates { .. } | ClaimKind::AlwaysAbove { .. });
-    if !spec.claims.iter().any(|claim| about_epochs(&claim.kind)) {
+    let names: BTreeSet<&str> = spec.claims.iter().flat_map(|claim| metrics_by_epoch(&claim.kind)).collect();
+    if names.is_empty() {
         return Ok(histories);
     }
     let seeds = if spec.seeds.final_.is_empty() { &spec.seeds.tune } else { &spec.seeds.final_ };
@@ -60,12 +60,27 @@ fn histories(
         for &seed in seeds {
             let id = TrialId { point: point.id, seed };
             if rows.get(&id).is_some_and(|row| row.state == TrialState::Done) {
-                let epochs = ledger.history_of(id)?.into_iter().map(|row| (row.epoch, row.metrics)).collect();
+                let mut epochs = Vec::new();
+                ledger.each_epoch_of::<LedgerError>(id, 1, |row| {
+                    // A history may have millions of rows: no more of them is kept than is asked for.
+                    let asked = names.iter().filter_map(|name| Some((*name, row.metrics.get(name)?)));
+                    epochs.push((row.epoch, asked.collect()));
+                    Ok(())
+                })?;
                 histories[arm.arm].push(TrialHistory { seed, epochs });
             }
         }
     }
     Ok(histories)
+}
+
+/// The metrics in the history that a claim is about.
+fn metrics_by_epoch(kind: &ClaimKind) -> Vec<&str> {
+    match kind {
+        ClaimKind::Saturates { metric, .. } => vec![metric],
+        ClaimKind::AlwaysAbove { metric, than, .. } => vec![metric, than],
+        ClaimKind::Beyond { .. } | ClaimKind::Ratio { .. } | ClaimKind::Bound { .. } => Vec::new(),
+    }
 }
 
 /// The claims for the terminal.

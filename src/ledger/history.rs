@@ -114,3 +114,37 @@ impl Reader {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::schema::{FILE_NAME, open_writable};
+
+    #[test]
+    fn a_long_history_is_thinned_evenly_and_keeps_its_ends() {
+        let dir = tempfile::tempdir().unwrap();
+        let writer = open_writable(&dir.path().join(FILE_NAME), None).unwrap();
+        writer
+            .execute_batch(
+                "INSERT INTO point VALUES ('k7m2p9x4qa', '{}');
+                 INSERT INTO trial (id, point, seed, phase, state) VALUES (1, 'k7m2p9x4qa', 3, 'tune', 'done');
+                 WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
+                 INSERT INTO epoch SELECT 1, i, json_object('loss', i * 0.5) FROM n;",
+            )
+            .unwrap();
+        let reader = Reader::open(dir.path()).unwrap();
+        let id = TrialId { point: "k7m2p9x4qa".parse().unwrap(), seed: 3 };
+        let epochs = |rows: Vec<EpochRow>| rows.into_iter().map(|row| row.epoch).collect::<Vec<_>>();
+        assert_eq!(reader.history_len(id).unwrap(), 1001);
+        let thinned = epochs(reader.history_sample(id, 10).unwrap());
+        assert_eq!(thinned, [1, 102, 203, 304, 405, 506, 607, 708, 809, 910, 1001]);
+        assert_eq!(epochs(reader.history_every(id, 400, false).unwrap()), [1, 401, 801]);
+        assert_eq!(epochs(reader.history_every(id, 400, true).unwrap()), [1, 401, 801, 1001]);
+        assert_eq!(reader.history_sample(id, 5000).unwrap().len(), 1001, "a short one is whole");
+        assert_eq!(epochs(reader.history_begin(id, 2).unwrap()), [1, 2]);
+        assert_eq!(epochs(reader.history_end(id, 2).unwrap()), [1000, 1001]);
+        assert_eq!(reader.finished_history_names().unwrap(), ["loss"]);
+        let absent = TrialId { seed: 4, ..id };
+        assert_eq!((reader.history_len(absent).unwrap(), reader.history_sample(absent, 10).unwrap().len()), (0, 0));
+    }
+}

@@ -69,7 +69,7 @@ fn a_failed_trial_is_shown_with_its_log_and_can_be_tried_again() {
     let (test, ran) = run("error-first-seed");
     let ran = ran.expect(3);
     assert!(
-        ran.stderr.contains("warning: 2 trials failed, no retries left: see `pentagrid trials runs/toy --state failed`"),
+        ran.stderr.contains("warning: 1 trial failed, no retries left: see `pentagrid trials runs/toy --state failed`"),
         "{}",
         ran.stderr
     );

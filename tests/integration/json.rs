@@ -111,7 +111,7 @@ fn what_was_written_is_listed() {
     let report = document("report", &test.run(&["report", "runs/toy", "--json", "--out", "r"]).expect(0).stdout);
     let files = strings(&report["files"]);
     assert!(["report.html", "points.csv", "provenance.json"].iter().all(|name| files.contains(*name)), "{files:?}");
-    // The list is complete but for the figures' own list.
+    // The list is complete but for the figures' own list, and the name of the run directory.
     let mut found = BTreeSet::new();
     for folder in ["", "figures/"] {
         for entry in std::fs::read_dir(test.path("r").join(folder)).unwrap().map(Result::unwrap) {
@@ -121,6 +121,7 @@ fn what_was_written_is_listed() {
         }
     }
     found.remove("figures/index.json");
+    found.remove(".run-directory");
     assert_eq!(files, found);
     assert_eq!((&report["complete"], &report["folder"]), (&true.into(), &"r".into()));
     assert_eq!(report["claims"][0]["claim"], "Near is the best");

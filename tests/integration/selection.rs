@@ -16,7 +16,7 @@ const ONE_ARM: &str = "  a: {label: A, parameters: {x: {values: [1, 2, 3]}}}";
 fn test(metric: &str, seeds: &str, arms: &str, script: &str) -> Test {
     let test = Test::with_spec(&spec(metric, seeds, arms));
     // The only parameter: its value is the number in the JSON object.
-    test.write_script(&format!("x=$(tr -dc 0-9 <<< \"$PENTAGRID_CONFIG\")\nm=$PENTAGRID_METRICS\n{script}"));
+    test.write_script(&format!("x=$(tr -dc 0-9 < \"$PENTAGRID_CONFIG\")\nm=$PENTAGRID_METRICS\n{script}"));
     test
 }
 
@@ -68,10 +68,10 @@ fn a_point_that_lacks_the_metric_on_a_seed_is_not_selected() {
     assert!(json.contains("\"not_selected\": \"no point is selected: 3 points without acc on every tuning seed"), "{json}");
     // A value that has it on every seed is selected, and the others are named.
     let wider = "  a: {label: A, parameters: {x: {values: [1, 2, 3, 4]}}}";
-    test.write_script("x=$(tr -dc 0-9 <<< \"$PENTAGRID_CONFIG\")\necho \"{\\\"acc\\\": $x}\" > $PENTAGRID_METRICS");
+    test.write_script("x=$(tr -dc 0-9 < \"$PENTAGRID_CONFIG\")\necho \"{\\\"acc\\\": $x}\" > $PENTAGRID_METRICS");
     test.write_spec(&spec("{name: acc, goal: maximize}", "{tune: 3, final: 2}", wider));
     let ran = run(&test, &["--accept-changes"]).expect(0);
-    assert!(ran.stdout.contains("x = 4  (acc 4.00 ± 0.00 over 3 tuning seeds, best of 4)"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("x = 4  (acc 4.000 ± 0.000 over 3 tuning seeds, best of 4)"), "{}", ran.stdout);
     assert!(ran.stdout.contains("A: 3 points without acc on every tuning seed ("), "{}", ran.stdout);
     // Every mean says over how many seeds it is.
     let points = std::fs::read_to_string(test.path("reports/s/points.csv")).unwrap();
@@ -132,12 +132,10 @@ fn results_that_disappear_while_the_sweep_runs_are_missed() {
     // The last trial removes what others have left in the ledger.
     let script = "echo \"{\\\"acc\\\": $x}\" > $m\n\
         if [ $x = 3 ] && [ $PENTAGRID_SEED = 1 ]; then\n\
-          python3 -c 'import sqlite3; c = sqlite3.connect(\"DIR/runs/s/ledger.sqlite\", timeout=60); \
+          python3 -c 'import sqlite3; c = sqlite3.connect(\"'$PENTAGRID_RUN'/ledger.sqlite\", timeout=60); \
             c.execute(\"DELETE FROM trial WHERE seed = 0\"); c.commit()'\n\
         fi";
-    let test = test("{name: acc, goal: maximize}", "{tune: 2, final: 1}", ONE_ARM, "");
-    let script = script.replace("DIR", &test.path("").display().to_string());
-    test.write_script(&format!("x=$(tr -dc 0-9 <<< \"$PENTAGRID_CONFIG\")\nm=$PENTAGRID_METRICS\n{script}"));
+    let test = test("{name: acc, goal: maximize}", "{tune: 2, final: 1}", ONE_ARM, script);
     let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:1"]).expect(3);
     assert!(ran.stderr.contains("warning: 3 trials are left, although every trial was run"), "{}", ran.stderr);
     assert_eq!(

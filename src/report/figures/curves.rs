@@ -56,7 +56,7 @@ fn all_arms(data: &FigureData<'_>, name: String, title: String, metric: &str) ->
     let label = metric_label(&data.spec.task, metric);
     let caption = format!(
         "{label} of each arm's selected point after each epoch{}{}",
-        over(data),
+        over(data, &[metric]),
         remarks(data, &[metric], data.curves.iter().collect())
     );
     let legend = if data.spec.arms.len() > 1 { legend(&series) } else { Vec::new() };
@@ -109,8 +109,11 @@ fn one_arm(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -> Option<S
     }
     let mut what = if panels.len() == 2 { format!("{} (left) and {} (right)", what[0], what[1]) } else { what[0].to_owned() };
     what[..1].make_ascii_uppercase();
-    let caption =
-        format!("{label}: {what} of the selected point after each epoch{}{}", over(data), remarks(data, &shown, vec![curves]));
+    let caption = format!(
+        "{label}: {what} of the selected point after each epoch{}{}",
+        over(data, &shown),
+        remarks(data, &shown, vec![curves])
+    );
     let chart = Chart { title: label, columns: panels.len(), panels, legend: legend_entries, wide: false };
     Some(Sketch { name, title: format!("Figure {}", 3 + arm), caption, chart, csv: csv(data, &shown, vec![curves]) })
 }
@@ -131,7 +134,7 @@ fn norms(data: &FigureData<'_>, name: String, title: String) -> Option<Sketch> {
     let metrics = shown.map(|(metric, _)| metric);
     let caption = format!(
         "Spectral norm of the loss's gradient with respect to the weights of conv1 and fc, log scale, at each arm's selected point{}{}",
-        over(data),
+        over(data, &metrics),
         remarks(data, &metrics, data.curves.iter().collect())
     );
     let legend = legend(longest);
@@ -188,9 +191,15 @@ pub(super) fn median(values: impl Iterator<Item = f64>) -> f64 {
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::INFINITY)
 }
 
+/// Over how many seeds an arm's curves of some metrics are, where they are over the most.
+fn seeds_of(curves: &ArmCurves, metrics: &[&str]) -> u32 {
+    let epochs = metrics.iter().filter_map(|metric| curves.metrics.get(*metric)).flatten();
+    epochs.map(|at| at.stat.n).max().unwrap_or(0)
+}
+
 /// Over what means and bands are.
-fn over(data: &FigureData<'_>) -> String {
-    let seeds = data.curves.iter().map(|curves| curves.seeds).max().unwrap_or(0) as usize;
+fn over(data: &FigureData<'_>, metrics: &[&str]) -> String {
+    let seeds = data.curves.iter().map(|curves| seeds_of(curves, metrics)).max().unwrap_or(0) as usize;
     let phase = match data.phase {
         Phase::Final => "final",
         Phase::Tune if data.spec.seeds.final_.is_empty() => "tuning",
@@ -205,11 +214,12 @@ fn over(data: &FigureData<'_>) -> String {
 /// What a reader must know of single arms: missing ones, fewer seeds, values that are not finite.
 fn remarks(data: &FigureData<'_>, metrics: &[&str], curves: Vec<&ArmCurves>) -> String {
     let mut out = String::new();
-    let most = data.curves.iter().map(|curves| curves.seeds).max().unwrap_or(0);
+    let most = data.curves.iter().map(|curves| seeds_of(curves, metrics)).max().unwrap_or(0);
     for one in &curves {
         let label = arm_label(&data.spec.arms[one.arm]);
-        if one.seeds < most {
-            out.push_str(&format!(" {label}: n = {}.", one.seeds));
+        let seeds = seeds_of(one, metrics);
+        if (1..most).contains(&seeds) {
+            out.push_str(&format!(" {label}: n = {seeds}."));
         }
         for metric in metrics {
             let odd: Vec<&EpochStat> =

@@ -62,7 +62,7 @@ fn sketch(data: &FigureData<'_>, arm: usize, pair: &Pair, rest: bool, names: &mu
     if odd > 0 {
         caption.push_str(&format!(" Left out: {} whose mean is not finite.", count(odd as usize, "point")));
     }
-    caption.push_str(&data.note_on_pruned(arm));
+    caption.push_str(&data.note_on_seeds(arm));
     if clipped {
         let end = if lower_is_better { span.1 } else { span.0 };
         caption.push_str(&format!(" Colours end at {}: worse values share the last one.", write(end)));

@@ -154,7 +154,7 @@ pub(super) fn sketch(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -
     }
     let panels: Vec<Panel> = found.iter().map(panel).collect();
     let mut caption = caption(data, grid, (&label, &metric_name), &found, (rest, best.is_some()));
-    caption.push_str(&data.note_on_pruned(arm));
+    caption.push_str(&data.note_on_seeds(arm));
     let csv = csv(data, arm, &found);
     let chart = Chart { title: label.clone(), columns: panels.len().min(2), panels, wide: false, legend };
     let name = names.make(&["sensitivity", &grid.arm().name]);

@@ -36,8 +36,21 @@ impl FigureData<'_> {
 }
 
 impl FigureData<'_> {
-    /// What the captions of figures over an arm's points say where some were pruned; else nothing.
-    pub(super) fn note_on_pruned(&self, arm: usize) -> String {
+    /// What the captions of figures over an arm's points say where some have fewer seeds, pruned or not; else nothing.
+    pub(super) fn note_on_seeds(&self, arm: usize) -> String {
+        let seeds = self.spec.seeds.tune.len() as u32;
+        let lacks = |point: &&&PointStats| {
+            let stat = point.stats.get(&self.spec.metric.name);
+            stat.is_some_and(|stat| stat.n < seeds) && !self.evaluation.pruned.contains(&(arm, point.index))
+        };
+        let fewer = match self.points_of(arm).iter().filter(lacks).count() {
+            0 => String::new(),
+            points => format!(" Over fewer seeds: {}.", count(points, "point")),
+        };
+        self.note_on_pruned(arm) + &fewer
+    }
+
+    fn note_on_pruned(&self, arm: usize) -> String {
         match self.evaluation.pruned_points(arm) {
             0 => String::new(),
             1 => " 1 point was pruned, since it could not become the best any more: what is shown of it is over fewer seeds."

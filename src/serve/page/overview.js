@@ -58,7 +58,7 @@ export const sections = {
     const rows = arms.map((arm, at) => [
       el('span', {}, swatch(at), arm.label), ...phase(arm.tune, `${arm.label}, tuning`), ...(finals ? phase(arm.final, `${arm.label}, final`) : []),
       ...kinds.map((what) => arm.tune[what] + arm.final[what]).map((number, at) => [`figure${kinds[at] === 'failed' && number ? ' bad' : ''}`, count(number)]),
-      ['line', arm.selected ? el('span', { title: arm.selected.why }, arm.selected.values || 'its only point') : '—'],
+      ['line', arm.selected ? el('span', { title: arm.selected.why }, arm.selected.values || 'its only point') : arm.not_selected ? el('span', { class: 'bad', title: arm.not_selected }, 'none') : '—'],
     ]);
     const first = finals ? 7 : 4;
     replace($('arms'), table(headings, rows, { caption: 'Progress of each arm', figures: kinds.map((_, at) => first + at) }));
