@@ -230,8 +230,11 @@ pub(super) fn write_all(sink: &Sink, mut bytes: &[u8], progress: &AtomicU64) -> 
 mod tests {
     use super::*;
 
-    /// A reader that takes nothing until it is let go, and what it has taken.
-    fn gated() -> (Sink, Arc<(Mutex<(bool, Vec<u8>)>, Condvar)>) {
+    /// Whether a reader reads, and what it has taken.
+    type Gate = (Mutex<(bool, Vec<u8>)>, Condvar);
+
+    /// A reader that takes nothing until it is let go.
+    fn gated() -> (Sink, Arc<Gate>) {
         let gate = Arc::new((Mutex::new((false, Vec::new())), Condvar::new()));
         let inner = Arc::clone(&gate);
         let sink = move |bytes: &[u8]| {

@@ -49,8 +49,15 @@ struct State {
     /// Whether a phase is under way.
     shown: bool,
     /// What each slot is at.
-    trials: BTreeMap<usize, (PlannedTrial, Option<(u32, Option<f64>)>)>,
+    trials: BTreeMap<usize, Running>,
     began: Instant,
+}
+
+/// A trial that runs.
+struct Running {
+    trial: PlannedTrial,
+    /// Its last epoch, and what the metric was after it.
+    epoch: Option<(u32, Option<f64>)>,
 }
 
 impl<W: Fn(&str)> Bars<W> {
@@ -85,10 +92,10 @@ impl State {
                 self.shown = false;
                 self.trials.clear();
             }
-            Notice::TrialStarted { slot, trial } => drop(self.trials.insert(*slot, (*trial, None))),
+            Notice::TrialStarted { slot, trial } => drop(self.trials.insert(*slot, Running { trial: *trial, epoch: None })),
             Notice::Epoch { slot, trial, epoch, values } => {
                 let metric = values.get(&self.names.metric);
-                self.trials.insert(*slot, (*trial, Some((*epoch, metric))));
+                self.trials.insert(*slot, Running { trial: *trial, epoch: Some((*epoch, metric)) });
             }
             Notice::TrialDone { slot, .. } | Notice::TrialFailed { slot, .. } => drop(self.trials.remove(slot)),
             _ => {}
@@ -113,12 +120,13 @@ impl State {
             let parts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
             bar(self.names.arm(arm), state.all, state.left(), parts.collect::<Vec<_>>().join(" · "))
         });
-        let trial = |(_, (trial, epoch)): (&usize, &(PlannedTrial, Option<(u32, Option<f64>)>))| {
+        let trial = |running: &Running| {
+            let Running { trial, epoch } = running;
             let metric = |value: f64| format!(", {} {value:.2}", self.names.metric);
             let how_far = epoch.map(|(epoch, value)| format!(": epoch {epoch}{}", value.map_or(String::new(), metric)));
             one_line(&format!("{} {}{}", trial.id, self.names.trial(trial), how_far.unwrap_or_default())).into_owned()
         };
-        let shown = self.trials.range(..SHOWN_TRIALS);
+        let shown = self.trials.range(..SHOWN_TRIALS).map(|(_, running)| running);
         Board { bars: std::iter::once(total).chain(each).collect(), trials: shown.map(trial).collect() }
     }
 
