@@ -7,7 +7,8 @@ use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
 use pentagrid_fuzz::{
-    ledger::{Holder, Reader, SessionInfo, open_for_run},
+    plan::Fingerprint,
+    ledger::{Consent, Holder, Reader, SessionInfo, open_for_run},
     spec,
 };
 
@@ -32,7 +33,7 @@ fn sound() -> &'static [u8] {
     BYTES.get_or_init(|| {
         let dir = folder("template");
         let spec = spec::read(SWEEP, "sweep.yaml").expect("the sweep is valid");
-        let opened = open_for_run(&dir, SWEEP, &spec, &session(), false).expect("a new ledger");
+        let opened = open_for_run(&dir, SWEEP, &spec, &session(), Consent::Refuse, |_| Fingerprint::default()).expect("a new ledger");
         opened
             .connection
             .execute_batch(
@@ -78,7 +79,7 @@ fuzz_target!(|changes: &[u8]| {
     }
     let spec = spec::read(SWEEP, "sweep.yaml").expect("the sweep is valid");
     // What can be opened may be put in order; what cannot must stay as it was.
-    if open_for_run(&dir, SWEEP, &spec, &session(), false).is_err() {
+    if open_for_run(&dir, SWEEP, &spec, &session(), Consent::Refuse, |_| Fingerprint::default()).is_err() {
         let after = std::fs::read(&path).expect("still there");
         // SQLite notes in the header (its first 100 bytes) which kind of journal it keeps.
         assert!(after.len() == bytes.len() && after.iter().skip(100).eq(bytes.iter().skip(100)), "a refused ledger was changed");

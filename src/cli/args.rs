@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use crate::ledger::TrialState;
+use crate::ledger::{Consent, TrialState};
 use crate::schedule::devices::DeviceRequest;
 
 /// Grid search for papers: every value, several seeds, mean ± std, tables ready to print, nothing lost.
@@ -164,9 +164,6 @@ pub struct RunArgs {
     /// Run directory [default: runs/NAME]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// Go on although the spec differs from the one that the run directory was made with
-    #[arg(long)]
-    pub accept_changes: bool,
     /// How to run.
     #[command(flatten)]
     pub how: HowArgs,
@@ -202,7 +199,13 @@ pub struct HowArgs {
     /// How workers are started: local, slurm, command [default: as `launcher` in the sweep file says, or local]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "LAUNCHER")]
     pub launcher: Option<LauncherKind>,
-    /// Try again the trials that failed for good
+    /// Resume although the sweep file, or what is trained, has changed; finished trials keep their results
+    #[arg(long)]
+    pub accept_changes: bool,
+    /// Resume with the changed sweep file and code, and run again what an earlier version of them trained
+    #[arg(long, conflicts_with = "accept_changes")]
+    pub rerun_changed: bool,
+    /// Run failed trials again
     #[arg(long)]
     pub retry_failed: bool,
     /// Run the tuning trials in an order drawn from this seed; no result depends on it
@@ -227,6 +230,17 @@ pub struct HowArgs {
     /// Report directory [default: reports/NAME]
     #[arg(long, value_name = "DIR")]
     pub out: Option<PathBuf>,
+}
+
+impl HowArgs {
+    /// What is to become of a sweep that has changed.
+    pub fn consent(&self) -> Consent {
+        match (self.rerun_changed, self.accept_changes) {
+            (true, _) => Consent::Rerun,
+            (false, true) => Consent::Accept,
+            (false, false) => Consent::Refuse,
+        }
+    }
 }
 
 /// Arguments of `status`.

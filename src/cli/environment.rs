@@ -222,7 +222,7 @@ fn find_program(program: &Program, interpreter: &str, workdir: &Path, path: &OsS
 }
 
 /// The built-in trainer: PENTAGRID_TRAINER, or the program beside this one.
-fn trainer_path(elsewhere: bool) -> Result<PathBuf, CliError> {
+pub fn trainer_path(elsewhere: bool) -> Result<PathBuf, CliError> {
     let path = match std::env::var_os("PENTAGRID_TRAINER") {
         Some(path) => PathBuf::from(path),
         None => {

@@ -134,7 +134,8 @@ impl CliError {
             Self::Device(_) => "devices",
             Self::Ledger(LedgerError::Absent(_)) => "no_ledger",
             Self::Ledger(LedgerError::Held { .. }) => "held",
-            Self::Ledger(LedgerError::SpecChanged { .. }) => "spec_changed",
+            Self::Ledger(LedgerError::Changed { changed, .. }) if changed.spec.is_empty() => "training_changed",
+            Self::Ledger(LedgerError::Changed { .. }) => "spec_changed",
             Self::Ledger(_) => "ledger",
             Self::GivenUp { .. } => "given_up",
             Self::Unreported { .. } => "unreported_metric",
@@ -149,7 +150,7 @@ impl CliError {
         match self {
             Self::Spec(_) | Self::Usage(_) | Self::Device(_) => Outcome::USAGE,
             Self::Ledger(LedgerError::Held { .. }) => 4,
-            Self::Ledger(LedgerError::SpecChanged { .. } | LedgerError::Absent(_)) => Outcome::USAGE,
+            Self::Ledger(LedgerError::Changed { .. } | LedgerError::Absent(_)) => Outcome::USAGE,
             Self::GivenUp { fatal: Fatal::Ledger(_) | Fatal::Shortage { .. }, .. }
             | Self::Ledger(_)
             | Self::File { .. }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::args::PlanArgs;
+use super::environment;
 use super::error::{CliError, Outcome};
+use super::fingerprint::{self, Subject};
 use super::places;
 use super::planned::{self, Known};
 use super::printer::Printer;
@@ -29,11 +31,17 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
     if arguments.trials {
         return list(&spec, &grid, &rows, arguments.json, printer);
     }
-    let places = places::find(&spec, &arguments.devices, arguments.launcher)?.slots;
-    let slots = places.len();
-    let devices = places.iter().map(|slot| slot.device).collect::<HashSet<_>>().len();
+    let places = places::find(&spec, &arguments.devices, arguments.launcher)?;
+    let slots = places.slots.len();
+    let devices = places.slots.iter().map(|slot| slot.device).collect::<HashSet<_>>().len();
+    let launcher = places.launcher;
     let (measured, changes) = match &ledger {
-        Some(ledger) => (durations(&spec, ledger)?, changes(&spec, &text, ledger)?),
+        Some(ledger) => {
+            let folder = environment::folder()?;
+            let computing = environment::Computing::default();
+            let subject = Subject { spec: &spec, folder: &folder, launcher: &launcher, computing, run_dir: &dir };
+            (durations(&spec, ledger)?, changes(subject, &text, ledger)?)
+        }
         None => (BTreeMap::new(), Vec::new()),
     };
     if arguments.json {
@@ -45,7 +53,7 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
     let mut left = Left::of_all(&spec, &grid);
     if ledger.is_some() {
         if !changes.is_empty() {
-            printer.text(&format!("The spec differs from the one in {}:\n  {}", dir.display(), changes.join("\n  ")))?;
+            printer.text(&format!("Changed since the last run in {}:\n  {}", dir.display(), changes.join("\n  ")))?;
         }
         left = Left::of_unfinished(&spec, &grid, &evaluate(&spec, &grid, &rows)?);
         printer.text(&format!("{}: {} tuning and {} left", dir.display(), left.tune(), counted(left.finals(), "final trial")))?;
@@ -293,8 +301,18 @@ fn counted(count: u64, noun: &str) -> String {
     format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" })
 }
 
-/// What the spec changes of the one that the ledger has.
-fn changes(spec: &Spec, text: &str, ledger: &Reader) -> Result<Vec<String>, CliError> {
+/// What the sweep file, and what is trained, change of what the ledger has: what `run` will ask about.
+fn changes(subject: Subject<'_>, text: &str, ledger: &Reader) -> Result<Vec<String>, CliError> {
+    let mut lines = spec_changes(subject.spec, text, ledger)?;
+    if let Some(retrained) = ledger.retrained(|key| fingerprint::take(subject, key))? {
+        let of = counted(retrained.trials, "finished trial");
+        lines.extend(retrained.difference.lines().map(|line| format!("{line} (since {of} ran)")));
+    }
+    Ok(lines)
+}
+
+/// What the sweep file changes of the one that the ledger has.
+fn spec_changes(spec: &Spec, text: &str, ledger: &Reader) -> Result<Vec<String>, CliError> {
     let known = ledger.spec_text()?;
     if known == text {
         return Ok(Vec::new());

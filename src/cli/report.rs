@@ -19,9 +19,9 @@ use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Reader, TrialRow, TrialState};
 use crate::report::{
-    Audit, Page, Selected, device_in_words, html_page, latex_document, latex_table, markdown_table, not_selected, notes,
-    protocol_effects, provenance, selected, summary_markdown, table_one, table_two, text_table, write_history, write_points,
-    write_table, write_trials,
+    Audit, Page, Selected, device_in_words, html_page, latex_document, latex_table, markdown_table, not_selected,
+    note_on_selection, note_on_versions, notes, protocol_effects, provenance, selected, shown_versions, summary_markdown,
+    table_one, table_two, text_table, write_history, write_points, write_table, write_trials,
 };
 use crate::spec::command::shell_path;
 use crate::spec::{Spec, Task, task};
@@ -124,8 +124,13 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     let trainers =
         distinct(workers.iter().map(|worker| format!("{} {} ({})", worker.program, worker.version, worker.libraries)).collect());
 
-    let one = table_one(spec, &evaluation);
-    let two = table_two(spec, &evaluation, &devices);
+    let versions = ledger.versions()?;
+    let mut one = table_one(spec, &evaluation);
+    let mut two = table_two(spec, &evaluation, &devices);
+    let mixed = note_on_versions(spec, &evaluation, &rows, &versions);
+    one.notes.extend(mixed.clone());
+    one.notes.extend(note_on_selection(spec, &grid, &rows, &versions));
+    two.iter_mut().for_each(|two| two.notes.extend(mixed.clone()));
     let effects = protocol_effects(spec, &evaluation, &rows)?;
     let named = [("table1", Some(&one)), ("table2", two.as_ref()), ("protocol", effects.as_ref())];
     let tables: Vec<_> = named.iter().filter_map(|(_, table)| *table).collect();
@@ -150,7 +155,8 @@ pub fn write(dir: &Path, out: &Path) -> Result<Written, CliError> {
     let written: Vec<&str> = named.iter().filter(|(_, table)| table.is_some()).map(|(name, _)| *name).collect();
     folder.text("tables.tex", &latex_document(&written))?;
     let audit = audit::write(&ledger, spec, &evaluation, &rows, &devices, &folder)?;
-    let origin = provenance(spec, &file.text, grid.len(), &evaluation, workers, ledger.sessions()?);
+    let versions = shown_versions(spec, &grid, &evaluation, &rows, &versions);
+    let origin = provenance(spec, &file.text, grid.len(), &evaluation, versions, workers, ledger.sessions()?);
     let page = Page {
         spec,
         notes: &notes,

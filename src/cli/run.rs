@@ -11,8 +11,5 @@ use super::sweep_file;
 pub fn run(arguments: &RunArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let file = sweep_file::read(&arguments.spec)?;
     let dir = arguments.dir.clone().unwrap_or_else(|| sweep_file::default_run_dir(&file.spec));
-    sweep::run(
-        Request { file, dir, folder: environment::folder()?, accept_changes: arguments.accept_changes, how: &arguments.how },
-        printer,
-    )
+    sweep::run(Request { file, dir, folder: environment::folder()?, how: &arguments.how }, printer)
 }

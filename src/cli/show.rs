@@ -1,6 +1,6 @@
 //! `pentagrid show`: everything about one trial.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use serde::Serialize;
@@ -65,6 +65,10 @@ struct ShownAttempt {
     seconds: Option<f64>,
     device: Option<String>,
     program: Option<String>,
+    /// The version of what was trained.
+    version: Option<i64>,
+    /// What it gave, where the trial was run again afterwards.
+    metrics: Option<Metrics>,
     log: Option<ShownLog>,
 }
 
@@ -86,6 +90,8 @@ impl ShownAttempt {
             seconds: row.duration,
             device: row.device,
             program: row.program.map(|program| program.trim_end().to_owned()),
+            version: row.version,
+            metrics: row.metrics,
             log: row.log.map(|(file, begin, end)| ShownLog { file, begin, end }),
         }
     }
@@ -245,11 +251,24 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
     if rows.is_empty() {
         out.push_str("  none\n");
     }
+    // One version is a matter of course, and not said.
+    let versions: BTreeSet<_> = rows.iter().map(|attempt| attempt.version).collect();
     for (number, attempt) in rows.iter().enumerate() {
+        let version = attempt.version.filter(|_| versions.len() > 1);
+        let version = version.map_or(String::new(), |version| format!(", version {version} of what is trained"));
         let duration = attempt.duration.map_or(String::new(), |seconds| format!(" after {seconds:.1} s"));
         let device = attempt.device.as_ref().map_or(String::new(), |device| format!(" on {}", one_line(device)));
         let program = attempt.program.as_ref().map_or(String::new(), |program| format!(", {}", one_line(program.trim_end())));
-        out.push_str(&format!("  {}. {} {}{duration}{device}{program}\n", number + 1, attempt.started_at, attempt.outcome));
+        out.push_str(&format!(
+            "  {}. {} {}{duration}{device}{program}{version}\n",
+            number + 1,
+            attempt.started_at,
+            attempt.outcome
+        ));
+        if let Some(metrics) = &attempt.metrics {
+            let metrics: Vec<String> = metrics.0.iter().map(|(name, value)| format!("{name} {}", value.0)).collect();
+            out.push_str(&format!("     its result, before the trial was run again: {}\n", one_line(&metrics.join(", "))));
+        }
         if let Some(message) = &attempt.message {
             let kind = attempt.kind.map_or(String::new(), |kind| format!("{kind}: "));
             out.push_str(&format!("     {kind}{}\n", one_line(message)));

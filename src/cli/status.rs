@@ -15,7 +15,7 @@ use crate::grid::Grid;
 use crate::live::{Sweep, human_duration};
 use crate::printable::one_line;
 use crate::protocol::FailureKind;
-use crate::report::{Selected, lay_out, not_selected, selected};
+use crate::report::{Selected, ShownVersion, lay_out, not_selected, selected, shown_versions};
 use crate::spec::command::shell_path;
 use crate::spec::{Prune, Spec};
 
@@ -29,6 +29,8 @@ pub(super) struct Status {
     arms: Vec<ArmStatus>,
     running: Vec<RunningTrial>,
     failed: Vec<FailedTrial>,
+    /// The versions of what was trained that stand behind the finished trials.
+    versions: Vec<ShownVersion>,
     /// Workers that wait in a queue.
     waiting: Vec<Waiting>,
     /// Seconds left with the slots of the last run, by the durations of this sweep's own trials.
@@ -95,7 +97,7 @@ struct FailedTrial {
 pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliError> {
     // The program ends here: what a hundred thousand trials took need not be given back piece by piece.
     let sweep = ManuallyDrop::new(Sweep::glance(&arguments.dir)?);
-    let status = gather(&sweep);
+    let status = gather(&sweep)?;
     if arguments.json {
         printer.data(&json::document(&status)?)?;
     } else {
@@ -105,7 +107,7 @@ pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliE
 }
 
 /// How a sweep stands, as its ledger tells it.
-pub(super) fn gather(sweep: &Sweep) -> Status {
+pub(super) fn gather(sweep: &Sweep) -> Result<Status, CliError> {
     let spec = sweep.spec();
     let running = sweep.running().map(|running| RunningTrial {
         trial: running.trial.id.to_string(),
@@ -122,7 +124,9 @@ pub(super) fn gather(sweep: &Sweep) -> Status {
             message: message.unwrap_or_default(),
         }
     });
-    Status {
+    let versions = shown_versions(spec, sweep.grid(), sweep.evaluation(), sweep.rows(), &sweep.reader()?.versions()?);
+    Ok(Status {
+        versions,
         waiting: sweep.waiting().iter().map(|(reason, workers)| Waiting { reason: reason.clone(), workers: *workers }).collect(),
         sweep: spec.name.clone(),
         state: sweep.course().name(),
@@ -131,7 +135,7 @@ pub(super) fn gather(sweep: &Sweep) -> Status {
         running: running.collect(),
         failed: failed.collect(),
         seconds_left: sweep.time_left().map(|left| left.total()),
-    }
+    })
 }
 
 fn arms(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<ArmStatus> {
@@ -204,6 +208,7 @@ pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
         let them = if waiting.workers == 1 { "1 worker is".to_owned() } else { format!("{} workers are", waiting.workers) };
         out.push_str(&format!("  {them} pending: {}\n", one_line(&waiting.reason)));
     }
+    out.push_str(&versions(&status.versions));
     const SHOWN: usize = 10;
     for trial in status.failed.iter().take(SHOWN) {
         out.push_str(&format!(
@@ -225,12 +230,27 @@ pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
     out
 }
 
+/// The versions that stand behind the finished trials, if there is more than one.
+fn versions(versions: &[ShownVersion]) -> String {
+    if versions.len() < 2 {
+        return String::new();
+    }
+    let mut out = format!("  {} versions of what is trained stand behind the finished trials:\n", versions.len());
+    for version in versions {
+        let number = version.version.map_or("not recorded".to_owned(), |number| format!("version {number}"));
+        let commit = version.commit.as_ref().map_or(String::new(), |commit| format!(", commit {commit}"));
+        let changes = if version.changes.is_empty() { String::new() } else { format!(": {}", version.changes.join("; ")) };
+        out.push_str(&format!("    {number}, {} trials{commit}{changes}\n", thousands(version.trials)));
+    }
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::grid::TrialId;
-    use crate::ledger::{LogMark, SessionInfo, Stamped, WorkerId, Write, Writer, open_for_run};
-    use crate::plan::{Phase, Shared};
+    use crate::ledger::{Consent, LogMark, SessionInfo, Stamped, WorkerId, Write, Writer, open_for_run};
+    use crate::plan::{Fingerprint, Phase, Shared};
     use crate::protocol::Metrics;
 
     /// A ledger with everything that can become of an attempt, seen while its coordinator is there and after it has gone.
@@ -254,7 +274,7 @@ mod tests {
             devices: "cpu cpu".into(),
             folder: "/".into(),
         };
-        let opened = open_for_run(dir.path(), text, &spec, &session, false).unwrap();
+        let opened = open_for_run(dir.path(), text, &spec, &session, Consent::Refuse, |_| Fingerprint::default()).unwrap();
         let writer = Writer::start(opened.connection, opened.path, |_| ());
         let write = |write| writer.send(Stamped { at: "2026-11-24T00:00:01Z".into(), write });
         let worker = WorkerId(opened.next_worker);
@@ -302,8 +322,8 @@ mod tests {
         drop(writer);
 
         let compare = || {
-            let all = serde_json::to_string_pretty(&gather(&Sweep::open(dir.path()).unwrap())).unwrap();
-            let glance = serde_json::to_string_pretty(&gather(&Sweep::glance(dir.path()).unwrap())).unwrap();
+            let all = serde_json::to_string_pretty(&gather(&Sweep::open(dir.path()).unwrap()).unwrap()).unwrap();
+            let glance = serde_json::to_string_pretty(&gather(&Sweep::glance(dir.path()).unwrap()).unwrap()).unwrap();
             assert_eq!(glance, all);
             glance
         };

@@ -13,6 +13,7 @@ use super::args::HowArgs;
 use super::ending;
 use super::environment;
 use super::error::{CliError, Outcome};
+use super::fingerprint::{self, Subject};
 use super::made_report;
 use super::output_dirs;
 use super::places::{self, Places};
@@ -24,7 +25,7 @@ use crate::aggregate::{Evaluation, evaluate, race, start_threads};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Committed, LeftWorker, Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
 use crate::live::{Bars, Names, Plain};
-use crate::plan::{Groups, Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials};
+use crate::plan::{Fingerprint, Groups, Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials};
 use crate::schedule::devices::SlotDevice;
 use crate::schedule::ulimits;
 use crate::schedule::{
@@ -42,15 +43,13 @@ pub struct Request<'a> {
     pub dir: PathBuf,
     /// The folder that the sweep is started from.
     pub folder: PathBuf,
-    /// Whether a changed spec is welcome.
-    pub accept_changes: bool,
     /// How.
     pub how: &'a HowArgs,
 }
 
 /// Runs a sweep to its end, or as far as it gets.
 pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError> {
-    let Request { file, dir, folder, accept_changes, how } = request;
+    let Request { file, dir, folder, how } = request;
     if how.best_first && file.spec.prune == Prune::None {
         return Err(CliError::Usage(
             "--best-first needs `prune: safe` in the sweep file: without it every trial runs, whatever the order".to_owned(),
@@ -71,14 +70,16 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     if ulimits::has_plenty_of_files() {
         start_threads()?;
     }
-    let start = environment::start(&file.spec, &folder, environment::Computing { pack: how.pack, tf32: how.tf32 }, &launcher)?;
+    let computing = environment::Computing { pack: how.pack, tf32: how.tf32 };
+    let start = environment::start(&file.spec, &folder, computing, &launcher)?;
     let devices = slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" ");
     let mut session = environment::session(devices, &folder);
     secrets.redact_in(&mut session.command);
-    let opened = open_for_run(&dir, &file.text, &file.spec, &session, accept_changes)?;
+    let subject = Subject { spec: &file.spec, folder: &folder, launcher: &launcher, computing, run_dir: &dir };
+    let opened = open_for_run(&dir, &file.text, &file.spec, &session, how.consent(), |key| fingerprint::take(subject, key))?;
     greet(&opened, &dir, printer);
 
-    let Opened { lock, connection, path, session, next_worker, .. } = opened;
+    let Opened { lock, connection, path, session, next_worker, fingerprint: taken, key, .. } = opened;
     let (acknowledge, committed) = mpsc::unbounded_channel();
     // The receiver is gone only when the sweep is over.
     let writer = Rc::new(Writer::start(connection, path, move |committed| drop(acknowledge.send(committed))));
@@ -107,8 +108,19 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         (session, next_worker),
     )?;
     let rows = rows(&reader)?;
-    let mut phases =
-        Phases { spec: &file.spec, grid: &grid, reader, rows, ran: false, slots: &slots, how, runtime: &runtime, dispatcher };
+    let watched = Watched { subject, key, taken, session, record: Box::new(record.clone()), printer };
+    let mut phases = Phases {
+        spec: &file.spec,
+        grid: &grid,
+        reader,
+        rows,
+        ran: false,
+        slots: &slots,
+        how,
+        runtime: &runtime,
+        dispatcher,
+        watched,
+    };
     let end = phases.run();
     let ran = phases.ran;
     // The dispatcher writes to the ledger, too, and must be gone before it is closed.
@@ -285,6 +297,39 @@ struct Phases<'a> {
     how: &'a HowArgs,
     runtime: &'a Runtime,
     dispatcher: Dispatcher,
+    watched: Watched<'a>,
+}
+
+/// What is trained, watched for edits while trials run.
+struct Watched<'a> {
+    subject: Subject<'a>,
+    key: [u8; 32],
+    /// The fingerprint as it was last taken.
+    taken: Fingerprint,
+    session: i64,
+    record: Recorder,
+    printer: &'a Printer,
+}
+
+impl Watched<'_> {
+    /// Looks whether the code was edited since the last look. Programs read it anew for each trial, so which of the trials
+    /// that ran since then ran which code is not known: their version is noted as such.
+    fn look(&mut self) {
+        let mut now = fingerprint::take(self.subject, &self.key);
+        now.edited = self.taken.edited.clone();
+        let code = now.since(&self.taken).code;
+        if now.is_same(&self.taken) || code.is_empty() {
+            return;
+        }
+        self.printer.warn(&format!(
+            "what is trained was changed while trials ran, so which of them ran the changed code is not known:\n  {}\n\
+             run the same command with --rerun-changed to run the trials of this run again",
+            code.join("\n  ")
+        ));
+        now.edited.extend(code.into_iter().map(|line| format!("{line} while trials ran")));
+        (self.record)(Write::Edited { session: self.session, fingerprint: Box::new(now.clone()) });
+        self.taken = now;
+    }
 }
 
 impl Phases<'_> {
@@ -383,6 +428,7 @@ impl Phases<'_> {
         if runs {
             self.ran = true;
             self.rows = rows(&self.reader)?;
+            self.watched.look();
         }
         Ok(end)
     }

@@ -10,7 +10,7 @@ use super::printer::Printer;
 use super::sweep_file;
 use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{Lock, Reader, TrialRow, TrialState};
+use crate::ledger::{Lock, Reader, TrialRow, TrialState, Versions};
 use crate::plan::{Phase, PlannedTrial, all_trials};
 use crate::printable::one_line;
 use crate::protocol::Metrics;
@@ -28,6 +28,9 @@ struct Line<'a> {
     state: &'static str,
     failures: u32,
     config: Config,
+    /// The version of what was trained, of a finished trial.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<&'a Metrics>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -68,6 +71,7 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
         return Ok(Outcome::Done);
     }
     let planned = all_trials(&spec, &grid, &evaluation.selected());
+    let versions = if arguments.json { ledger.versions()? } else { Versions::default() };
     let print = |text: &str| if arguments.json { printer.data(text) } else { printer.text(text) };
     let mut out = String::new();
     let mut count = 0_u64;
@@ -86,6 +90,7 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
                 state: state(trial).name(),
                 failures: row.map_or(0, |row| row.failures),
                 config,
+                version: row.filter(|row| row.state == TrialState::Done).and_then(|row| versions.of(row.id)),
                 metrics: row.and_then(|row| row.metrics.as_ref()),
                 same_as: row.and_then(|row| row.shared.same_as).map(|id| id.to_string()),
                 shared_epochs: row.map(|row| row.shared.epochs).filter(|epochs| *epochs > 0),

@@ -12,6 +12,7 @@ use tokio::sync::mpsc;
 use super::args::VerifyArgs;
 use super::environment;
 use super::error::{CliError, Outcome};
+use super::fingerprint::{self, Subject};
 use super::json;
 use super::places::{self, Places};
 use super::printer::{Printer, count};
@@ -90,6 +91,14 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let chosen = choose(arguments, planned, &rows)?;
     let Places { launcher, slots } = places::find(&spec, &arguments.devices, arguments.launcher)?;
     let slots = places::with_room(slots, &spec, &launcher, printer)?;
+    let folder = environment::folder_of(&ledger, &spec)?;
+    let computing = environment::Computing::default();
+    let subject = Subject { spec: &spec, folder: &folder, launcher: &launcher, computing, run_dir: &arguments.dir };
+    if let Some(retrained) = ledger.retrained(|key| fingerprint::take(subject, key))? {
+        let lines: Vec<&str> = retrained.difference.lines().map(String::as_str).collect();
+        let of = count(retrained.trials as usize, "finished trial");
+        printer.warn(&format!("what is trained has changed since {of} ran, so results may differ:\n  {}", lines.join("\n  ")));
+    }
     let names = Names::new(&spec, &grid);
     printer.say(&format!("rerunning {}", count(chosen.len(), "finished trial")));
 
@@ -104,7 +113,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     // A trial is compared with itself, not with what its neighbours made of its last bits.
     let alone = environment::Computing { pack: Some(1), ..Default::default() };
     let workers = WorkerCommand {
-        start: environment::start(&spec, &environment::folder_of(&ledger, &spec)?, alone, &launcher)?,
+        start: environment::start(&spec, &folder, alone, &launcher)?,
         dir: scratch.clone(),
         slots: slots.clone(),
         launcher: launcher.clone(),

@@ -1,9 +1,11 @@
 //! What can go wrong with a ledger, said so that its owner knows what to do.
 
 use std::borrow::Cow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::lock::Holder;
+use super::versions::Retrained;
+use crate::spec::command::shell_path;
 
 /// A ledger that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -18,7 +20,7 @@ pub enum LedgerError {
         holder: Holder,
     },
     /// There is no ledger.
-    #[error("{} holds no sweep: there is no ledger.sqlite in it\nstart one with `pentagrid run SPEC --dir {}`", .0.display(), crate::spec::command::shell_path(.0))]
+    #[error("{} holds no sweep: there is no ledger.sqlite in it\nstart one with `pentagrid run SPEC --dir {}`", .0.display(), shell_path(.0))]
     Absent(PathBuf),
     /// The file is not one of ours.
     #[error("{} is not a pentagrid ledger ({reason})\nmove it away, or name another run directory with --dir", path.display())]
@@ -38,13 +40,13 @@ pub enum LedgerError {
         /// The newest version that this program knows.
         known: i64,
     },
-    /// The spec differs from the one in force, and the user has not agreed to that.
-    #[error("the spec differs from the one that {} was made with:\n  {}\nfinished trials of kept points are used as they are; nothing has been changed yet\nrun the same command with --accept-changes to go on with the new spec, or with --dir for a fresh directory", dir.display(), lines.join("\n  "))]
-    SpecChanged {
+    /// The sweep file, or what is trained, differs from that of the last run, and the user has not agreed to that.
+    #[error("{}", changed.message(dir))]
+    Changed {
         /// The run directory.
         dir: PathBuf,
-        /// What was added, removed and kept, a line each.
-        lines: Vec<String>,
+        /// What differs.
+        changed: Box<Changed>,
     },
     /// Two configurations with one id: the hash has too few bits for this sweep.
     #[error("two different points share the id {0}: please report this, and change the sweep a little meanwhile")]
@@ -75,6 +77,46 @@ pub enum LedgerError {
         /// What the operating system says.
         source: std::io::Error,
     },
+}
+
+/// How a run differs from the last one in the same run directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changed {
+    /// What the sweep file adds, removes and keeps, a line each; empty: nothing.
+    pub spec: Vec<String>,
+    /// How what is trained differs from what finished trials were trained by.
+    pub retrained: Option<Retrained>,
+}
+
+impl Changed {
+    /// One line for each difference.
+    pub fn lines(&self) -> Vec<String> {
+        let retrained = self.retrained.iter().flat_map(|retrained| retrained.difference.lines());
+        self.spec.iter().chain(retrained).cloned().collect()
+    }
+
+    /// What differs, and what the user can do about it.
+    fn message(&self, dir: &Path) -> String {
+        let shown = dir.display();
+        let mut out = String::new();
+        if !self.spec.is_empty() {
+            out.push_str(&format!("the sweep file has changed since {shown} was created:\n  {}\n", self.spec.join("\n  ")));
+        }
+        if let Some(Retrained { difference, trials }) = &self.retrained {
+            let (them, those) = match trials {
+                1 => ("1 finished trial".to_owned(), "that trial"),
+                trials => (format!("{trials} finished trials"), "those trials"),
+            };
+            let lines: Vec<&str> = difference.lines().map(String::as_str).collect();
+            out.push_str(&format!("what is trained has changed since {them} in {shown} ran:\n  {}\n", lines.join("\n  ")));
+            out.push_str(&format!("run the same command with --rerun-changed to run {those} again, "));
+            out.push_str("with --accept-changes to keep their results beside new ones, ");
+        } else {
+            out.push_str("run the same command with --accept-changes to keep the results of kept points and resume with the new sweep file, ");
+        }
+        out.push_str("or with --dir for a fresh run directory\nnothing has been changed yet");
+        out
+    }
 }
 
 impl LedgerError {

@@ -67,7 +67,7 @@ pub(super) fn fates(commands: &[Stamped]) -> Vec<Fate> {
             Write::Epoch { trial, .. } | Write::TrialFailed { trial, .. } | Write::TrialInterrupted { trial, .. } => {
                 begun.remove(trial);
             }
-            Write::WorkerPlaced { .. } | Write::SessionEnded { .. } => {}
+            Write::WorkerPlaced { .. } | Write::Edited { .. } | Write::SessionEnded { .. } => {}
         }
     }
     fates

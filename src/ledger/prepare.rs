@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::error::LedgerError;
+use super::error::{Changed, LedgerError};
 use super::filesystem::network_file_system;
 use super::lock::{Holder, Lock};
 use super::schema::{self, FILE_NAME};
+use super::versions;
 use super::views::make_views;
 use crate::grid::{Grid, PointId};
-use crate::plan::SpecChanges;
+use crate::plan::{Fingerprint, SpecChanges};
 use crate::spec::{self, Spec};
 
 /// Who starts a session, and with what.
@@ -61,11 +62,28 @@ pub struct Opened {
     pub left_workers: Vec<LeftWorker>,
     /// Trials that were cut off when the last coordinator was killed.
     pub cut_off: usize,
+    /// What is trained.
+    pub fingerprint: Fingerprint,
+    /// The key that hides values in fingerprints.
+    pub key: [u8; 32],
     /// What to tell the user: a changed spec that was accepted, a network file system.
     pub remarks: Vec<String>,
 }
 
-/// Opens a run directory for a coordinator, making it if it is not there.
+/// What is to become of a run directory whose sweep file, or what it trains, has changed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Consent {
+    /// The run is refused.
+    #[default]
+    Refuse,
+    /// Results are kept, and the run goes on under the changes.
+    Accept,
+    /// The same, but trials that another version of what is trained has run are run again.
+    Rerun,
+}
+
+/// Opens a run directory for a coordinator, making it if it is not there. `take` makes the fingerprint of what is trained, with
+/// the ledger's key.
 ///
 /// # Errors
 /// `LedgerError`: held by another coordinator, a changed spec that was not accepted, a file that is not ours or
@@ -75,7 +93,8 @@ pub fn open_for_run(
     text: &str,
     spec: &Spec,
     session: &SessionInfo,
-    accept_changes: bool,
+    consent: Consent,
+    take: impl FnOnce(&[u8; 32]) -> Fingerprint,
 ) -> Result<Opened, LedgerError> {
     std::fs::create_dir_all(dir.join("logs")).map_err(|source| LedgerError::Io {
         what: "cannot create",
@@ -104,27 +123,47 @@ pub fn open_for_run(
         .optional()
         .map_err(sqlite)?;
     let is_new = in_force.as_deref() != Some(text);
-    if let Some(old) = in_force.filter(|_| is_new) {
-        let lines = changes(&old, spec);
-        match lines {
-            Some(lines) if !accept_changes => return Err(LedgerError::SpecChanged { dir: dir.to_owned(), lines }),
-            Some(lines) => remarks.push(format!("going on with the changed spec:\n  {}", lines.join("\n  "))),
-            None => remarks.push("the spec's text has changed, but not what it runs".to_owned()),
-        }
-    }
+    // What is compared is rolled back with the rest if the run is refused.
     let transaction = connection.transaction().map_err(sqlite)?;
+    let lines = in_force.as_ref().filter(|_| is_new).map(|old| changes(old, spec));
     if is_new {
         put_spec(&transaction, text, spec, &session.holder.since, &path)?;
     }
+    let key = versions::key(&transaction).map_err(sqlite)?;
+    let now = take(&key);
+    let retrained = versions::retrained(&transaction, &now).map_err(sqlite)?;
+    // The command is among what is trained: it need not be said twice.
+    let lines = match &retrained {
+        Some(_) => {
+            lines.map(|lines| lines.map(|lines| lines.into_iter().filter(|line| !line.starts_with("who trains")).collect()))
+        }
+        None => lines,
+    };
+    match (lines, retrained) {
+        (None, None) => {}
+        (Some(None), None) => remarks.push("the sweep file's text has changed, but not what it runs".to_owned()),
+        (lines, retrained) => {
+            let changed = Changed { spec: lines.flatten().unwrap_or_default(), retrained };
+            if consent == Consent::Refuse {
+                return Err(LedgerError::Changed { dir: dir.to_owned(), changed: Box::new(changed) });
+            }
+            remarks.push(format!("resuming with changes:\n  {}", changed.lines().join("\n  ")));
+        }
+    }
+    if consent == Consent::Rerun {
+        let rerun = versions::rerun(&transaction, dir, &now)?;
+        remarks.push(format!("{rerun} finished trials of earlier versions run again (--rerun-changed)"));
+    }
+    let version = versions::put(&transaction, &now, &session.holder.since).map_err(sqlite)?;
     // Those of a ledger of an earlier version lack columns.
     make_views(&transaction, spec).map_err(sqlite)?;
     let (cut_off, left_workers) = put_right(&transaction, session).map_err(sqlite)?;
-    let number = put_session(&transaction, session).map_err(sqlite)?;
+    let number = put_session(&transaction, session, version).map_err(sqlite)?;
     let next_worker =
         transaction.query_row("SELECT coalesce(max(id), 0) + 1 FROM worker", [], |row| row.get(0)).map_err(sqlite)?;
     transaction.commit().map_err(sqlite)?;
     keep_spec_file(dir, text)?;
-    Ok(Opened { lock, connection, path, session: number, next_worker, left_workers, cut_off, remarks })
+    Ok(Opened { lock, connection, path, session: number, next_worker, left_workers, cut_off, fingerprint: now, key, remarks })
 }
 
 /// What a changed spec changes, a line each; None if nothing that runs or is selected.
@@ -196,11 +235,11 @@ fn put_right(connection: &Connection, session: &SessionInfo) -> rusqlite::Result
     Ok((cut_off, left))
 }
 
-fn put_session(connection: &Connection, session: &SessionInfo) -> rusqlite::Result<i64> {
+fn put_session(connection: &Connection, session: &SessionInfo, version: i64) -> rusqlite::Result<i64> {
     let (commit, dirty) = session.git.clone().unzip();
     connection.execute(
-        "INSERT INTO session (started_at, host, pid, boot_id, command, version, git_commit, git_dirty, devices, folder)
-         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO session (started_at, host, pid, boot_id, command, version, git_commit, git_dirty, devices, folder, fingerprint)
+         VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         params![
             session.holder.since,
             session.holder.host,
@@ -211,7 +250,8 @@ fn put_session(connection: &Connection, session: &SessionInfo) -> rusqlite::Resu
             commit,
             dirty,
             session.devices,
-            session.folder
+            session.folder,
+            version
         ],
     )?;
     Ok(connection.last_insert_rowid())

@@ -124,7 +124,7 @@ impl Reader {
     }
 
     /// Whether a table has a column, which those of earlier versions may lack.
-    fn has_column(&self, table: &str, column: &str) -> Result<bool, LedgerError> {
+    pub(super) fn has_column(&self, table: &str, column: &str) -> Result<bool, LedgerError> {
         self.connection
             .query_row("SELECT count(*) FROM pragma_table_info(?) WHERE name = ?", [table, column], |row| row.get::<_, i64>(0))
             .map(|count| count > 0)
@@ -176,11 +176,15 @@ impl Reader {
 
     /// The attempts at a trial, first to last.
     pub fn attempts(&self, id: TrialId) -> Result<Vec<AttemptRow>, LedgerError> {
+        let version = if self.has_column("session", "fingerprint")? { "s.fingerprint, a.metrics" } else { "NULL, NULL" };
         self.rows(
-            "SELECT a.started_at, a.ended_at, a.outcome, a.kind, a.message, a.log, a.log_start, a.log_end, a.duration, w.device_name,
-                    w.program || ' ' || w.version
-             FROM attempt a JOIN trial t ON t.id = a.trial LEFT JOIN worker w ON w.id = a.worker
-             WHERE t.point = ? AND t.seed = ? ORDER BY a.id",
+            &format!(
+                "SELECT a.started_at, a.ended_at, a.outcome, a.kind, a.message, a.log, a.log_start, a.log_end, a.duration,
+                        w.device_name, w.program || ' ' || w.version, {version}
+                 FROM attempt a JOIN trial t ON t.id = a.trial LEFT JOIN worker w ON w.id = a.worker
+                 LEFT JOIN session s ON s.id = w.session
+                 WHERE t.point = ? AND t.seed = ? ORDER BY a.id"
+            ),
             params![id.point.to_string(), id.seed as i64],
             |row| {
                 let log: Option<String> = row.get(5)?;
@@ -195,6 +199,8 @@ impl Reader {
                     duration: row.get(8)?,
                     device: row.get(9)?,
                     program: row.get(10)?,
+                    version: row.get(11)?,
+                    metrics: row.get_ref(12)?.as_str_or_null()?.map(|text| metrics(12, text)).transpose()?,
                 })
             },
         )

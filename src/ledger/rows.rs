@@ -1,7 +1,9 @@
-//! What a ledger holds, as plain rows: `reader` and `news` fill them, everybody else looks at them.
+//! What a ledger holds, as plain rows: `reader`, `versions` and `news` fill them, everybody else looks at them.
+
+use std::collections::HashMap;
 
 use crate::grid::TrialId;
-use crate::plan::{Phase, Shared};
+use crate::plan::{Fingerprint, Phase, Shared};
 use crate::protocol::{FailureKind, Metrics};
 
 /// Where a trial stands.
@@ -75,6 +77,10 @@ pub struct AttemptRow {
     pub device: Option<String>,
     /// Name and version of the worker's program.
     pub program: Option<String>,
+    /// The version of what was trained; None: not recorded, as before version 5 of the ledger.
+    pub version: Option<i64>,
+    /// What it gave, where the trial was run again afterwards.
+    pub metrics: Option<Metrics>,
 }
 
 /// The last attempt at a trial.
@@ -141,4 +147,26 @@ pub struct WorkerRow {
     pub host: String,
     /// Trials that it finished.
     pub trials: u64,
+}
+
+/// A version of what is trained.
+#[derive(Clone, Debug, PartialEq)]
+pub struct VersionRow {
+    /// Its number, from 1.
+    pub number: i64,
+    /// What it is.
+    pub fingerprint: Fingerprint,
+    /// When a run was first started with it, ISO 8601, UTC.
+    pub first_seen_at: String,
+}
+
+/// The versions of what is trained in a sweep.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Versions {
+    /// Every version that a run was started with, in the order of their numbers.
+    pub list: Vec<VersionRow>,
+    /// The version of all trials, where there is but one.
+    pub(super) only: Option<i64>,
+    /// Otherwise the version of each finished trial, where it is known.
+    pub(super) of: HashMap<TrialId, i64>,
 }

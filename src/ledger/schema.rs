@@ -54,7 +54,16 @@ CREATE TABLE session (                     -- one run of the coordinator
     git_commit TEXT,
     git_dirty INTEGER,
     devices TEXT NOT NULL,
-    folder TEXT                            -- where the sweep was started; null: before version 2
+    folder TEXT,                           -- where the sweep was started; null: before version 2
+    fingerprint INTEGER REFERENCES fingerprint(id) -- of what its trials were trained by; null: before version 5
+) STRICT;
+CREATE TABLE fingerprint (                 -- versions of what is trained (version 5)
+    id INTEGER PRIMARY KEY,
+    parts TEXT NOT NULL,                   -- JSON: command, hashes of variables, folder, hashes of files and of the code around them
+    first_seen_at TEXT NOT NULL
+) STRICT;
+CREATE TABLE fingerprint_key (             -- hides the values of variables in fingerprints (version 5)
+    value BLOB NOT NULL
 ) STRICT;
 CREATE TABLE worker (                      -- one process of a worker, or of a program that trains one trial
     id INTEGER PRIMARY KEY,
@@ -100,7 +109,8 @@ CREATE TABLE attempt (
     log TEXT,                              -- file, relative to the run directory
     log_start INTEGER,
     log_end INTEGER,
-    duration REAL                          -- seconds, by a clock that does not jump
+    duration REAL,                         -- seconds, by a clock that does not jump
+    metrics TEXT                           -- what it gave, where the trial was run again afterwards (version 5)
 ) STRICT;
 CREATE INDEX attempt_by_trial ON attempt(trial);
 CREATE TABLE epoch (                       -- history of the last attempt at each trial
@@ -119,6 +129,10 @@ CREATE TABLE column_name (                 -- what has a column of its own in th
 
 /// What version 5 adds.
 const VERSION_5: &str = "
+CREATE TABLE fingerprint (id INTEGER PRIMARY KEY, parts TEXT NOT NULL, first_seen_at TEXT NOT NULL) STRICT;
+CREATE TABLE fingerprint_key (value BLOB NOT NULL) STRICT;
+ALTER TABLE session ADD COLUMN fingerprint INTEGER REFERENCES fingerprint(id);
+ALTER TABLE attempt ADD COLUMN metrics TEXT;
 CREATE TABLE column_name (
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
@@ -299,7 +313,8 @@ mod tests {
         let path = dir.path().join(FILE_NAME);
         let old = open_writable(&path, None).unwrap();
         old.execute_batch(
-            "DROP TABLE column_name;
+            "DROP TABLE column_name; ALTER TABLE session DROP COLUMN fingerprint; ALTER TABLE attempt DROP COLUMN metrics;
+             DROP TABLE fingerprint; DROP TABLE fingerprint_key;
              INSERT INTO point VALUES ('p', '{}');
              INSERT INTO trial (id, point, seed, phase, state, metrics) VALUES (1, 'p', 0, 'tune', 'done', '{\"acc\": 1.0, \"lr\": 2}');
              INSERT INTO trial (id, point, seed, phase, state) VALUES (2, 'p', 1, 'tune', 'waiting');
@@ -315,7 +330,9 @@ mod tests {
         assert_eq!(version(&open_readable(&path).unwrap()).unwrap(), 1, "readers change nothing");
         let new = open_writable(&path, None).unwrap();
         assert_eq!(version(&new).unwrap(), SCHEMA_VERSION);
-        new.prepare("SELECT folder FROM session").unwrap();
+        new.prepare("SELECT folder, fingerprint FROM session").unwrap();
+        new.prepare("SELECT metrics FROM attempt").unwrap();
+        new.prepare("SELECT parts, first_seen_at FROM fingerprint").unwrap();
         new.prepare("SELECT same_as, shared_epochs FROM trial").unwrap();
         new.prepare("SELECT launcher, host, job, waits FROM worker").unwrap();
         let names: String = new

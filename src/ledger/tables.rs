@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
 use super::fold::{Fate, fates};
+use super::versions;
 use super::views::{self, Kind};
 use super::write::{Stamped, Write};
 use crate::grid::TrialId;
@@ -259,6 +260,10 @@ impl<'c> Tables<'c> {
                     self.failed_attempt.execute(params![id, at, kind.name(), message])?;
                 }
                 self.rows.remove(trial);
+            }
+            Write::Edited { session, fingerprint } => {
+                let version = versions::put(self.connection, fingerprint, at)?;
+                self.connection.execute("UPDATE session SET fingerprint = ?2 WHERE id = ?1", params![session, version])?;
             }
             Write::SessionEnded { session, outcome } => {
                 self.session_ended.execute(params![session, at, outcome])?;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use crate::grid::TrialId;
-use crate::plan::{Phase, Shared};
+use crate::plan::{Fingerprint, Phase, Shared};
 use crate::protocol::{FailureKind, Hello, Metrics};
 
 /// Number of a worker process, unique within a ledger.
@@ -124,6 +124,13 @@ pub enum Write {
         /// How long the attempt took, in seconds.
         duration: f64,
     },
+    /// What is trained was changed while trials ran: which of the session's trials ran what is not known.
+    Edited {
+        /// The session.
+        session: i64,
+        /// What is trained now, and what changed.
+        fingerprint: Box<Fingerprint>,
+    },
     /// A coordinator ends.
     SessionEnded {
         /// Its number.
@@ -150,6 +157,7 @@ impl Write {
             | Self::WorkerPlaced { .. }
             | Self::WorkerHello { .. }
             | Self::WorkerEnded { .. }
+            | Self::Edited { .. }
             | Self::SessionEnded { .. } => false,
             Self::TrialStarted { .. }
             | Self::Epoch { .. }

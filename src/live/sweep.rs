@@ -347,6 +347,11 @@ impl Sweep {
         self.tracker.rows().get(&id)
     }
 
+    /// What the ledger holds of every trial that was ever started.
+    pub fn rows(&self) -> &HashMap<TrialId, TrialRow> {
+        self.tracker.rows()
+    }
+
     /// The last attempt at a trial.
     pub fn last(&self, id: TrialId) -> Option<&Last> {
         self.last.get(&id)

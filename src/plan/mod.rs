@@ -1,9 +1,10 @@
-//! What a sweep has to run: trials in order (`trials`), how two specs differ (`changes`), how long it may take
+//! What a sweep has to run: trials in order (`trials`), how two specs differ (`changes`), what is trained (`fingerprint`), how long it may take
 //! (`estimate`), which have work in common (`sharing`), and which cannot change the outcome any more (`racing`). Pure: the
 //! ledger's contents come in as plain values.
 
 mod changes;
 mod estimate;
+mod fingerprint;
 mod racing;
 #[cfg(test)]
 mod racing_tests;
@@ -12,6 +13,7 @@ mod trials;
 
 pub use changes::{ArmChange, SpecChanges};
 pub use estimate::{Basis, Estimate, estimate};
+pub use fingerprint::{Difference, Fingerprint, Sources};
 pub use racing::{Beyond, Race, Turn};
 pub use sharing::{Bounds, Groups, Shared};
 pub use trials::{Phase, PlannedTrial, all_trials, final_trials, gather, shuffle, tuning_trials};

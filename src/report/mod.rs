@@ -22,6 +22,7 @@ mod tables;
 #[cfg(test)]
 mod tests;
 mod text;
+mod versions;
 
 pub use audit::{Audit, AuditRow, AuditedClaim, audit};
 pub use audit_files::{audit_markdown, audit_text, claim_lines, write_audit, write_claims};
@@ -38,3 +39,4 @@ pub use summary::{Selected, notes, selected, summary_markdown};
 pub use table::{Cell, Column, Row, Table};
 pub use tables::{device_in_words, table_one, table_two};
 pub use text::{lay_out, text_table};
+pub use versions::{ShownVersion, note_on_selection, note_on_versions, shown_versions};

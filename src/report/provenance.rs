@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::versions::ShownVersion;
 use crate::aggregate::Evaluation;
 use crate::ledger::{SessionRow, WorkerRow};
 use crate::spec::Spec;
@@ -24,6 +25,8 @@ pub struct Provenance {
     /// Tuning trials that did not need to run (`prune: safe`).
     #[serde(skip_serializing_if = "is_zero")]
     pub(super) trials_pruned: u64,
+    /// The versions of what was trained.
+    pub(super) versions: Vec<ShownVersion>,
     pub(super) trained_by: Vec<Trainer>,
     pub(super) runs: Vec<Run>,
 }
@@ -64,6 +67,7 @@ pub fn provenance(
     spec_text: &str,
     points: u64,
     evaluation: &Evaluation,
+    versions: Vec<ShownVersion>,
     workers: Vec<WorkerRow>,
     sessions: Vec<SessionRow>,
 ) -> Provenance {
@@ -83,6 +87,7 @@ pub fn provenance(
         trials_diverged: sum(|tally| tally.diverged),
         trials_left: sum(crate::aggregate::Tally::left),
         trials_pruned: sum(|tally| tally.pruned),
+        versions,
         trained_by: workers
             .into_iter()
             .map(|worker| Trainer {

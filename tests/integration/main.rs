@@ -30,5 +30,6 @@ mod slurm_ends; // preemption, time limits and lack of memory, as Slurm does the
 mod specs; // the committed sweep files; bad specs on the command line
 mod support; // the `Test` builder
 mod terminal; // nothing from workers that a terminal obeys
+mod versions; // what is trained is part of a result
 mod watch; // the same in a terminal
 mod worker_check; // good and bad workers of other people's

@@ -46,6 +46,11 @@ impl Prefix {
         }
     }
 
+    /// The words of the prefix, as the sweep file has them.
+    pub fn words(&self) -> &[String] {
+        &self.words
+    }
+
     /// Whether an agent stands beside what is started.
     pub fn has_agent(&self, program: bool) -> bool {
         program || self.agent.is_some()

@@ -1,0 +1,265 @@
+//! The fingerprint of what is trained: all that a result depends on beside its point and seed. `cli/fingerprint` takes it once
+//! a run, the ledger keeps one for each version, and a new run compares its own with the last one's.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Maximum number of changed files that a line names.
+const MAX_NAMED_FILES: usize = 5;
+
+/// What is trained, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Fingerprint {
+    /// The command line with its macros: without hyper-parameters, seed and values of variables.
+    pub command: String,
+    /// Keyed hashes of the variables that the sweep file sets or names; the values may be secrets.
+    pub env: BTreeMap<String, String>,
+    /// The folder that programs are started in; None for the built-in task, which needs none.
+    pub folder: Option<String>,
+    /// Content hashes of the files that the command names, by their names in it.
+    pub files: BTreeMap<String, String>,
+    /// The code around them.
+    pub sources: Option<Sources>,
+    /// What changed while trials ran, so that their code is not known exactly.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub edited: Vec<String>,
+}
+
+/// The code around a program: the files of its git repository, or the source files of its folder.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sources {
+    /// The repository's top folder, or the program's folder.
+    pub root: String,
+    /// The commit that is checked out; None outside a repository. Not compared: a commit of the very changes that were
+    /// trained changes nothing.
+    pub commit: Option<String>,
+    /// Whether there are changes beyond that commit.
+    pub uncommitted: bool,
+    /// Hash of all paths and contents.
+    pub digest: String,
+    /// Content hashes by path, where there are few enough to keep.
+    pub files: BTreeMap<String, String>,
+}
+
+/// How what is trained differs from what was trained before, one line for each difference.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// By the words of the sweep file or of the command line.
+    pub said: Vec<String>,
+    /// By the code.
+    pub code: Vec<String>,
+}
+
+impl Difference {
+    /// Whether nothing differs.
+    pub fn is_empty(&self) -> bool {
+        self.said.is_empty() && self.code.is_empty()
+    }
+
+    /// All lines.
+    pub fn lines(&self) -> impl Iterator<Item = &String> {
+        self.said.iter().chain(&self.code)
+    }
+}
+
+impl Fingerprint {
+    /// Returns whether both describe the same: what a result depends on is equal as far as both know it.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let sources = match (&self.sources, &other.sources) {
+            (Some(ours), Some(theirs)) => ours.digest == theirs.digest,
+            // Without git, or in a folder with too many files, nothing is known of it.
+            _ => true,
+        };
+        sources
+            && self.command == other.command
+            && self.env == other.env
+            && self.folder == other.folder
+            && self.files == other.files
+            && self.edited == other.edited
+    }
+
+    /// Returns how `self` differs from an earlier fingerprint.
+    pub fn since(&self, earlier: &Self) -> Difference {
+        let mut said = Vec::new();
+        if self.command != earlier.command {
+            said.push(format!("command: `{}` instead of `{}`", self.command, earlier.command));
+        }
+        said.extend(changed_variables(&earlier.env, &self.env));
+        if self.folder != earlier.folder {
+            let show = |folder: &Option<String>| folder.clone().unwrap_or_else(|| "none".to_owned());
+            said.push(format!("folder: {} instead of {}", show(&self.folder), show(&earlier.folder)));
+        }
+
+        let mut code = earlier.edited.clone();
+        for (name, hash) in &self.files {
+            match earlier.files.get(name) {
+                Some(known) if known != hash => code.push(format!("{name} has changed")),
+                // With another command other files are a matter of course.
+                None if self.command == earlier.command => code.push(format!("{name} is new")),
+                _ => {}
+            }
+        }
+        if self.command == earlier.command {
+            let gone = earlier.files.keys().filter(|name| !self.files.contains_key(*name));
+            code.extend(gone.map(|name| format!("{name} is gone")));
+        }
+        if let (Some(now), Some(then)) = (&self.sources, &earlier.sources) {
+            let named: Vec<&str> = self.files.keys().chain(earlier.files.keys()).map(String::as_str).collect();
+            code.extend(now.since(then, &named));
+        }
+        code.extend(self.edited.iter().filter(|line| !earlier.edited.contains(line)).cloned());
+        Difference { said, code }
+    }
+
+    /// The commit that was checked out, shortened, with a plus sign where there were uncommitted changes.
+    pub fn commit(&self) -> Option<String> {
+        self.sources.as_ref().and_then(Sources::shown_commit)
+    }
+}
+
+impl Sources {
+    fn shown_commit(&self) -> Option<String> {
+        let commit = self.commit.as_ref()?;
+        let short: String = commit.chars().take(7).collect();
+        Some(if self.uncommitted { format!("{short}+") } else { short })
+    }
+
+    /// How the code differs from an earlier one; `named` are files that have a line of their own.
+    fn since(&self, earlier: &Self, named: &[&str]) -> Option<String> {
+        if self.digest == earlier.digest {
+            return None;
+        }
+        let mut parts = Vec::new();
+        let (now, then) = (self.shown_commit(), earlier.shown_commit());
+        if let (Some(now), Some(then)) = (&now, &then)
+            && now != then
+        {
+            parts.push(format!("commit {now} instead of {then}"));
+        }
+        let mut changed = self.changed_files(earlier);
+        let all = changed.len();
+        changed.retain(|path| !named.iter().any(|name| is_same_file(path, name)));
+        if changed.is_empty() && all > 0 && parts.is_empty() {
+            return None;
+        }
+        if !changed.is_empty() {
+            let named = changed.iter().take(MAX_NAMED_FILES).copied().collect::<Vec<_>>().join(", ");
+            let more = changed.len().saturating_sub(MAX_NAMED_FILES);
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            parts.push(format!("changed: {named}{more}"));
+        }
+        if parts.is_empty() && all == 0 {
+            parts.push("its files have changed".to_owned());
+        }
+        let what = if self.commit.is_some() { "repository" } else { "source files in" };
+        Some(format!("{what} {}: {}", self.root, parts.join("; ")))
+    }
+
+    fn changed_files<'a>(&'a self, earlier: &'a Self) -> Vec<&'a str> {
+        if self.files.is_empty() || earlier.files.is_empty() {
+            return Vec::new();
+        }
+        let here = self.files.iter().filter(|(path, hash)| earlier.files.get(*path) != Some(hash)).map(|(path, _)| path);
+        let gone = earlier.files.keys().filter(|path| !self.files.contains_key(*path));
+        let mut changed: Vec<&str> = here.chain(gone).map(String::as_str).collect();
+        changed.sort_unstable();
+        changed
+    }
+}
+
+/// Whether a path below the code's root is what the command calls `name`: `train.py`, `./train.py`, `/a/train.py`.
+fn is_same_file(path: &str, name: &str) -> bool {
+    let name = name.trim_start_matches("./");
+    let ends_with = |long: &str, short: &str| long == short || long.strip_suffix(short).is_some_and(|rest| rest.ends_with('/'));
+    ends_with(path, name) || ends_with(name, path)
+}
+
+/// The variables that are new, gone or have another value.
+fn changed_variables(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+    let mut lines = Vec::new();
+    for (name, value) in now {
+        match then.get(name) {
+            None => lines.push(format!("env: {name} is new")),
+            Some(known) if known != value => lines.push(format!("env: {name} has another value")),
+            Some(_) => {}
+        }
+    }
+    lines.extend(then.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("env: {name} is gone")));
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    }
+
+    fn first() -> Fingerprint {
+        Fingerprint {
+            command: "python3 train.py ${args}".into(),
+            env: map(&[("DATA", "a1"), ("OLD", "b1")]),
+            folder: Some("/a".into()),
+            files: map(&[("train.py", "c1")]),
+            sources: Some(Sources {
+                root: "/a".into(),
+                commit: Some("1234567890".into()),
+                uncommitted: false,
+                digest: "d1".into(),
+                files: map(&[("train.py", "c1"), ("model.py", "e1")]),
+            }),
+            ..Fingerprint::default()
+        }
+    }
+
+    #[test]
+    fn each_difference_is_named_in_a_line() {
+        let mut now = first();
+        now.env = map(&[("DATA", "a2"), ("NEW", "b1")]);
+        now.folder = Some("/b".into());
+        now.files = map(&[("train.py", "c2")]);
+        now.sources = Some(Sources {
+            root: "/b".into(),
+            commit: Some("abcdef0123".into()),
+            uncommitted: true,
+            digest: "d2".into(),
+            files: map(&[("train.py", "c2"), ("model.py", "e1"), ("data.py", "f1")]),
+        });
+        let difference = now.since(&first());
+        insta::assert_snapshot!(difference.lines().cloned().collect::<Vec<_>>().join("\n"), @"
+        env: DATA has another value
+        env: NEW is new
+        env: OLD is gone
+        folder: /b instead of /a
+        train.py has changed
+        repository /b: commit abcdef0+ instead of 1234567; changed: data.py
+        ");
+        assert!(!now.is_same(&first()));
+    }
+
+    #[test]
+    fn a_commit_of_what_was_trained_changes_nothing() {
+        let mut before = first();
+        before.sources.as_mut().unwrap().uncommitted = true;
+        let mut after = first();
+        after.sources.as_mut().unwrap().commit = Some("fedcba".into());
+        assert!(after.is_same(&before));
+        assert!(after.since(&before).is_empty());
+    }
+
+    #[test]
+    fn what_changed_while_trials_ran_never_is_the_same() {
+        let mut ran = first();
+        ran.edited.push("train.py changed while trials ran".into());
+        assert!(!first().is_same(&ran));
+        assert_eq!(first().since(&ran).code, ["train.py changed while trials ran"]);
+    }
+
+    #[test]
+    fn code_that_cannot_be_looked_at_is_not_said_to_differ() {
+        let without = Fingerprint { sources: None, ..first() };
+        assert!(without.is_same(&first()) && without.since(&first()).is_empty());
+    }
+}
