@@ -97,7 +97,7 @@ struct FailedTrial {
 pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliError> {
     // The program ends here: what a hundred thousand trials took need not be given back piece by piece.
     let sweep = ManuallyDrop::new(Sweep::glance(&arguments.dir)?);
-    let status = gather(&sweep)?;
+    let status = gather(&sweep);
     if arguments.json {
         printer.data(&json::document(&status)?)?;
     } else {
@@ -107,7 +107,7 @@ pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliE
 }
 
 /// How a sweep stands, as its ledger tells it.
-pub(super) fn gather(sweep: &Sweep) -> Result<Status, CliError> {
+pub(super) fn gather(sweep: &Sweep) -> Status {
     let spec = sweep.spec();
     let running = sweep.running().map(|running| RunningTrial {
         trial: running.trial.id.to_string(),
@@ -124,8 +124,8 @@ pub(super) fn gather(sweep: &Sweep) -> Result<Status, CliError> {
             message: message.unwrap_or_default(),
         }
     });
-    let versions = shown_versions(spec, sweep.grid(), sweep.evaluation(), sweep.rows(), &sweep.reader()?.versions()?);
-    Ok(Status {
+    let versions = shown_versions(spec, sweep.grid(), sweep.evaluation(), sweep.rows(), sweep.versions());
+    Status {
         versions,
         waiting: sweep.waiting().iter().map(|(reason, workers)| Waiting { reason: reason.clone(), workers: *workers }).collect(),
         sweep: spec.name.clone(),
@@ -135,7 +135,7 @@ pub(super) fn gather(sweep: &Sweep) -> Result<Status, CliError> {
         running: running.collect(),
         failed: failed.collect(),
         seconds_left: sweep.time_left().map(|left| left.total()),
-    })
+    }
 }
 
 fn arms(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Vec<ArmStatus> {
@@ -322,8 +322,8 @@ mod tests {
         drop(writer);
 
         let compare = || {
-            let all = serde_json::to_string_pretty(&gather(&Sweep::open(dir.path()).unwrap()).unwrap()).unwrap();
-            let glance = serde_json::to_string_pretty(&gather(&Sweep::glance(dir.path()).unwrap()).unwrap()).unwrap();
+            let all = serde_json::to_string_pretty(&gather(&Sweep::open(dir.path()).unwrap())).unwrap();
+            let glance = serde_json::to_string_pretty(&gather(&Sweep::glance(dir.path()).unwrap())).unwrap();
             assert_eq!(glance, all);
             glance
         };

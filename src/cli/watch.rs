@@ -74,7 +74,7 @@ impl Shown<'_> {
             self.last.clone_from(&line);
             return Ok(self.write(move |printer| printer.text(&line))?.is_none());
         }
-        let mut text = describe(&gather(sweep)?, sweep.spec(), &self.dir);
+        let mut text = describe(&gather(sweep), sweep.spec(), &self.dir);
         if let Some(rate) = sweep.per_minute() {
             text.push_str(&format!("{rate:.1} trials/min\n"));
         }

@@ -9,7 +9,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::error::LedgerError;
 use super::lock::{Holder, Lock};
 use super::reader::{Reader, metrics, trial_id};
-use super::rows::{SessionRow, TrialRow};
+use super::rows::{SessionRow, TrialRow, Versions};
 use super::schema::{self, FILE_NAME, Manner};
 use crate::grid::TrialId;
 use crate::protocol::{FailureKind, Metrics};
@@ -50,6 +50,8 @@ enum Depth {
 pub struct News {
     /// Whether it is all there is, and not only what is new: at the first look, and after a new session or spec.
     pub whole: bool,
+    /// The versions of what is trained, with `whole`.
+    pub versions: Versions,
     /// The text of the spec in force, with `whole`.
     pub spec: Option<String>,
     /// Who holds the run directory.
@@ -224,7 +226,8 @@ impl Follower {
         }
         let seen = Seen { frame, attempt: last, open: open.iter().map(|attempt| attempt.number).collect() };
         let spec = if whole { Some(reader.spec_text()?) } else { None };
-        Ok((News { whole, spec, holder, session, waiting, trials, attempts, epochs }, seen))
+        let versions = if whole { reader.versions()? } else { Versions::default() };
+        Ok((News { whole, versions, spec, holder, session, waiting, trials, attempts, epochs }, seen))
     }
 }
 

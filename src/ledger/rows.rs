@@ -167,6 +167,8 @@ pub struct Versions {
     pub list: Vec<VersionRow>,
     /// The version of all trials, where there is but one.
     pub(super) only: Option<i64>,
-    /// Otherwise the version of each finished trial, where it is known.
-    pub(super) of: HashMap<TrialId, i64>,
+    /// Otherwise the version of each finished trial; None: it was not recorded.
+    pub(super) of: HashMap<TrialId, Option<i64>>,
+    /// The version of the last run, and so of what finishes after this was read.
+    pub(super) last: Option<i64>,
 }

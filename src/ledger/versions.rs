@@ -165,11 +165,11 @@ impl Reader {
         let by_session = self.rows("SELECT DISTINCT fingerprint FROM session", [], |row| row.get::<_, Option<i64>>(0))?;
         if let [only] = by_session.as_slice() {
             // The common case, at no cost: the attempts need not be looked at.
-            return Ok(Versions { list, only: *only, of: HashMap::new() });
+            return Ok(Versions { list, only: *only, of: HashMap::new(), last: *only });
         }
         let of: Vec<(TrialId, Option<i64>)> = self.rows(DONE_BY, [], |row| Ok((trial_id(row)?, row.get(3)?)))?;
-        let of = of.into_iter().filter_map(|(id, version)| Some((id, version?))).collect();
-        Ok(Versions { list, only: None, of })
+        let last = self.rows("SELECT fingerprint FROM session ORDER BY id DESC LIMIT 1", [], |row| row.get(0))?;
+        Ok(Versions { list, only: None, of: of.into_iter().collect(), last: last.into_iter().next().flatten() })
     }
 
     /// How a fingerprint differs from that of the last run, as a new run would find it. `take` makes it with the ledger's key.
@@ -201,7 +201,7 @@ impl Versions {
 
     /// The version that trained a finished trial, if that is known.
     pub fn of(&self, trial: TrialId) -> Option<i64> {
-        self.only.or_else(|| self.of.get(&trial).copied())
+        self.only.or_else(|| self.of.get(&trial).copied().unwrap_or(self.last))
     }
 
     /// How many of these finished trials each version trained, in the order of versions; None: it was not recorded.

@@ -8,7 +8,7 @@ use super::names::Names;
 use super::overlap::Overlaps;
 use crate::aggregate::{Evaluation, StatsError, Tracker};
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{AttemptNews, Follower, Holder, LedgerError, News, Reader, SessionRow, TrialRow, TrialState};
+use crate::ledger::{AttemptNews, Follower, Holder, LedgerError, News, Reader, SessionRow, TrialRow, TrialState, Versions};
 use crate::plan::{Phase, PlannedTrial, estimate, final_trials, tuning_trials};
 use crate::protocol::{FailureKind, Metrics};
 use crate::report::device_in_words;
@@ -65,6 +65,7 @@ pub struct Sweep {
     holder: Option<Holder>,
     session: Option<SessionRow>,
     waiting: Vec<(String, u64)>,
+    versions: Versions,
     tune: Vec<PlannedTrial>,
     finals: Vec<PlannedTrial>,
     last: HashMap<TrialId, Last>,
@@ -233,6 +234,7 @@ impl Sweep {
             holder: news.holder,
             session: news.session,
             waiting: news.waiting,
+            versions: news.versions,
             tune,
             finals,
             last: HashMap::new(),
@@ -350,6 +352,11 @@ impl Sweep {
     /// What the ledger holds of every trial that was ever started.
     pub fn rows(&self) -> &HashMap<TrialId, TrialRow> {
         self.tracker.rows()
+    }
+
+    /// The versions of what is trained, and which of them trained each finished trial.
+    pub fn versions(&self) -> &Versions {
+        &self.versions
     }
 
     /// The last attempt at a trial.

@@ -1,12 +1,13 @@
 //! Says below a table when more than one version of what is trained stands behind it, and lists the versions for the provenance.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use serde::Serialize;
 
 use crate::aggregate::Evaluation;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{TrialRow, TrialState, VersionRow, Versions};
+use crate::plan::Fingerprint;
 use crate::spec::Spec;
 
 /// A version of what is trained, in the provenance and in `status --json`.
@@ -27,9 +28,18 @@ pub struct ShownVersion {
     /// Names of the variables that the sweep file sets.
     pub env: Vec<String>,
     /// Hashes of the files that the command names.
-    pub files: BTreeMap<String, String>,
+    pub files: Vec<ShownFile>,
     /// How it differs from the version before it.
     pub changes: Vec<String>,
+}
+
+/// A file that the command names.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct ShownFile {
+    /// Its name in the command.
+    pub file: String,
+    /// A hash of its contents, or its size where it is large.
+    pub contents: String,
 }
 
 /// The versions that trained a sweep's finished trials.
@@ -58,13 +68,18 @@ fn shown(number: Option<i64>, trials: u64, versions: &Versions) -> ShownVersion 
         version: number,
         trials,
         first_seen_at: row.map(|row| row.first_seen_at.clone()),
-        commit: fingerprint.and_then(crate::plan::Fingerprint::commit),
+        commit: fingerprint.and_then(Fingerprint::commit),
         command: fingerprint.map(|of| of.command.clone()),
         folder: fingerprint.and_then(|of| of.folder.clone()),
         env: fingerprint.map(|of| of.env.keys().cloned().collect()).unwrap_or_default(),
-        files: fingerprint.map(|of| of.files.clone()).unwrap_or_default(),
+        files: fingerprint.map(files).unwrap_or_default(),
         changes: changes.map(|changes| changes.lines().cloned().collect()).unwrap_or_default(),
     }
+}
+
+fn files(fingerprint: &Fingerprint) -> Vec<ShownFile> {
+    let shown = |(file, contents): (&String, &String)| ShownFile { file: file.clone(), contents: contents.clone() };
+    fingerprint.files.iter().map(shown).collect()
 }
 
 /// What to say below a table of the selected points, where more than one version trained their trials.

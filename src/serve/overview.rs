@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::aggregate::{Evaluation, PointStats, Stat, Tally};
 use crate::live::{Course, Sweep};
 use crate::protocol::Real;
-use crate::report::{Figure, Table, mean_std, not_selected, selected, table_one, table_two};
+use crate::report::{Figure, Table, mean_std, not_selected, note_on_versions, selected, table_one, table_two};
 use crate::spec::command::shell_path;
 use crate::spec::{Goal, ParamValue, Prune};
 
@@ -199,8 +199,13 @@ struct CellView {
 
 fn tables(sweep: &Sweep) -> Vec<TableView> {
     let (spec, evaluation) = (sweep.spec(), sweep.evaluation());
+    let mixed = note_on_versions(spec, evaluation, sweep.rows(), sweep.versions());
     let tables = [Some(table_one(spec, evaluation)), table_two(spec, evaluation, sweep.devices())];
-    tables.into_iter().flatten().map(view).collect()
+    let noted = tables.into_iter().flatten().map(|mut table| {
+        table.notes.extend(mixed.clone());
+        table
+    });
+    noted.map(view).collect()
 }
 
 fn view(table: Table) -> TableView {

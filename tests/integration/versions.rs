@@ -130,7 +130,7 @@ fn rerun_changed_runs_earlier_versions_again_and_keeps_what_they_gave() {
     refused(&test, "./t.sh has changed\n");
     // A checkpoint of the earlier code would make each trial fail.
     let ran = run(&test, &["--rerun-changed"]).expect(0);
-    assert!(ran.stdout.contains("9.00 ± 0.00") && !ran.stdout.contains("What is trained changed"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("9.000 ± 0.000") && !ran.stdout.contains("What is trained changed"), "{}", ran.stdout);
     assert_eq!(test.count("runs/v", "SELECT count(*) FROM attempt WHERE outcome = 'done'"), 8);
     assert_eq!(test.count("runs/v", "SELECT count(*) FROM attempt WHERE metrics = '{\"loss\":1.0}'"), 4);
     let id: String = test.ledger("runs/v").query_row("SELECT trial FROM trials LIMIT 1", [], |row| row.get(0)).unwrap();
@@ -176,7 +176,7 @@ fn an_edit_before_anything_has_finished_asks_nothing() {
 fn an_edit_while_trials_run_is_told() {
     let test = test("program: ./t.sh");
     write_script(&test, "t.sh", &format!("{SCRIPT}grep -q edited t.sh || echo '# edited' >> t.sh\n"));
-    let ran = run(&test, &[]).expect(0);
+    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:2"]).expect(0);
     assert!(ran.stderr.contains("what is trained was changed while trials ran"), "{}", ran.stderr);
     refused(&test, "./t.sh has changed while trials ran\n");
     run(&test, &["--rerun-changed"]).expect(0);
