@@ -15,6 +15,10 @@ use crate::spec::{Config, Spec, Task};
 /// Larger files are told apart by their size alone: reading them would delay every start.
 const MAX_HASHED_BYTES: u64 = 64 << 20;
 
+/// Programs that bring an environment of their own: a prefix with one of them is part of what is trained.
+const CONTAINERS: [&str; 12] =
+    ["docker", "podman", "nerdctl", "apptainer", "singularity", "enroot", "kubectl", "conda", "micromamba", "pixi", "uv", "nix"];
+
 /// Variables that change what the built-in trainer computes.
 const TRAINER_VARIABLES: [&str; 2] = ["PENTAGRID_PRECISION", "PENTAGRID_DEAD_TAPS"];
 
@@ -43,9 +47,9 @@ pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
 
     let words = words(spec, &interpreter);
     let mut command = words.iter().map(|word| word.shown.as_str()).collect::<Vec<_>>().join(" ");
-    // A container is part of what is trained; by ssh the same programs run elsewhere.
+    // A container or an environment is part of what is trained; by ssh the same programs run elsewhere.
     if let Launcher::Prefix(prefix) = launcher
-        && prefix.words().first().is_some_and(|word| word.rsplit('/').next() != Some("ssh"))
+        && prefix.words().iter().any(|word| CONTAINERS.contains(&word.rsplit('/').next().unwrap_or_default()))
     {
         command = format!("{} {command}", prefix.words().join(" "));
     }

@@ -19,6 +19,7 @@ pub(super) fn redact(secrets: &Secrets, write: &mut Write) {
         | Write::TrialStarted { .. }
         | Write::Epoch { .. }
         | Write::TrialDone { .. }
+        | Write::Edited { .. }
         | Write::SessionEnded { .. } => {}
     }
 }

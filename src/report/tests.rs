@@ -112,7 +112,7 @@ fn the_page_that_gathers_all() {
         csv: String::new(),
     }];
     let chosen = selected(&spec, &grid, &evaluation);
-    let origin = provenance(&spec, SPEC, grid.len(), &evaluation, Vec::new(), Vec::new());
+    let origin = provenance(&spec, SPEC, grid.len(), &evaluation, Vec::new(), Vec::new(), Vec::new());
     let audit = audit(&spec, &evaluation, &Vec::new(), &[]).unwrap();
     let page = Page {
         spec: &spec,

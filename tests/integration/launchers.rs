@@ -30,7 +30,7 @@ fn a_worker_behind_a_prefix_is_like_one_without() {
         // The spec is the same to the ledger, whatever the launcher.
         test.write_spec(TOY);
         let again = test.run(&["run", "sweep.yaml"]).expect(0);
-        assert!(again.stderr.contains("the spec's text has changed, but not what it runs"), "{}", again.all());
+        assert!(again.stderr.contains("the sweep file's text has changed, but not what it runs"), "{}", again.all());
     }
 }
 

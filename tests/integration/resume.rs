@@ -250,7 +250,7 @@ fn a_change_of_texts_needs_no_consent() {
     test.write_spec(&TOY.replace("label: Near", "label: Nearest"));
     let ran = test.run(&["run", "sweep.yaml"]).expect(0);
     assert!(ran.stdout.contains(" Nearest "), "{}", ran.stdout);
-    assert!(ran.stderr.contains("the spec's text has changed, but not what it runs"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("the sweep file's text has changed, but not what it runs"), "{}", ran.stderr);
 }
 
 #[test]
@@ -259,7 +259,7 @@ fn ledgers_of_other_versions_and_programs_are_refused() {
     test.run(&["run", "sweep.yaml", "-q"]).expect(0);
     test.ledger("runs/toy").pragma_update(None, "user_version", 99).unwrap();
     insta::assert_snapshot!(test.run(&["run", "sweep.yaml"]).expect(5).stderr, @r#"
-error: runs/toy/ledger.sqlite was written by a newer pentagrid (ledger version 99; this program knows up to 4)
+error: runs/toy/ledger.sqlite was written by a newer pentagrid (ledger version 99; this program knows up to 5)
 use that newer program, or start afresh in another directory with --dir
 "#);
     test.run(&["status", "runs/toy"]).expect(5);
