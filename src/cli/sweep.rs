@@ -142,13 +142,19 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     // The sweep is over and everything recorded: from here on Ctrl-C ends the program, as usual.
     stop_listening();
     let (end, evaluation) = end?;
+    let mut is_whole = true;
     match end {
         PhaseEnd::Done => {
             // With nothing run, the report of the run before may be this one's too.
             let made = if ran { None } else { made_report::find(&dir, &out)? };
             let text = match made {
                 Some(text) => text,
-                None => report::write(&dir, &out)?.text,
+                None => {
+                    let written = report::write(&dir, &out)?;
+                    // What the report has read is the last word: results may have disappeared since.
+                    is_whole = written.complete && written.unselected.is_empty();
+                    written.text
+                }
             };
             printer.text(&text)?;
             for warning in evaluation.iter().flat_map(|evaluation| ending::warnings(&file.spec, &dir, evaluation)) {
@@ -158,7 +164,10 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         PhaseEnd::Interrupted => farewell(&file.spec, &grid, &dir, printer)?,
         PhaseEnd::GivenUp(fatal, log) => return Err(CliError::GivenUp { fatal, log, dir }),
     }
-    Ok(outcome.unwrap_or(Outcome::Incomplete))
+    Ok(match outcome {
+        Some(Outcome::Done) if !is_whole => Outcome::Incomplete,
+        outcome => outcome.unwrap_or(Outcome::Incomplete),
+    })
 }
 
 /// Where the report goes that no `--out` names: beside the report of the run before, wherever one goes on with it.

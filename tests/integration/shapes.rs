@@ -73,14 +73,16 @@ fn mistakes_in_shapes_are_drawn_on_the_command_line() {
 
 /// Which points there are, and which is selected.
 fn without_metrics(csv: &str) -> String {
-    columns(csv, |heading| {
-        !heading.ends_with("_mean") && !heading.ends_with("_std") && heading != "planned" && heading != "diverged"
-    })
+    columns(csv, |heading| !is_figure(heading) && heading != "planned" && heading != "diverged")
 }
 
 /// Which values have points.
 fn without_figures(csv: &str) -> String {
-    columns(csv, |heading| !heading.ends_with("_mean") && !heading.ends_with("_std"))
+    columns(csv, |heading| !is_figure(heading))
+}
+
+fn is_figure(heading: &str) -> bool {
+    ["_mean", "_std", "_n"].iter().any(|figure| heading.ends_with(figure))
 }
 
 fn columns(csv: &str, keep: impl Fn(&str) -> bool) -> String {
