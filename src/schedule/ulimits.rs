@@ -176,7 +176,9 @@ fn check_threads() -> Result<(), TooLittle> {
     let mut refused = None;
     for _ in 0..THREADS {
         let own = Arc::clone(&barrier);
-        let wait = move || drop(own.wait());
+        let wait = move || {
+            own.wait();
+        };
         match std::thread::Builder::new().name("probe".to_owned()).spawn(wait) {
             Ok(thread) => threads.push(thread),
             Err(error) => {
