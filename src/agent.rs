@@ -15,7 +15,7 @@ use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, s
 use nix::unistd::Pid;
 
 use crate::protocol::{AGENT_LINE, FromAgent, MAX_LINE, ToAgent, decode_line, encode_line};
-use crate::schedule::{MARK, is_ignored};
+use crate::schedule::{MARK, explained, is_ignored};
 
 /// How long what was asked to end may take before it is killed: a little less than the coordinator waits for it.
 const GRACE: Duration = Duration::from_secs(4);
@@ -159,6 +159,8 @@ impl Agent {
     fn why_not(&self, error: &io::Error) -> String {
         let program = self.command.first().map_or("", String::as_str);
         let here = self.workdir.as_ref().map_or(String::new(), |dir| format!(" in {}", dir.display()));
+        let workdir = self.workdir.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
+        let error = explained(error, program, &workdir, &std::env::var_os("PATH").unwrap_or_default());
         format!("cannot start {program:?}{here} on {}: {error}", host())
     }
 

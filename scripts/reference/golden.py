@@ -130,25 +130,20 @@ def phases(config: dict) -> list[tuple[dict, int]]:
     return [(first, SWITCH), (config | {"optimizer": "adahessian", "lr": config["lr2"]}, STEPS - SWITCH)]
 
 
-def runs(single: bool) -> dict[str, dict]:
-    """The runs as the trainer's configurations. Steps are smaller in single precision; README.md says why."""
-
-    def lr(double: float, small: float) -> float:
-        return small if single else double
-
+def runs() -> dict[str, dict]:
+    """The runs as the trainer's configurations, in double precision alone; README.md says why."""
     betas = {"beta1": 0.9, "beta2": 0.999}
     curved = betas | {"eps": 1e-4, "hessian_power": 1.0}
     momentum = {"momentum": 0.9, "dampening": 0.0}
-    large_eps = {"adahessian_large_eps": {"optimizer": "adahessian", "lr": 1e-3} | curved | {"eps": 1.0}}
     return {
-        "sgd": {"optimizer": "sgd", "lr": lr(0.01, 5e-5)},
-        "sgd_momentum": {"optimizer": "sgd_momentum", "lr": lr(0.005, 2e-5)} | momentum,
-        "sgd_momentum_dampened": {"optimizer": "sgd_momentum", "lr": lr(0.01, 5e-5), "momentum": 0.9, "dampening": 0.9},
-        "adam": {"optimizer": "adam", "lr": lr(0.001, 5e-6)} | betas | {"eps": 1e-8},
-        "adahessian": {"optimizer": "adahessian", "lr": lr(1e-4, 1e-6)} | curved,
-        "adahessian_half_power": {"optimizer": "adahessian", "lr": lr(1e-4, 1e-6)} | curved | {"hessian_power": 0.5},
-        "hybrid": {"optimizer": "hybrid", "lr1": lr(0.005, 2e-5), "lr2": lr(1e-5, 1e-6), "tl": 1.0} | momentum | curved,
-    } | (large_eps if single else {})
+        "sgd": {"optimizer": "sgd", "lr": 0.01},
+        "sgd_momentum": {"optimizer": "sgd_momentum", "lr": 0.005} | momentum,
+        "sgd_momentum_dampened": {"optimizer": "sgd_momentum", "lr": 0.01, "momentum": 0.9, "dampening": 0.9},
+        "adam": {"optimizer": "adam", "lr": 0.001} | betas | {"eps": 1e-8},
+        "adahessian": {"optimizer": "adahessian", "lr": 1e-4} | curved,
+        "adahessian_half_power": {"optimizer": "adahessian", "lr": 1e-4} | curved | {"hessian_power": 0.5},
+        "hybrid": {"optimizer": "hybrid", "lr1": 0.005, "lr2": 1e-5, "tl": 1.0} | momentum | curved,
+    }
 
 
 def first_batch(kind: torch.dtype, sketches: Sketches) -> dict:
@@ -216,10 +211,9 @@ def main() -> None:
     parts = {"versions": text(versions, 17, 1), "plan": text(plan, 17, 1), "weights": text(sketches.of(named), 17, 1)}
     for name, kind, digits in [("float64", torch.float64, 17), ("float32", torch.float32, 9)]:
         values = first_batch(kind, sketches)
-        values["runs"] = {}
-        for label, config in runs(kind == torch.float32).items():
-            values["runs"][label] = run(kind, config, sketches)
-            print(name, label, values["runs"][label]["evaluated_loss"], file=sys.stderr)
+        # In single precision rounding grows with the steps.
+        if kind == torch.float64:
+            values["runs"] = {label: run(kind, config, sketches) for label, config in runs().items()}
         parts[name] = text(values, digits, 1)
     target = pathlib.Path(sys.argv[1]) if len(sys.argv) > 1 else TRAINER / "golden" / "resnet18.json"
     target.write_text("{\n" + ",\n".join(f' "{key}": {part}' for key, part in parts.items()) + "\n}\n")

@@ -257,7 +257,7 @@ mod tests {
 
     #[test]
     fn place_excerpt_label_and_help() {
-        insta::assert_snapshot!(drawn(&format!("# β\nname: a b\n{REST}"), 100), @r#"
+        insta::assert_snapshot!(drawn(&format!("# β\nname: a b\n{REST}"), 100), @"
 drawn:
   × `a b` cannot be the name of a folder of results
    ╭─[sweeps/mine.yaml:2:7]
@@ -267,8 +267,9 @@ drawn:
    ·        ╰── not a good name
  3 │ worker: [w]
    ╰────
-  help: use at most 64 letters, digits, dots, underscores and hyphens, a letter or digit first
-"#);
+  help: write `a-b`: a name has at most 64 letters, digits, dots, underscores and hyphens, a
+        letter or digit first
+");
     }
 
     #[test]

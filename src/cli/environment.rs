@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::CliError;
+use super::find_program;
 use crate::ledger::{Holder, Reader, SessionInfo};
-use crate::schedule::{Launcher, ProgramStart, Start, WorkerStart};
+use crate::schedule::{Launcher, ProgramStart, Start, UNBUFFERED, WorkerStart, is_executable, unbuffered};
 use crate::secrets::Secrets;
-use crate::spec::command::{Filling, Piece, Program, Word, fill, holds_variable, shell_quoted};
+use crate::spec::command::{Filling, Piece, fill, holds_variable};
 use crate::spec::{Config, Spec, Task};
 
 /// Name of the built-in task's program.
@@ -77,7 +78,9 @@ pub fn start(spec: &Spec, folder: &Path, computing: Computing, launcher: &Launch
     let elsewhere = matches!(launcher, Launcher::Prefix(_));
     let workdir = spec.workdir.as_ref().map_or(folder.to_owned(), |workdir| folder.join(workdir));
     if !elsewhere && !workdir.is_dir() && spec.workdir.is_some() {
-        return Err(CliError::Usage(format!("the folder to start in, {}, is not there (`workdir`)", workdir.display())));
+        let shell = spec.workdir.as_ref().is_some_and(|workdir| workdir.starts_with('~') || workdir.contains('$'));
+        let why = if shell { "`workdir`: there is no shell that would replace `~` and `$NAME`" } else { "`workdir`" };
+        return Err(CliError::Usage(format!("the folder to start in, {}, is not there ({why})", workdir.display())));
     }
     if !elsewhere && !workdir.is_dir() {
         return Err(CliError::Usage(format!(
@@ -101,7 +104,7 @@ pub fn start(spec: &Spec, folder: &Path, computing: Computing, launcher: &Launch
             let path = search_path(spec);
             let interpreter = interpreter(&path);
             if !elsewhere {
-                find_program(program, &interpreter, &workdir, &path)?;
+                find_program::check(program, &interpreter, &workdir, &path)?;
             }
             Ok(Start::Program(Arc::new(ProgramStart {
                 program: program.clone(),
@@ -120,7 +123,8 @@ fn worker(spec: &Spec, command: Vec<String>, workdir: PathBuf, computing: Comput
     let filling = Filling { config: &config, seed: 0, trial: "", dir: "", interpreter: "" };
     let value = |pieces: &[Piece]| fill(pieces, &filling, &|name| std::env::var(name).ok()).unwrap_or_default();
     let own = spec.env.iter().map(|(name, pieces)| (name.clone(), value(pieces)));
-    let environment = computing.variables().into_iter().chain(own).collect();
+    let output = (spec.task != Task::MnistResnet18).then(|| (UNBUFFERED.to_owned(), unbuffered()));
+    let environment = output.into_iter().chain(computing.variables()).chain(own).collect();
     let secret = spec.env.iter().filter(|(_, pieces)| holds_variable(pieces)).map(|(name, _)| name.clone()).collect();
     WorkerStart { command, environment, secret, workdir: Some(workdir) }
 }
@@ -176,49 +180,6 @@ pub fn interpreter(path: &OsStr) -> String {
 
 fn on_path(name: &str, path: &OsStr) -> bool {
     std::env::split_paths(path).any(|folder| is_executable(&folder.join(name)))
-}
-
-fn is_executable(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
-}
-
-/// Refuses a program that cannot be started, or a script that is not there, before a trial is burnt on it.
-fn find_program(program: &Program, interpreter: &str, workdir: &Path, path: &OsStr) -> Result<(), CliError> {
-    let fixed = |word: Option<&Word>| match word {
-        Some(Word::Text(pieces)) => match pieces.as_slice() {
-            [Piece::Plain(text)] => Some(text.clone()),
-            [Piece::Interpreter] => Some(interpreter.to_owned()),
-            _ => None,
-        },
-        _ => None,
-    };
-    if let Some(first) = fixed(program.words.first()) {
-        let there = if first.contains('/') { is_executable(&workdir.join(&first)) } else { on_path(&first, path) };
-        if !there {
-            let path = workdir.join(first.trim_start_matches("./"));
-            let help = match path.is_file() {
-                true if first.contains('/') => {
-                    format!("it cannot be executed: `chmod +x {}`", shell_quoted(&path.display().to_string()))
-                }
-                true => format!("name it as `./{first}`: without a slash it is looked for in PATH"),
-                false if first.contains('/') => format!("it is not in {}", workdir.display()),
-                false => "it is not in PATH".to_owned(),
-            };
-            return Err(CliError::Usage(format!("cannot start the program {first:?}: {help}")));
-        }
-    }
-    // Beside what `program` names, a Python script right after its interpreter.
-    let python =
-        fixed(program.words.first()).is_some_and(|first| first.rsplit('/').next().is_some_and(|name| name.starts_with("python")));
-    let second = fixed(program.words.get(1)).filter(|script| python && script.ends_with(".py"));
-    if let Some(script) = program.script.clone().or(second).filter(|script| !workdir.join(script).exists()) {
-        return Err(CliError::Usage(format!(
-            "the program {script:?} is not in {}\na relative path belongs to the folder that the sweep is started from, or to `workdir`",
-            workdir.display()
-        )));
-    }
-    Ok(())
 }
 
 /// The built-in trainer: PENTAGRID_TRAINER, or the program beside this one.

@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use crate::aggregate::{StatsError, Unreported};
 use crate::ledger::LedgerError;
 use crate::live::WatchError;
-use crate::printable::one_line;
 use crate::schedule::Fatal;
 use crate::schedule::devices::DeviceError;
 use crate::schedule::ulimits::TooLittle;
@@ -65,8 +64,8 @@ pub enum CliError {
     #[error(transparent)]
     Ledger(#[from] LedgerError),
     /// The sweep was given up.
-    #[error("{}{}\nresults so far are kept in {}: the same command goes on from there{}",
-            one_line(&fatal.to_string()), log.as_ref().map(|log| format!("\nthe end of its log:\n{}", indent(log))).unwrap_or_default(), dir.display(), retry_hint(fatal))]
+    #[error("{fatal}{}\nresults so far are kept in {}: the same command goes on from there{}",
+            log.as_ref().map(|log| format!("\nthe end of its log:\n{}", indent(log))).unwrap_or_default(), dir.display(), retry_hint(fatal))]
     GivenUp {
         /// Why.
         fatal: Fatal,

@@ -11,6 +11,7 @@ mod environment;
 mod error;
 mod export;
 mod figures;
+mod find_program;
 mod fingerprint;
 mod folder;
 mod json;

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::args::PlanArgs;
 use super::environment;
 use super::error::{CliError, Outcome};
+use super::find_program;
 use super::fingerprint::{self, Subject};
 use super::places;
 use super::planned::{self, Known};
@@ -20,7 +21,7 @@ use crate::spec::{Config, Dimension, Goal, Prune, Spec, Subgrid};
 
 /// Shows what a sweep would run.
 pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    let SweepFile { text, spec } = sweep_file::read(&arguments.spec)?;
+    let SweepFile { text, spec } = sweep_file::read(&arguments.spec, arguments.dir.as_deref())?;
     let grid = Grid::new(&spec);
     let dir = arguments.dir.clone().unwrap_or_else(|| sweep_file::default_run_dir(&spec));
     let ledger = if dir.join(FILE_NAME).exists() { Some(Reader::open(&dir)?) } else { None };
@@ -28,6 +29,9 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         Some(ledger) => ledger.trials()?.into_iter().map(|row| (row.id, row)).collect(),
         None => HashMap::new(),
     };
+    if let Some(warning) = environment::folder().ok().and_then(|folder| find_program::handover_warning(&spec, &folder)) {
+        printer.warn(warning);
+    }
     if arguments.trials {
         return list(&spec, &grid, &rows, arguments.json, printer);
     }
@@ -203,12 +207,6 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
     if let Some(description) = &spec.description {
         out.push_str(&format!("{}\n", description.trim()));
     }
-    let list = |seeds: &[u64]| match seeds {
-        [] => "none".to_owned(),
-        [only] => only.to_string(),
-        [first, .., last] if last - first == seeds.len() as u64 - 1 => format!("{first} to {last}"),
-        seeds => seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(" "),
-    };
     out.push_str(&format!("{}\n", lay_out(headings, rows, 1..4)));
     out.push_str(&format!(
         "{}, {} and {}\n",
@@ -221,8 +219,8 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
     }
     out.push_str(&format!(
         "Seeds: {} for tuning, {} for the final trials\nSelected: the point of each arm with the best mean {} ({})",
-        list(&spec.seeds.tune),
-        list(&spec.seeds.final_),
+        seed_list(&spec.seeds.tune),
+        seed_list(&spec.seeds.final_),
         spec.metric.name,
         spec.metric.goal.name()
     ));
@@ -234,6 +232,17 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
         ));
     }
     out
+}
+
+/// Seeds in the order in which they are used: `0 to 4` where each follows the one before it, else one by one.
+fn seed_list(seeds: &[u64]) -> String {
+    match seeds {
+        [] => "none".to_owned(),
+        [first, .., last] if seeds.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1])) => {
+            format!("{first} to {last}")
+        }
+        seeds => seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(" "),
+    }
 }
 
 /// What an arm's points are made of: `lr (5) × momentum (2, if optimizer is sgd) − 3 excluded`.
@@ -318,7 +327,7 @@ fn spec_changes(spec: &Spec, text: &str, ledger: &Reader) -> Result<Vec<String>,
         return Ok(Vec::new());
     }
     // One that cannot be read any more is the business of `run`.
-    let Ok(old) = crate::spec::read(&known, "spec.yaml") else { return Ok(Vec::new()) };
+    let Ok(old) = crate::spec::read_named(&known, "spec.yaml", Some(&spec.name)) else { return Ok(Vec::new()) };
     let changes = SpecChanges::between(&old, spec);
     Ok(if changes.is_cosmetic() { Vec::new() } else { changes.lines() })
 }
@@ -334,4 +343,28 @@ pub fn thousands(count: u64) -> String {
         out.push(digit);
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seeds_are_a_range_only_where_each_follows_the_one_before() {
+        const MOST: u64 = u64::MAX;
+        let lists: [(&[u64], &str); 9] = [
+            (&[], "none"),
+            (&[7], "7"),
+            (&[0, 1, 2], "0 to 2"),
+            (&[5, 3], "5 3"),
+            (&[2, 1, 0], "2 1 0"),
+            (&[0, 5, 2], "0 5 2"),
+            (&[1, 0, 3], "1 0 3"),
+            (&[MOST, 0], "18446744073709551615 0"),
+            (&[MOST - 1, MOST], "18446744073709551614 to 18446744073709551615"),
+        ];
+        for (seeds, expected) in lists {
+            assert_eq!(seed_list(seeds), expected);
+        }
+    }
 }

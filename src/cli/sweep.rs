@@ -13,6 +13,7 @@ use super::args::HowArgs;
 use super::ending;
 use super::environment;
 use super::error::{CliError, Outcome};
+use super::find_program;
 use super::fingerprint::{self, Subject};
 use super::made_report;
 use super::output_dirs;
@@ -72,6 +73,9 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     }
     let computing = environment::Computing { pack: how.pack, tf32: how.tf32 };
     let start = environment::start(&file.spec, &folder, computing, &launcher)?;
+    if let Some(warning) = find_program::handover_warning(&file.spec, &folder) {
+        printer.warn(warning);
+    }
     let devices = slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" ");
     let mut session = environment::session(devices, &folder);
     secrets.redact_in(&mut session.command);

@@ -17,11 +17,11 @@ pub struct SweepFile {
     pub spec: Spec,
 }
 
-/// Reads a sweep file.
+/// Reads a sweep file. `dir` is the run directory, where one is named: a sweep without a name is called as it is.
 ///
 /// # Errors
 /// `CliError::Usage` if it cannot be read, `CliError::Spec` if it is not a valid spec.
-pub fn read(path: &Path) -> Result<SweepFile, CliError> {
+pub fn read(path: &Path, dir: Option<&Path>) -> Result<SweepFile, CliError> {
     let name = path.display().to_string();
     let fail = |source: std::io::Error| CliError::Usage(format!("cannot read {name}: {source}"));
     let mut bytes = Vec::new();
@@ -32,7 +32,7 @@ pub fn read(path: &Path) -> Result<SweepFile, CliError> {
         return Err(CliError::Spec(Box::new(Diagnosis::too_large(&name, size))));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => parse(text, &name),
+        Ok(text) => parse(text, &name, dir),
         Err(error) => Err(CliError::Spec(Box::new(Diagnosis::not_utf8(&name, error.as_bytes())))),
     }
 }
@@ -42,14 +42,21 @@ pub fn read(path: &Path) -> Result<SweepFile, CliError> {
 /// # Errors
 /// As the ledger; `CliError::Spec` if this version of the program does not accept the spec any more.
 pub fn from_ledger(ledger: &Reader, dir: &Path) -> Result<SweepFile, CliError> {
-    parse(ledger.spec_text()?, &dir.join("spec.yaml").display().to_string())
+    parse(ledger.spec_text()?, &dir.join("spec.yaml").display().to_string(), Some(dir))
 }
 
-fn parse(text: String, name: &str) -> Result<SweepFile, CliError> {
-    match spec::read(&text, name) {
+fn parse(text: String, name: &str, dir: Option<&Path>) -> Result<SweepFile, CliError> {
+    match spec::read_named(&text, name, dir.map(name_of).as_deref()) {
         Ok(spec) => Ok(SweepFile { text, spec }),
         Err(diagnosis) => Err(CliError::Spec(Box::new(diagnosis))),
     }
+}
+
+/// The name of a folder, also of one that is given as `.` or `..`.
+fn name_of(dir: &Path) -> String {
+    let known = dir.file_name().map(ToOwned::to_owned);
+    let found = known.or_else(|| Some(dir.canonicalize().ok()?.file_name()?.to_owned()));
+    found.unwrap_or_default().to_string_lossy().into_owned()
 }
 
 /// The run directory of a sweep, where none is named.

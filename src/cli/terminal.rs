@@ -1,4 +1,4 @@
-//! The thread that writes to stderr. No caller waits for the reader: a terminal after Ctrl-S, or a pipe that is not
+//! The thread that writes to stderr. Nothing that is said waits for whoever reads it: a terminal after Ctrl-S, or a pipe that is not
 //! read, delays this thread only. What does not fit into its queue is left out, and counted.
 
 use std::collections::VecDeque;
@@ -38,7 +38,7 @@ struct Shared {
     asked: Condvar,
     /// Nothing is left to write.
     idle: Condvar,
-    /// Number of writes so far: `flush` sees by it that the reader reads.
+    /// How often something was written: whoever waits sees by it that the reader reads.
     progress: AtomicU64,
     sink: Sink,
     /// Whether bars can be drawn.
@@ -69,7 +69,7 @@ impl std::fmt::Debug for Terminal {
 }
 
 impl Terminal {
-    /// A writer to `sink`. The thread starts with the first line.
+    /// A terminal, or whatever else takes the text. The thread starts with the first line.
     pub fn new(sink: Sink, draws: bool) -> Self {
         let (asked, idle) = (Condvar::new(), Condvar::new());
         Self(Arc::new(Shared { state: Mutex::default(), asked, idle, progress: AtomicU64::new(0), sink, draws }))
@@ -193,7 +193,7 @@ impl Shared {
 
             match (&mut drawn, board) {
                 (Some(drawn), Some(board)) => drawn.draw(&board(), &text),
-                // There is no other place to report an error of stderr.
+                // Whatever is wrong with stderr, there is no other place to tell it.
                 _ => drop(write_all(&self.sink, text.as_bytes(), &self.progress)),
             }
             self.progress.fetch_add(1, Ordering::Relaxed);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_takes_nothing_is_not_waited_for_and_is_told_what_it_missed() {
+    fn a_reader_that_takes_nothing_keeps_nobody_waiting_and_hears_what_it_missed() {
         let (sink, gate) = gated();
         let terminal = Terminal::new(sink, false);
         let line = "x".repeat(1 << 20);

@@ -148,7 +148,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     })?;
     // With it goes the thread that makes folders ready.
     drop(dispatcher);
-    // From here on Ctrl-C ends the program as usual, also while its output is not read.
+    // From here on Ctrl-C ends the program, as usual, whoever reads its output.
     stop_listening();
     // What reruns wrote is of no further use, but for the log of one that was given up.
     if !matches!(end, PhaseEnd::GivenUp(..)) {

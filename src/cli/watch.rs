@@ -84,7 +84,7 @@ impl Shown<'_> {
         Ok(drawn.is_none())
     }
 
-    /// Writes on a thread of its own: Ctrl-C must work also while the output is not read. None: it was pressed first.
+    /// Writes on a thread of its own: whoever reads may take nothing, and Ctrl-C must work all the same. None: it was pressed first.
     fn write<T: Send + 'static>(
         &mut self,
         write: impl FnOnce(&Printer) -> Result<T, CliError> + Send + 'static,

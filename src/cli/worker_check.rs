@@ -13,7 +13,7 @@ use super::sweep;
 use crate::printable::one_line;
 use crate::schedule::conformance::{Check, Subject, Verdict, check};
 use crate::schedule::devices::Machine;
-use crate::schedule::log_end;
+use crate::schedule::{explained, log_end};
 use crate::spec::{Config, Resources};
 
 /// How much of the worker's log is shown when something is wrong, in bytes.
@@ -54,7 +54,10 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
         patience: Duration::from_secs(arguments.patience),
     };
     let checks = sweep::runtime()?.block_on(check(&subject)).map_err(|error| {
-        CliError::Usage(format!("cannot start {:?}: {error}", arguments.command.first().map_or("", String::as_str)))
+        let program = arguments.command.first().map_or("", String::as_str);
+        let here = std::env::current_dir().unwrap_or_default();
+        let error = explained(&error, program, &here, &std::env::var_os("PATH").unwrap_or_default());
+        CliError::Usage(format!("cannot start {program:?}: {error}"))
     })?;
     if arguments.json {
         return as_json(checks, &log, printer);

@@ -168,7 +168,8 @@ pub fn open_for_run(
 
 /// What a changed spec changes, a line each; None if nothing that runs or is selected.
 fn changes(old: &str, new: &Spec) -> Option<Vec<String>> {
-    match spec::read(old, "spec.yaml") {
+    // A sweep without a name has kept the one that it is called by.
+    match spec::read_named(old, "spec.yaml", Some(&new.name)) {
         Ok(old) => {
             let changes = SpecChanges::between(&old, new);
             (!changes.is_cosmetic()).then(|| changes.lines())

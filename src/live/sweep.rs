@@ -215,7 +215,10 @@ impl Sweep {
     }
 
     fn of(follower: Follower, news: News) -> Result<Self, WatchError> {
-        let name = follower.dir().join("spec.yaml").display().to_string();
+        let dir = follower.dir();
+        // A folder that is given as `.` has a name all the same, which may be the sweep's.
+        let dir = if dir.file_name().is_some() { dir.to_owned() } else { dir.canonicalize().unwrap_or_else(|_| dir.to_owned()) };
+        let name = dir.join("spec.yaml").display().to_string();
         let text = news.spec.unwrap_or_default();
         let spec = spec::read(&text, &name).map_err(|diagnosis| WatchError::Spec(Box::new(diagnosis)))?;
         let grid = Grid::new(&spec);

@@ -1,7 +1,7 @@
 //! Processes that programs leave behind: a daemon in a process group of its own whose environment lacks the sweep's mark. On Linux
 //! they become children of the coordinator when their parents end, and are found by that.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -22,8 +22,6 @@ const ROUND: Duration = Duration::from_millis(10);
 /// Adopts what outlives its parent, and takes its zombies away.
 #[derive(Debug)]
 pub struct Orphans {
-    /// Children that were there before: a script may have started them and become this program.
-    before: HashSet<u32>,
     stop: Sender<()>,
     thread: Option<JoinHandle<()>>,
 }
@@ -31,15 +29,14 @@ pub struct Orphans {
 impl Orphans {
     /// From here on what outlives its parent becomes a child of this process. None where the system cannot do so.
     pub fn adopt() -> Option<Self> {
-        // The kernel takes any process id for yes.
-        let before = children().into_iter().map(|child| child.pid).collect();
+        // Any process id turns it on.
         set_child_subreaper(Some(rustix::process::getpid())).ok()?;
         let (stop, stopped) = channel::<()>();
         let look = move || {
             let mut seen: HashMap<u32, u32> = HashMap::new();
             let mut last = Instant::now();
             while let Err(RecvTimeoutError::Timeout) = stopped.recv_timeout(LOOK) {
-                // This program was stopped in between: it has not had the time to take its own children away.
+                // Of a program that was stopped meanwhile nothing is late.
                 if last.elapsed() > LOOK * 2 {
                     seen.clear();
                 }
@@ -50,10 +47,10 @@ impl Orphans {
             }
         };
         let thread = std::thread::Builder::new().name("orphans".to_owned()).spawn(look).ok()?;
-        Some(Self { before, stop, thread: Some(thread) })
+        Some(Self { stop, thread: Some(thread) })
     }
 
-    /// Ends all children that this process has got since, and what they have started. Returns how many there were. To be called when nothing that this
+    /// Ends all children of this process and what they have started. Returns how many there were. To be called when nothing that this
     /// process has started itself is needed any more.
     pub fn end_all(mut self) -> usize {
         // The thread may have ended by itself.
@@ -64,8 +61,7 @@ impl Orphans {
         }
         let mut count = 0;
         for _ in 0..MAX_ROUNDS {
-            let mut children = children();
-            children.retain(|child| !self.before.contains(&child.pid));
+            let children = children();
             if children.is_empty() {
                 break;
             }
@@ -124,6 +120,6 @@ fn children() -> Vec<Child> {
 }
 
 fn take_away(pid: u32) {
-    // An error means that another thread has taken it away.
+    // Whatever else waits for it has been faster.
     let _ = pid.try_into().ok().and_then(rustix::process::Pid::from_raw).map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
 }

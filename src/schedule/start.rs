@@ -80,6 +80,7 @@ impl ProgramStart {
         let command = self.program.fill(&filling, &variable).map_err(unset)?;
         let mut environment: BTreeMap<String, String> = thread_variables(self.threads_of(trial)).collect();
         environment.extend(Self::own_variables(&filling));
+        environment.insert(UNBUFFERED.to_owned(), unbuffered());
         for (name, value) in &self.env {
             environment.insert(name.clone(), fill(value, &filling, &variable).map_err(unset)?);
         }
@@ -122,6 +123,14 @@ impl ProgramStart {
         ];
         own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
+}
+
+/// Whether Python writes its output at once, or keeps it in a buffer that is lost when the program is killed.
+pub const UNBUFFERED: &str = "PYTHONUNBUFFERED";
+
+/// What that variable is set to, unless the sweep file says otherwise: as the user has it, else on.
+pub fn unbuffered() -> String {
+    std::env::var(UNBUFFERED).unwrap_or_else(|_| "1".to_owned())
 }
 
 /// Makes a trial's folder; says whether it was not there before.

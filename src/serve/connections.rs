@@ -101,7 +101,7 @@ async fn attend(stream: TcpStream, routes: Router, connections: Arc<Connections>
         .header_read_timeout(HEADER_TIME)
         .serve_connection(TokioIo::new(stream), service_fn(answer));
     tokio::select! {
-        // After an error the browser opens another.
+        // Whatever ends a connection, the browser opens another.
         _ = served => {}
         () = connection.close.notified() => {}
     }

@@ -121,6 +121,17 @@ impl ArgsStyle {
 }
 
 impl Program {
+    /// The first word, where it is the same for all trials.
+    pub fn first(&self) -> Option<&str> {
+        match self.words.first() {
+            Some(Word::Text(pieces)) => match pieces.as_slice() {
+                [Piece::Plain(text)] => Some(text),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
     /// The pieces of all words, those of `${args}` aside.
     pub fn pieces(&self) -> impl Iterator<Item = &Piece> {
         self.words.iter().flat_map(|word| match word {

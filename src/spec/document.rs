@@ -5,27 +5,33 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::model::{Arm, Axis, Goal, Limit, Limits, Metric, Resources, Seeds, Spec};
 use super::parameters::Param;
-use super::problem::{Diagnosis, Finding, Problems, Span, listed, quoted};
+use super::problem::{Diagnosis, Finding, Problems, Span, brief, listed, quoted};
 use super::shape::{self, Layer, Leaf, Met, Shape};
 use super::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use super::tree::{Entry, Fields, Kind, Node, did_you_mean, entries, fields, known_fields};
 use super::validate::{self, Draft};
 use super::{
-    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, affinity, builtin, claims, keys, launcher, limits, parse, program, prune, published,
-    resources, seeds, words,
+    MAX_ARMS, MAX_BYTES, MAX_PARAMETERS, affinity, builtin, claims, keys, launcher, limits, naming, parse, program, prune,
+    published, resources, seeds, words,
 };
 
 /// The arm of a sweep without arms.
 const MAIN: &str = "main";
 
-/// Reads a sweep file. `file_name` is only for the diagnosis.
+/// Reads a sweep file. `file_name` is for the diagnosis, and names a sweep that has neither a name nor a program.
 pub fn read(text: &str, file_name: &str) -> Result<Spec, Diagnosis> {
+    read_named(text, file_name, None)
+}
+
+/// The same, where a sweep with neither a name nor a program is called as its run directory.
+pub fn read_named(text: &str, file_name: &str, run_dir: Option<&str>) -> Result<Spec, Diagnosis> {
     if text.len() > MAX_BYTES {
         return Err(Diagnosis::too_large(file_name, text.len() as u64));
     }
     let mut problems = Problems::new(text.strip_prefix('\u{feff}').unwrap_or(text));
     let spec = parse::parse(&mut problems).and_then(|root| {
-        let mut document = Document { root: &root, problems: &mut problems, missing: Vec::new() };
+        let unnamed = run_dir.map_or_else(|| naming::of_file(file_name), naming::folder_name);
+        let mut document = Document { root: &root, problems: &mut problems, missing: Vec::new(), unnamed };
         let spec = document.sweep();
         document.report_missing();
         spec
@@ -42,13 +48,23 @@ struct Document<'d, 's> {
     problems: &'d mut Problems<'s>,
     /// Keys that must be there and are not, each with how to write it.
     missing: Vec<(&'static str, &'static str)>,
+    /// What a sweep without a name and a program is called.
+    unnamed: String,
 }
 
 impl Document<'_, '_> {
     fn sweep(&mut self) -> Option<Spec> {
         let Kind::Map(root) = &self.root.kind else {
             let message = format!("a sweep file is a mapping of keys to values, not {}", self.root.describe());
-            self.problems.add(Finding::new(self.root.span, message, "not a mapping").help("begin with `name: my-sweep`"));
+            let glued = match &self.root.kind {
+                Kind::Scalar(scalar) => scalar.text.split_whitespace().find_map(|word| word.split_once(':')),
+                _ => None,
+            };
+            let help = match glued.filter(|(key, value)| !key.is_empty() && !value.is_empty()) {
+                Some((key, value)) => format!("put a space after the colon: `{}: {}`", brief(key), brief(value)),
+                None => "begin with `name: my-sweep`".to_owned(),
+            };
+            self.problems.add(Finding::new(self.root.span, message, "not a mapping").help(help));
             return None;
         };
         let fields = known_fields(root, "the sweep file", keys::SWEEP, keys::foreign_to_sweep, self.problems);
@@ -58,7 +74,10 @@ impl Document<'_, '_> {
         self.method(&fields);
         // With a task that could not be read, only what any task would refuse is refused.
         let builtin = matches!(task, Some(Task::MnistResnet18));
-        let wandb = matches!(task, Some(Task::Program(_)));
+        let wandb = match &task {
+            Some(task) => matches!(task, Task::Program(_)),
+            None => fields.lacks("task") && fields.lacks("worker"),
+        };
         let metric = self.metric(&fields, builtin, wandb);
         let prune = prune::read(&fields, metric.as_ref(), builtin, self.problems);
         let env = fields.get("env").map(|block| program::environment(block, wandb, self.problems)).unwrap_or_default();
@@ -157,29 +176,35 @@ impl Document<'_, '_> {
     fn name(&mut self, fields: &Fields<'_>) -> Option<String> {
         let own = fields.get("program").or(fields.get("command"));
         // W&B's names may be left out, and are free text.
-        if let (None, Some(program)) = (fields.get("name"), fields.get("program"))
-            && fields.lacks("name")
-        {
-            let name = program::name_of(&self.line(program, usize::MAX, false)?);
-            return Some(if name.is_empty() { MAIN.to_owned() } else { name });
+        if own.is_some() && fields.lacks("name") {
+            let program = match fields.get("program") {
+                Some(program) => naming::of_program(&self.line(program, usize::MAX, false)?),
+                None => String::new(),
+            };
+            let name = [program, self.unnamed.clone()].into_iter().find(|name| !name.is_empty());
+            return Some(name.unwrap_or_else(|| MAIN.to_owned()));
         }
         let entry = self.required(fields, "name", "name: my-sweep")?;
         let mut name = self.line(entry, usize::MAX, false)?;
-        let folder = program::folder_name(&name);
+        let folder = naming::folder_name(&name);
         if own.is_some() && !folder.is_empty() {
-            name = folder;
+            name = folder.clone();
         }
-        let good = name.len() <= 64
-            && name.starts_with(|c: char| c.is_ascii_alphanumeric())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+        let good = naming::is_name(&name);
         if !good {
+            let near = match folder.is_empty() {
+                true => String::new(),
+                false => format!("write `{folder}`: "),
+            };
             let finding = Finding::new(
                 entry.at(),
                 format!("{} cannot be the name of a folder of results", quoted(&name)),
                 "not a good name",
             );
-            self.problems
-                .add(finding.help("use at most 64 letters, digits, dots, underscores and hyphens, a letter or digit first"));
+            self.problems.add(finding.help(format!(
+                "{near}a name has at most {} letters, digits, dots, underscores and hyphens, a letter or digit first",
+                naming::MAX_NAME
+            )));
         }
         good.then_some(name)
     }
@@ -243,10 +268,21 @@ impl Document<'_, '_> {
     fn metric(&mut self, fields: &Fields<'_>, builtin: bool, wandb: bool) -> Option<Metric> {
         const EXAMPLE: &str = "metric: {name: val_accuracy, goal: maximize}";
         let entry = self.required(fields, "metric", EXAMPLE)?;
-        let parts = self::fields(entry, "`metric`", keys::METRIC, EXAMPLE, self.problems)?;
+        if let Kind::Scalar(scalar) = &entry.value.kind
+            && !scalar.is_null()
+        {
+            let message = format!("`metric` must be a mapping with `name` and `goal`, not {}", entry.value.describe());
+            let name = brief(&scalar.text);
+            let help = format!("write `metric: {{name: {name}, goal: maximize}}`, or `minimize` if lower is better");
+            self.problems.add(Finding::new(entry.at(), message, "expected a mapping").help(help));
+            return None;
+        }
+        let parts = entries(entry, EXAMPLE, self.problems)?;
+        let parts = known_fields(parts, "`metric`", keys::METRIC, keys::foreign_to_metric, self.problems);
         let mut part = |key: &str| {
             let found = parts.get(key);
-            if parts.lacks(key) && !(wandb && key == "goal") {
+            // Unknown keys have been reported, and are probably the missing ones.
+            if parts.lacks(key) && parts.clean && !(wandb && key == "goal") {
                 let finding = Finding::new(entry.key_span, format!("`metric` lacks `{key}`"), format!("no `{key}`"));
                 self.problems.add(finding.help(format!("write `{EXAMPLE}`")));
             }
@@ -328,15 +364,11 @@ impl Document<'_, '_> {
 
     fn arm_name(&mut self, arm: &Entry) {
         let name = &*arm.key;
-        let good = |name: &str| {
-            (1..=32).contains(&name.len())
-                && name.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
-                && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"_-".contains(&b))
-        };
-        if !good(name) {
+        if !naming::is_arm(name) {
             let near: String = name.to_lowercase().chars().map(|c| if c.is_whitespace() || c == '.' { '_' } else { c }).collect();
-            let rule = "an arm's name has at most 32 lower-case letters, digits, underscores and hyphens";
-            let help = if good(&near) {
+            let rule =
+                format!("an arm's name has at most {} lower-case letters, digits, underscores and hyphens", naming::MAX_ARM);
+            let help = if naming::is_arm(&near) {
                 format!("write `{near}`: {rule}; `label` is free text")
             } else {
                 format!("{rule}; `label` is free text")

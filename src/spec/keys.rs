@@ -246,6 +246,24 @@ pub(super) fn foreign_to_sweep(name: &str) -> Option<Foreign> {
             ("belongs to the W&B service", "W&B only", "remove it; pentagrid keeps its results in a folder, `runs/<name>`")
         }
         "seed" | "random_seed" => ("is not a key", "unknown key", "name the seeds under `seeds`: `seeds: {tune: 5, final: 10}`"),
+        "tune" | "final" => {
+            ("is a key of `seeds`", "in the wrong place", "write it under `seeds`: `seeds: {tune: 5, final: 10}`")
+        }
+        "goal" => {
+            ("is a key of `metric`", "in the wrong place", "write it under `metric`: `metric: {name: loss, goal: minimize}`")
+        }
+        "timeout" | "retries" | "max_failures" => (
+            "is a key of `limits`",
+            "in the wrong place",
+            "write it under `limits`: `limits: {timeout: 2h, retries: 2, max_failures: 10}`",
+        ),
+        "threads" | "per_gpu" => {
+            ("is a key of `resources`", "in the wrong place", "write it under `resources`: `resources: {per_gpu: 4, threads: 2}`")
+        }
+        "hyperparameters" | "hyper_parameters" | "params" | "param_grid" | "search_space" | "space" => {
+            ("is not a key", "unknown key", "write `parameters: {lr: {values: [0.01, 0.1]}}`")
+        }
+        "script" | "entrypoint" | "file" => ("is not a key", "unknown key", "write `program: train.py`"),
         "protocol" => (
             "is a parameter of the built-in task, not a key of the sweep",
             "a parameter",
@@ -254,6 +272,18 @@ pub(super) fn foreign_to_sweep(name: &str) -> Option<Foreign> {
         _ => return None,
     };
     Some(Foreign { message: format!("`{name}` {why}"), label, help })
+}
+
+/// What other tools call the keys of `metric`.
+pub(super) fn foreign_to_metric(name: &str) -> Option<Foreign> {
+    let (why, help) = match name {
+        "mode" | "direction" | "objective" => {
+            ("is called `goal` here", "write `goal: maximize` or `goal: minimize`, without another key for it")
+        }
+        "target" => ("is not supported: it stops a sweep before all points have had their seeds", "remove it"),
+        _ => return None,
+    };
+    Some(Foreign { message: format!("`{name}` {why}"), label: "unknown key", help })
 }
 
 /// W&B's parameter keys that describe what to draw from.

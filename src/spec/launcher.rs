@@ -95,7 +95,13 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems<'_>) -> LauncherSpec {
         "command" => (&OF_COMMAND, OF_SLURM.to_vec()),
         _ => {
             let message = format!("unknown launcher {}", quoted(&written));
-            problems.add(Finding::new(kind.at(), message, "unknown launcher").help(did_you_mean(&written, &KINDS, "launchers")));
+            let help = match &*written {
+                "ssh" | "docker" | "kubectl" | "podman" | "apptainer" | "singularity" => {
+                    format!("write `launcher: {{kind: command, prefix: [{written}, ...]}}` (docs/launchers.md)")
+                }
+                _ => did_you_mean(&written, &KINDS, "launchers"),
+            };
+            problems.add(Finding::new(kind.at(), message, "unknown launcher").help(help));
             return none;
         }
     };

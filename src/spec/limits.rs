@@ -37,7 +37,7 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems<'_>) -> Limit {
 pub(super) fn duration(entry: &Entry, problems: &mut Problems<'_>) -> Option<Duration> {
     let refusal = match &entry.value.kind {
         Kind::Scalar(scalar) => match parse(&scalar.text) {
-            Some(Duration::ZERO) => "must be longer than nothing".to_owned(),
+            Some(Duration::ZERO) => "must be greater than zero".to_owned(),
             Some(duration) => return Some(duration),
             None => format!("must be a duration, not {}", quoted(&scalar.text)),
         },

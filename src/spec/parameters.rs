@@ -255,9 +255,12 @@ impl Reader<'_, '_> {
         let Kind::List(items) = &entry.value.kind else {
             param.broken = true;
             let message = format!("`values` of {} must be a list, not {}", quoted(&param.name), entry.value.describe());
-            self.problems.add(
-                Finding::new(entry.at(), message, "not a list").help("write `values: [a, b]`, or `value: a` for a single one"),
-            );
+            self.problems.add(Finding::new(entry.at(), message, "not a list").help(match &entry.value.kind {
+                Kind::Scalar(scalar) if !scalar.is_null() => {
+                    format!("write `values: [{}]`, or `value` for a single one", brief(&scalar.text))
+                }
+                _ => "write `values: [a, b]`, or `value: a` for a single one".to_owned(),
+            }));
             return;
         };
         if items.is_empty() {
@@ -283,8 +286,12 @@ impl Reader<'_, '_> {
             let message =
                 format!("a value of {} must be a number, text or a boolean, not {}", quoted(&param.name), node.describe());
             let help = match &node.kind {
-                Kind::List(_) if &*entry.key == "value" => "use `values` for a list of values to try",
-                Kind::List(_) => "list the values themselves: [a, b], without inner brackets",
+                Kind::List(_) if &*entry.key == "value" => {
+                    "use `values` for a list of values to try; a list that is one value is written as text: \"[a, b]\""
+                }
+                Kind::List(_) => {
+                    "list the values themselves, [a, b], without inner brackets; a list that is one value is written as text: \"[a, b]\""
+                }
                 _ => "nest parameters with `parameters`: {group: {parameters: {name: {value: ...}}}}",
             };
             self.problems.add(Finding::new(span, message, "not a single value").help(help));
@@ -357,7 +364,15 @@ impl Param {
             let shown = if matches!(value, ParamValue::Text(_)) { quoted(&value.to_string()) } else { value.to_string() };
             let line = problems.line(earlier);
             let message = format!("{}: the value {} is here twice, first in line {line}", self.name, shown);
-            problems.add(Finding::new(*span, message, "again").also(earlier, "first here").help("remove one of them"));
+            // `1.10` and `1.1`: a version, perhaps.
+            let written = |span: Span| problems.source().get(span.start..span.end).unwrap_or_default();
+            let bare = |text: &str| text.starts_with(|letter: char| letter.is_ascii_digit() || "+-.".contains(letter));
+            let (this, that) = (written(*span), written(earlier));
+            let help = match this != that && bare(this) && bare(that) {
+                true => "they are one number: remove one of them, or quote both if they are texts",
+                false => "remove one of them",
+            };
+            problems.add(Finding::new(*span, message, "again").also(earlier, "first here").help(help));
         }
     }
 }

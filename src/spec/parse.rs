@@ -308,6 +308,9 @@ fn syntax(source: &str, error: &ScanError) -> Finding {
         | ErrorKind::UnexpectedEofImplicitFlowMapping => {
             ("the file ends inside brackets".to_owned(), "the end", Some("close the bracket"))
         }
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator if is_macro(source, at) => {
+            ("a `${...}` in brackets must be quoted".to_owned(), "not quoted", Some("write \"${args}\", with the quotes"))
+        }
         ErrorKind::ExpectedFlowMappingSeparator => {
             ("a comma or `}` is missing before this".to_owned(), "unexpected", Some("is a bracket above still open?"))
         }
@@ -356,6 +359,11 @@ fn syntax(source: &str, error: &ScanError) -> Finding {
         other => (format!("this is not valid YAML: {other}"), "here", None),
     };
     Finding::new(span, message, label).help_opt(help.map(str::to_owned))
+}
+
+/// Whether the bracket at a place is that of a macro: to YAML it begins a mapping.
+fn is_macro(source: &str, at: usize) -> bool {
+    source.get(..at).is_some_and(|before| before.ends_with('$')) && source[at..].starts_with('{')
 }
 
 /// The word at a place, for the parser tells only where an error starts; at the end of the file, its last word.

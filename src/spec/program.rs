@@ -2,7 +2,7 @@
 //! The macros are W&B's, and a few of ours.
 
 use super::command::{ArgsStyle, Piece, Program, Word};
-use super::problem::{Finding, Problems, Span, listed, quoted};
+use super::problem::{Finding, Problems, Span, brief, listed, quoted};
 use super::tree::{Entry, Kind, entries};
 use super::{keys, words};
 
@@ -31,6 +31,21 @@ const OURS: [&str; 2] = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"];
 
 /// The program of `program` and `command`, of which at least one is there.
 pub(super) fn read(program: Option<&Entry>, command: Option<&Entry>, problems: &mut Problems<'_>) -> Option<Program> {
+    if let Some(entry) = program
+        && let Kind::List(items) = &entry.value.kind
+    {
+        let words: Vec<&str> = items
+            .iter()
+            .filter_map(|item| match &item.kind {
+                Kind::Scalar(scalar) => Some(&*scalar.text),
+                _ => None,
+            })
+            .collect();
+        let all = [words.as_slice(), &["\"${args}\""]].concat().join(", ");
+        let help = format!("write the words under `command`: `command: [{}]`", brief(&all));
+        problems.add(Finding::new(entry.at(), "`program` must be the path of one file, not a list", "not text").help(help));
+        return None;
+    }
     let name = match program {
         Some(entry) => Some(words::line(entry, usize::MAX, false, problems)?),
         None => None,
@@ -46,9 +61,11 @@ pub(super) fn read(program: Option<&Entry>, command: Option<&Entry>, problems: &
     };
     let Kind::List(items) = &command.value.kind else {
         let message = format!("`command` must be a list of words, not {}", command.value.describe());
-        problems.add(Finding::new(command.at(), message, "not a list").help(format!("write `{EXAMPLE}`; there is no shell")));
+        let help = listed_words(command).unwrap_or_else(|| EXAMPLE.to_owned());
+        problems.add(Finding::new(command.at(), message, "not a list").help(format!("write `{help}`; there is no shell")));
         return None;
     };
+    let of_a_shell = items.iter().any(|item| matches!(&item.kind, Kind::Scalar(scalar) if &*scalar.text == "-c"));
     let mut line = Vec::new();
     for (index, item) in items.iter().enumerate() {
         let at = item.span.or(command.key_span);
@@ -57,7 +74,8 @@ pub(super) fn read(program: Option<&Entry>, command: Option<&Entry>, problems: &
             Kind::Scalar(scalar)
                 if !scalar.is_null() && !scalar.text.contains('\0') && (index > 0 || !scalar.text.is_empty()) =>
             {
-                line.extend(word(&scalar.text, at, name.as_deref(), problems));
+                let place = Place { at, program: name.as_deref(), of_a_shell };
+                line.extend(word(&scalar.text, place, problems));
             }
             _ => {
                 let message = format!("word {} of `command` must be text, not {}", index + 1, item.describe());
@@ -111,12 +129,41 @@ pub(super) fn worker(entry: &Entry, problems: &mut Problems<'_>) -> Option<Vec<S
     (words.len() == items.len()).then_some(words)
 }
 
+/// A command that is written as a text, as the list that is probably meant.
+fn listed_words(command: &Entry) -> Option<String> {
+    let Kind::Scalar(scalar) = &command.value.kind else { return None };
+    // What a shell would do with these is not known here.
+    if scalar.is_null() || scalar.text.contains(|letter: char| "'\"\\;&|<>`*?()\n".contains(letter)) {
+        return None;
+    }
+    let plain = |letter: char| letter.is_alphanumeric() || "_-./=+".contains(letter);
+    let word = |word: &str| match word.chars().all(plain) && !word.starts_with('-') {
+        true => word.to_owned(),
+        false => format!("\"{word}\""),
+    };
+    let mut words: Vec<String> = scalar.text.split_whitespace().map(word).collect();
+    if !scalar.text.contains("${") {
+        words.push("\"${args}\"".to_owned());
+    }
+    (scalar.text.len() <= 200 && !words.is_empty()).then(|| format!("command: [{}]", words.join(", ")))
+}
+
+/// Where a text with macros stands.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    at: Span,
+    /// What stands under `program`.
+    program: Option<&'a str>,
+    /// Whether it may be what a shell is to do.
+    of_a_shell: bool,
+}
+
 /// A word of `command`.
-fn word(text: &str, at: Span, program: Option<&str>, problems: &mut Problems<'_>) -> Option<Word> {
+fn word(text: &str, place: Place<'_>, problems: &mut Problems<'_>) -> Option<Word> {
     if let Some(style) = text.strip_prefix("${").and_then(|rest| rest.strip_suffix('}')).and_then(style) {
         return Some(Word::Args(style));
     }
-    Some(Word::Text(pieces(text, at, program, problems)?))
+    Some(Word::Text(pieces(text, place, problems)?))
 }
 
 fn style(name: &str) -> Option<ArgsStyle> {
@@ -132,7 +179,7 @@ fn style(name: &str) -> Option<ArgsStyle> {
 }
 
 /// A text with macros that stand for one word or a part of one.
-fn pieces(text: &str, at: Span, program: Option<&str>, problems: &mut Problems<'_>) -> Option<Vec<Piece>> {
+fn pieces(text: &str, place: Place<'_>, problems: &mut Problems<'_>) -> Option<Vec<Piece>> {
     let mut pieces: Vec<Piece> = Vec::new();
     let mut rest = text;
     while let Some(begin) = rest.find("${") {
@@ -140,11 +187,11 @@ fn pieces(text: &str, at: Span, program: Option<&str>, problems: &mut Problems<'
         pieces.push(Piece::Plain(before.to_owned()));
         let Some(end) = after.find('}') else {
             let message = format!("{} has a `${{` without its `}}`", quoted(text));
-            problems.add(Finding::new(at, message, "unfinished macro").help("write `${$}{` for a bare `${`"));
+            problems.add(Finding::new(place.at, message, "unfinished macro").help("write `${$}{` for a bare `${`"));
             return None;
         };
         let name = &after[2..end];
-        pieces.push(piece(name, at, program, problems)?);
+        pieces.push(piece(name, place, problems)?);
         rest = &after[end + 1..];
     }
     pieces.push(Piece::Plain(rest.to_owned()));
@@ -152,7 +199,7 @@ fn pieces(text: &str, at: Span, program: Option<&str>, problems: &mut Problems<'
     Some(pieces)
 }
 
-fn piece(name: &str, at: Span, program: Option<&str>, problems: &mut Problems<'_>) -> Option<Piece> {
+fn piece(name: &str, Place { at, program, of_a_shell }: Place<'_>, problems: &mut Problems<'_>) -> Option<Piece> {
     let refuse = |problems: &mut Problems<'_>, message: String, label: &str, help: String| {
         problems.add(Finding::new(at, message, label).help(help));
         None
@@ -178,10 +225,20 @@ fn piece(name: &str, at: Span, program: Option<&str>, problems: &mut Problems<'_
         _ => {}
     }
     if style(name).is_some() {
-        let help = format!("write it as an item of its own: `{EXAMPLE}`");
+        let help = match of_a_shell {
+            true => format!(
+                "give it to the shell as arguments, behind a name: `command: [sh, -c, 'exec python3 train.py \"$@\"', sh, \"{}\"]`",
+                &shown[1..shown.len() - 1]
+            ),
+            false => format!("write it as an item of its own: `{EXAMPLE}`"),
+        };
         return refuse(problems, format!("{shown} stands for several words"), "not a word of its own", help);
     }
     match name.strip_prefix("envvar:") {
+        Some(variable) if own_variable(variable).is_some() => {
+            let help = format!("write `{}`", own_variable(variable).unwrap_or_default());
+            refuse(problems, format!("{shown} is set for each trial, not for pentagrid"), "a trial's own", help)
+        }
         Some(variable) if is_variable(variable) => Some(Piece::Variable(variable.to_owned())),
         Some(variable) => {
             let message = match variable {
@@ -192,11 +249,31 @@ fn piece(name: &str, at: Span, program: Option<&str>, problems: &mut Problems<'_
         }
         None => {
             let known: Vec<String> = MACROS.iter().map(|name| format!("`${{{name}}}`")).collect();
-            let near = keys::nearest(name, &MACROS).map_or(String::new(), |near| format!("did you mean `${{{near}}}`? "));
+            let near = match (own_variable(name), keys::nearest(name, &MACROS)) {
+                (Some(own), _) => format!("write `{own}`, or `${name}` where a shell reads it; "),
+                (None, Some(near)) => format!("did you mean `${{{near}}}`? "),
+                (None, None) if is_variable(name) && of_a_shell => {
+                    format!("write `${name}` for a variable of the shell, `${{envvar:{name}}}` for one that pentagrid finds; ")
+                }
+                (None, None) if is_variable(name) => format!("write `${{envvar:{name}}}` for an environment variable; "),
+                (None, None) => String::new(),
+            };
             let help = format!("{near}known macros: {}", listed(&known, "and"));
             refuse(problems, format!("unknown macro {shown}"), "unknown macro", help)
         }
     }
+}
+
+/// The macro for what a variable of pentagrid's tells a program.
+fn own_variable(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "PENTAGRID_SEED" => "${seed}",
+        "PENTAGRID_TRIAL" => "${trial}",
+        "PENTAGRID_DIR" => "${dir}",
+        "PENTAGRID_CONFIG" => "${args_json_file}",
+        "PENTAGRID_METRICS" => "${dir}/metrics.jsonl",
+        _ => return None,
+    })
 }
 
 fn is_variable(name: &str) -> bool {
@@ -236,7 +313,8 @@ pub(super) fn environment(entry: &Entry, of_a_trial: bool, problems: &mut Proble
             problems.add(Finding::new(variable.at(), message, "a NUL character").help("remove it"));
             continue;
         }
-        let Some(value) = pieces(text, variable.at(), None, problems) else { continue };
+        let place = Place { at: variable.at(), program: None, of_a_shell: false };
+        let Some(value) = pieces(text, place, problems) else { continue };
         if !of_a_trial && value.iter().any(|piece| !matches!(piece, Piece::Plain(_) | Piece::Variable(_))) {
             let message = format!("{} holds a macro of a trial, but a worker trains many", quoted(&variable.key));
             problems.add(Finding::new(variable.at(), message, "of one trial").help("only `${envvar:NAME}` makes sense here"));
@@ -245,23 +323,4 @@ pub(super) fn environment(entry: &Entry, of_a_trial: bool, problems: &mut Proble
         variables.push((variable.key.to_string(), value));
     }
     variables
-}
-
-/// The name of a folder made of free text, as W&B's names are.
-pub(super) fn folder_name(text: &str) -> String {
-    let mut name = String::new();
-    for letter in text.chars() {
-        if letter.is_ascii_alphanumeric() || "._-".contains(letter) {
-            name.push(letter);
-        } else if !name.ends_with('-') {
-            name.push('-');
-        }
-    }
-    name.trim_matches(['.', '_', '-']).chars().take(64).collect()
-}
-
-/// The name of a sweep that has none: its program's.
-pub(super) fn name_of(program: &str) -> String {
-    let file = program.rsplit('/').next().unwrap_or(program);
-    folder_name(file.rsplit_once('.').map_or(file, |(stem, _)| stem))
 }

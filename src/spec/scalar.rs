@@ -111,7 +111,11 @@ fn meaning(scalar: &Scalar, ty: Option<ParamType>) -> Result<ParamValue, Refusal
         );
     }
     if let ".nan" | "nan" | ".inf" | "inf" | "infinity" = lower.trim_start_matches(['+', '-']) {
-        return refuse(format!("{text} is not a finite number"), "not finite", "write a finite number");
+        return refuse(
+            format!("{text} is not a finite number"),
+            "not finite",
+            either(ty, "write a finite number".to_owned(), text),
+        );
     }
     if is_integer(text) {
         return match text.parse() {
@@ -119,7 +123,11 @@ fn meaning(scalar: &Scalar, ty: Option<ParamType>) -> Result<ParamValue, Refusal
             Err(_) => refuse(
                 format!("{} does not fit in 64 bits", quoted(text)),
                 "too large an integer",
-                "write it as a float (with a point or an exponent), or in quotes as text",
+                match ty {
+                    Some(ParamType::Int) => "integers end at 9,223,372,036,854,775,807",
+                    Some(ParamType::Text) => "quote it to make it text",
+                    _ => "write it as a float (with a point or an exponent), or in quotes as text",
+                },
             ),
         };
     }

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::claims::{MAX_SENTENCE, of_kind};
 use super::keys::{self, Key};
+use super::naming::MAX_ARM;
 use super::parameters::optimizer_list;
 use super::task::{
     AS_RUN_METRICS, BUILTIN, METRICS, OptimizerKind, PARAMS, ParamDefault, ParamType, Range, SWITCH_METRIC, TaskParam,
@@ -19,8 +20,8 @@ pub fn json_schema() -> String {
         "description": "A hyper-parameter grid search: who trains, which values to try, with how many seeds.",
     });
     let rules = json!({
-        "required": ["name", "metric", "seeds"],
-        "oneOf": [{"required": ["task"]}, {"required": ["worker"]}, {"anyOf": [{"required": ["program"]}, {"required": ["command"]}]}],
+        "required": ["metric", "seeds"],
+        "oneOf": [{"required": ["name", "task"]}, {"required": ["name", "worker"]}, {"anyOf": [{"required": ["program"]}, {"required": ["command"]}]}],
         "anyOf": [{"required": ["parameters"]}, {"required": ["arms"]}, {"required": ["grids"]}],
         "not": {"required": ["arms", "grids"]},
         "if": {"required": ["task"]},
@@ -107,7 +108,7 @@ fn sweep_key(key: &str) -> Value {
         return schema;
     }
     match key {
-        "name" => json!({"type": ["string", "number"], "pattern": "^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"}),
+        "name" => json!({"type": ["string", "number"], "minLength": 1}),
         "description" => json!({"type": "string"}),
         "task" => json!({"enum": [BUILTIN]}),
         "worker" => json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}),
@@ -128,7 +129,7 @@ fn sweep_key(key: &str) -> Value {
             "type": "object",
             "minProperties": 1,
             "maxProperties": MAX_ARMS,
-            "propertyNames": {"pattern": "^[a-z0-9][a-z0-9_-]{0,31}$"},
+            "propertyNames": {"pattern": "^[^A-Z\\s./]+$", "maxLength": MAX_ARM},
             "additionalProperties": {"$ref": "#/$defs/arm"},
         }),
         "limits" => object(keys::LIMITS, limit_key),

@@ -31,7 +31,8 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems<'_>) -> Option<Read> {
         if let Some(found) = fields.get(key) {
             return list(found, start, problems);
         }
-        if fields.lacks(key) {
+        // Unknown keys have been reported, and are probably the missing ones.
+        if fields.lacks(key) && fields.clean {
             let finding = Finding::new(entry.key_span, format!("`seeds` lacks `{key}`"), format!("no `{key}`"));
             problems.add(finding.help(format!("write `{EXAMPLE}`; 0 for none")));
         }
@@ -53,10 +54,16 @@ fn list(entry: &Entry, start: u64, problems: &mut Problems<'_>) -> Option<List> 
     let span = entry.at();
     match &entry.value.kind {
         Kind::Scalar(scalar) if !scalar.is_null() => {
+            if scalar.text.parse::<f64>().is_err() && !scalar.text.bytes().all(|byte| byte.is_ascii_digit()) {
+                let message = format!("`{}` must be a count or a list of seeds, not {}", entry.key, quoted(&scalar.text));
+                let help = format!("write `{0}: 5` for the seeds {start} to {1}, or a list: `{0}: [7, 8]`", entry.key, start + 4);
+                problems.add(Finding::new(span, message, "not seeds").help(help));
+                return None;
+            }
             let number = whole(scalar, span, &format!("`{}`", entry.key), problems)?;
             if number > MAX_SEEDS {
                 let message = format!("`{}` asks for {number} seeds; a count may be at most {MAX_SEEDS}", entry.key);
-                let help = format!("a single seed is written as a list: `{}: [{number}]`", entry.key);
+                let help = format!("write a smaller count; the single seed {number} is `{}: [{number}]`", entry.key);
                 problems.add(Finding::new(span, message, "too many").help(help));
                 return None;
             }

@@ -4,7 +4,7 @@
 use std::rc::Rc;
 
 use super::keys::{self, Key};
-use super::problem::{Finding, Problems, Span, listed, quoted};
+use super::problem::{Finding, Problems, Span, brief, listed, quoted};
 
 /// A node. Reached through an alias, its own span is the alias, and its children's are where they are written.
 #[derive(Clone, Debug)]
@@ -71,6 +71,8 @@ pub(super) struct Fields<'n> {
     entries: &'n [Entry],
     /// Keys that are probably there, misspelt.
     meant: Vec<&'static str>,
+    /// Whether all keys are known.
+    pub clean: bool,
 }
 
 impl<'n> Fields<'n> {
@@ -115,11 +117,18 @@ pub(super) fn known_fields<'n>(
     problems: &mut Problems<'_>,
 ) -> Fields<'n> {
     let mut meant = Vec::new();
+    let before = problems.len();
     for entry in entries {
         if known.iter().any(|key| key.name == &*entry.key) || problems.is_full() {
             continue;
         }
+        let is_parameter = known.iter().any(|key| key.name == "parameters") && looks_like_parameter(&entry.value);
         let finding = match foreign(&entry.key) {
+            None if is_parameter => {
+                let message = format!("unknown key {} in {place}", quoted(&entry.key));
+                let help = format!("a parameter goes under `parameters`: `parameters: {{{}: ...}}`", brief(&entry.key));
+                Finding::new(entry.key_span, message, "a parameter?").help(help)
+            }
             Some(foreign) => Finding::new(entry.key_span, foreign.message, foreign.label).help(foreign.help),
             None => {
                 let names: Vec<&'static str> = known.iter().map(|key| key.name).collect();
@@ -130,7 +139,12 @@ pub(super) fn known_fields<'n>(
         };
         problems.add(finding);
     }
-    Fields { entries, meant }
+    Fields { entries, meant, clean: problems.len() == before }
+}
+
+/// Whether a value is one that a parameter has.
+fn looks_like_parameter(node: &Node) -> bool {
+    matches!(&node.kind, Kind::Map(entries) if entries.iter().any(|entry| matches!(&*entry.key, "value" | "values" | "parameters")))
 }
 
 /// "did you mean `x`?" where one is near, and the list of what there is.

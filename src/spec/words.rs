@@ -9,7 +9,7 @@ use super::tree::{Entry, Kind};
 pub(super) fn line(entry: &Entry, most: usize, several: bool, problems: &mut Problems<'_>) -> Option<String> {
     let refusal = match &entry.value.kind {
         Kind::Scalar(scalar) if scalar.is_null() || scalar.text.trim().is_empty() => {
-            ("is empty", "no text", "write a text, or remove the key")
+            ("is empty", "no text", "write a text behind it")
         }
         Kind::Scalar(scalar) if scalar.text.chars().count() > most => ("is too long", "too long", "shorten it"),
         Kind::Scalar(scalar) if !several && scalar.text.trim().contains(['\n', '\r']) => {
@@ -19,7 +19,8 @@ pub(super) fn line(entry: &Entry, most: usize, several: bool, problems: &mut Pro
             ("contains a control character", "control character", "remove it")
         }
         Kind::Scalar(scalar) => return Some(scalar.text.trim().to_owned()),
-        _ => ("must be text", "not text", "write it in one line, in quotes if it contains a colon"),
+        Kind::List(_) => ("must be text, not a list", "not text", "write it without brackets"),
+        Kind::Map(_) => ("must be text", "not text", "write it in one line, in quotes if it contains a colon"),
     };
     let (what, label, help) = refusal;
     problems.add(Finding::new(entry.at(), format!("{} {what}", quoted(&entry.key)), label).help(help));

@@ -15,10 +15,13 @@ mod engine;
 mod error;
 #[cfg(test)]
 mod golden;
+#[cfg(test)]
+mod margins;
 mod model;
 mod optim;
 mod pack;
 mod probes;
+mod processor;
 mod rng;
 mod settings;
 mod tensors;

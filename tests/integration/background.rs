@@ -247,15 +247,3 @@ fn a_daemon_without_the_sweeps_mark_is_ended_with_the_sweep() {
     }
     assert_eq!(daemons, 4);
 }
-
-#[test]
-fn what_a_script_started_before_it_became_the_coordinator_is_left_alone() {
-    let test = Test::with_spec(TOY);
-    let mut command = Command::new("sh");
-    let script = "sleep 600 > /dev/null 2>&1 & echo $! > before; exec \"$@\"";
-    command.args(["-c", script, "sh", env!("CARGO_BIN_EXE_pentagrid"), "run", "sweep.yaml", "-q"]);
-    command.current_dir(test.path("")).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    assert_eq!(command.status().unwrap().code(), Some(0));
-    let before: i32 = std::fs::read_to_string(test.path("before")).unwrap().trim().parse().unwrap();
-    kill(Pid::from_raw(before), Signal::SIGKILL).expect("it still runs");
-}

@@ -26,10 +26,13 @@ fn trainer() -> Command {
     command
 }
 
-/// On a CPU it gains nothing, but all of the way is the same: bundles, packs, answers trial by trial, the record of it.
+/// On a CPU it gains nothing, but all of the way is the same: bundles, packs, answers trial by trial, the record of it. One step of
+/// rules that divide by nothing small: what follows would make rounding grow.
 #[test]
 fn packs_give_what_single_trials_give_to_rounding() {
-    let spec = SMALL.replace("values: [0.01, 0.1]", "values: [0.0001, 0.001]");
+    let spec = SMALL.replace("batch_size: {value: 4}", "batch_size: {value: 12}");
+    let spec = spec.replace("lr: {value: 0.1}", "lr: {value: 0.1}, eps: {value: 1}");
+    assert!(spec.contains("value: 12}, train_images: {value: 12}") && spec.contains("eps: {value: 1}"));
     let (alone, packed) = (Test::with_spec(&spec), Test::with_spec(&spec));
     alone.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
     packed.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1", "--pack", "2"]).expect(0);
@@ -44,7 +47,7 @@ fn packs_give_what_single_trials_give_to_rounding() {
     assert_eq!((expected.len(), found.len()), (6, 6));
     for ((trial, expected), (same, found)) in expected.iter().zip(&found) {
         assert_eq!(trial, same);
-        assert!((found / expected - 1.0).abs() < 0.01, "{trial}: {found} instead of {expected}");
+        assert!((found / expected - 1.0).abs() < 1e-3, "{trial}: {found} instead of {expected}");
     }
     assert_ne!(expected, found, "nothing was packed");
     let noted = "SELECT count(*) FROM worker WHERE libraries = 'libtorch 2.11.0, packs of up to 2 trials'";
@@ -58,7 +61,7 @@ fn packs_give_what_single_trials_give_to_rounding() {
 fn train_a_pack(count: u64, space: Option<u64>) -> (BTreeMap<String, FromWorker>, bool, u64) {
     let request = |place: u64| {
         let config =
-            format!(r#"{{"optimizer": "sgd", "lr": {}e-3, "epochs": 1, "batch_size": 20, "train_images": 40}}"#, place + 1);
+            format!(r#"{{"optimizer": "sgd", "lr": {}e-3, "epochs": 1, "batch_size": 20, "train_images": 20}}"#, place + 1);
         TrialRequest { trial: format!("trial-{place}"), seed: 1, config: serde_json::from_str(&config).unwrap() }
     };
     let limit = space.map_or("unlimited".to_owned(), |space| space.to_string());

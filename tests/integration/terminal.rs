@@ -48,15 +48,3 @@ fn nothing_that_a_terminal_obeys_comes_from_a_worker() {
     assert!(said.contains(r"red\r\nFAKE line\u{7}\u{202e}"), "{said}");
     assert!(seen.iter().any(|ran| ran.stdout.contains(r"other\nFAKE line")), "{shown}");
 }
-
-#[test]
-fn the_message_that_ends_a_sweep_is_one_line() {
-    let test = Test::with_spec(
-        "name: t\nworker: [./train.sh]\nmetric: {name: loss, goal: minimize}\nseeds: {tune: 1, final: 0}\n\
-         parameters: {x: {values: [2, 3, 4, 5, 6, 7, 8]}}\n",
-    );
-    test.write_script(WORKER);
-    let ran = test.run(&["run", "sweep.yaml", "-q"]).expect(3);
-    assert!(ran.stderr.contains(r"red\r\nFAKE line\u{7}\u{202e}"), "{}", ran.stderr);
-    assert!(!ran.stderr.lines().any(|line| line.trim_start().starts_with("FAKE")), "{}", ran.stderr);
-}

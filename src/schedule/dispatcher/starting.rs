@@ -1,6 +1,7 @@
 //! The dispatcher's part that starts and ends processes, through whatever launcher.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,7 +67,8 @@ impl Dispatcher {
                 let program = plan.line.command.first().map_or("", String::as_str);
                 let here = std::env::current_dir().map_or(String::new(), |dir| format!(" (from {})", dir.display()));
                 let error = &refusal.error;
-                let why = format!("cannot start {program:?}{here}: {error}");
+                let workdir = plan.line.workdir.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
+                let why = format!("cannot start {program:?}{here}: {}", explain(error, program, &workdir));
                 if refusal.is_shortage(self.proven.here) {
                     return self.postpone(slot, &format!("{why}{}", hint(error)));
                 }
@@ -110,7 +112,8 @@ impl Dispatcher {
             }
             Err(refusal) => {
                 let error = &refusal.error;
-                let why = format!("cannot start {} in {}: {error}", start.program, start.workdir.display());
+                let cause = explain(error, start.program.first().unwrap_or_default(), &start.workdir);
+                let why = format!("cannot start {} in {}: {cause}", start.program, start.workdir.display());
                 if refusal.is_shortage(self.proven.here) || self.has_no_folder(error, trial) {
                     return self.postpone(slot, &format!("{why}{}", hint(error)));
                 }
@@ -228,6 +231,11 @@ impl Dispatcher {
         }
         Vec::new()
     }
+}
+
+/// Why a program could not be started, with what the kernel does not say.
+fn explain(error: &std::io::Error, program: &str, workdir: &Path) -> String {
+    launch::explained(error, program, workdir, &std::env::var_os("PATH").unwrap_or_default())
 }
 
 /// Ends a process of `srun` that does not go. Only it: it has a child that then cancels its job.

@@ -125,16 +125,16 @@ sweep.yaml:
     ·               ╰── no text
  12 │   b: {label: [x]}
     ╰────
-  help: write a text, or remove the key
+  help: write a text behind it
 
-  × `label` must be text
+  × `label` must be text, not a list
     ╭─[sweep.yaml:12:14]
  11 │   a: {label: ""}
  12 │   b: {label: [x]}
     ·              ─┬─
     ·               ╰── not text
     ╰────
-  help: write it in one line, in quotes if it contains a colon
+  help: write it without brackets
 
 6 problems
   × the arms `a` and `b` have the same label

@@ -90,7 +90,7 @@ fn claims_that_are_none() {
         &builtin("  - {says: x}\n  - {higest: {arm: sgd, metric: test_accuracy}}\n  - {says: '', best: 1}\n"),
         &builtin("  - says: x\n    highest: {arm: sgd, metric: test_accuracy}\n    lowest: {arm: sgd, metric: test_accuracy}\n"),
         &builtin("  - {says: [x], highest: sgd}\n"),
-    ]), @r#"
+    ]), @"
 sweep.yaml:
   × `claims` must be a list, not a mapping
    ╭─[sweep.yaml:6:9]
@@ -182,7 +182,7 @@ sweep.yaml:
     ·            ─┬
     ·             ╰── no text
     ╰────
-  help: write a text, or remove the key
+  help: write a text behind it
 
   × unknown key `best` in a claim
     ╭─[sweep.yaml:13:16]
@@ -207,14 +207,14 @@ sweep.yaml:
     ╰────
   help: make two claims of it
 
-  × `says` must be text
+  × `says` must be text, not a list
     ╭─[sweep.yaml:11:12]
  10 │ claims:
  11 │   - {says: [x], highest: sgd}
     ·            ─┬─
     ·             ╰── not text
     ╰────
-  help: write it in one line, in quotes if it contains a colon
+  help: write it without brackets
 
   × `highest` must be a mapping, not a single value
     ╭─[sweep.yaml:11:26]
@@ -226,7 +226,7 @@ sweep.yaml:
   help: write it as `highest: {arm: hybrid, metric: test_accuracy}`
 
 2 problems
-"#);
+");
 }
 
 #[test]

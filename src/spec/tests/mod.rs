@@ -6,6 +6,7 @@ mod arms;
 mod builtin;
 mod claim_kinds;
 mod claims;
+mod helps;
 mod hostile;
 mod launcher;
 mod parameters;

@@ -98,7 +98,7 @@ sweep.yaml:
     ·                ╰── not a list
  13 │   p7: {values: []}
     ╰────
-  help: write `values: [a, b]`, or `value: a` for a single one
+  help: write `values: [3]`, or `value` for a single one
 
   × `values` of `p7` is empty
     ╭─[sweep.yaml:13:16]
@@ -128,7 +128,8 @@ sweep.yaml:
     ·                  ╰── not a single value
  16 │   p10: {values: [[1, 2], {a: 1}]}
     ╰────
-  help: use `values` for a list of values to try
+  help: use `values` for a list of values to try; a list that is one value is written as text:
+        "[a, b]"
 
   × a value of `p10` must be a number, text or a boolean, not a list
     ╭─[sweep.yaml:16:18]
@@ -138,7 +139,8 @@ sweep.yaml:
     ·                     ╰── not a single value
  17 │   p11: {parameters: {}}
     ╰────
-  help: list the values themselves: [a, b], without inner brackets
+  help: list the values themselves, [a, b], without inner brackets; a list that is one value is
+        written as text: "[a, b]"
 
   × a value of `p10` must be a number, text or a boolean, not a mapping
     ╭─[sweep.yaml:16:26]

@@ -68,7 +68,7 @@ sweep.yaml:
    ·                 ╰── not a list
  2 │ name: t
    ╰────
-  help: write `command: [python3, train.py, "${args}"]`; there is no shell
+  help: write `command: [python, train.py, "${args}"]`; there is no shell
 
   × `command` is empty
    ╭─[sweep.yaml:1:10]
@@ -194,10 +194,11 @@ sweep.yaml:
    ·                                                                         ╰── unknown macro
  3 │ name: t
    ╰────
-  help: known macros: `${env}`, `${interpreter}`, `${program}`, `${args}`, `${args_no_equals}`,
-        `${args_no_hyphens}`, `${args_no_boolean_flags}`, `${args_append_hydra}`,
-        `${args_override_hydra}`, `${args_json}`, `${args_json_file}`, `${envvar:NAME}`, `${seed}
-        `, `${trial}`, `${dir}` and `${$}`
+  help: write `${envvar:nope}` for an environment variable; known macros: `${env}`,
+        `${interpreter}`, `${program}`, `${args}`, `${args_no_equals}`, `${args_no_hyphens}`,
+        `${args_no_boolean_flags}`, `${args_append_hydra}`, `${args_override_hydra}`,
+        `${args_json}`, `${args_json_file}`, `${envvar:NAME}`, `${seed}`, `${trial}`, `${dir}` and
+        `${$}`
 
 5 problems
   × `A` holds a macro of a trial, but a worker trains many

@@ -79,14 +79,14 @@ sweep.yaml:
  4 │ seeds: {tune: 2, final: 3}
    ╰────
 
-  × `prune` must be text
+  × `prune` must be text, not a list
    ╭─[sweep.yaml:6:8]
  5 │ parameters: {x: {values: [1, 2]}}
  6 │ prune: [safe]
    ·        ───┬──
    ·           ╰── not text
    ╰────
-  help: write it in one line, in quotes if it contains a colon
+  help: write it without brackets
 
 2 problems
   × unknown way to prune `true`

@@ -84,15 +84,15 @@ sweep.yaml:
    ╰────
   help: write it in plain digits, without quotes: 5
 
-  × `final` must be a whole number, 0 or greater, not `many`
+  × `final` must be a count or a list of seeds, not `many`
    ╭─[sweep.yaml:4:27]
  3 │ metric: {name: loss, goal: minimize}
  4 │ seeds: {tune: "5", final: many}
    ·                           ──┬─
-   ·                             ╰── not a whole number
+   ·                             ╰── not seeds
  5 │ parameters: {lr: {values: [1, 2]}}
    ╰────
-  help: write it in plain digits, without quotes: 5
+  help: write `final: 5` for the seeds 1000 to 1004, or a list: `final: [7, 8]`
 
 2 problems
   × `tune` must be a whole number, 0 or greater, not `010`
@@ -124,7 +124,7 @@ sweep.yaml:
    ·                 ╰── too many
  5 │ parameters: {lr: {values: [1, 2]}}
    ╰────
-  help: a single seed is written as a list: `tune: [1001]`
+  help: write a smaller count; the single seed 1001 is `tune: [1001]`
 
   × `final` must be at most 9,223,372,036,854,775,807, not `99999999999999999999`
    ╭─[sweep.yaml:4:28]

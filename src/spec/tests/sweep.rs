@@ -215,7 +215,8 @@ sweep.yaml:
    ·           ╰── not a good name
  2 │ worker: [w]
    ╰────
-  help: use at most 64 letters, digits, dots, underscores and hyphens, a letter or digit first
+  help: write `escape`: a name has at most 64 letters, digits, dots, underscores and hyphens, a
+        letter or digit first
 
   × `.hidden` cannot be the name of a folder of results
    ╭─[sweep.yaml:1:7]
@@ -224,7 +225,8 @@ sweep.yaml:
    ·          ╰── not a good name
  2 │ worker: [w]
    ╰────
-  help: use at most 64 letters, digits, dots, underscores and hyphens, a letter or digit first
+  help: write `hidden`: a name has at most 64 letters, digits, dots, underscores and hyphens, a
+        letter or digit first
 
   × `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx…` cannot be the name of a folder of results
    ╭─[sweep.yaml:1:7]
@@ -233,7 +235,8 @@ sweep.yaml:
    ·                                       ╰── not a good name
  2 │ worker: [w]
    ╰────
-  help: use at most 64 letters, digits, dots, underscores and hyphens, a letter or digit first
+  help: write `xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx`: a name has at
+        most 64 letters, digits, dots, underscores and hyphens, a letter or digit first
 
   × `name` is empty
    ╭─[sweep.yaml:1:1]
@@ -242,16 +245,16 @@ sweep.yaml:
    ·   ╰── no text
  2 │ worker: [w]
    ╰────
-  help: write a text, or remove the key
+  help: write a text behind it
 
-  × `name` must be text
+  × `name` must be text, not a list
    ╭─[sweep.yaml:1:7]
  1 │ name: [a]
    ·       ─┬─
    ·        ╰── not text
  2 │ worker: [w]
    ╰────
-  help: write it in one line, in quotes if it contains a colon
+  help: write it without brackets
 
   × `name` must be one line
    ╭─[sweep.yaml:1:7]

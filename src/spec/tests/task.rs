@@ -18,7 +18,7 @@ fn who_trains() {
         &file("worker: [python3, [a], ~]"),
         &file("worker: ['']"),
         &file("worker: [w]\ntask: mnist-resnet18"),
-    ]), @r#"
+    ]), @"
 sweep.yaml:
   × unknown task `mnist_resnet`
    ╭─[sweep.yaml:2:7]
@@ -40,7 +40,7 @@ sweep.yaml:
    ╰────
   help: the built-in task is `mnist-resnet18`; a program of your own goes under `program`
 
-  × `task` must be text
+  × `task` must be text, not a list
    ╭─[sweep.yaml:2:7]
  1 │ name: t
  2 │ task: [a]
@@ -48,7 +48,7 @@ sweep.yaml:
    ·        ╰── not text
  3 │ metric: {name: loss, goal: minimize}
    ╰────
-  help: write it in one line, in quotes if it contains a colon
+  help: write it without brackets
 
   × `worker` must be a list of words, not a single value
    ╭─[sweep.yaml:2:9]
@@ -119,7 +119,7 @@ sweep.yaml:
    ╰────
   help: keep `task` for the built-in trainer, `program` or `command` for a program that trains one
         trial, `worker` for one that speaks the worker protocol
-"#);
+");
 }
 
 #[test]
@@ -179,7 +179,7 @@ fn metrics() {
         &file("worker: [w]", "{goal: minimize}"),
         &file("worker: [w]", "{name: loss}"),
         &file("worker: [w]", "{name: [loss], goal: minimize}"),
-    ]), @r#"
+    ]), @"
 sweep.yaml:
   × mnist-resnet18 reports no metric `val_acuracy`
    ╭─[sweep.yaml:3:16]
@@ -236,7 +236,7 @@ sweep.yaml:
   help: metrics to select by: train_accuracy, val_accuracy, test_accuracy, train_loss, val_loss
         and test_loss
 
-  × `metric` must be a mapping, not a single value
+  × `metric` must be a mapping with `name` and `goal`, not a single value
    ╭─[sweep.yaml:3:9]
  2 │ task: mnist-resnet18
  3 │ metric: val_accuracy
@@ -244,7 +244,7 @@ sweep.yaml:
    ·               ╰── expected a mapping
  4 │ seeds: {tune: 1, final: 1}
    ╰────
-  help: write it as `metric: {name: val_accuracy, goal: maximize}`
+  help: write `metric: {name: val_accuracy, goal: maximize}`, or `minimize` if lower is better
 
   × unknown goal `max`
    ╭─[sweep.yaml:3:36]
@@ -286,7 +286,7 @@ sweep.yaml:
    ╰────
   help: write `metric: {name: val_accuracy, goal: maximize}`
 
-  × `name` must be text
+  × `name` must be text, not a list
    ╭─[sweep.yaml:3:16]
  2 │ worker: [w]
  3 │ metric: {name: [loss], goal: minimize}
@@ -294,6 +294,6 @@ sweep.yaml:
    ·                   ╰── not text
  4 │ seeds: {tune: 1, final: 1}
    ╰────
-  help: write it in one line, in quotes if it contains a colon
-"#);
+  help: write it without brackets
+");
 }

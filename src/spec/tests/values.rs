@@ -124,7 +124,7 @@ sweep.yaml:
    ·                            ╰── not finite
  7 │   p1: {value:}
    ╰────
-  help: write a finite number
+  help: write a finite number, or ".inf" in quotes for the text
 
   × p0: -.INF is not a finite number
    ╭─[sweep.yaml:6:32]
@@ -134,7 +134,7 @@ sweep.yaml:
    ·                                  ╰── not finite
  7 │   p1: {value:}
    ╰────
-  help: write a finite number
+  help: write a finite number, or "-.INF" in quotes for the text
 
   × p0: .nan is not a finite number
    ╭─[sweep.yaml:6:39]
@@ -144,7 +144,7 @@ sweep.yaml:
    ·                                         ╰── not finite
  7 │   p1: {value:}
    ╰────
-  help: write a finite number
+  help: write a finite number, or ".nan" in quotes for the text
 
   × p0: nan is not a finite number
    ╭─[sweep.yaml:6:45]
@@ -154,7 +154,7 @@ sweep.yaml:
    ·                                              ╰── not finite
  7 │   p1: {value:}
    ╰────
-  help: write a finite number
+  help: write a finite number, or "nan" in quotes for the text
 
   × p0: `9223372036854775808` does not fit in 64 bits
    ╭─[sweep.yaml:6:50]
@@ -372,7 +372,7 @@ fn repeats() {
         "{type: float, values: [3, 3.0]}",
         "{values: [0.0, -0.0]}",
         "\n    values:\n    - 1\n    - 2\n    - 3\n    - 4\n    - 5\n    - 1",
-    ])), @r#"
+    ])), @"
 sweep.yaml:
   × p0: the value 0.1 is here twice, first in line 6
    ╭─[sweep.yaml:6:22]
@@ -383,7 +383,7 @@ sweep.yaml:
    ·                  ╰── first here
  7 │   p1: {values: [a, b, 'a']}
    ╰────
-  help: remove one of them
+  help: they are one number: remove one of them, or quote both if they are texts
 
   × p1: the value `a` is here twice, first in line 7
    ╭─[sweep.yaml:7:23]
@@ -405,7 +405,7 @@ sweep.yaml:
    ·                              ╰── first here
  9 │   p3: {values: [0.0, -0.0]}
    ╰────
-  help: remove one of them
+  help: they are one number: remove one of them, or quote both if they are texts
 
   × p3: the value 0.0 is here twice, first in line 9
     ╭─[sweep.yaml:9:22]
@@ -416,7 +416,7 @@ sweep.yaml:
     ·                  ╰── first here
  10 │   p4: 
     ╰────
-  help: remove one of them
+  help: they are one number: remove one of them, or quote both if they are texts
 
   × p4: the value 1 is here twice, first in line 12
     ╭─[sweep.yaml:12:7]
@@ -435,7 +435,7 @@ sweep.yaml:
   help: remove one of them
 
 5 problems
-"#);
+");
 }
 
 #[test]

@@ -419,7 +419,7 @@ fn aliases_and_merge_keys() {
         &format!("{WORKER}parameters: {{a: &a {{value: 1}}, b: {{<<: *a, <<: *a}}}}\n"),
         // Through an alias, the mistake is where it is written, once.
         &format!("{WORKER}arms: {{a: &a {{label: x, paramters: {{}}}}, b: {{<<: *a, label: y, parameters: {{l: {{value: 1}}}}}}}}\n"),
-    ]), @r#"
+    ]), @"
 sweep.yaml:
   × an alias inside the very thing that it stands for
    ╭─[sweep.yaml:5:33]
@@ -478,5 +478,5 @@ sweep.yaml:
    ╰────
   help: did you mean `parameters`? known keys: label, parameters, zip, exclude, grids, resources
         and limits
-"#);
+");
 }

@@ -22,7 +22,8 @@ pub struct Reference {
     pub plan: Plan,
     /// Parameters and running statistics at the start.
     pub weights: Rows,
-    float64: Precision,
+    /// In double precision.
+    pub float64: Precision,
     float32: Precision,
 }
 
@@ -54,7 +55,8 @@ pub struct Precision {
     pub statistics: Rows,
     /// Logits in evaluation mode with these, `[images, 10]`.
     pub evaluated_logits: Vec<f64>,
-    /// By name.
+    /// By name; in double precision.
+    #[serde(default)]
     pub runs: BTreeMap<String, Run>,
 }
 

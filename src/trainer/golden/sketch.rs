@@ -12,6 +12,7 @@ use tch::{Kind, Tensor};
 
 use super::draws::{SKETCHES, sketch_signs};
 use super::reference::{Row, Rows};
+use crate::margins::assert_within;
 use crate::tensors::without_grad;
 
 /// The largest tensor of the network, 512x512x3x3.
@@ -74,7 +75,7 @@ impl Sketcher {
     ) -> f64 {
         let shares = self.distances(tensors, rows).into_iter().map(|distance| (distance.distance / distance.norm, distance.name));
         let (share, name) = shares.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
-        assert!(share < tolerance, "{what}: {name} differs by {share:e} of its norm");
+        assert_within(format!("{what}, {name}"), share, tolerance);
         share
     }
 }

@@ -1,7 +1,10 @@
 //! Max pooling, 3x3 with stride 2 and padding 1, as ResNet's stem has it. libtorch's own takes 10 ms for a batch on a CPU where a map's
-//! pixels lie together; this one finds the places by itself, with AVX2, and leaves libtorch to gather them. Same values, same gradients.
+//! pixels lie together; this one finds the places by itself, with AVX2, and leaves libtorch to gather them. Both ways choose the
+//! same pixels, so that they agree bit for bit.
 
 use tch::{TchError, Tensor};
+
+use crate::processor::Avx2;
 
 /// The largest of each 3x3 window, `[N, C, H, W]` to `[N, C, (H + 1) / 2, (W + 1) / 2]`. Of equal ones the first, row by row, gets the
 /// gradient; a NaN is larger than anything, as in libtorch.
@@ -9,8 +12,15 @@ use tch::{TchError, Tensor};
 /// # Errors
 /// libtorch's.
 pub fn max_pool(maps: &Tensor) -> Result<Tensor, TchError> {
+    pool_by(maps, Avx2::find())
+}
+
+/// The same, by the search below or by libtorch alone.
+fn pool_by(maps: &Tensor, avx2: Option<Avx2>) -> Result<Tensor, TchError> {
     #[cfg(target_arch = "x86_64")]
-    if let Some(places) = x86::places(maps)? {
+    if let Some(avx2) = avx2
+        && let Some(places) = x86::places(maps, avx2)?
+    {
         let (images, channels, height, width) = maps.size4()?;
         let pooled = maps.f_view([images, channels, -1])?.f_gather(2, &places, false)?;
         return pooled.f_view([images, channels, height / 2, width / 2]);
@@ -24,12 +34,14 @@ mod x86 {
     use std::arch::x86_64::*;
     use tch::{Device, Kind, TchError, Tensor};
 
+    use crate::processor::Avx2;
+
     /// Where in its map each window's largest is, `[N, C, H W / 4]`, or nothing where this is no search for these maps.
-    pub fn places(maps: &Tensor) -> Result<Option<Tensor>, TchError> {
+    pub fn places(maps: &Tensor, _avx2: Avx2) -> Result<Option<Tensor>, TchError> {
         let (images, channels, height, width) = maps.size4()?;
         let fits = height > 0 && height % 2 == 0 && width % 2 == 0 && (8..=16).contains(&width) && maps.numel() > 0;
         let here = maps.device() == Device::Cpu && maps.f_kind()? == Kind::Float && maps.is_contiguous();
-        if !fits || !here || !is_x86_feature_detected!("avx2") {
+        if !fits || !here {
             return Ok(None);
         }
         let (area, pooled) = (height * width, height * width / 4);
@@ -38,7 +50,7 @@ mod x86 {
         let values: &[f32] = unsafe { std::slice::from_raw_parts(maps.data_ptr().cast(), maps.numel()) };
         // SAFETY: a new tensor on the CPU is contiguous, holds `numel` initialised integers, and nobody else knows it yet.
         let out: &mut [i64] = unsafe { std::slice::from_raw_parts_mut(places.data_ptr().cast(), places.numel()) };
-        // SAFETY: the processor has AVX2, as was asked above.
+        // SAFETY: the processor has AVX2, of which `_avx2` is the proof.
         unsafe { find(values, out, area as usize, width as usize) };
         Ok(Some(places))
     }
@@ -107,32 +119,73 @@ mod x86 {
 mod tests {
     use super::*;
     use crate::device::one_thread;
+    use tch::{Kind, kind};
 
-    /// With many equal values, as the maps of black margins have them, and NaN and infinities here and there.
-    #[test]
-    fn values_and_gradients_are_libtorchs() {
+    const SHAPE: [i64; 4] = [3, 4, 14, 14];
+
+    /// Many equal values, as the maps of black margins have them, and NaN and infinities here and there.
+    fn maps() -> Tensor {
         one_thread();
-        let count = 3 * 4 * 14 * 14;
-        let steps = (Tensor::arange(count, tch::kind::FLOAT_CPU) * 12.9898).sin() * 4.0;
-        let mut numbers = steps.floor().relu();
-        for (place, value) in [(5, f64::NAN), (6, f64::INFINITY), (700, f64::NAN), (701, f64::NAN), (900, f64::NEG_INFINITY)] {
-            let _ = numbers.narrow(0, place, 1).fill_(value);
+        let count = SHAPE.iter().product::<i64>();
+        // Whole numbers: what the sine is in its last bit does not matter.
+        let mut numbers: Vec<f32> = (0..count).map(|place| ((place as f32 * 12.9898).sin() * 4.0).floor().max(0.0)).collect();
+        for (place, value) in [(5, f32::NAN), (6, f32::INFINITY), (700, f32::NAN), (701, f32::NAN), (900, f32::NEG_INFINITY)] {
+            numbers[place] = value;
         }
-        numbers = numbers.view([3, 4, 14, 14]);
-        let pool = |how: fn(&Tensor) -> Tensor| {
-            let x = numbers.copy().set_requires_grad(true);
-            let y = how(&x);
-            let weights = (Tensor::arange(y.numel() as i64, tch::kind::FLOAT_CPU) + 1.0).view_as(&y);
-            let gradient = Tensor::run_backward(&[(&y * weights).sum(None)], &[&x], false, false).remove(0);
-            (y.detach(), gradient)
-        };
-        let found = pool(|x| max_pool(x).unwrap());
-        let expected = pool(|x| x.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false));
-        assert!(found.0.allclose(&expected.0, 0.0, 0.0, true));
-        assert_eq!(found.1, expected.1);
-        assert!(found.0.isnan().any().int64_value(&[]) == 1);
-        // Maps of another shape go libtorch's way.
-        let odd = Tensor::arange(2 * 25, tch::kind::FLOAT_CPU).view([1, 2, 5, 5]);
-        assert_eq!(max_pool(&odd).unwrap(), odd.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false));
+        Tensor::from_slice(&numbers).view(SHAPE)
+    }
+
+    /// The value and the gradient's weight of each output.
+    fn pooled(maps: &Tensor, how: impl Fn(&Tensor) -> Tensor) -> (Tensor, Tensor) {
+        let x = maps.copy().set_requires_grad(true);
+        let y = how(&x);
+        let weights = (Tensor::arange(y.numel() as i64, kind::FLOAT_CPU) + 1.0).view_as(&y);
+        let gradient = Tensor::run_backward(&[(&y * weights).sum(None)], &[&x], false, false).remove(0);
+        (y.detach(), gradient)
+    }
+
+    /// The same by its definition, one pixel after the other.
+    fn defined(maps: &Tensor) -> (Tensor, Tensor) {
+        let [_, _, height, width] = SHAPE;
+        let values = Vec::<f32>::try_from(maps.flatten(0, -1)).unwrap();
+        let (mut found, mut gradient) = (Vec::new(), vec![0.0_f32; values.len()]);
+        for start in (0..values.len() as i64).step_by((height * width) as usize) {
+            for (row, column) in (0..height / 2).flat_map(|row| (0..width / 2).map(move |column| (row, column))) {
+                let rows = (2 * row - 1).max(0)..=(2 * row + 1).min(height - 1);
+                let columns = (2 * column - 1).max(0)..=(2 * column + 1).min(width - 1);
+                let places = rows.flat_map(|y| columns.clone().map(move |x| (start + y * width + x) as usize));
+                let larger = |best: usize, next: usize| {
+                    if values[next] > values[best] || values[next].is_nan() { next } else { best }
+                };
+                let place = places.reduce(larger).unwrap();
+                found.push(values[place]);
+                gradient[place] += found.len() as f32;
+            }
+        }
+        let [images, channels, ..] = SHAPE;
+        (Tensor::from_slice(&found).view([images, channels, height / 2, width / 2]), Tensor::from_slice(&gradient).view(SHAPE))
+    }
+
+    /// The search with AVX2, where this processor has it, and libtorch's pooling: values and gradients, bit for bit.
+    #[test]
+    fn both_ways_choose_the_same_pixels() {
+        let maps = maps();
+        let expected = defined(&maps);
+        for avx2 in [Avx2::find(), None] {
+            let found = pooled(&maps, |x| pool_by(x, avx2).unwrap());
+            assert!(found.0.allclose(&expected.0, 0.0, 0.0, true), "{avx2:?}");
+            assert_eq!(found.1, expected.1, "{avx2:?}");
+        }
+        assert!(expected.0.isnan().any().int64_value(&[]) == 1);
+    }
+
+    #[test]
+    fn maps_of_another_shape_go_libtorchs_way() {
+        one_thread();
+        let odd = Tensor::arange(2 * 25, kind::FLOAT_CPU).view([1, 2, 5, 5]);
+        let double = maps().to_kind(Kind::Double).nan_to_num(0.0, None, None);
+        for maps in [odd, double] {
+            assert_eq!(max_pool(&maps).unwrap(), maps.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false));
+        }
     }
 }

@@ -9,6 +9,7 @@ use tch::{TchError, Tensor};
 
 use super::fused::{self, Move, Moved};
 use super::optimizer::Optimizer;
+use crate::processor::Avx2;
 use crate::tensors::without_grad;
 
 /// Hyper-parameters of Adam.
@@ -33,12 +34,14 @@ pub struct Adam {
     first: Vec<Tensor>,
     /// v, likewise.
     second: Vec<Tensor>,
+    /// Whether moves may go in one pass over memory.
+    avx2: Option<Avx2>,
 }
 
 impl Adam {
     /// The rule before its first step.
     pub fn new(settings: AdamSettings) -> Self {
-        Self { settings, steps: 0, first: Vec::new(), second: Vec::new() }
+        Self { settings, steps: 0, first: Vec::new(), second: Vec::new(), avx2: Avx2::find() }
     }
 }
 
@@ -64,7 +67,7 @@ impl Optimizer for Adam {
         let moments = self.first.iter_mut().zip(&mut self.second);
         for ((parameter, gradient), (first, second)) in parameters.iter().zip(gradients).zip(moments) {
             let mut moved = Moved { parameter, gradient, first, second };
-            if fused::adam(in_one_pass, &mut moved)? {
+            if fused::adam(in_one_pass, &mut moved, self.avx2)? {
                 continue;
             }
             let Moved { parameter, gradient: g, first: m, second: v } = moved;
@@ -80,7 +83,10 @@ impl Optimizer for Adam {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::device::one_thread;
+    use crate::margins::assert_near;
     use crate::optim::optimizer::testing::{assert_close, descend};
+    use tch::{Device, Kind, kind};
 
     #[test]
     fn steps_match_the_algorithm_by_hand() {
@@ -94,6 +100,28 @@ mod tests {
             first[i] - 0.1 * m / (v.sqrt() + 0.5)
         });
         assert_close(&path, &[first, second]);
+    }
+
+    /// The way in one pass, where this processor has it, and the portable way, both against the latter in double precision.
+    #[test]
+    fn both_ways_take_the_same_steps() {
+        one_thread();
+        const COUNT: i64 = 1001;
+        const STEPS: i64 = 20;
+        let gradients = (Tensor::arange(STEPS * COUNT, kind::DOUBLE_CPU) * 0.7).sin().view([STEPS, COUNT]).to_kind(Kind::Float);
+        let moved = |avx2: Option<Avx2>, kind: Kind| {
+            let mut rule = Adam::new(AdamSettings { lr: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8 });
+            rule.avx2 = avx2;
+            let parameter = Tensor::zeros([COUNT], (kind, Device::Cpu));
+            for step in 0..STEPS {
+                rule.step(&[parameter.shallow_clone()], &[gradients.get(step).to_kind(kind)]).unwrap();
+            }
+            parameter
+        };
+        let expected = moved(None, Kind::Double);
+        for avx2 in [Avx2::find(), None] {
+            assert_near(format!("Adam's steps with {avx2:?}"), &moved(avx2, Kind::Float), &expected, 1e-5);
+        }
     }
 
     #[test]

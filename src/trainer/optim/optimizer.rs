@@ -73,6 +73,7 @@ impl OptimizerSettings {
 #[cfg(test)]
 pub mod testing {
     use super::Optimizer;
+    use crate::margins::assert_ratio;
     use crate::optim::gradients;
     use tch::Tensor;
 
@@ -91,7 +92,7 @@ pub mod testing {
     pub fn assert_close(found: &[[f64; 2]], expected: &[[f64; 2]]) {
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
-            assert!((found - expected).abs() <= 1e-12 * expected.abs(), "{found} instead of {expected}");
+            assert_ratio(format!("{found} instead of {expected}"), *found, *expected, 1e-12);
         }
     }
 }

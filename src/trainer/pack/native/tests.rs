@@ -4,17 +4,19 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Layers, Reference, evaluate, forward, gradient, hessian_product};
 use crate::device::one_thread;
+use crate::margins;
 use crate::model::{Mode, ResNet18};
 use crate::pack::network::Networks;
+
+/// Numbers that depend on nothing else, not even on libtorch's random state.
+fn noise(size: &[i64], scale: f64) -> Tensor {
+    let count = size.iter().product::<i64>();
+    ((Tensor::arange(count, (Kind::Double, Device::Cpu)) * 12.9898).sin() * 43758.5453).frac().view(size) * scale
+}
 
 /// Three models that differ, images, and labels.
 fn case() -> (Networks, Tensor, Tensor) {
     one_thread();
-    // The same in every test, whatever runs beside it.
-    let noise = |size: &[i64], scale: f64| {
-        let count = size.iter().product::<i64>();
-        ((Tensor::arange(count, (Kind::Double, Device::Cpu)) * 12.9898).sin() * 43758.5453).frac().view(size) * scale
-    };
     let network = ResNet18::new(7, Kind::Double, Device::Cpu).unwrap();
     let networks = Networks::of(&network, 3).unwrap();
     let apart = noise(&networks.weights().size(), 0.03);
@@ -29,8 +31,7 @@ fn loss(logits: &Tensor, labels: &Tensor) -> Tensor {
 }
 
 fn assert_near(found: &Tensor, expected: &Tensor, what: &str) {
-    let apart = (found - expected).norm() / expected.norm();
-    assert!(apart.double_value(&[]) < 1e-10, "{what}: {apart:?}");
+    margins::assert_near(format!("{what} by hand"), found, expected, 1e-10);
 }
 
 #[test]
@@ -39,7 +40,7 @@ fn gradient_and_hessian_product_are_libtorchs() {
     let layers = Layers::of(networks.plan());
     let logits = networks.forward(&images, Mode::Train).unwrap();
     let expected = Tensor::run_backward(&[loss(&logits, &labels)], &[networks.weights()], true, true).remove(0);
-    let signs = networks.weights().detach().narrow(0, 0, 1).randn_like().sign();
+    let signs = noise(&[1, networks.weights().size()[1]], 1.0).sign();
     let product = Tensor::run_backward(&[(&expected * &signs).sum(None)], &[networks.weights()], false, false).remove(0);
     let _guard = crate::tensors::without_grad();
     let tape = forward(&Reference, &layers, &networks, &images).unwrap();
