@@ -16,7 +16,7 @@ use crate::spec::command::{Filling, Piece, fill, holds_variable};
 use crate::spec::{Config, Spec, Task};
 
 /// Name of the built-in task's program.
-const TRAINER: &str = "pentagrid-trainer";
+pub(super) const TRAINER: &str = "pentagrid-trainer";
 
 /// The time now, ISO 8601 in UTC with milliseconds.
 pub fn now() -> String {

@@ -57,6 +57,7 @@ pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
         command.push_str(" (TF32)");
     }
 
+    let built_in = spec.task == Task::MnistResnet18;
     let mut files = BTreeMap::new();
     let mut program = None;
     for (place, word) in words.iter().enumerate() {
@@ -65,6 +66,8 @@ pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
         let candidates = found.into_iter().chain(mentioned(&words, place, &workdir));
         for (name, path) in candidates {
             let Some(hash) = hash_file(&path) else { continue };
+            // Another checkout's trainer of the same build is the same trainer.
+            let name = if built_in { environment::TRAINER.to_owned() } else { name };
             // The first file after an interpreter is the program; a program of its own is the first word.
             if program.is_none() && (place > 0 || path.starts_with(&workdir)) {
                 program = path.canonicalize().ok();
@@ -73,7 +76,6 @@ pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
         }
     }
 
-    let built_in = spec.task == Task::MnistResnet18;
     let run_dir = std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned());
     let run_dir = run_dir.canonicalize().unwrap_or(run_dir);
     // The trainer's build stands for its code.
