@@ -63,3 +63,51 @@ fn what_cannot_be_exported_is_told() {
     For more information, try '--help'.
     "#);
 }
+
+/// The most memory that a run of the program has held, in KiB.
+fn peak(test: &Test, arguments: &[&str]) -> u64 {
+    let mut child = test.start(arguments);
+    let mut peak = 0;
+    let status = loop {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        peak = peak.max(line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0));
+        if let Some(status) = child.try_wait().unwrap() {
+            break status;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    };
+    assert!(status.success(), "{}", test.stderr());
+    peak
+}
+
+#[test]
+fn a_long_history_needs_no_more_memory_than_a_short_one() {
+    let test = Test::with_spec(
+        "name: long\nprogram: train.sh\ncommand: [\"./train.sh\"]\nmetric: {name: loss, goal: minimize}\n\
+         seeds: {tune: 1, final: 0}\nparameters: {x: {values: [1, 2]}}\n",
+    );
+    test.write_script("printf '{\"epoch\": 1, \"loss\": 1, \"acc\": 2}\\n{\"loss\": 1}\\n' > $PENTAGRID_METRICS");
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
+    let commands = [
+        &["report", "runs/long"][..],
+        &["show", "runs/long", "d415"],
+        &["export", "runs/long", "--format", "parquet"],
+        &["export", "runs/long", "--format", "tensorboard"],
+    ];
+    let short = commands.map(|command| peak(&test, command));
+    test.ledger("runs/long")
+        .execute_batch(
+            "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
+             INSERT INTO epoch SELECT min(t.id), i, json_object('loss', 1.0 / i, 'acc', i * 0.5) FROM n, trial t GROUP BY i;",
+        )
+        .unwrap();
+    for (command, short) in commands.iter().zip(short) {
+        // All rows in memory at a time would be a hundred MiB and more.
+        let long = peak(&test, command);
+        assert!(long < short + 48 * 1024, "{command:?}: {long} KiB, {short} KiB with a short history");
+    }
+    let lines = |name: &str| std::fs::read_to_string(test.path(name)).unwrap().lines().count();
+    assert_eq!(lines("reports/long/history.csv"), 1 + 200_000 + 1, "every row is there");
+    assert!(lines("reports/long/figures/history_loss.csv") < 2100, "a curve is thinned");
+}
