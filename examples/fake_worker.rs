@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use pentagrid::protocol::{
-    FailureKind, FromWorker, HEARTBEAT_VARIABLE, Hello, Metrics, PROTOCOL_VERSION, ToWorker, TrialRequest, decode_line,
+    FailureKind, FromWorker, HEARTBEAT_VARIABLE, Hello, Metrics, PROTOCOL_VERSION, Position, ToWorker, TrialRequest, decode_line,
     encode_line,
 };
 use pentagrid::spec::ParamValue;
@@ -223,8 +223,8 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
             std::thread::sleep(pause);
         }
         let progress = f64::from(epoch) / f64::from(epochs);
-        let values = [("score", score * progress), ("seconds", pause.as_secs_f64())].into_iter().collect();
-        say(&FromWorker::Epoch { trial: trial.clone(), epoch, values });
+        let values = Metrics::from_iter([("score", score * progress), ("seconds", pause.as_secs_f64())]);
+        say(&FromWorker::Epoch { trial: trial.clone(), position: Position::epoch(epoch), values: values.into() });
     }
     let metrics: Metrics = match behaviour {
         "no-metric" => [("other", 1.0)].into_iter().collect(),
@@ -235,7 +235,7 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
     };
     say(&FromWorker::Done {
         trial: trial.clone(),
-        metrics: metrics.clone(),
+        metrics: metrics.clone().into(),
         same_as: if behaviour == "liar" { Some("0000000000-0".into()) } else { same_as.cloned() },
         shared_epochs: if same_as.is_some() { epochs } else { 0 },
     });

@@ -74,7 +74,7 @@ def results(folder):
     ledger = sqlite3.connect(folder / "ledger.sqlite")
     found = {}
     for key, point, config, metrics in ledger.execute("SELECT t.id, t.point, p.config, t.metrics FROM trial t JOIN point p USING (point)"):
-        rows = [json.loads(row) for (row,) in ledger.execute("SELECT metrics FROM epoch WHERE trial = ? ORDER BY epoch", (key,))]
+        rows = [json.loads(row) for (row,) in ledger.execute("SELECT metrics FROM epoch WHERE trial = ? ORDER BY position", (key,))]
         found[point] = (json.loads(config), json.loads(metrics), rows)
     return found
 

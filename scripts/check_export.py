@@ -25,7 +25,7 @@ trials = {
 }
 history = {}
 for point, seed, epoch, metrics in ledger.execute(
-    "SELECT t.point, t.seed, e.epoch, e.metrics FROM epoch e JOIN trial t ON t.id = e.trial ORDER BY e.epoch"
+    "SELECT t.point, t.seed, CAST(e.position AS INTEGER), e.metrics FROM epoch e JOIN trial t ON t.id = e.trial ORDER BY e.position"
 ):
     history.setdefault(f"{point}-{seed}", []).append((epoch, json.loads(metrics)))
 number = lambda value: float(value.replace("Infinity", "inf")) if isinstance(value, str) else float(value)

@@ -23,7 +23,7 @@ def results(folder):
     ledger = sqlite3.connect(folder / "ledger.sqlite")
     found = {}
     for key, point, seed, phase, metrics in ledger.execute("SELECT id, point, seed, phase, metrics FROM trial"):
-        rows = [json.loads(row) for (row,) in ledger.execute("SELECT metrics FROM epoch WHERE trial = ? ORDER BY epoch", (key,))]
+        rows = [json.loads(row) for (row,) in ledger.execute("SELECT metrics FROM epoch WHERE trial = ? ORDER BY position", (key,))]
         losses = [float(value) for row in rows for name, value in row.items() if name.endswith("_loss")]
         found[point, seed] = (phase, {name: float(json.loads(metrics)[name]) for name in ACCURACIES}, losses)
     return found

@@ -38,7 +38,7 @@ fn sound() -> &'static [u8] {
             .connection
             .execute_batch(
                 "INSERT INTO trial (point, seed, phase, state, metrics) SELECT point, 0, 'tune', 'done', '{\"score\":1.5}' FROM point LIMIT 2;
-                 INSERT INTO epoch SELECT id, 1, '{\"score\":1.0}' FROM trial;
+                 INSERT INTO epoch SELECT id, 'epoch', 1.5, '{\"score\":1.0}' FROM trial;
                  INSERT INTO attempt (trial, started_at, outcome, log) SELECT id, '2026', 'done', 'logs/x' FROM trial;
                  PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;",
             )

@@ -1,16 +1,17 @@
 //! Learning curves: mean, standard deviation and n of each metric at each epoch of an arm's selected point, over its
 //! seeds. Reads rows of history; `report/figures` draws the result.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::stats::{Observation, Stat, StatsError, point_stats};
 use crate::ledger::EpochRow;
+use crate::protocol::{Position, Unit};
 
-/// One metric at one epoch.
+/// One metric at one epoch or step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EpochStat {
-    /// Number of the epoch, from 1.
-    pub epoch: u32,
+    /// The epoch or step.
+    pub position: Position,
     /// Over the seeds; the mean is not finite if a seed's value is not.
     pub stat: Stat,
     /// Seeds whose value is not finite.
@@ -24,37 +25,49 @@ pub struct ArmCurves {
     pub arm: usize,
     /// Trials with a history.
     pub seeds: u32,
-    /// By metric: epochs in order. Metrics that no trial reported are absent.
+    /// By metric: epochs or steps in order, never both. Metrics that no trial reported are absent.
     pub metrics: BTreeMap<String, Vec<EpochStat>>,
 }
 
-/// The curves of arms, given as (number of the arm, histories of its trials). Arms without a history are left out.
+/// The curves of arms, given as (number of the arm, histories of its trials). Arms without a history are left out. A metric that
+/// any trial reports by epochs has a curve by epochs; one that is only reported by steps has a curve by steps.
 ///
 /// # Errors
 /// `StatsError`, if Polars reports an error.
 pub fn curves(histories: &[(usize, Vec<EpochRow>)]) -> Result<Vec<ArmCurves>, StatsError> {
-    let mut observations = Vec::new();
-    for (arm, rows) in histories {
-        for row in rows {
-            observations.push(Observation { arm: *arm, index: u64::from(row.epoch), seed: row.id.seed, metrics: &row.metrics });
-        }
+    let rows = || histories.iter().flat_map(|(arm, rows)| rows.iter().map(move |row| (*arm, row)));
+    let positions: Vec<Position> = rows().map(|(_, row)| row.position).collect::<BTreeSet<_>>().into_iter().collect();
+    let by_epoch: BTreeSet<&String> =
+        rows().filter(|(_, row)| row.position.unit == Unit::Epoch).flat_map(|(_, row)| row.metrics.0.keys()).collect();
+    let observations: Vec<Observation<'_>> = rows()
+        .map(|(arm, row)| {
+            let index = positions.partition_point(|position| *position < row.position) as u64;
+            Observation { arm, index, seed: row.id.seed, metrics: &row.metrics }
+        })
+        .collect();
+    let mut seeds: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
+    for (arm, row) in rows() {
+        seeds.entry(arm).or_default().insert(row.id.seed);
     }
-    let mut arms: BTreeMap<usize, ArmCurves> = BTreeMap::new();
+    let mut arms: BTreeMap<usize, ArmCurves> = seeds
+        .into_iter()
+        .map(|(arm, seeds)| (arm, ArmCurves { arm, seeds: seeds.len() as u32, metrics: BTreeMap::new() }))
+        .collect();
     for point in point_stats(&observations)? {
-        let curves = arms.entry(point.arm).or_insert_with(|| ArmCurves { arm: point.arm, seeds: 0, metrics: BTreeMap::new() });
-        curves.seeds = curves.seeds.max(point.n);
+        let position = positions[point.index as usize];
+        let Some(curves) = arms.get_mut(&point.arm) else { continue };
         for (name, stat) in point.stats {
-            curves.metrics.entry(name).or_default().push(EpochStat { epoch: point.index as u32, stat, not_finite: 0 });
+            if position.unit == Unit::Epoch || !by_epoch.contains(&name) {
+                curves.metrics.entry(name).or_default().push(EpochStat { position, stat, not_finite: 0 });
+            }
         }
     }
-    let odd = observations.iter().flat_map(|row| {
-        let values = row.metrics.0.iter().filter(|(_, value)| !value.0.is_finite());
-        values.map(|(name, _)| (row.arm, row.index as u32, name))
-    });
-    for (arm, epoch, name) in odd {
-        let curve = arms.get_mut(&arm).and_then(|arm| arm.metrics.get_mut(name));
-        if let Some(at) = curve.and_then(|curve| curve.iter_mut().find(|at| at.epoch == epoch)) {
-            at.not_finite += 1;
+    for (arm, row) in rows() {
+        for (name, _) in row.metrics.0.iter().filter(|(_, value)| !value.0.is_finite()) {
+            let Some(curve) = arms.get_mut(&arm).and_then(|arm| arm.metrics.get_mut(name)) else { continue };
+            if let Ok(place) = curve.binary_search_by_key(&row.position, |at| at.position) {
+                curve[place].not_finite += 1;
+            }
         }
     }
     Ok(arms.into_values().collect())
@@ -69,7 +82,7 @@ mod tests {
 
     fn row(seed: u64, epoch: u32, values: &[(&str, f64)]) -> EpochRow {
         let id = TrialId { point: PointId::of(&Config::default()), seed };
-        EpochRow { id, epoch, metrics: values.iter().copied().collect() }
+        EpochRow { id, position: Position::epoch(epoch), metrics: values.iter().copied().collect() }
     }
 
     #[test]
@@ -84,9 +97,29 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].arm, found[0].seeds), (4, 2));
         let loss = &found[0].metrics["loss"];
-        assert_eq!((loss[0].epoch, loss[0].stat.mean, loss[0].not_finite), (1, 2.0, 0));
+        assert_eq!((loss[0].position, loss[0].stat.mean, loss[0].not_finite), (Position::epoch(1), 2.0, 0));
         assert!(!loss[1].stat.mean.is_finite() && loss[1].not_finite == 1 && loss[1].stat.n == 2);
         assert_eq!(found[0].metrics["late"][0].stat, Stat { mean: 7.0, std: None, n: 1 });
+    }
+
+    #[test]
+    fn a_metric_has_a_curve_by_epochs_or_else_by_steps() {
+        let at = |seed, position, values: &[(&str, f64)]| EpochRow { position, ..row(seed, 0, values) };
+        let part = |number| Position::new(Unit::Epoch, number).unwrap();
+        let rows = vec![
+            at(0, part(0.5), &[("loss", 1.0)]),
+            at(0, part(0.75), &[("loss", 2.0)]),
+            at(1, part(0.5), &[("loss", 3.0)]),
+            at(1, Position::step(7), &[("loss", 9.0), ("lr", 0.1)]),
+            at(0, Position::step(5), &[("lr", 0.3)]),
+        ];
+        let found = curves(&[(0, rows)]).unwrap();
+        let points = |metric: &str| -> Vec<(String, f64)> {
+            found[0].metrics[metric].iter().map(|at| (at.position.to_string(), at.stat.mean)).collect()
+        };
+        assert_eq!(found[0].seeds, 2);
+        assert_eq!(points("loss"), [("epoch 0.5".to_owned(), 2.0), ("epoch 0.75".to_owned(), 2.0)]);
+        assert_eq!(points("lr"), [("step 5".to_owned(), 0.3), ("step 7".to_owned(), 0.1)]);
     }
 
     proptest! {
@@ -102,7 +135,7 @@ mod tests {
             let longest = values.iter().map(Vec::len).max().unwrap();
             prop_assert_eq!(found[0].metrics["m"].len(), longest);
             for at in &found[0].metrics["m"] {
-                let own: Vec<f64> = values.iter().filter_map(|epochs| epochs.get(at.epoch as usize - 1)).copied().collect();
+                let own: Vec<f64> = values.iter().filter_map(|epochs| epochs.get(at.position.number() as usize - 1)).copied().collect();
                 let mean = own.iter().sum::<f64>() / own.len() as f64;
                 let squares = own.iter().map(|v| (v - mean).powi(2)).sum::<f64>();
                 prop_assert_eq!(at.stat.n as usize, own.len());

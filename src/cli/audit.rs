@@ -64,7 +64,7 @@ fn histories(
                 ledger.each_epoch_of::<LedgerError>(id, 1, |row| {
                     // A history may have millions of rows: no more of them is kept than is asked for.
                     let asked = names.iter().filter_map(|name| Some((*name, row.metrics.get(name)?)));
-                    epochs.push((row.epoch, asked.collect()));
+                    epochs.push((row.position, asked.collect()));
                     Ok(())
                 })?;
                 histories[arm.arm].push(TrialHistory { seed, epochs });

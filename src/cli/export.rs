@@ -1,6 +1,6 @@
 //! `pentagrid export`: a sweep in the formats of other tools.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -15,7 +15,8 @@ use super::report::history_file;
 use super::sweep_file;
 use crate::aggregate::{ParquetFile, evaluate, write_parquet};
 use crate::export::{
-    Exported, Scalars, exported, history_table, hyper_parameters, trials_table, write_junit, write_optuna, write_version,
+    Exported, HistoryShape, Scalars, WholeSteps, exported, history_table, hyper_parameters, trials_table, write_junit,
+    write_optuna, write_version,
 };
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{EpochRow, LastAttempt, Lock, Reader, TrialRow, TrialState};
@@ -69,14 +70,17 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
         }
         ExportFormat::Optuna => {
             let course = |trial: &Exported<'_>| {
-                let mut course = Vec::new();
+                // Two rows, of an epoch and of a step, may have one number: the later one counts.
+                let mut course: BTreeMap<i64, f64> = BTreeMap::new();
                 if trial.row.state == TrialState::Done {
+                    let mut steps = whole_steps(&ledger, trial.id)?;
                     ledger.each_epoch_of::<WriteError>(trial.id, 1, |row| {
-                        course.extend(row.metrics.get(&spec.metric.name).map(|value| (row.epoch, value)));
+                        let step = steps.step(&row);
+                        course.extend(row.metrics.get(&spec.metric.name).map(|value| (step, value)));
                         Ok(())
                     })?;
                 }
-                Ok(course)
+                Ok(course.into_iter().collect())
             };
             folder.write("optuna.journal", |to| write_optuna::<WriteError>(&spec, &trials, course, to))?;
             vec!["optuna.journal".into()]
@@ -109,24 +113,35 @@ const ROWS_AT_ONCE: usize = 50_000;
 fn history_parquet(folder: &Folder, ledger: &Reader, spec: &Spec, trials: &[Exported<'_>]) -> Result<(), CliError> {
     let arms: HashMap<TrialId, &str> = trials.iter().map(|trial| (trial.id, spec.arms[trial.arm].name.as_str())).collect();
     let names = ledger.finished_history_names()?;
+    let shape = HistoryShape { fractional: ledger.has_fractions()?, steps: ledger.has_steps()? };
     folder.write("history.parquet", |to| {
-        let mut file = ParquetFile::new(to, history_table(spec, &names, &[]))?;
+        let mut file = ParquetFile::new(to, history_table(spec, &names, shape, &[]))?;
         let mut rows: Vec<(EpochRow, &str)> = Vec::new();
         ledger.each_epoch::<WriteError>(|row| {
             // Trials of an earlier spec are in the ledger still, but not in the sweep.
             let Some(arm) = arms.get(&row.id) else { return Ok(()) };
             rows.push((row, arm));
             if rows.len() == ROWS_AT_ONCE {
-                file.write(history_table(spec, &names, &rows))?;
+                file.write(history_table(spec, &names, shape, &rows))?;
                 rows.clear();
             }
             Ok(())
         })?;
         if !rows.is_empty() {
-            file.write(history_table(spec, &names, &rows))?;
+            file.write(history_table(spec, &names, shape, &rows))?;
         }
         Ok(file.finish()?)
     })
+}
+
+/// The steps of a trial's rows, which its whole history decides.
+fn whole_steps(ledger: &Reader, id: TrialId) -> Result<WholeSteps, WriteError> {
+    let mut steps = WholeSteps::default();
+    ledger.each_epoch_of::<WriteError>(id, 1, |row| {
+        steps.see(&row);
+        Ok(())
+    })?;
+    Ok(steps)
 }
 
 /// A folder for each trial: `tensorboard/ARM/TRIAL`.
@@ -144,7 +159,8 @@ fn tensorboard(ledger: &Reader, spec: &Spec, trials: &[Exported<'_>], out: &std:
         folder.write("events.out.tfevents.0.pentagrid", |to| {
             write_version(to, began)?;
             hyper_parameters(to, &names, trial, arm, (began, ended))?;
-            let mut scalars = Scalars::new(to, &names, began);
+            let steps = whole_steps(ledger, trial.id)?;
+            let mut scalars = Scalars::new(to, &names, began, steps);
             ledger.each_epoch_of::<WriteError>(trial.id, 1, |row| Ok(scalars.row(&row)?))?;
             Ok(scalars.finish(trial.row.metrics.as_ref())?)
         })?;

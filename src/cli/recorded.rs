@@ -15,11 +15,9 @@ pub(super) fn redact(secrets: &Secrets, write: &mut Write) {
         Write::WorkerPlaced { host, job, waits, .. } => {
             [host, job, waits].into_iter().flatten().for_each(|text| secrets.redact_in(text));
         }
-        Write::WorkerStarted { .. }
-        | Write::TrialStarted { .. }
-        | Write::Epoch { .. }
-        | Write::TrialDone { .. }
-        | Write::Edited { .. }
-        | Write::SessionEnded { .. } => {}
+        Write::Epoch { values: reported, .. } | Write::TrialDone { metrics: reported, .. } => {
+            reported.notes.for_each_text(|text| secrets.redact_in(text));
+        }
+        Write::WorkerStarted { .. } | Write::TrialStarted { .. } | Write::Edited { .. } | Write::SessionEnded { .. } => {}
     }
 }

@@ -221,7 +221,7 @@ pub(super) fn history_file(folder: &Folder, ledger: &Reader, spec: &Spec, grid: 
             Task::Worker(_) | Task::Program(_) => &[],
         })?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        write_history::<WriteError>(spec, grid, &names, to, |take| ledger.each_epoch(take))
+        write_history::<WriteError>(spec, grid, &names, ledger.has_steps()?, to, |take| ledger.each_epoch(take))
     })
 }
 

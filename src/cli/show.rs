@@ -16,7 +16,7 @@ use crate::grid::{Grid, TrialId};
 use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow, TrialState};
 use crate::plan::Phase;
 use crate::printable::one_line;
-use crate::protocol::{FailureKind, Metrics};
+use crate::protocol::{FailureKind, Metrics, Notes, Place, Unit, note_text};
 use crate::schedule::devices::{DeviceRequest, Machine};
 use crate::schedule::{Launcher, ProgramStart, Start, log_end};
 use crate::spec::command::{CONFIG_FILE, Filling, nested_json, shell, shell_path, shell_quoted};
@@ -26,6 +26,8 @@ use crate::spec::{Config, Spec, Task};
 const LOG_END: u64 = 2000;
 /// Of a longer history so many epochs are shown at its beginning, and at its end.
 const SHOWN_EPOCHS: usize = 20;
+/// How much of a note is shown, in characters; `--json` has all that is kept.
+const NOTE_SHOWN: usize = 100;
 /// How many candidates are listed when a trial's id is not told apart.
 const CANDIDATES: usize = 8;
 
@@ -42,6 +44,7 @@ struct Shown<'a> {
     failures: u32,
     config: Config,
     metrics: Option<&'a Metrics>,
+    notes: &'a Notes,
     same_as: Option<String>,
     shared_epochs: u32,
     history: Vec<ShownEpoch>,
@@ -51,7 +54,9 @@ struct Shown<'a> {
 
 #[derive(Serialize)]
 struct ShownEpoch {
-    epoch: u32,
+    epoch: Option<Place>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<Place>,
     values: Metrics,
 }
 
@@ -77,6 +82,12 @@ struct ShownLog {
     file: String,
     begin: u64,
     end: Option<u64>,
+}
+
+impl ShownEpoch {
+    fn of(row: EpochRow) -> Self {
+        Self { epoch: row.epoch(), step: row.step(), values: row.metrics }
+    }
 }
 
 impl ShownAttempt {
@@ -106,6 +117,7 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
     let Found { id, arm, config } = find(&spec, &grid, &rows, &arguments.trial)?;
     let row = rows.get(&id);
+    let notes = ledger.notes_of(id)?;
     let waits = row.is_none_or(|row| row.state == TrialState::Waiting) && spec.seeds.tune.contains(&id.seed);
     let pruned = waits && race(&spec, &grid, &rows).is_some_and(|race| race.is_out(id.point));
     if arguments.json {
@@ -123,9 +135,10 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
             failures: row.map_or(0, |row| row.failures),
             config,
             metrics: row.and_then(|row| row.metrics.as_ref()),
+            notes: &notes,
             same_as: row.and_then(|row| row.shared.same_as).map(|id| id.to_string()),
             shared_epochs: row.map_or(0, |row| row.shared.epochs),
-            history: ledger.history_of(id)?.into_iter().map(|row| ShownEpoch { epoch: row.epoch, values: row.metrics }).collect(),
+            history: ledger.history_of(id)?.into_iter().map(ShownEpoch::of).collect(),
             attempts: ledger.attempts(id)?.into_iter().map(ShownAttempt::of).collect(),
             run_again,
         };
@@ -153,20 +166,32 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
             out.push_str(&format!("  {name:<width$}  {value}\n"));
         }
     }
+    if !notes.is_empty() {
+        out.push_str("\nNotes (reported, but not numbers):\n");
+        let named: Vec<_> = notes.iter().map(|(name, value)| (one_line(name), beginning(&note_text(value)))).collect();
+        let width = named.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        for (name, value) in named {
+            out.push_str(&format!("  {name:<width$}  {}\n", one_line(&value)));
+        }
+    }
     if let Some(row) = row {
         out.push_str(&shared(row));
     }
-    let length = ledger.history_len(id)?;
-    // Of a long history the beginning and the end; `history.csv` of the report has all.
-    let rows = match length <= 2 * SHOWN_EPOCHS {
-        true => ledger.history_begin(id, length)?,
-        false => [ledger.history_begin(id, SHOWN_EPOCHS)?, ledger.history_end(id, SHOWN_EPOCHS)?].concat(),
-    };
-    out.push_str(&history(&rows, length - rows.len().min(length)));
+    for unit in [Unit::Epoch, Unit::Step] {
+        // Of a long history the beginning and the end; `history.csv` of the report has all.
+        let (rows, left_out) = ledger.history_ends(id, unit, SHOWN_EPOCHS)?;
+        out.push_str(&history(unit, &rows, left_out));
+    }
     out.push_str(&attempts(&ledger.attempts(id)?, &arguments.dir));
     out.push_str(&format!("\nRun it again:\n  {}\n", rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?));
     printer.text(&out)?;
     Ok(Outcome::Done)
+}
+
+/// The beginning of a note.
+fn beginning(text: &str) -> String {
+    let shown = text.chars().take(NOTE_SHOWN);
+    shown.chain(text.chars().nth(NOTE_SHOWN).map(|_| '…')).collect()
 }
 
 /// What a trial's result took from others.
@@ -220,14 +245,15 @@ fn find(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, typed: &str
     }
 }
 
-/// The rows of a history that are shown, `left_out` of them not, in the middle.
-fn history(rows: &[EpochRow], left_out: usize) -> String {
+/// The rows of a history that count the same thing, as a table: `left_out` of them are not among them, in the middle.
+fn history(unit: Unit, rows: &[EpochRow], left_out: usize) -> String {
     if rows.is_empty() {
         return String::new();
     }
     let names: std::collections::BTreeSet<&String> = rows.iter().flat_map(|row| row.metrics.0.keys()).collect();
     let width = |name: &str| one_line(name).chars().count().max(10);
-    let mut out = String::from("\nHistory:\n  epoch");
+    let first = rows.iter().map(|row| row.position.place.to_string().len()).max().unwrap_or(0).max(5);
+    let mut out = format!("\nHistory:\n  {:>first$}", unit.name());
     for name in &names {
         out.push_str(&format!("  {:>width$}", one_line(name), width = width(name)));
     }
@@ -236,9 +262,13 @@ fn history(rows: &[EpochRow], left_out: usize) -> String {
         if left_out > 0 && place == SHOWN_EPOCHS {
             out.push_str(&format!("  ... {left_out} more\n"));
         }
-        out.push_str(&format!("  {:>5}", row.epoch));
+        out.push_str(&format!("  {:>first$}", row.position.place));
         for name in &names {
-            let figure = row.metrics.get(name).map_or(String::new(), |value| format!("{value:.4}"));
+            let figure = match row.metrics.get(name) {
+                None => String::new(),
+                Some(_) if *name == Unit::Step.name() => row.step().map_or_else(String::new, |step| step.to_string()),
+                Some(value) => format!("{value:.4}"),
+            };
             out.push_str(&format!("  {figure:>width$}", width = width(name)));
         }
         out.push('\n');

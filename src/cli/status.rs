@@ -14,7 +14,7 @@ use crate::aggregate::{Evaluation, Tally};
 use crate::grid::Grid;
 use crate::live::{Sweep, human_duration};
 use crate::printable::one_line;
-use crate::protocol::FailureKind;
+use crate::protocol::{FailureKind, Place, Unit};
 use crate::report::{Selected, ShownVersion, lay_out, not_selected, selected, shown_versions};
 use crate::spec::command::shell_path;
 use crate::spec::{Prune, Spec};
@@ -73,7 +73,9 @@ struct RunningTrial {
     trial: String,
     /// Arm, values and seed.
     what: String,
-    epoch: Option<u32>,
+    epoch: Option<Place>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<Place>,
     metric: Option<f64>,
 }
 
@@ -112,7 +114,8 @@ pub(super) fn gather(sweep: &Sweep) -> Status {
     let running = sweep.running().map(|running| RunningTrial {
         trial: running.trial.id.to_string(),
         what: sweep.names().trial(&running.trial),
-        epoch: running.epoch.as_ref().map(|(epoch, _)| *epoch),
+        epoch: running.epoch.as_ref().and_then(|(position, _)| position.of(Unit::Epoch)),
+        step: running.epoch.as_ref().and_then(|(position, _)| position.of(Unit::Step)),
         metric: running.epoch.as_ref().and_then(|(_, metrics)| metrics.get(&spec.metric.name)),
     });
     let failed = sweep.failed().map(|trial| {
@@ -200,7 +203,11 @@ pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
         }
     }
     for trial in &status.running {
-        let epoch = trial.epoch.map_or("in its first epoch".to_owned(), |epoch| format!("epoch {epoch}"));
+        let epoch = match (trial.epoch, trial.step) {
+            (Some(epoch), _) => format!("epoch {epoch}"),
+            (None, Some(step)) => format!("step {step}"),
+            (None, None) => "in its first epoch".to_owned(),
+        };
         let metric = trial.metric.map_or(String::new(), |value| format!(", {metric_name} {value:.4}"));
         out.push_str(&format!("  {} ({}): {epoch}{metric}\n", trial.trial, one_line(&trial.what)));
     }
@@ -251,7 +258,7 @@ mod tests {
     use crate::grid::TrialId;
     use crate::ledger::{Consent, LogMark, SessionInfo, Stamped, WorkerId, Write, Writer, open_for_run};
     use crate::plan::{Fingerprint, Phase, Shared};
-    use crate::protocol::Metrics;
+    use crate::protocol::{Metrics, Position};
 
     /// A ledger with everything that can become of an attempt, seen while its coordinator is there and after it has gone.
     #[test]
@@ -287,7 +294,7 @@ mod tests {
         let done = |trial, seconds: f64| {
             write(Write::TrialDone {
                 trial,
-                metrics: metrics(seconds),
+                metrics: metrics(seconds).into(),
                 shared: Shared::default(),
                 log_end: 0,
                 // No more than has passed, as they would in a pack.
@@ -316,7 +323,7 @@ mod tests {
         start(trial(0, 2, 1));
         write(Write::TrialInterrupted { trial: trial(0, 2, 1), message: "cut off".into(), log_end: 0 });
         start(trial(1, 0, 1));
-        write(Write::Epoch { trial: trial(1, 0, 1), epoch: 3, values: metrics(0.5) });
+        write(Write::Epoch { trial: trial(1, 0, 1), position: Position::epoch(3), values: metrics(0.5).into() });
         start(trial(1, 1, 0));
         // Gone before it is looked at, and so the ledger is whole.
         drop(writer);

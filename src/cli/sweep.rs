@@ -105,7 +105,10 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     let dispatcher = dispatcher(
         &runtime,
         workers,
-        settings(&file.spec, &slots, how.bundle.max(how.pack.unwrap_or(1)).into(), &launcher, longest),
+        Settings {
+            warned_of_notes: reader.has_notes()?,
+            ..settings(&file.spec, &slots, how.bundle.max(how.pack.unwrap_or(1)).into(), &launcher, longest)
+        },
         Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
         (Box::new(record.clone()), committed),
         observer(&file.spec, &grid, printer),
@@ -238,6 +241,7 @@ pub fn settings(
             _ => Vec::new(),
         },
         arms: spec.arms.iter().map(|arm| arm.label.clone()).collect(),
+        warned_of_notes: false,
     }
 }
 

@@ -13,7 +13,7 @@ use crate::grid::{Grid, TrialId};
 use crate::ledger::{Lock, Reader, TrialRow, TrialState, Versions};
 use crate::plan::{Phase, PlannedTrial, all_trials};
 use crate::printable::one_line;
-use crate::protocol::Metrics;
+use crate::protocol::{Metrics, Notes};
 use crate::report::write_trials;
 use crate::spec::{Config, Spec};
 
@@ -33,6 +33,9 @@ struct Line<'a> {
     version: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     metrics: Option<&'a Metrics>,
+    /// What was reported and is no number.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    notes: Option<&'a Notes>,
     #[serde(skip_serializing_if = "Option::is_none")]
     same_as: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -70,6 +73,7 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
         printer.data(&String::from_utf8_lossy(&csv))?;
         return Ok(Outcome::Done);
     }
+    let notes = if arguments.json { ledger.notes()? } else { HashMap::new() };
     let planned = all_trials(&spec, &grid, &evaluation.selected());
     let versions = if arguments.json { ledger.versions()? } else { Versions::default() };
     let print = |text: &str| if arguments.json { printer.data(text) } else { printer.text(text) };
@@ -92,6 +96,7 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
                 config,
                 version: row.filter(|row| row.state == TrialState::Done).and_then(|row| versions.of(row.id)),
                 metrics: row.and_then(|row| row.metrics.as_ref()),
+                notes: notes.get(&trial.id),
                 same_as: row.and_then(|row| row.shared.same_as).map(|id| id.to_string()),
                 shared_epochs: row.map(|row| row.shared.epochs).filter(|epochs| *epochs > 0),
             };

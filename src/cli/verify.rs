@@ -24,7 +24,7 @@ use crate::ledger::{Committed, Reader, TrialRow, TrialState, Write};
 use crate::live::Names;
 use crate::plan::{PlannedTrial, all_trials, shuffle};
 use crate::printable::one_line;
-use crate::protocol::{Metrics, Real};
+use crate::protocol::{Metrics, Place, Position, Real, Unit};
 use crate::schedule::{Notice, Observer, PhaseEnd, Policy, WorkerCommand};
 use crate::schedule::{VERIFY, scratch_name, stop_listening};
 use crate::spec::Task;
@@ -34,7 +34,7 @@ use crate::spec::command::shell_path;
 #[derive(Debug, Default)]
 struct Rerun {
     metrics: Option<Metrics>,
-    history: BTreeMap<u32, Metrics>,
+    history: BTreeMap<Position, Metrics>,
     failure: Option<String>,
 }
 
@@ -64,7 +64,10 @@ struct VerifiedTrial {
 #[derive(Serialize)]
 struct Difference {
     /// Of the history; None: a final metric.
-    epoch: Option<u32>,
+    epoch: Option<Place>,
+    /// The same, of a history by steps.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    step: Option<Place>,
     metric: String,
     recorded: Option<Real>,
     now: Option<Real>,
@@ -75,6 +78,9 @@ impl std::fmt::Display for Difference {
         let show = |value: Option<Real>| value.map_or("nothing".to_owned(), |value| format!("{:?}", value.0));
         if let Some(epoch) = self.epoch {
             write!(f, "epoch {epoch} ")?;
+        }
+        if let Some(step) = self.step {
+            write!(f, "step {step} ")?;
         }
         write!(f, "{}: recorded {}, now {}", self.metric, show(self.recorded), show(self.now))
     }
@@ -242,8 +248,11 @@ fn choose(
 fn note(results: &mut HashMap<TrialId, Rerun>, write: Write) {
     match write {
         Write::TrialStarted { trial, .. } => drop(results.insert(trial, Rerun::default())),
-        Write::Epoch { trial, epoch, values } => drop(results.entry(trial).or_default().history.insert(epoch, values)),
-        Write::TrialDone { trial, metrics, .. } => results.entry(trial).or_default().metrics = Some(metrics),
+        // As the ledger does: several rows of one position are one.
+        Write::Epoch { trial, position, values } => {
+            results.entry(trial).or_default().history.entry(position).or_default().0.extend(values.numbers.0);
+        }
+        Write::TrialDone { trial, metrics, .. } => results.entry(trial).or_default().metrics = Some(metrics.numbers),
         Write::TrialFailed { trial, kind, message, .. } => {
             results.entry(trial).or_default().failure = Some(format!("{kind}: {message}"));
         }
@@ -255,24 +264,30 @@ fn note(results: &mut HashMap<TrialId, Rerun>, write: Write) {
 fn compare(ledger: &Reader, recorded: &TrialRow, again: &Rerun) -> Result<Vec<Difference>, CliError> {
     let Some(metrics) = &again.metrics else { return Ok(Vec::new()) };
     let mut all = differences(None, recorded.metrics.as_ref().unwrap_or(&Metrics::default()), metrics);
-    let history: BTreeMap<u32, Metrics> =
-        ledger.history_of(recorded.id)?.into_iter().map(|row| (row.epoch, row.metrics)).collect();
+    let history: BTreeMap<Position, Metrics> =
+        ledger.history_of(recorded.id)?.into_iter().map(|row| (row.position, row.metrics)).collect();
     let empty = Metrics::default();
-    let epochs: std::collections::BTreeSet<u32> = history.keys().chain(again.history.keys()).copied().collect();
-    for epoch in epochs {
-        let (was, is) = (history.get(&epoch).unwrap_or(&empty), again.history.get(&epoch).unwrap_or(&empty));
-        all.extend(differences(Some(epoch), was, is));
+    let positions: std::collections::BTreeSet<Position> = history.keys().chain(again.history.keys()).copied().collect();
+    for position in positions {
+        let (was, is) = (history.get(&position).unwrap_or(&empty), again.history.get(&position).unwrap_or(&empty));
+        all.extend(differences(Some(position), was, is));
     }
     Ok(all)
 }
 
-fn differences(epoch: Option<u32>, was: &Metrics, is: &Metrics) -> Vec<Difference> {
+fn differences(position: Option<Position>, was: &Metrics, is: &Metrics) -> Vec<Difference> {
     let (was, is) = (was.without_wall_clock(), is.without_wall_clock());
     let names: std::collections::BTreeSet<&String> = was.0.keys().chain(is.0.keys()).collect();
     names
         .into_iter()
         .filter(|name| was.0.get(name) != is.0.get(name))
-        .map(|name| Difference { epoch, metric: name.clone(), recorded: was.0.get(name).copied(), now: is.0.get(name).copied() })
+        .map(|name| Difference {
+            epoch: position.and_then(|position| position.of(Unit::Epoch)),
+            step: position.and_then(|position| position.of(Unit::Step)),
+            metric: name.clone(),
+            recorded: was.0.get(name).copied(),
+            now: is.0.get(name).copied(),
+        })
         .collect()
 }
 

@@ -3,12 +3,14 @@
 
 mod junit;
 mod optuna;
+mod steps;
 mod table;
 mod tensorboard;
 mod trials;
 
 pub use junit::write_junit;
 pub use optuna::write_optuna;
-pub use table::{history_table, trials_table};
+pub use steps::WholeSteps;
+pub use table::{HistoryShape, history_table, trials_table};
 pub use tensorboard::{Scalars, hyper_parameters, write_version};
 pub use trials::{Exported, exported};

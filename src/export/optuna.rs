@@ -32,14 +32,14 @@ const WRITER: &str = r#""worker_id":"pentagrid""#;
 /// Writes a study for each arm with its tuning trials: parameters, the metric as the value, its course over the epochs as the
 /// intermediate values, seed, point and final metrics as attributes. Final trials are left out: they re-evaluate and do not search.
 ///
-/// `course` gives the metric of a trial by epochs.
+/// `course` gives the metric of a trial by whole steps, see `WholeSteps`.
 ///
 /// # Errors
 /// As the file that is written to, or as `course`.
 pub fn write_optuna<E: From<io::Error>>(
     spec: &Spec,
     trials: &[Exported<'_>],
-    course: impl Fn(&Exported<'_>) -> Result<Vec<(u32, f64)>, E>,
+    course: impl Fn(&Exported<'_>) -> Result<Vec<(i64, f64)>, E>,
     to: &mut impl Write,
 ) -> Result<(), E> {
     let metrics = trials.iter().filter_map(|trial| trial.row.metrics.as_ref()).flat_map(|metrics| metrics.0.keys());
@@ -77,7 +77,7 @@ pub fn write_optuna<E: From<io::Error>>(
     Ok(())
 }
 
-fn line(spec: &Spec, columns: &ColumnNames, study: usize, axes: &[Axis], trial: &Exported<'_>, course: &[(u32, f64)]) -> String {
+fn line(spec: &Spec, columns: &ColumnNames, study: usize, axes: &[Axis], trial: &Exported<'_>, course: &[(i64, f64)]) -> String {
     let metric = trial.row.metrics.as_ref().and_then(|metrics| metrics.get(&spec.metric.name));
     // Optuna takes no NaN as a value: what it says of such a trial is that it failed.
     let state = match trial.row.state {
@@ -122,7 +122,7 @@ fn line(spec: &Spec, columns: &ColumnNames, study: usize, axes: &[Axis], trial: 
     if let Some(message) = trial.last.and_then(|last| last.message.as_ref()) {
         attributes.push(format!(r#""failure":{}"#, Value::from(message.clone())));
     }
-    let intermediate: Vec<String> = course.iter().map(|(epoch, value)| format!(r#""{epoch}":{}"#, number(*value))).collect();
+    let intermediate: Vec<String> = course.iter().map(|(step, value)| format!(r#""{step}":{}"#, number(*value))).collect();
     let _ = writeln!(
         out,
         r#","distributions":{{{}}},"params":{{{}}},"user_attrs":{{{}}},"system_attrs":{{}},"intermediate_values":{{{}}}}}"#,

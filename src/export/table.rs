@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::Exported;
 use crate::aggregate::Column;
 use crate::ledger::EpochRow;
+use crate::protocol::{Place, Unit};
 use crate::spec::{ColumnNames, ParamValue, Spec};
 
 /// One row a trial: what it was, where it stands, its hyper-parameters (of their own type; as text where arms or values differ in
@@ -40,21 +41,43 @@ pub fn trials_table(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column
     columns
 }
 
-/// One row an epoch of a finished trial: `trial`, `arm`, `seed`, `epoch` and what was measured, of which `names` are the names. Takes
+/// One row an epoch or step of a finished trial: `trial`, `arm`, `seed`, `epoch`, `step` where any row says it, and what was measured, of which `names` are the names. Takes
 /// some rows, each with the name of its arm.
-pub fn history_table(spec: &Spec, names: &[String], rows: &[(EpochRow, &str)]) -> Vec<(String, Column)> {
+pub fn history_table(spec: &Spec, names: &[String], shape: HistoryShape, rows: &[(EpochRow, &str)]) -> Vec<(String, Column)> {
     let columns_of = ColumnNames::of(spec, names.iter().map(String::as_str));
     let mut columns = vec![
         ("trial".to_owned(), Column::Text(rows.iter().map(|(row, _)| Some(row.id.to_string())).collect())),
         ("arm".to_owned(), Column::Text(rows.iter().map(|(_, arm)| Some((*arm).to_owned())).collect())),
         ("seed".to_owned(), Column::Int(rows.iter().map(|(row, _)| i64::try_from(row.id.seed).ok()).collect())),
-        ("epoch".to_owned(), Column::Int(rows.iter().map(|(row, _)| Some(i64::from(row.epoch))).collect())),
+        ("epoch".to_owned(), shape.places(rows.iter().map(|(row, _)| row.epoch()))),
     ];
-    for name in names {
+    if shape.steps {
+        columns.push((Unit::Step.name().to_owned(), shape.places(rows.iter().map(|(row, _)| row.step()))));
+    }
+    for name in names.iter().filter(|name| *name != Unit::Step.name()) {
         let values = rows.iter().map(|(row, _)| row.metrics.get(name)).collect();
         columns.push((columns_of.metric(name).to_owned(), Column::Float(values)));
     }
     columns
+}
+
+/// What the positions of all rows of a sweep's history are like: every group of a file has the same columns.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HistoryShape {
+    /// Whether an epoch is fractional.
+    pub fractional: bool,
+    /// Whether a row says its step.
+    pub steps: bool,
+}
+
+impl HistoryShape {
+    /// Epochs or steps: whole numbers, unless one of them is fractional.
+    fn places(self, places: impl Iterator<Item = Option<Place>>) -> Column {
+        if self.fractional {
+            return Column::Float(places.map(|place| place.map(Place::get)).collect());
+        }
+        Column::Int(places.map(|place| place?.whole()).collect())
+    }
 }
 
 /// A column of the narrowest type that holds all values as they are; whole numbers beside fractions are fractions.
@@ -86,5 +109,14 @@ mod tests {
         assert_eq!(parameter(&[Some(&int), Some(&float)]), Column::Float(vec![Some(3.0), Some(0.5)]));
         assert_eq!(parameter(&[Some(&yes), None]), Column::Bool(vec![Some(true), None]));
         assert_eq!(parameter(&[Some(&text), Some(&int)]), Column::Text(vec![Some("a".into()), Some("3".into())]));
+    }
+
+    #[test]
+    fn epochs_are_whole_numbers_unless_one_is_not() {
+        let of = |fractional, numbers: &[f64]| {
+            HistoryShape { fractional, steps: false }.places(numbers.iter().map(|number| Place::new(*number)))
+        };
+        assert_eq!(of(false, &[1.0, 2.0]), Column::Int(vec![Some(1), Some(2)]));
+        assert_eq!(of(true, &[1.0, 0.5, f64::NAN]), Column::Float(vec![Some(1.0), Some(0.5), None]));
     }
 }

@@ -5,6 +5,7 @@
 use std::io::{self, Write};
 
 use super::Exported;
+use super::steps::WholeSteps;
 use crate::ledger::{EpochRow, TrialState};
 use crate::protocol::Metrics;
 use crate::spec::{ColumnNames, Config, ParamValue};
@@ -65,13 +66,14 @@ pub struct Scalars<'a, W> {
     to: &'a mut W,
     names: &'a ColumnNames,
     now: f64,
-    step: u32,
+    steps: WholeSteps,
+    step: i64,
 }
 
 impl<'a, W: Write> Scalars<'a, W> {
-    /// Those of a run that began so many seconds after 1970.
-    pub fn new(to: &'a mut W, names: &'a ColumnNames, began: f64) -> Self {
-        Self { to, names, now: began, step: 0 }
+    /// Those of a run that began so many seconds after 1970; `steps` has seen its history.
+    pub fn new(to: &'a mut W, names: &'a ColumnNames, began: f64, steps: WholeSteps) -> Self {
+        Self { to, names, now: began, steps, step: 0 }
     }
 
     /// Writes a row of the history.
@@ -80,14 +82,19 @@ impl<'a, W: Write> Scalars<'a, W> {
     /// As the file that is written to.
     pub fn row(&mut self, row: &EpochRow) -> io::Result<()> {
         self.now += row.metrics.get("seconds").filter(|seconds| seconds.is_finite()).unwrap_or(0.0);
-        self.step = row.epoch;
+        self.step = self.steps.step(row);
+        let mut metrics = row.metrics.clone();
+        // As loggers do that count in steps.
+        if let Some(epoch) = row.epoch().filter(|epoch| epoch.whole() != Some(self.step)) {
+            metrics.set("epoch", epoch.get());
+        }
         let names = self.names;
         // Not to be taken for a final metric, or for the data of the HParams tab.
         let tag = |name: &str| match name.starts_with(FINAL) || name.starts_with(HPARAMS) {
             true => format!("metric_{name}"),
             false => names.metric(name).to_owned(),
         };
-        values(self.to, &row.metrics, tag, self.step, self.now)
+        values(self.to, &metrics, tag, self.step, self.now)
     }
 
     /// Writes the final metrics, if the run has ended well.
@@ -106,7 +113,7 @@ const FINAL: &str = "final/";
 /// What the tags of the HParams plugin begin with.
 const HPARAMS: &str = "_hparams_/";
 
-fn values(to: &mut impl Write, metrics: &Metrics, tag: impl Fn(&str) -> String, step: u32, now: f64) -> io::Result<()> {
+fn values(to: &mut impl Write, metrics: &Metrics, tag: impl Fn(&str) -> String, step: i64, now: f64) -> io::Result<()> {
     let mut summary = Message::default();
     for (name, value) in &metrics.0 {
         let mut scalar = Message::default();
@@ -116,7 +123,8 @@ fn values(to: &mut impl Write, metrics: &Metrics, tag: impl Fn(&str) -> String, 
     }
     let mut event = Message::default();
     event.double(1, now);
-    event.varint(2, u64::from(step));
+    // Negative numbers are written as their two's complement.
+    event.varint(2, step as u64);
     event.message(5, &summary);
     record(to, &event.0)
 }

@@ -86,7 +86,7 @@ mod tests {
     use super::*;
     use crate::grid::PointId;
     use crate::plan::{Phase, Shared};
-    use crate::protocol::{FailureKind, Hello};
+    use crate::protocol::{FailureKind, Hello, Metrics, Position, Reading, Reported};
 
     const POINTS: [&str; 3] = ["k7m2p9x4qa", "z8dgxart7x", "5qa1nn2xq4"];
 
@@ -100,7 +100,8 @@ mod tests {
         let said = |(moment, &(kind, who, which)): (usize, &(u8, usize, usize))| {
             let worker = WorkerId(workers - who as i64);
             let trial = trial(which);
-            let metrics = [("score".to_owned(), moment as f64)].into_iter().collect();
+            let mut metrics = Reported::from(Metrics::from_iter([(format!("score{who}"), moment as f64 / 3.0)]));
+            metrics.insert(format!("note{who}"), Reading::of(format!("at {moment}").into()));
             let write = match kind {
                 0 | 1 => {
                     workers += 1;
@@ -114,7 +115,7 @@ mod tests {
                 }
                 3 => Write::WorkerEnded { worker, outcome: format!("Code({moment})") },
                 4 => Write::WorkerPlaced { worker, host: Some(format!("node{moment}")), job: None, waits: None },
-                5 => Write::Epoch { trial, epoch: moment as u32, values: metrics },
+                5 => Write::Epoch { trial, position: Position::epoch(which as u32), values: metrics },
                 6 => Write::TrialFailed {
                     trial,
                     phase: Phase::Tune,
@@ -174,7 +175,11 @@ mod tests {
         ));
         found.extend(rows(
             &connection,
-            "SELECT t.point, e.epoch, e.metrics FROM epoch e JOIN trial t ON t.id = e.trial ORDER BY 1, 2",
+            "SELECT t.point, e.unit, e.position, e.metrics FROM epoch e JOIN trial t ON t.id = e.trial ORDER BY 1, 2, 3",
+        ));
+        found.extend(rows(
+            &connection,
+            "SELECT t.point, n.name, n.value FROM note n JOIN trial t ON t.id = n.trial ORDER BY 1, 2",
         ));
         found
     }

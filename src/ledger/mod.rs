@@ -19,7 +19,7 @@ mod writer;
 
 pub use error::{Changed, LedgerError};
 pub use lock::{Holder, Lock};
-pub use news::{AttemptNews, Follower, News, RunningEpoch};
+pub use news::{AttemptNews, Follower, News};
 pub use prepare::{Consent, LeftWorker, Opened, SessionInfo, open_for_run};
 pub use reader::Reader;
 pub use rows::{AttemptRow, EpochRow, LastAttempt, SessionRow, TrialRow, TrialState, VersionRow, Versions, WorkerRow};

@@ -4,15 +4,15 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::Row;
 
 use super::error::LedgerError;
 use super::lock::{Holder, Lock};
-use super::reader::{Reader, metrics, trial_id};
-use super::rows::{SessionRow, TrialRow, Versions};
+use super::reader::{Reader, trial_id};
+use super::rows::{EpochRow, SessionRow, TrialRow, Versions};
 use super::schema::{self, FILE_NAME, Manner};
 use crate::grid::TrialId;
-use crate::protocol::{FailureKind, Metrics};
+use crate::protocol::FailureKind;
 
 /// A file that was changed so shortly before it was looked at may change again without its time telling.
 const UNSETTLED: Duration = Duration::from_millis(200);
@@ -65,7 +65,7 @@ pub struct News {
     /// Attempts that are new or have changed, in the order in which they began.
     pub attempts: Vec<AttemptNews>,
     /// The last row of history of each trial with an attempt that has not ended.
-    pub epochs: Vec<RunningEpoch>,
+    pub epochs: Vec<EpochRow>,
 }
 
 /// An attempt at a trial.
@@ -91,17 +91,6 @@ pub struct AttemptNews {
     pub slot: Option<(u32, String)>,
     /// Threads that its worker computed with.
     pub threads: u32,
-}
-
-/// How far a trial has come that has not ended.
-#[derive(Clone, Debug, PartialEq)]
-pub struct RunningEpoch {
-    /// The trial.
-    pub trial: TrialId,
-    /// Number of its last epoch.
-    pub epoch: u32,
-    /// What was measured at its end.
-    pub metrics: Metrics,
 }
 
 impl Follower {
@@ -221,8 +210,9 @@ impl Follower {
         }
         let open: Vec<&AttemptNews> = attempts.iter().filter(|attempt| attempt.ended_at.is_none()).collect();
         let mut epochs = Vec::new();
+        let position = reader.position()?;
         for attempt in &open {
-            epochs.extend(last_epoch(reader, attempt.trial)?);
+            epochs.extend(reader.last_row_of(attempt.trial, position)?);
         }
         let seen = Seen { frame, attempt: last, open: open.iter().map(|attempt| attempt.number).collect() };
         let spec = if whole { Some(reader.spec_text()?) } else { None };
@@ -252,14 +242,4 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptNews> {
         slot: slot.zip(row.get(10)?),
         threads: row.get(11)?,
     })
-}
-
-fn last_epoch(reader: &Reader, trial: TrialId) -> Result<Option<RunningEpoch>, LedgerError> {
-    let found = reader.connection().query_row(
-        "SELECT e.epoch, e.metrics FROM epoch e WHERE e.trial = (SELECT id FROM trial WHERE point = ? AND seed = ?)
-         ORDER BY e.epoch DESC LIMIT 1",
-        params![trial.point.to_string(), trial.seed as i64],
-        |row| Ok(RunningEpoch { trial, epoch: row.get(0)?, metrics: metrics(1, row.get_ref(1)?.as_str()?)? }),
-    );
-    found.optional().map_err(reader.sqlite())
 }

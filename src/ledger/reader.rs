@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::error::LedgerError;
 use super::lock::Lock;
-use super::rows::{AttemptRow, EpochRow, LastAttempt, SessionRow, TrialRow, TrialState, WorkerRow};
+use super::rows::{AttemptRow, LastAttempt, SessionRow, TrialRow, TrialState, WorkerRow};
 use super::schema::{self, FILE_NAME, Manner};
 use crate::grid::TrialId;
 use crate::plan::{Phase, Shared};
@@ -131,13 +131,6 @@ impl Reader {
             .map_err(self.sqlite())
     }
 
-    /// How many rows the histories have.
-    pub fn epochs(&self) -> Result<u64, LedgerError> {
-        let count =
-            self.connection.query_row("SELECT count(*) FROM epoch", [], |row| row.get::<_, i64>(0)).map_err(self.sqlite())?;
-        Ok(count as u64)
-    }
-
     /// Every trial that was ever started.
     pub fn trials(&self) -> Result<Vec<TrialRow>, LedgerError> {
         self.trials_where("", [])
@@ -225,51 +218,6 @@ impl Reader {
         )?;
         // Of several for one trial the last one stays.
         Ok(rows.into_iter().collect())
-    }
-
-    /// The history of one trial, epoch by epoch.
-    pub fn history_of(&self, id: TrialId) -> Result<Vec<EpochRow>, LedgerError> {
-        self.rows(
-            "SELECT t.point, t.seed, e.epoch, e.metrics FROM epoch e JOIN trial t ON t.id = e.trial
-             WHERE t.point = ? AND t.seed = ? ORDER BY e.epoch",
-            params![id.point.to_string(), id.seed as i64],
-            epoch_row,
-        )
-    }
-
-    /// The last row of history of every trial that is running.
-    pub fn running(&self) -> Result<HashMap<TrialId, EpochRow>, LedgerError> {
-        let rows = self.rows(
-            "SELECT t.point, t.seed, e.epoch, e.metrics FROM trial t JOIN epoch e ON e.trial = t.id
-             WHERE t.state = 'running' AND e.epoch = (SELECT max(epoch) FROM epoch WHERE trial = t.id)",
-            [],
-            epoch_row,
-        )?;
-        Ok(rows.into_iter().map(|row| (row.id, row)).collect())
-    }
-
-    /// Hands every row of history of every finished trial to `take`, one at a time, since a big sweep has millions.
-    pub fn each_epoch<E: From<LedgerError>>(&self, mut take: impl FnMut(EpochRow) -> Result<(), E>) -> Result<(), E> {
-        let mut statement = self
-            .connection
-            .prepare(
-                "SELECT t.point, t.seed, e.epoch, e.metrics FROM trial t JOIN epoch e ON e.trial = t.id
-                 WHERE t.state = 'done' ORDER BY t.point, t.seed, e.epoch",
-            )
-            .map_err(self.sqlite())?;
-        let mut rows = statement.query([]).map_err(self.sqlite())?;
-        while let Some(row) = rows.next().map_err(self.sqlite())? {
-            take(epoch_row(row).map_err(self.sqlite())?)?;
-        }
-        Ok(())
-    }
-
-    /// Names of the figures in the history: those that are known beforehand, or else those that stand in it.
-    pub fn history_names(&self, known: &[&str]) -> Result<Vec<String>, LedgerError> {
-        if !known.is_empty() {
-            return Ok(known.iter().map(|name| (*name).to_owned()).collect());
-        }
-        self.rows("SELECT DISTINCT j.key FROM epoch e, json_each(e.metrics) j ORDER BY 1", [], |row| row.get(0))
     }
 
     /// The last failed attempt's kind and message, for each trial that failed for good.
@@ -394,7 +342,7 @@ impl Reader {
     }
 }
 
-fn damaged(column: usize, what: &str) -> rusqlite::Error {
+pub(super) fn damaged(column: usize, what: &str) -> rusqlite::Error {
     rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, format!("the ledger holds {what}").into())
 }
 
@@ -405,10 +353,6 @@ pub(super) fn trial_id(row: &Row<'_>) -> rusqlite::Result<TrialId> {
 
 pub(super) fn metrics(column: usize, text: &str) -> rusqlite::Result<Metrics> {
     serde_json::from_str(text).map_err(|_| damaged(column, "metrics that are not JSON"))
-}
-
-pub(super) fn epoch_row(row: &Row<'_>) -> rusqlite::Result<EpochRow> {
-    Ok(EpochRow { id: trial_id(row)?, epoch: row.get(2)?, metrics: metrics(3, row.get_ref(3)?.as_str()?)? })
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use crate::grid::TrialId;
 use crate::plan::{Fingerprint, Phase, Shared};
-use crate::protocol::{FailureKind, Metrics};
+use crate::protocol::{FailureKind, Metrics, Place, Position, STEP_KEYS, Unit};
 
 /// Where a trial stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -103,10 +103,22 @@ pub struct LastAttempt {
 pub struct EpochRow {
     /// The trial.
     pub id: TrialId,
-    /// Number of the epoch, from 1.
-    pub epoch: u32,
-    /// What was measured at its end.
+    /// The epoch or step that it is of.
+    pub position: Position,
+    /// What was measured at its end; the step too, where a row of an epoch said it.
     pub metrics: Metrics,
+}
+
+impl EpochRow {
+    /// The epoch, if it is known.
+    pub fn epoch(&self) -> Option<Place> {
+        self.position.of(Unit::Epoch)
+    }
+
+    /// The step, if it is known.
+    pub fn step(&self) -> Option<Place> {
+        self.position.of(Unit::Step).or_else(|| Place::new(self.metrics.get(STEP_KEYS[0])?))
+    }
 }
 
 /// One run of a coordinator.

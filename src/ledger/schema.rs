@@ -113,11 +113,22 @@ CREATE TABLE attempt (
     metrics TEXT                           -- what it gave, where the trial was run again afterwards (version 5)
 ) STRICT;
 CREATE INDEX attempt_by_trial ON attempt(trial);
+";
+
+/// History and notes, as they are since version 5.
+const HISTORY_TABLES: &str = "
 CREATE TABLE epoch (                       -- history of the last attempt at each trial
     trial INTEGER NOT NULL REFERENCES trial(id),
-    epoch INTEGER NOT NULL,
+    unit TEXT NOT NULL CHECK (unit IN ('epoch', 'step')), -- what `position` counts (version 5)
+    position REAL NOT NULL,                -- number of the epoch or step; an epoch may be fractional (version 5)
     metrics TEXT NOT NULL,
-    PRIMARY KEY (trial, epoch)
+    PRIMARY KEY (trial, unit, position)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE note (                        -- what the last attempt reported that is no number (version 5)
+    trial INTEGER NOT NULL REFERENCES trial(id),
+    name TEXT NOT NULL,
+    value TEXT NOT NULL,                   -- JSON; long ones are cut
+    PRIMARY KEY (trial, name)
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE column_name (                 -- what has a column of its own in the views (version 5)
     kind TEXT NOT NULL,                    -- parameter, spec_metric, spec_history: of the spec in force; metric, history: reported by a trial
@@ -127,22 +138,30 @@ CREATE TABLE column_name (                 -- what has a column of its own in th
 ) STRICT, WITHOUT ROWID;
 ";
 
-/// What version 5 adds.
+/// What else version 5 adds.
 const VERSION_5: &str = "
 CREATE TABLE fingerprint (id INTEGER PRIMARY KEY, parts TEXT NOT NULL, first_seen_at TEXT NOT NULL) STRICT;
 CREATE TABLE fingerprint_key (value BLOB NOT NULL) STRICT;
 ALTER TABLE session ADD COLUMN fingerprint INTEGER REFERENCES fingerprint(id);
 ALTER TABLE attempt ADD COLUMN metrics TEXT;
-CREATE TABLE column_name (
-    kind TEXT NOT NULL,
-    name TEXT NOT NULL,
-    position INTEGER NOT NULL,
-    PRIMARY KEY (kind, name)
-) STRICT, WITHOUT ROWID;
+";
+
+/// Columns of the views for what earlier versions recorded.
+const COLUMN_NAMES: &str = "
 INSERT INTO column_name (kind, name, position)
 SELECT DISTINCT 'metric', j.key, 0 FROM trial t, json_each(t.metrics) j WHERE json_valid(t.metrics) LIMIT 400;
 INSERT INTO column_name (kind, name, position)
 SELECT DISTINCT 'history', j.key, 0 FROM epoch e, json_each(e.metrics) j WHERE json_valid(e.metrics) LIMIT 400;
+";
+
+/// Makes the whole-number epochs of versions 1 to 4 into positions. The views stand on the old table and are made again by `prepare`.
+const EPOCHS_TO_POSITIONS: &str = "
+DROP VIEW IF EXISTS trials; DROP VIEW IF EXISTS history; DROP VIEW IF EXISTS summary;
+ALTER TABLE epoch RENAME TO epoch_4;
+";
+const COPY_EPOCHS: &str = "
+INSERT INTO epoch SELECT trial, 'epoch', epoch, metrics FROM epoch_4 ORDER BY trial, epoch;
+DROP TABLE epoch_4;
 ";
 
 /// Opens a ledger for writing and brings it to this program's version, making it if there is none.
@@ -174,6 +193,7 @@ fn bring_up_to_date(connection: &mut Connection) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     if found == 0 {
         transaction.execute_batch(TABLES)?;
+        transaction.execute_batch(HISTORY_TABLES)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
     }
     if found == 1 {
@@ -193,6 +213,10 @@ fn bring_up_to_date(connection: &mut Connection) -> rusqlite::Result<()> {
         )?;
     }
     if (1..5).contains(&found) {
+        transaction.execute_batch(EPOCHS_TO_POSITIONS)?;
+        transaction.execute_batch(HISTORY_TABLES)?;
+        transaction.execute_batch(COPY_EPOCHS)?;
+        transaction.execute_batch(COLUMN_NAMES)?;
         transaction.execute_batch(VERSION_5)?;
     }
     transaction.pragma_update(None, "user_version", SCHEMA_VERSION)?;
@@ -318,11 +342,16 @@ mod tests {
              INSERT INTO point VALUES ('p', '{}');
              INSERT INTO trial (id, point, seed, phase, state, metrics) VALUES (1, 'p', 0, 'tune', 'done', '{\"acc\": 1.0, \"lr\": 2}');
              INSERT INTO trial (id, point, seed, phase, state) VALUES (2, 'p', 1, 'tune', 'waiting');
-             INSERT INTO epoch VALUES (1, 1, '{\"loss\": \"NaN\"}');
              ALTER TABLE session DROP COLUMN folder; ALTER TABLE trial DROP COLUMN shared_epochs;
              ALTER TABLE worker DROP COLUMN launcher; ALTER TABLE worker DROP COLUMN host; ALTER TABLE worker DROP COLUMN job; ALTER TABLE worker DROP COLUMN waits;
              ALTER TABLE trial RENAME TO full_trial;
-             CREATE TABLE trial AS SELECT id, point, seed, phase, state, failures, metrics FROM full_trial;
+             CREATE TABLE trial (id INTEGER PRIMARY KEY, point, seed, phase, state, failures, metrics);
+             INSERT INTO trial SELECT id, point, seed, phase, state, failures, metrics FROM full_trial;
+             DROP TABLE note; DROP TABLE epoch;
+             CREATE TABLE epoch (trial INTEGER NOT NULL, epoch INTEGER NOT NULL, metrics TEXT NOT NULL, PRIMARY KEY (trial, epoch))
+             STRICT, WITHOUT ROWID;
+             INSERT INTO epoch VALUES (1, 2, '{\"loss\":0.5}'), (1, 1, '{}');
+             CREATE VIEW history AS SELECT epoch FROM epoch;
              PRAGMA user_version = 1;",
         )
         .unwrap();
@@ -341,6 +370,12 @@ mod tests {
             })
             .unwrap();
         assert_eq!(names, "history loss, metric acc, metric lr", "what earlier trials have reported has a column");
+        new.prepare("SELECT name, value FROM note").unwrap();
+        let history = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
+        let mut select = new.prepare("SELECT unit, position, metrics FROM epoch").unwrap();
+        let rows: Vec<(String, f64, String)> = select.query_map([], history).unwrap().map(Result::unwrap).collect();
+        let expected = [("epoch", 1.0, "{}"), ("epoch", 2.0, "{\"loss\":0.5}")];
+        assert_eq!(rows, expected.map(|(unit, position, metrics)| (unit.to_owned(), position, metrics.to_owned())));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::views::{self, Kind};
 use super::write::{Stamped, Write};
 use crate::grid::TrialId;
 use crate::plan::{Phase, Shared};
-use crate::protocol::{FailureKind, Metrics};
+use crate::protocol::{FailureKind, MAX_NOTES, MORE_NOTES, Metrics, Notes};
 
 /// The writer's statements.
 pub(super) struct Tables<'c> {
@@ -39,7 +39,9 @@ pub(super) struct Tables<'c> {
     drop_history: Statement<'c>,
     new_attempt: Statement<'c>,
     whole_attempt: Statement<'c>,
+    drop_notes: Statement<'c>,
     new_epoch: Statement<'c>,
+    new_note: Statement<'c>,
     set_done: Statement<'c>,
     set_shared: Statement<'c>,
     set_failed: Statement<'c>,
@@ -51,7 +53,7 @@ pub(super) struct Tables<'c> {
 impl<'c> Tables<'c> {
     /// Prepares the statements.
     pub fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
-        let prepare = |sql| connection.prepare(sql);
+        let prepare = |sql: &str| connection.prepare(sql);
         Ok(Self {
             connection,
             rows: HashMap::new(),
@@ -82,6 +84,7 @@ impl<'c> Tables<'c> {
             set_phase: prepare("UPDATE trial SET phase = ?2 WHERE id = ?1 AND phase <> ?2")?,
             set_running: prepare("UPDATE trial SET state = 'running' WHERE id = ? AND state <> 'done'")?,
             drop_history: prepare("DELETE FROM epoch WHERE trial = ?")?,
+            drop_notes: prepare("DELETE FROM note WHERE trial = ?")?,
             new_attempt: prepare(
                 "INSERT INTO attempt (trial, worker, started_at, outcome, log, log_start) VALUES (?, ?, ?, 'running', ?, ?)",
             )?,
@@ -90,9 +93,17 @@ impl<'c> Tables<'c> {
                  VALUES (?, ?, ?, ?, 'done', ?, ?, ?, ?)",
             )?,
             new_epoch: prepare(
-                "INSERT OR REPLACE INTO epoch (trial, epoch, metrics)
-                 SELECT id, ?2, ?3 FROM trial WHERE id = ?1 AND state = 'running'",
+                "INSERT INTO epoch (trial, unit, position, metrics)
+                 SELECT id, ?2, ?3, ?4 FROM trial WHERE id = ?1 AND state = 'running'
+                 ON CONFLICT (trial, unit, position) DO UPDATE SET metrics = json_patch(metrics, excluded.metrics)",
             )?,
+            // A worker may report others with every row: the table is bounded here, once for all.
+            new_note: prepare(&format!(
+                "INSERT INTO note (trial, name, value)
+                 SELECT ?1, ?2, ?3 WHERE ?2 = '{MORE_NOTES}' OR (SELECT count(*) FROM note WHERE trial = ?1 AND name <> '{MORE_NOTES}') < {MAX_NOTES}
+                                         OR EXISTS (SELECT 1 FROM note WHERE trial = ?1 AND name = ?2)
+                 ON CONFLICT (trial, name) DO UPDATE SET value = excluded.value"
+            ))?,
             set_done: prepare("UPDATE trial SET state = 'done', metrics = ?2 WHERE id = ?1 AND state = 'running'")?,
             set_shared: prepare(
                 "UPDATE trial SET shared_epochs = ?2, same_as = (SELECT id FROM trial WHERE point = ?3 AND seed = ?4) WHERE id = ?1",
@@ -179,16 +190,17 @@ impl<'c> Tables<'c> {
             return self.apply(done);
         };
         let point = trial.point.to_string();
-        if self.whole_trial.execute(params![point, trial.seed as i64, phase.name(), json(metrics)])? == 0 {
+        if self.whole_trial.execute(params![point, trial.seed as i64, phase.name(), json(&metrics.numbers)])? == 0 {
             // It has been begun before.
             self.apply(started)?;
             return self.apply(done);
         }
         // Before anything else is inserted.
         let id = self.connection.last_insert_rowid();
-        self.note_names(Kind::Metric, metrics)?;
+        self.note_names(Kind::Metric, &metrics.numbers)?;
         let (begin, end) = (log.offset as i64, *log_end as i64);
         self.whole_attempt.execute(params![id, worker.0, &*started.at, &*done.at, &*log.file, begin, end, duration])?;
+        self.note(id, &metrics.notes)?;
         self.share(id, shared)
     }
 
@@ -220,6 +232,7 @@ impl<'c> Tables<'c> {
                         self.set_phase.execute(params![id, phase.name()])?;
                         self.set_running.execute([id])?;
                         self.drop_history.execute([id])?;
+                        self.drop_notes.execute([id])?;
                         id
                     }
                     None => self.make_row(*trial, *phase, "running")?,
@@ -227,19 +240,23 @@ impl<'c> Tables<'c> {
                 self.new_attempt.execute(params![id, worker.0, at, &*log.file, log.offset as i64])?;
                 self.rows.insert(*trial, (id, self.connection.last_insert_rowid()));
             }
-            Write::Epoch { trial, epoch, values } => {
+            Write::Epoch { trial, position, values } => {
                 if let Some(id) = self.row(*trial)? {
-                    self.new_epoch.execute(params![id, epoch, json(values)])?;
-                    self.note_names(Kind::History, values)?;
+                    let row = params![id, position.unit.name(), position.number(), json(&values.numbers)];
+                    if self.new_epoch.execute(row)? > 0 {
+                        self.note(id, &values.notes)?;
+                    }
+                    self.note_names(Kind::History, &values.numbers)?;
                 }
             }
             Write::TrialDone { trial, metrics, shared, log_end, duration } => {
                 if let Some(id) = self.row(*trial)?
-                    && self.set_done.execute(params![id, json(metrics)])? == 1
+                    && self.set_done.execute(params![id, json(&metrics.numbers)])? == 1
                 {
                     self.end_attempt(*trial, at, "done", None, *log_end, Some(*duration))?;
+                    self.note(id, &metrics.notes)?;
                     self.share(id, shared)?;
-                    self.note_names(Kind::Metric, metrics)?;
+                    self.note_names(Kind::Metric, &metrics.numbers)?;
                 }
                 self.rows.remove(trial);
             }
@@ -299,6 +316,17 @@ impl<'c> Tables<'c> {
         if *shared != Shared::default() {
             let (point, seed) = shared.same_as.map(|id| (id.point.to_string(), id.seed as i64)).unzip();
             self.set_shared.execute(params![id, shared.epochs, point, seed])?;
+        }
+        Ok(())
+    }
+
+    /// Keeps what a trial reported that is no number.
+    fn note(&mut self, id: i64, notes: &Notes) -> rusqlite::Result<()> {
+        for (name, value) in notes.iter() {
+            if self.new_note.execute(params![id, name, value.to_string()])? == 0 {
+                let more = format!("\"more than {MAX_NOTES} notes were reported; the others are not kept\"");
+                self.new_note.execute(params![id, MORE_NOTES, more])?;
+            }
         }
         Ok(())
     }

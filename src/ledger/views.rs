@@ -93,7 +93,9 @@ pub(super) fn names(connection: &Connection, kinds: &[Kind]) -> rusqlite::Result
 pub(super) fn remake_views(connection: &Connection) -> rusqlite::Result<()> {
     let parameters = names(connection, &[Kind::Parameter])?;
     let metrics = names(connection, &[Kind::SpecMetric, Kind::Metric])?;
-    let history = names(connection, &[Kind::SpecHistory, Kind::History])?;
+    let mut history = names(connection, &[Kind::SpecHistory, Kind::History])?;
+    // The step of a row has a column of its own.
+    history.retain(|name| name != "step");
     let reported = metrics.iter().chain(&history);
     let columns = ColumnNames::new(parameters.iter().map(String::as_str), reported.map(String::as_str));
 
@@ -111,18 +113,25 @@ pub(super) fn remake_views(connection: &Connection) -> rusqlite::Result<()> {
         })
         .collect();
     connection.execute_batch(&format!(
-        "DROP VIEW IF EXISTS trials; DROP VIEW IF EXISTS history; DROP VIEW IF EXISTS summary;
+        "DROP VIEW IF EXISTS trials; DROP VIEW IF EXISTS history; DROP VIEW IF EXISTS summary; DROP VIEW IF EXISTS notes;
          CREATE VIEW trials AS
          SELECT t.point || '-' || t.seed AS trial, a.arm, a.position, t.point, t.seed, t.phase, t.state, t.failures{of_parameters}{figures},
                 p.config, t.metrics, o.point || '-' || o.seed AS same_as, t.shared_epochs
          FROM trial t JOIN point p USING (point) LEFT JOIN arm_point a USING (point) LEFT JOIN trial o ON o.id = t.same_as;
          CREATE VIEW history AS
-         SELECT t.point || '-' || t.seed AS trial, a.arm, t.point, t.seed, t.phase, t.state, e.epoch{rows}, e.metrics
+         SELECT t.point || '-' || t.seed AS trial, a.arm, t.point, t.seed, t.phase, t.state,
+                CASE e.unit WHEN 'epoch' THEN {number} END AS epoch,
+                CASE e.unit WHEN 'step' THEN {number} ELSE json_extract(e.metrics, '$.step') END AS step{rows}, e.metrics
          FROM epoch e JOIN trial t ON t.id = e.trial LEFT JOIN arm_point a USING (point);
+         CREATE VIEW notes AS
+         SELECT t.point || '-' || t.seed AS trial, a.arm, t.point, t.seed, t.phase, t.state, n.name, n.value
+         FROM note n JOIN trial t ON t.id = n.trial LEFT JOIN arm_point a USING (point);
          CREATE VIEW summary AS
          SELECT a.arm, a.position, t.point, t.phase, count(*) AS n{means}, p.config
          FROM trial t JOIN point p USING (point) JOIN arm_point a USING (point)
          WHERE t.state = 'done' GROUP BY a.arm, a.position, t.phase;",
+        // Whole numbers as such: 3, not 3.0.
+        number = "iif(e.position = CAST(e.position AS INTEGER), CAST(e.position AS INTEGER), e.position)",
         figures = of_metrics("t.metrics", &metrics),
         rows = of_metrics("e.metrics", &history),
     ))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use crate::grid::TrialId;
 use crate::plan::{Fingerprint, Phase, Shared};
-use crate::protocol::{FailureKind, Hello, Metrics};
+use crate::protocol::{FailureKind, Hello, Position, Reported};
 
 /// Number of a worker process, unique within a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -85,21 +85,21 @@ pub enum Write {
         /// Where its part of the log begins.
         log: LogMark,
     },
-    /// An epoch of a running trial ended.
+    /// An epoch or step of a running trial ended. Of several rows of one position the values of the later ones count.
     Epoch {
         /// The trial.
         trial: TrialId,
-        /// The epoch's number, from 1.
-        epoch: u32,
-        /// What was measured.
-        values: Metrics,
+        /// Which.
+        position: Position,
+        /// What was measured, and notes.
+        values: Reported,
     },
     /// A trial ended well.
     TrialDone {
         /// The trial.
         trial: TrialId,
-        /// Its final metrics.
-        metrics: Metrics,
+        /// Its final metrics, and notes.
+        metrics: Reported,
         /// What it took from other trials.
         shared: Shared,
         /// Where its part of the log ends.

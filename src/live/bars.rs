@@ -10,6 +10,7 @@ use super::plain::line;
 use super::progress::{Progress, human_duration};
 use crate::plan::PlannedTrial;
 use crate::printable::one_line;
+use crate::protocol::Position;
 use crate::schedule::{Notice, Observer};
 
 /// Running trials that are shown; a machine with more slots shows the first.
@@ -57,7 +58,7 @@ struct State {
 struct Running {
     trial: PlannedTrial,
     /// Its last epoch, and what the metric was after it.
-    epoch: Option<(u32, Option<f64>)>,
+    epoch: Option<(Position, Option<f64>)>,
 }
 
 impl<W: Fn(&str)> Bars<W> {
@@ -93,9 +94,9 @@ impl State {
                 self.trials.clear();
             }
             Notice::TrialStarted { slot, trial } => drop(self.trials.insert(*slot, Running { trial: *trial, epoch: None })),
-            Notice::Epoch { slot, trial, epoch, values } => {
+            Notice::Epoch { slot, trial, position, values } => {
                 let metric = values.get(&self.names.metric);
-                self.trials.insert(*slot, Running { trial: *trial, epoch: Some((*epoch, metric)) });
+                self.trials.insert(*slot, Running { trial: *trial, epoch: Some((*position, metric)) });
             }
             Notice::TrialDone { slot, .. } | Notice::TrialFailed { slot, .. } => drop(self.trials.remove(slot)),
             _ => {}
@@ -123,7 +124,7 @@ impl State {
         let trial = |running: &Running| {
             let Running { trial, epoch } = running;
             let metric = |value: f64| format!(", {} {value:.2}", self.names.metric);
-            let how_far = epoch.map(|(epoch, value)| format!(": epoch {epoch}{}", value.map_or(String::new(), metric)));
+            let how_far = epoch.map(|(position, value)| format!(": {position}{}", value.map_or(String::new(), metric)));
             one_line(&format!("{} {}{}", trial.id, self.names.trial(trial), how_far.unwrap_or_default())).into_owned()
         };
         let shown = self.trials.range(..SHOWN_TRIALS).map(|(_, running)| running);
@@ -156,6 +157,7 @@ impl<W: Fn(&str)> Observer for Bars<W> {
             Notice::TrialFailed { .. }
                 | Notice::WorkerLost { .. }
                 | Notice::RaceOff { .. }
+                | Notice::Noted { .. }
                 | Notice::PhaseEnded { .. }
                 | Notice::Shortage { .. }
                 | Notice::ShortageOver { .. }

@@ -6,10 +6,16 @@ use std::time::{Duration, Instant};
 use super::names::Names;
 use super::progress::{Progress, human_duration};
 use crate::printable::one_line;
+use crate::protocol::note_text;
 use crate::schedule::{Notice, Observer};
 
 /// Time between two lines about trials that ended well.
 const PACE: Duration = Duration::from_secs(1);
+
+/// How many notes the warning about them names.
+const NAMED_NOTES: usize = 3;
+/// How much of each it quotes, in characters.
+const NOTE_SHOWN: usize = 40;
 
 /// Writes lines through a function that it is given.
 pub struct Plain<W> {
@@ -103,6 +109,19 @@ fn words(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> 
                 None => "failed for good".to_owned(),
             };
             format!("trial {} ({}): {kind}: {message}; {then}", trial.id, names.trial(trial))
+        }
+        Notice::Noted { trial, notes } => {
+            let shown = notes.iter().take(NAMED_NOTES).map(|(name, value)| {
+                let text: String = note_text(value).chars().take(NOTE_SHOWN).collect();
+                format!("{name} = {text}")
+            });
+            let more = if notes.iter().count() > NAMED_NOTES { ", ..." } else { "" };
+            format!(
+                "warning: trial {} reported values that are not numbers, which are kept as notes and not as metrics: {}{more}; this is said \
+                 once for the sweep",
+                trial.id,
+                shown.collect::<Vec<_>>().join(", ")
+            )
         }
         Notice::WorkerLost { slot, how } => format!("worker in slot {slot}: {how}"),
         Notice::Stopping { cut_off } => {

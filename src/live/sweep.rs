@@ -10,7 +10,7 @@ use crate::aggregate::{Evaluation, StatsError, Tracker};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{AttemptNews, Follower, Holder, LedgerError, News, Reader, SessionRow, TrialRow, TrialState, Versions};
 use crate::plan::{Phase, PlannedTrial, estimate, final_trials, tuning_trials};
-use crate::protocol::{FailureKind, Metrics};
+use crate::protocol::{FailureKind, Metrics, Position};
 use crate::report::device_in_words;
 use crate::spec::{self, Config, Diagnosis, Spec};
 
@@ -115,8 +115,8 @@ pub struct Running {
     pub started: i64,
     /// Its slot, and the device's name.
     pub slot: Option<(u32, String)>,
-    /// Its last epoch, and what was measured at its end.
-    pub epoch: Option<(u32, Metrics)>,
+    /// Its last epoch or step, and what was measured at its end.
+    pub epoch: Option<(Position, Metrics)>,
 }
 
 /// Trials that failed in one way.
@@ -207,7 +207,7 @@ impl Sweep {
         settle(&mut rows, self.holder.is_some());
         self.note_failed(&rows);
         self.tracker.update(rows)?;
-        self.note_attempts(news.attempts, news.epochs.into_iter().map(|row| (row.trial, (row.epoch, row.metrics))).collect());
+        self.note_attempts(news.attempts, news.epochs.into_iter().map(|row| (row.id, (row.position, row.metrics))).collect());
         if before != self.evaluation().selected() {
             self.finals = final_trials(self.grid(), &self.evaluation().selected(), &self.spec().seeds.final_);
         }
@@ -250,7 +250,7 @@ impl Sweep {
             work: BTreeMap::new(),
             devices: Vec::new(),
         };
-        sweep.note_attempts(news.attempts, news.epochs.into_iter().map(|row| (row.trial, (row.epoch, row.metrics))).collect());
+        sweep.note_attempts(news.attempts, news.epochs.into_iter().map(|row| (row.id, (row.position, row.metrics))).collect());
         Ok(sweep)
     }
 
@@ -263,7 +263,7 @@ impl Sweep {
         }
     }
 
-    fn note_attempts(&mut self, attempts: Vec<AttemptNews>, mut epochs: HashMap<TrialId, (u32, Metrics)>) {
+    fn note_attempts(&mut self, attempts: Vec<AttemptNews>, mut epochs: HashMap<TrialId, (Position, Metrics)>) {
         for attempt in attempts {
             let started = milliseconds(&attempt.started_at);
             if let Some((slot, device)) = &attempt.slot {

@@ -57,7 +57,7 @@ fn beginning(line: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, ToWorker, TrialRequest};
+    use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, Position, Reading, Reported, ToWorker, TrialRequest, Unit};
     use crate::spec::ParamValue;
     use proptest::prelude::*;
 
@@ -87,7 +87,8 @@ mod tests {
         insta::assert_snapshot!(encode_line(&failed), @r#"{"type":"failed","trial":"t","kind":"out_of_memory","message":"no memory"}"#);
         let metrics: Metrics = [("loss", 0.5)].into_iter().collect();
         insta::assert_snapshot!(encode_line(&FromWorker::done("t", metrics.clone())), @r#"{"type":"done","trial":"t","metrics":{"loss":0.5}}"#);
-        let shared = FromWorker::Done { trial: "t".into(), metrics, same_as: Some("u".into()), shared_epochs: 15 };
+        let shared =
+            FromWorker::Done { trial: "t".into(), metrics: metrics.into(), same_as: Some("u".into()), shared_epochs: 15 };
         insta::assert_snapshot!(encode_line(&shared), @r#"{"type":"done","trial":"t","metrics":{"loss":0.5},"same_as":"u","shared_epochs":15}"#);
     }
 
@@ -103,12 +104,27 @@ mod tests {
     }
 
     fn any_message() -> impl Strategy<Value = FromWorker> {
-        let metrics = prop::collection::btree_map("[a-z_]{1,12}", any::<u64>().prop_map(f64::from_bits), 0..6)
-            .prop_map(|map| map.into_iter().collect::<Metrics>());
+        // Notes: any text, numbers among them, and what holds it.
+        let note = prop_oneof![
+            ".{0,20}".prop_map(serde_json::Value::from),
+            prop::collection::vec(".{0,5}", 0..3).prop_map(serde_json::Value::from),
+            (".{0,5}", any::<i64>()).prop_map(|(name, value)| serde_json::json!({ name: value })),
+            Just(serde_json::Value::Null),
+        ];
+        let value = prop_oneof![any::<u64>().prop_map(|bits| Reading::Number(f64::from_bits(bits))), note.prop_map(Reading::of)];
+        let metrics = prop::collection::btree_map("[a-z_]{1,12}", value, 0..6).prop_map(|map| {
+            let mut reported = Reported::default();
+            map.into_iter().for_each(|(name, value)| reported.insert(name, value));
+            reported
+        });
+        let position = (prop::bool::ANY, any::<u64>(), any::<i32>()).prop_map(|(epoch, bits, whole)| {
+            let unit = if epoch { Unit::Epoch } else { Unit::Step };
+            Position::new(unit, f64::from_bits(bits)).or_else(|| Position::new(unit, f64::from(whole))).unwrap()
+        });
         prop_oneof![
             Just(FromWorker::Heartbeat),
             ".*".prop_map(|trial| FromWorker::Started { trial }),
-            (".*", any::<u32>(), metrics.clone()).prop_map(|(trial, epoch, values)| FromWorker::Epoch { trial, epoch, values }),
+            (".*", position, metrics.clone()).prop_map(|(trial, position, values)| FromWorker::Epoch { trial, position, values }),
             (".*", metrics, prop::option::of(".*"), 0_u32..3)
                 .prop_map(|(trial, metrics, same_as, shared_epochs)| FromWorker::Done { trial, metrics, same_as, shared_epochs }),
             (".*", prop::sample::select(FailureKind::ALL.to_vec()), ".*").prop_map(|(trial, kind, message)| FromWorker::Failed {

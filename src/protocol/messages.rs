@@ -4,7 +4,8 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::metrics::Metrics;
+use super::position::Position;
+use super::reported::Reported;
 use crate::spec::Config;
 
 /// Version of the protocol that this program speaks. A worker says its own in `hello`.
@@ -57,17 +58,18 @@ pub enum FromWorker {
     Epoch {
         /// The trial's id.
         trial: String,
-        /// Number of the epoch, from 1.
-        epoch: u32,
-        /// What was measured at its end.
-        values: Metrics,
+        /// The epoch or step that has ended: `"epoch": 1`, whole or fractional, or `"step": 500`.
+        #[serde(flatten)]
+        position: Position,
+        /// What was measured then.
+        values: Reported,
     },
     /// The trial has ended well; these are its final metrics.
     Done {
         /// The trial's id.
         trial: String,
-        /// The final metrics.
-        metrics: Metrics,
+        /// The final metrics, and notes.
+        metrics: Reported,
         /// The trial of the same group that this one turned out to be the same as, if it was not computed again: one that this
         /// worker has finished.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -95,8 +97,8 @@ fn is_zero(number: &u32) -> bool {
 
 impl FromWorker {
     /// A result that was computed by itself.
-    pub fn done(trial: impl Into<String>, metrics: Metrics) -> Self {
-        Self::Done { trial: trial.into(), metrics, same_as: None, shared_epochs: 0 }
+    pub fn done(trial: impl Into<String>, metrics: impl Into<Reported>) -> Self {
+        Self::Done { trial: trial.into(), metrics: metrics.into(), same_as: None, shared_epochs: 0 }
     }
 }
 
@@ -200,7 +202,7 @@ impl fmt::Display for FailureKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::encode_line;
+    use crate::protocol::{Metrics, encode_line};
     use crate::spec::ParamValue;
     use crate::spec::task::{AS_RUN_METRICS, HISTORY, METRICS, PARAMS};
 
@@ -221,10 +223,14 @@ mod tests {
         let trial = || "zzzzzzzzzz-18446744073709551615".to_owned();
         let messages = [
             encode_line(&FromWorker::Started { trial: trial() }),
-            encode_line(&FromWorker::Epoch { trial: trial(), epoch: u32::MAX, values: every(HISTORY.iter()) }),
+            encode_line(&FromWorker::Epoch {
+                trial: trial(),
+                position: Position::epoch(u32::MAX),
+                values: every(HISTORY.iter()).into(),
+            }),
             encode_line(&FromWorker::Done {
                 trial: trial(),
-                metrics: every(METRICS.iter().chain(AS_RUN_METRICS)),
+                metrics: every(METRICS.iter().chain(AS_RUN_METRICS)).into(),
                 same_as: Some(trial()),
                 shared_epochs: u32::MAX,
             }),

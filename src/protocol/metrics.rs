@@ -89,10 +89,12 @@ impl<S: Into<String>> FromIterator<(S, f64)> for Metrics {
     }
 }
 
-/// Whether a metric measures wall-clock time, by its name: `seconds` or `..._seconds`. Such metrics differ from
-/// run to run and are left out where runs are compared bit for bit.
+/// Whether a metric measures wall-clock time, by its name: `seconds` or `..._seconds`, and what other loggers call theirs
+/// (`_runtime` and `_timestamp` of W&B, `train_runtime` and `eval_samples_per_second` of Hugging Face). Such metrics differ
+/// from run to run and are left out where runs are compared bit for bit.
 pub fn is_wall_clock(name: &str) -> bool {
-    name == "seconds" || name.ends_with("_seconds")
+    let word = |word: &str| name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'));
+    word("seconds") || word("runtime") || word("timestamp") || name.ends_with("_per_second")
 }
 
 #[cfg(test)]
@@ -118,7 +120,8 @@ mod tests {
     #[test]
     fn wall_clock_metrics_are_told_by_name() {
         assert!(is_wall_clock("seconds") && is_wall_clock("training_seconds"));
-        assert!(!is_wall_clock("val_loss") && !is_wall_clock("milliseconds"));
+        assert!(["_runtime", "_timestamp", "train_runtime", "eval_samples_per_second"].into_iter().all(is_wall_clock));
+        assert!(!["val_loss", "milliseconds", "runtime_error", "per_second"].into_iter().any(is_wall_clock));
     }
 
     proptest! {

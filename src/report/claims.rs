@@ -3,6 +3,7 @@
 use super::figure::{Figure, p_value, same_form};
 use crate::aggregate::claims::{Bounded, Comparison, Evidence, Judgement, Pairs, Ratio, Saturation, Tested, Verdict};
 use crate::aggregate::{ALPHA, NoTest, Sample};
+use crate::protocol::{Place, Unit};
 use crate::spec::{ClaimKind, Spec, Way};
 
 /// What the verdict rests on: one line, no full stop.
@@ -143,12 +144,15 @@ impl Words<'_> {
             Err(NoTest::Missing) => return format!("no history of {label}"),
             Err(reason) => return format!("{label}: {}", reason.reason()),
         };
+        let unit = arm.unit.name();
         match (arm.interval, epoch.std) {
-            (Ok(_), Some(0.0)) => format!("{label} at epoch {:.0} in each of {} trials", epoch.mean, epoch.n.unwrap_or(0)),
-            (Ok((low, high)), Some(std)) => {
-                format!("{label} at epoch {:.1} ± {std:.1} (95 % interval {low:.1} to {high:.1})", epoch.mean)
+            (Ok(_), Some(0.0)) => {
+                format!("{label} at {unit} {} in each of {} trials", exact_place(epoch.mean), epoch.n.unwrap_or(0))
             }
-            _ => format!("{label} at epoch {:.1} (n = 1)", epoch.mean),
+            (Ok((low, high)), Some(std)) => {
+                format!("{label} at {unit} {:.1} ± {std:.1} (95 % interval {low:.1} to {high:.1})", epoch.mean)
+            }
+            _ => format!("{label} at {unit} {:.1} (n = 1)", epoch.mean),
         }
     }
 
@@ -158,7 +162,8 @@ impl Words<'_> {
         if sum(|arm| arm.pairs) > 0 {
             let trials = sum(|arm| arm.trials);
             let plural = if trials == 1 { "" } else { "s" };
-            parts.push(format!("true at {} of {} epochs of {trials} trial{plural}", sum(|arm| arm.above), sum(|arm| arm.pairs)));
+            let unit = arms.iter().find(|arm| arm.pairs > 0).map_or(Unit::Epoch, |arm| arm.unit).name();
+            parts.push(format!("true at {} of {} {unit}s of {trials} trial{plural}", sum(|arm| arm.above), sum(|arm| arm.pairs)));
         }
         let not_finite = sum(|arm| arm.not_finite);
         if not_finite > 0 {
@@ -168,9 +173,9 @@ impl Words<'_> {
             arms.iter().filter_map(|arm| Some((arm.arm, arm.worst?))).min_by(|(_, a), (_, b)| a.adjusted.total_cmp(&b.adjusted));
         if let Some((arm, worst)) = worst {
             parts.push(format!(
-                "significantly below for {} at epoch {} ({} on average, adjusted p {})",
+                "significantly below for {} at {} ({} on average, adjusted p {})",
                 self.label(arm),
-                worst.epoch,
+                worst.position,
                 same_form(worst.difference, worst.difference, None),
                 p_value(worst.adjusted)
             ));
@@ -183,6 +188,11 @@ impl Words<'_> {
         }
         parts.join(", ")
     }
+}
+
+/// A mean of equal epochs or steps, as it is.
+fn exact_place(mean: f64) -> String {
+    Place::new(mean).map_or_else(String::new, |place| place.to_string())
 }
 
 fn interval_of(sample: Sample, (low, high): (f64, f64)) -> String {

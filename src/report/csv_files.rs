@@ -12,7 +12,7 @@ use crate::aggregate::Evaluation;
 use crate::grid::{Grid, PointId, TrialId};
 use crate::ledger::{EpochRow, TrialRow};
 use crate::plan::Phase;
-use crate::protocol::{Metrics, Real};
+use crate::protocol::{Metrics, Place, Real, Unit};
 use crate::spec::{ColumnNames, Config, Prune, Spec};
 
 /// A CSV file that could not be written.
@@ -168,8 +168,8 @@ pub fn write_trials(
     Ok(())
 }
 
-/// The history of every finished trial, epoch by epoch. `each` hands over the rows one at a time, sorted by trial
-/// and epoch, and passes on what the receiver returns.
+/// The history of every finished trial, row by row: epochs, then what is by steps. `each` hands over the rows one at a time,
+/// sorted by trial and position, and passes on what the receiver returns. `steps`: whether any row says its step.
 ///
 /// # Errors
 /// As the file that is written to, or as `each`.
@@ -177,6 +177,7 @@ pub fn write_history<E: From<CsvError>>(
     spec: &Spec,
     grid: &Grid,
     names: &[&str],
+    steps: bool,
     to: impl Write,
     each: impl FnOnce(&mut dyn FnMut(EpochRow) -> Result<(), E>) -> Result<(), E>,
 ) -> Result<(), E> {
@@ -187,13 +188,17 @@ pub fn write_history<E: From<CsvError>>(
             arms.entry(point).or_insert(&points.arm().name);
         }
     }
-    let fixed = ["trial", "arm", "seed", "epoch"];
+    // A step is a column of its own, which a sweep by epochs does not have.
+    let names: Vec<&str> = names.iter().copied().filter(|name| *name != Unit::Step.name()).collect();
+    let fixed = ["trial", "arm", "seed", "epoch"].into_iter().chain(steps.then_some(Unit::Step.name()));
     let columns = ColumnNames::of(spec, names.iter().copied());
-    csv.write_record(fixed.into_iter().chain(names.iter().map(|name| columns.metric(name))))?;
+    csv.write_record(fixed.chain(names.iter().map(|name| columns.metric(name))))?;
     each(&mut |row| {
         // Points of an earlier spec are in the ledger still, but not in the sweep.
         let Some(arm) = arms.get(&row.id.point) else { return Ok(()) };
-        let mut cells = vec![row.id.to_string(), (*arm).to_owned(), row.id.seed.to_string(), row.epoch.to_string()];
+        let place = |place: Option<Place>| place.map(|place| place.to_string()).unwrap_or_default();
+        let mut cells = vec![row.id.to_string(), (*arm).to_owned(), row.id.seed.to_string(), place(row.epoch())];
+        cells.extend(steps.then(|| place(row.step())));
         cells.extend(names.iter().map(|name| figure(&row.metrics, name)));
         Ok(csv.write_record(&cells)?)
     })?;

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::notice::Notice;
 use crate::plan::{PlannedTrial, Shared};
-use crate::protocol::{FailureKind, Metrics, PROTOCOL_VERSION};
+use crate::protocol::{FailureKind, PROTOCOL_VERSION, Position, Reported};
 use crate::spec::Limits;
 
 /// Time since the dispatcher started, by a clock that does not jump.
@@ -49,6 +49,8 @@ pub struct Settings {
     pub per_gpu: Vec<u32>,
     /// What the arms are called, by number, for messages.
     pub arms: Vec<String>,
+    /// Whether the user has been warned, in an earlier run, of reported values that are no numbers.
+    pub warned_of_notes: bool,
 }
 
 /// Which slots may work at the same time.
@@ -123,10 +125,10 @@ pub enum EndBy {
 pub enum Record {
     /// An attempt begins.
     Started { slot: usize, trial: PlannedTrial },
-    /// An epoch ended.
-    Epoch { slot: usize, trial: PlannedTrial, epoch: u32, values: Metrics },
+    /// An epoch or step ended.
+    Epoch { slot: usize, trial: PlannedTrial, position: Position, values: Reported },
     /// A result.
-    Done { slot: usize, trial: PlannedTrial, metrics: Metrics, shared: Shared, duration: Duration },
+    Done { slot: usize, trial: PlannedTrial, metrics: Reported, shared: Shared, duration: Duration },
     /// A failed attempt.
     Failed { slot: usize, trial: PlannedTrial, kind: FailureKind, message: String, for_good: bool, duration: Duration },
     /// An attempt that was cut off by no fault of its own.

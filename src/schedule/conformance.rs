@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use partner::{Answer, Partner};
 
-use crate::protocol::{Hello, Metrics, PROTOCOL_VERSION, TrialRequest};
+use crate::protocol::{Hello, Metrics, Notes, PROTOCOL_VERSION, Position, Reported, TrialRequest, note_text};
+use crate::schedule::launch::quoted;
 use crate::spec::Config;
 
 /// How long a worker may take to say hello, or to be silent while it has a trial: the coordinator's own limits.
@@ -118,9 +119,9 @@ async fn hello(worker: &mut Partner, subject: &Subject, checks: &mut Vec<Check>)
 }
 
 /// A trial's history and final metrics, without what differs from run to run.
-fn lasting(answer: &Answer) -> (Vec<(u32, Metrics)>, Option<Metrics>) {
-    let history = answer.history.iter().map(|(epoch, values)| (*epoch, values.without_wall_clock())).collect();
-    (history, answer.metrics.as_ref().map(Metrics::without_wall_clock))
+fn lasting(answer: &Answer) -> (Vec<(Position, Metrics)>, Option<Metrics>) {
+    let history = answer.history.iter().map(|(position, values)| (*position, values.numbers.without_wall_clock())).collect();
+    (history, answer.metrics.as_ref().map(|metrics| metrics.numbers.without_wall_clock()))
 }
 
 fn result(answers: &Result<Vec<Answer>, String>, subject: &Subject, checks: &mut Vec<Check>) -> bool {
@@ -138,8 +139,16 @@ fn result(answers: &Result<Vec<Answer>, String>, subject: &Subject, checks: &mut
         ),
         Ok(Some(answer)) => {
             let metrics = answer.metrics.clone().unwrap_or_default();
-            let names: Vec<&str> = metrics.0.keys().map(String::as_str).collect();
+            let names: Vec<&str> = metrics.numbers.0.keys().map(String::as_str).collect();
             match &subject.metric {
+                Some(metric) if metrics.notes.get(metric).is_some() => {
+                    let value = metrics.notes.get(metric).map(note_text).unwrap_or_default();
+                    let seen = format!("{metric} of `done` is {value:?}, which is not a number");
+                    Verdict::Bad(
+                        seen,
+                        "the metric that the sweep selects by is a number, or \"NaN\", \"Infinity\" or \"-Infinity\"",
+                    )
+                }
                 Some(metric) if metrics.get(metric).is_none() => {
                     let seen = format!("its final metrics are {}, without {metric}", names.join(", "));
                     Verdict::Bad(seen, "put the metric that the sweep selects by into `metrics` of `done`")
@@ -152,15 +161,35 @@ fn result(answers: &Result<Vec<Answer>, String>, subject: &Subject, checks: &mut
     let good = matches!(verdict, Verdict::Good(_));
     checks.push((WHAT, verdict));
     if let Some(answer) = answers.as_ref().ok().and_then(|answers| answers.first()).filter(|_| good) {
-        let epochs: Vec<u32> = answer.history.iter().map(|(epoch, _)| *epoch).collect();
-        let verdict = match epochs.iter().enumerate().all(|(place, &epoch)| epoch as usize == place + 1) {
-            true if epochs.is_empty() => Verdict::Odd("there are none, so learning curves will be empty".to_owned()),
-            true => Verdict::Good(format!("1 to {}", epochs.len())),
-            false => Verdict::Odd(format!("{epochs:?}: figures and claims expect 1, 2, 3, ...")),
-        };
-        checks.push(("numbers its epochs", verdict));
+        checks.push(("numbers its epochs", numbering(&answer.history)));
+        checks.extend(notes(answer).map(|verdict| ("reports numbers", verdict)));
     }
     good
+}
+
+/// Epochs from 1, or positions that only grow.
+fn numbering(history: &[(Position, Reported)]) -> Verdict {
+    let positions: Vec<Position> = history.iter().map(|(position, _)| *position).collect();
+    let (Some(first), Some(last)) = (positions.first(), positions.last()) else {
+        return Verdict::Odd("there are none, so learning curves will be empty".to_owned());
+    };
+    if positions.iter().zip(1..).all(|(position, number)| *position == Position::epoch(number)) {
+        return Verdict::Good(format!("1 to {}", positions.len()));
+    }
+    if first.unit == last.unit && positions.is_sorted_by(|a, b| a < b) {
+        return Verdict::Good(format!("{first} to {}, in {} rows", last.place, positions.len()));
+    }
+    let shown: Vec<String> = positions.iter().take(20).map(|position| position.place.to_string()).collect();
+    Verdict::Odd(format!("[{}]: rows of one epoch become one row, and figures expect 1, 2, 3, ...", shown.join(", ")))
+}
+
+/// What was reported that is no number; None if nothing was.
+fn notes(answer: &Answer) -> Option<Verdict> {
+    let mut all = Notes::default();
+    let reports = answer.history.iter().map(|(_, values)| values).chain(&answer.metrics);
+    reports.for_each(|values| all.extend(&values.notes));
+    let shown: Vec<String> = all.iter().take(5).map(|(name, value)| format!("{name} = {}", quoted(&note_text(value)))).collect();
+    (!all.is_empty()).then(|| Verdict::Odd(format!("not numbers, and kept as notes: {}", shown.join(", "))))
 }
 
 fn repeatable(first: &Result<Vec<Answer>, String>, again: &Result<Vec<Answer>, String>, checks: &mut Vec<Check>) -> bool {

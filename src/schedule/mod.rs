@@ -27,7 +27,7 @@ pub mod ulimits;
 pub use action::{Fatal, Policy, Settings};
 pub use dispatcher::{ConfigOf, Dispatcher, PhaseEnd, Recorder, WorkerCommand};
 pub use launch::{Launcher, Prefix, Slurm, Surroundings, explained, is_executable, located, obstacle, squeue};
-pub use log_end::{log_end, log_end_of};
+pub use log_end::log_end;
 pub use notice::{Notice, Observer};
 pub use orphans::Orphans;
 pub use processes::{MARK, VERIFY, end_left, end_left_launchers, mark, scratch_name, start_ticks};

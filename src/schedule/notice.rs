@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::plan::{Beyond, Phase, PlannedTrial};
-use crate::protocol::{FailureKind, Hello, Metrics};
+use crate::protocol::{FailureKind, Hello, Metrics, Notes, Position};
 
 /// Something that an observer may want to show.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,14 +66,21 @@ pub enum Notice {
         /// The trial.
         trial: PlannedTrial,
     },
-    /// An epoch of a trial ended.
+    /// A trial reported values that are no numbers, for the first time in this sweep. They are kept as notes.
+    Noted {
+        /// The trial.
+        trial: PlannedTrial,
+        /// The values.
+        notes: Notes,
+    },
+    /// An epoch or a step of a trial ended.
     Epoch {
         /// The slot of its worker.
         slot: usize,
         /// The trial.
         trial: PlannedTrial,
-        /// Its number, from 1.
-        epoch: u32,
+        /// Which.
+        position: Position,
         /// What was measured.
         values: Metrics,
     },

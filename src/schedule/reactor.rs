@@ -24,7 +24,7 @@ use super::memory;
 use super::notice::Notice;
 use crate::grid::TrialId;
 use crate::plan::{PlannedTrial, Race, Shared};
-use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION};
+use crate::protocol::{FailureKind, FromWorker, Hello, PROTOCOL_VERSION, Reported, note_text};
 
 /// What to do once a record is on the disk.
 #[derive(Debug)]
@@ -245,11 +245,12 @@ impl Reactor {
                 Some(_) => self.blame(now, number, FailureKind::Protocol, format!("`started` twice for trial {trial}")),
                 None => self.blame_stranger(now, number, "started", &trial),
             },
-            (State::Ready | State::Ending(..), FromWorker::Epoch { trial, epoch, values }) => {
+            (State::Ready | State::Ending(..), FromWorker::Epoch { trial, position, values }) => {
                 match self.given(number, &trial).filter(|given| given.started.is_some()).map(|given| given.job.trial) {
                     Some(trial) => {
-                        let notice = Notice::Epoch { slot: number, trial, epoch, values: values.clone() };
-                        self.record(Record::Epoch { slot: number, trial, epoch, values }, OnDisk::Nothing);
+                        self.warn_of_notes(trial, &values);
+                        let notice = Notice::Epoch { slot: number, trial, position, values: values.numbers.clone() };
+                        self.record(Record::Epoch { slot: number, trial, position, values }, OnDisk::Nothing);
                         self.actions.push(Action::Tell(notice));
                         return self.conclude();
                     }
@@ -363,10 +364,17 @@ impl Reactor {
     }
 
     /// A worker has a result. `shared` is what it took from another trial: which it is the same as, and how many epochs.
-    fn done(&mut self, now: Time, number: usize, trial: &str, metrics: Metrics, shared: (Option<String>, u32)) {
+    fn done(&mut self, now: Time, number: usize, trial: &str, metrics: Reported, shared: (Option<String>, u32)) {
         let Some((job, since)) = self.take(number, trial) else { return self.blame_stranger(now, number, "done", trial) };
         if metrics.get(&self.settings.metric).is_none() {
-            let message = format!("the result has no metric {:?}", self.settings.metric);
+            let message = match metrics.notes.get(&self.settings.metric) {
+                Some(value) => format!(
+                    "the metric {:?} that the sweep selects by is not a number in the result: {}",
+                    self.settings.metric,
+                    note_text(value)
+                ),
+                None => format!("the result has no metric {:?}", self.settings.metric),
+            };
             return self.fail(now, number, job, since, FailureKind::MissingMetric, message);
         }
         let same_as = match shared.0 {
@@ -390,10 +398,18 @@ impl Reactor {
             self.slots[number].finished.insert(trial.id);
             self.queue.finished(number, job.group(), duration);
         }
-        let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.clone(), duration };
+        self.warn_of_notes(trial, &metrics);
+        let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.numbers.clone(), duration };
         let shared = Shared { same_as, epochs: shared.1 };
-        self.on_result(&trial, &metrics);
+        self.on_result(&trial, &metrics.numbers);
         self.record(Record::Done { slot: number, trial, metrics, shared, duration }, OnDisk::Tell(notice));
+    }
+
+    /// Tells once in a sweep that values are no numbers: a program that logs text does so on every line.
+    fn warn_of_notes(&mut self, trial: PlannedTrial, values: &Reported) {
+        if !values.notes.is_empty() && !std::mem::replace(&mut self.settings.warned_of_notes, true) {
+            self.actions.push(Action::Tell(Notice::Noted { trial, notes: values.notes.clone() }));
+        }
     }
 
     /// The trial of that name that a worker has. An id has one spelling, so that it is enough to read it.

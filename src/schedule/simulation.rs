@@ -218,6 +218,7 @@ impl<'a> World<'a> {
             longest: Vec::new(),
             per_gpu: Vec::new(),
             arms: vec!["simulated".into()],
+            warned_of_notes: false,
         });
         let mut world = Self {
             cluster,

@@ -5,13 +5,13 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::overview::{by_arm, json};
-use super::trial::{History, MAX_EPOCHS, history};
+use super::trial::{History, MAX_EPOCHS, history, unit_of};
 use crate::aggregate::{Average, PointStats, moments, pairs, sensitivity};
 use crate::grid::TrialId;
 use crate::ledger::{EpochRow, LedgerError};
 use crate::live::Sweep;
 use crate::plan::Phase;
-use crate::protocol::Real;
+use crate::protocol::{Place, Real, Unit};
 
 /// So many running trials have a curve.
 const MOST_RUNNING: usize = 32;
@@ -31,6 +31,8 @@ struct Curves {
     /// Every metric that has a curve.
     metrics: Vec<String>,
     metric: String,
+    /// Whether the metric's curves are by epochs or by steps.
+    unit: &'static str,
     /// Of which phase the selected points' curves are.
     phase: &'static str,
     arms: Vec<ArmCurve>,
@@ -43,7 +45,7 @@ struct ArmCurve {
     label: String,
     values: String,
     seeds: u32,
-    epochs: Vec<u32>,
+    epochs: Vec<Place>,
     mean: Vec<Option<f64>>,
     std: Vec<Option<f64>>,
 }
@@ -93,8 +95,10 @@ pub fn curves(sweep: &Sweep, request: &CurvesRequest) -> Result<String, LedgerEr
     }
     let metric = [&request.metric, &spec.metric.name].into_iter().find(|name| names.contains(*name)).or(names.first()).cloned();
     let metric = metric.unwrap_or_else(|| spec.metric.name.clone());
+    let all = selected.iter().flat_map(|(_, _, seeds)| seeds).chain(running.iter().map(|(_, rows)| rows));
+    let unit = unit_of(all.flatten(), &metric);
     let arms = selected.into_iter().map(|(arm, index, rows)| {
-        let (epochs, mean, std) = band(&rows, &metric);
+        let (epochs, mean, std) = band(&rows, &metric, unit);
         ArmCurve {
             arm,
             label: sweep.names().arm(arm).to_owned(),
@@ -107,22 +111,22 @@ pub fn curves(sweep: &Sweep, request: &CurvesRequest) -> Result<String, LedgerEr
     });
     let arms: Vec<ArmCurve> = arms.filter(|arm| !arm.epochs.is_empty()).collect();
     let running = running.into_iter().map(|(trial, rows)| {
-        let mut history = history(&rows);
+        let mut history = history(&rows, unit);
         history.metrics.retain(|(name, _)| *name == metric);
         let label = sweep.names().trial(&trial);
         RunningCurve { trial: trial.id.to_string(), arm: trial.arm, label, history }
     });
     let running = running.collect();
-    Ok(json(&Curves { metrics: names.into_iter().collect(), metric, phase: phase.name(), arms, running }))
+    Ok(json(&Curves { metrics: names.into_iter().collect(), metric, unit: unit.name(), phase: phase.name(), arms, running }))
 }
 
 /// Mean and deviation over the seeds at each epoch; null where a value is not finite. As `aggregate::curves`, which is not to be
 /// called while Polars may be busy elsewhere.
-fn band(seeds: &[Vec<EpochRow>], metric: &str) -> (Vec<u32>, Vec<Option<f64>>, Vec<Option<f64>>) {
-    let mut by_epoch: std::collections::BTreeMap<u32, Vec<f64>> = Default::default();
-    for row in seeds.iter().flatten() {
+fn band(seeds: &[Vec<EpochRow>], metric: &str, unit: Unit) -> (Vec<Place>, Vec<Option<f64>>, Vec<Option<f64>>) {
+    let mut by_epoch: std::collections::BTreeMap<Place, Vec<f64>> = Default::default();
+    for row in seeds.iter().flatten().filter(|row| row.position.unit == unit) {
         if let Some(value) = row.metrics.get(metric) {
-            by_epoch.entry(row.epoch).or_default().push(value);
+            by_epoch.entry(row.position.place).or_default().push(value);
         }
     }
     let stride = by_epoch.len().div_ceil(MOST_EPOCHS).max(1);

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde::{Deserialize, Serialize};
 
 use super::overview::json;
-use super::trial::{History, MAX_EPOCHS, history, parameters};
+use super::trial::{History, MAX_EPOCHS, history, parameters, unit_of};
 use crate::grid::TrialId;
 use crate::ledger::LedgerError;
 use crate::live::Sweep;
@@ -29,6 +29,8 @@ struct Compared {
     /// Every metric that has a curve.
     metrics: Vec<String>,
     metric: String,
+    /// Whether the metric's curves are by epochs or by steps.
+    unit: &'static str,
     /// What all have in common.
     common: Vec<(String, String)>,
     trials: Vec<One>,
@@ -57,7 +59,7 @@ pub fn compare(sweep: &Sweep, request: &CompareRequest) -> Result<String, Ledger
     // In the order in which they were chosen, each once.
     for id in request.trials.split(',').filter(|id| !id.is_empty() && seen.insert(*id)).take(MOST) {
         match id.parse::<TrialId>().ok().and_then(|id| sweep.planned(id)) {
-            Some(planned) => found.push((planned, history(&ledger.history_sample(planned.id, MAX_EPOCHS)?))),
+            Some(planned) => found.push((planned, ledger.history_sample(planned.id, MAX_EPOCHS)?)),
             None => unknown.push(id.chars().take(40).collect()),
         }
     }
@@ -71,11 +73,13 @@ pub fn compare(sweep: &Sweep, request: &CompareRequest) -> Result<String, Ledger
         })
         .collect();
     let (common, labels) = tell_apart(&facts);
-    let names: BTreeSet<&String> = found.iter().flat_map(|(_, history)| history.metrics.iter().map(|(name, _)| name)).collect();
+    let names: BTreeSet<&String> = found.iter().flat_map(|(_, rows)| rows).flat_map(|row| row.metrics.0.keys()).collect();
     let wished = [&request.metric, &sweep.spec().metric.name].into_iter().find(|name| names.contains(name));
     let metric = wished.or(names.first().copied()).unwrap_or(&sweep.spec().metric.name).clone();
     let metrics = names.into_iter().cloned().collect();
-    let trials = found.into_iter().zip(labels).map(|((planned, mut history), label)| {
+    let unit = unit_of(found.iter().flat_map(|(_, rows)| rows), &metric);
+    let trials = found.into_iter().zip(labels).map(|((planned, rows), label)| {
+        let mut history = history(&rows, unit);
         history.metrics.retain(|(name, _)| *name == metric);
         One {
             trial: planned.id.to_string(),
@@ -86,7 +90,7 @@ pub fn compare(sweep: &Sweep, request: &CompareRequest) -> Result<String, Ledger
         }
     });
     let trials = trials.collect();
-    Ok(json(&Compared { metrics, metric, common, trials, unknown }))
+    Ok(json(&Compared { metrics, metric, unit: unit.name(), common, trials, unknown }))
 }
 
 /// Of facts about several things: those that all have in common, and for each thing the rest in words. A thing by itself is told by its

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::aggregate::{Evaluation, PointStats, Stat, Tally};
 use crate::live::{Course, Sweep};
-use crate::protocol::Real;
+use crate::protocol::{Place, Real, Unit};
 use crate::report::{Figure, Table, mean_std, not_selected, note_on_versions, selected, table_one, table_two};
 use crate::spec::command::shell_path;
 use crate::spec::{Goal, ParamValue, Prune};
@@ -304,7 +304,9 @@ struct RunningView {
     values: String,
     seed: u64,
     phase: &'static str,
-    epoch: Option<u32>,
+    epoch: Option<Place>,
+    /// The step, where its history is by steps.
+    step: Option<Place>,
     /// How many epochs it is to have, where a parameter says so.
     epochs: Option<i64>,
     metric: Option<Real>,
@@ -324,7 +326,8 @@ fn running(sweep: &Sweep) -> Vec<RunningView> {
             values: sweep.names().values(trial),
             seed: trial.id.seed,
             phase: trial.phase.name(),
-            epoch: running.epoch.as_ref().map(|(epoch, _)| *epoch),
+            epoch: running.epoch.as_ref().and_then(|(position, _)| position.of(Unit::Epoch)),
+            step: running.epoch.as_ref().and_then(|(position, _)| position.of(Unit::Step)),
             epochs: match config.get("epochs") {
                 Some(ParamValue::Int(epochs)) => Some(*epochs),
                 _ => None,

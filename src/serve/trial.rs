@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::grid::TrialId;
 use crate::ledger::{AttemptRow, EpochRow, LedgerError};
 use crate::live::Sweep;
-use crate::protocol::Real;
+use crate::protocol::{Place, Real, Unit, note_text};
 use crate::report::mean_std;
 use crate::schedule::log_end;
 use crate::spec::Config;
@@ -27,6 +27,8 @@ struct Trial {
     state: &'static str,
     parameters: Vec<(String, String)>,
     metrics: Vec<(String, Real)>,
+    /// What it reported that is no number.
+    notes: Vec<(String, String)>,
     /// What it did not compute itself.
     shared: Option<String>,
     /// The point's trials with other seeds.
@@ -36,6 +38,8 @@ struct Trial {
     attempts: Vec<Attempt>,
     log: Option<Log>,
     history: History,
+    /// What is by steps, of a trial that reports both.
+    by_step: Option<History>,
     /// The line that runs it again.
     rerun: String,
 }
@@ -71,9 +75,11 @@ struct Log {
 /// A trial's history, a list of values for each metric.
 #[derive(Serialize)]
 pub struct History {
-    /// Numbers of the epochs.
-    pub epochs: Vec<u32>,
-    /// By metric: a value an epoch, or null.
+    /// Whether it is by epochs or by steps.
+    pub unit: &'static str,
+    /// Numbers of the epochs or steps.
+    pub epochs: Vec<Place>,
+    /// By metric: a value each, or null.
     pub metrics: Vec<(String, Vec<Option<Real>>)>,
 }
 
@@ -108,6 +114,9 @@ pub fn trial(sweep: &Sweep, id: TrialId, rerun: impl FnOnce(TrialId, usize) -> S
     let points = &sweep.evaluation().points;
     let place = points.binary_search_by_key(&(planned.arm, planned.index), |point| (point.arm, point.index)).ok();
     let stat = place.and_then(|place| points[place].stats.get(metric));
+    let rows = ledger.history_sample(id, MAX_EPOCHS)?;
+    let unit = main_unit(&rows);
+    let both = unit == Unit::Epoch && rows.iter().any(|row| row.position.unit == Unit::Step);
     let log = attempts.last().and_then(|attempt| attempt.log.clone()).map(|part| log(sweep.dir(), part));
     Ok(Some(super::overview::json(&Trial {
         trial: id.to_string(),
@@ -121,12 +130,14 @@ pub fn trial(sweep: &Sweep, id: TrialId, rerun: impl FnOnce(TrialId, usize) -> S
             .and_then(|row| row.metrics.as_ref())
             .map(|metrics| metrics.0.iter().map(|(name, value)| (name.clone(), *value)).collect())
             .unwrap_or_default(),
+        notes: ledger.notes_of(id)?.iter().map(|(name, value)| (name.clone(), note_text(value))).collect(),
         shared,
         siblings: seeds.tune.iter().chain(finals).filter_map(sibling).collect(),
         mean: stat.map(|stat| format!("{metric} {} over {} of {} tuning seeds", mean_std(*stat), stat.n, seeds.tune.len())),
         attempts: attempts.into_iter().map(attempt).collect(),
         log,
-        history: history(&ledger.history_sample(id, MAX_EPOCHS)?),
+        history: history(&rows, unit),
+        by_step: both.then(|| history(&rows, Unit::Step)),
         rerun: rerun(id, planned.arm),
     })))
 }
@@ -149,15 +160,28 @@ fn attempt(row: AttemptRow) -> Attempt {
     }
 }
 
-/// A history by columns, thinned evenly if it is long; the last row stays.
-pub fn history(rows: &[EpochRow]) -> History {
+/// What most of a history is by: epochs, if it has any.
+fn main_unit(rows: &[EpochRow]) -> Unit {
+    rows.first().map_or(Unit::Epoch, |row| row.position.unit)
+}
+
+/// What a metric's curve is by: epochs, if any row of an epoch has it.
+pub fn unit_of<'r>(rows: impl Iterator<Item = &'r EpochRow>, metric: &str) -> Unit {
+    let unit = rows.filter(|row| row.metrics.get(metric).is_some()).map(|row| row.position.unit).min();
+    unit.unwrap_or(Unit::Epoch)
+}
+
+/// The part of a history that is by epochs or by steps, in columns, thinned evenly if it is long; the last row stays.
+pub fn history(rows: &[EpochRow], unit: Unit) -> History {
+    let rows: Vec<&EpochRow> = rows.iter().filter(|row| row.position.unit == unit).collect();
     let stride = rows.len().div_ceil(MAX_EPOCHS).max(1);
     let kept: Vec<&EpochRow> =
-        rows.iter().enumerate().filter(|(at, _)| at % stride == 0 || at + 1 == rows.len()).map(|(_, row)| row).collect();
+        rows.iter().enumerate().filter(|(at, _)| at % stride == 0 || at + 1 == rows.len()).map(|(_, row)| *row).collect();
     let names: std::collections::BTreeSet<&String> = kept.iter().flat_map(|row| row.metrics.0.keys()).collect();
     let values = |name: &String| kept.iter().map(|row| row.metrics.get(name).map(Real)).collect();
     History {
-        epochs: kept.iter().map(|row| row.epoch).collect(),
+        unit: unit.name(),
+        epochs: kept.iter().map(|row| row.position.place).collect(),
         metrics: names.into_iter().map(|name| (name.clone(), values(name))).collect(),
     }
 }

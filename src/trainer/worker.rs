@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pentagrid::protocol::{
-    FromWorker, HEARTBEAT_VARIABLE, Hello, MAX_LINE, PROTOCOL_VERSION, ToWorker, TrialRequest, decode_line,
+    FromWorker, HEARTBEAT_VARIABLE, Hello, MAX_LINE, PROTOCOL_VERSION, Position, ToWorker, TrialRequest, decode_line,
 };
 use pentagrid::spec::task::METRICS;
 
@@ -177,9 +177,11 @@ fn run_pack(
             ended[place] = matches!(event, Event::Done(..) | Event::Failed(..));
             send(match event {
                 Event::Started => FromWorker::Started { trial },
-                Event::Epoch(epoch, values) => FromWorker::Epoch { trial, epoch, values },
+                Event::Epoch(epoch, values) => {
+                    FromWorker::Epoch { trial, position: Position::epoch(epoch), values: values.into() }
+                }
                 Event::Done(metrics, same_as, shared_epochs) => {
-                    FromWorker::Done { trial, metrics, same_as: same_as.map(name), shared_epochs }
+                    FromWorker::Done { trial, metrics: metrics.into(), same_as: same_as.map(name), shared_epochs }
                 }
                 Event::Failed(kind, message) => FromWorker::Failed { trial, kind, message },
             });
@@ -205,11 +207,13 @@ pub fn run_trial(session: &mut Session, request: TrialRequest, share: bool, send
     let sharing = if share { Sharing::As(&trial) } else { Sharing::None };
     // The session only ever holds whole things: a panic cannot leave a half-made one behind.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        session.run(&config, seed, sharing, &mut |epoch, values| send(FromWorker::Epoch { trial: trial.clone(), epoch, values }))
+        session.run(&config, seed, sharing, &mut |epoch, values| {
+            send(FromWorker::Epoch { trial: trial.clone(), position: Position::epoch(epoch), values: values.into() });
+        })
     }));
     match outcome.unwrap_or_else(|payload| Err(TrialError::from_panic(&*payload))) {
         Ok((metrics, taken)) => {
-            send(FromWorker::Done { trial, metrics, same_as: taken.same_as, shared_epochs: taken.epochs });
+            send(FromWorker::Done { trial, metrics: metrics.into(), same_as: taken.same_as, shared_epochs: taken.epochs });
             true
         }
         Err(error) => {
@@ -279,10 +283,10 @@ mod tests {
                 &good[..],
                 [
                     FromWorker::Started { .. },
-                    FromWorker::Epoch { epoch: 1, .. },
-                    FromWorker::Epoch { epoch: 2, .. },
+                    FromWorker::Epoch { position: first, .. },
+                    FromWorker::Epoch { position: second, .. },
                     FromWorker::Done { .. }
-                ]
+                ] if [*first, *second] == [1, 2].map(Position::epoch)
             ),
             "{good:?}"
         );
@@ -310,7 +314,7 @@ mod tests {
         run_bundle(&mut Session::new(Device::Cpu), Bundle { trials, share: true }, &mut limit, &mut |message| {
             said.push(match message {
                 FromWorker::Started { trial } => format!("{trial} started"),
-                FromWorker::Epoch { trial, epoch, .. } => format!("{trial} epoch {epoch}"),
+                FromWorker::Epoch { trial, position, .. } => format!("{trial} {position}"),
                 FromWorker::Done { trial, same_as, shared_epochs, metrics } => {
                     assert!(metrics.get("test_accuracy").is_some());
                     format!("{trial} done {same_as:?} {shared_epochs}")

@@ -150,7 +150,7 @@ fn results_are_bit_identical_however_a_sweep_is_run() {
     let recorded: String =
         one.ledger("runs/small").query_row("SELECT metrics FROM trials WHERE trial = ?", [id], |row| row.get(0)).unwrap();
     let recorded: pentagrid::protocol::Metrics = serde_json::from_str(&recorded).unwrap();
-    assert_eq!(metrics.without_wall_clock(), recorded.without_wall_clock());
+    assert_eq!(metrics.numbers.without_wall_clock(), recorded.without_wall_clock());
 }
 
 /// Three thresholds, of which all but one are crossed at the first epoch, and the first phase as an arm of its own.

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::support::{TOY, Test, fake_worker};
 
 /// Here the sweep's own names are keys.
-const OPEN: [&str; 3] = ["config", "metrics", "values"];
+const OPEN: [&str; 4] = ["config", "metrics", "notes", "values"];
 
 /// The paths of an answer's fields: `arms[].tune.done`.
 fn paths(value: &Value, path: &str, found: &mut BTreeSet<String>) {

@@ -15,6 +15,7 @@ mod harm; // a full disk, a read-only place, damaged ledgers, binary logs, a clo
 mod json; // answers as JSON, and the page that describes them
 mod launchers; // workers behind a prefix: env, ssh; the agent
 mod limits; // trials that take too long, fail too often, lack memory; a suspended coordinator
+mod metrics; // what loggers write: epochs and steps, notes, the last line of output
 mod programs; // programs that train one trial each: examples, macros, metrics, faults
 mod racing; // `prune: safe`: fewer trials, the same tables
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::model::{Evidence, Judgement, Pairs, Saturation, Verdict, Worst};
 use crate::aggregate::significance::{ALPHA, NoTest, holm, paired, sample};
-use crate::protocol::Metrics;
+use crate::protocol::{Metrics, Position, Unit};
 use crate::spec::Goal;
 
 /// The trials of each arm's selected point, by number of the arm.
@@ -15,8 +15,18 @@ pub type Histories = Vec<Vec<TrialHistory>>;
 pub struct TrialHistory {
     /// Its seed.
     pub seed: u64,
-    /// Epochs, numbered from 1, in their order.
-    pub epochs: Vec<(u32, Metrics)>,
+    /// Epochs, then steps, in their order.
+    pub epochs: Vec<(Position, Metrics)>,
+}
+
+impl TrialHistory {
+    /// The values that `value` finds at the epochs; where it finds none, at the steps.
+    fn course(&self, value: impl Fn(&Metrics) -> Option<f64>) -> Vec<(Position, f64)> {
+        let found: Vec<(Position, f64)> =
+            self.epochs.iter().filter_map(|(position, metrics)| Some((*position, value(metrics)?))).collect();
+        let unit = found.first().map_or(Unit::Epoch, |(position, _)| position.unit);
+        found.into_iter().filter(|(position, _)| position.unit == unit).collect()
+    }
 }
 
 fn of_arm(histories: &Histories, arm: usize) -> &[TrialHistory] {
@@ -26,8 +36,7 @@ fn of_arm(histories: &Histories, arm: usize) -> &[TrialHistory] {
 /// The first epoch e with |v_e - v_best| <= tolerance |v_1 - v_best|, where v_1 is the first epoch's value and v_best
 /// the best one of all epochs: from there on, no more than that share of the whole improvement is left.
 fn saturation(trial: &TrialHistory, metric: &str, goal: Goal, tolerance: f64) -> Result<f64, NoTest> {
-    let values: Vec<(u32, f64)> =
-        trial.epochs.iter().filter_map(|(epoch, metrics)| Some((*epoch, metrics.get(metric)?))).collect();
+    let values = trial.course(|metrics| metrics.get(metric));
     let (_, first) = *values.first().ok_or(NoTest::Missing)?;
     if values.iter().any(|(_, value)| !value.is_finite()) {
         return Err(NoTest::NotFinite);
@@ -36,7 +45,7 @@ fn saturation(trial: &TrialHistory, metric: &str, goal: Goal, tolerance: f64) ->
     let best = values.iter().map(|(_, value)| *value).fold(first, better);
     let near = |value: f64| (value - best).abs() <= tolerance * (first - best).abs();
     let found = values.iter().find(|(_, value)| near(*value)).ok_or(NoTest::Missing)?;
-    Ok(f64::from(found.0))
+    Ok(found.0.number())
 }
 
 /// Confirmed if every arm's mean epoch is within `within` epochs of `at`; contradicted if the interval of one lies
@@ -57,7 +66,8 @@ pub fn saturates(
             Ok(epochs) => Ok(sample(&epochs)),
             Err(reason) => Err(reason),
         };
-        Saturation { arm, epoch, interval: epoch.and_then(|epoch| epoch.interval()) }
+        let unit = trials.iter().find_map(|trial| Some(trial.course(|metrics| metrics.get(metric)).first()?.0.unit));
+        Saturation { arm, unit: unit.unwrap_or(Unit::Epoch), epoch, interval: epoch.and_then(|epoch| epoch.interval()) }
     };
     let arms: Vec<Saturation> = arms.iter().map(measure).collect();
     let outside = |(low, high): (f64, f64)| high < at - within || low > at + within;
@@ -80,16 +90,13 @@ pub fn saturates(
 pub fn always_above(histories: &Histories, metric: &str, than: &str, arms: &[usize]) -> Judgement {
     let mut counts = Vec::new();
     // Index into `counts`, epoch, mean difference, p.
-    let mut tests: Vec<(usize, u32, f64, f64)> = Vec::new();
+    let mut tests: Vec<(usize, Position, f64, f64)> = Vec::new();
     for &arm in arms {
-        let pairs_of = |trial: &TrialHistory| -> Vec<(u32, f64)> {
-            let pair = |metrics: &Metrics| Some(metrics.get(metric)? - metrics.get(than)?);
-            trial.epochs.iter().filter_map(|(epoch, metrics)| Some((*epoch, pair(metrics)?))).collect()
-        };
-        let trials: Vec<Vec<(u32, f64)>> =
+        let pairs_of = |trial: &TrialHistory| trial.course(|metrics: &Metrics| Some(metrics.get(metric)? - metrics.get(than)?));
+        let trials: Vec<Vec<(Position, f64)>> =
             of_arm(histories, arm).iter().map(pairs_of).filter(|pairs| !pairs.is_empty()).collect();
         let all = || trials.iter().flatten();
-        let mut epochs: BTreeMap<u32, Vec<f64>> = BTreeMap::new();
+        let mut epochs: BTreeMap<Position, Vec<f64>> = BTreeMap::new();
         for (epoch, difference) in all().filter(|(_, difference)| difference.is_finite()) {
             epochs.entry(*epoch).or_default().push(*difference);
         }
@@ -100,6 +107,7 @@ pub fn always_above(histories: &Histories, metric: &str, than: &str, arms: &[usi
         }
         counts.push(Pairs {
             arm,
+            unit: all().next().map_or(Unit::Epoch, |(position, _)| position.unit),
             trials: trials.len(),
             pairs: all().count(),
             above: all().filter(|(_, difference)| difference.is_finite() && *difference > 0.0).count(),
@@ -108,10 +116,10 @@ pub fn always_above(histories: &Histories, metric: &str, than: &str, arms: &[usi
         });
     }
     let adjusted = holm(&tests.iter().map(|(.., p)| *p).collect::<Vec<_>>());
-    for ((index, epoch, difference, _), adjusted) in tests.into_iter().zip(adjusted) {
+    for ((index, position, difference, _), adjusted) in tests.into_iter().zip(adjusted) {
         let worst = &mut counts[index].worst;
         if difference < 0.0 && adjusted < ALPHA && worst.is_none_or(|worst| adjusted < worst.adjusted) {
-            *worst = Some(Worst { epoch, difference, adjusted });
+            *worst = Some(Worst { position, difference, adjusted });
         }
     }
     let verdict = if counts.iter().any(|arm| arm.worst.is_some()) {

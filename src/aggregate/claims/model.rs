@@ -2,6 +2,7 @@
 //! words or draws them.
 
 use crate::aggregate::significance::{NoTest, Sample};
+use crate::protocol::{Position, Unit};
 
 /// What the results say about a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,7 +106,9 @@ pub struct Bounded {
 pub struct Saturation {
     /// The arm.
     pub arm: usize,
-    /// The epochs over its trials, from 1; or why there are none.
+    /// Whether its history is by epochs or by steps.
+    pub unit: Unit,
+    /// The epochs (or steps) over its trials; or why there are none.
     pub epoch: Result<Sample, NoTest>,
     /// The mean epoch's interval at 95 %, or why there is none.
     pub interval: Result<(f64, f64), NoTest>,
@@ -116,6 +119,8 @@ pub struct Saturation {
 pub struct Pairs {
     /// The arm.
     pub arm: usize,
+    /// Whether its history is by epochs or by steps.
+    pub unit: Unit,
     /// Trials with both metrics.
     pub trials: usize,
     /// Pairs of values: trials × epochs.
@@ -131,8 +136,8 @@ pub struct Pairs {
 /// An epoch at which the claimed metric is significantly below the other.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Worst {
-    /// The epoch, from 1.
-    pub epoch: u32,
+    /// The epoch or step.
+    pub position: Position,
     /// Mean difference over the trials; negative.
     pub difference: f64,
     /// The paired test's p, adjusted by Holm over arms and epochs.

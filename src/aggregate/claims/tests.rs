@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::aggregate::{NoTest, Sample, sample};
-use crate::protocol::Metrics;
+use crate::protocol::{Metrics, Position};
 use crate::spec::{Claim, ClaimKind, Goal, Way};
 
 fn figures(arms: &[(f64, f64, u32)]) -> Figures {
@@ -112,7 +112,11 @@ fn bounds() {
 fn trials(values: &[&[f64]]) -> Vec<TrialHistory> {
     let one = |(seed, values): (usize, &&[f64])| TrialHistory {
         seed: seed as u64,
-        epochs: values.iter().zip(1..).map(|(value, epoch)| (epoch, Metrics::from_iter([("m", *value)]))).collect(),
+        epochs: values
+            .iter()
+            .zip(1..)
+            .map(|(value, epoch)| (Position::epoch(epoch), Metrics::from_iter([("m", *value)])))
+            .collect(),
     };
     values.iter().enumerate().map(one).collect()
 }
@@ -150,7 +154,7 @@ fn one_metric_above_another() {
         let pair = |difference: f64| Metrics::from_iter([("a", 1.0 + difference), ("b", 1.0)]);
         let trial = |values: &&[f64]| TrialHistory {
             seed: 0,
-            epochs: values.iter().zip(1..).map(|(difference, epoch)| (epoch, pair(*difference))).collect(),
+            epochs: values.iter().zip(1..).map(|(difference, epoch)| (Position::epoch(epoch), pair(*difference))).collect(),
         };
         arms.iter().map(|trials| trials.iter().map(trial).collect()).collect()
     };
@@ -169,7 +173,7 @@ fn one_metric_above_another() {
     let contradicted = judge(&[&[&[0.5], &[0.5]], &[&[0.5, -0.25], &[0.5, -0.25]]]);
     assert_eq!(contradicted.verdict, Contradicted);
     let Evidence::Pairs(arms) = contradicted.evidence else { panic!() };
-    assert_eq!(arms[1].worst, Some(Worst { epoch: 2, difference: -0.25, adjusted: 0.0 }));
+    assert_eq!(arms[1].worst, Some(Worst { position: Position::epoch(2), difference: -0.25, adjusted: 0.0 }));
     assert_eq!((arms[1].above, arms[1].pairs, arms[1].trials), (2, 4, 2));
     let spread: &[&[f64]] = &[&[-0.5], &[-0.51], &[-0.49], &[-0.5]];
     assert_eq!(judge(&[spread]).verdict, Contradicted);

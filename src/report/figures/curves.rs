@@ -7,13 +7,16 @@ use super::names::{FileNames, arm_label, metric_label};
 use super::set::{FigureData, Sketch, count, csv_text};
 use crate::aggregate::{ArmCurves, EpochStat};
 use crate::plan::Phase;
-use crate::protocol::is_wall_clock;
+use crate::protocol::{Unit, is_wall_clock};
 use crate::report::csv_files::{cell, exact};
 use crate::report::plot::{Axis, Chart, LegendEntry, Mark, Panel, Scale, Spread, Style};
 use crate::spec::task::{GRAD_NORM_CONV1, GRAD_NORM_FC};
 
 /// More arms than that need both columns of a paper.
 pub(super) const NARROW: usize = 8;
+
+/// How many points of a curve are drawn; of a longer one evenly chosen ones.
+const MAX_POINTS: usize = 1000;
 
 /// One line of a chart.
 struct Series<'a> {
@@ -39,7 +42,9 @@ pub(super) fn of_the_paper(data: &FigureData<'_>, names: &mut FileNames) -> Vec<
 /// One figure for each metric in the history of a user's worker.
 pub(super) fn of_a_worker(data: &FigureData<'_>, names: &mut FileNames) -> Vec<Sketch> {
     let metrics: BTreeSet<&String> = data.curves.iter().flat_map(|curves| curves.metrics.keys()).collect();
-    let shown = metrics.into_iter().filter(|metric| !is_wall_clock(metric) && *metric != "switched");
+    // Rows of epochs may say their steps, too, which are no curve to look at.
+    let position = |metric: &String| metric == Unit::Step.name() && *metric != data.spec.metric.name;
+    let shown = metrics.into_iter().filter(|metric| !is_wall_clock(metric) && *metric != "switched" && !position(metric));
     let sketch = |metric: &String| {
         let title = format!("History of {}", metric_label(&data.spec.task, metric));
         all_arms(data, names.make(&["history", metric]), title, metric)
@@ -55,7 +60,8 @@ fn all_arms(data: &FigureData<'_>, name: String, title: String, metric: &str) ->
     }
     let label = metric_label(&data.spec.task, metric);
     let caption = format!(
-        "{label} of each arm's selected point after each epoch{}{}",
+        "{label} of each arm's selected point {}{}{}",
+        course(&series),
         over(data, &[metric]),
         remarks(data, &[metric], data.curves.iter().collect())
     );
@@ -152,14 +158,38 @@ fn series_of<'a>(data: &FigureData<'a>, metric: &str) -> Vec<Series<'a>> {
 
 fn panel(title: String, label: String, scale: Scale, series: &[Series<'_>]) -> Panel {
     let mark = |series: &Series<'_>| {
-        let spread = |at: &EpochStat| Spread::new(f64::from(at.epoch), at.stat.mean, at.stat.std);
-        Mark::Curve { points: series.points.iter().map(spread).collect(), style: series.style }
+        let spread = |at: &EpochStat| Spread::new(at.position.number(), at.stat.mean, at.stat.std);
+        let stride = series.points.len().div_ceil(MAX_POINTS).max(1);
+        let last = series.points.len().saturating_sub(1);
+        let drawn = series.points.iter().enumerate().filter(|(place, _)| place % stride == 0 || *place == last);
+        Mark::Curve { points: drawn.map(|(_, at)| spread(at)).collect(), style: series.style }
     };
+    // Fractions of a few epochs need ticks between the whole ones.
+    let places = || series.iter().flat_map(|one| one.points).map(|at| at.position.place);
+    let (low, high) =
+        places().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), at| (low.min(at.get()), high.max(at.get())));
+    let whole = high - low >= 3.0 || places().all(|place| place.whole().is_some());
+    let x_scale = if whole { Scale::Whole } else { Scale::Linear };
     Panel {
         title,
-        x: Axis { label: "Epoch".to_owned(), scale: Scale::Whole, ticks: None, reach: Vec::new() },
+        x: Axis { label: unit_of(series).title().to_owned(), scale: x_scale, ticks: None, reach: Vec::new() },
         y: Axis { label, scale, ticks: None, reach: Vec::new() },
         marks: series.iter().map(mark).collect(),
+    }
+}
+
+/// What the curves of a panel are by: all of one metric are by the same.
+fn unit_of(series: &[Series<'_>]) -> Unit {
+    series.iter().find_map(|one| one.points.first()).map_or(Unit::Epoch, |at| at.position.unit)
+}
+
+/// The course of the curves in words.
+fn course(series: &[Series<'_>]) -> &'static str {
+    let fractional = |one: &Series<'_>| one.points.iter().any(|at| at.position.place.whole().is_none());
+    match unit_of(series) {
+        Unit::Epoch if series.iter().any(fractional) => "by epoch",
+        Unit::Epoch => "after each epoch",
+        Unit::Step => "by step",
     }
 }
 
@@ -225,10 +255,11 @@ fn remarks(data: &FigureData<'_>, metrics: &[&str], curves: Vec<&ArmCurves>) -> 
             let odd: Vec<&EpochStat> =
                 one.metrics.get(*metric).into_iter().flatten().filter(|at| !at.stat.mean.is_finite()).collect();
             let (Some(first), Some(last)) = (odd.first(), odd.last()) else { continue };
-            let epochs = if first.epoch == last.epoch {
-                format!("epoch {}", first.epoch)
+            let unit = first.position.unit.name();
+            let epochs = if first.position == last.position {
+                first.position.to_string()
             } else {
-                format!("epochs {} to {}", first.epoch, last.epoch)
+                format!("{unit}s {} to {}", first.position.place, last.position.place)
             };
             let seeds = odd.iter().map(|at| at.not_finite).max().unwrap_or(0) as usize;
             let what = metric_label(&data.spec.task, metric);
@@ -250,13 +281,15 @@ fn remarks(data: &FigureData<'_>, metrics: &[&str], curves: Vec<&ArmCurves>) -> 
 
 fn csv(data: &FigureData<'_>, metrics: &[&str], curves: Vec<&ArmCurves>) -> String {
     let mut rows = Vec::new();
+    let first = curves.iter().find_map(|one| metrics.iter().find_map(|metric| one.metrics.get(*metric)?.first()));
+    let unit = first.map_or(Unit::Epoch, |at| at.position.unit);
     for one in curves {
         for metric in metrics {
             for at in one.metrics.get(*metric).into_iter().flatten() {
                 rows.push(vec![
                     data.spec.arms[one.arm].name.clone(),
                     (*metric).to_owned(),
-                    at.epoch.to_string(),
+                    at.position.place.to_string(),
                     exact(at.stat.mean),
                     cell(at.stat.std),
                     at.stat.n.to_string(),
@@ -265,5 +298,5 @@ fn csv(data: &FigureData<'_>, metrics: &[&str], curves: Vec<&ArmCurves>) -> Stri
             }
         }
     }
-    csv_text(&["arm", "metric", "epoch", "mean", "std", "n", "not_finite"], rows)
+    csv_text(&["arm", "metric", unit.name(), "mean", "std", "n", "not_finite"], rows)
 }

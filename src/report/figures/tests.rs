@@ -10,6 +10,7 @@ use crate::aggregate::{curves, evaluate};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{EpochRow, TrialRow, TrialState};
 use crate::plan::Phase;
+use crate::protocol::Position;
 use crate::spec::{self, Spec};
 
 /// A number between 0 and 1 that depends on its arguments alone.
@@ -40,7 +41,7 @@ fn made(text: &str, epochs: u32, reach: Metric<'_>, history: History<'_>) -> Vec
         let Some(point) = &arm.point else { continue };
         let row = |seed: u64, epoch: u32| EpochRow {
             id: TrialId { point: point.id, seed },
-            epoch,
+            position: Position::epoch(epoch),
             metrics: history(arm.arm, seed, epoch).into_iter().collect(),
         };
         histories.push((arm.arm, seeds.iter().flat_map(|seed| (1..=epochs).map(move |epoch| row(*seed, epoch))).collect()));

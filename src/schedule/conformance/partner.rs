@@ -8,15 +8,15 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::Subject;
-use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, ToWorker, TrialRequest, encode_line};
+use crate::protocol::{FailureKind, FromWorker, Hello, Position, Reported, ToWorker, TrialRequest, encode_line};
 use crate::schedule::launch::{self, CommandLine, Incoming, LocalWorker, SpawnPlan};
 use crate::schedule::processes::signal_group;
 
 /// What a worker answered about one trial.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Answer {
-    pub history: Vec<(u32, Metrics)>,
-    pub metrics: Option<Metrics>,
+    pub history: Vec<(Position, Reported)>,
+    pub metrics: Option<Reported>,
     pub failure: Option<(FailureKind, String)>,
     pub same_as: Option<String>,
     pub shared_epochs: u32,
@@ -187,7 +187,7 @@ fn take(answers: &mut [Answer], (bundle, share): (&[TrialRequest], bool), messag
         FromWorker::Started { .. } => answer.started = true,
         _ if !answer.started => return Err(format!("it said `{what}` before `started`")),
         _ if answer.ended() => return Err(format!("it said `{what}` about a trial that had ended")),
-        FromWorker::Epoch { epoch, values, .. } => answer.history.push((epoch, values)),
+        FromWorker::Epoch { position, values, .. } => answer.history.push((position, values)),
         FromWorker::Done { metrics, same_as, shared_epochs, .. } => {
             (answer.metrics, answer.same_as, answer.shared_epochs) = (Some(metrics), same_as, shared_epochs);
         }

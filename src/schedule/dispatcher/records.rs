@@ -17,7 +17,7 @@ impl Dispatcher {
                 worker: WorkerId(self.processes[slot].worker),
                 log: LogMark { file: Arc::clone(&self.processes[slot].log), offset: self.processes[slot].log_mark },
             },
-            Record::Epoch { trial, epoch, values, .. } => Write::Epoch { trial: trial.id, epoch, values },
+            Record::Epoch { trial, position, values, .. } => Write::Epoch { trial: trial.id, position, values },
             Record::Done { slot, trial, metrics, shared, duration } => {
                 Write::TrialDone { trial: trial.id, metrics, shared, log_end: self.mark_log(slot), duration: seconds(duration) }
             }

@@ -1,190 +1,304 @@
-//! What a program that trains one trial reports: JSON lines in a file, or a last line of JSON in its output. Pure: bytes in,
-//! epochs and final metrics out. `docs/programs.md` describes it for people.
+//! What a program that trains one trial reports, line by line: numbers are metrics, anything else is a note, and a line with an epoch
+//! or a step is a row of history. Pure: bytes in, rows and final metrics out. `docs/programs.md` describes it for people.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use crate::protocol::{MAX_LINE, Metrics};
+use super::literal::object;
+use crate::protocol::{EPOCH_KEY, MAX_LINE, Metrics, Position, Reading, Reported, STEP_KEYS, Unit, note_text};
+
+/// Longest line of a metrics file, in bytes: of a list of a million numbers that nobody reads as a metric, the metrics in its line count.
+const MAX_METRICS_LINE: usize = 16 << 20;
+/// How much of a line is quoted in a message, in characters.
+const QUOTED: usize = 80;
+
+/// Rows of history.
+pub type Rows = BTreeMap<Position, Reported>;
+
+/// An object of a report, taken apart.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    /// Where it stands in the history, if it says so.
+    pub position: Option<Position>,
+    /// The step that a line with an epoch says, too.
+    step: Option<f64>,
+    /// Metrics and notes.
+    pub values: Reported,
+    /// Metrics that are `null`, which are NaN among the values.
+    nulls: Vec<String>,
+}
+
+impl Line {
+    /// Takes an object apart. A key that the sweep selects by is a metric whatever its name.
+    pub fn of(object: Map<String, Value>, metric: &str) -> Self {
+        let mut line = Self::default();
+        let (mut epoch, mut steps) = (None, [None; STEP_KEYS.len()]);
+        for (name, value) in object {
+            let step = STEP_KEYS.iter().position(|key| *key == name);
+            let reading = Reading::of(value);
+            match (&reading, step) {
+                _ if name == metric => {}
+                (Reading::Number(_) | Reading::Null, _) if name == EPOCH_KEY => {
+                    epoch = reading.number().and_then(|number| Position::new(Unit::Epoch, number));
+                    continue;
+                }
+                (Reading::Number(_) | Reading::Null, Some(key)) => {
+                    steps[key] = reading.number().and_then(|number| Position::new(Unit::Step, number));
+                    continue;
+                }
+                _ => {}
+            }
+            if reading == Reading::Null {
+                line.nulls.push(name.clone());
+            }
+            line.values.insert(name, reading);
+        }
+        let step = steps.into_iter().flatten().next();
+        line.position = epoch.or(step);
+        line.step = epoch.and(step).map(Position::number);
+        line
+    }
+}
 
 /// Collects the lines of a metrics file as they come.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct MetricsFile {
+    /// The metric that the sweep selects by.
+    metric: String,
     /// The beginning of a line whose end has not been written yet.
     rest: Vec<u8>,
     lines: u64,
-    epochs: BTreeMap<u32, Metrics>,
-    last: Metrics,
+    /// The row that the last line with a position belongs to, as it stands now.
+    row: Option<(Position, Metrics)>,
+    last: Reported,
 }
 
 impl MetricsFile {
-    /// Takes what was added to the file; returns the epochs that it speaks of, as they stand now.
+    /// A file of which nothing has been read. `metric` is the one that the sweep selects by.
+    pub fn new(metric: &str) -> Self {
+        Self { metric: metric.to_owned(), rest: Vec::new(), lines: 0, row: None, last: Reported::default() }
+    }
+
+    /// Takes what was added to the file; returns the rows that it adds to the history. Of a row that was returned before, only the
+    /// values that are new.
     ///
     /// # Errors
     /// What is wrong with a line, and with which.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<BTreeMap<u32, Metrics>, String> {
-        let mut changed = BTreeMap::new();
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Rows, String> {
+        let mut rows = Rows::new();
         self.rest.extend_from_slice(bytes);
         // Taken out while its lines are read, and moved once: many short lines must not cost more than their bytes.
         let mut buffer = std::mem::take(&mut self.rest);
         let mut begin = 0;
         while let Some(length) = buffer[begin..].iter().position(|&byte| byte == b'\n') {
-            changed.extend(self.line(&buffer[begin..begin + length])?);
+            self.line(&buffer[begin..begin + length], &mut rows)?;
             begin += length + 1;
         }
         buffer.drain(..begin);
         self.rest = buffer;
-        if self.rest.len() > MAX_LINE {
-            return Err(format!("line {} of the metrics file is longer than {MAX_LINE} bytes", self.lines + 1));
+        // What does not begin as an object will not become one.
+        let begins = self.rest.trim_ascii_start().first().is_none_or(|first| matches!(first, b'{' | 0xef));
+        let most = if begins { MAX_METRICS_LINE } else { MAX_LINE };
+        if self.rest.len() > most {
+            return Err(format!("line {} of the metrics file is longer than {most} bytes", self.lines + 1));
         }
-        Ok(changed)
+        Ok(rows)
     }
 
     /// The program has ended: a last line may lack its newline.
     ///
     /// # Errors
     /// As `feed`.
-    pub fn finish(&mut self) -> Result<BTreeMap<u32, Metrics>, String> {
+    pub fn finish(&mut self) -> Result<Rows, String> {
         let line = std::mem::take(&mut self.rest);
-        Ok(self.line(&line)?.into_iter().collect())
+        let mut rows = Rows::new();
+        self.line(&line, &mut rows)?;
+        Ok(rows)
     }
 
-    /// The last value of each metric, in whichever line it stood; None if there was no line.
-    pub fn last(&self) -> Option<&Metrics> {
+    /// The last value of each name, in whichever line it stood; None if there was no line.
+    pub fn last(&self) -> Option<&Reported> {
         (self.lines > 0).then_some(&self.last)
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<Option<(u32, Metrics)>, String> {
-        if line.trim_ascii().is_empty() {
-            return Ok(None);
+    fn line(&mut self, line: &[u8], rows: &mut Rows) -> Result<(), String> {
+        // What is not UTF-8 can only be text, which is a note; some editors and shells begin a file with a byte order mark.
+        let text = String::from_utf8_lossy(line);
+        let text = text.trim_start_matches('\u{feff}').trim();
+        if text.is_empty() {
+            return Ok(());
         }
         self.lines += 1;
-        let wrong = |what: String| {
-            let shown: String = String::from_utf8_lossy(line).trim().chars().filter(|c| !c.is_control()).take(80).collect();
-            format!("line {} of the metrics file {what}: {shown}", self.lines)
-        };
-        let text = std::str::from_utf8(line).map_err(|_| wrong("is not UTF-8".into()))?;
-        let object = match serde_json::from_str(&spelled_out(text)) {
-            Ok(Value::Object(object)) => object,
-            Ok(_) => return Err(wrong("is not a JSON object".into())),
-            Err(error) => return Err(wrong(format!("is not JSON ({error})"))),
-        };
-        let mut epoch = None;
-        let mut values = Metrics::default();
-        for (name, value) in object {
-            if name == "epoch" {
-                let number = value.as_u64().and_then(|number| u32::try_from(number).ok());
-                epoch = Some(number.ok_or_else(|| wrong("has an `epoch` that is not a whole number from 0".into()))?);
-            } else {
-                let number = number(&value)
-                    .ok_or_else(|| wrong(format!("has a {name:?} that is not a number, which all but `epoch` must be")))?;
-                values.set(name, number);
-            }
+        let wrong = |what: String| format!("line {} of the metrics file {what}: {}", self.lines, quoted(text));
+        let mut line = Line::of(object(text).map_err(wrong)?, &self.metric);
+        if let Some(value) = line.values.notes.get(&self.metric) {
+            let (metric, value) = (&self.metric, quoted(&note_text(value)));
+            return Err(wrong(format!("has {metric:?}, which the sweep selects by, as {value:?}, which is not a number")));
         }
-        for (name, value) in &values.0 {
-            self.last.0.insert(name.clone(), *value);
+        let Some(position) = line.position else {
+            self.last.extend(&line.values);
+            return Ok(());
+        };
+        let mut row = self.row.take().filter(|(of, _)| *of == position).map(|(_, row)| row).unwrap_or_default();
+        // Tables that are written row by row have a null where another line of the same epoch has the number.
+        for name in line.nulls.iter().filter(|name| row.get(name).is_some()) {
+            line.values.numbers.0.remove(name);
         }
-        let Some(epoch) = epoch else { return Ok(None) };
+        // A program that says its phase says so on every line.
+        let known = &self.last.notes;
+        line.values.notes.retain(|name, value| known.get(name) != Some(value));
+        self.last.extend(&line.values);
+        // The step is a fact about the row, and no metric of the trial.
+        if let Some(step) = line.step {
+            line.values.numbers.set(Unit::Step.name(), step);
+        }
+        row.0.extend(line.values.numbers.0.iter().map(|(name, value)| (name.clone(), *value)));
+        self.row = Some((position, row));
         // Several lines may speak of one epoch: one after training, one after validation.
-        let row = self.epochs.entry(epoch).or_default();
-        row.0.extend(values.0);
-        Ok(Some((epoch, row.clone())))
+        rows.entry(position).or_default().extend(&line.values);
+        Ok(())
     }
 }
 
-/// The metrics in the last line of an output that is a JSON object with numbers in it. What is not a number is left out:
-/// such a line may have been made for other readers too.
-pub fn last_json_line(output: &str) -> Option<Metrics> {
-    output.lines().rev().find_map(|line| {
-        let line = line.trim();
-        if !line.starts_with('{') {
-            return None;
-        }
-        let Ok(Value::Object(object)) = serde_json::from_str(&spelled_out(line)) else { return None };
-        let values: Metrics = object.iter().filter_map(|(name, value)| Some((name.clone(), number(value)?))).collect();
-        (!values.0.is_empty()).then_some(values)
-    })
-}
-
-fn number(value: &Value) -> Option<f64> {
-    match value {
-        Value::Number(number) => number.as_f64(),
-        Value::String(text) => match text.as_str() {
-            "NaN" => Some(f64::NAN),
-            "Infinity" => Some(f64::INFINITY),
-            "-Infinity" => Some(f64::NEG_INFINITY),
-            _ => None,
-        },
-        _ => None,
-    }
-}
-
-/// JSON in which `NaN`, `Infinity` and `-Infinity`, which Python's `json` writes bare, are text.
-fn spelled_out(text: &str) -> Cow<'_, str> {
-    const BARE: [&str; 3] = ["-Infinity", "Infinity", "NaN"];
-    if !BARE[1..].iter().any(|name| text.contains(name)) {
-        return Cow::Borrowed(text);
-    }
-    let mut out = String::with_capacity(text.len() + 16);
-    let (mut rest, mut inside) = (text, false);
-    while let Some(letter) = rest.chars().next() {
-        if let Some(name) = BARE.iter().find(|name| !inside && rest.starts_with(**name)) {
-            out.extend(["\"", name, "\""]);
-            rest = &rest[name.len()..];
-            continue;
-        }
-        let mut length = letter.len_utf8();
-        if letter == '"' {
-            inside = !inside;
-        } else if letter == '\\' && inside {
-            length += rest[length..].chars().next().map_or(0, char::len_utf8);
-        }
-        out.push_str(&rest[..length]);
-        rest = &rest[length..];
-    }
-    Cow::Owned(out)
+/// The beginning of a text, on one line, for a message.
+pub(in crate::schedule) fn quoted(text: &str) -> String {
+    text.chars().filter(|letter| !letter.is_control()).take(QUOTED).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use serde_json::json;
 
     fn metrics(pairs: &[(&str, f64)]) -> Metrics {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
     }
 
+    /// All that a file with these lines reports: its rows, and its final values.
+    fn read(text: &str) -> (Rows, Reported) {
+        let mut file = MetricsFile::new("loss");
+        let mut rows = file.feed(text.as_bytes()).unwrap();
+        for (position, values) in file.finish().unwrap() {
+            rows.entry(position).or_default().extend(&values);
+        }
+        (rows, file.last().cloned().unwrap_or_default())
+    }
+
+    /// One line: where it stands, its metrics, its notes as JSON.
+    fn one(line: &str) -> (Option<String>, Metrics, String) {
+        let (rows, last) = read(line);
+        (rows.keys().next().map(ToString::to_string), last.numbers, serde_json::to_string(&last.notes).unwrap())
+    }
+
+    #[test]
+    fn numbers_are_metrics_and_anything_else_is_a_note() {
+        let half = metrics(&[("loss", 0.5)]);
+        let at = |position: &str| Some(position.to_owned());
+        assert_eq!(one(r#"{"epoch": 1.0, "loss": 0.5}"#), (at("epoch 1"), half.clone(), "{}".into()));
+        assert_eq!(
+            one(r#"{"epoch": 1, "loss": 0.5, "phase": "train"}"#),
+            (at("epoch 1"), half.clone(), r#"{"phase":"train"}"#.into())
+        );
+        assert_eq!(one(r#"{"loss": 0.5, "ok": true}"#), (None, metrics(&[("loss", 0.5), ("ok", 1.0)]), "{}".into()));
+        assert_eq!(one(r#"{"epoch": 1, "loss": "0.5"}"#), (at("epoch 1"), half.clone(), "{}".into()));
+        assert_eq!(one(r#"{"epoch": 0.33, "loss": 0.5}"#), (at("epoch 0.33"), half.clone(), "{}".into()));
+        assert_eq!(one(r#"{"epoch": "3", "loss": 0.5, "off": false}"#).1, metrics(&[("loss", 0.5), ("off", 0.0)]));
+        assert_eq!(one(r#"{"loss": null, "a": "nan", "b": "-inf"}"#).1.get("b"), Some(f64::NEG_INFINITY));
+        assert!(one(r#"{"loss": null}"#).1.get("loss").unwrap().is_nan());
+        let nested = one(r#"{"loss": 0.5, "val": {"acc": 0.5}, "lrs": [0.1, 0.2], "run": "a"}"#);
+        assert_eq!(nested, (None, half.clone(), r#"{"lrs":[0.1,0.2],"run":"a","val":{"acc":0.5}}"#.into()));
+        assert_eq!(one(r#"{"loss": 1, "loss": 0.5}"#).1, half);
+        assert_eq!(one("{'loss': '0.5', 'epoch': 0.33}").0, at("epoch 0.33"));
+    }
+
+    #[test]
+    fn a_row_is_by_epoch_or_else_by_step() {
+        let at = |line: &str| one(line).0.unwrap_or_default();
+        assert_eq!(at(r#"{"step": 500, "loss": 1}"#), "step 500");
+        assert_eq!(at(r#"{"_step": 12, "loss": 1}"#), "step 12");
+        assert_eq!(at(r#"{"global_step": 9, "_step": 3, "loss": 1}"#), "step 9");
+        assert_eq!(at(r#"{"epoch": null, "step": 500, "loss": 1}"#), "step 500");
+        assert_eq!(at(r#"{"epoch": "last", "loss": 1}"#), "");
+        assert_eq!(at(r#"{"epoch": Infinity, "loss": 1}"#), "");
+        assert_eq!(at(r#"{"epoch": -1, "loss": 1}"#), "epoch -1");
+        assert_eq!(at(r#"{"epoch": 1e300, "loss": 1}"#), "epoch 1e300");
+        // The step of an epoch's row is kept in the row, and is no metric of the trial.
+        let (rows, last) = read(r#"{"loss": 0.5, "epoch": 0.33, "step": 7}"#);
+        assert_eq!(rows.values().next().unwrap().numbers, metrics(&[("loss", 0.5), ("step", 7.0)]));
+        assert_eq!(last.numbers, metrics(&[("loss", 0.5)]));
+        // What the sweep selects by is a metric whatever its name.
+        let mut file = MetricsFile::new("step");
+        assert_eq!(file.feed(b"{\"step\": 7}\n").unwrap(), Rows::new());
+        assert_eq!(file.last().unwrap().numbers, metrics(&[("step", 7.0)]));
+    }
+
     #[test]
     fn rows_of_one_epoch_are_one_and_the_last_values_are_final() {
-        let mut file = MetricsFile::default();
+        let mut file = MetricsFile::new("loss");
         assert_eq!(file.last(), None);
+        let row = |epoch, values: &[(&str, f64)]| Rows::from([(Position::epoch(epoch), metrics(values).into())]);
         let rows = file.feed(b"{\"epoch\": 1, \"train_loss\": 2.5}\n\n{\"epoch\": 1, \"val_loss\": 3}\n{\"epo").unwrap();
-        assert_eq!(rows, BTreeMap::from([(1, metrics(&[("train_loss", 2.5), ("val_loss", 3.0)]))]));
+        assert_eq!(rows, row(1, &[("train_loss", 2.5), ("val_loss", 3.0)]));
         let rows = file.feed(b"ch\": 2, \"val_loss\": NaN, \"x\": -Infinity}\n{\"test\": 0.5}").unwrap();
-        assert_eq!(rows, BTreeMap::from([(2, metrics(&[("val_loss", f64::NAN), ("x", f64::NEG_INFINITY)]))]));
-        assert_eq!(file.finish().unwrap(), BTreeMap::new());
+        assert_eq!(rows, row(2, &[("val_loss", f64::NAN), ("x", f64::NEG_INFINITY)]));
+        assert_eq!(file.finish().unwrap(), Rows::new());
         let last = metrics(&[("train_loss", 2.5), ("val_loss", f64::NAN), ("x", f64::NEG_INFINITY), ("test", 0.5)]);
-        assert_eq!(file.last(), Some(&last));
+        assert_eq!(file.last(), Some(&last.into()));
+        // Epochs may go back: the row is added to.
+        assert_eq!(file.feed(b"{\"epoch\": 1, \"val_loss\": 4}\n").unwrap(), row(1, &[("val_loss", 4.0)]));
+    }
+
+    #[test]
+    fn a_note_that_stays_the_same_is_reported_once() {
+        let mut file = MetricsFile::new("loss");
+        let mut notes = |line: &[u8]| -> usize { file.feed(line).unwrap().values().map(|row| row.notes.iter().count()).sum() };
+        assert_eq!(notes(b"{\"epoch\": 1, \"phase\": \"train\", \"tags\": [1]}\n"), 2);
+        assert_eq!(notes(b"{\"epoch\": 2, \"phase\": \"train\", \"tags\": [1]}\n"), 0);
+        assert_eq!(notes(b"{\"epoch\": 3, \"phase\": \"val\", \"tags\": [1]}\n"), 1);
+        assert_eq!(serde_json::to_string(&file.last().unwrap().notes).unwrap(), r#"{"phase":"val","tags":[1]}"#);
+    }
+
+    /// Lightning's CSV as JSON: a row after training, a row after validation, and nulls where the other one has the number.
+    #[test]
+    fn a_null_beside_a_number_of_the_same_epoch_says_nothing() {
+        let (rows, last) = read(
+            "{\"epoch\": 1, \"step\": 9, \"loss\": 0.5, \"val\": null}\n{\"epoch\": 1, \"step\": 9, \"loss\": null, \"val\": 0.7}\n",
+        );
+        assert_eq!(rows[&Position::epoch(1)].numbers, metrics(&[("loss", 0.5), ("step", 9.0), ("val", 0.7)]));
+        assert_eq!(last.numbers, metrics(&[("loss", 0.5), ("val", 0.7)]));
+        // Of another epoch it is NaN: that is how JavaScript and others write it.
+        assert!(read("{\"epoch\": 1, \"loss\": 0.5}\n{\"epoch\": 2, \"loss\": null}\n").1.get("loss").unwrap().is_nan());
+    }
+
+    #[test]
+    fn files_of_other_systems_are_read() {
+        let (_, last) = read("\u{feff}{\"loss\": 0.5}\r\n\r\n  \n{\"acc\": 1}\r\n");
+        assert_eq!(last.numbers, metrics(&[("loss", 0.5), ("acc", 1.0)]));
+        let mut file = MetricsFile::new("loss");
+        file.feed(b"{\"loss\": 0.5, \"name\": \"caf\xe9\"}\n").unwrap();
+        assert_eq!(file.last().unwrap().notes.get("name"), Some(&json!("caf\u{fffd}")));
+        let long = format!("{{\"loss\": 0.5, \"histogram\": [{}1]}}\n", "1, ".repeat(1 << 20));
+        assert_eq!(read(&long).1.get("loss"), Some(0.5));
     }
 
     #[test]
     fn a_bad_line_is_named_by_its_number() {
         let complaint = |text: &[u8]| {
-            let mut file = MetricsFile::default();
+            let mut file = MetricsFile::new("loss");
             file.feed(b"{\"epoch\": 1}\n").unwrap();
             file.feed(text).and_then(|_| file.finish()).unwrap_err()
         };
         let said: Vec<String> = [
             b"epoch 2: loss 3\n" as &[u8],
             b"[1, 2]\n",
-            b"{\"epoch\": -1}\n",
-            b"{\"epoch\": 1.5}\n",
             b"{\"loss\": \"low\"}\n",
-            b"{\"loss\": null}\n",
+            b"{\"epoch\": 2, \"loss\": [0.5]}\n",
             b"{\"loss\": 1",
             b"\xff\x00\n",
             &vec![b'x'; MAX_LINE + 1],
+            &vec![b'{'; MAX_METRICS_LINE + 1],
         ]
         .into_iter()
         .map(complaint)
@@ -192,52 +306,39 @@ mod tests {
         insta::assert_snapshot!(said.join("\n"), @r#"
 line 2 of the metrics file is not JSON (expected value at line 1 column 1): epoch 2: loss 3
 line 2 of the metrics file is not a JSON object: [1, 2]
-line 2 of the metrics file has an `epoch` that is not a whole number from 0: {"epoch": -1}
-line 2 of the metrics file has an `epoch` that is not a whole number from 0: {"epoch": 1.5}
-line 2 of the metrics file has a "loss" that is not a number, which all but `epoch` must be: {"loss": "low"}
-line 2 of the metrics file has a "loss" that is not a number, which all but `epoch` must be: {"loss": null}
+line 2 of the metrics file has "loss", which the sweep selects by, as "low", which is not a number: {"loss": "low"}
+line 2 of the metrics file has "loss", which the sweep selects by, as "[0.5]", which is not a number: {"epoch": 2, "loss": [0.5]}
 line 2 of the metrics file is not JSON (EOF while parsing an object at line 1 column 10): {"loss": 1
-line 2 of the metrics file is not UTF-8: �
+line 2 of the metrics file is not JSON (expected value at line 1 column 1): �
 line 2 of the metrics file is longer than 1048576 bytes
+line 2 of the metrics file is longer than 16777216 bytes
 "#);
-    }
-
-    #[test]
-    fn the_last_line_of_json_counts() {
-        let output =
-            "loading {\n{\"a\": 1}\nepoch 3\n  {\"acc\": 0.5, \"model\": \"resnet\", \"loss\": NaN}\ndone\n{not json}\n{}\n";
-        assert_eq!(last_json_line(output), Some(metrics(&[("acc", 0.5), ("loss", f64::NAN)])));
-        assert_eq!(last_json_line("nothing\n"), None);
-    }
-
-    #[test]
-    fn bare_words_are_replaced_outside_of_text_only() {
-        assert_eq!(spelled_out(r#"{"NaN": NaN, "a\"NaN": [-Infinity]}"#), r#"{"NaN": "NaN", "a\"NaN": ["-Infinity"]}"#);
     }
 
     proptest! {
         #[test]
-        fn it_does_not_matter_how_the_bytes_come(cuts in prop::collection::vec(0_usize..90, 0..6)) {
-            let text = b"{\"epoch\": 1, \"a\": 1}\n{\"epoch\": 2, \"a\": \"NaN\", \"\xc3\xa4\": 2}\n{\"b\": Infinity}\n";
-            let mut whole = MetricsFile::default();
-            whole.feed(text).unwrap();
+        fn it_does_not_matter_how_the_bytes_come(cuts in prop::collection::vec(0_usize..120, 0..6)) {
+            let text = "{\"epoch\": 1, \"a\": 1}\n{\"epoch\": 1, \"a\": null, \"p\": \"x\"}\n{\"step\": 2, \"a\": \"NaN\", \"ä\": 2}\n{\"b\": Infinity}\n";
+            let (rows, last) = read(text);
             let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
             cuts.sort_unstable();
-            let mut parts = MetricsFile::default();
+            let mut parts = MetricsFile::new("loss");
             let mut begin = 0;
+            let mut found = Rows::new();
             for end in cuts.into_iter().chain([text.len()]) {
-                parts.feed(&text[begin..end]).unwrap();
+                for (position, values) in parts.feed(&text.as_bytes()[begin..end]).unwrap() {
+                    found.entry(position).or_default().extend(&values);
+                }
                 begin = end;
             }
-            prop_assert_eq!(parts.last(), whole.last());
-            prop_assert_eq!(&parts.epochs, &whole.epochs);
+            prop_assert_eq!(parts.last(), Some(&last));
+            prop_assert_eq!(found, rows);
         }
 
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut file = MetricsFile::default();
+            let mut file = MetricsFile::new("loss");
             let _ = file.feed(&bytes).and_then(|_| file.finish());
-            let _ = last_json_line(&String::from_utf8_lossy(&bytes));
         }
     }
 }

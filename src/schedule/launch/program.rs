@@ -1,7 +1,6 @@
 //! A program that trains one trial: its folder, its process, the metrics that it writes. Makes of what it does the messages that
 //! a worker would send, and reports them to the dispatcher; decides nothing.
 
-use std::collections::BTreeMap;
 use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
@@ -14,14 +13,14 @@ use tokio::process::{Child, ChildStdout};
 use tokio::sync::mpsc;
 
 use super::direct::{Spawned, Spawner};
+use super::last_line::{Printed, last_line};
 use super::launcher::CommandLine;
 use super::local::{exit_of, feed, read_lines};
-use super::metrics_file::{MetricsFile, last_json_line};
+use super::metrics_file::{MetricsFile, Rows};
 use super::proof::Proof;
 use super::{Incoming, LocalWorker};
-use crate::protocol::{FailureKind, FromAgent, FromWorker, Metrics};
+use crate::protocol::{FailureKind, FromAgent, FromWorker, Reported};
 use crate::schedule::action::Exit;
-use crate::schedule::log_end_of;
 use crate::schedule::shortage::Refusal;
 
 /// How often the metrics file is looked at.
@@ -36,8 +35,6 @@ const SIGINT: i32 = nix::sys::signal::Signal::SIGINT as i32;
 const CHUNK: u64 = 256 << 10;
 /// So much is read without a thread of its own.
 const FEW: u64 = 16 << 10;
-/// As much of the output's end is searched for a last line of JSON.
-const OUTPUT_END: u64 = 64 << 10;
 
 /// How to start a trial's program.
 #[derive(Debug)]
@@ -220,7 +217,7 @@ async fn attend<R, F>(
     if exit != Exit::Code(0) || follower.broken {
         return report(Incoming::Exit(launchers, proof)).await;
     }
-    let message = conclusion(&plan, follower.file.last().cloned(), output);
+    let message = conclusion(plan, follower.file.last().cloned(), output).await;
     report(Incoming::Ended(exit, message)).await;
 }
 
@@ -244,16 +241,24 @@ async fn wait_for_size(path: &Path, size: u64) -> Result<(), String> {
 }
 
 /// What a program that ended well has to say of its trial.
-fn conclusion(plan: &ProgramPlan, metrics: Option<Metrics>, (log, begin): (Arc<File>, u64)) -> FromWorker {
-    let trial = plan.trial.clone();
-    let printed = || last_json_line(&log_end_of(&log, begin, None, OUTPUT_END).unwrap_or_default());
-    let metrics = metrics.or_else(printed).unwrap_or_default();
+async fn conclusion(plan: ProgramPlan, metrics: Option<Reported>, output: (Arc<File>, u64)) -> FromWorker {
+    let trial = plan.trial;
+    let mut not_a_number = None;
+    let metrics = match metrics {
+        Some(metrics) => metrics,
+        None => {
+            let printed = printed(output, plan.metric.clone()).await;
+            not_a_number = printed.not_a_number;
+            printed.values.or(printed.others).unwrap_or_default()
+        }
+    };
     if metrics.get(&plan.metric).is_some() {
         return FromWorker::done(trial, metrics);
     }
-    let reported = match metrics.0.is_empty() {
-        true => "it reported no metrics".to_owned(),
-        false => format!("it reported {}", metrics.0.keys().cloned().collect::<Vec<_>>().join(", ")),
+    let reported = match (not_a_number, metrics.numbers.0.is_empty()) {
+        (Some(value), _) => format!("its output has it as {value}, which is not a number"),
+        (None, true) => "it reported no metrics".to_owned(),
+        (None, false) => format!("it reported {}", metrics.numbers.0.keys().cloned().collect::<Vec<_>>().join(", ")),
     };
     let message = format!(
         "the program ended well, but without the metric {:?}: {reported} (write {{\"{}\": VALUE}} as a line to the file named by \
@@ -261,6 +266,16 @@ fn conclusion(plan: &ProgramPlan, metrics: Option<Metrics>, (log, begin): (Arc<F
         plan.metric, plan.metric
     );
     FromWorker::Failed { trial, kind: FailureKind::MissingMetric, message }
+}
+
+/// What a program printed of its metrics. An output that cannot be read has none.
+async fn printed((log, begin): (Arc<File>, u64), metric: String) -> Printed {
+    let size = log.metadata().map_or(0, |metadata| metadata.len().saturating_sub(begin));
+    if size <= FEW {
+        return last_line(&log, begin, &metric).unwrap_or_default();
+    }
+    let search = move || last_line(&log, begin, &metric).unwrap_or_default();
+    tokio::task::spawn_blocking(search).await.unwrap_or_default()
 }
 
 /// Reads a metrics file as it grows. Files are read and lines parsed on a thread of their own, so that a large file keeps
@@ -279,9 +294,6 @@ struct Follower {
     mute: bool,
 }
 
-/// Rows of history, or what is wrong.
-type Rows = Result<BTreeMap<u32, Metrics>, String>;
-
 impl Follower {
     fn new(plan: &ProgramPlan) -> Self {
         Self {
@@ -289,7 +301,7 @@ impl Follower {
             path: plan.metrics.clone(),
             read: 0,
             hash: None,
-            file: MetricsFile::default(),
+            file: MetricsFile::new(&plan.metric),
             broken: false,
             mute: false,
         }
@@ -309,7 +321,7 @@ impl Follower {
         self.on_a_thread(more, report, |follower| {
             let size = size(&follower.path, follower.read)?;
             if size == follower.read {
-                return Ok(BTreeMap::new());
+                return Ok(Rows::new());
             }
             let bytes = added(&follower.path, follower.read, size - follower.read)
                 .map_err(|error| format!("cannot read the metrics file: {error}"))?;
@@ -339,7 +351,12 @@ impl Follower {
     }
 
     /// Reads so many bytes, on a thread if they are many: for a few the way there takes longer.
-    async fn on_a_thread<R, F>(mut self, bytes: u64, report: &R, read: impl FnOnce(&mut Self) -> Rows + Send + 'static) -> Self
+    async fn on_a_thread<R, F>(
+        mut self,
+        bytes: u64,
+        report: &R,
+        read: impl FnOnce(&mut Self) -> Result<Rows, String> + Send + 'static,
+    ) -> Self
     where
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
@@ -359,15 +376,14 @@ impl Follower {
             .await;
             done.unwrap_or_else(|_| {
                 let (trial, path) = fallback;
-                let follower =
-                    Self { trial, path, read: 0, hash: None, file: MetricsFile::default(), broken: false, mute: false };
+                let follower = Self { trial, path, read: 0, hash: None, file: MetricsFile::new(""), broken: false, mute: false };
                 (follower, Err("the metrics file could not be read: a bug of ours".to_owned()))
             })
         };
         match rows {
             Ok(rows) => {
-                for (epoch, values) in rows {
-                    report(Incoming::Message(FromWorker::Epoch { trial: follower.trial.clone(), epoch, values })).await;
+                for (position, values) in rows {
+                    report(Incoming::Message(FromWorker::Epoch { trial: follower.trial.clone(), position, values })).await;
                 }
             }
             Err(what) => {

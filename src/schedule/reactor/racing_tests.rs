@@ -160,7 +160,7 @@ proptest! {
                     Action::Record(record) => {
                         unwritten += 1;
                         let (trial, state, metrics) = match record {
-                            Record::Done { trial, metrics, .. } => (trial, TrialState::Done, Some(metrics)),
+                            Record::Done { trial, metrics, .. } => (trial, TrialState::Done, Some(metrics.numbers)),
                             Record::Failed { trial, for_good: true, .. } => (trial, TrialState::Failed, None),
                             _ => continue,
                         };

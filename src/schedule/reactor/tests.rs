@@ -3,6 +3,7 @@
 use super::*;
 use crate::grid::{PointId, TrialId};
 use crate::plan::Phase;
+use crate::protocol::Metrics;
 use crate::spec::{Limit, Limits};
 
 pub(super) fn trial(number: u64) -> PlannedTrial {
@@ -35,6 +36,7 @@ pub(super) fn settings(slots: &[usize], bundle: usize, limits: Limits) -> Settin
         limits,
         per_gpu: Vec::new(),
         arms: Vec::new(),
+        warned_of_notes: false,
     }
 }
 
@@ -47,7 +49,7 @@ pub(super) fn started(number: u64) -> FromWorker {
 }
 
 pub(super) fn done(number: u64) -> FromWorker {
-    FromWorker::done(trial(number).id.to_string(), [("m", 1.0)].into_iter().collect())
+    FromWorker::done(trial(number).id.to_string(), Metrics::from_iter([("m", 1.0)]))
 }
 
 pub(super) fn at(seconds: u64) -> Time {
@@ -327,7 +329,7 @@ fn a_result_without_the_metric_is_a_failure() {
     r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
     r.on_message(at(1), 0, hello());
     r.on_message(at(2), 0, started(1));
-    let other = FromWorker::done(trial(1).id.to_string(), [("other", 1.0)].into_iter().collect());
+    let other = FromWorker::done(trial(1).id.to_string(), Metrics::from_iter([("other", 1.0)]));
     assert_eq!(short(&r.on_message(at(3), 0, other)), "record missing_metric 1 for good");
 }
 

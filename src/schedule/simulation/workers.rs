@@ -8,7 +8,7 @@ use super::books::{Books, Breach};
 use super::chance::Chance;
 use super::{Cluster, HEARTBEAT, seconds};
 use crate::plan::PlannedTrial;
-use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION};
+use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION, Position};
 
 /// What comes after what a worker has said.
 pub(super) enum Say {
@@ -159,7 +159,8 @@ impl<'a> Workers<'a> {
             training.epochs_told += 1;
             // After the last epoch comes the result, at once.
             training.next = if training.epochs_told == self.cluster.epochs { now } else { now + training.epoch };
-            let message = FromWorker::Epoch { trial, epoch: training.epochs_told, values: self.metrics.clone() };
+            let message =
+                FromWorker::Epoch { trial, position: Position::epoch(training.epochs_told), values: self.metrics.clone().into() };
             return Some((Some(message), Some(Say::Next(training.pause(now)))));
         }
         let took = now.saturating_sub(training.began).as_secs_f64();

@@ -103,7 +103,7 @@ export async function showCurves() {
   const legend = answer.arms.map((arm) => el('li', {}, swatch(arm.arm), `${arm.label} ${arm.values} (${plural(arm.seeds, `${answer.phase} seed`)})`));
   if (running.length) legend.push(el('li', { class: 'faint' }, `dashed: ${plural(running.length, 'running trial')}`));
   const what = answer.phase === 'final' ? 'final' : 'tuning';
-  replace($('curve-chart'), el('ul', { class: 'legend' }, legend), lineChart(series, { xLabel: 'epoch', yLabel: answer.metric, log }),
+  replace($('curve-chart'), el('ul', { class: 'legend' }, legend), lineChart(series, { xLabel: answer.unit, yLabel: answer.metric, log }),
     el('p', { class: 'faint' }, `Selected points: mean (line) and one standard deviation (band) over the ${what} seeds that are done.`));
 }
 

@@ -74,14 +74,14 @@ export async function showCompared() {
   const cell = (one, epoch) => { const at = one.history.epochs.indexOf(epoch); return at < 0 ? '' : figure(one.values[at]); };
   const rows = epochs.map((epoch) => [String(epoch), ...trials.map((one) => cell(one, epoch))]);
   rows.push(['at its end', ...trials.map((one) => figure(one.last))]);
-  const caption = `${answer.metric} of each chosen trial by epoch`;
+  const caption = `${answer.metric} of each chosen trial by ${answer.unit}`;
   const common = answer.common.map(([name, value]) => (name === 'arm' ? value : `${name}=${value}`)).join(' ');
   replace($('curve-chart'),
     answer.unknown.length ? el('p', { class: 'notice bad' }, `The sweep has no ${answer.unknown.join(', ')}.`) : '',
     common && trials.length > 1 ? el('p', { class: 'faint' }, `All of them: ${common}`) : '',
     el('ul', { class: 'legend compared', 'aria-label': 'Chosen trials' }, legend),
-    lineChart(series, { xLabel: 'epoch', yLabel: answer.metric, log: $('curve-log').checked }),
-    el('div', { class: 'wide' }, table(['Epoch', ...trials.map((one) => one.label)], rows, { caption, figures: trials.map((_, at) => at + 1) })));
+    lineChart(series, { xLabel: answer.unit, yLabel: answer.metric, log: $('curve-log').checked }),
+    el('div', { class: 'wide' }, table([answer.unit === 'step' ? 'Step' : 'Epoch', ...trials.map((one) => one.label)], rows, { caption, figures: trials.map((_, at) => at + 1) })));
 }
 
 /** The controls; `changed` keeps the choice in the address and draws anew. */

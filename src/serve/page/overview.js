@@ -99,7 +99,7 @@ export const sections = {
       trialButton(trial.trial),
       ['line', el('span', {}, swatch(arms.findIndex((arm) => arm.label === trial.label)), `${trial.label} ${trial.values}`)],
       String(trial.seed), trial.phase,
-      ['line', trial.epoch === null ? 'first' : `${trial.epoch}${trial.epochs ? ` of ${trial.epochs}` : ''}`],
+      ['line', trial.epoch !== null ? `${trial.epoch}${trial.epochs ? ` of ${trial.epochs}` : ''}` : trial.step !== null ? `step ${trial.step}` : 'first'],
       figure(trial.metric),
       el('time', { 'data-since': trial.started }),
       ['line', trial.slot === null ? '' : `${trial.slot}: ${trial.device}`],

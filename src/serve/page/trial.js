@@ -48,6 +48,7 @@ function parts(trial, data) {
   out.push(el('div', { class: 'two' },
     el('div', {}, el('h3', {}, 'Parameters'), pairs(trial.parameters)),
     el('div', {}, el('h3', {}, 'Metrics'), trial.metrics.length ? pairs(trial.metrics.map(([name, value]) => [name, figure(value)])) : el('p', { class: 'faint' }, 'None yet.'))));
+  if (trial.notes.length) out.push(el('h3', {}, 'Notes'), pairs(trial.notes));
   out.push(...curve(trial, data));
   out.push(el('h3', {}, 'The same point with other seeds'), trial.mean ? el('p', {}, trial.mean) : '',
     el('div', { class: 'wide' }, table(['Trial', 'Seed', 'Phase', 'State', data.sweep.metric],
@@ -72,17 +73,19 @@ function parts(trial, data) {
 }
 
 function curve(trial, data) {
-  const { epochs, metrics } = trial.history;
-  if (!epochs.length) return [];
-  const names = metrics.map(([name]) => name);
+  // A metric that is reported by epochs and by steps is shown by epochs.
+  const parts = [trial.history, trial.by_step].filter((part) => part?.epochs.length);
+  if (!parts.length) return [];
+  const names = [...new Set(parts.flatMap((part) => part.metrics.map(([name]) => name)))];
   if (!names.includes(metric)) metric = names.includes(data.sweep.metric) ? data.sweep.metric : names[0];
   const choice = el('select', { 'aria-label': 'Metric of the curve', 'data-key': 'curve-of' });
   const place = el('div', {});
   options(choice, names.map((name) => [name, name]), metric);
   const draw = () => {
-    const values = metrics.find(([name]) => name === metric)[1].map((value) => (typeof value === 'number' ? value : null));
+    const part = parts.find((one) => one.metrics.some(([name]) => name === metric));
+    const values = part.metrics.find(([name]) => name === metric)[1].map((value) => (typeof value === 'number' ? value : null));
     const arm = data.arms.findIndex((arm) => arm.label === trial.arm);
-    place.replaceChildren(lineChart([{ label: metric, colour: colour(Math.max(arm, 0)), x: epochs, y: values }], { xLabel: 'epoch', yLabel: metric }));
+    place.replaceChildren(lineChart([{ label: metric, colour: colour(Math.max(arm, 0)), x: part.epochs, y: values }], { xLabel: part.unit, yLabel: metric }));
   };
   choice.addEventListener('change', () => { metric = choice.value; draw(); });
   draw();
