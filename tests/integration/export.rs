@@ -99,7 +99,7 @@ fn a_long_history_needs_no_more_memory_than_a_short_one() {
     test.ledger("runs/long")
         .execute_batch(
             "WITH RECURSIVE n(i) AS (SELECT 2 UNION ALL SELECT i + 1 FROM n WHERE i < 200000)
-             INSERT INTO epoch SELECT min(t.id), i, json_object('loss', 1.0 / i, 'acc', i * 0.5) FROM n, trial t GROUP BY i;",
+             INSERT INTO epoch SELECT min(t.id), 'epoch', i, json_object('loss', 1.0 / i, 'acc', i * 0.5) FROM n, trial t GROUP BY i;",
         )
         .unwrap();
     for (command, short) in commands.iter().zip(short) {
