@@ -129,7 +129,7 @@ fn a_sweep_that_cannot_be_written_can_be_read() {
         said
     });
     insta::assert_snapshot!(report + &export, @"
-error: cannot write reports/toy/figures/index.json: Permission denied (os error 13)
+error: cannot write reports/toy/.run-directory: Permission denied (os error 13)
 name a folder that can be written with --out
 error: cannot create exports/toy: Permission denied (os error 13)
 name a folder that can be written with --out

@@ -66,7 +66,7 @@ fn all_done_at_the_first_attempt(test: &Test, run: &str) {
 /// Takes a file away while a sweep runs, and brings it back after some starts have been refused.
 fn taken_away(command: &str, file: &str) {
     let test = Test::with_spec(&spec(command));
-    test.write_script(&format!("sleep 0.1\n{REPORT}"));
+    test.write_script(&format!("sleep 0.4\n{REPORT}"));
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:4"]);
     test.wait_for("runs/toy", DONE, 4);
     std::fs::rename(test.path(file), test.path("away")).unwrap();
@@ -95,7 +95,7 @@ fn a_program_whose_interpreter_is_away_for_a_while_fails_no_trial() {
     let test = Test::with_spec(&spec(PROGRAM));
     test.write_script("");
     std::fs::copy("/bin/bash", test.path("shell")).unwrap();
-    let text = format!("#!{}\nsleep 0.1\n{REPORT}\n", test.path("shell").display());
+    let text = format!("#!{}\nsleep 0.4\n{REPORT}\n", test.path("shell").display());
     std::fs::write(test.path("train.sh"), text).unwrap();
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:4"]);
     test.wait_for("runs/toy", DONE, 4);
@@ -110,7 +110,7 @@ fn a_program_whose_interpreter_is_away_for_a_while_fails_no_trial() {
 fn a_folder_to_work_in_that_is_away_for_a_while_fails_no_trial() {
     let test = Test::with_spec(&spec(&format!("{PROGRAM}\nworkdir: work")));
     std::fs::create_dir(test.path("work")).unwrap();
-    test.write_script(&format!("sleep 0.1\n{REPORT}"));
+    test.write_script(&format!("sleep 0.4\n{REPORT}"));
     std::fs::rename(test.path("train.sh"), test.path("work/train.sh")).unwrap();
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:4"]);
     test.wait_for("runs/toy", DONE, 4);
@@ -124,7 +124,7 @@ fn a_folder_to_work_in_that_is_away_for_a_while_fails_no_trial() {
 #[test]
 fn a_program_that_is_being_written_fails_no_trial() {
     let test = Test::with_spec(&spec(PROGRAM));
-    test.write_script(&format!("sleep 0.1\n{REPORT}"));
+    test.write_script(&format!("sleep 0.4\n{REPORT}"));
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:4"]);
     test.wait_for("runs/toy", DONE, 4);
     let busy = std::fs::OpenOptions::new().append(true).open(test.path("train.sh")).unwrap();
@@ -137,7 +137,7 @@ fn a_program_that_is_being_written_fails_no_trial() {
 #[test]
 fn a_program_that_stays_away_ends_the_sweep_and_fails_no_trial() {
     let test = Test::with_spec(&spec(PROGRAM));
-    test.write_script(&format!("sleep 0.1\n{REPORT}"));
+    test.write_script(&format!("sleep 0.4\n{REPORT}"));
     let mut command = test.command(&["run", "sweep.yaml", "--devices", "cpu:4"]);
     command.env("PENTAGRID_SHORTAGE", "2").stdout(Stdio::null());
     let mut child = command.stderr(std::fs::File::create(test.path("stderr")).unwrap()).spawn().unwrap();
@@ -271,7 +271,7 @@ fn with_too_few_open_files_the_limit_is_named() {
 /// The soft limit is raised for the coordinator alone: a program that uses select(2) must not get a larger one than it had.
 #[test]
 fn the_soft_limit_of_open_files_is_raised_and_programs_have_the_one_that_was() {
-    let report = r#"sleep 0.1
+    let report = r#"sleep 0.4
 echo "soft $(ulimit -Sn), mine $(grep 'Max open files' /proc/$PPID/limits | tr -s ' ' | cut -d' ' -f4)"
 grep SigIgn /proc/self/status
 "#;
