@@ -80,7 +80,7 @@ fn a_metrics_file_of_long_lines_is_read_whole() {
         "name: toy\ncommand: [./train.sh]\nmetric: {name: score, goal: maximize}\nseeds: {tune: 1, final: 0}\n\
          parameters: {x: {values: [1, 2]}}\n",
     );
-    let metrics: String = (0..4).map(|number| format!(r#", "{number:0100000}": 0.5"#)).collect();
+    let metrics: String = (0..4).map(|number| format!(r#", "{number:050000}": 0.5"#)).collect();
     let mut lines = std::fs::File::create(test.path("lines")).unwrap();
     (1..=20).for_each(|epoch| writeln!(lines, r#"{{"epoch": {epoch}, "score": 1{metrics}}}"#).unwrap());
     test.write_script(r#"cat lines >> "$PENTAGRID_METRICS""#);
