@@ -125,8 +125,11 @@ fn a_worker_that_is_not_heard_is_neither_silent_nor_late() {
     r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
     r.on_message(at(0), 0, hello());
     r.on_message(at(0), 0, started(1));
-    r.on_unheard(at(500));
-    let late = (500..2000).find(|&second| {
+    for second in 1..=500 {
+        r.on_unheard(at(1));
+        assert_eq!(short(&r.on_tick(at(second))), "", "{second}");
+    }
+    let late = (501..2000).find(|&second| {
         r.on_message(at(second), 0, FromWorker::Heartbeat);
         !r.on_tick(at(second)).is_empty()
     });
