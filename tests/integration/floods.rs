@@ -42,7 +42,11 @@ fn huge_epochs_wait_in_the_pipe_while_the_ledger_is_locked() {
     // All of them, and a report of such names, would take their time.
     child.kill().unwrap();
     child.wait().unwrap();
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt WHERE outcome NOT IN ('running', 'done')"), 0, "the same attempts go on");
+    assert_eq!(
+        test.count("runs/toy", "SELECT count(*) FROM attempt WHERE outcome NOT IN ('running', 'done')"),
+        0,
+        "the same attempts go on"
+    );
     let gaps = "SELECT count(*) FROM (SELECT trial FROM epoch GROUP BY trial HAVING count(*) <> max(epoch))";
     assert_eq!(test.count("runs/toy", gaps), 0, "none is left out");
     match most {
