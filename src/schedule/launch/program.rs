@@ -294,7 +294,7 @@ async fn printed((log, begin): (Arc<File>, u64), metric: String) -> Printed {
         return last_line(&log, begin, &metric).unwrap_or_default();
     }
     let search = move || last_line(&log, begin, &metric).unwrap_or_default();
-    tokio::task::spawn_blocking(search).await.unwrap_or_default()
+    aside(search).await.unwrap_or_default()
 }
 
 /// Reads a metrics file as it grows. Files are read and lines parsed on a thread of their own, so that a large file keeps
@@ -318,7 +318,7 @@ struct Follower {
 }
 
 /// Rows of history, or why there are none.
-type Read = Result<Rows, Trouble>;
+type Taken = Result<Rows, Trouble>;
 
 /// Why a metrics file gives no rows.
 enum Trouble {
@@ -401,12 +401,7 @@ impl Follower {
     }
 
     /// Reads so many bytes, on a thread if they are many: for a few the way there takes longer.
-    async fn on_a_thread<R, F>(
-        mut self,
-        bytes: u64,
-        report: &R,
-        read: impl FnOnce(&mut Self) -> Result<Rows, String> + Send + 'static,
-    ) -> Self
+    async fn on_a_thread<R, F>(mut self, bytes: u64, report: &R, read: impl FnOnce(&mut Self) -> Taken + Send + 'static) -> Self
     where
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
