@@ -170,6 +170,7 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
         "crash-first-seed" if first_seed => std::process::abort(),
         "exit" => std::process::exit(3),
         "error" => return fail(FailureKind::Error, "told to fail"),
+        "long-error" => return fail(FailureKind::Error, &"a long story ".repeat(70_000)),
         "error-first-seed" if first_seed => return fail(FailureKind::Error, "told to fail for seed 0"),
         "out-of-memory" => return fail(FailureKind::OutOfMemory, "told to run out of memory"),
         "junk" => print(b"this is not JSON\n"),
@@ -223,7 +224,11 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
             std::thread::sleep(pause);
         }
         let progress = f64::from(epoch) / f64::from(epochs);
-        let values = Metrics::from_iter([("score", score * progress), ("seconds", pause.as_secs_f64())]);
+        let mut values = Metrics::from_iter([("score", score * progress), ("seconds", pause.as_secs_f64())]);
+        if behaviour == "huge-epochs" {
+            // A line of some 800 kB. A report of as many names would take its time.
+            (0..100).for_each(|number| values.set(format!("{number:08000}"), 0.5 + f64::from(number)));
+        }
         say(&FromWorker::Epoch { trial: trial.clone(), position: Position::epoch(epoch), values: values.into() });
     }
     let metrics: Metrics = match behaviour {

@@ -1,13 +1,15 @@
 //! Progress as plain lines, for logs, pipes and CI: a line for each phase, each failure, and for trials that end,
 //! at most one a second.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use super::names::Names;
 use super::progress::{Progress, human_duration};
+use crate::grid::TrialId;
 use crate::printable::one_line;
 use crate::protocol::note_text;
-use crate::schedule::{Notice, Observer};
+use crate::schedule::{Notice, Observer, beginning};
 
 /// Time between two lines about trials that ended well.
 const PACE: Duration = Duration::from_secs(1);
@@ -26,12 +28,22 @@ pub struct Plain<W> {
     last: Option<Duration>,
     /// What was said last of those that wait.
     waiting: Option<String>,
+    /// What was said last of each trial that has failed and is tried again.
+    failed: HashMap<TrialId, String>,
 }
 
 impl<W: Fn(&str)> Plain<W> {
     /// An observer that hands its lines to `write`.
     pub fn new(names: Names, write: W) -> Self {
-        Self { names, progress: Progress::default(), write, began: Instant::now(), last: None, waiting: None }
+        Self {
+            names,
+            progress: Progress::default(),
+            write,
+            began: Instant::now(),
+            last: None,
+            waiting: None,
+            failed: HashMap::new(),
+        }
     }
 }
 
@@ -54,10 +66,32 @@ impl<W: Fn(&str)> Observer for Plain<W> {
             }
             self.waiting = waiting;
         }
-        if let Some(line) = line(&self.names, &self.progress, notice) {
+        let repeated = repeat(&mut self.failed, notice);
+        if let Some(line) = line(&self.names, &self.progress, repeated.as_ref().unwrap_or(notice)) {
             (self.write)(&line);
         }
     }
+}
+
+/// The longest message of a failure that is shown, in bytes.
+const MAX_SHOWN: usize = 400;
+
+/// A failure that a trial has had before in the same words, in short. None for all else, which is remembered.
+fn repeat(failed: &mut HashMap<TrialId, String>, notice: &Notice) -> Option<Notice> {
+    let Notice::TrialFailed { slot, trial, kind, message, retry_in } = notice else { return None };
+    let known = match retry_in {
+        Some(_) => failed.insert(trial.id, message.clone()),
+        None => failed.remove(&trial.id),
+    };
+    let again = known.is_some_and(|known| known == *message) && message.len() > MAX_SHOWN / 4;
+    let message = "the same again".to_owned();
+    again.then(|| Notice::TrialFailed { slot: *slot, trial: *trial, kind: *kind, message, retry_in: *retry_in })
+}
+
+/// The beginning of a message, and what of it is not shown.
+fn shown(message: &str) -> String {
+    let cut = beginning(message, MAX_SHOWN);
+    if cut.len() == message.len() { message.to_owned() } else { format!("{cut}… (`pentagrid show` has more)") }
 }
 
 /// What there is to say about a notice in one line.
@@ -108,7 +142,7 @@ fn words(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> 
                 Some(pause) => format!("will be tried again in {}", human_duration(*pause)),
                 None => "failed for good".to_owned(),
             };
-            format!("trial {} ({}): {kind}: {message}; {then}", trial.id, names.trial(trial))
+            format!("trial {} ({}): {kind}: {}; {then}", trial.id, names.trial(trial), shown(message))
         }
         Notice::Noted { trial, notes } => {
             let shown = notes.iter().take(NAMED_NOTES).map(|(name, value)| {

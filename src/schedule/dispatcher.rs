@@ -19,6 +19,7 @@ use shortages::Proven;
 use tokio::sync::mpsc;
 
 use super::action::{Action, Exit, Fatal, Policy, Settings, TICK, Time};
+use super::budget::{self, Budget, Held, Waiting};
 use super::command_files::CommandFiles;
 use super::devices::SlotDevice;
 use super::launch::{Incoming, Launcher, Spawner};
@@ -87,7 +88,15 @@ pub struct Dispatcher {
     incoming: mpsc::Receiver<(usize, i64, Incoming)>,
     report: mpsc::Sender<(usize, i64, Incoming)>,
     /// What came together with a message that is being dealt with, and comes next.
-    next: VecDeque<(usize, i64, FromWorker)>,
+    next: VecDeque<(usize, i64, FromWorker, Arc<Held>)>,
+    /// Room for results on their way to the disk.
+    budget: Budget,
+    /// The room of the message that is being dealt with.
+    charge: Option<Arc<Held>>,
+    /// The room of each record that is not on the disk yet, in their order.
+    unwritten: VecDeque<Option<Arc<Held>>>,
+    /// That workers are not heard, because too many records are not on the disk.
+    deaf: Option<Waiting>,
     committed: mpsc::UnboundedReceiver<Committed>,
     ahead: Ahead,
     began: Instant,
@@ -135,6 +144,10 @@ impl Dispatcher {
             incoming,
             report,
             next: VecDeque::new(),
+            budget: Budget::new(budget::LIMIT),
+            charge: None,
+            unwritten: VecDeque::new(),
+            deaf: None,
             committed,
             ahead: Ahead::default(),
             began: Instant::now(),
@@ -194,18 +207,26 @@ impl Dispatcher {
                     None => Ok(end),
                 };
             }
-            if let Some((slot, worker, message)) = self.next.pop_front() {
+            self.charge = None;
+            if let Some((slot, worker, message, held)) = self.next.pop_front() {
+                self.charge = Some(held);
                 actions = self.receive((slot, worker, Incoming::Message(message)));
                 continue;
             }
+            // A disk that falls behind makes the workers wait, instead of filling the memory.
+            let hears = self.reactor.unwritten() < UNWRITTEN || self.reactor.is_stopping();
+            self.deaf = if hears { None } else { self.deaf.take().or_else(|| Some(self.budget.waiting())) };
             actions = tokio::select! {
-                // A disk that falls behind makes the workers wait, instead of filling the memory.
-                Some(message) = self.incoming.recv(), if self.reactor.unwritten() < UNWRITTEN => self.receive(message),
+                Some(message) = self.incoming.recv(), if hears => self.receive(message),
                 Some(committed) = self.committed.recv() => {
                     let now = self.now();
                     match committed {
-                        Committed::Count(count) => self.reactor.on_committed(count),
+                        Committed::Count(count) => {
+                            self.unwritten.drain(..count.min(self.unwritten.len()));
+                            self.reactor.on_committed(count)
+                        }
                         Committed::Failed(error) => {
+                            self.unwritten.clear();
                             let actions = self.reactor.on_ledger_failure(now, error.to_string());
                             self.ledger_error = Some(error);
                             actions
@@ -215,6 +236,8 @@ impl Dispatcher {
                 _ = tick.tick() => {
                     self.keep_in_touch();
                     self.ahead.on_tick();
+                    // A worker that waits because it is not heard is neither silent nor late.
+                    self.reactor.on_unheard(self.budget.take_waited());
                     self.reactor.on_tick(self.began.elapsed())
                 }
                 // Only after others have had their turn: what they bring may be more urgent.
@@ -239,20 +262,27 @@ impl Dispatcher {
         tracing::trace!(slot, worker, ?incoming, "from the worker");
         match incoming {
             Incoming::Message(message) => {
+                self.log_long_failure(slot, &message);
                 if let FromWorker::Hello(hello) = &message {
                     self.processes[slot].heartbeats = hello.heartbeats;
                     (self.record)(Write::WorkerHello { worker: WorkerId(worker), hello: hello.clone() });
                 }
                 self.reactor.on_message(now, slot, message)
             }
-            Incoming::Messages(messages) => {
+            Incoming::Messages(messages, held) => {
                 self.proven.elsewhere = true;
-                self.next.extend(messages.into_iter().map(|message| (slot, worker, message)));
+                let held = Arc::new(held);
+                self.next.extend(messages.into_iter().map(|message| (slot, worker, message, Arc::clone(&held))));
                 Vec::new()
             }
             Incoming::Garbage(error) => self.reactor.on_garbage(now, slot, error.to_string()),
             Incoming::Misreport(what) => self.reactor.on_garbage(now, slot, what),
+            Incoming::Unread(why) => {
+                self.gone(slot, Exit::Code(0));
+                self.reactor.on_start_postponed(now, slot, &why)
+            }
             Incoming::Ended(exit, message) => {
+                self.log_long_failure(slot, &message);
                 self.gone(slot, exit);
                 // A program that was told to end may end well, but in the middle of its trial.
                 if self.processes[slot].ending {
@@ -344,6 +374,7 @@ impl Dispatcher {
                 Action::End { slot, how } => pending.extend(self.end(slot, how)),
                 Action::Record(record) => {
                     let write = self.dated(record);
+                    self.unwritten.push_back(self.charge.clone());
                     (self.record)(write);
                 }
                 Action::Tell(notice) => self.observer.notice(&notice),

@@ -11,6 +11,30 @@ use crate::spec::Limits;
 /// So many trials in a row, the first ones of a run, all failing for good in the same way, are no accident.
 pub const ALIKE: u64 = 5;
 
+/// The longest message of a failure that is recorded, in bytes.
+const MAX_MESSAGE: usize = 4 << 10;
+/// The longest one that is told where a sweep is given up.
+const MAX_REASON: usize = 400;
+
+/// Whether a message is cut when it is recorded.
+pub fn is_too_long(message: &str) -> bool {
+    message.len() > MAX_MESSAGE
+}
+
+/// A message as it is recorded.
+pub fn recorded(message: String) -> String {
+    if !is_too_long(&message) {
+        return message;
+    }
+    let cut = beginning(&message, MAX_MESSAGE);
+    format!("{cut}… ({} more bytes are in the log)", message.len() - cut.len())
+}
+
+/// The beginning of a text, at most that many bytes of it.
+pub fn beginning(text: &str, most: usize) -> &str {
+    &text[..text.floor_char_boundary(most)]
+}
+
 /// Counts what failed.
 #[derive(Debug)]
 pub struct Failures {
@@ -74,7 +98,9 @@ impl Failures {
             return;
         }
         if count + 1 >= ALIKE {
-            self.fatal = Some(Fatal::AllAlike { slot, count: count + 1, kind, message: message.to_owned() });
+            let cut = beginning(message, MAX_REASON);
+            let message = if cut.len() < message.len() { format!("{cut}…") } else { cut.to_owned() };
+            self.fatal = Some(Fatal::AllAlike { slot, count: count + 1, kind, message });
         }
         self.alike = Some((Some(this), count + 1));
     }
@@ -88,6 +114,18 @@ mod tests {
     /// For good: a configuration that cannot be run is never tried again.
     fn fail(failures: &mut Failures, arm: usize, message: &str) {
         assert_eq!(failures.failed(0, arm, 1, FailureKind::BadConfig, message), None);
+    }
+
+    #[test]
+    fn a_long_message_is_cut_and_says_by_how_much() {
+        assert_eq!(recorded("short".to_owned()), "short");
+        let whole = "ä".repeat(500_000);
+        let cut = recorded(whole);
+        assert!(
+            cut.len() < MAX_MESSAGE + 100 && cut.ends_with("… (995904 more bytes are in the log)"),
+            "{}",
+            &cut[MAX_MESSAGE..]
+        );
     }
 
     #[test]

@@ -1,9 +1,10 @@
 //! Running trials on worker processes. `reactor` decides and is pure; `dispatcher` acts on its decisions with
-//! tokio; `launch` starts processes; `devices` says where, `ulimits` how many; `retry` how often;
+//! tokio; `launch` starts processes; `devices` says where, `ulimits` how many; `budget` how much memory results may take; `retry` how often;
 //! `failures` when to give up; `shortage` tells what passes from what fails; `memory` whether it ran out; `conformance` checks other people's workers; `simulation` drives
 //! the reactor through a cluster of any size.
 
 mod action;
+mod budget;
 mod command_files;
 pub mod conformance;
 pub mod devices;
@@ -26,6 +27,7 @@ pub mod ulimits;
 
 pub use action::{Fatal, Policy, Settings};
 pub use dispatcher::{ConfigOf, Dispatcher, PhaseEnd, Recorder, WorkerCommand};
+pub use failures::beginning;
 pub use launch::{Launcher, Prefix, Slurm, Surroundings, explained, is_executable, located, obstacle, squeue};
 pub use log_end::log_end;
 pub use notice::{Notice, Observer};

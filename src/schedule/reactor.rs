@@ -19,7 +19,7 @@ use queue::Queue;
 use slot::{Given, Job, Slot, State};
 
 use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, Settings, TICK, Time};
-use super::failures::Failures;
+use super::failures::{Failures, recorded};
 use super::memory;
 use super::notice::Notice;
 use crate::grid::TrialId;
@@ -210,6 +210,19 @@ impl Reactor {
         self.settle(now)
     }
 
+    /// Whether no more trials are begun.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// For so long since the last tick workers were not heard, since what they said could not be written as fast: no limit counts that.
+    pub fn on_unheard(&mut self, gap: Duration) {
+        if !gap.is_zero() {
+            self.slots.iter_mut().for_each(|slot| slot.pardon(gap));
+            self.skip_shortage(gap);
+        }
+    }
+
     /// The program and its workers were stopped for so long, and go on now.
     pub fn on_continued(&mut self, now: Time, gap: Duration) -> Vec<Action> {
         self.skip(gap);
@@ -307,7 +320,7 @@ impl Reactor {
         // Without a `started` the first trial of a bundle is the likeliest cause, if the worker was well before.
         let none_started = given.iter().all(|given| given.started.is_none());
         let mut unstarted = Vec::new();
-        for (place, Given { mut job, started }) in given.into_iter().enumerate() {
+        for (place, Given { mut job, started, .. }) in given.into_iter().enumerate() {
             match started {
                 Some(_) if wanted => {
                     let message = "the sweep was stopped".to_owned();
@@ -423,7 +436,7 @@ impl Reactor {
         let trial: TrialId = trial.parse().ok()?;
         let given = &mut self.slots[number].given;
         let place = given.iter().position(|given| given.job.trial.id == trial && given.started.is_some())?;
-        let Given { job, started } = given.remove(place);
+        let Given { job, started, .. } = given.remove(place);
         self.slots[number].ended = Some(job.trial.id);
         self.free.insert(number);
         Some((job, started?))
@@ -431,6 +444,7 @@ impl Reactor {
 
     fn fail(&mut self, now: Time, slot: usize, mut job: Job, since: Time, kind: FailureKind, message: String) {
         job.failures += 1;
+        let message = recorded(message);
         let device = self.slots[slot].device;
         if kind == FailureKind::OutOfMemory && self.devices[device].len() > 1 {
             (job.alone, job.own_device) = (true, Some(device));

@@ -11,6 +11,7 @@ mod coming_from; // the examples for users of Optuna and W&B
 mod commands; // every command on a finished sweep; help texts
 mod export; // files for other tools
 mod faults; // workers that crash, lie, hang, flood
+mod floods; // workers that say more than can be written, or kept
 mod harm; // a full disk, a read-only place, damaged ledgers, binary logs, a clock that jumps
 mod json; // answers as JSON, and the page that describes them
 mod launchers; // workers behind a prefix: env, ssh; the agent

@@ -9,8 +9,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::Subject;
 use crate::protocol::{FailureKind, FromWorker, Hello, Position, Reported, ToWorker, TrialRequest, encode_line};
+use crate::schedule::budget::{self, Budget};
 use crate::schedule::launch::{self, CommandLine, Incoming, LocalWorker, SpawnPlan};
 use crate::schedule::processes::signal_group;
+
+/// Messages that may wait to be checked.
+const QUEUE: usize = 64;
 
 /// What a worker answered about one trial.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +37,7 @@ impl Answer {
 pub(super) struct Partner {
     pid: u32,
     local: Option<LocalWorker>,
-    incoming: mpsc::UnboundedReceiver<Incoming>,
+    incoming: mpsc::Receiver<Incoming>,
     exit: Option<String>,
 }
 
@@ -48,16 +52,20 @@ impl Partner {
             log: subject.log.clone(),
             agent: false,
         };
-        let (report, incoming) = mpsc::unbounded_channel();
-        let local = launch::spawn(&plan, move |incoming| {
-            // If nobody listens any more, the check is over.
-            match incoming {
-                Incoming::Messages(messages) => {
-                    messages.into_iter().for_each(|message| drop(report.send(Incoming::Message(message))));
+        let (report, incoming) = mpsc::channel(QUEUE);
+        let local = launch::spawn(&plan, Budget::new(budget::LIMIT), move |incoming| {
+            let report = report.clone();
+            async move {
+                // If nobody listens any more, the check is over.
+                match incoming {
+                    Incoming::Messages(messages, _held) => {
+                        for message in messages {
+                            drop(report.send(Incoming::Message(message)).await);
+                        }
+                    }
+                    other => drop(report.send(other).await),
                 }
-                other => drop(report.send(other)),
             }
-            std::future::ready(())
         })
         .map_err(|refusal| refusal.error)?;
         Ok(Self { pid: local.pid, local: Some(local), incoming, exit: None })
@@ -140,9 +148,9 @@ impl Partner {
                 Ok(Some(Incoming::Message(FromWorker::Heartbeat))) => {}
                 Ok(Some(Incoming::Message(message))) => return Ok(message),
                 // They come one at a time, see `start`.
-                Ok(Some(Incoming::Messages(_) | Incoming::Running { .. } | Incoming::Alive)) => {}
+                Ok(Some(Incoming::Messages(..) | Incoming::Running { .. } | Incoming::Alive)) => {}
                 Ok(Some(Incoming::Garbage(error))) => return Err(format!("it printed {error}")),
-                Ok(Some(Incoming::Misreport(what))) => return Err(what),
+                Ok(Some(Incoming::Misreport(what) | Incoming::Unread(what))) => return Err(what),
                 Ok(Some(Incoming::Ended(exit, _) | Incoming::Exit(exit, _))) => {
                     let (_, how) = exit.describe("worker", "");
                     self.exit = Some(how.clone());

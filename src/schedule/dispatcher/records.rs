@@ -1,10 +1,13 @@
 //! The dispatcher's part that knows who did what, and where in the logs.
 
+use std::io::Write as _;
 use std::sync::Arc;
 
 use super::super::action::{Fatal, Record, Time};
+use super::super::failures;
 use super::{Dispatcher, LOG_END};
 use crate::ledger::{LogMark, WorkerId, Write};
+use crate::protocol::FromWorker;
 
 impl Dispatcher {
     /// Adds what only the dispatcher knows: who, and where in the log.
@@ -40,6 +43,18 @@ impl Dispatcher {
     fn mark_log(&mut self, slot: usize) -> u64 {
         self.processes[slot].log_mark = self.log_size(slot);
         self.processes[slot].log_mark
+    }
+
+    /// Appends a failure's message that is too long to be recorded whole to the log of its worker.
+    pub(super) fn log_long_failure(&self, slot: usize, message: &FromWorker) {
+        let FromWorker::Failed { message, .. } = message else { return };
+        if !failures::is_too_long(message) {
+            return;
+        }
+        let Some(mut log) = self.processes[slot].log_file.as_deref() else { return };
+        if let Err(error) = log.write_all(format!("{message}\n").as_bytes()) {
+            tracing::warn!(slot, "cannot write a failure's message to the log: {error}");
+        }
     }
 
     pub(super) fn log_size(&self, slot: usize) -> u64 {

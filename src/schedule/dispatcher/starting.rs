@@ -58,7 +58,7 @@ impl Dispatcher {
         let report = self.reporter(slot);
         let plan = SpawnPlan { line: self.wrap(slot, line, None), log, agent };
         let before = StartClock::ticks();
-        match launch::spawn(&plan, report) {
+        match launch::spawn(&plan, self.budget.clone(), report) {
             Ok(local) => {
                 self.started(slot, local, before, log_name(slot), plan.line.name());
                 Vec::new()
@@ -96,7 +96,7 @@ impl Dispatcher {
         let before = StartClock::ticks();
         let spawned = plan.map_err(Refusal::from).and_then(|(plan, log)| {
             let name = plan.line.name();
-            Ok((launch::spawn_program(plan, log, self.spawner.as_ref(), report)?, name))
+            Ok((launch::spawn_program(plan, log, self.spawner.as_ref(), self.budget.clone(), report)?, name))
         });
         let now = self.began.elapsed();
         match spawned {

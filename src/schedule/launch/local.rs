@@ -6,20 +6,23 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::launcher::CommandLine;
 use super::proof::Proof;
 use crate::protocol::{AGENT_LINE, FrameError, FromWorker, MAX_LINE, decode_line};
 use crate::schedule::action::Exit;
+use crate::schedule::budget::{Budget, Held};
 use crate::schedule::shortage::Refusal;
 
-/// After a worker's process has ended, its output may still be held open by a grandchild: it is read for so long.
+/// After a worker's process has ended, its output may still be held open by a grandchild: how long it is waited for, ...
 const LEAKED_PIPE: Duration = Duration::from_secs(2);
+/// ... and how much is read. What the worker itself wrote is in the pipe.
+const LEAKED_BYTES: usize = 4 << 20;
 
 /// As much of a worker's output is read at a time.
 const CHUNK: usize = 64 << 10;
@@ -53,8 +56,8 @@ pub struct LocalWorker {
 pub enum Incoming {
     /// A message.
     Message(FromWorker),
-    /// All the messages that were read at once.
-    Messages(Vec<FromWorker>),
+    /// Messages that were read together, and the room that they take until what they lead to is on the disk.
+    Messages(Vec<FromWorker>, Held),
     /// What was to be waited for is over: the worker is being started.
     Running {
         /// Where.
@@ -74,6 +77,8 @@ pub enum Incoming {
     Misreport(String),
     /// A program has ended well; what it has to say of its trial.
     Ended(Exit, FromWorker),
+    /// A program has ended, and what it reported cannot be read for a shortage of this machine.
+    Unread(String),
     /// The process is gone, and its output is read to the end. With what the agent beside it said, if there was one.
     Exit(Exit, Option<Proof>),
 }
@@ -82,7 +87,7 @@ pub enum Incoming {
 ///
 /// # Errors
 /// The operating system's, if the log cannot be opened or the program not be started.
-pub fn spawn<R, F>(plan: &SpawnPlan, report: R) -> Result<LocalWorker, Refusal>
+pub fn spawn<R, F>(plan: &SpawnPlan, budget: Budget, report: R) -> Result<LocalWorker, Refusal>
 where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -100,7 +105,7 @@ where
     }
     let pipes = child.stdin.take().zip(child.stdout.take()).ok_or_else(|| std::io::Error::other("the worker has no pipes"))?;
     tokio::spawn(feed(pipes.0, messages));
-    tokio::spawn(attend(child, pipes.1, plan.agent, report));
+    tokio::spawn(attend(child, pipes.1, plan.agent, budget, report));
     Ok(LocalWorker { pid, stdin: Some(stdin), log: Arc::new(log), begin })
 }
 
@@ -115,19 +120,20 @@ pub(super) async fn feed(mut stdin: ChildStdin, mut messages: mpsc::UnboundedRec
 }
 
 /// Reads a worker's stdout and waits for its end.
-async fn attend<R, F>(mut child: Child, stdout: ChildStdout, agent: bool, report: R)
+async fn attend<R, F>(mut child: Child, stdout: ChildStdout, agent: bool, budget: Budget, report: R)
 where
     R: Fn(Incoming) -> F + Send + Sync,
     F: Future<Output = ()> + Send,
 {
     let mut proof = agent.then(Proof::default);
     let status = {
-        let read = read_lines(stdout, &mut proof, &report);
+        let gone = Notify::new();
+        let read = read_lines(stdout, &mut proof, &budget, &gone, &report);
         tokio::pin!(read);
         tokio::select! {
             status = child.wait() => {
-                // Grandchildren may keep the pipe open for ever; what the worker itself wrote is there at once.
-                let _ = tokio::time::timeout(LEAKED_PIPE, &mut read).await;
+                gone.notify_one();
+                read.await;
                 status
             }
             () = &mut read => child.wait().await,
@@ -149,9 +155,16 @@ pub(super) fn exit_of(status: std::io::Result<ExitStatus>) -> Exit {
 
 /// Reads messages until the end of the pipe, and reports together those that come together. After a line that is not a message
 /// nothing more is believed, but the pipe is still emptied, so that the worker does not block before it is ended. Where `proof` is
-/// there, lines of an agent come among them.
-pub(super) async fn read_lines<R, F>(mut stdout: ChildStdout, proof: &mut Option<Proof>, report: &R)
-where
+/// there, lines of an agent come among them. While the budget has no room nothing is read, and the worker waits for its pipe.
+///
+/// Grandchildren may keep the pipe open for ever: once the process is `gone`, it is read for a while only.
+pub(super) async fn read_lines<R, F>(
+    mut stdout: ChildStdout,
+    proof: &mut Option<Proof>,
+    budget: &Budget,
+    gone: &Notify,
+    report: &R,
+) where
     R: Fn(Incoming) -> F,
     F: Future<Output = ()>,
 {
@@ -159,9 +172,32 @@ where
     // A line whose end has not come yet.
     let mut line = Vec::new();
     let mut broken = false;
-    while let Ok(length @ 1..) = stdout.read(&mut chunk).await {
+    let mut leaked: Option<(Duration, usize)> = None;
+    loop {
+        let read = match &mut leaked {
+            None => tokio::select! {
+                read = stdout.read(&mut chunk) => read,
+                () = gone.notified() => {
+                    leaked = Some((LEAKED_PIPE, LEAKED_BYTES));
+                    continue;
+                }
+            },
+            Some((time, bytes)) => {
+                // Only waiting for the pipe counts, not waiting for room.
+                let began = Instant::now();
+                let Ok(read) = tokio::time::timeout(*time, stdout.read(&mut chunk)).await else { break };
+                *time = time.saturating_sub(began.elapsed());
+                if *bytes == 0 {
+                    break;
+                }
+                *bytes = bytes.saturating_sub(*read.as_ref().unwrap_or(&0));
+                read
+            }
+        };
+        let Ok(length @ 1..) = read else { break };
         let mut rest = &chunk[..length];
         let mut messages = Vec::new();
+        let mut held = Held::default();
         let mut last = None;
         while !rest.is_empty() && (!broken || proof.is_some()) {
             let end = rest.iter().position(|&byte| byte == b'\n');
@@ -186,11 +222,22 @@ where
                 let news = decode_line(whole).ok().and_then(|message| proof.hear(message));
                 if let Some(news) = news {
                     if !messages.is_empty() {
-                        report(Incoming::Messages(std::mem::take(&mut messages))).await;
+                        report(Incoming::Messages(std::mem::take(&mut messages), std::mem::take(&mut held))).await;
                     }
                     report(news).await;
                 }
             } else if !broken && !whole.trim_ascii().is_empty() {
+                let more = match budget.try_take(whole.len()) {
+                    Some(more) => more,
+                    None => {
+                        // What has been read is passed on before: its room is given back only then.
+                        if !messages.is_empty() {
+                            report(Incoming::Messages(std::mem::take(&mut messages), std::mem::take(&mut held))).await;
+                        }
+                        budget.take(whole.len()).await
+                    }
+                };
+                held.merge(more);
                 match decode_line(whole) {
                     Ok(message) => messages.push(message),
                     Err(error) => (broken, last) = (true, Some(error)),
@@ -199,7 +246,7 @@ where
             line.clear();
         }
         if !messages.is_empty() {
-            report(Incoming::Messages(messages)).await;
+            report(Incoming::Messages(messages, held)).await;
         }
         if let Some(error) = last {
             report(Incoming::Garbage(error)).await;

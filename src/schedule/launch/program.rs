@@ -5,12 +5,12 @@ use std::fs::{File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::process::{Child, ChildStdout};
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
 
 use super::direct::{Spawned, Spawner};
 use super::last_line::{Printed, last_line};
@@ -21,7 +21,8 @@ use super::proof::Proof;
 use super::{Incoming, LocalWorker};
 use crate::protocol::{FailureKind, FromAgent, FromWorker, Reported};
 use crate::schedule::action::Exit;
-use crate::schedule::shortage::Refusal;
+use crate::schedule::budget::Budget;
+use crate::schedule::shortage::{Refusal, Step, is_shortage};
 
 /// How often the metrics file is looked at.
 const PACE: Duration = Duration::from_millis(100);
@@ -70,7 +71,13 @@ impl ProgramPlan {
 ///
 /// # Errors
 /// The operating system's, if the folder cannot be written or the program not be started.
-pub fn spawn_program<R, F>(plan: ProgramPlan, log: File, spawner: Option<&Spawner>, report: R) -> Result<LocalWorker, Refusal>
+pub fn spawn_program<R, F>(
+    plan: ProgramPlan,
+    log: File,
+    spawner: Option<&Spawner>,
+    budget: Budget,
+    report: R,
+) -> Result<LocalWorker, Refusal>
 where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
@@ -94,7 +101,7 @@ where
         match spawner.spawn(&plan.line, &log) {
             Ok(spawned) => {
                 let pid = spawned.pid;
-                tokio::spawn(attend(plan, Program::Direct(spawned), None, pid, (Arc::clone(&log), begin), report));
+                tokio::spawn(attend(plan, Program::Direct(spawned), None, pid, (Arc::clone(&log), begin), budget, report));
                 return Ok(LocalWorker { pid, stdin: None, log, begin });
             }
             // This program's folder may have been replaced by another one of that name, which the other way finds.
@@ -121,7 +128,7 @@ where
         stdin
     });
     let agent = child.stdout.take();
-    tokio::spawn(attend(plan, Program::Child(child), agent, pid, (Arc::clone(&log), begin), report));
+    tokio::spawn(attend(plan, Program::Child(child), agent, pid, (Arc::clone(&log), begin), budget, report));
     Ok(LocalWorker { pid, stdin, log, begin })
 }
 
@@ -147,12 +154,13 @@ async fn attend<R, F>(
     agent: Option<ChildStdout>,
     pid: u32,
     output: (Arc<File>, u64),
+    budget: Budget,
     report: R,
 ) where
     R: Fn(Incoming) -> F + Send + Sync,
     F: Future<Output = ()> + Send,
 {
-    let mut follower = Follower::new(&plan);
+    let mut follower = Follower::new(&plan, budget.clone());
     let mut proof = agent.is_some().then(Proof::default);
     // An agent's word that the program runs may come later than the program's metrics, by another way.
     let begun = AtomicBool::new(agent.is_none());
@@ -165,7 +173,7 @@ async fn attend<R, F>(
     let status = {
         let whole = async {
             if let Some(stdout) = agent {
-                read_lines(stdout, &mut proof, &report).await;
+                read_lines(stdout, &mut proof, &budget, &Notify::new(), &report).await;
             }
             program.wait().await
         };
@@ -208,11 +216,22 @@ async fn attend<R, F>(
         report(Incoming::Misreport(what)).await;
         return report(Incoming::Exit(launchers, proof)).await;
     }
-    while begun.load(Ordering::Relaxed) && follower.has_more() {
-        follower = follower.follow(&report).await;
-    }
-    if exit == Exit::Code(0) {
-        follower = follower.finish(&report).await;
+    let ended = tokio::time::Instant::now();
+    loop {
+        follower.short = None;
+        while begun.load(Ordering::Relaxed) && follower.short.is_none() && follower.has_more() {
+            follower = follower.follow(&report).await;
+        }
+        if exit == Exit::Code(0) && follower.short.is_none() {
+            follower = follower.finish(&report).await;
+        }
+        match &follower.short {
+            None => break,
+            Some(why) if ended.elapsed() > SHARED => {
+                return report(Incoming::Unread(format!("cannot read the metrics file: {why}"))).await;
+            }
+            Some(_) => tokio::time::sleep(PACE).await,
+        }
     }
     if exit != Exit::Code(0) || follower.broken {
         return report(Incoming::Exit(launchers, proof)).await;
@@ -275,7 +294,7 @@ async fn printed((log, begin): (Arc<File>, u64), metric: String) -> Printed {
         return last_line(&log, begin, &metric).unwrap_or_default();
     }
     let search = move || last_line(&log, begin, &metric).unwrap_or_default();
-    tokio::task::spawn_blocking(search).await.unwrap_or_default()
+    aside(search).await.unwrap_or_default()
 }
 
 /// Reads a metrics file as it grows. Files are read and lines parsed on a thread of their own, so that a large file keeps
@@ -292,10 +311,40 @@ struct Follower {
     broken: bool,
     /// Whether nothing is complained of any more.
     mute: bool,
+    /// The shortage of this machine for which it could not be read the last time.
+    short: Option<String>,
+    /// Room for the rows that are read.
+    budget: Budget,
+}
+
+/// Rows of history, or why there are none.
+type Taken = Result<Rows, Trouble>;
+
+/// Why a metrics file gives no rows.
+enum Trouble {
+    /// It is not as it should be.
+    Wrong(String),
+    /// This machine lacks something just now.
+    Short(String),
+}
+
+impl From<String> for Trouble {
+    fn from(what: String) -> Self {
+        Self::Wrong(what)
+    }
+}
+
+impl From<std::io::Error> for Trouble {
+    fn from(error: std::io::Error) -> Self {
+        match is_shortage(&error, Step::Prepare) {
+            true => Self::Short(error.to_string()),
+            false => Self::Wrong(format!("cannot read the metrics file: {error}")),
+        }
+    }
 }
 
 impl Follower {
-    fn new(plan: &ProgramPlan) -> Self {
+    fn new(plan: &ProgramPlan, budget: Budget) -> Self {
         Self {
             trial: plan.trial.clone(),
             path: plan.metrics.clone(),
@@ -304,6 +353,8 @@ impl Follower {
             file: MetricsFile::new(&plan.metric),
             broken: false,
             mute: false,
+            short: None,
+            budget,
         }
     }
 
@@ -323,11 +374,10 @@ impl Follower {
             if size == follower.read {
                 return Ok(Rows::new());
             }
-            let bytes = added(&follower.path, follower.read, size - follower.read)
-                .map_err(|error| format!("cannot read the metrics file: {error}"))?;
+            let bytes = added(&follower.path, follower.read, size - follower.read)?;
             follower.read += bytes.len() as u64;
             follower.hash.get_or_insert_default().update(&bytes);
-            follower.file.feed(&bytes)
+            Ok(follower.file.feed(&bytes)?)
         })
         .await
     }
@@ -340,23 +390,18 @@ impl Follower {
     {
         let read = self.read;
         self.on_a_thread(read, report, |follower| {
+            let is_there = still_there(&follower.path, follower.read, follower.hash.as_deref())?;
             let rows = follower.file.finish()?;
-            match still_there(&follower.path, follower.read, follower.hash.as_deref()) {
-                Ok(true) => Ok(rows),
-                Ok(false) => Err("the metrics file was written anew: open it to append".to_owned()),
-                Err(error) => Err(format!("cannot read the metrics file: {error}")),
+            match is_there {
+                true => Ok(rows),
+                false => Err(Trouble::Wrong("the metrics file was written anew: open it to append".to_owned())),
             }
         })
         .await
     }
 
     /// Reads so many bytes, on a thread if they are many: for a few the way there takes longer.
-    async fn on_a_thread<R, F>(
-        mut self,
-        bytes: u64,
-        report: &R,
-        read: impl FnOnce(&mut Self) -> Result<Rows, String> + Send + 'static,
-    ) -> Self
+    async fn on_a_thread<R, F>(mut self, bytes: u64, report: &R, read: impl FnOnce(&mut Self) -> Taken + Send + 'static) -> Self
     where
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
@@ -364,29 +409,34 @@ impl Follower {
         if self.broken {
             return self;
         }
+        let held = self.budget.take(bytes.min(CHUNK) as usize).await;
         let (mut follower, rows) = if bytes <= FEW {
             let rows = read(&mut self);
             (self, rows)
         } else {
-            let fallback = (self.trial.clone(), self.path.clone());
-            let done = tokio::task::spawn_blocking(move || {
+            let fallback = (self.trial.clone(), self.path.clone(), self.budget.clone());
+            let done = aside(move || {
                 let rows = read(&mut self);
                 (self, rows)
             })
             .await;
-            done.unwrap_or_else(|_| {
-                let (trial, path) = fallback;
-                let follower = Self { trial, path, read: 0, hash: None, file: MetricsFile::new(""), broken: false, mute: false };
-                (follower, Err("the metrics file could not be read: a bug of ours".to_owned()))
+            done.unwrap_or_else(|| {
+                let (trial, path, budget) = fallback;
+                let (file, short) = (MetricsFile::new(""), None);
+                let follower = Self { trial, path, read: 0, hash: None, file, broken: false, mute: false, short, budget };
+                (follower, Err(Trouble::Wrong("the metrics file could not be read: a bug of ours".to_owned())))
             })
         };
         match rows {
             Ok(rows) => {
-                for (position, values) in rows {
-                    report(Incoming::Message(FromWorker::Epoch { trial: follower.trial.clone(), position, values })).await;
+                let row = |(position, values)| FromWorker::Epoch { trial: follower.trial.clone(), position, values };
+                let messages: Vec<FromWorker> = rows.into_iter().map(row).collect();
+                if !messages.is_empty() {
+                    report(Incoming::Messages(messages, held)).await;
                 }
             }
-            Err(what) => {
+            Err(Trouble::Short(why)) => follower.short = Some(why),
+            Err(Trouble::Wrong(what)) => {
                 follower.broken = true;
                 if !follower.mute {
                     report(Incoming::Misreport(what)).await;
@@ -395,6 +445,27 @@ impl Follower {
         }
         follower
     }
+}
+
+/// Does something on a thread of its own; on this one, if no further one can be started. None if it panicked.
+async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
+    let (tell, told) = tokio::sync::oneshot::channel();
+    let work = Arc::new(Mutex::new(Some(work)));
+    let own = Arc::clone(&work);
+    let run = move || {
+        if let Some(work) = take(&own) {
+            // The one who waits may have been dropped with the whole sweep.
+            drop(tell.send(work()));
+        }
+    };
+    match std::thread::Builder::new().name("metrics".to_owned()).spawn(run) {
+        Ok(_) => told.await.ok(),
+        Err(_) => take(&work).map(|work| work()),
+    }
+}
+
+fn take<T>(shared: &Mutex<Option<T>>) -> Option<T> {
+    shared.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 /// How long the metrics file is. One that is not there any more has nothing new.

@@ -7,7 +7,7 @@ impl Reactor {
     pub(super) fn overdue(&self, now: Time, number: usize) -> Option<Duration> {
         self.slots[number].given.iter().find_map(|given| {
             let limit = self.failures.timeout(given.job.trial.arm)?;
-            (now.saturating_sub(given.started?) > limit).then_some(limit)
+            (now.saturating_sub(given.started? + given.unheard) > limit).then_some(limit)
         })
     }
 

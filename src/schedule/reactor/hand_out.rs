@@ -193,7 +193,7 @@ impl Reactor {
             slot.finished.clear();
         }
         slot.group = group;
-        slot.given = bundle.iter().cloned().map(|job| Given { job, started: None }).collect();
+        slot.given = bundle.iter().cloned().map(|job| Given { job, started: None, unheard: Time::ZERO }).collect();
         let bundle = bundle.into_iter().map(|job| job.trial).collect();
         self.actions.push(Action::Send { slot: number, bundle, share: group.is_some() });
     }

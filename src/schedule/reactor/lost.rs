@@ -82,7 +82,7 @@ impl Reactor {
         let pause = if slot.losses == 0 { Duration::ZERO } else { Duration::from_secs(1 << slot.losses.min(LONGEST)) };
         slot.state = State::Empty(now + pause);
         self.actions.push(Action::Tell(Notice::WorkerLost { slot: number, how: how.to_owned() }));
-        for Given { mut job, started } in given.into_iter().rev() {
+        for Given { mut job, started, .. } in given.into_iter().rev() {
             let Some(since) = started else {
                 self.put_back(job);
                 continue;

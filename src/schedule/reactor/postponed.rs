@@ -41,7 +41,7 @@ impl Reactor {
             slot.state = State::Empty(now);
         }
 
-        for Given { job, started } in given.into_iter().rev() {
+        for Given { job, started, .. } in given.into_iter().rev() {
             if started.is_some() {
                 let message = format!("it is to start again: {why}");
                 self.record(Record::Interrupted { slot: number, trial: job.trial, message }, OnDisk::Nothing);

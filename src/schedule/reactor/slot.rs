@@ -28,6 +28,8 @@ pub(super) struct Given {
     pub job: Job,
     /// When the worker said that it began.
     pub started: Option<Time>,
+    /// For how long it could not be heard since then.
+    pub unheard: Time,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -123,6 +125,15 @@ impl Slot {
     pub fn vacate(&mut self) -> (Option<TrialId>, Option<Time>) {
         (self.queued, self.fresh, self.ends) = (false, true, None);
         (self.first.take(), self.nearly.take())
+    }
+
+    /// Its worker could not be heard for a while: that counts for no limit, though it may have worked.
+    pub fn pardon(&mut self, gap: Time) {
+        self.last_seen += gap;
+        if let State::Starting(since) = &mut self.state {
+            *since += gap;
+        }
+        self.given.iter_mut().filter(|given| given.started.is_some()).for_each(|given| given.unheard += gap);
     }
 
     /// The process was stopped for a while: that time does not count.

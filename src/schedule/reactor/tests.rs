@@ -106,6 +106,44 @@ fn a_trial_counts_only_when_its_result_is_on_the_disk() {
     assert_eq!(short(&r.on_exit(at(6), 0, Exit::Code(0), "")), "stopped");
 }
 
+/// What a worker says waits in its pipe while the ledger is locked: it is neither silent, nor is its trial late.
+#[test]
+fn a_worker_that_is_not_heard_is_neither_silent_nor_late() {
+    let timeout = Limit { timeout: Some(at(100)), retries: Some(0), ..Limit::default() };
+    let mut r = limited(&[0], 1, Limits { all: timeout, arms: Vec::new() });
+    r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+    r.on_message(at(0), 0, hello());
+    r.on_message(at(0), 0, started(1));
+    for second in 1..1000 {
+        r.on_unheard(at(1));
+        assert_eq!(short(&r.on_tick(at(second))), "", "{second}");
+    }
+    let silent = (1000..2000).find(|&second| !r.on_tick(at(second)).is_empty());
+    assert_eq!(silent, Some(1060), "from then on it is heard again");
+
+    let mut r = limited(&[0], 1, Limits { all: timeout, arms: Vec::new() });
+    r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+    r.on_message(at(0), 0, hello());
+    r.on_message(at(0), 0, started(1));
+    for second in 1..=500 {
+        r.on_unheard(at(1));
+        assert_eq!(short(&r.on_tick(at(second))), "", "{second}");
+    }
+    let late = (501..2000).find(|&second| {
+        r.on_message(at(second), 0, FromWorker::Heartbeat);
+        !r.on_tick(at(second)).is_empty()
+    });
+    assert_eq!(late, Some(601), "100 s in which it was heard");
+    // What it takes is told as it was.
+    let mut r = reactor(&[0], 1);
+    r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
+    r.on_message(at(0), 0, hello());
+    r.on_message(at(0), 0, started(1));
+    r.on_unheard(at(500));
+    let actions = r.on_message(at(600), 0, done(1));
+    assert!(matches!(&actions[0], Action::Record(Record::Done { duration, .. }) if *duration == at(600)), "{actions:?}");
+}
+
 #[test]
 fn a_device_on_which_nothing_starts_does_not_stop_the_others() {
     let mut r = reactor(&[0, 1], 1);
