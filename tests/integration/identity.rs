@@ -424,7 +424,8 @@ fn on_another_host_an_attempt_never_reads_what_the_one_before_it_writes() {
 
 #[test]
 fn what_a_coordinator_was_about_to_end_when_it_was_killed_the_next_one_ends() {
-    use pentagrid::ledger::{Holder, SessionInfo, open_for_run};
+    use pentagrid::ledger::{Consent, Holder, SessionInfo, open_for_run};
+    use pentagrid::plan::Fingerprint;
     let test = waiting();
     // Only its number tells whose it is.
     std::fs::write(test.path("train.sh"), "#!/bin/sh\necho $$ >> \"$PENTAGRID_RUN/pids\"; exec env -i sleep 1000\n").unwrap();
@@ -441,7 +442,7 @@ fn what_a_coordinator_was_about_to_end_when_it_was_killed_the_next_one_ends() {
         devices: "cpu".into(),
         folder: "/".into(),
     };
-    let opened = open_for_run(&test.path("runs/toy"), &text, &spec, &session, false, &|_| ()).unwrap();
+    let opened = open_for_run(&test.path("runs/toy"), &text, &spec, &session, Consent::Accept, |_| Fingerprint::default(), &|_| ()).unwrap();
     assert_eq!(opened.left_workers.len(), 2);
     drop(opened);
     assert!(programs.iter().all(|&program| lives(program)));
@@ -472,7 +473,8 @@ fn a_ledger_of_the_version_before_gets_an_identity_and_keeps_its_processes() {
     let test = waiting();
     let programs = left_running(&test);
     let old = "ALTER TABLE session DROP COLUMN identity; ALTER TABLE session DROP COLUMN place; ALTER TABLE session DROP COLUMN commits;
-               DROP TABLE column_name; PRAGMA user_version = 4;";
+               ALTER TABLE session DROP COLUMN fingerprint; ALTER TABLE attempt DROP COLUMN metrics;
+               DROP TABLE fingerprint; DROP TABLE fingerprint_key; DROP TABLE column_name; PRAGMA user_version = 4;";
     test.ledger("runs/toy").execute_batch(old).unwrap();
     std::fs::remove_file(test.path("runs/toy/ledger.lock")).unwrap();
     test.run(&["status", "runs/toy"]).expect(0);
