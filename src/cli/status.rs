@@ -281,7 +281,8 @@ mod tests {
             devices: "cpu cpu".into(),
             folder: "/".into(),
         };
-        let opened = open_for_run(dir.path(), text, &spec, &session, Consent::Refuse, |_| Fingerprint::default(), &|_| ()).unwrap();
+        let opened =
+            open_for_run(dir.path(), text, &spec, &session, Consent::Refuse, |_| Fingerprint::default(), &|_| ()).unwrap();
         let writer = Writer::start(opened.connection, opened.claim.clone(), |_| ());
         let write = |write| writer.send(Stamped { at: "2026-11-24T00:00:01Z".into(), write });
         let worker = WorkerId(opened.next_worker);

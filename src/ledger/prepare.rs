@@ -221,7 +221,18 @@ pub fn open_for_run(
         files::replace(&path, text.as_bytes()).map_err(|source| LedgerError::Io { what: "cannot write", path, source })?;
     }
     let claim = Claim { lock, place, session: number, path };
-    Ok(Opened { claim, connection, session: number, identity, next_worker, left_workers, cut_off, fingerprint: now, key, remarks })
+    Ok(Opened {
+        claim,
+        connection,
+        session: number,
+        identity,
+        next_worker,
+        left_workers,
+        cut_off,
+        fingerprint: now,
+        key,
+        remarks,
+    })
 }
 
 /// Finds out which run directory this is.

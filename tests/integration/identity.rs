@@ -6,8 +6,6 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 use pentagrid::schedule::start_ticks;
 
 use crate::support::{TOY, Test, say_skipped, wait_until};
@@ -37,10 +35,6 @@ fn named(test: &Test, run: &str) -> Vec<(u32, u64)> {
 
 fn lives((pid, ticks): (u32, u64)) -> bool {
     start_ticks(pid) == Some(ticks)
-}
-
-fn send(pid: u32, signal: Signal) {
-    kill(Pid::from_raw(pid as i32), signal).unwrap();
 }
 
 fn copy(test: &Test, from: &str, to: &str) {
@@ -442,7 +436,9 @@ fn what_a_coordinator_was_about_to_end_when_it_was_killed_the_next_one_ends() {
         devices: "cpu".into(),
         folder: "/".into(),
     };
-    let opened = open_for_run(&test.path("runs/toy"), &text, &spec, &session, Consent::Accept, |_| Fingerprint::default(), &|_| ()).unwrap();
+    let opened =
+        open_for_run(&test.path("runs/toy"), &text, &spec, &session, Consent::Accept, |_| Fingerprint::default(), &|_| ())
+            .unwrap();
     assert_eq!(opened.left_workers.len(), 2);
     drop(opened);
     assert!(programs.iter().all(|&program| lives(program)));
@@ -469,22 +465,22 @@ fn a_directory_that_was_removed_still_tells_whose_a_stray_process_is() {
 }
 
 #[test]
-fn a_ledger_of_the_version_before_gets_an_identity_and_keeps_its_processes() {
+fn a_ledger_without_an_identity_gets_one_and_keeps_its_processes() {
     let test = waiting();
+    // As an earlier version started them.
+    let script = std::fs::read_to_string(test.path("train.sh")).unwrap();
+    let unmarked = "#!/bin/bash\n[ -z \"$PENTAGRID_RUN_ID\" ] || exec env -u PENTAGRID_RUN_ID \"$0\" \"$@\"\n";
+    std::fs::write(test.path("train.sh"), script.replacen("#!/bin/bash\n", unmarked, 1)).unwrap();
     let programs = left_running(&test);
-    let old = "ALTER TABLE session DROP COLUMN identity; ALTER TABLE session DROP COLUMN place; ALTER TABLE session DROP COLUMN commits;
-               ALTER TABLE session DROP COLUMN fingerprint; ALTER TABLE attempt DROP COLUMN metrics;
-               DROP TABLE fingerprint; DROP TABLE fingerprint_key; DROP TABLE column_name; PRAGMA user_version = 4;";
-    test.ledger("runs/toy").execute_batch(old).unwrap();
+    test.ledger("runs/toy").execute_batch("UPDATE session SET identity = NULL, place = NULL").unwrap();
     std::fs::remove_file(test.path("runs/toy/ledger.lock")).unwrap();
     test.run(&["status", "runs/toy"]).expect(0);
-    go(&test, "runs/toy");
+    std::fs::write(test.path("other.sh"), "#!/bin/sh\necho '{\"score\": 1}'\n").unwrap();
+    std::fs::set_permissions(test.path("other.sh"), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    std::fs::rename(test.path("other.sh"), test.path("train.sh")).unwrap();
     let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:2"]).expect(0);
     assert!(!ran.stderr.contains("is a copy"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(" processes that a killed coordinator had left running"), "{}", ran.stderr);
     wait_until("they are gone", || !programs.iter().any(|&program| lives(program)));
     assert_eq!(text(&test, "runs/toy", IDENTITY).len(), 16);
-    // The same goes for a signal: nothing of it is lost.
-    let mut child = test.start(&["run", "sweep.yaml"]);
-    send(child.id(), Signal::SIGCONT);
-    assert_eq!(child.wait().unwrap().code(), Some(0));
 }
