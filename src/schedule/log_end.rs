@@ -20,7 +20,7 @@ pub fn log_end(path: &Path, begin: u64, end: Option<u64>, most: u64) -> std::io:
 ///
 /// # Errors
 /// The operating system's, if the file cannot be read.
-fn log_end_of(file: &File, begin: u64, end: Option<u64>, most: u64) -> std::io::Result<String> {
+pub fn log_end_of(file: &File, begin: u64, end: Option<u64>, most: u64) -> std::io::Result<String> {
     let size = file.metadata()?.len();
     let end = end.unwrap_or(size).min(size);
     let from = begin.max(end.saturating_sub(most)).min(end);
