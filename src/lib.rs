@@ -23,6 +23,7 @@
 //! * [`live`]: progress, as bars or lines; a sweep as its ledger tells it.
 //! * [`serve`]: the same as a web page.
 //! * [`cli`]: the commands.
+//! * [`files`]: opens files without waiting, and writes none through a link.
 //!
 //! `src/trainer/` is the built-in task, a program of its own (`pentagrid-trainer`): the only code that names `tch`,
 //! so that this library and the coordinator start without libtorch.
@@ -32,6 +33,7 @@ pub mod agent;
 pub mod aggregate;
 pub mod cli;
 pub mod export;
+pub mod files;
 pub mod grid;
 pub mod ledger;
 pub mod live;

@@ -33,7 +33,8 @@ fn sound() -> &'static [u8] {
     BYTES.get_or_init(|| {
         let dir = folder("template");
         let spec = spec::read(SWEEP, "sweep.yaml").expect("the sweep is valid");
-        let opened = open_for_run(&dir, SWEEP, &spec, &session(), Consent::Refuse, |_| Fingerprint::default()).expect("a new ledger");
+        let opened =
+            open_for_run(&dir, SWEEP, &spec, &session(), Consent::Refuse, |_| Fingerprint::default(), &|_| ()).expect("a new ledger");
         opened
             .connection
             .execute_batch(
@@ -79,7 +80,7 @@ fuzz_target!(|changes: &[u8]| {
     }
     let spec = spec::read(SWEEP, "sweep.yaml").expect("the sweep is valid");
     // What can be opened may be put in order; what cannot must stay as it was.
-    if open_for_run(&dir, SWEEP, &spec, &session(), Consent::Refuse, |_| Fingerprint::default()).is_err() {
+    if open_for_run(&dir, SWEEP, &spec, &session(), Consent::Refuse, |_| Fingerprint::default(), &|_| ()).is_err() {
         let after = std::fs::read(&path).expect("still there");
         // SQLite notes in the header (its first 100 bytes) which kind of journal it keeps.
         assert!(after.len() == bytes.len() && after.iter().skip(100).eq(bytes.iter().skip(100)), "a refused ledger was changed");

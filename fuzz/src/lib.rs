@@ -2,6 +2,8 @@
 //! only.
 #![allow(dead_code, missing_docs, unused_imports)]
 
+#[path = "../../src/files.rs"]
+pub mod files;
 #[path = "../../src/grid/mod.rs"]
 pub mod grid;
 #[path = "../../src/ledger/mod.rs"]

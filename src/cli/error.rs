@@ -129,7 +129,7 @@ impl CliError {
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Spec(_) => "spec",
-            Self::Usage(_) => "usage",
+            Self::Usage(_) | Self::Ledger(LedgerError::Path { .. }) => "usage",
             Self::Device(_) => "devices",
             Self::Ledger(LedgerError::Absent(_)) => "no_ledger",
             Self::Ledger(LedgerError::Held { .. }) => "held",
@@ -149,7 +149,7 @@ impl CliError {
         match self {
             Self::Spec(_) | Self::Usage(_) | Self::Device(_) => Outcome::USAGE,
             Self::Ledger(LedgerError::Held { .. }) => 4,
-            Self::Ledger(LedgerError::Changed { .. } | LedgerError::Absent(_)) => Outcome::USAGE,
+            Self::Ledger(LedgerError::Changed { .. } | LedgerError::Absent(_) | LedgerError::Path { .. }) => Outcome::USAGE,
             Self::GivenUp { fatal: Fatal::Ledger(_) | Fatal::Shortage { .. }, .. }
             | Self::Ledger(_)
             | Self::File { .. }

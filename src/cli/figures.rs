@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::error::CliError;
 use super::folder::Folder;
 use crate::aggregate::{Evaluation, curves};
+use crate::files;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{EpochRow, Reader, TrialRow, TrialState};
 use crate::plan::Phase;
@@ -108,7 +109,7 @@ fn write(list: &[FigureFile], path: &Path) -> Result<(), CliError> {
 
 /// The figures that an earlier report wrote. A list that cannot be read lists none: no file is removed then.
 fn listed(path: &Path) -> Vec<Entry> {
-    let text = std::fs::read_to_string(path.join(INDEX)).unwrap_or_default();
+    let text = files::read(&path.join(INDEX)).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
 }
 

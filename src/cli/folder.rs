@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::error::CliError;
 use crate::aggregate::ParquetError;
+use crate::files;
 use crate::ledger::LedgerError;
 use crate::report::CsvError;
 
@@ -65,7 +66,9 @@ impl Folder {
         // Another process may be writing the same report: each has a file of its own, and the last one to end counts.
         let partial = self.path.join(format!(".{name}.{}.partial", std::process::id()));
         let whole = || -> Result<(), WriteError> {
-            let mut to = BufWriter::new(File::create(&partial)?);
+            // What an earlier process of this number has left, or somebody else has put there, is not written to.
+            let _ = std::fs::remove_file(&partial);
+            let mut to = BufWriter::new(files::create(&partial)?);
             write(&mut to)?;
             to.flush()?;
             Ok(std::fs::rename(&partial, &path)?)

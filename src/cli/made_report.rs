@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::CliError;
 use super::report::Written;
+use crate::files;
 use crate::ledger::Reader;
 
 /// The file in a run directory.
@@ -50,7 +51,7 @@ impl From {
 /// # Errors
 /// The ledger's.
 pub fn find(dir: &Path, out: &Path) -> Result<Option<String>, CliError> {
-    let Some(made) = std::fs::read(dir.join(FILE)).ok().and_then(|bytes| serde_json::from_slice::<Made>(&bytes).ok()) else {
+    let Some(made) = files::read(&dir.join(FILE)).ok().and_then(|bytes| serde_json::from_slice::<Made>(&bytes).ok()) else {
         return Ok(None);
     };
     let same = made.from == From::now(&Reader::open(dir)?, dir, out)?
@@ -67,9 +68,9 @@ pub fn note(ledger: &Reader, dir: &Path, out: &Path, written: &Written) -> Resul
     let mut files = BTreeMap::new();
     list(out, "", &mut files);
     let made = Made { from: From::now(ledger, dir, out)?, files, text: written.text.clone() };
-    let (path, partial) = (dir.join(FILE), dir.join(format!(".{FILE}.partial")));
+    let path = dir.join(FILE);
     let text = serde_json::to_string(&made).map_err(|error| CliError::Unexpected(error.to_string()))?;
-    if let Err(error) = std::fs::write(&partial, text).and_then(|()| std::fs::rename(&partial, &path)) {
+    if let Err(error) = files::replace(&path, text.as_bytes()) {
         tracing::info!("cannot write {}: {error}", path.display());
     }
     Ok(())

@@ -15,6 +15,7 @@ mod find_program;
 mod fingerprint;
 mod folder;
 mod json;
+mod leftovers;
 mod logs;
 mod made_report;
 mod output_dirs;

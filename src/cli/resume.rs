@@ -8,6 +8,7 @@ use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::sweep::{self, Request};
 use super::sweep_file;
+use crate::files;
 use crate::ledger::Reader;
 use crate::spec::command::shell_quoted;
 
@@ -24,7 +25,7 @@ pub fn resume(arguments: &ResumeArgs, printer: &Printer) -> Result<Outcome, CliE
 /// Refuses to go on beside an edited `spec.yaml`: it would be overwritten with the ledger's spec, and the edit lost.
 fn refuse_edited(dir: &Path, in_force: &str) -> Result<(), CliError> {
     let path = dir.join("spec.yaml");
-    match std::fs::read(&path) {
+    match files::read(&path) {
         Ok(kept) if kept != in_force.as_bytes() => {
             let (path, dir) = (path.display(), shell_quoted(&dir.display().to_string()));
             Err(CliError::Usage(format!(

@@ -281,8 +281,9 @@ mod tests {
             devices: "cpu cpu".into(),
             folder: "/".into(),
         };
-        let opened = open_for_run(dir.path(), text, &spec, &session, Consent::Refuse, |_| Fingerprint::default()).unwrap();
-        let writer = Writer::start(opened.connection, opened.path, |_| ());
+        let opened =
+            open_for_run(dir.path(), text, &spec, &session, Consent::Refuse, |_| Fingerprint::default(), &|_| ()).unwrap();
+        let writer = Writer::start(opened.connection, opened.claim.clone(), |_| ());
         let write = |write| writer.send(Stamped { at: "2026-11-24T00:00:01Z".into(), write });
         let worker = WorkerId(opened.next_worker);
         let phase = Phase::Tune;
@@ -335,7 +336,7 @@ mod tests {
             glance
         };
         let held = compare();
-        drop(opened.lock);
+        drop(opened.claim);
         let left = compare();
         insta::assert_snapshot!(held);
         assert!(left.contains("\"seconds_left\": 0.01") && left.contains("\"running\": []"), "{left}");

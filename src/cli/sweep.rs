@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::runtime::Runtime;
 use tokio::sync::mpsc;
@@ -15,26 +15,35 @@ use super::environment;
 use super::error::{CliError, Outcome};
 use super::find_program;
 use super::fingerprint::{self, Subject};
+use super::leftovers;
 use super::made_report;
 use super::output_dirs;
 use super::places::{self, Places};
-use super::printer::{Printer, count};
+use super::printer::Printer;
 use super::recorded;
 use super::report;
 use super::sweep_file::SweepFile;
 use crate::aggregate::{Evaluation, evaluate, race, start_threads};
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{Committed, LeftWorker, Opened, Reader, Stamped, TrialRow, TrialState, Write, Writer, open_for_run};
+use crate::ledger::{
+    Committed, LedgerError, Opened, Reader, Stamped, TrialRow, TrialState, Waiting, Write, Writer, open_for_run,
+};
 use crate::live::{Bars, Names, Plain};
 use crate::plan::{Fingerprint, Groups, Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials};
 use crate::schedule::devices::SlotDevice;
 use crate::schedule::ulimits;
 use crate::schedule::{
-    ConfigOf, Dispatcher, Launcher, Notice, Observer, Orphans, PhaseEnd, Policy, Recorder, Settings, WorkerCommand, end_left,
-    end_left_launchers, mark, squeue, stop_listening,
+    ConfigOf, Dispatcher, Launcher, Mark, Notice, Observer, Orphans, PhaseEnd, Policy, Recorder, Settings, WorkerCommand,
+    end_left, stop_listening,
 };
 use crate::spec::command::shell_path;
 use crate::spec::{Prune, Spec, Task};
+
+/// When the user is told that another program keeps the ledger from being read, and how often after that.
+const FIRST_MESSAGE: Duration = Duration::from_secs(4);
+const MESSAGE_INTERVAL: Duration = Duration::from_secs(30);
+/// How long to wait between two tries to read it.
+const RETRY_INTERVAL: Duration = Duration::from_millis(100);
 
 /// What to run, where, and how.
 pub struct Request<'a> {
@@ -80,13 +89,16 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     let mut session = environment::session(devices, &folder);
     secrets.redact_in(&mut session.command);
     let subject = Subject { spec: &file.spec, folder: &folder, launcher: &launcher, computing, run_dir: &dir };
-    let opened = open_for_run(&dir, &file.text, &file.spec, &session, how.consent(), |key| fingerprint::take(subject, key))?;
-    greet(&opened, &dir, printer);
+    let waits = |waiting: Waiting| printer.warn(&format!("{waiting}: waiting until it is free (Ctrl-C to stop)"));
+    let opened =
+        open_for_run(&dir, &file.text, &file.spec, &session, how.consent(), |key| fingerprint::take(subject, key), &waits)?;
+    let mark = Mark { legacy: opened.identity.of_earlier_version, ..Mark::new(&dir, &opened.identity.id) };
+    let ended = leftovers::end(&opened, &dir, &mark, printer);
 
-    let Opened { lock, connection, path, session, next_worker, fingerprint: taken, key, .. } = opened;
+    let Opened { claim, connection, session, next_worker, identity, fingerprint: taken, key, .. } = opened;
     let (acknowledge, committed) = mpsc::unbounded_channel();
     // The receiver is gone only when the sweep is over.
-    let writer = Rc::new(Writer::start(connection, path, move |committed| drop(acknowledge.send(committed))));
+    let writer = Rc::new(Writer::start(connection, claim, move |committed| drop(acknowledge.send(committed))));
     let clock = Rc::new(environment::Clock::default());
     let record = {
         let writer = Rc::clone(&writer);
@@ -95,11 +107,17 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
             writer.send(Stamped { at: clock.now(), write });
         }
     };
+    // Only now that they have ended: if this program had been killed before, the next one would have had to end them.
+    for worker in ended {
+        record(Write::WorkerEnded { worker, outcome: "left by a killed coordinator".to_owned() });
+    }
     let runtime = runtime()?;
     // Processes of other launchers have rules of their own for how they are ended.
     let orphans = if launcher.is_local() { Orphans::adopt() } else { None };
-    let workers = WorkerCommand { start, dir: dir.clone(), slots: slots.clone(), launcher: launcher.clone() };
+    let workers =
+        WorkerCommand { start, dir: dir.clone(), identity: identity.id, slots: slots.clone(), launcher: launcher.clone() };
     let reader = Reader::open(&dir)?;
+    reader.wait_at_most(RETRY_INTERVAL)?;
     let longest = longest(&file.spec, &reader)?;
     let configs = grid.clone();
     let dispatcher = dispatcher(
@@ -138,14 +156,22 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         Ok(_) | Err(_) => None,
     };
     // What left its process group is known by its mark only.
-    let strays = end_left(&[], &dir) + orphans.map_or(0, Orphans::end_all);
+    let strays = end_left(&[], &mark) + orphans.map_or(0, Orphans::end_all);
     if strays > 0 {
         tracing::info!(strays, "ended processes that trials had left");
     }
     record(Write::SessionEnded { session, outcome: outcome.map_or("failed", Outcome::name) });
     drop(record);
-    drop(writer);
-    drop(lock);
+    if let Some(writer) = Rc::into_inner(writer) {
+        if matches!(&end, Err(CliError::Ledger(LedgerError::Unwritten { .. }))) {
+            writer.abandon();
+        }
+        writer.finish(|line| {
+            // Every result is recorded: Ctrl-C need not wait for the rest.
+            stop_listening();
+            printer.warn(line);
+        });
+    }
     // The sweep is over and everything recorded: from here on Ctrl-C ends the program, as usual.
     stop_listening();
     let (end, evaluation) = end?;
@@ -250,40 +276,6 @@ fn longest(spec: &Spec, reader: &Reader) -> Result<Vec<Option<Duration>>, CliErr
     let known = reader.longest_durations()?;
     let of = |arm: &crate::spec::Arm| Duration::try_from_secs_f64(*known.get(&arm.name)?).ok();
     Ok(spec.arms.iter().map(of).collect())
-}
-
-/// Says what was found in the run directory, and ends what a killed coordinator left running.
-fn greet(opened: &Opened, dir: &Path, printer: &Printer) {
-    for remark in &opened.remarks {
-        printer.say(remark);
-    }
-    let (by_slurm, others): (Vec<&LeftWorker>, Vec<&LeftWorker>) =
-        opened.left_workers.iter().partition(|left| left.launcher.as_deref() == Some("slurm"));
-    let here = |left: &[&LeftWorker]| left.iter().filter_map(|left| left.process).collect::<Vec<_>>();
-    if !by_slurm.is_empty() {
-        end_left_launchers(&here(&by_slurm));
-        let jobs: Vec<String> = by_slurm.iter().filter_map(|left| left.job.clone()).collect();
-        match squeue::end_left(&mark(dir), &jobs) {
-            Ok(0) => {}
-            Ok(found) => printer.say(&format!("cancelled {} of Slurm's that a killed coordinator had left", count(found, "job"))),
-            Err(error) => printer.warn(&format!(
-                "whether a killed coordinator has left jobs of Slurm's cannot be known: {error}\nlook with `squeue --me`, and end with \
-                 `scancel` those whose names begin with pg-"
-            )),
-        }
-    }
-    let ended = end_left(&here(&others), dir);
-    if ended > 0 {
-        let them = if ended == 1 { "1 process" } else { &format!("{ended} processes") };
-        printer.say(&format!("ended {them} that a killed coordinator had left running"));
-    }
-    if opened.cut_off > 0 {
-        printer.say(&format!(
-            "cut off when the last run in {} was killed, and to start again: {}",
-            dir.display(),
-            count(opened.cut_off, "trial")
-        ));
-    }
 }
 
 fn observer(spec: &Spec, grid: &Grid, printer: &Printer) -> Box<dyn Observer> {
@@ -445,10 +437,34 @@ impl Phases<'_> {
         self.dispatcher.tell(&Notice::PhaseEnded { phase });
         if runs {
             self.ran = true;
-            self.rows = rows(&self.reader)?;
+            match self.read_rows()? {
+                Some(rows) => self.rows = rows,
+                None => return Ok(PhaseEnd::Interrupted),
+            }
             self.watched.look();
         }
         Ok(end)
+    }
+
+    /// What the ledger holds of each trial, once no other program has it locked. None: the user did not wait for that.
+    fn read_rows(&mut self) -> Result<Option<HashMap<TrialId, TrialRow>>, CliError> {
+        let began = Instant::now();
+        let mut next_message = FIRST_MESSAGE;
+        loop {
+            match rows(&self.reader) {
+                Err(CliError::Ledger(error)) if error.is_busy() => {}
+                Err(error) => return Err(error),
+                Ok(rows) => return Ok(Some(rows)),
+            }
+            if began.elapsed() >= next_message {
+                next_message = began.elapsed() + MESSAGE_INTERVAL;
+                let what = self.reader.locked(began.elapsed()).to_string();
+                self.dispatcher.tell(&Notice::LedgerLocked { what, results: 0 });
+            }
+            if self.runtime.block_on(self.dispatcher.is_stopped_within(RETRY_INTERVAL)) {
+                return Ok(None);
+            }
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use super::sweep;
 use super::sweep_file;
 use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{Committed, Reader, TrialRow, TrialState, Write};
+use crate::ledger::{Committed, Identity, Reader, TrialRow, TrialState, Write};
 use crate::live::Names;
 use crate::plan::{PlannedTrial, all_trials, shuffle};
 use crate::printable::one_line;
@@ -121,6 +121,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let workers = WorkerCommand {
         start: environment::start(&spec, &folder, alone, &launcher)?,
         dir: scratch.clone(),
+        identity: ledger.identity()?.unwrap_or_else(|| Identity::random().id),
         slots: slots.clone(),
         launcher: launcher.clone(),
     };

@@ -10,6 +10,8 @@ use super::error::{CliError, Outcome};
 use super::json;
 use super::printer::{Printer, count};
 use super::sweep;
+use crate::files;
+use crate::ledger::Identity;
 use crate::printable::one_line;
 use crate::schedule::conformance::{Check, Subject, Verdict, check};
 use crate::schedule::devices::Machine;
@@ -44,7 +46,9 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
         ))
     })?;
     let slot = Machine::look().slots(&arguments.devices, Resources::default())?.swap_remove(0);
-    let log = std::env::temp_dir().join(format!("pentagrid-worker-check-{}.log", std::process::id()));
+    // A name that nobody can know beforehand, in a folder where everybody may put links.
+    let log = std::env::temp_dir().join(format!("pentagrid-worker-check-{}.log", Identity::random().id));
+    files::create(&log).map_err(|source| CliError::File { what: "cannot create", path: log.clone(), source })?;
     let subject = Subject {
         command: arguments.command.clone(),
         environment: slot.environment,

@@ -1,9 +1,9 @@
 //! What can go wrong with a ledger, said so that its owner knows what to do.
 
-use std::borrow::Cow;
 use std::path::{Path, PathBuf};
 
 use super::lock::Holder;
+use super::patience::locked_by;
 use super::versions::Retrained;
 use crate::spec::command::shell_path;
 
@@ -18,6 +18,50 @@ pub enum LedgerError {
         dir: PathBuf,
         /// Who holds it.
         holder: Holder,
+    },
+    /// The path cannot be one of a run directory.
+    #[error("{} cannot be a run directory: {reason}", dir.display())]
+    Path {
+        /// The path.
+        dir: PathBuf,
+        /// Why it cannot.
+        reason: String,
+    },
+    /// Rows are missing that a session has recorded: a file was removed or replaced.
+    #[error("{} is damaged: {what}\n{}", path.display(), what_to_do(path, *all))]
+    Lost {
+        /// The ledger.
+        path: PathBuf,
+        /// What is missing, and how one can tell.
+        what: String,
+        /// Whether nothing is left in it.
+        all: bool,
+    },
+    /// The run directory, or the ledger in it, is not the one any more that was opened.
+    #[error("{}", what.describe(dir))]
+    Gone {
+        /// The run directory.
+        dir: PathBuf,
+        /// What has become of it.
+        what: Gone,
+    },
+    /// Another coordinator has opened the ledger since.
+    #[error("another coordinator has opened {}: {by}\nthis one stops: what it told as done is kept, and what was running starts again there", dir.display())]
+    Superseded {
+        /// The run directory.
+        dir: PathBuf,
+        /// Who.
+        by: Holder,
+    },
+    /// The user did not wait until the ledger could be written.
+    #[error("{} was locked by another program{}: {} not written, and will run again\nclose that program; everything that was told as done is kept", path.display(), by.as_ref().map(|by| format!(" ({by})")).unwrap_or_default(), lost_results(*results))]
+    Unwritten {
+        /// The ledger.
+        path: PathBuf,
+        /// Who locks it, if that is known.
+        by: Option<String>,
+        /// How many results are lost.
+        results: usize,
     },
     /// There is no ledger.
     #[error("{} holds no sweep: there is no ledger.sqlite in it\nstart one with `pentagrid run SPEC --dir {}`", .0.display(), shell_path(.0))]
@@ -60,7 +104,7 @@ pub enum LedgerError {
         what: String,
     },
     /// SQLite reports an error.
-    #[error("{}: {source}{}", path.display(), hint(source))]
+    #[error("{}: {source}{}", path.display(), hint(source, path))]
     Sqlite {
         /// The file.
         path: PathBuf,
@@ -119,7 +163,90 @@ impl Changed {
     }
 }
 
+/// What has become of a run directory, or of its ledger, while a coordinator had it open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Gone {
+    /// The directory has another name.
+    Moved(PathBuf),
+    /// The directory is not on the disk any more.
+    Removed,
+    /// The ledger has another name.
+    LedgerMoved(PathBuf),
+    /// The ledger is not on the disk any more.
+    LedgerRemoved,
+}
+
+impl Gone {
+    fn describe(&self, dir: &Path) -> String {
+        let shown = dir.display();
+        match self {
+            Self::Moved(to) => format!(
+                "{shown} was moved to {to} while its sweep ran, so the sweep was stopped\n\
+                 everything that was told as done is kept in {to}; what was running starts again\n\
+                 go on with: pentagrid resume {quoted}",
+                to = to.display(),
+                quoted = shell_path(to)
+            ),
+            Self::Removed => format!(
+                "{shown} was removed while its sweep ran, so the sweep was stopped\n\
+                 its ledger, with every result so far, is not on the disk any more\n\
+                 restore the directory from a copy, or run the same command again to start from nothing"
+            ),
+            Self::LedgerMoved(to) => format!(
+                "the ledger of {shown} was moved to {to} while its sweep ran, so the sweep was stopped\n\
+                 everything that was told as done is kept in that file, and in ledger.sqlite-wal if that is there\n\
+                 move it back to {shown}/ledger.sqlite, and run the same command again",
+                to = to.display()
+            ),
+            Self::LedgerRemoved => format!(
+                "the ledger of {shown} was removed or replaced while its sweep ran, so the sweep was stopped\n\
+                 the file with the results so far is not on the disk any more; logs and the trials' folders are\n\
+                 restore it from a copy (and remove ledger.sqlite-wal, unless the copy has one), or start again in another directory with \
+                 --dir"
+            ),
+        }
+    }
+}
+
+fn lost_results(results: usize) -> String {
+    match results {
+        0 => "some records were".to_owned(),
+        1 => "1 result was".to_owned(),
+        results => format!("{results} results were"),
+    }
+}
+
+/// How to go on with a ledger that has lost rows.
+fn what_to_do(path: &Path, all: bool) -> String {
+    let dir = path.parent().unwrap_or(path);
+    let shown = dir.display();
+    let restore = "restore the file from a copy (ledger.sqlite and ledger.sqlite-wal belong together)";
+    match all {
+        true => format!("{restore}, or, to start from nothing, move {shown} away or name another directory with --dir"),
+        false => format!(
+            "{restore}, or, to go on with what is left and run the rest again: rm {}",
+            shell_path(&dir.join("ledger.lock"))
+        ),
+    }
+}
+
 impl LedgerError {
+    /// The same error, of a ledger as it is named to the user.
+    pub(super) fn of(mut self, named: &Path) -> Self {
+        let of = |found: &Path| found.file_name().map_or_else(|| named.to_owned(), |name| named.with_file_name(name));
+        match &mut self {
+            Self::Foreign { path, .. } | Self::Newer { path, .. } | Self::Sqlite { path, .. } => *path = of(path),
+            _ => {}
+        }
+        self
+    }
+
+    /// Whether another program has the ledger locked.
+    pub fn is_busy(&self) -> bool {
+        let Self::Sqlite { source, .. } = self else { return false };
+        is_busy(source)
+    }
+
     /// Whether SQLite could not write, or make, what it needs beside the file.
     pub(super) fn is_of_a_place_that_cannot_be_written(&self) -> bool {
         let Self::Sqlite { source, .. } = self else { return false };
@@ -127,27 +254,35 @@ impl LedgerError {
     }
 }
 
+/// Whether SQLite could not do something because another connection has the file locked.
+pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
+    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+}
+
 /// What to do about the SQLite errors that users meet.
-fn hint(error: &rusqlite::Error) -> Cow<'static, str> {
+fn hint(error: &rusqlite::Error, path: &Path) -> String {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
     if let (Some(SystemIoFailure), Some(limit)) = (error.sqlite_error_code(), file_size_limit()) {
-        return Cow::Owned(format!(
+        return format!(
             "\nfiles may have {limit} bytes at the most (`ulimit -f`), if it is not the disk that reports an error: raise that limit, and \
              run the same command again; what was recorded is kept"
-        ));
+        );
     }
-    Cow::Borrowed(match error.sqlite_error_code() {
-        Some(DiskFull) => "\nthe disk is full: make room and run the same command again; what was recorded is kept",
-        Some(ReadOnly) => "\nthe directory or the file cannot be written: check its permissions",
-        Some(DatabaseBusy) => "\nanother program keeps the file locked: close it and try again",
+    let hint = match error.sqlite_error_code() {
+        Some(DiskFull) => "the disk is full: make room and run the same command again; what was recorded is kept",
+        Some(ReadOnly) => "the directory or the file cannot be written: check its permissions",
+        Some(DatabaseBusy) => {
+            let by = locked_by(path).unwrap_or_else(|| "another program".to_owned());
+            return format!("\n{by} keeps the file locked: close it, or wait until it is done, and try again");
+        }
         Some(DatabaseCorrupt | NotADatabase) => {
-            "\nthe file is damaged: restore it from a copy, or try `sqlite3 ledger.sqlite .recover`"
+            "the file is damaged: restore it from a copy, or try `sqlite3 ledger.sqlite .recover`"
         }
-        Some(SystemIoFailure) => {
-            "\nthe disk reports an error: check it, and run the same command again; what was recorded is kept"
-        }
-        _ => "",
-    })
+        Some(SystemIoFailure) => "the disk reports an error: check it, and run the same command again; what was recorded is kept",
+        _ => return String::new(),
+    };
+    format!("\n{hint}")
 }
 
 fn file_size_limit() -> Option<u64> {

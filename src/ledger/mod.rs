@@ -1,12 +1,16 @@
 //! The ledger: `ledger.sqlite` in the run directory, the one truth about a sweep. One coordinator writes
 //! (`lock`, `writer`), anybody reads (`reader`) or follows it (`news`), and gets `rows`. Tables and views are described in `docs/ledger.md`.
 
+mod claim;
+mod damage;
 mod error;
 mod filesystem;
 mod fold;
 mod history;
 mod lock;
 mod news;
+mod patience;
+mod place;
 mod prepare;
 mod reader;
 mod rows;
@@ -17,11 +21,13 @@ mod views;
 mod write;
 mod writer;
 
-pub use error::{Changed, LedgerError};
+pub use claim::Claim;
+pub use error::{Changed, Gone, LedgerError};
 pub use lock::{Holder, Lock};
 pub use news::{AttemptNews, Follower, News};
-pub use prepare::{Consent, LeftWorker, Opened, SessionInfo, open_for_run};
-pub use reader::Reader;
+pub use patience::Waiting;
+pub use prepare::{Consent, Identity, LeftWorker, Opened, SessionInfo, open_for_run};
+pub use reader::{Reader, identity_of};
 pub use rows::{AttemptRow, EpochRow, LastAttempt, SessionRow, TrialRow, TrialState, VersionRow, Versions, WorkerRow};
 pub use schema::{FILE_NAME, SCHEMA_VERSION};
 pub use versions::Retrained;

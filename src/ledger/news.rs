@@ -8,9 +8,10 @@ use rusqlite::Row;
 
 use super::error::LedgerError;
 use super::lock::{Holder, Lock};
-use super::reader::{Reader, trial_id};
+use super::place::ledger_path;
+use super::reader::{Reader, explain, find, trial_id};
 use super::rows::{EpochRow, SessionRow, TrialRow, Versions};
-use super::schema::{self, FILE_NAME, Manner};
+use super::schema::{self, Manner};
 use crate::grid::TrialId;
 use crate::protocol::FailureKind;
 
@@ -99,10 +100,7 @@ impl Follower {
     /// # Errors
     /// `LedgerError::Absent`.
     pub fn new(dir: &Path) -> Result<Self, LedgerError> {
-        let path = dir.join(FILE_NAME);
-        if !path.exists() {
-            return Err(LedgerError::Absent(dir.to_owned()));
-        }
+        let path = find(dir)?;
         Ok(Self { dir: dir.to_owned(), path, files: None, holder: None, seen: None })
     }
 
@@ -146,7 +144,12 @@ impl Follower {
     /// The ledger's.
     pub fn reader(&self) -> Result<Reader, LedgerError> {
         let manner = Manner::untouching(&self.path, Lock::holder(&self.dir).is_some());
-        Ok(Reader::on(schema::open_in_manner(&self.path, manner)?, self.path.clone()))
+        self.open(manner)
+    }
+
+    fn open(&self, manner: Manner) -> Result<Reader, LedgerError> {
+        let connection = schema::open_in_manner(&ledger_path(&self.dir), manner).map_err(|error| explain(&self.dir, error))?;
+        Ok(Reader::on(connection, self.path.clone()))
     }
 
     /// Sizes and times of the ledger and its log.
@@ -162,7 +165,7 @@ impl Follower {
     fn read(&self, holder: Option<Holder>, depth: Depth) -> Result<(News, Seen), LedgerError> {
         let mut manner = Manner::untouching(&self.path, holder.is_some());
         loop {
-            let reader = Reader::on(schema::open_in_manner(&self.path, manner)?, self.path.clone());
+            let reader = self.open(manner)?;
             let found = self.news(&reader, holder.clone(), depth);
             // A coordinator that began meanwhile may have written into what was taken for a file at rest.
             let now = Manner::untouching(&self.path, Lock::holder(&self.dir).is_some());

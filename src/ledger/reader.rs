@@ -3,11 +3,15 @@
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
+use super::damage::Traces;
 use super::error::LedgerError;
 use super::lock::Lock;
+use super::patience::{Waiting, locked_by};
+use super::place::{check_path, ledger_path};
 use super::rows::{AttemptRow, LastAttempt, SessionRow, TrialRow, TrialState, WorkerRow};
 use super::schema::{self, FILE_NAME, Manner};
 use crate::grid::TrialId;
@@ -28,20 +32,17 @@ impl Reader {
     /// # Errors
     /// `LedgerError`: no ledger, not one of ours, a later version.
     pub fn open(dir: &Path) -> Result<Self, LedgerError> {
-        let path = dir.join(FILE_NAME);
-        if !path.exists() {
-            return Err(LedgerError::Absent(dir.to_owned()));
-        }
-        let connection = match schema::open_readable(&path) {
+        let path = find(dir)?;
+        let connection = match schema::open_readable(&ledger_path(dir)) {
             Err(error) if error.is_of_a_place_that_cannot_be_written() => {
                 match Manner::untouching(&path, Lock::holder(dir).is_some()) {
-                    Manner::Shared => return Err(error),
-                    manner => schema::open_in_manner(&path, manner)?,
+                    Manner::Shared => Err(error),
+                    manner => schema::open_in_manner(&ledger_path(dir), manner),
                 }
             }
-            opened => opened?,
+            opened => opened,
         };
-        Ok(Self { connection, path })
+        Ok(Self { connection: connection.map_err(|error| explain(dir, error))?, path })
     }
 
     /// From now on every call sees the ledger as it is at this moment, whatever a coordinator writes meanwhile. Not with a
@@ -57,6 +58,19 @@ impl Reader {
             self.connection.execute_batch("BEGIN; SELECT count(*) FROM spec;").map_err(self.sqlite())?;
         }
         Ok(())
+    }
+
+    /// Waits so long for other programs that have the ledger locked, and then fails.
+    ///
+    /// # Errors
+    /// SQLite's.
+    pub fn wait_at_most(&self, time: Duration) -> Result<(), LedgerError> {
+        self.connection.busy_timeout(time).map_err(self.sqlite())
+    }
+
+    /// What keeps the ledger from being read, to tell the user.
+    pub fn locked(&self, time: Duration) -> Waiting {
+        Waiting { path: self.path.clone(), time, by: locked_by(&self.path) }
     }
 
     /// On a connection that is open.
@@ -109,6 +123,16 @@ impl Reader {
         let folders =
             self.rows("SELECT folder FROM session ORDER BY id DESC LIMIT 1", [], |row| row.get::<_, Option<String>>(0))?;
         Ok(folders.into_iter().flatten().next().map(PathBuf::from))
+    }
+
+    /// The identity of the run directory; None: it has none yet, as before version 5.
+    pub fn identity(&self) -> Result<Option<String>, LedgerError> {
+        if !self.has_column("session", "identity")? {
+            return Ok(None);
+        }
+        let found =
+            self.rows("SELECT identity FROM session ORDER BY id DESC LIMIT 1", [], |row| row.get::<_, Option<String>>(0))?;
+        Ok(found.into_iter().flatten().next())
     }
 
     /// A few numbers that differ whenever something that a report shows has changed: revisions of the spec, attempts, and those
@@ -340,6 +364,36 @@ impl Reader {
             },
         )
     }
+}
+
+/// The identity that the ledger of a run directory notes, if there is one that can be read at once.
+pub fn identity_of(dir: &Path) -> Option<String> {
+    schema::last_identity(&ledger_path(dir))
+}
+
+/// The ledger of a run directory, as it is named to the user.
+pub(super) fn find(dir: &Path) -> Result<PathBuf, LedgerError> {
+    check_path(dir)?;
+    let path = dir.join(FILE_NAME);
+    match path.exists() {
+        true => Ok(path),
+        false => Err(lost(dir).unwrap_or_else(|| LedgerError::Absent(dir.to_owned()))),
+    }
+}
+
+/// An error of opening a ledger, as the user is told it.
+pub(super) fn explain(dir: &Path, error: LedgerError) -> LedgerError {
+    let error = match error {
+        // Not a ledger that somebody else made, but one that has lost everything.
+        LedgerError::Foreign { ref reason, .. } if reason == schema::EMPTY => lost(dir).unwrap_or(error),
+        error => error,
+    };
+    error.of(&dir.join(FILE_NAME))
+}
+
+/// The error of a ledger that is missing or empty although a sweep was run.
+fn lost(dir: &Path) -> Option<LedgerError> {
+    Traces::look(dir).of_a_loss(dir)
 }
 
 pub(super) fn damaged(column: usize, what: &str) -> rusqlite::Error {

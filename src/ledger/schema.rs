@@ -1,12 +1,14 @@
 //! The tables, their version, and how a connection is set up. `docs/ledger.md` describes them for people who
 //! write SQL; `views` makes the views with plain names, which depend on the spec.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::error::LedgerError;
+use super::lock::Holder;
+use crate::files;
 
 /// Name of the ledger in a run directory.
 pub const FILE_NAME: &str = "ledger.sqlite";
@@ -16,6 +18,9 @@ pub const SCHEMA_VERSION: i64 = 5;
 
 /// Marks the file as ours ("PGRD"), so that another program's database is not taken for a ledger.
 const APPLICATION_ID: i64 = 0x5047_5244;
+
+/// What is wrong with a ledger without tables.
+pub const EMPTY: &str = "it is empty";
 
 /// The tables. Times are ISO 8601 in UTC; metrics and configurations are JSON objects, in which
 /// numbers that are not finite are spelled out ("NaN", "Infinity", "-Infinity").
@@ -55,7 +60,10 @@ CREATE TABLE session (                     -- one run of the coordinator
     git_dirty INTEGER,
     devices TEXT NOT NULL,
     folder TEXT,                           -- where the sweep was started; null: before version 2
-    fingerprint INTEGER REFERENCES fingerprint(id) -- of what its trials were trained by; null: before version 5
+    fingerprint INTEGER REFERENCES fingerprint(id), -- of what its trials were trained by; null: before version 5
+    identity TEXT,                         -- of the run directory; a copy gets one of its own; null: before version 5
+    place TEXT,                            -- device, inode and time of birth of the run directory and of this file (version 5)
+    commits INTEGER NOT NULL DEFAULT 0     -- transactions of this session (version 5)
 ) STRICT;
 CREATE TABLE fingerprint (                 -- versions of what is trained (version 5)
     id INTEGER PRIMARY KEY,
@@ -144,6 +152,9 @@ CREATE TABLE fingerprint (id INTEGER PRIMARY KEY, parts TEXT NOT NULL, first_see
 CREATE TABLE fingerprint_key (value BLOB NOT NULL) STRICT;
 ALTER TABLE session ADD COLUMN fingerprint INTEGER REFERENCES fingerprint(id);
 ALTER TABLE attempt ADD COLUMN metrics TEXT;
+ALTER TABLE session ADD COLUMN identity TEXT;
+ALTER TABLE session ADD COLUMN place TEXT;
+ALTER TABLE session ADD COLUMN commits INTEGER NOT NULL DEFAULT 0;
 ";
 
 /// Columns of the views for what earlier versions recorded.
@@ -163,14 +174,38 @@ const COPY_EPOCHS: &str = "
 INSERT INTO epoch SELECT trial, 'epoch', epoch, metrics FROM epoch_4 ORDER BY trial, epoch;
 DROP TABLE epoch_4;
 ";
+/// How long SQLite itself waits for another connection's lock before a coordinator is told of it.
+const WRITER_BUSY_TIMEOUT: Duration = Duration::from_millis(200);
+/// How long a reader waits for another connection's lock.
+const READER_BUSY_TIMEOUT: Duration = Duration::from_secs(15);
+/// The files that SQLite opens: the ledger, and those beside it.
+const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 
 /// Opens a ledger for writing and brings it to this program's version, making it if there is none.
 /// `network` names the network file system that it lies on, if it does.
+#[cfg(test)]
 pub fn open_writable(path: &Path, network: Option<&str>) -> Result<Connection, LedgerError> {
+    let mut connection = connect(path)?;
+    set_up(&mut connection, path, network)?;
+    Ok(connection)
+}
+
+/// Opens a ledger for writing, making an empty file if there is none. Refuses what is not a ledger. SQLite waits for the locks of
+/// others for a moment only: whoever calls it tries again.
+pub fn connect(path: &Path) -> Result<Connection, LedgerError> {
     let sqlite = |source| LedgerError::Sqlite { path: path.to_owned(), source };
-    let mut connection = Connection::open(path).map_err(sqlite)?;
-    connection.busy_timeout(Duration::from_secs(30)).map_err(sqlite)?;
+    refuse_other_files(path)?;
+    // Not as a URI, whatever the name looks like.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
+    connection.busy_timeout(WRITER_BUSY_TIMEOUT).map_err(sqlite)?;
     check_identity(&connection, path)?;
+    Ok(connection)
+}
+
+/// Sets a connection up for writing, and brings the ledger to this program's version. May be called again after it failed.
+pub fn set_up(connection: &mut Connection, path: &Path, network: Option<&str>) -> Result<(), LedgerError> {
+    let sqlite = |source| LedgerError::Sqlite { path: path.to_owned(), source };
     // Write-ahead logging needs shared memory, which network file systems do not give (sqlite.org/wal.html).
     let journal = if network.is_some() { "DELETE" } else { "WAL" };
     connection.pragma_update_and_check(None, "journal_mode", journal, |_| Ok(())).map_err(sqlite)?;
@@ -180,8 +215,40 @@ pub fn open_writable(path: &Path, network: Option<&str>) -> Result<Connection, L
     // pages again and again, and fold the log into the file every few commits.
     connection.pragma_update(None, "cache_size", -32_000).map_err(sqlite)?;
     connection.pragma_update(None, "wal_autocheckpoint", 4000).map_err(sqlite)?;
-    bring_up_to_date(&mut connection).map_err(sqlite)?;
-    Ok(connection)
+    bring_up_to_date(connection).map_err(sqlite)
+}
+
+/// Whether a ledger has no tables yet.
+pub fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
+    Ok(version(connection)? == 0)
+}
+
+/// Whom the last session of a ledger names, if that can be read at once.
+pub fn last_holder(path: &Path) -> Option<Holder> {
+    let connection = open_readable(path).ok()?;
+    connection.busy_timeout(WRITER_BUSY_TIMEOUT).ok()?;
+    let read = |row: &rusqlite::Row<'_>| Ok(Holder { host: row.get(0)?, pid: row.get(1)?, since: row.get(2)? });
+    connection.query_row("SELECT host, pid, started_at FROM session ORDER BY id DESC LIMIT 1", [], read).ok()
+}
+
+/// The identity that the last session of a ledger notes, if there is one that can be read at once.
+pub fn last_identity(path: &Path) -> Option<String> {
+    let connection = open_readable(path).ok()?;
+    connection.busy_timeout(WRITER_BUSY_TIMEOUT).ok()?;
+    connection.query_row("SELECT identity FROM session ORDER BY id DESC LIMIT 1", [], |row| row.get(0)).ok()?
+}
+
+/// Refuses to open a pipe, a folder or a device as an SQLite file: opening a pipe would be to wait for its other end.
+fn refuse_other_files(path: &Path) -> Result<(), LedgerError> {
+    for suffix in SUFFIXES {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        let path = PathBuf::from(name);
+        if let Err(reason) = files::refuse_other(&path) {
+            return Err(LedgerError::Foreign { path, reason: reason.to_string() });
+        }
+    }
+    Ok(())
 }
 
 /// Makes the tables, or those of an earlier version into today's: all of it or nothing.
@@ -261,6 +328,7 @@ pub fn open_readable(path: &Path) -> Result<Connection, LedgerError> {
 /// Opens a ledger for reading in a manner.
 pub fn open_in_manner(path: &Path, manner: Manner) -> Result<Connection, LedgerError> {
     let sqlite = |source| LedgerError::Sqlite { path: path.to_owned(), source };
+    refuse_other_files(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match manner {
         Manner::Shared => Connection::open_with_flags(path, flags),
@@ -268,17 +336,18 @@ pub fn open_in_manner(path: &Path, manner: Manner) -> Result<Connection, LedgerE
         Manner::Left => Connection::open_with_flags(uri(path, "readonly_shm=1"), flags | OpenFlags::SQLITE_OPEN_URI),
     };
     let connection = connection.map_err(sqlite)?;
-    connection.busy_timeout(Duration::from_secs(30)).map_err(sqlite)?;
+    connection.busy_timeout(READER_BUSY_TIMEOUT).map_err(sqlite)?;
     check_identity(&connection, path)?;
     if version(&connection).map_err(sqlite)? == 0 {
-        return Err(LedgerError::Foreign { path: path.to_owned(), reason: "it is empty".into() });
+        return Err(LedgerError::Foreign { path: path.to_owned(), reason: EMPTY.into() });
     }
     Ok(connection)
 }
 
 /// A path as SQLite's URI (sqlite.org/uri.html), whatever bytes are in it.
 fn uri(path: &Path, query: &str) -> String {
-    let mut uri = String::from("file:");
+    // With an empty authority, or a path that begins with two slashes would be taken for one.
+    let mut uri = String::from("file://");
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
@@ -342,7 +411,8 @@ mod tests {
              INSERT INTO point VALUES ('p', '{}');
              INSERT INTO trial (id, point, seed, phase, state, metrics) VALUES (1, 'p', 0, 'tune', 'done', '{\"acc\": 1.0, \"lr\": 2}');
              INSERT INTO trial (id, point, seed, phase, state) VALUES (2, 'p', 1, 'tune', 'waiting');
-             ALTER TABLE session DROP COLUMN folder; ALTER TABLE trial DROP COLUMN shared_epochs;
+             ALTER TABLE session DROP COLUMN folder; ALTER TABLE session DROP COLUMN identity; ALTER TABLE session DROP COLUMN place;
+             ALTER TABLE session DROP COLUMN commits; ALTER TABLE trial DROP COLUMN shared_epochs;
              ALTER TABLE worker DROP COLUMN launcher; ALTER TABLE worker DROP COLUMN host; ALTER TABLE worker DROP COLUMN job; ALTER TABLE worker DROP COLUMN waits;
              ALTER TABLE trial RENAME TO full_trial;
              CREATE TABLE trial (id INTEGER PRIMARY KEY, point, seed, phase, state, failures, metrics);
@@ -359,7 +429,7 @@ mod tests {
         assert_eq!(version(&open_readable(&path).unwrap()).unwrap(), 1, "readers change nothing");
         let new = open_writable(&path, None).unwrap();
         assert_eq!(version(&new).unwrap(), SCHEMA_VERSION);
-        new.prepare("SELECT folder, fingerprint FROM session").unwrap();
+        new.prepare("SELECT folder, fingerprint, identity, place, commits FROM session").unwrap();
         new.prepare("SELECT metrics FROM attempt").unwrap();
         new.prepare("SELECT parts, first_seen_at FROM fingerprint").unwrap();
         new.prepare("SELECT same_as, shared_epochs FROM trial").unwrap();

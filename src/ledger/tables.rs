@@ -26,6 +26,8 @@ pub(super) struct Tables<'c> {
     has_new_names: bool,
     begin: Statement<'c>,
     commit: Statement<'c>,
+    last_session: Statement<'c>,
+    set_commits: Statement<'c>,
     new_worker: Statement<'c>,
     worker_placed: Statement<'c>,
     worker_hello: Statement<'c>,
@@ -62,6 +64,8 @@ impl<'c> Tables<'c> {
             has_new_names: false,
             begin: prepare("BEGIN IMMEDIATE")?,
             commit: prepare("COMMIT")?,
+            last_session: prepare("SELECT coalesce(max(id), 0) FROM session")?,
+            set_commits: prepare("UPDATE session SET commits = ?2 WHERE id = ?1")?,
             new_worker: prepare(
                 "INSERT INTO worker (id, session, slot, device, pid, start_ticks, started_at, launcher, program, version, device_name,
                                      libraries, threads, ended_at, outcome)
@@ -131,6 +135,16 @@ impl<'c> Tables<'c> {
             views::remake_views(self.connection)?;
         }
         self.commit.execute([]).map(drop)
+    }
+
+    /// The number of the last session: a later one than ours is another coordinator's.
+    pub fn last_session(&mut self) -> rusqlite::Result<i64> {
+        self.last_session.query_row([], |row| row.get(0))
+    }
+
+    /// Notes how many transactions a session has committed, this one among them.
+    pub fn set_commits(&mut self, session: i64, commits: u64) -> rusqlite::Result<()> {
+        self.set_commits.execute(params![session, commits as i64]).map(drop)
     }
 
     /// Puts the commands of a transaction into the tables.

@@ -162,6 +162,8 @@ impl<W: Fn(&str)> Observer for Bars<W> {
                 | Notice::Shortage { .. }
                 | Notice::ShortageOver { .. }
                 | Notice::OutOfTime { .. }
+                | Notice::LedgerLocked { .. }
+                | Notice::LedgerFree
                 | Notice::Stopping { .. }
         );
         let text = lasting.then(|| line(&state.names, &state.progress, notice)).flatten();

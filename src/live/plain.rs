@@ -181,6 +181,15 @@ fn words(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> 
         Notice::OutOfTime { left } => {
             format!("stopping: the allocation ends in {}, and no trial that is left can finish in it", human_duration(*left))
         }
+        Notice::LedgerLocked { what, results } => {
+            let results = match results {
+                0 => "nothing waits to be written yet".to_owned(),
+                1 => "1 result waits in memory".to_owned(),
+                results => format!("{results} results wait in memory"),
+            };
+            format!("{what}: trials go on, {results} until it is free")
+        }
+        Notice::LedgerFree => "the ledger is free again, and what waited is written".to_owned(),
         Notice::Waits { why: Some(_), .. } => progress.waiting_line()?,
         Notice::Waits { .. }
         | Notice::Pruned { .. }

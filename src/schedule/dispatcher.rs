@@ -3,6 +3,7 @@
 
 mod ahead;
 mod away;
+mod locked;
 mod preparer;
 mod records;
 mod shortages;
@@ -15,6 +16,7 @@ use std::time::Instant;
 
 use ahead::Ahead;
 use away::Away;
+use locked::Locked;
 use shortages::Proven;
 use tokio::sync::mpsc;
 
@@ -26,7 +28,7 @@ use super::launch::{Incoming, Launcher, Spawner};
 use super::memory;
 use super::notice::{Notice, Observer};
 use super::process::Process;
-use super::processes::{MARK, StartClock, mark};
+use super::processes::{Mark, StartClock};
 use super::reactor::Reactor;
 use super::start::Start;
 use super::stops::{Asked, Stops};
@@ -39,8 +41,6 @@ use crate::spec::Config;
 const QUEUE: usize = 1024;
 /// Records that may wait for the disk before workers have to wait for it.
 const UNWRITTEN: usize = 10_000;
-/// How much of a log's end is shown when a worker could not start.
-const LOG_END: u64 = 2000;
 
 /// How trials are run, and where.
 #[derive(Clone, Debug)]
@@ -49,6 +49,8 @@ pub struct WorkerCommand {
     pub start: Start,
     /// The run directory; logs go to `logs/` in it, or to the trials' own folders.
     pub dir: PathBuf,
+    /// Its identity.
+    pub identity: String,
     /// The slots.
     pub slots: Vec<SlotDevice>,
     /// Through what.
@@ -105,6 +107,7 @@ pub struct Dispatcher {
     /// How many processes the kernel had killed for lack of memory, and when that was read.
     killed: Option<(Time, u64)>,
     ledger_error: Option<LedgerError>,
+    locked: Locked,
     stops: Stops,
     away: Away,
     proven: Proven,
@@ -128,8 +131,8 @@ impl Dispatcher {
         let (report, incoming) = mpsc::channel(QUEUE);
         // Programs may be started in another folder.
         workers.dir = std::path::absolute(&workers.dir).unwrap_or(workers.dir);
-        let mark = mark(&workers.dir);
-        workers.slots.iter_mut().for_each(|slot| slot.environment.push((MARK.to_owned(), mark.clone())));
+        let mark = Mark::new(&workers.dir, &workers.identity);
+        workers.slots.iter_mut().for_each(|slot| slot.environment.extend(mark.variables()));
         let files = CommandFiles::find(&workers.start, &workers.launcher);
         let processes = (0..workers.slots.len()).map(Process::none).collect();
         Ok(Self {
@@ -155,6 +158,7 @@ impl Dispatcher {
             spawner: Spawner::new(),
             killed: None,
             ledger_error: None,
+            locked: Locked::default(),
             stops: Stops::listen()?,
             away: Away::new(mark),
             proven: Proven::default(),
@@ -223,8 +227,10 @@ impl Dispatcher {
                     match committed {
                         Committed::Count(count) => {
                             self.unwritten.drain(..count.min(self.unwritten.len()));
+                            self.on_ledger_free();
                             self.reactor.on_committed(count)
                         }
+                        Committed::Waiting(waiting) => self.on_ledger_locked(waiting),
                         Committed::Failed(error) => {
                             self.unwritten.clear();
                             let actions = self.reactor.on_ledger_failure(now, error.to_string());
@@ -238,7 +244,9 @@ impl Dispatcher {
                     self.ahead.on_tick();
                     // A worker that waits because it is not heard is neither silent nor late.
                     self.reactor.on_unheard(self.budget.take_waited());
-                    self.reactor.on_tick(self.began.elapsed())
+                    let mut actions = self.give_up_where_due();
+                    actions.extend(self.reactor.on_tick(self.began.elapsed()));
+                    actions
                 }
                 // Only after others have had their turn: what they bring may be more urgent.
                 () = tokio::task::yield_now(), if self.is_to_prepare() => {
@@ -247,7 +255,7 @@ impl Dispatcher {
                 }
                 Some(answer) = self.away.answers.recv() => self.queue_says(&answer),
                 asked = self.stops.asked() => match asked {
-                    Asked::Stop => self.reactor.on_interrupt(self.began.elapsed()),
+                    Asked::Stop => self.on_stop(),
                     Asked::Suspend => self.suspend().await,
                 },
             };
@@ -360,7 +368,7 @@ impl Dispatcher {
     /// The end of what a slot's process has written.
     fn recent_log(&self, slot: usize) -> String {
         let process = &self.processes[slot];
-        super::log_end(&self.workers.dir.join(&*process.log), process.log_mark, None, LOG_END).unwrap_or_default()
+        process.log_end(&self.workers.dir, process.log_mark).unwrap_or_default()
     }
 
     /// Does what is to be done; says if that was the end.

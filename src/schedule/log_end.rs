@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use crate::files;
 use crate::printable;
 
 /// The last `most` bytes of a log between `begin` and `end` (None: the file's end), from the start of a line, as a terminal
@@ -12,18 +13,14 @@ use crate::printable;
 /// # Errors
 /// The operating system's, if the file cannot be read.
 pub fn log_end(path: &Path, begin: u64, end: Option<u64>, most: u64) -> std::io::Result<String> {
-    // To open a pipe would be to wait for its other end.
-    if !std::fs::metadata(path)?.is_file() {
-        return Err(std::io::Error::other("it is not a plain file"));
-    }
-    log_end_of(&File::open(path)?, begin, end, most)
+    log_end_of(&files::open(path)?, begin, end, most)
 }
 
 /// The same of a log that is open for reading. Its place in the file is left alone: whoever writes the log may share it.
 ///
 /// # Errors
 /// The operating system's, if the file cannot be read.
-fn log_end_of(file: &File, begin: u64, end: Option<u64>, most: u64) -> std::io::Result<String> {
+pub fn log_end_of(file: &File, begin: u64, end: Option<u64>, most: u64) -> std::io::Result<String> {
     let size = file.metadata()?.len();
     let end = end.unwrap_or(size).min(size);
     let from = begin.max(end.saturating_sub(most)).min(end);

@@ -32,6 +32,6 @@ pub use launch::{Launcher, Prefix, Slurm, Surroundings, explained, is_executable
 pub use log_end::log_end;
 pub use notice::{Notice, Observer};
 pub use orphans::Orphans;
-pub use processes::{MARK, VERIFY, end_left, end_left_launchers, mark, scratch_name, start_ticks};
+pub use processes::{IDENTITY, MARK, Mark, VERIFY, end_left, end_left_launchers, scratch_name, start_ticks, strangers};
 pub use start::{ProgramStart, Start, UNBUFFERED, WorkerStart, unbuffered};
 pub use stops::{hear_of_children, is_ignored, listen_to, next as next_signal, stop_listening};

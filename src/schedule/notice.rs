@@ -120,6 +120,15 @@ pub enum Notice {
         /// The trials that are to run after all.
         back: Vec<PlannedTrial>,
     },
+    /// Another program has the ledger locked: trials go on, and nothing that they report is told before it is written.
+    LedgerLocked {
+        /// Which ledger, by whom, and for how long.
+        what: String,
+        /// How many results wait in memory.
+        results: usize,
+    },
+    /// The ledger can be written again.
+    LedgerFree,
     /// A stop was asked for; running trials are being cut off.
     Stopping {
         /// How many trials are cut off.

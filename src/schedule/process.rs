@@ -5,6 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::launch::LocalWorker;
+use super::log_end::{log_end, log_end_of};
+
+/// How much of a log's end is shown or searched, in bytes.
+const LOG_END: u64 = 2000;
 
 /// What a slot's latest process is known by.
 #[derive(Debug)]
@@ -67,6 +71,18 @@ impl Process {
             None => std::fs::metadata(dir.join(&*self.log)),
         };
         metadata.map_or(0, |metadata| metadata.len())
+    }
+
+    /// The end of its log from there on, in the run directory `dir`.
+    ///
+    /// # Errors
+    /// The operating system's.
+    pub fn log_end(&self, dir: &Path, begin: u64) -> std::io::Result<String> {
+        match &self.log_file {
+            // Whatever lies under its name by now.
+            Some(file) => log_end_of(file, begin, None, LOG_END),
+            None => log_end(&dir.join(&*self.log), begin, None, LOG_END),
+        }
     }
 }
 

@@ -119,6 +119,13 @@ impl Reactor {
         self.unwritten.len()
     }
 
+    /// Results and failures of trials that are not on the disk yet.
+    pub fn unwritten_results(&self) -> usize {
+        let is_result =
+            |on_disk: &&OnDisk| matches!(on_disk, OnDisk::Tell(Notice::TrialDone { .. } | Notice::TrialFailed { .. }));
+        self.unwritten.iter().filter(is_result).count()
+    }
+
     /// The trials that will probably be handed out next, the first one first.
     pub fn upcoming(&self) -> impl Iterator<Item = &PlannedTrial> {
         self.queue.upcoming().filter(|_| self.stop.is_none()).map(|job| &job.trial)

@@ -2,22 +2,24 @@
 //! with; `cli` makes these of the sweep file, the dispatcher uses them.
 
 use std::collections::BTreeMap;
-use std::fs::OpenOptions;
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::devices::thread_variables;
 use super::launch::{CommandLine, ProgramPlan};
+use crate::files;
 use crate::plan::PlannedTrial;
 use crate::spec::Config;
 use crate::spec::command::{CONFIG_FILE, Filling, Piece, Program, fill, holds_variable, nested_json};
 
 /// The folder of a trial's program, relative to the run directory: here all trials have theirs.
 pub const TRIALS: &str = "trials";
-/// The file in a trial's folder that its program's output goes to.
-const OUTPUT_FILE: &str = "output.log";
-/// The file in a trial's folder that its program writes its metrics to.
+/// The file in a trial's folder that the output of its first attempt goes to. Later ones get a file of their own.
+pub const OUTPUT_FILE: &str = "output.log";
+/// The variable that names the file that an attempt writes its metrics to.
+pub const METRICS_VARIABLE: &str = "PENTAGRID_METRICS";
+/// The name of that file where no attempt is known; each attempt has its own.
 const METRICS_FILE: &str = "metrics.jsonl";
 
 /// How a slot gets its trials run.
@@ -60,13 +62,8 @@ pub struct ProgramStart {
 }
 
 impl ProgramStart {
-    /// Where a trial's output goes, relative to the run directory.
-    pub fn log_name(trial: &PlannedTrial) -> String {
-        format!("{TRIALS}/{}/{OUTPUT_FILE}", trial.id)
-    }
-
     /// Makes the trial's folder, with its hyper-parameters and its log in it, and says what to start there: in whatever slot, whose
-    /// variables are still missing. `run_dir` is absolute.
+    /// variables are still missing, and as whatever attempt, whose files are. `run_dir` is absolute.
     ///
     /// # Errors
     /// The operating system's, if the folder cannot be written; a variable that is not set any more.
@@ -84,11 +81,16 @@ impl ProgramStart {
         for (name, value) in &self.env {
             environment.insert(name.clone(), fill(value, &filling, &variable).map_err(unset)?);
         }
-        let fresh = make_folder(&dir)?;
-        std::fs::write(dir.join(CONFIG_FILE), nested_json(config) + "\n")?;
-        // What a new file takes is taken now; kept open it would cost each program that is started meanwhile.
-        let log = dir.join(OUTPUT_FILE);
-        OpenOptions::new().create(true).append(true).open(&log)?;
+        let fresh = make_folder(run_dir, &id)?;
+        let config = nested_json(config) + "\n";
+        if fresh {
+            files::create(&dir.join(CONFIG_FILE))?.write_all(config.as_bytes())?;
+            // What a new file takes is taken now; kept open it would cost each program that is started meanwhile.
+            files::create(&dir.join(OUTPUT_FILE))?;
+        } else {
+            // An earlier attempt may have put anything there.
+            files::replace(&dir.join(CONFIG_FILE), config.as_bytes())?;
+        }
         Ok(ProgramPlan {
             trial: id.clone(),
             line: CommandLine {
@@ -101,8 +103,9 @@ impl ProgramStart {
             },
             agent: false,
             fresh,
-            log,
             metrics: dir.join(METRICS_FILE),
+            log: OUTPUT_FILE.to_owned(),
+            folder: dir,
             metric: self.metric.clone(),
         })
     }
@@ -119,7 +122,7 @@ impl ProgramStart {
             ("PENTAGRID_SEED", filling.seed.to_string()),
             ("PENTAGRID_DIR", filling.dir.to_owned()),
             ("PENTAGRID_CONFIG", format!("{}/{CONFIG_FILE}", filling.dir)),
-            ("PENTAGRID_METRICS", format!("{}/{METRICS_FILE}", filling.dir)),
+            (METRICS_VARIABLE, format!("{}/{METRICS_FILE}", filling.dir)),
         ];
         own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }
@@ -133,12 +136,19 @@ pub fn unbuffered() -> String {
     std::env::var(UNBUFFERED).unwrap_or_else(|_| "1".to_owned())
 }
 
-/// Makes a trial's folder; says whether it was not there before.
-fn make_folder(dir: &Path) -> std::io::Result<bool> {
+/// Makes a trial's folder; says whether it was not there before. A run directory that is gone is not made again.
+fn make_folder(run_dir: &Path, trial: &str) -> std::io::Result<bool> {
+    let trials = run_dir.join(TRIALS);
+    match make(&trials.join(trial)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => make(&trials).and_then(|_| make(&trials.join(trial))),
+        made => made,
+    }
+}
+
+/// Makes a folder; says whether it was not there before. If it is something else that stands there, the first file in it tells.
+fn make(dir: &Path) -> std::io::Result<bool> {
     match std::fs::create_dir(dir) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::NotFound => std::fs::create_dir_all(dir).map(|()| true),
-        // If it is something else that stands there, the first file in it tells.
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(error),
     }

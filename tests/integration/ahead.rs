@@ -7,10 +7,15 @@ use crate::support::{Test, wait_until};
 
 const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
 
-/// What the logs in the trials' folders say, one for each folder.
+/// What the logs in the trials' folders say, of all attempts, one text for each folder.
 fn logs(test: &Test) -> Vec<String> {
+    let of = |folder: &std::path::Path| -> String {
+        let files = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|file| file.path());
+        let logs = files.filter(|file| file.extension().is_some_and(|extension| extension == "log"));
+        logs.map(|log| std::fs::read_to_string(log).unwrap_or_default()).collect()
+    };
     let folders = std::fs::read_dir(test.path("runs/toy/trials")).into_iter().flatten();
-    folders.map(|folder| std::fs::read_to_string(folder.unwrap().path().join("output.log")).unwrap_or_default()).collect()
+    folders.map(|folder| of(&folder.unwrap().path())).collect()
 }
 
 /// Programs are made ready before their turn. What was ready and never started harms nobody later, nor does what a first
@@ -25,10 +30,10 @@ seeds: {tune: 1, final: 0}
 parameters: {x: {values: [1, 2, 3, 4, 5, 6]}}
 limits: {retries: 1}
 ";
-    // Says what it found; fails at its first attempt, having written more than the second will.
+    // Says what it found, but for the files of single attempts; fails at its first attempt, having written more than the second will.
     let text = r#"
 cd "$PENTAGRID_DIR"
-echo "slot $CUDA_VISIBLE_DEVICES, found $(echo *), $(cat config.json)"
+echo "slot $CUDA_VISIBLE_DEVICES, found $(echo $(ls | grep -v -e -[0-9])), $(cat config.json)"
 while [ ! -e "$GO" ]; do sleep 0.05; done
 echo '{"epoch": 1, "score": 9}' >> "$PENTAGRID_METRICS"
 [ -e kept ] || { echo '{"epoch": 2, "score": 9}' >> "$PENTAGRID_METRICS"; touch kept; exit 5; }
@@ -77,7 +82,7 @@ limits: {retries: 1}
     let text = r#"
 cd "$PENTAGRID_DIR"
 [ "$(cat config.json)" = "{\"x\":${1#--x=}}" ] || exit 3
-echo "found $(echo *)"
+echo "found $(echo $(ls | grep -v -e -[0-9]))"
 if [ $((${1#--x=} % 3)) = 0 ] && [ ! -e kept ]; then touch kept; exit 5; fi
 echo "{\"score\": $((100 - 2 * ${1#--x=}))}"
 "#;

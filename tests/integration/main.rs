@@ -13,10 +13,13 @@ mod export; // files for other tools
 mod faults; // workers that crash, lie, hang, flood
 mod floods; // workers that say more than can be written, or kept
 mod harm; // a full disk, a read-only place, damaged ledgers, binary logs, a clock that jumps
+mod identity; // run directories that are copied, moved, removed, renamed, or that have lost files; other hosts
 mod json; // answers as JSON, and the page that describes them
 mod launchers; // workers behind a prefix: env, ssh; the agent
 mod limits; // trials that take too long, fail too often, lack memory; a suspended coordinator
+mod locked; // a ledger that another program has locked
 mod metrics; // what loggers write: epochs and steps, notes, the last line of output
+mod pipes; // pipes, folders and links where a file should be
 mod programs; // programs that train one trial each: examples, macros, metrics, faults
 mod racing; // `prune: safe`: fewer trials, the same tables
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers

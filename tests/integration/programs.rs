@@ -98,7 +98,12 @@ fn a_program_is_told_of_its_trial() {
     let log = std::fs::read_to_string(folders[0].join("output.log")).unwrap();
     let dir = test.path("").canonicalize().unwrap();
     let log = log.replace(&format!("{}", dir.display()), "[DIR]");
-    insta::with_settings!({filters => vec![(r"[0-9a-hj-km-np-tv-z]{10}-0", "[TRIAL]")]}, { insta::assert_snapshot!(log, @r#"
+    let changing = vec![
+        (r"[0-9a-hj-km-np-tv-z]{10}-0", "[TRIAL]"),
+        (r"metrics-\d+-[0-9a-f]{4}", "metrics-[ATTEMPT]"),
+        (r"RUN_ID=[0-9a-f]{16}", "RUN_ID=[ID]"),
+    ];
+    insta::with_settings!({filters => changing}, { insta::assert_snapshot!(log, @r#"
 [DIR]/inner
 CUDA_VISIBLE_DEVICES=
 FROM_SPEC=seed 0 of [TRIAL]
@@ -106,8 +111,9 @@ OMP_NUM_THREADS=3
 PENTAGRID_CONFIG=[DIR]/runs/toy/trials/[TRIAL]/config.json
 PENTAGRID_DEVICE=cpu
 PENTAGRID_DIR=[DIR]/runs/toy/trials/[TRIAL]
-PENTAGRID_METRICS=[DIR]/runs/toy/trials/[TRIAL]/metrics.jsonl
+PENTAGRID_METRICS=[DIR]/runs/toy/trials/[TRIAL]/metrics-[ATTEMPT].jsonl
 PENTAGRID_RUN=[DIR]/runs/toy
+PENTAGRID_RUN_ID=[ID]
 PENTAGRID_SEED=0
 PENTAGRID_TEST_SECRET=hunter2
 PENTAGRID_TRIAL=[TRIAL]

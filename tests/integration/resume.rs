@@ -40,11 +40,17 @@ fn killed_ten_times_it_ends_with_the_same_tables() {
 
     let test = Test::with_spec(&slow());
     for round in 0..10 {
+        // After the first kill there may be no table yet.
+        let known = test.path("runs/toy/ledger.sqlite").exists().then(|| test.ledger("runs/toy"));
+        let count = |ledger: rusqlite::Connection| ledger.query_row("SELECT count(*) FROM session", [], |row| row.get(0));
+        let sessions: i64 = known.and_then(|ledger| count(ledger).ok()).unwrap_or(0);
         let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:2"]);
         // Moments are chosen by progress and a varying pause, so that they fall before, between and within trials.
         if round % 3 == 0 {
             wait_until("it has begun", || test.path("runs/toy/ledger.sqlite").exists());
         } else {
+            // However long a busy machine takes to begin.
+            test.wait_for("runs/toy", "SELECT count(*) FROM session", sessions + 1);
             test.wait_for("runs/toy", DONE, i64::from(round) * 3 / 2);
         }
         std::thread::sleep(std::time::Duration::from_millis(round as u64 * 17 % 60));

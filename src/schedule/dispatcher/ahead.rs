@@ -54,15 +54,21 @@ impl Ahead {
 }
 
 impl Dispatcher {
-    /// What to start for a trial, in a slot that is not known yet, and its log.
-    pub(super) fn program_of(&mut self, start: &ProgramStart, trial: &PlannedTrial) -> std::io::Result<(ProgramPlan, File)> {
-        let ready = self.ahead.take(trial.id);
-        // One whose folder somebody has removed is made anew.
-        if let Some((plan, log)) = ready.and_then(|plan| plan.open_log().ok().map(|log| (plan, log))) {
+    /// What to start for a trial, as an attempt of that name, and its log.
+    pub(super) fn program_of(
+        &mut self,
+        start: &ProgramStart,
+        trial: &PlannedTrial,
+        attempt: &str,
+    ) -> std::io::Result<(ProgramPlan, File)> {
+        // One whose folder has been removed since is made again.
+        if let Some(mut plan) = self.ahead.take(trial.id)
+            && let Ok(log) = plan.begin(attempt)
+        {
             return Ok((plan, log));
         }
-        let plan = start.plan(trial, &(self.config_of)(trial), &self.workers.dir)?;
-        let log = plan.open_log()?;
+        let mut plan = start.plan(trial, &(self.config_of)(trial), &self.workers.dir)?;
+        let log = plan.begin(attempt)?;
         Ok((plan, log))
     }
 

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::super::action::{Action, Time};
 use super::super::launch::squeue;
-use super::super::processes::signal_group;
+use super::super::processes::{Mark, signal_group};
 use super::super::start::Start;
 use super::Dispatcher;
 use crate::ledger::{WorkerId, Write};
@@ -24,7 +24,7 @@ const FLUSH: Duration = Duration::from_millis(100);
 /// What the dispatcher keeps of them.
 pub(super) struct Away {
     /// The mark of the run directory.
-    pub mark: String,
+    pub mark: Mark,
     /// What `squeue` answered.
     pub answers: mpsc::UnboundedReceiver<String>,
     answer: mpsc::UnboundedSender<String>,
@@ -36,7 +36,7 @@ pub(super) struct Away {
 
 impl Away {
     /// Nothing is known yet.
-    pub fn new(mark: String) -> Self {
+    pub fn new(mark: Mark) -> Self {
         let (answer, answers) = mpsc::unbounded_channel();
         Self { mark, answers, answer, look: None, told: Time::ZERO }
     }
@@ -100,7 +100,7 @@ impl Dispatcher {
     pub(super) fn queue_says(&mut self, answer: &str) -> Vec<Action> {
         let now = self.now();
         let mut actions = Vec::new();
-        for entry in squeue::read(answer, &self.away.mark) {
+        for entry in squeue::read(answer, &self.away.mark.id) {
             let found = self.processes.iter().position(|process| process.alive && process.worker == entry.worker);
             let Some(slot) = found.filter(|&slot| self.reactor.is_queued(slot)) else { continue };
             let waits = entry.waits();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::super::action::{Fatal, Record, Time};
 use super::super::failures;
-use super::{Dispatcher, LOG_END};
+use super::Dispatcher;
 use crate::ledger::{LogMark, WorkerId, Write};
 use crate::protocol::FromWorker;
 
@@ -63,7 +63,7 @@ impl Dispatcher {
 
     pub(super) fn log_end_for(&self, fatal: &Fatal) -> Option<String> {
         let (Fatal::NoStart { slot, .. } | Fatal::AllAlike { slot, .. }) = fatal else { return None };
-        let end = super::super::log_end(&self.workers.dir.join(&*self.processes[*slot].log), 0, None, LOG_END).ok()?;
+        let end = self.processes[*slot].log_end(&self.workers.dir, 0).ok()?;
         (!end.trim().is_empty()).then_some(end)
     }
 }

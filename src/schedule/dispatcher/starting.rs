@@ -13,7 +13,7 @@ use super::super::memory;
 use super::super::process::{Process, log_name};
 use super::super::processes::{StartClock, start_ticks};
 use super::super::shortage::{Refusal, hint};
-use super::super::start::{ProgramStart, Start, WorkerStart};
+use super::super::start::{ProgramStart, Start, TRIALS, WorkerStart};
 use super::{BoxFuture, Dispatcher};
 use crate::ledger::{WorkerId, Write};
 use crate::plan::PlannedTrial;
@@ -82,10 +82,10 @@ impl Dispatcher {
         if let Some(why) = self.is_away() {
             return self.postpone(slot, &why);
         }
-        let log_name = ProgramStart::log_name(trial);
         let report = self.reporter(slot);
         let agent = self.workers.launcher.has_agent(true);
-        let plan = self.program_of(start, trial).map(|(mut plan, log)| {
+        let attempt = self.attempt_name(slot);
+        let plan = self.program_of(start, trial, &attempt).map(|(mut plan, log)| {
             for (name, value) in &self.workers.slots[slot].environment {
                 plan.line.environment.entry(name.clone()).or_insert_with(|| value.clone());
             }
@@ -96,11 +96,13 @@ impl Dispatcher {
         let before = StartClock::ticks();
         let spawned = plan.map_err(Refusal::from).and_then(|(plan, log)| {
             let name = plan.line.name();
-            Ok((launch::spawn_program(plan, log, self.spawner.as_ref(), self.budget.clone(), report)?, name))
+            let log_name = format!("{TRIALS}/{}/{}", plan.trial, plan.log);
+            let spawned = launch::spawn_program(plan, log, self.spawner.as_ref(), self.budget.clone(), report)?;
+            Ok((spawned, name, log_name))
         });
         let now = self.began.elapsed();
         match spawned {
-            Ok((local, name)) => {
+            Ok((local, name, log_name)) => {
                 self.started(slot, local, before, log_name, name);
                 let hello = self.introduction(slot, start, start.threads_of(trial));
                 (self.record)(Write::WorkerHello { worker: WorkerId(self.processes[slot].worker), hello });
@@ -120,6 +122,13 @@ impl Dispatcher {
                 self.reactor.on_exit(now, slot, Exit::NotStarted, &why)
             }
         }
+    }
+
+    /// What the files of a slot's next process are told apart by: its number, and the beginning of the run directory's identity,
+    /// since one that was restored from a copy counts from where the copy ended.
+    fn attempt_name(&self, slot: usize) -> String {
+        let identity: String = self.workers.identity.chars().take(4).collect();
+        format!("{}-{identity}", self.processes[slot].worker)
     }
 
     /// What is really started for a command line.

@@ -12,7 +12,7 @@ use tokio::process::Command;
 
 use super::prefix::Prefix;
 use super::slurm::Slurm;
-use crate::schedule::processes::signal_group;
+use crate::schedule::processes::{Mark, signal_group};
 use crate::schedule::ulimits::{original_open_files, set_open_files};
 
 /// How long a worker of this machine may take to say hello.
@@ -92,7 +92,7 @@ pub struct Place<'a> {
     /// Its number in the ledger.
     pub worker: i64,
     /// The mark of the run directory.
-    pub mark: &'a str,
+    pub mark: &'a Mark,
     /// Where it is a program that trains one trial, its metrics file.
     pub metrics: Option<&'a Path>,
 }
@@ -200,7 +200,7 @@ pub fn signal_process(pid: u32, signal: Signal) {
 /// The agent's own command line, before what it is to start. `secrets`: it waits for the secrets that come on its stdin.
 pub fn agent_words(agent: &str, silence: Duration, place: Place<'_>, secrets: bool) -> Vec<String> {
     let mut words = vec![agent.to_owned(), "agent".to_owned(), "--silence".to_owned(), silence.as_secs().to_string()];
-    words.extend(["--run".to_owned(), place.mark.to_owned()]);
+    words.extend(["--run".to_owned(), place.mark.dir.clone()]);
     if let Some(metrics) = place.metrics {
         words.extend(["--metrics".to_owned(), metrics.display().to_string()]);
     }

@@ -1,7 +1,7 @@
 //! A worker's process, or that of the launcher that it is behind: its pipes, its log file, its process group. Reports to the dispatcher what
 //! the process says and how it ends; decides nothing.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
 use std::process::{ExitStatus, Stdio};
@@ -14,6 +14,7 @@ use tokio::sync::{Notify, mpsc};
 
 use super::launcher::CommandLine;
 use super::proof::Proof;
+use crate::files;
 use crate::protocol::{AGENT_LINE, FrameError, FromWorker, MAX_LINE, decode_line};
 use crate::schedule::action::Exit;
 use crate::schedule::budget::{Budget, Held};
@@ -92,7 +93,10 @@ where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let log = OpenOptions::new().create(true).append(true).open(&plan.log)?;
+    let log = files::open_to_append(&plan.log).map_err(|error| match error.raw_os_error() {
+        Some(_) => error,
+        None => std::io::Error::other(format!("cannot open its log, {}: {error}", plan.log.display())),
+    })?;
     let begin = log.metadata()?.len();
     let mut command = plan.line.process()?;
     command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log.try_clone()?);

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::launcher::{CommandLine, Hidden, Place, agent_words};
 use crate::protocol::{ToAgent, encode_line};
-use crate::schedule::processes::MARK;
 use crate::spec::CommandSpec;
 use crate::spec::command::shell_quoted;
 
@@ -87,7 +86,7 @@ impl Prefix {
         CommandLine {
             command: prefix.chain(words).collect(),
             // By its mark what a killed coordinator left is found; on this side that is the prefix's own process.
-            environment: [(MARK.to_owned(), place.mark.to_owned())].into(),
+            environment: place.mark.variables().into(),
             first_lines: Hidden(first_lines),
             ..CommandLine::default()
         }
@@ -104,6 +103,7 @@ fn lines_for_shell(variables: &BTreeMap<String, String>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::processes::Mark;
 
     fn wrapped(spec: &CommandSpec, program: bool) -> Vec<String> {
         let line = CommandLine {
@@ -113,10 +113,11 @@ mod tests {
             ..CommandLine::default()
         };
         let metrics = program.then_some(std::path::Path::new("/m"));
-        let place = Place { slot: 3, worker: 7, mark: "/runs/a", metrics };
+        let mark = Mark { dir: "/runs/a".to_owned(), id: "f00d".to_owned(), legacy: false };
+        let place = Place { slot: 3, worker: 7, mark: &mark, metrics };
         let prefix = Prefix::new(spec, "/bin/pentagrid", program);
         let made = prefix.wrap(line, place);
-        assert_eq!(made.environment, [(MARK.to_owned(), "/runs/a".to_owned())].into());
+        assert_eq!(made.environment, mark.variables().into());
         made.command
     }
 
@@ -193,7 +194,8 @@ mod tests {
             ..CommandLine::default()
         };
         let spec = CommandSpec { prefix: vec!["env".to_owned()], ..CommandSpec::default() };
-        let place = Place { slot: 0, worker: 1, mark: "/r", metrics: None };
+        let mark = Mark { dir: "/r".to_owned(), id: "f00d".to_owned(), legacy: false };
+        let place = Place { slot: 0, worker: 1, mark: &mark, metrics: None };
         let made = Prefix::new(&spec, "/bin/pentagrid", false).wrap(line.clone(), place);
         assert!(!format!("{made:?}").contains("it's"), "{made:?}");
         assert_eq!(started(&made.command, &made.first_lines.0, "and the worker's\n"), format!("{value}|x y||and the worker's\n"));

@@ -1,7 +1,7 @@
 //! A program that trains one trial: its folder, its process, the metrics that it writes. Makes of what it does the messages that
 //! a worker would send, and reports them to the dispatcher; decides nothing.
 
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -19,10 +19,12 @@ use super::local::{exit_of, feed, read_lines};
 use super::metrics_file::{MetricsFile, Rows};
 use super::proof::Proof;
 use super::{Incoming, LocalWorker};
+use crate::files;
 use crate::protocol::{FailureKind, FromAgent, FromWorker, Reported};
 use crate::schedule::action::Exit;
 use crate::schedule::budget::Budget;
 use crate::schedule::shortage::{Refusal, Step, is_shortage};
+use crate::schedule::start::METRICS_VARIABLE;
 
 /// How often the metrics file is looked at.
 const PACE: Duration = Duration::from_millis(100);
@@ -48,8 +50,10 @@ pub struct ProgramPlan {
     pub agent: bool,
     /// Whether its folder has just been made: nothing of an earlier attempt lies there.
     pub fresh: bool,
-    /// What its stdout and stderr are appended to.
-    pub log: PathBuf,
+    /// The trial's folder.
+    pub folder: PathBuf,
+    /// The file in it that its stdout and stderr are appended to.
+    pub log: String,
     /// The file that it writes its metrics to; not there when it starts.
     pub metrics: PathBuf,
     /// The metric that the sweep selects by.
@@ -57,12 +61,37 @@ pub struct ProgramPlan {
 }
 
 impl ProgramPlan {
-    /// Opens the log.
+    /// Gives the attempt files of its own, and opens its log. The program of an earlier attempt may live, on another machine or as
+    /// a child that left its group: what it writes must not be taken for this attempt's.
     ///
     /// # Errors
     /// The operating system's; that the folder is not there any more is one of them.
-    pub fn open_log(&self) -> std::io::Result<File> {
-        OpenOptions::new().create(true).read(true).append(true).open(&self.log)
+    pub fn begin(&mut self, attempt: &str) -> std::io::Result<File> {
+        let default = std::mem::replace(&mut self.metrics, self.folder.join(format!("metrics-{attempt}.jsonl")));
+        if let Some(named) = self.line.environment.get_mut(METRICS_VARIABLE)
+            // Unless the sweep file names another one.
+            && *named == default.display().to_string()
+        {
+            *named = self.metrics.display().to_string();
+        }
+        if self.fresh {
+            return files::open_to_append(&self.folder.join(&self.log));
+        }
+        if std::fs::symlink_metadata(&self.metrics).is_ok() {
+            return Err(std::io::Error::other(format!("{} is there already", self.metrics.display())));
+        }
+        // One that was made ready in vain, or holds nothing, is made again: it may be open in an earlier attempt's program.
+        let first = self.folder.join(&self.log);
+        match std::fs::symlink_metadata(&first) {
+            Ok(metadata) if metadata.is_file() && metadata.len() == 0 => {
+                std::fs::remove_file(&first)?;
+                return files::create(&first);
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return files::create(&first),
+            _ => {}
+        }
+        self.log = format!("output-{attempt}.log");
+        files::create(&self.folder.join(&self.log))
     }
 }
 
@@ -83,18 +112,10 @@ where
     F: Future<Output = ()> + Send + 'static,
 {
     let log = Arc::new(log);
-    let mut begin = 0;
-    if !plan.fresh {
-        begin = log.metadata()?.len();
-        // What an earlier attempt wrote is not this one's; and it may have left a pipe there, which nobody reads.
-        match std::fs::remove_file(&plan.metrics) {
-            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error.into()),
-            _ => {}
-        }
-    }
+    let begin = if plan.fresh { 0 } else { log.metadata()?.len() };
     if plan.agent {
         // Of a file that another machine makes one may not hear for a while, of one that grows at once.
-        std::fs::write(&plan.metrics, "")?;
+        files::create(&plan.metrics)?;
     }
     let spawner = spawner.filter(|spawner| !plan.agent && spawner.can_start(&plan.line));
     if let Some(spawner) = spawner {
@@ -245,7 +266,7 @@ async fn attend<R, F>(
 async fn wait_for_size(path: &Path, size: u64) -> Result<(), String> {
     let began = tokio::time::Instant::now();
     loop {
-        let here = std::fs::File::open(path).and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len());
+        let here = files::open(path).and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len());
         if here >= size {
             return Ok(());
         }
@@ -484,7 +505,7 @@ fn size(path: &Path, read: u64) -> Result<u64, String> {
 
 /// What stands in a file from that place on, at most so much and a chunk of it.
 fn added(path: &Path, from: u64, most: u64) -> std::io::Result<Vec<u8>> {
-    let mut file = std::fs::File::open(path)?;
+    let mut file = files::open(path)?;
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
     file.take(most.min(CHUNK)).read_to_end(&mut bytes)?;
@@ -495,7 +516,7 @@ fn added(path: &Path, from: u64, most: u64) -> std::io::Result<Vec<u8>> {
 fn still_there(path: &Path, read: u64, hash: Option<&blake3::Hasher>) -> std::io::Result<bool> {
     let Some(hash) = hash.filter(|_| path.exists()) else { return Ok(true) };
     let mut now = blake3::Hasher::new();
-    std::io::copy(&mut std::fs::File::open(path)?.take(read), &mut now)?;
+    std::io::copy(&mut files::open(path)?.take(read), &mut now)?;
     Ok(now.finalize() == hash.finalize())
 }
 

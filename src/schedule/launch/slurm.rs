@@ -219,7 +219,7 @@ impl Slurm {
     pub fn wrap(&self, mut line: CommandLine, place: Place<'_>) -> CommandLine {
         let secret_words = line.take_secret_words();
         let secrets = !secret_words.is_empty();
-        let mut words: Vec<String> = vec!["srun".into(), format!("--job-name={}", job_name(place.mark, place.worker))];
+        let mut words: Vec<String> = vec!["srun".into(), format!("--job-name={}", job_name(&place.mark.id, place.worker))];
         // The folder is the agent's to enter: srun would go on in /tmp where it is missing.
         words.extend(["--nodes=1", "--ntasks=1", "--export=ALL", "--chdir=/"].map(str::to_owned));
         words.push(format!("--cpus-per-task={}", self.cpus));
@@ -295,6 +295,7 @@ fn has_gpus(partition: Option<&str>) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::processes::Mark;
 
     fn line() -> CommandLine {
         CommandLine {
@@ -305,13 +306,10 @@ mod tests {
         }
     }
 
-    fn place() -> Place<'static> {
-        Place { slot: 0, worker: 5, mark: "/r", metrics: None }
-    }
-
     fn words(spec: &SlurmSpec, around: &Surroundings, request: &DeviceRequest) -> String {
         let slurm = Slurm::new(spec, around, request, 2, "/bin/pentagrid").unwrap();
-        let made = slurm.wrap(line(), place());
+        let mark = Mark { dir: "/r".to_owned(), id: "f00d".to_owned(), legacy: false };
+        let made = slurm.wrap(line(), Place { slot: 0, worker: 5, mark: &mark, metrics: None });
         assert_eq!(made.environment, [("A".to_owned(), "1".to_owned())].into());
         assert!(made.without.contains(&MARK.to_owned()));
         format!("{} workers: {}", slurm.slots(2).len(), made.command.join(" "))
@@ -348,12 +346,12 @@ mod tests {
             words(&SlurmSpec { steps: Some(false), ..SlurmSpec::default() }, &inside(), &auto),
         ];
         insta::assert_snapshot!(all.join("\n"), @r#"
-8 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --gpus=1 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
-20 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --partition=gpu --time=90 --mem=8G --gpus=1 --constraint=a100 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
-3 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
-4 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --exact --mem=0 --gpus=1 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
-8 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --exact --mem=0 --gres=none /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
-8 workers: srun --job-name=pg-176d833d6d.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --gpus=1 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+8 workers: srun --job-name=pg-9d1fde6159.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --gpus=1 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+20 workers: srun --job-name=pg-9d1fde6159.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --partition=gpu --time=90 --mem=8G --gpus=1 --constraint=a100 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+3 workers: srun --job-name=pg-9d1fde6159.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+4 workers: srun --job-name=pg-9d1fde6159.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --exact --mem=0 --gpus=1 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+8 workers: srun --job-name=pg-9d1fde6159.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --exact --mem=0 --gres=none /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
+8 workers: srun --job-name=pg-9d1fde6159.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --gpus=1 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
 "#);
     }
 
@@ -361,7 +359,9 @@ mod tests {
     fn what_an_allocation_says_to_srun_is_kept_from_it() {
         let slurm = |steps| {
             let spec = SlurmSpec { steps, ..SlurmSpec::default() };
-            Slurm::new(&spec, &inside(), &DeviceRequest::Auto, 1, "p").unwrap().wrap(line(), place()).without
+            let mark = Mark { dir: "/r".to_owned(), id: "f00d".to_owned(), legacy: false };
+            let place = Place { slot: 0, worker: 5, mark: &mark, metrics: None };
+            Slurm::new(&spec, &inside(), &DeviceRequest::Auto, 1, "p").unwrap().wrap(line(), place).without
         };
         let has = |steps, name: &str| slurm(steps).iter().any(|other| other == name);
         assert!(has(None, "SLURM_MEM_PER_CPU") && !has(None, "SLURM_JOB_ID"), "steps belong to the job");
