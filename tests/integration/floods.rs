@@ -47,7 +47,7 @@ fn huge_epochs_wait_in_the_pipe_while_the_ledger_is_locked() {
         0,
         "the same attempts go on"
     );
-    let gaps = "SELECT count(*) FROM (SELECT trial FROM epoch GROUP BY trial HAVING count(*) <> max(epoch))";
+    let gaps = "SELECT count(*) FROM (SELECT trial FROM epoch GROUP BY trial HAVING count(*) <> max(position))";
     assert_eq!(test.count("runs/toy", gaps), 0, "none is left out");
     match most {
         Some(most) => assert!(most < 200, "{most} MiB"),
