@@ -258,6 +258,7 @@ fn a_ledger_of_version_4_is_read_and_goes_on() {
             "DROP VIEW trials; DROP VIEW history; DROP VIEW summary; DROP VIEW notes; DROP TABLE note;
              DROP TABLE column_name; ALTER TABLE session DROP COLUMN fingerprint; ALTER TABLE attempt DROP COLUMN metrics;
              DROP TABLE fingerprint; DROP TABLE fingerprint_key;
+             ALTER TABLE session DROP COLUMN identity; ALTER TABLE session DROP COLUMN place; ALTER TABLE session DROP COLUMN commits;
              ALTER TABLE epoch RENAME TO epoch_5;
              CREATE TABLE epoch (trial INTEGER NOT NULL REFERENCES trial(id), epoch INTEGER NOT NULL, metrics TEXT NOT NULL,
                                  PRIMARY KEY (trial, epoch)) STRICT, WITHOUT ROWID;
