@@ -325,18 +325,20 @@ impl Watched<'_> {
     /// that ran since then ran which code is not known: their version is noted as such.
     fn look(&mut self) {
         let mut now = fingerprint::take(self.subject, &self.key);
-        now.edited = self.taken.edited.clone();
+        let before = Fingerprint { edited: Vec::new(), ..self.taken.clone() };
         // A file that is away at this moment was not edited: no trial can have run without it.
-        let code: Vec<String> = now.since(&self.taken).code.into_iter().filter(|line| !line.ends_with(" is gone")).collect();
-        if now.is_same(&self.taken) || code.is_empty() {
+        let code: Vec<String> = now.since(&before).code.into_iter().filter(|line| !line.ends_with(" is gone")).collect();
+        if now.is_same(&before) || code.is_empty() {
             return;
         }
         self.printer.warn(&format!(
             "what is trained was changed while trials ran, so which of them ran the changed code is not known:\n  {}\n\
-             run the same command with --rerun-changed to run the trials of this run again",
+             `pentagrid run ... --rerun-changed` runs the trials of this run again; files that the trials themselves write belong \
+             in .gitignore or in the trial's folder (PENTAGRID_DIR)",
             code.join("\n  ")
         ));
-        now.edited.extend(code.into_iter().map(|line| format!("{line} while trials ran")));
+        now.edited = self.taken.edited.clone();
+        now.edited.extend(code.into_iter().map(|line| format!("while trials ran: {line}")));
         (self.record)(Write::Edited { session: self.session, fingerprint: Box::new(now.clone()) });
         self.taken = now;
     }

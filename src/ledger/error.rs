@@ -158,7 +158,7 @@ impl Changed {
         } else {
             out.push_str("run the same command with --accept-changes to keep the results of kept points and resume with the new sweep file, ");
         }
-        out.push_str("or with --dir for a fresh run directory\nnothing has been changed yet");
+        out.push_str("or start afresh in another directory: pentagrid run SPEC --dir DIR\nnothing has been changed yet");
         out
     }
 }

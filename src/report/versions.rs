@@ -110,16 +110,20 @@ pub fn note_on_selection(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, Trial
 
 /// How many trials each version trained; None if one version trained all.
 fn mixed(trials: impl Iterator<Item = TrialId>, versions: &Versions) -> Option<String> {
-    if versions.is_one() {
+    let edited = |row: &&VersionRow| !row.fingerprint.edited.is_empty();
+    if versions.is_one() && !versions.list.iter().any(|row| edited(&row)) {
         return None;
     }
     let counts = versions.count(trials);
     let part = |(number, trials): &(Option<i64>, u64)| {
         let trials = if *trials == 1 { "1 trial".to_owned() } else { format!("{trials} trials") };
         let row = versions.list.iter().find(|row| Some(row.number) == *number);
-        format!("{trials} by {}", row.map_or("a version that was not recorded".to_owned(), named))
+        let unclear = row.filter(edited).map(|row| format!(" (not known exactly; {})", row.fingerprint.edited.join("; ")));
+        let named = row.map_or("a version that was not recorded".to_owned(), named);
+        format!("{trials} by {named}{}", unclear.unwrap_or_default())
     };
-    (counts.len() > 1).then(|| counts.iter().map(part).collect::<Vec<_>>().join(", "))
+    let unclear = versions.list.iter().filter(edited).any(|row| counts.iter().any(|(number, _)| *number == Some(row.number)));
+    (counts.len() > 1 || unclear).then(|| counts.iter().map(part).collect::<Vec<_>>().join(", "))
 }
 
 /// `version 2 (commit 1a2b3c4)`

@@ -151,7 +151,7 @@ fn a_program_that_stays_away_ends_the_sweep_and_fails_no_trial() {
     assert!((4..32).contains(&done) && test.count("runs/toy", NOT_DONE) == 0);
     std::fs::rename(test.path("away"), test.path("train.sh")).unwrap();
     // While it was away it was another version of what is trained, for those attempts that had begun.
-    test.run(&["run", "sweep.yaml", "--devices", "cpu:4", "-q", "--accept-changes"]).expect(0);
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:4", "-q"]).expect(0);
     all_done_at_the_first_attempt(&test, "runs/toy");
 }
 

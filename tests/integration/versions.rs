@@ -178,7 +178,8 @@ fn an_edit_while_trials_run_is_told() {
     write_script(&test, "t.sh", &format!("{SCRIPT}test $(grep -c edited t.sh) -gt 1 || echo '# edited' >> t.sh\n"));
     let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:2"]).expect(0);
     assert!(ran.stderr.contains("what is trained was changed while trials ran"), "{}", ran.stderr);
-    refused(&test, "./t.sh has changed while trials ran\n");
+    assert!(ran.stdout.contains("while trials ran: ./t.sh has changed"), "below the table: {}", ran.stdout);
+    refused(&test, "while trials ran: ./t.sh has changed\n");
     run(&test, &["--rerun-changed"]).expect(0);
     run(&test, &[]).expect(0);
 }
