@@ -244,7 +244,7 @@ fn try_lock(file: &File) -> std::io::Result<bool> {
 
 /// The holder's name: by the lock file, or where that was removed by the last session of the ledger.
 fn holder_of(dir: &Path, file: Option<&mut File>) -> Holder {
-    let named = file.and_then(|file| read_content(file)).map(|content| content.holder);
+    let named = file.and_then(read_content).map(|content| content.holder);
     // Between taking the lock and writing its name a holder is nameless for an instant.
     let unknown = || Holder { host: "this host".into(), pid: 0, since: "just now".into() };
     named.or_else(|| schema::last_holder(&ledger_path(dir))).unwrap_or_else(unknown)
