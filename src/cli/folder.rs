@@ -66,7 +66,7 @@ impl Folder {
         // Another process may be writing the same report: each has a file of its own, and the last one to end counts.
         let partial = self.path.join(format!(".{name}.{}.partial", std::process::id()));
         let whole = || -> Result<(), WriteError> {
-            // What an earlier process of this number has left, or somebody else has put there, is not written to.
+            // A file that is there already, left by an earlier process or put there by another user, is not written to.
             let _ = std::fs::remove_file(&partial);
             let mut to = BufWriter::new(files::create(&partial)?);
             write(&mut to)?;

@@ -115,7 +115,7 @@ fn tell_strangers(mark: &Mark, dir: &Path, printer: &Printer) {
     if !pids.is_empty() {
         printer.warn(&format!(
             "{} of another run directory, which was in this place before, still use {}: they are left alone\n\
-             end them with `kill {}` if nobody needs them",
+             end them with `kill {}` if they are not needed",
             if pids.len() == 1 { "1 process".to_owned() } else { format!("{} processes", pids.len()) },
             dir.display(),
             pids.join(" ")

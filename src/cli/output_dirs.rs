@@ -108,7 +108,7 @@ mod tests {
         // Moved together both are what they were; and nothing is lost of a run directory that is gone.
         std::fs::rename(path("runs"), path("old")).unwrap();
         refuse_others(&out, &path("old/b")).unwrap();
-        // A FIFO or a link in its place holds nobody up.
+        // A FIFO or a link in its place does not block.
         std::fs::remove_file(out.join(MARK)).unwrap();
         std::os::unix::fs::symlink("/dev/zero", out.join(MARK)).unwrap();
         refuse_others(&out, &path("old/b")).unwrap();

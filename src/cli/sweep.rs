@@ -321,7 +321,7 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    /// Looks whether the code was edited since the last look. Programs read it anew for each trial, so which of the trials
+    /// Looks whether the code was edited since the last look. Programs read it again for each trial, so which of the trials
     /// that ran since then ran which code is not known: their version is noted as such.
     fn look(&mut self) {
         let mut now = fingerprint::take(self.subject, &self.key);

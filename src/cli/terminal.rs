@@ -1,4 +1,4 @@
-//! The thread that writes to stderr. Nothing that is said waits for whoever reads it: a terminal after Ctrl-S, or a pipe that is not
+//! The thread that writes to stderr. Printing never waits for its reader: a terminal after Ctrl-S, or a pipe that is not
 //! read, delays this thread only. What does not fit into its queue is left out, and counted.
 
 use std::collections::VecDeque;

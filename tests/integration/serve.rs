@@ -332,7 +332,7 @@ fn a_name_of_this_machine_will_do_as_an_address() {
 }
 
 #[test]
-fn connections_that_ask_for_nothing_are_closed_and_stop_nobody() {
+fn connections_that_ask_for_nothing_are_closed_and_keep_no_other_out() {
     let test = finished();
     // Fewer open files than there are connections.
     let mut command = std::process::Command::new("sh");
