@@ -42,7 +42,7 @@ pub fn curves(histories: &[(usize, Vec<EpochRow>)]) -> Result<Vec<ArmCurves>, St
     let observations: Vec<Observation<'_>> = rows()
         .map(|(arm, row)| {
             let index = positions.partition_point(|position| *position < row.position) as u64;
-            Observation { arm, index, seed: row.id.seed, metrics: &row.metrics }
+            Observation { arm, index, seed: row.id.seed, metrics: &row.metrics, diverged: false }
         })
         .collect();
     let mut seeds: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();

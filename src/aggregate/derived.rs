@@ -38,7 +38,7 @@ pub fn derived_stats(
     }
     let observations: Vec<Observation<'_>> = derived
         .iter()
-        .map(|(arm, index, seed, metrics)| Observation { arm: *arm, index: *index, seed: *seed, metrics })
+        .map(|(arm, index, seed, metrics)| Observation { arm: *arm, index: *index, seed: *seed, metrics, diverged: false })
         .collect();
     point_stats(&observations)
 }

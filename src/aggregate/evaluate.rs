@@ -19,7 +19,7 @@ pub struct Tally {
     pub planned: u64,
     /// With a result.
     pub done: u64,
-    /// Of these, with a metric that is not finite.
+    /// Of these, diverged (`Metrics::diverged`).
     pub diverged: u64,
     /// Failed for good.
     pub failed: u64,
@@ -35,8 +35,9 @@ impl Tally {
         self.planned - self.done - self.failed - self.pruned
     }
 
-    /// Counts a planned trial; `out`: its point gets no further seeds. Says whether the trial will not run for that.
-    pub fn count(&mut self, row: Option<&TrialRow>, out: bool) -> bool {
+    /// Counts a planned trial; `selecting`: the metric that selects; `out`: its point gets no further seeds. Says whether the
+    /// trial will not run for that.
+    pub fn count(&mut self, selecting: &str, row: Option<&TrialRow>, out: bool) -> bool {
         self.planned += 1;
         let waits = row.is_none_or(|row| row.state == TrialState::Waiting);
         self.pruned += u64::from(out && waits);
@@ -46,9 +47,8 @@ impl Tally {
             Some(TrialState::Running) => self.running += 1,
             Some(TrialState::Waiting) | None => {}
         }
-        let finite =
-            |row: &TrialRow| row.metrics.as_ref().is_none_or(|metrics| metrics.0.values().all(|value| value.0.is_finite()));
-        self.diverged += u64::from(row.is_some_and(|row| row.state == TrialState::Done && !finite(row)));
+        let metrics = row.filter(|row| row.state == TrialState::Done).and_then(|row| row.metrics.as_ref());
+        self.diverged += u64::from(metrics.is_some_and(|metrics| metrics.diverged(selecting)));
         out && waits
     }
 }
@@ -183,6 +183,7 @@ impl Evaluation {
 /// # Errors
 /// `StatsError`, if Polars reports an error.
 pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Result<Evaluation, StatsError> {
+    let metric = &spec.metric.name;
     let mut tune = Vec::new();
     let race = race(spec, grid, rows);
     let mut pruned = BTreeSet::new();
@@ -192,10 +193,10 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
             let out = race.as_ref().is_some_and(|race| race.is_out(point));
             for &seed in &spec.seeds.tune {
                 let row = rows.get(&TrialId { point, seed });
-                if tune_tallies[arm].count(row, out) {
+                if tune_tallies[arm].count(metric, row, out) {
                     pruned.insert((arm, index));
                 }
-                tune.extend(observation(arm, index, seed, row));
+                tune.extend(observation(metric, (arm, index, seed), row));
             }
         }
     }
@@ -261,6 +262,7 @@ pub(super) fn arms_in_figures(
     rows: &HashMap<TrialId, TrialRow>,
     (selections, points, tune_tallies): (Vec<ArmSelection>, &[PointStats], &[Tally]),
 ) -> Result<Vec<ArmEvaluation>, StatsError> {
+    let metric = &spec.metric.name;
     let mut untimed_counts = vec![0; selections.len()];
     let mut timeless: HashMap<TrialId, Metrics> = HashMap::new();
     let mut finals = Vec::new();
@@ -272,8 +274,8 @@ pub(super) fn arms_in_figures(
         for &seed in &spec.seeds.final_ {
             let id = TrialId { point: point.id, seed };
             let row = rows.get(&id);
-            final_tallies[selection.arm].count(row, false);
-            let Some(found) = observation(selection.arm, index, seed, row) else { continue };
+            final_tallies[selection.arm].count(metric, row, false);
+            let Some(found) = observation(metric, (selection.arm, index, seed), row) else { continue };
             // Wall-clock times count only of trials that ran as final ones, alone on their device: a seed that a changed
             // spec has moved here from the tuning seeds keeps its result, but not its time.
             if row.is_some_and(|row| row.phase == Phase::Tune) {
@@ -324,8 +326,13 @@ pub fn race(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Opti
     Some(race)
 }
 
-/// A trial as statistics see it, if it is done.
-pub(super) fn observation(arm: usize, index: u64, seed: u64, row: Option<&TrialRow>) -> Option<Observation<'_>> {
+/// A trial as statistics see it, if it is done: of the arm, point and seed of these numbers.
+pub(super) fn observation<'a>(
+    selecting: &str,
+    (arm, index, seed): (usize, u64, u64),
+    row: Option<&'a TrialRow>,
+) -> Option<Observation<'a>> {
     let row = row.filter(|row| row.state == TrialState::Done)?;
-    Some(Observation { arm, index, seed, metrics: row.metrics.as_ref()? })
+    let metrics = row.metrics.as_ref()?;
+    Some(Observation { arm, index, seed, metrics, diverged: metrics.diverged(selecting) })
 }

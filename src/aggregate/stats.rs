@@ -19,6 +19,8 @@ pub struct Observation<'a> {
     pub seed: u64,
     /// The final metrics.
     pub metrics: &'a Metrics,
+    /// Whether it counts as diverged.
+    pub diverged: bool,
 }
 
 /// Mean and spread of one metric.
@@ -41,7 +43,7 @@ pub struct PointStats {
     pub index: u64,
     /// Finished trials.
     pub n: u32,
-    /// Of these, with a metric that is not finite.
+    /// Of these, diverged (`Metrics::diverged`).
     pub diverged: u32,
     /// By metric; metrics that no trial reported are absent.
     pub stats: Named<Stat>,
@@ -67,7 +69,7 @@ pub fn limit_threads() {
 /// As `point_stats`.
 pub fn start_threads() -> Result<(), StatsError> {
     let metrics: Metrics = [("m", 0.0), ("n", 1.0)].into_iter().collect();
-    let rows = [0, 1].map(|seed| Observation { arm: 0, index: 0, seed, metrics: &metrics });
+    let rows = [0, 1].map(|seed| Observation { arm: 0, index: 0, seed, metrics: &metrics, diverged: false });
     point_stats(&rows).map(drop)
 }
 
@@ -110,11 +112,10 @@ pub fn point_stats(observations: &[Observation<'_>]) -> Result<Vec<PointStats>, 
 }
 
 fn make_frame(rows: &[&Observation<'_>]) -> PolarsResult<DataFrame> {
-    let diverged = |row: &&Observation<'_>| u32::from(row.metrics.0.values().any(|value| !value.0.is_finite()));
     let columns: Vec<Column> = vec![
         Series::new("arm".into(), rows.iter().map(|row| row.arm as u64).collect::<Vec<_>>()).into_column(),
         Series::new("index".into(), rows.iter().map(|row| row.index).collect::<Vec<_>>()).into_column(),
-        Series::new("diverged".into(), rows.iter().map(diverged).collect::<Vec<_>>()).into_column(),
+        Series::new("diverged".into(), rows.iter().map(|row| u32::from(row.diverged)).collect::<Vec<_>>()).into_column(),
     ];
     DataFrame::new_infer_height(columns)
 }
@@ -147,7 +148,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn row(arm: usize, index: u64, seed: u64, metrics: &Metrics) -> Observation<'_> {
-        Observation { arm, index, seed, metrics }
+        Observation { arm, index, seed, metrics, diverged: metrics.diverged("m") }
     }
 
     fn metrics(pairs: &[(&str, f64)]) -> Metrics {

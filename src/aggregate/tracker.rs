@@ -82,7 +82,8 @@ impl Tracker {
         let (mut raced, mut finals) = (false, false);
         for row in rows {
             let (id, is_done) = (row.id, row.state == TrialState::Done);
-            let (before, after) = (tally(self.rows.get(&id)), tally(Some(&row)));
+            let metric = &self.spec.metric.name;
+            let (before, after) = (tally(metric, self.rows.get(&id)), tally(metric, Some(&row)));
             let was_done = before.done > 0;
             finals |= self.spec.seeds.final_.contains(&id.seed);
             if let Some(race) = self.race.as_mut().filter(|_| is_done && !was_done)
@@ -122,11 +123,12 @@ impl Tracker {
 
     /// The statistics of points that have new results.
     fn update_points(&mut self, dirty: &BTreeSet<(usize, u64)>) -> Result<(), StatsError> {
+        let metric = &self.spec.metric.name;
         let mut observations = Vec::new();
         for (arm, index) in dirty {
             let point = self.ids[*arm][*index as usize];
             for &seed in &self.spec.seeds.tune {
-                observations.extend(observation(*arm, *index, seed, self.rows.get(&TrialId { point, seed })));
+                observations.extend(observation(metric, (*arm, *index, seed), self.rows.get(&TrialId { point, seed })));
             }
         }
         let fresh = point_stats(&observations)?;
@@ -171,13 +173,14 @@ impl Tracker {
 
     /// Counts all tuning trials again: with `prune: safe` one result decides about trials of other points.
     fn recount(&mut self) {
+        let metric = &self.spec.metric.name;
         self.evaluation.pruned.clear();
         for (arm, ids) in self.ids.iter().enumerate() {
             let mut tally = Tally::default();
             for (point, index) in ids.iter().zip(0..) {
                 let out = self.race.as_ref().is_some_and(|race| race.is_out(*point));
                 for &seed in &self.spec.seeds.tune {
-                    if tally.count(self.rows.get(&TrialId { point: *point, seed }), out) {
+                    if tally.count(metric, self.rows.get(&TrialId { point: *point, seed }), out) {
                         self.evaluation.pruned.insert((arm, index));
                     }
                 }
@@ -188,9 +191,9 @@ impl Tracker {
     }
 }
 
-fn tally(row: Option<&TrialRow>) -> Tally {
+fn tally(selecting: &str, row: Option<&TrialRow>) -> Tally {
     let mut tally = Tally::default();
-    tally.count(row, false);
+    tally.count(selecting, row, false);
     tally
 }
 

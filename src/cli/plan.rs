@@ -57,7 +57,13 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
     let mut left = Left::of_all(&spec, &grid);
     if ledger.is_some() {
         if !changes.is_empty() {
-            printer.text(&format!("Changed since the last run in {}:\n  {}", dir.display(), changes.join("\n  ")))?;
+            let retrained = changes.iter().any(|line| line.ends_with(RAN));
+            let flags = if retrained { "`--rerun-changed` or `--accept-changes`" } else { "`--accept-changes`" };
+            printer.text(&format!(
+                "Changed since the last run in {}, so that `run` asks for {flags}:\n  {}",
+                dir.display(),
+                changes.join("\n  ")
+            ))?;
         }
         left = Left::of_unfinished(&spec, &grid, &evaluate(&spec, &grid, &rows)?);
         printer.text(&format!("{}: {} tuning and {} left", dir.display(), left.tune(), counted(left.finals(), "final trial")))?;
@@ -315,10 +321,13 @@ fn changes(subject: Subject<'_>, text: &str, ledger: &Reader) -> Result<Vec<Stri
     let mut lines = spec_changes(subject.spec, text, ledger)?;
     if let Some(retrained) = ledger.retrained(|key| fingerprint::take(subject, key))? {
         let of = counted(retrained.trials, "finished trial");
-        lines.extend(retrained.difference.lines().map(|line| format!("{line} (since {of} ran)")));
+        lines.extend(retrained.difference.lines().map(|line| format!("{line} (since {of}{RAN}")));
     }
     Ok(lines)
 }
+
+/// How a line ends that names a change of what is trained.
+const RAN: &str = " ran)";
 
 /// What the sweep file changes of the one that the ledger has.
 fn spec_changes(spec: &Spec, text: &str, ledger: &Reader) -> Result<Vec<String>, CliError> {

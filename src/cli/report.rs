@@ -227,6 +227,9 @@ pub(super) fn history_file(folder: &Folder, ledger: &Reader, spec: &Spec, grid: 
 
 /// The selected points, aligned.
 fn selected_text(chosen: &[Selected]) -> String {
+    if chosen.is_empty() {
+        return "No point is selected yet.\n".to_owned();
+    }
     let width = |part: fn(&Selected) -> &str| chosen.iter().map(|arm| part(arm).chars().count()).max().unwrap_or(0);
     let (labels, values) = (width(|arm| &arm.label), width(|arm| &arm.values));
     let mut out = String::from("Selected hyper-parameters:\n");

@@ -85,10 +85,11 @@ impl SpecChanges {
             && self.arms.iter().all(|arm| arm.added == 0 && arm.removed == 0)
     }
 
-    /// One line for each thing that changed, and for each arm what is kept.
+    /// One line for each thing that changed; where points come or go, also what each arm keeps.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        for arm in &self.arms {
+        let same_points = self.arms.iter().all(|arm| arm.added == 0 && arm.removed == 0);
+        for arm in self.arms.iter().filter(|_| !same_points) {
             let parts: Vec<String> = [(arm.added, "added"), (arm.removed, "removed"), (arm.kept, "kept")]
                 .into_iter()
                 .filter(|(count, _)| *count > 0)

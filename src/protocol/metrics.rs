@@ -77,6 +77,12 @@ impl Metrics {
         self.0.insert(name.into(), Real(value));
     }
 
+    /// Whether a trial with these metrics counts as diverged: the metric that selects, or a loss, is not finite. Any other
+    /// metric may lack a figure (a score that is not defined, a `null`) without that saying anything of the training.
+    pub fn diverged(&self, selecting: &str) -> bool {
+        self.0.iter().any(|(name, value)| !value.0.is_finite() && (name == selecting || is_loss(name)))
+    }
+
     /// The same without wall-clock metrics: what must be identical when a trial is run again.
     pub fn without_wall_clock(&self) -> Self {
         Self(self.0.iter().filter(|(name, _)| !is_wall_clock(name)).map(|(name, value)| (name.clone(), *value)).collect())
@@ -87,6 +93,11 @@ impl<S: Into<String>> FromIterator<(S, f64)> for Metrics {
     fn from_iter<I: IntoIterator<Item = (S, f64)>>(pairs: I) -> Self {
         Self(pairs.into_iter().map(|(name, value)| (name.into(), Real(value))).collect())
     }
+}
+
+/// Whether a metric is a loss, by its name: `loss`, `val_loss`, `train/loss`, `lossD`.
+pub fn is_loss(name: &str) -> bool {
+    name.to_ascii_lowercase().contains("loss")
 }
 
 /// Whether a metric measures wall-clock time, by its name: `seconds` or `..._seconds`, and what other loggers call theirs
@@ -109,6 +120,13 @@ mod tests {
         let text = serde_json::to_string(&metrics).unwrap();
         assert_eq!(text, r#"{"a":"NaN","b":"Infinity","c":"-Infinity","d":0.1}"#);
         assert_eq!(serde_json::from_str::<Metrics>(&text).unwrap(), metrics);
+    }
+
+    #[test]
+    fn a_trial_diverges_by_its_losses_and_by_what_selects() {
+        let diverged = |name: &str, value: f64| Metrics::from_iter([("acc", 0.5), (name, value)]).diverged("acc");
+        assert!(diverged("acc", f64::INFINITY) && diverged("val_loss", f64::NAN) && diverged("train/Loss", f64::NEG_INFINITY));
+        assert!(!diverged("auc", f64::NAN) && !diverged("loss", 1.0));
     }
 
     #[test]

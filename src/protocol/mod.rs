@@ -13,7 +13,7 @@ mod reported;
 pub use agent::{AGENT_LINE, FromAgent, ToAgent};
 pub use framing::{FrameError, MAX_LINE, decode_line, encode_line};
 pub use messages::{FailureKind, FromWorker, HEARTBEAT_VARIABLE, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest};
-pub use metrics::{Metrics, Real, is_wall_clock};
+pub use metrics::{Metrics, Real, is_loss, is_wall_clock};
 pub use named::Named;
 pub use position::{EPOCH_KEY, Place, Position, STEP_KEYS, Unit};
 pub use reported::{MAX_NOTES, MORE_NOTES, Notes, Reading, Reported, note_text};

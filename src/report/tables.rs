@@ -6,7 +6,7 @@ use super::protocol::{NOTE_ON_ACCURACY, NOTE_ON_TIME, is_as_run};
 use super::selection::notes_on_selection;
 use super::table::{Cell, Column, Row, Table};
 use crate::aggregate::{Evaluation, PointStats, Stat};
-use crate::protocol::is_wall_clock;
+use crate::protocol::{is_loss, is_wall_clock};
 use crate::spec::task::{OptimizerKind, SWITCH_METRIC};
 use crate::spec::{ParamValue, Spec, Task};
 
@@ -92,13 +92,16 @@ fn make(spec: &Spec, evaluation: &Evaluation, (title, caption): (&str, String), 
     Table { title: title.to_owned(), caption, corner, columns, rows, notes }
 }
 
-/// The metrics that a user's worker reported: the selection metric first, no wall-clock ones.
+/// The metrics that a user's worker reported: the selection metric first, no wall-clock ones, and none that is no number for
+/// any arm (a `null` of a score that is never defined), unless it is a loss.
 fn reported(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
     let mut names: Vec<String> = evaluation
         .arms
         .iter()
         .flat_map(|arm| arm.final_.iter().chain(&arm.tuned))
-        .flat_map(|stats| stats.stats.keys())
+        .flat_map(|stats| stats.stats.iter())
+        .filter(|(name, stat)| !stat.mean.is_nan() || is_loss(name))
+        .map(|(name, _)| name)
         .filter(|name| **name != spec.metric.name && !is_wall_clock(name))
         .cloned()
         .collect();
@@ -172,10 +175,15 @@ fn notes_on_counts(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
                 parts.push(format!("{} pruned (their points could not become the best any more)", tally.pruned));
             }
             if tally.failed > 0 {
-                parts.push(format!("{} failed for good", tally.failed));
+                parts.push(format!("{} failed (no retries left)", tally.failed));
             }
             if tally.diverged > 0 {
-                parts.push(format!("{} diverged (a loss that is not finite; counted with what it reached)", tally.diverged));
+                let metric = &spec.metric.name;
+                let losses = if is_loss(metric) { "a loss".to_owned() } else { format!("{metric} or a loss") };
+                parts.push(format!(
+                    "{} diverged ({losses} became NaN or infinite; the last reported values are used)",
+                    tally.diverged
+                ));
             }
             if !parts.is_empty() {
                 notes.push(format!("{label}: of {} {phase} trials {}.", tally.planned, parts.join(", ")));

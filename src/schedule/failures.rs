@@ -92,8 +92,7 @@ impl Failures {
 
     fn count_alike(&mut self, slot: usize, kind: FailureKind, message: &str) {
         let Some((way, count)) = self.alike.take() else { return };
-        // Numbers in a message are of the trial, not of the way in which it failed.
-        let this = (kind, message.chars().filter(|letter| !letter.is_ascii_digit()).collect::<String>());
+        let this = (kind, way_of_failing(message));
         if way.as_ref().is_some_and(|way| *way != this) {
             return;
         }
@@ -104,6 +103,13 @@ impl Failures {
         }
         self.alike = Some((Some(this), count + 1));
     }
+}
+
+/// A failure's message without what belongs to its trial: numbers, and the line that a message about metrics quotes.
+fn way_of_failing(message: &str) -> String {
+    let quotes = message.contains(" of the metrics file ");
+    let what = message.split_once(": ").filter(|_| quotes).map_or(message, |(what, _)| what);
+    what.chars().filter(|letter| !letter.is_ascii_digit()).collect()
 }
 
 #[cfg(test)]
@@ -135,6 +141,13 @@ mod tests {
         assert_eq!(failures.fatal(), None);
         fail(&mut failures, 1, "no file number 99");
         assert!(matches!(failures.fatal(), Some(Fatal::AllAlike { count: ALIKE, kind: FailureKind::BadConfig, .. })));
+    }
+
+    #[test]
+    fn a_line_that_a_message_quotes_does_not_make_it_another_failure() {
+        let quoted = |line: &str| way_of_failing(&format!("line 1 of the metrics file is not a JSON object: {line}"));
+        assert_eq!(quoted("[0.1, \"a\"]"), quoted("[0.25, \"b\"]"));
+        assert_ne!(way_of_failing("exit code 1: no file a"), way_of_failing("exit code 1: no file b"));
     }
 
     #[test]

@@ -55,7 +55,8 @@ pub(super) fn of_a_worker(data: &FigureData<'_>, names: &mut FileNames) -> Vec<S
 /// A metric of all arms in one panel.
 fn all_arms(data: &FigureData<'_>, name: String, title: String, metric: &str) -> Option<Sketch> {
     let series = series_of(data, metric);
-    if series.is_empty() {
+    // A metric that is never a number, as a `null` of a score that is never defined, has no curve.
+    if !series.iter().flat_map(|one| one.points).any(|at| at.stat.mean.is_finite()) {
         return None;
     }
     let label = metric_label(&data.spec.task, metric);
