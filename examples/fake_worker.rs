@@ -1,11 +1,17 @@
-//! A worker that computes a formula instead of training: for tests of faults, and as an example of the protocol.
+//! A worker that computes a formula instead of training: for tests of faults, and as an example of
+//! the protocol.
 //!
-//! Its trials are fast and deterministic: `score` falls with the distance of `x` from 3 and varies a little with
-//! the seed. The parameter `behaviour` makes it misbehave; `epochs` and `epoch_ms` make it slow; with `FAKE_WORKER_GATE` in its
-//! environment every trial waits until there is a file of that name, but for a worker's first `FAKE_WORKER_FREE`. Where it may
-//! share, trials with the same `x` are computed once.
+//! Its trials are fast and deterministic: `score` falls with the distance of `x` from 3 and varies
+//! a little with the seed. The parameter `behaviour` makes it misbehave; `epochs` and `epoch_ms`
+//! make it slow; with `FAKE_WORKER_GATE` in its environment every trial waits until there is a file
+//! of that name, but for a worker's first `FAKE_WORKER_FREE`. Where it may share, trials with the
+//! same `x` are computed once.
 
-#![expect(clippy::print_stderr, clippy::exit, reason = "a script of misbehaviour")]
+#![expect(
+    clippy::print_stderr,
+    clippy::exit,
+    reason = "a script of misbehaviour"
+)]
 
 use std::collections::HashMap;
 use std::io::{BufRead, Write};
@@ -13,8 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use pentagrid::protocol::{
-    FailureKind, FromWorker, HEARTBEAT_VARIABLE, Hello, Metrics, PROTOCOL_VERSION, Position, ToWorker, TrialRequest, decode_line,
-    encode_line,
+    FailureKind, FromWorker, HEARTBEAT_VARIABLE, Hello, Metrics, PROTOCOL_VERSION, Position,
+    ToWorker, TrialRequest, decode_line, encode_line,
 };
 use pentagrid::spec::ParamValue;
 
@@ -28,7 +34,10 @@ static HEARD: AtomicBool = AtomicBool::new(true);
 static COME: AtomicU32 = AtomicU32::new(0);
 
 fn main() {
-    if let Some(silence) = std::env::var(HEARTBEAT_VARIABLE).ok().and_then(|seconds| seconds.parse().ok()) {
+    if let Some(silence) = std::env::var(HEARTBEAT_VARIABLE)
+        .ok()
+        .and_then(|seconds| seconds.parse().ok())
+    {
         std::thread::spawn(move || {
             while HEARD.swap(false, Ordering::Relaxed) {
                 std::thread::sleep(Duration::from_secs(silence));
@@ -59,7 +68,10 @@ fn main() {
                 say(&FromWorker::Heartbeat);
             }
         }
-        Some("--old-protocol") => say(&FromWorker::Hello(Hello { protocol: 0, ..hello() })),
+        Some("--old-protocol") => say(&FromWorker::Hello(Hello {
+            protocol: 0,
+            ..hello()
+        })),
         _ => say(&FromWorker::Hello(hello())),
     }
     // A thread of its own reads stdin, so that its end is noticed in the middle of a trial.
@@ -91,9 +103,18 @@ fn main() {
             if !share {
                 known.clear();
             }
-            let x = trial.config.get("x").and_then(ParamValue::as_f64).unwrap_or(0.0);
-            let first = known.entry((x.to_bits(), trial.seed)).or_insert_with(|| trial.trial.clone());
-            run(&trial, Some(&*first).filter(|first| share && **first != trial.trial));
+            let x = trial
+                .config
+                .get("x")
+                .and_then(ParamValue::as_f64)
+                .unwrap_or(0.0);
+            let first = known
+                .entry((x.to_bits(), trial.seed))
+                .or_insert_with(|| trial.trial.clone());
+            run(
+                &trial,
+                Some(&*first).filter(|first| share && **first != trial.trial),
+            );
         }
     }
 }
@@ -114,7 +135,10 @@ fn hello() -> Hello {
 /// Under Slurm also where, and on which of its GPUs.
 fn device() -> String {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    match (variable("SLURMD_NODENAME"), variable("CUDA_VISIBLE_DEVICES")) {
+    match (
+        variable("SLURMD_NODENAME"),
+        variable("CUDA_VISIBLE_DEVICES"),
+    ) {
         (Some(node), Some(gpu)) => format!("thin air {node} GPU {gpu}"),
         (Some(node), None) => format!("thin air {node}"),
         (None, _) => "thin air".to_owned(),
@@ -123,7 +147,10 @@ fn device() -> String {
 
 /// Whether the gate is not for this trial.
 fn is_free() -> bool {
-    let free = std::env::var("FAKE_WORKER_FREE").ok().and_then(|number| number.parse().ok()).unwrap_or(0);
+    let free = std::env::var("FAKE_WORKER_FREE")
+        .ok()
+        .and_then(|number| number.parse().ok())
+        .unwrap_or(0);
     COME.fetch_add(1, Ordering::Relaxed) < free
 }
 
@@ -150,7 +177,11 @@ fn devour() {
 
 /// Runs a trial, or gives it the result of one that is the same.
 fn run(request: &TrialRequest, same_as: Option<&String>) {
-    let TrialRequest { trial, seed, config } = request;
+    let TrialRequest {
+        trial,
+        seed,
+        config,
+    } = request;
     let number = |name: &str| config.get(name).and_then(ParamValue::as_f64);
     let behaviour = match config.get("behaviour") {
         Some(ParamValue::Text(text)) => text.as_str(),
@@ -163,15 +194,25 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
         _ => {}
     }
     eprintln!("fake_worker: trial {trial}");
-    say(&FromWorker::Started { trial: trial.clone() });
-    let fail = |kind, message: &str| say(&FromWorker::Failed { trial: trial.clone(), kind, message: message.into() });
+    say(&FromWorker::Started {
+        trial: trial.clone(),
+    });
+    let fail = |kind, message: &str| {
+        say(&FromWorker::Failed {
+            trial: trial.clone(),
+            kind,
+            message: message.into(),
+        })
+    };
     match behaviour {
         "crash" => std::process::abort(),
         "crash-first-seed" if first_seed => std::process::abort(),
         "exit" => std::process::exit(3),
         "error" => return fail(FailureKind::Error, "told to fail"),
         "long-error" => return fail(FailureKind::Error, &"a long story ".repeat(70_000)),
-        "error-first-seed" if first_seed => return fail(FailureKind::Error, "told to fail for seed 0"),
+        "error-first-seed" if first_seed => {
+            return fail(FailureKind::Error, "told to fail for seed 0");
+        }
         "out-of-memory" => return fail(FailureKind::OutOfMemory, "told to run out of memory"),
         "junk" => print(b"this is not JSON\n"),
         "binary" => print(b"\xff\xfe\x00\n"),
@@ -191,12 +232,18 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
             std::process::exit(1);
         }
         "devour" => devour(),
-        "twice" => say(&FromWorker::Started { trial: trial.clone() }),
+        "twice" => say(&FromWorker::Started {
+            trial: trial.clone(),
+        }),
         "ignore-sigterm" | "deaf" => {
             DEAF.store(behaviour == "deaf", Ordering::Relaxed);
             // SAFETY: SIG_IGN is a valid disposition, and no other thread changes signals.
-            let ignore =
-                unsafe { nix::sys::signal::signal(nix::sys::signal::Signal::SIGTERM, nix::sys::signal::SigHandler::SigIgn) };
+            let ignore = unsafe {
+                nix::sys::signal::signal(
+                    nix::sys::signal::Signal::SIGTERM,
+                    nix::sys::signal::SigHandler::SigIgn,
+                )
+            };
             eprintln!("fake_worker: SIGTERM ignored: {}", ignore.is_ok());
             loop {
                 std::thread::sleep(Duration::from_secs(1));
@@ -205,7 +252,10 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
         }
         "grandchild" => {
             let child = std::process::Command::new("sleep").arg("1000").spawn();
-            eprintln!("fake_worker: grandchild {:?}", child.map(|child| child.id()).ok());
+            eprintln!(
+                "fake_worker: grandchild {:?}",
+                child.map(|child| child.id()).ok()
+            );
         }
         _ => {}
     }
@@ -224,24 +274,42 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
             std::thread::sleep(pause);
         }
         let progress = f64::from(epoch) / f64::from(epochs);
-        let mut values = Metrics::from_iter([("score", score * progress), ("seconds", pause.as_secs_f64())]);
+        let mut values = Metrics::from_iter([
+            ("score", score * progress),
+            ("seconds", pause.as_secs_f64()),
+        ]);
         if behaviour == "huge-epochs" {
             // A line of some 800 kB. A report of as many names would take its time.
-            (0..100).for_each(|number| values.set(format!("{number:08000}"), 0.5 + f64::from(number)));
+            (0..100)
+                .for_each(|number| values.set(format!("{number:08000}"), 0.5 + f64::from(number)));
         }
-        say(&FromWorker::Epoch { trial: trial.clone(), position: Position::epoch(epoch), values: values.into() });
+        say(&FromWorker::Epoch {
+            trial: trial.clone(),
+            position: Position::epoch(epoch),
+            values: values.into(),
+        });
     }
     let metrics: Metrics = match behaviour {
         "no-metric" => [("other", 1.0)].into_iter().collect(),
-        "diverge" => [("score", f64::NAN), ("loss", f64::INFINITY)].into_iter().collect(),
-        _ => [("score", score), ("val_loss", (x - 3.0).abs()), ("training_seconds", pause.as_secs_f64() * f64::from(epochs))]
+        "diverge" => [("score", f64::NAN), ("loss", f64::INFINITY)]
             .into_iter()
             .collect(),
+        _ => [
+            ("score", score),
+            ("val_loss", (x - 3.0).abs()),
+            ("training_seconds", pause.as_secs_f64() * f64::from(epochs)),
+        ]
+        .into_iter()
+        .collect(),
     };
     say(&FromWorker::Done {
         trial: trial.clone(),
         metrics: metrics.clone().into(),
-        same_as: if behaviour == "liar" { Some("0000000000-0".into()) } else { same_as.cloned() },
+        same_as: if behaviour == "liar" {
+            Some("0000000000-0".into())
+        } else {
+            same_as.cloned()
+        },
         shared_epochs: if same_as.is_some() { epochs } else { 0 },
     });
     if behaviour == "done-twice" {

@@ -1,5 +1,6 @@
-//! `pentagrid agent`: stands between the coordinator and a worker or program on another machine. Starts it, passes the coordinator's
-//! lines on, ends it when the coordinator is gone or asks for it, and says at last how it ended. Threads and pipes, no tokio.
+//! `pentagrid agent`: stands between the coordinator and a worker or program on another machine.
+//! Starts it, passes the coordinator's lines on, ends it when the coordinator is gone or asks for
+//! it, and says at last how it ended. Threads and pipes, no tokio.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Read, Write};
@@ -17,7 +18,8 @@ use nix::unistd::Pid;
 use crate::protocol::{AGENT_LINE, FromAgent, MAX_LINE, ToAgent, decode_line, encode_line};
 use crate::schedule::{MARK, explained, is_ignored};
 
-/// How long what was asked to end may take before it is killed: a little less than the coordinator waits for it.
+/// How long what was asked to end may take before it is killed: a little less than the coordinator
+/// waits for it.
 const GRACE: Duration = Duration::from_secs(4);
 /// How often signals and silence are looked for.
 const PACE: Duration = Duration::from_millis(100);
@@ -86,7 +88,11 @@ impl Agent {
             if is_ignored(signal) {
                 continue;
             }
-            let action = SigAction::new(SigHandler::Handler(note), SaFlags::SA_RESTART, SigSet::empty());
+            let action = SigAction::new(
+                SigHandler::Handler(note),
+                SaFlags::SA_RESTART,
+                SigSet::empty(),
+            );
             // SAFETY: the handler only stores a number.
             unsafe { sigaction(signal, &action) }?;
         }
@@ -100,13 +106,21 @@ impl Agent {
         };
         let Some(secrets) = secrets else {
             // Nothing was started: the coordinator is gone, or wants that no more.
-            say(&FromAgent::Ended { code: None, signal: Some(Signal::SIGTERM as i32), lost: None, metrics: None });
+            say(&FromAgent::Ended {
+                code: None,
+                signal: Some(Signal::SIGTERM as i32),
+                lost: None,
+                metrics: None,
+            });
             return Ok(143);
         };
         let mut child = match self.start(secrets) {
             Ok(child) => child,
             Err(error) => {
-                say(&FromAgent::NotStarted { why: self.why_not(&error), errno: error.raw_os_error() });
+                say(&FromAgent::NotStarted {
+                    why: self.why_not(&error),
+                    errno: error.raw_os_error(),
+                });
                 return Ok(127);
             }
         };
@@ -117,13 +131,17 @@ impl Agent {
         Ok(self.conclude(pid, status, ending))
     }
 
-    /// Waits for the line with the secrets. None: none will come, or the worker is not wanted any more.
+    /// Waits for the line with the secrets. None: none will come, or the worker is not wanted any
+    /// more.
     fn wait_for_secrets(&self, happened: &Receiver<Event>) -> Option<Secrets> {
         let mut heard = Instant::now();
         while heard.elapsed() < self.silence && TOLD.load(Ordering::Relaxed) == 0 {
             match happened.recv_timeout(PACE) {
-                Ok(Event::Line(ToAgent::Secrets { environment, words })) => return Some(Secrets { environment, words }),
-                Ok(Event::Line(ToAgent::Terminate) | Event::Closed) | Err(RecvTimeoutError::Disconnected) => return None,
+                Ok(Event::Line(ToAgent::Secrets { environment, words })) => {
+                    return Some(Secrets { environment, words });
+                }
+                Ok(Event::Line(ToAgent::Terminate) | Event::Closed)
+                | Err(RecvTimeoutError::Disconnected) => return None,
                 Ok(_) => heard = Instant::now(),
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -134,11 +152,18 @@ impl Agent {
     fn start(&self, secrets: Secrets) -> io::Result<Child> {
         let mut words = self.command.clone();
         for (place, word) in secrets.words {
-            *words.get_mut(place).ok_or_else(|| io::Error::other("a secret word that has no place"))? = word;
+            *words
+                .get_mut(place)
+                .ok_or_else(|| io::Error::other("a secret word that has no place"))? = word;
         }
-        let (program, arguments) = words.split_first().ok_or_else(|| io::Error::other("an empty command"))?;
+        let (program, arguments) = words
+            .split_first()
+            .ok_or_else(|| io::Error::other("an empty command"))?;
         let mut command = Command::new(program);
-        command.args(arguments).envs(secrets.environment).process_group(0);
+        command
+            .args(arguments)
+            .envs(secrets.environment)
+            .process_group(0);
         if let Some(workdir) = &self.workdir {
             command.current_dir(workdir);
         }
@@ -158,14 +183,30 @@ impl Agent {
 
     fn why_not(&self, error: &io::Error) -> String {
         let program = self.command.first().map_or("", String::as_str);
-        let here = self.workdir.as_ref().map_or(String::new(), |dir| format!(" in {}", dir.display()));
-        let workdir = self.workdir.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
-        let error = explained(error, program, &workdir, &std::env::var_os("PATH").unwrap_or_default());
+        let here = self
+            .workdir
+            .as_ref()
+            .map_or(String::new(), |dir| format!(" in {}", dir.display()));
+        let workdir = self
+            .workdir
+            .clone()
+            .or_else(|| std::env::current_dir().ok())
+            .unwrap_or_default();
+        let error = explained(
+            error,
+            program,
+            &workdir,
+            &std::env::var_os("PATH").unwrap_or_default(),
+        );
         format!("cannot start {program:?}{here} on {}: {error}", host())
     }
 
     /// Waits for the worker's end, and brings it about where that is asked for.
-    fn attend(&self, pid: u32, happened: &Receiver<Event>) -> (io::Result<ExitStatus>, Option<Ending>) {
+    fn attend(
+        &self,
+        pid: u32,
+        happened: &Receiver<Event>,
+    ) -> (io::Result<ExitStatus>, Option<Ending>) {
         let mut heard = Instant::now();
         let mut shown = Instant::now();
         let mut suspended = false;
@@ -189,19 +230,33 @@ impl Agent {
                 }
                 Ok(Event::Closed) => {
                     ending.get_or_insert(Ending::Asked);
-                    // A worker sees the end of its own stdin, and has its grace; a program has none to see.
-                    let patience = if self.metrics.is_some() { Duration::ZERO } else { GRACE };
+                    // A worker sees the end of its own stdin, and has its grace; a program has none
+                    // to see.
+                    let patience = if self.metrics.is_some() {
+                        Duration::ZERO
+                    } else {
+                        GRACE
+                    };
                     next.get_or_insert((Instant::now() + patience, Signal::SIGTERM));
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                // Both senders are threads of ours; without them there is nothing to wait for but the end.
-                Err(RecvTimeoutError::Disconnected) => return (Err(io::Error::other("the worker cannot be waited for")), ending),
+                // Both senders are threads of ours; without them there is nothing to wait for but
+                // the end.
+                Err(RecvTimeoutError::Disconnected) => {
+                    return (
+                        Err(io::Error::other("the worker cannot be waited for")),
+                        ending,
+                    );
+                }
             }
             let told = TOLD.load(Ordering::Relaxed);
             let silent = heard.elapsed() > self.silence && !suspended;
             if ending.is_none() && (told != 0 || silent) {
                 ending = Some(Ending::Lost(match told {
-                    0 => format!("nothing was heard of the coordinator for {} s", self.silence.as_secs()),
+                    0 => format!(
+                        "nothing was heard of the coordinator for {} s",
+                        self.silence.as_secs()
+                    ),
                     _ => by_signal(told),
                 }));
                 next = Some((Instant::now(), Signal::SIGTERM));
@@ -230,7 +285,8 @@ impl Agent {
             ending = (told != 0).then(|| Ending::Lost(by_signal(told)));
         }
         if ending.is_some() {
-            // Told to end, the leader may be gone before those that it started have put their things in order.
+            // Told to end, the leader may be gone before those that it started have put their
+            // things in order.
             let begun = Instant::now();
             while begun.elapsed() < GRACE && signal_is_possible(pid) {
                 std::thread::sleep(PACE);
@@ -241,8 +297,16 @@ impl Agent {
             Some(Ending::Lost(why)) => Some(why),
             _ => None,
         };
-        let metrics = self.metrics.as_ref().map(|path| path.metadata().map_or(0, |metadata| metadata.len()));
-        say(&FromAgent::Ended { code, signal: by, lost, metrics });
+        let metrics = self
+            .metrics
+            .as_ref()
+            .map(|path| path.metadata().map_or(0, |metadata| metadata.len()));
+        say(&FromAgent::Ended {
+            code,
+            signal: by,
+            lost,
+            metrics,
+        });
         let shells = by.map_or(code.unwrap_or(1), |signal| 128 + signal);
         u8::try_from(shells).unwrap_or(1)
     }
@@ -262,14 +326,18 @@ fn pass_on(stdin: Option<ChildStdin>, passed: Receiver<Vec<u8>>) {
     });
 }
 
-/// Reads what comes from the coordinator: its own lines become events, all others are passed on to the worker.
+/// Reads what comes from the coordinator: its own lines become events, all others are passed on to
+/// the worker.
 fn hear(events: Sender<Event>, pass: Sender<Vec<u8>>) {
     std::thread::spawn(move || {
         let mut input = io::stdin().lock();
         let mut line = Vec::new();
         loop {
             line.clear();
-            let read = input.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line);
+            let read = input
+                .by_ref()
+                .take(MAX_LINE as u64 + 1)
+                .read_until(b'\n', &mut line);
             if !matches!(read, Ok(1..)) {
                 break;
             }
@@ -293,7 +361,10 @@ fn hear(events: Sender<Event>, pass: Sender<Vec<u8>>) {
 /// Says something to the coordinator. Where nobody listens any more, the end of stdin says so too.
 fn say(message: &FromAgent) {
     let mut out = io::stdout().lock();
-    drop(out.write_all(encode_line(message).as_bytes()).and_then(|()| out.flush()));
+    drop(
+        out.write_all(encode_line(message).as_bytes())
+            .and_then(|()| out.flush()),
+    );
 }
 
 fn signal(group: u32, signal: Signal) {
@@ -306,12 +377,18 @@ fn signal_is_possible(group: u32) -> bool {
 }
 
 fn by_signal(number: i32) -> String {
-    let name = Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
-    format!("it was told to end by {name} from outside (preempted, cancelled, or at its time limit)")
+    let name = Signal::try_from(number)
+        .map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
+    format!(
+        "it was told to end by {name} from outside (preempted, cancelled, or at its time limit)"
+    )
 }
 
 fn host() -> String {
-    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "an unknown host".to_owned())
+    nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "an unknown host".to_owned())
 }
 
 /// What there is to say of this place.
@@ -319,12 +396,20 @@ fn running() -> FromAgent {
     let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
     let job = variable("SLURM_JOB_ID");
     let step = variable("SLURM_STEP_ID");
-    let seconds = job.as_deref().and_then(|job| seconds_left(job, variable("SLURM_JOB_END_TIME").as_deref()));
+    let seconds = job
+        .as_deref()
+        .and_then(|job| seconds_left(job, variable("SLURM_JOB_END_TIME").as_deref()));
     let job = job.map(|job| step.map_or(job.clone(), |step| format!("{job}.{step}")));
-    FromAgent::Running { host: host(), job, seconds, gpus: variable("CUDA_VISIBLE_DEVICES") }
+    FromAgent::Running {
+        host: host(),
+        job,
+        seconds,
+        gpus: variable("CUDA_VISIBLE_DEVICES"),
+    }
 }
 
-/// How long a job may still run: by the time that Slurm (23.02 and later) puts into its environment, or by asking.
+/// How long a job may still run: by the time that Slurm (23.02 and later) puts into its
+/// environment, or by asking.
 pub fn seconds_left(job: &str, end: Option<&str>) -> Option<u64> {
     if let Some(end) = end.and_then(|end| end.parse::<i64>().ok()) {
         return u64::try_from(end - jiff::Timestamp::now().as_second()).ok();
@@ -346,13 +431,17 @@ pub fn seconds_left(job: &str, end: Option<&str>) -> Option<u64> {
     slurm_duration(String::from_utf8_lossy(&output.stdout).trim())
 }
 
-/// Seconds of `days-hours:minutes:seconds`, of which the first parts may be missing. None for anything else, such as `UNLIMITED`.
+/// Seconds of `days-hours:minutes:seconds`, of which the first parts may be missing. None for
+/// anything else, such as `UNLIMITED`.
 pub fn slurm_duration(text: &str) -> Option<u64> {
     let (days, clock) = match text.split_once('-') {
         Some((days, clock)) => (days.parse::<u64>().ok()?, clock),
         None => (0, text),
     };
-    let parts: Vec<u64> = clock.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let parts: Vec<u64> = clock
+        .split(':')
+        .map(|part| part.parse().ok())
+        .collect::<Option<_>>()?;
     let seconds = match parts[..] {
         [minutes, seconds] => minutes * 60 + seconds,
         [hours, minutes, seconds] => (hours * 60 + minutes) * 60 + seconds,
@@ -371,6 +460,18 @@ mod tests {
             ["0:05", "59:59", "1:00:00", "2-00:00:01"].map(slurm_duration),
             [Some(5), Some(3599), Some(3600), Some(172_801)]
         );
-        assert_eq!(["UNLIMITED", "INVALID", "", "5", "1-", "a:b", "99999999999999999999-0:00"].map(slurm_duration), [None; 7]);
+        assert_eq!(
+            [
+                "UNLIMITED",
+                "INVALID",
+                "",
+                "5",
+                "1-",
+                "a:b",
+                "99999999999999999999-0:00"
+            ]
+            .map(slurm_duration),
+            [None; 7]
+        );
     }
 }

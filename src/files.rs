@@ -1,5 +1,6 @@
-//! Opens and writes files in places where other programs may have put something else: never waits for the other end of a
-//! pipe, and never writes through a link. Used by all modules that open files of a run directory.
+//! Opens and writes files in places where other programs may have put something else: never waits
+//! for the other end of a pipe, and never writes through a link. Used by all modules that open
+//! files of a run directory.
 
 use std::fs::{File, FileType, OpenOptions};
 use std::io::{self, Read, Write};
@@ -18,20 +19,34 @@ pub fn open(path: &Path) -> io::Result<File> {
     plain(path, OpenOptions::new().read(true), 0)
 }
 
-/// Opens a plain file for reading and appending, and makes it if it is not there. A link in its place is refused.
+/// Opens a plain file for reading and appending, and makes it if it is not there. A link in its
+/// place is refused.
 ///
 /// # Errors
 /// As `open`.
 pub fn open_to_append(path: &Path) -> io::Result<File> {
-    plain(path, OpenOptions::new().create(true).read(true).append(true), libc::O_NOFOLLOW)
+    plain(
+        path,
+        OpenOptions::new().create(true).read(true).append(true),
+        libc::O_NOFOLLOW,
+    )
 }
 
-/// Opens a plain file for reading and writing, and makes it if it is not there. A link in its place is refused.
+/// Opens a plain file for reading and writing, and makes it if it is not there. A link in its place
+/// is refused.
 ///
 /// # Errors
 /// As `open`.
 pub fn open_to_write(path: &Path) -> io::Result<File> {
-    plain(path, OpenOptions::new().create(true).truncate(false).read(true).write(true), libc::O_NOFOLLOW)
+    plain(
+        path,
+        OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true),
+        libc::O_NOFOLLOW,
+    )
 }
 
 /// Makes a file that is not there yet, for reading and appending.
@@ -39,7 +54,11 @@ pub fn open_to_write(path: &Path) -> io::Result<File> {
 /// # Errors
 /// As `open`; that something with that name is there is one of them.
 pub fn create(path: &Path) -> io::Result<File> {
-    OpenOptions::new().create_new(true).read(true).append(true).open(path)
+    OpenOptions::new()
+        .create_new(true)
+        .read(true)
+        .append(true)
+        .open(path)
 }
 
 /// Opens a folder, to lock it.
@@ -47,7 +66,10 @@ pub fn create(path: &Path) -> io::Result<File> {
 /// # Errors
 /// The operating system's.
 pub fn open_folder(path: &Path) -> io::Result<File> {
-    OpenOptions::new().read(true).custom_flags(libc::O_DIRECTORY | libc::O_NONBLOCK).open(path)
+    OpenOptions::new()
+        .read(true)
+        .custom_flags(libc::O_DIRECTORY | libc::O_NONBLOCK)
+        .open(path)
 }
 
 /// Reads a plain file to its end.
@@ -60,8 +82,8 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Puts a file in the place of another one, whole or not at all: it is written beside it and renamed. What was there,
-/// also a link or a pipe, is replaced and not written to.
+/// Puts a file in the place of another one, whole or not at all: it is written beside it and
+/// renamed. What was there, also a link or a pipe, is replaced and not written to.
 ///
 /// # Errors
 /// The operating system's.
@@ -73,7 +95,9 @@ pub fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let written = create(&partial).and_then(|mut file| file.write_all(bytes)).and_then(|()| std::fs::rename(&partial, path));
+    let written = create(&partial)
+        .and_then(|mut file| file.write_all(bytes))
+        .and_then(|()| std::fs::rename(&partial, path));
     written.inspect_err(|_| {
         // It is of no use; that it cannot be removed is no news beside the error itself.
         let _ = std::fs::remove_file(&partial);
@@ -93,7 +117,10 @@ pub fn refuse_other(path: &Path) -> io::Result<()> {
 
 fn plain(path: &Path, options: &mut OpenOptions, flags: i32) -> io::Result<File> {
     // To open a pipe would be to wait for its other end, and a terminal might become ours.
-    let file = match options.custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | flags).open(path) {
+    let file = match options
+        .custom_flags(libc::O_NONBLOCK | libc::O_NOCTTY | flags)
+        .open(path)
+    {
         Ok(file) => file,
         Err(error) => {
             // What the kernel says of a pipe that nobody reads, or of a socket, says little.
@@ -140,21 +167,43 @@ mod tests {
         symlink(path("pipe"), path("link")).unwrap();
         std::fs::write(path("file"), "text").unwrap();
         symlink(path("file"), path("alias")).unwrap();
-        for (name, what) in [("pipe", "named pipe"), ("folder", "folder"), ("socket", "socket")] {
+        for (name, what) in [
+            ("pipe", "named pipe"),
+            ("folder", "folder"),
+            ("socket", "socket"),
+        ] {
             for open in [open, open_to_append, open_to_write] {
                 let error = open(&path(name)).unwrap_err().to_string();
                 assert!(error.contains(what), "{name}: {error}");
             }
             assert!(refuse_other(&path(name)).is_err());
         }
-        assert!(open(&path("link")).unwrap_err().to_string().contains("named pipe"));
-        assert!(open(Path::new("/dev/null")).unwrap_err().to_string().contains("a device"));
+        assert!(
+            open(&path("link"))
+                .unwrap_err()
+                .to_string()
+                .contains("named pipe")
+        );
+        assert!(
+            open(Path::new("/dev/null"))
+                .unwrap_err()
+                .to_string()
+                .contains("a device")
+        );
         assert_eq!(read(&path("alias")).unwrap(), b"text", "a link may be read");
         for open in [open_to_append, open_to_write] {
-            assert!(open(&path("alias")).unwrap_err().to_string().contains("symbolic link"));
+            assert!(
+                open(&path("alias"))
+                    .unwrap_err()
+                    .to_string()
+                    .contains("symbolic link")
+            );
         }
         assert!(refuse_other(&path("file")).is_ok() && refuse_other(&path("absent")).is_ok());
-        assert_eq!(open(&path("absent")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert_eq!(
+            open(&path("absent")).unwrap_err().kind(),
+            io::ErrorKind::NotFound
+        );
     }
 
     #[test]
@@ -164,7 +213,10 @@ mod tests {
         std::fs::write(&target, "theirs").unwrap();
         symlink(&target, &link).unwrap();
         replace(&link, b"ours").unwrap();
-        assert_eq!((read(&target).unwrap(), read(&link).unwrap()), (b"theirs".to_vec(), b"ours".to_vec()));
+        assert_eq!(
+            (read(&target).unwrap(), read(&link).unwrap()),
+            (b"theirs".to_vec(), b"ours".to_vec())
+        );
         assert!(create(&link).is_err());
         assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 2);
     }

@@ -1,5 +1,6 @@
-//! pentagrid runs hyper-parameter grid searches the way a paper reports them: every value of every hyper-parameter,
-//! several seeds each, mean ± std, the best point of each arm re-evaluated on fresh seeds, tables ready to print.
+//! pentagrid runs hyper-parameter grid searches the way a paper reports them: every value of every
+//! hyper-parameter, several seeds each, mean ± std, the best point of each arm re-evaluated on
+//! fresh seeds, tables ready to print.
 //!
 //! The map, along the way of the data (`docs/architecture.md` follows one trial through it):
 //!
@@ -19,14 +20,15 @@
 //! * [`aggregate`]: means, deviations, the best points.
 //! * [`report`]: tables, figures, data files, provenance.
 //! * [`export`]: the same for other tools: Parquet, TensorBoard, Optuna, JUnit.
-//! * [`printable`]: texts from outside as a terminal may show them; [`secrets`]: values that are never shown.
+//! * [`printable`]: texts from outside as a terminal may show them; [`secrets`]: values that are
+//!   never shown.
 //! * [`live`]: progress, as bars or lines; a sweep as its ledger tells it.
 //! * [`serve`]: the same as a web page.
 //! * [`cli`]: the commands.
 //! * [`files`]: opens files without waiting, and writes none through a link.
 //!
-//! `src/trainer/` is the built-in task, a program of its own (`pentagrid-trainer`): the only code that names `tch`,
-//! so that this library and the coordinator start without libtorch.
+//! `src/trainer/` is the built-in task, a program of its own (`pentagrid-trainer`): the only code
+//! that names `tch`, so that this library and the coordinator start without libtorch.
 #![warn(missing_docs)]
 
 pub mod agent;

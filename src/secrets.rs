@@ -1,4 +1,5 @@
-//! Values of environment variables that a sweep file names (`${envvar:NAME}`), kept out of what is recorded and shown. Pure.
+//! Values of environment variables that a sweep file names (`${envvar:NAME}`), kept out of what is
+//! recorded and shown. Pure.
 
 use std::borrow::Cow;
 
@@ -6,8 +7,20 @@ use std::borrow::Cow;
 const MIN_LENGTH: usize = 4;
 
 /// Variables that hold no secrets, and whose values stand in many paths.
-const PLAIN: &[&str] =
-    &["HOME", "HOSTNAME", "LANG", "LOGNAME", "OLDPWD", "PATH", "PWD", "SHELL", "TERM", "TMPDIR", "USER", "VIRTUAL_ENV"];
+const PLAIN: &[&str] = &[
+    "HOME",
+    "HOSTNAME",
+    "LANG",
+    "LOGNAME",
+    "OLDPWD",
+    "PATH",
+    "PWD",
+    "SHELL",
+    "TERM",
+    "TMPDIR",
+    "USER",
+    "VIRTUAL_ENV",
+];
 
 /// Texts to be hidden, and what is shown in their place.
 #[derive(Clone, Default, PartialEq, Eq)]
@@ -45,7 +58,11 @@ impl Secrets {
             }
             // A quoted text may have been cut within the value.
             if let Some(cut) = cut_off(&redacted, value) {
-                redacted = Cow::Owned(format!("{}{shown}{}", &redacted[..cut.start], &redacted[cut.end..]));
+                redacted = Cow::Owned(format!(
+                    "{}{shown}{}",
+                    &redacted[..cut.start],
+                    &redacted[cut.end..]
+                ));
             }
         }
         redacted
@@ -62,17 +79,22 @@ impl Secrets {
 /// Never the values.
 impl std::fmt::Debug for Secrets {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.iter().map(|(_, shown)| shown)).finish()
+        f.debug_set()
+            .entries(self.0.iter().map(|(_, shown)| shown))
+            .finish()
     }
 }
 
 /// Where a text has the beginning of a value, followed by the sign that the text was cut there.
 fn cut_off(text: &str, value: &str) -> Option<std::ops::Range<usize>> {
-    let (end, _) = text.match_indices('…').find(|(end, _)| shared_end(&text[..*end], value) > 0)?;
+    let (end, _) = text
+        .match_indices('…')
+        .find(|(end, _)| shared_end(&text[..*end], value) > 0)?;
     Some(end - shared_end(&text[..end], value)..end)
 }
 
-/// Length in bytes of the longest beginning of a value that a text ends with; 0 if it is shorter than a secret.
+/// Length in bytes of the longest beginning of a value that a text ends with; 0 if it is shorter
+/// than a secret.
 fn shared_end(text: &str, value: &str) -> usize {
     let ends = value.char_indices().map(|(at, _)| at).rev();
     ends.take_while(|&length| value[..length].chars().nth(MIN_LENGTH - 1).is_some())
@@ -86,20 +108,39 @@ mod tests {
 
     #[test]
     fn values_are_hidden_wherever_they_stand() {
-        let named = [("KEY", "hunter2hunter2"), ("LONG", "hunter2hunter2-and-more"), ("Q", "a\"b\\c\nd"), ("HOME", "/root")];
+        let named = [
+            ("KEY", "hunter2hunter2"),
+            ("LONG", "hunter2hunter2-and-more"),
+            ("Q", "a\"b\\c\nd"),
+            ("HOME", "/root"),
+        ];
         let secrets = Secrets::new(named.map(|(name, value)| (name.to_owned(), value.to_owned())));
         let redact = |text: &str| secrets.redact(text).into_owned();
         assert_eq!(redact("--key=hunter2hunter2 x"), "--key=${envvar:KEY} x");
         assert_eq!(redact("hunter2hunter2-and-more!"), "${envvar:LONG}!");
-        assert_eq!(redact("a\"b\\c\nd {\"k\":\"a\\\"b\\\\c\\nd\"}"), "${envvar:Q} {\"k\":\"${envvar:Q}\"}");
-        assert_eq!(redact("cut: \"AA=hunter2hun…\""), "cut: \"AA=${envvar:LONG}…\"", "the longer one, as far as one can see");
-        assert_eq!(redact("/root/x: hun… no"), "/root/x: hun… no", "too little to tell, and no secret");
+        assert_eq!(
+            redact("a\"b\\c\nd {\"k\":\"a\\\"b\\\\c\\nd\"}"),
+            "${envvar:Q} {\"k\":\"${envvar:Q}\"}"
+        );
+        assert_eq!(
+            redact("cut: \"AA=hunter2hun…\""),
+            "cut: \"AA=${envvar:LONG}…\"",
+            "the longer one, as far as one can see"
+        );
+        assert_eq!(
+            redact("/root/x: hun… no"),
+            "/root/x: hun… no",
+            "too little to tell, and no secret"
+        );
         assert!(!format!("{secrets:?}").contains("hunter"));
     }
 
     #[test]
     fn short_values_are_not_looked_for() {
-        let secrets = Secrets::new([("N".to_owned(), "123".to_owned()), ("E".to_owned(), String::new())]);
+        let secrets = Secrets::new([
+            ("N".to_owned(), "123".to_owned()),
+            ("E".to_owned(), String::new()),
+        ]);
         assert_eq!(secrets.redact("123 1234"), "123 1234");
     }
 }

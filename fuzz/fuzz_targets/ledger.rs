@@ -1,5 +1,5 @@
-//! A ledger with any bytes changed, cut off at any place, is read or refused, for reading and for writing: never a panic, and
-//! what is refused for writing is left as it was.
+//! A ledger with any bytes changed, cut off at any place, is read or refused, for reading and for
+//! writing: never a panic, and what is refused for writing is left as it was.
 #![no_main]
 
 use std::path::Path;

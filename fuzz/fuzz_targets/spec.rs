@@ -1,4 +1,5 @@
-//! Any text is a sweep, or is refused with problems that lie inside it; a sweep's points can be counted and computed.
+//! Any text is a sweep, or is refused with problems that lie inside it; a sweep's points can be
+//! counted and computed.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

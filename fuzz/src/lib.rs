@@ -1,5 +1,5 @@
-//! The modules of pentagrid that read what may come from anywhere, compiled without Polars and libtorch: for the fuzz targets
-//! only.
+//! The modules of pentagrid that read what may come from anywhere, compiled without Polars and
+//! libtorch: for the fuzz targets only.
 #![allow(dead_code, missing_docs, unused_imports)]
 
 #[path = "../../src/files.rs"]

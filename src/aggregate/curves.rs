@@ -1,5 +1,5 @@
-//! Learning curves: mean, standard deviation and n of each metric at each epoch of an arm's selected point, over its
-//! seeds. Reads rows of history; `report/figures` draws the result.
+//! Learning curves: mean, standard deviation and n of each metric at each epoch of an arm's
+//! selected point, over its seeds. Reads rows of history; `report/figures` draws the result.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -29,20 +29,37 @@ pub struct ArmCurves {
     pub metrics: BTreeMap<String, Vec<EpochStat>>,
 }
 
-/// The curves of arms, given as (number of the arm, histories of its trials). Arms without a history are left out. A metric that
-/// any trial reports by epochs has a curve by epochs; one that is only reported by steps has a curve by steps.
+/// The curves of arms, given as (number of the arm, histories of its trials). Arms without a
+/// history are left out. A metric that any trial reports by epochs has a curve by epochs; one that
+/// is only reported by steps has a curve by steps.
 ///
 /// # Errors
 /// `StatsError`, if Polars reports an error.
 pub fn curves(histories: &[(usize, Vec<EpochRow>)]) -> Result<Vec<ArmCurves>, StatsError> {
-    let rows = || histories.iter().flat_map(|(arm, rows)| rows.iter().map(move |row| (*arm, row)));
-    let positions: Vec<Position> = rows().map(|(_, row)| row.position).collect::<BTreeSet<_>>().into_iter().collect();
-    let by_epoch: BTreeSet<&String> =
-        rows().filter(|(_, row)| row.position.unit == Unit::Epoch).flat_map(|(_, row)| row.metrics.0.keys()).collect();
+    let rows = || {
+        histories
+            .iter()
+            .flat_map(|(arm, rows)| rows.iter().map(move |row| (*arm, row)))
+    };
+    let positions: Vec<Position> = rows()
+        .map(|(_, row)| row.position)
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    let by_epoch: BTreeSet<&String> = rows()
+        .filter(|(_, row)| row.position.unit == Unit::Epoch)
+        .flat_map(|(_, row)| row.metrics.0.keys())
+        .collect();
     let observations: Vec<Observation<'_>> = rows()
         .map(|(arm, row)| {
             let index = positions.partition_point(|position| *position < row.position) as u64;
-            Observation { arm, index, seed: row.id.seed, metrics: &row.metrics, diverged: false }
+            Observation {
+                arm,
+                index,
+                seed: row.id.seed,
+                metrics: &row.metrics,
+                diverged: false,
+            }
         })
         .collect();
     let mut seeds: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
@@ -51,20 +68,42 @@ pub fn curves(histories: &[(usize, Vec<EpochRow>)]) -> Result<Vec<ArmCurves>, St
     }
     let mut arms: BTreeMap<usize, ArmCurves> = seeds
         .into_iter()
-        .map(|(arm, seeds)| (arm, ArmCurves { arm, seeds: seeds.len() as u32, metrics: BTreeMap::new() }))
+        .map(|(arm, seeds)| {
+            (
+                arm,
+                ArmCurves {
+                    arm,
+                    seeds: seeds.len() as u32,
+                    metrics: BTreeMap::new(),
+                },
+            )
+        })
         .collect();
     for point in point_stats(&observations)? {
         let position = positions[point.index as usize];
-        let Some(curves) = arms.get_mut(&point.arm) else { continue };
+        let Some(curves) = arms.get_mut(&point.arm) else {
+            continue;
+        };
         for (name, stat) in point.stats {
             if position.unit == Unit::Epoch || !by_epoch.contains(&name) {
-                curves.metrics.entry(name).or_default().push(EpochStat { position, stat, not_finite: 0 });
+                curves.metrics.entry(name).or_default().push(EpochStat {
+                    position,
+                    stat,
+                    not_finite: 0,
+                });
             }
         }
     }
     for (arm, row) in rows() {
-        for (name, _) in row.metrics.0.iter().filter(|(_, value)| !value.0.is_finite()) {
-            let Some(curve) = arms.get_mut(&arm).and_then(|arm| arm.metrics.get_mut(name)) else { continue };
+        for (name, _) in row
+            .metrics
+            .0
+            .iter()
+            .filter(|(_, value)| !value.0.is_finite())
+        {
+            let Some(curve) = arms.get_mut(&arm).and_then(|arm| arm.metrics.get_mut(name)) else {
+                continue;
+            };
             if let Ok(place) = curve.binary_search_by_key(&row.position, |at| at.position) {
                 curve[place].not_finite += 1;
             }
@@ -81,8 +120,15 @@ mod tests {
     use proptest::prelude::*;
 
     fn row(seed: u64, epoch: u32, values: &[(&str, f64)]) -> EpochRow {
-        let id = TrialId { point: PointId::of(&Config::default()), seed };
-        EpochRow { id, position: Position::epoch(epoch), metrics: values.iter().copied().collect() }
+        let id = TrialId {
+            point: PointId::of(&Config::default()),
+            seed,
+        };
+        EpochRow {
+            id,
+            position: Position::epoch(epoch),
+            metrics: values.iter().copied().collect(),
+        }
     }
 
     #[test]
@@ -97,14 +143,27 @@ mod tests {
         assert_eq!(found.len(), 1);
         assert_eq!((found[0].arm, found[0].seeds), (4, 2));
         let loss = &found[0].metrics["loss"];
-        assert_eq!((loss[0].position, loss[0].stat.mean, loss[0].not_finite), (Position::epoch(1), 2.0, 0));
+        assert_eq!(
+            (loss[0].position, loss[0].stat.mean, loss[0].not_finite),
+            (Position::epoch(1), 2.0, 0)
+        );
         assert!(!loss[1].stat.mean.is_finite() && loss[1].not_finite == 1 && loss[1].stat.n == 2);
-        assert_eq!(found[0].metrics["late"][0].stat, Stat { mean: 7.0, std: None, n: 1 });
+        assert_eq!(
+            found[0].metrics["late"][0].stat,
+            Stat {
+                mean: 7.0,
+                std: None,
+                n: 1
+            }
+        );
     }
 
     #[test]
     fn a_metric_has_a_curve_by_epochs_or_else_by_steps() {
-        let at = |seed, position, values: &[(&str, f64)]| EpochRow { position, ..row(seed, 0, values) };
+        let at = |seed, position, values: &[(&str, f64)]| EpochRow {
+            position,
+            ..row(seed, 0, values)
+        };
         let part = |number| Position::new(Unit::Epoch, number).unwrap();
         let rows = vec![
             at(0, part(0.5), &[("loss", 1.0)]),
@@ -115,11 +174,23 @@ mod tests {
         ];
         let found = curves(&[(0, rows)]).unwrap();
         let points = |metric: &str| -> Vec<(String, f64)> {
-            found[0].metrics[metric].iter().map(|at| (at.position.to_string(), at.stat.mean)).collect()
+            found[0].metrics[metric]
+                .iter()
+                .map(|at| (at.position.to_string(), at.stat.mean))
+                .collect()
         };
         assert_eq!(found[0].seeds, 2);
-        assert_eq!(points("loss"), [("epoch 0.5".to_owned(), 2.0), ("epoch 0.75".to_owned(), 2.0)]);
-        assert_eq!(points("lr"), [("step 5".to_owned(), 0.3), ("step 7".to_owned(), 0.1)]);
+        assert_eq!(
+            points("loss"),
+            [
+                ("epoch 0.5".to_owned(), 2.0),
+                ("epoch 0.75".to_owned(), 2.0)
+            ]
+        );
+        assert_eq!(
+            points("lr"),
+            [("step 5".to_owned(), 0.3), ("step 7".to_owned(), 0.1)]
+        );
     }
 
     proptest! {

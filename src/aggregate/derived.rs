@@ -1,5 +1,5 @@
-//! Statistics of figures that are computed from a trial's own metrics, such as the difference of two of them: over the
-//! trials that the tables show. `report` asks for them.
+//! Statistics of figures that are computed from a trial's own metrics, such as the difference of
+//! two of them: over the trials that the tables show. `report` asks for them.
 
 use std::collections::HashMap;
 
@@ -12,11 +12,16 @@ use crate::spec::{Seeds, Spec};
 
 /// The seeds that tables report: the final ones, or the tuning seeds where there are none.
 pub fn reported_seeds(seeds: &Seeds) -> &[u64] {
-    if seeds.final_.is_empty() { &seeds.tune } else { &seeds.final_ }
+    if seeds.final_.is_empty() {
+        &seeds.tune
+    } else {
+        &seeds.final_
+    }
 }
 
-/// For each arm with a selected point, the statistics of what `derive` makes of each finished trial's metrics. Paired by
-/// nature: a difference is taken within a trial, so what its two sides share drops out of the deviation.
+/// For each arm with a selected point, the statistics of what `derive` makes of each finished
+/// trial's metrics. Paired by nature: a difference is taken within a trial, so what its two sides
+/// share drops out of the deviation.
 ///
 /// # Errors
 /// `StatsError`, if Polars reports an error.
@@ -30,7 +35,12 @@ pub fn derived_stats(
     for arm in &evaluation.arms {
         let Some(point) = &arm.point else { continue };
         for &seed in reported_seeds(&spec.seeds) {
-            let row = rows.get(&TrialId { point: point.id, seed }).filter(|row| row.state == TrialState::Done);
+            let row = rows
+                .get(&TrialId {
+                    point: point.id,
+                    seed,
+                })
+                .filter(|row| row.state == TrialState::Done);
             if let Some(metrics) = row.and_then(|row| row.metrics.as_ref()) {
                 derived.push((arm.arm, point.index, seed, derive(metrics)));
             }
@@ -38,7 +48,13 @@ pub fn derived_stats(
     }
     let observations: Vec<Observation<'_>> = derived
         .iter()
-        .map(|(arm, index, seed, metrics)| Observation { arm: *arm, index: *index, seed: *seed, metrics, diverged: false })
+        .map(|(arm, index, seed, metrics)| Observation {
+            arm: *arm,
+            index: *index,
+            seed: *seed,
+            metrics,
+            diverged: false,
+        })
         .collect();
     point_stats(&observations)
 }

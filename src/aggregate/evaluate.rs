@@ -1,5 +1,6 @@
-//! A whole sweep in figures: for each arm the selected point, its statistics over tuning and final seeds, and what
-//! became of every planned trial. Reads plain rows; `report` turns the result into tables.
+//! A whole sweep in figures: for each arm the selected point, its statistics over tuning and final
+//! seeds, and what became of every planned trial. Reads plain rows; `report` turns the result into
+//! tables.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fmt;
@@ -35,8 +36,8 @@ impl Tally {
         self.planned - self.done - self.failed - self.pruned
     }
 
-    /// Counts a planned trial; `selecting`: the metric that selects; `out`: its point gets no further seeds. Says whether the
-    /// trial will not run for that.
+    /// Counts a planned trial; `selecting`: the metric that selects; `out`: its point gets no
+    /// further seeds. Says whether the trial will not run for that.
     pub fn count(&mut self, selecting: &str, row: Option<&TrialRow>, out: bool) -> bool {
         self.planned += 1;
         let waits = row.is_none_or(|row| row.state == TrialState::Waiting);
@@ -47,7 +48,9 @@ impl Tally {
             Some(TrialState::Running) => self.running += 1,
             Some(TrialState::Waiting) | None => {}
         }
-        let metrics = row.filter(|row| row.state == TrialState::Done).and_then(|row| row.metrics.as_ref());
+        let metrics = row
+            .filter(|row| row.state == TrialState::Done)
+            .and_then(|row| row.metrics.as_ref());
         self.diverged += u64::from(metrics.is_some_and(|metrics| metrics.diverged(selecting)));
         out && waits
     }
@@ -60,7 +63,8 @@ pub struct ArmEvaluation {
     pub arm: usize,
     /// What selection found.
     pub selection: ArmSelection,
-    /// Points that cannot be selected, once the arm's tuning trials have ended: the first few of each kind.
+    /// Points that cannot be selected, once the arm's tuning trials have ended: the first few of
+    /// each kind.
     pub passed_over: Vec<PassedOver>,
     /// The selected point.
     pub point: Option<Point>,
@@ -103,7 +107,11 @@ impl fmt::Display for Unreported {
             [] => "they report no metrics".to_owned(),
             known => format!("they have `{}`", known.join("`, `")),
         };
-        write!(f, "no finished trial has the metric `{}`, which selection needs: {they_have}", self.metric)?;
+        write!(
+            f,
+            "no finished trial has the metric `{}`, which selection needs: {they_have}",
+            self.metric
+        )?;
         match nearest(&self.metric, &known) {
             Some(near) => write!(f, " (did you mean `{near}`?)"),
             None => Ok(()),
@@ -118,8 +126,9 @@ pub struct Evaluation {
     pub arms: Vec<ArmEvaluation>,
     /// Statistics over the tuning seeds of every point that has a result.
     pub points: Vec<PointStats>,
-    /// The points that get no further seeds since they cannot be the best of their arm any more, as (number of the arm, number
-    /// of the point): those of `prune: safe` that lack a seed for this reason.
+    /// The points that get no further seeds since they cannot be the best of their arm any more, as
+    /// (number of the arm, number of the point): those of `prune: safe` that lack a seed for this
+    /// reason.
     pub pruned: BTreeSet<(usize, u64)>,
     /// A result that is better than the metric was said to be, for which `prune: safe` is off.
     pub beyond: Option<Beyond>,
@@ -128,12 +137,17 @@ pub struct Evaluation {
 impl Evaluation {
     /// The selected points, as (number of the arm, number of the point).
     pub fn selected(&self) -> Vec<(usize, u64)> {
-        self.arms.iter().filter_map(|arm| Some((arm.arm, arm.selection.best?))).collect()
+        self.arms
+            .iter()
+            .filter_map(|arm| Some((arm.arm, arm.selection.best?)))
+            .collect()
     }
 
     /// Whether every planned trial has ended, one way or the other.
     pub fn is_complete(&self) -> bool {
-        self.arms.iter().all(|arm| arm.tune_tally.left() == 0 && arm.final_tally.left() == 0)
+        self.arms
+            .iter()
+            .all(|arm| arm.tune_tally.left() == 0 && arm.final_tally.left() == 0)
     }
 
     /// Whether a planned trial, whose row this is, will not run since its point is out of the race.
@@ -145,10 +159,13 @@ impl Evaluation {
 
     /// The arms of which no point can be selected, although their tuning trials have ended.
     pub fn without_selection(&self) -> impl Iterator<Item = &ArmEvaluation> {
-        self.arms.iter().filter(|arm| arm.selection.best.is_none() && arm.tune_tally.left() == 0)
+        self.arms
+            .iter()
+            .filter(|arm| arm.selection.best.is_none() && arm.tune_tally.left() == 0)
     }
 
-    /// What is said of a metric that no finished trial reports; None: one does, or none has finished.
+    /// What is said of a metric that no finished trial reports; None: one does, or none has
+    /// finished.
     pub fn unreported(&self, metric: &str) -> Option<Unreported> {
         let finals = self.arms.iter().filter_map(|arm| arm.final_.as_ref());
         let mut known: BTreeSet<&String> = BTreeSet::new();
@@ -158,8 +175,14 @@ impl Evaluation {
             }
             known.extend(stats.stats.keys());
         }
-        let any = self.arms.iter().any(|arm| arm.tune_tally.done + arm.final_tally.done > 0);
-        any.then(|| Unreported { metric: metric.to_owned(), known: known.into_iter().cloned().collect() })
+        let any = self
+            .arms
+            .iter()
+            .any(|arm| arm.tune_tally.done + arm.final_tally.done > 0);
+        any.then(|| Unreported {
+            metric: metric.to_owned(),
+            known: known.into_iter().cloned().collect(),
+        })
     }
 
     /// How many points of an arm get no further seeds, and so are not complete.
@@ -174,7 +197,10 @@ impl Evaluation {
 
     /// Trials that failed for good.
     pub fn failed(&self) -> u64 {
-        self.arms.iter().map(|arm| arm.tune_tally.failed + arm.final_tally.failed).sum()
+        self.arms
+            .iter()
+            .map(|arm| arm.tune_tally.failed + arm.final_tally.failed)
+            .sum()
     }
 }
 
@@ -182,7 +208,11 @@ impl Evaluation {
 ///
 /// # Errors
 /// `StatsError`, if Polars reports an error.
-pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Result<Evaluation, StatsError> {
+pub fn evaluate(
+    spec: &Spec,
+    grid: &Grid,
+    rows: &HashMap<TrialId, TrialRow>,
+) -> Result<Evaluation, StatsError> {
     let metric = &spec.metric.name;
     let mut tune = Vec::new();
     let race = race(spec, grid, rows);
@@ -206,7 +236,12 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
 
     let arms = arms_in_figures(spec, grid, rows, (selections, &points, &tune_tallies))?;
     let beyond = race.and_then(|race| race.beyond().cloned());
-    let mut evaluation = Evaluation { arms, points, pruned, beyond };
+    let mut evaluation = Evaluation {
+        arms,
+        points,
+        pruned,
+        beyond,
+    };
     note_passed_over(spec, grid, rows, &mut evaluation);
     Ok(evaluation)
 }
@@ -215,9 +250,19 @@ pub fn evaluate(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> 
 const EXAMPLES: usize = 3;
 
 /// Notes the points that cannot be selected, in arms whose tuning trials have ended.
-pub(super) fn note_passed_over(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, evaluation: &mut Evaluation) {
+pub(super) fn note_passed_over(
+    spec: &Spec,
+    grid: &Grid,
+    rows: &HashMap<TrialId, TrialRow>,
+    evaluation: &mut Evaluation,
+) {
     let metric = &spec.metric.name;
-    let Evaluation { arms, points, pruned, .. } = evaluation;
+    let Evaluation {
+        arms,
+        points,
+        pruned,
+        ..
+    } = evaluation;
     for arm in arms {
         arm.passed_over.clear();
         let counts = Ineligible::ALL.map(|why| arm.selection.ineligible(why));
@@ -225,11 +270,16 @@ pub(super) fn note_passed_over(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId,
             continue;
         }
         let begin = points.partition_point(|stats| stats.arm < arm.arm);
-        let mut known = points[begin..].iter().take_while(|stats| stats.arm == arm.arm).peekable();
+        let mut known = points[begin..]
+            .iter()
+            .take_while(|stats| stats.arm == arm.arm)
+            .peekable();
         let mut found: BTreeMap<Ineligible, Vec<u64>> = BTreeMap::new();
         for index in 0..grid.arms()[arm.arm].len() {
             let stats = known.next_if(|stats| stats.index == index);
-            let Some(why) = Ineligible::of(stats, metric, spec.seeds.tune.len() as u32) else { continue };
+            let Some(why) = Ineligible::of(stats, metric, spec.seeds.tune.len() as u32) else {
+                continue;
+            };
             let examples = found.entry(why).or_default();
             if examples.len() < EXAMPLES && !pruned.contains(&(arm.arm, index)) {
                 examples.push(index);
@@ -239,8 +289,12 @@ pub(super) fn note_passed_over(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId,
             for index in examples {
                 let point = grid.arms()[arm.arm].point(index).id;
                 let lacks = |seed: &u64| {
-                    let row = rows.get(&TrialId { point, seed: *seed }).filter(|row| row.state == TrialState::Done);
-                    let value = row.and_then(|row| row.metrics.as_ref()).and_then(|metrics| metrics.get(metric));
+                    let row = rows
+                        .get(&TrialId { point, seed: *seed })
+                        .filter(|row| row.state == TrialState::Done);
+                    let value = row
+                        .and_then(|row| row.metrics.as_ref())
+                        .and_then(|metrics| metrics.get(metric));
                     match why {
                         Ineligible::LacksSeed => row.is_none(),
                         Ineligible::LacksMetric => row.is_some() && value.is_none(),
@@ -254,8 +308,8 @@ pub(super) fn note_passed_over(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId,
     }
 }
 
-/// Arm by arm what was selected, and the figures of the selected points. Takes the selections, the statistics of all points over
-/// the tuning seeds, and what became of the tuning trials.
+/// Arm by arm what was selected, and the figures of the selected points. Takes the selections, the
+/// statistics of all points over the tuning seeds, and what became of the tuning trials.
 pub(super) fn arms_in_figures(
     spec: &Spec,
     grid: &Grid,
@@ -269,15 +323,23 @@ pub(super) fn arms_in_figures(
     let mut final_tallies = vec![Tally::default(); selections.len()];
     let mut chosen: BTreeMap<usize, Point> = BTreeMap::new();
     for selection in &selections {
-        let Some(index) = selection.best else { continue };
+        let Some(index) = selection.best else {
+            continue;
+        };
         let point = grid.arms()[selection.arm].point(index);
         for &seed in &spec.seeds.final_ {
-            let id = TrialId { point: point.id, seed };
+            let id = TrialId {
+                point: point.id,
+                seed,
+            };
             let row = rows.get(&id);
             final_tallies[selection.arm].count(metric, row, false);
-            let Some(found) = observation(metric, (selection.arm, index, seed), row) else { continue };
-            // Wall-clock times count only of trials that ran as final ones, alone on their device: a seed that a changed
-            // spec has moved here from the tuning seeds keeps its result, but not its time.
+            let Some(found) = observation(metric, (selection.arm, index, seed), row) else {
+                continue;
+            };
+            // Wall-clock times count only of trials that ran as final ones, alone on their device:
+            // a seed that a changed spec has moved here from the tuning seeds keeps its result, but
+            // not its time.
             if row.is_some_and(|row| row.phase == Phase::Tune) {
                 untimed_counts[selection.arm] += 1;
                 timeless.insert(id, found.metrics.without_wall_clock());
@@ -293,7 +355,10 @@ pub(super) fn arms_in_figures(
             None => found,
         })
         .collect();
-    let mut finals: BTreeMap<usize, PointStats> = point_stats(&observed)?.into_iter().map(|stats| (stats.arm, stats)).collect();
+    let mut finals: BTreeMap<usize, PointStats> = point_stats(&observed)?
+        .into_iter()
+        .map(|stats| (stats.arm, stats))
+        .collect();
     let tuned = |arm: usize, index: u64| {
         let place = points.binary_search_by_key(&(arm, index), |stats| (stats.arm, stats.index));
         place.ok().map(|place| points[place].clone())
@@ -315,7 +380,8 @@ pub(super) fn arms_in_figures(
     Ok(arms)
 }
 
-/// How the race of `prune: safe` stands by the results in the ledger; None where the spec asks for none.
+/// How the race of `prune: safe` stands by the results in the ledger; None where the spec asks for
+/// none.
 pub fn race(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>) -> Option<Race> {
     let mut race = Race::new(spec, grid)?;
     for row in rows.values().filter(|row| row.state == TrialState::Done) {
@@ -334,5 +400,11 @@ pub(super) fn observation<'a>(
 ) -> Option<Observation<'a>> {
     let row = row.filter(|row| row.state == TrialState::Done)?;
     let metrics = row.metrics.as_ref()?;
-    Some(Observation { arm, index, seed, metrics, diverged: metrics.diverged(selecting) })
+    Some(Observation {
+        arm,
+        index,
+        seed,
+        metrics,
+        diverged: metrics.diverged(selecting),
+    })
 }

@@ -1,5 +1,5 @@
-//! Whether a published percentage can be a mean at all: n runs on m images give multiples of 100/(n m) and nothing
-//! else. `report::audit` flags figures that cannot.
+//! Whether a published percentage can be a mean at all: n runs on m images give multiples of 100/(n
+//! m) and nothing else. `report::audit` flags figures that cannot.
 
 use crate::spec::PublishedFigure;
 
@@ -15,14 +15,19 @@ pub struct Impossible {
     pub fits: Vec<u32>,
 }
 
-/// Checks a percentage of correct images against its granularity (N. J. L. Brown, J. A. J. Heathers, The GRIM test, Social
-/// Psychological and Personality Science 8 (2017)). None: possible, or not to be told for want of `images` or `n`.
+/// Checks a percentage of correct images against its granularity (N. J. L. Brown, J. A. J.
+/// Heathers, The GRIM test, Social Psychological and Personality Science 8 (2017)). None: possible,
+/// or not to be told for want of `images` or `n`.
 ///
-/// The figure may have been rounded to the decimals that it shows. Zeros at its end are not known, so a figure is
-/// never called impossible because of them.
+/// The figure may have been rounded to the decimals that it shows. Zeros at its end are not known,
+/// so a figure is never called impossible because of them.
 pub fn impossible(figure: &PublishedFigure) -> Option<Impossible> {
     let (n, images) = (figure.n?, figure.images?);
-    let decimals = figure.mean.to_string().split_once('.').map_or(0, |(_, decimals)| decimals.len());
+    let decimals = figure
+        .mean
+        .to_string()
+        .split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len());
     let fits = |n: u32| {
         let cases = f64::from(n) * f64::from(images);
         let step = 100.0 / cases;
@@ -43,7 +48,12 @@ mod tests {
     use proptest::prelude::*;
 
     fn figure(mean: f64, n: u32, images: u32) -> PublishedFigure {
-        PublishedFigure { mean, std: None, n: Some(n), images: Some(images) }
+        PublishedFigure {
+            mean,
+            std: None,
+            n: Some(n),
+            images: Some(images),
+        }
     }
 
     #[test]
@@ -61,8 +71,20 @@ mod tests {
 
     #[test]
     fn what_is_not_known_is_not_judged() {
-        assert_eq!(impossible(&PublishedFigure { n: None, ..figure(93.625, 10, 200) }), None);
-        assert_eq!(impossible(&PublishedFigure { images: None, ..figure(93.625, 10, 200) }), None);
+        assert_eq!(
+            impossible(&PublishedFigure {
+                n: None,
+                ..figure(93.625, 10, 200)
+            }),
+            None
+        );
+        assert_eq!(
+            impossible(&PublishedFigure {
+                images: None,
+                ..figure(93.625, 10, 200)
+            }),
+            None
+        );
         // Of 28 images 14 are 50 %, 15 are 53.57 %.
         assert!(impossible(&figure(51.9, 1, 28)).is_some());
         assert_eq!(impossible(&figure(53.57, 1, 28)), None);

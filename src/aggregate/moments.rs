@@ -1,5 +1,5 @@
-//! Mean and sample standard deviation of numbers of any size: near each other and far from zero, too large to be added, or too
-//! small to be squared.
+//! Mean and sample standard deviation of numbers of any size: near each other and far from zero,
+//! too large to be added, or too small to be squared.
 
 /// Numbers beyond this are scaled down before they are added.
 const LARGE: f64 = 1e290;
@@ -8,17 +8,24 @@ const DOWN: f64 = 1.0 / 18_446_744_073_709_551_616.0;
 /// The greatest deviation whose square is summed without scaling, and the least one.
 const SQUARES: std::ops::RangeInclusive<f64> = 1e-140..=1e140;
 
-/// Mean and sample standard deviation (n - 1 in the denominator; None for fewer than two values). The mean of finite values is
-/// finite. A value that is not finite makes the mean not finite and the deviation NaN; the mean of no values is NaN.
+/// Mean and sample standard deviation (n - 1 in the denominator; None for fewer than two values).
+/// The mean of finite values is finite. A value that is not finite makes the mean not finite and
+/// the deviation NaN; the mean of no values is NaN.
 ///
-/// Two passes: the mean of compensated sums, corrected by the mean of what is left over, then the deviations from it (T. F. Chan,
-/// G. H. Golub, R. J. LeVeque, Algorithms for computing the sample variance, The American Statistician 37 (1983), equation 1.7).
+/// Two passes: the mean of compensated sums, corrected by the mean of what is left over, then the
+/// deviations from it (T. F. Chan, G. H. Golub, R. J. LeVeque, Algorithms for computing the sample
+/// variance, The American Statistician 37 (1983), equation 1.7).
 pub fn moments(values: &[f64]) -> (f64, Option<f64>) {
     let has_spread = values.len() > 1;
     if values.iter().any(|value| !value.is_finite()) {
-        return (values.iter().sum::<f64>() / values.len() as f64, has_spread.then_some(f64::NAN));
+        return (
+            values.iter().sum::<f64>() / values.len() as f64,
+            has_spread.then_some(f64::NAN),
+        );
     }
-    let largest = values.iter().fold(0.0, |largest: f64, value| largest.max(value.abs()));
+    let largest = values
+        .iter()
+        .fold(0.0, |largest: f64, value| largest.max(value.abs()));
     if largest > LARGE {
         let scaled: Vec<f64> = values.iter().map(|value| value * DOWN).collect();
         let (mean, std) = finite_moments(&scaled);
@@ -40,7 +47,11 @@ fn finite_moments(values: &[f64]) -> (f64, Option<f64>) {
         return (mean, Some(0.0));
     }
     // Squares of what is far from one overflow, or vanish.
-    let unit = if SQUARES.contains(&largest) { 1.0 } else { largest };
+    let unit = if SQUARES.contains(&largest) {
+        1.0
+    } else {
+        largest
+    };
     let squares = compensated_sum(deviations().map(|deviation| (deviation / unit).powi(2)));
     let rest = compensated_sum(deviations().map(|deviation| deviation / unit));
     let variance = (squares - rest * rest / n) / (n - 1.0);
@@ -52,7 +63,11 @@ fn compensated_sum(values: impl Iterator<Item = f64>) -> f64 {
     let (mut sum, mut lost) = (0.0_f64, 0.0_f64);
     for value in values {
         let next = sum + value;
-        lost += if sum.abs() >= value.abs() { (sum - next) + value } else { (value - next) + sum };
+        lost += if sum.abs() >= value.abs() {
+            (sum - next) + value
+        } else {
+            (value - next) + sum
+        };
         sum = next;
     }
     sum + lost
@@ -65,9 +80,18 @@ mod tests {
 
     #[test]
     fn values_far_from_zero_keep_their_deviation() {
-        assert_eq!(moments(&[1e16, 1e16 + 2.0, 1e16 + 4.0]), (1e16 + 2.0, Some(2.0)));
-        assert_eq!(moments(&[1e16 + 4.0, 1e16, 1e16 + 2.0]), (1e16 + 2.0, Some(2.0)));
-        assert_eq!(moments(&[-1e16, -1e16 - 2.0, -1e16 - 4.0]), (-1e16 - 2.0, Some(2.0)));
+        assert_eq!(
+            moments(&[1e16, 1e16 + 2.0, 1e16 + 4.0]),
+            (1e16 + 2.0, Some(2.0))
+        );
+        assert_eq!(
+            moments(&[1e16 + 4.0, 1e16, 1e16 + 2.0]),
+            (1e16 + 2.0, Some(2.0))
+        );
+        assert_eq!(
+            moments(&[-1e16, -1e16 - 2.0, -1e16 - 4.0]),
+            (-1e16 - 2.0, Some(2.0))
+        );
         let (mean, std) = moments(&[1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0]);
         assert_eq!(mean, 1e9 + 10.0);
         assert!((std.unwrap().powi(2) - 30.0).abs() < 1e-12);
@@ -84,12 +108,24 @@ mod tests {
         let (mean, std) = moments(&[1e200, 3e200]);
         assert!(mean == 2e200 && (std.unwrap() / 1e200 - 2.0_f64.sqrt()).abs() < 1e-12);
         let (mean, std) = moments(&[1e-200, 3e-200]);
-        assert!((mean / 2e-200 - 1.0).abs() < 1e-12 && (std.unwrap() / 1e-200 - 2.0_f64.sqrt()).abs() < 1e-12);
+        assert!(
+            (mean / 2e-200 - 1.0).abs() < 1e-12
+                && (std.unwrap() / 1e-200 - 2.0_f64.sqrt()).abs() < 1e-12
+        );
     }
 
     #[test]
     fn equal_values_have_themselves_as_mean_and_no_deviation() {
-        for value in [0.1, 1.0 / 3.0, 93.7, 1e-300, f64::MAX, f64::MIN_POSITIVE, 5e-324, -0.7] {
+        for value in [
+            0.1,
+            1.0 / 3.0,
+            93.7,
+            1e-300,
+            f64::MAX,
+            f64::MIN_POSITIVE,
+            5e-324,
+            -0.7,
+        ] {
             assert_eq!(moments(&[value; 7]), (value, Some(0.0)), "{value}");
         }
         assert_eq!(moments(&[0.1, 0.2, 0.3]).0, 0.2);
@@ -107,7 +143,8 @@ mod tests {
     }
 
     proptest! {
-        /// Shifted by a number that all sums hold exactly, and scaled by a power of two: the deviation stays what it was.
+        /// Shifted by a number that all sums hold exactly, and scaled by a power of two: the
+        /// deviation stays what it was.
         #[test]
         fn neither_shift_nor_scale_costs_digits(
             values in prop::collection::vec(-1000_i64..1000, 2..40),

@@ -52,7 +52,9 @@ impl<W: Write> ParquetFile<W> {
     /// # Errors
     /// As the file that is written to.
     pub fn new(to: W, columns: Vec<(String, Column)>) -> Result<Self, ParquetError> {
-        Ok(Self(ParquetWriter::new(to).batched(frame(columns)?.schema())?))
+        Ok(Self(
+            ParquetWriter::new(to).batched(frame(columns)?.schema())?,
+        ))
     }
 
     /// Writes a group of rows, with the columns that the file has.
@@ -73,7 +75,12 @@ impl<W: Write> ParquetFile<W> {
 }
 
 fn frame(columns: Vec<(String, Column)>) -> Result<DataFrame, ParquetError> {
-    DataFrame::new_infer_height(columns.into_iter().map(|(name, column)| column.named(&name)).collect())
+    DataFrame::new_infer_height(
+        columns
+            .into_iter()
+            .map(|(name, column)| column.named(&name))
+            .collect(),
+    )
 }
 
 #[cfg(test)]
@@ -87,9 +94,15 @@ mod tests {
     fn what_is_written_is_read_back_with_its_types_and_nulls() {
         let columns = vec![
             ("seed".to_owned(), Column::Int(vec![Some(i64::MAX), None])),
-            ("loss".to_owned(), Column::Float(vec![Some(f64::NAN), Some(0.1)])),
+            (
+                "loss".to_owned(),
+                Column::Float(vec![Some(f64::NAN), Some(0.1)]),
+            ),
             ("flag".to_owned(), Column::Bool(vec![None, Some(true)])),
-            ("name".to_owned(), Column::Text(vec![Some("β <b>".into()), None])),
+            (
+                "name".to_owned(),
+                Column::Text(vec![Some("β <b>".into()), None]),
+            ),
         ];
         let mut file = std::io::Cursor::new(Vec::new());
         let more = vec![
@@ -99,10 +112,13 @@ mod tests {
             ("name".to_owned(), Column::Text(vec![Some("c".into())])),
         ];
         let mut groups = ParquetFile::new(&mut file, columns.clone()).unwrap();
-        [columns, more].into_iter().for_each(|rows| groups.write(rows).unwrap());
+        [columns, more]
+            .into_iter()
+            .for_each(|rows| groups.write(rows).unwrap());
         groups.finish().unwrap();
         let frame = ParquetReader::new(file).finish().unwrap();
-        let cell = |name: &str, row: usize| frame.column(name).unwrap().get(row).unwrap().into_static();
+        let cell =
+            |name: &str, row: usize| frame.column(name).unwrap().get(row).unwrap().into_static();
         assert_eq!(cell("seed", 0), AnyValue::Int64(i64::MAX));
         assert_eq!(cell("seed", 1), AnyValue::Null);
         assert!(matches!(cell("loss", 0), AnyValue::Float64(loss) if loss.is_nan()));
@@ -110,6 +126,9 @@ mod tests {
         assert_eq!(cell("flag", 1), AnyValue::Boolean(true));
         assert_eq!(cell("name", 0).str_value(), "β <b>");
         assert_eq!(cell("name", 1), AnyValue::Null);
-        assert_eq!((frame.height(), cell("seed", 2), cell("loss", 2)), (3, AnyValue::Int64(3), AnyValue::Null));
+        assert_eq!(
+            (frame.height(), cell("seed", 2), cell("loss", 2)),
+            (3, AnyValue::Int64(3), AnyValue::Null)
+        );
     }
 }

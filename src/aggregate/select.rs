@@ -1,6 +1,6 @@
-//! The best point of each arm: best mean of the metric over the tuning seeds; ties by lower mean validation loss,
-//! then by lower deviation of the metric, then by grid order. Eligible is a point that has the metric on every tuning seed,
-//! and whose mean is finite.
+//! The best point of each arm: best mean of the metric over the tuning seeds; ties by lower mean
+//! validation loss, then by lower deviation of the metric, then by grid order. Eligible is a point
+//! that has the metric on every tuning seed, and whose mean is finite.
 
 use std::cmp::Ordering;
 
@@ -9,8 +9,8 @@ use crate::spec::{Goal, Metric};
 
 /// The metric that breaks ties, where trials report it.
 const TIE_BREAKER: &str = "val_loss";
-/// Means are compared to this many significant digits: equal figures must tie although their sums were rounded
-/// differently.
+/// Means are compared to this many significant digits: equal figures must tie although their sums
+/// were rounded differently.
 const DIGITS: usize = 12;
 
 /// Why a point cannot be selected.
@@ -28,10 +28,12 @@ impl Ineligible {
     /// All of them.
     pub const ALL: [Self; 3] = [Self::LacksSeed, Self::LacksMetric, Self::NotFinite];
 
-    /// Why a point cannot be selected; None: it can. `stats` are its statistics over the tuning seeds, if it has any, and `seeds`
-    /// is how many tuning seeds there are.
+    /// Why a point cannot be selected; None: it can. `stats` are its statistics over the tuning
+    /// seeds, if it has any, and `seeds` is how many tuning seeds there are.
     pub fn of(stats: Option<&PointStats>, metric: &str, seeds: u32) -> Option<Self> {
-        let Some(stats) = stats.filter(|stats| stats.n >= seeds) else { return Some(Self::LacksSeed) };
+        let Some(stats) = stats.filter(|stats| stats.n >= seeds) else {
+            return Some(Self::LacksSeed);
+        };
         match stats.stats.get(metric) {
             Some(stat) if stat.n < seeds => Some(Self::LacksMetric),
             Some(stat) if !stat.mean.is_finite() => Some(Self::NotFinite),
@@ -69,22 +71,44 @@ impl ArmSelection {
     }
 }
 
-/// Selects in each arm. `stats` are of the tuning trials; `points` is how many points each arm has, and `seeds`
-/// how many tuning seeds. Without tuning seeds every arm has one point, and that is it.
-pub fn select(metric: &Metric, points: &[u64], seeds: u32, stats: &[PointStats]) -> Vec<ArmSelection> {
-    let mut selections: Vec<ArmSelection> = (0..points.len()).map(|arm| ArmSelection { arm, ..Default::default() }).collect();
+/// Selects in each arm. `stats` are of the tuning trials; `points` is how many points each arm has,
+/// and `seeds` how many tuning seeds. Without tuning seeds every arm has one point, and that is it.
+pub fn select(
+    metric: &Metric,
+    points: &[u64],
+    seeds: u32,
+    stats: &[PointStats],
+) -> Vec<ArmSelection> {
+    let mut selections: Vec<ArmSelection> = (0..points.len())
+        .map(|arm| ArmSelection {
+            arm,
+            ..Default::default()
+        })
+        .collect();
     if seeds == 0 {
-        selections.iter_mut().for_each(|selection| selection.best = Some(0));
+        selections
+            .iter_mut()
+            .for_each(|selection| selection.best = Some(0));
         return selections;
     }
 
-    // A watched sweep selects several times a second among tens of thousands: names are looked up once for each.
+    // A watched sweep selects several times a second among tens of thousands: names are looked up
+    // once for each.
     let mut eligible: Vec<Vec<Eligible<'_>>> = vec![Vec::new(); points.len()];
     for point in stats {
-        let Some(selection) = selections.get_mut(point.arm) else { continue };
-        match (Ineligible::of(Some(point), &metric.name, seeds), point.stats.get(&metric.name)) {
+        let Some(selection) = selections.get_mut(point.arm) else {
+            continue;
+        };
+        match (
+            Ineligible::of(Some(point), &metric.name, seeds),
+            point.stats.get(&metric.name),
+        ) {
             (None, Some(stat)) => {
-                let low = if metric.goal == Goal::Maximize { -stat.mean } else { stat.mean };
+                let low = if metric.goal == Goal::Maximize {
+                    -stat.mean
+                } else {
+                    stat.mean
+                };
                 eligible[point.arm].push((low, point));
             }
             (Some(Ineligible::LacksMetric), _) => selection.lack_metric += 1,
@@ -95,10 +119,15 @@ pub fn select(metric: &Metric, points: &[u64], seeds: u32, stats: &[PointStats])
     }
 
     for ((selection, eligible), count) in selections.iter_mut().zip(&eligible).zip(points) {
-        selection.lack_seed = count - eligible.len() as u64 - selection.lack_metric - selection.not_finite;
-        let Some((low, best)) = eligible.iter().min_by(|a, b| rank(metric, a, b)) else { continue };
+        selection.lack_seed =
+            count - eligible.len() as u64 - selection.lack_metric - selection.not_finite;
+        let Some((low, best)) = eligible.iter().min_by(|a, b| rank(metric, a, b)) else {
+            continue;
+        };
         selection.best = Some(best.index);
-        let same = eligible.iter().filter(|(other, _)| lower(Some(*low), Some(*other)) == Ordering::Equal);
+        let same = eligible
+            .iter()
+            .filter(|(other, _)| lower(Some(*low), Some(*other)) == Ordering::Equal);
         selection.tied = same.count() as u64 - 1;
     }
     selections
@@ -110,7 +139,12 @@ type Eligible<'p> = (f64, &'p PointStats);
 /// Orders points, the better first.
 fn rank(metric: &Metric, (low_a, a): &Eligible<'_>, (low_b, b): &Eligible<'_>) -> Ordering {
     let loss = |point: &PointStats| point.stats.get(TIE_BREAKER).map(|stat| stat.mean);
-    let spread = |point: &PointStats| point.stats.get(&metric.name).and_then(|stat: &Stat| stat.std);
+    let spread = |point: &PointStats| {
+        point
+            .stats
+            .get(&metric.name)
+            .and_then(|stat: &Stat| stat.std)
+    };
     lower(Some(*low_a), Some(*low_b))
         .then_with(|| lower(loss(a), loss(b)))
         .then_with(|| lower(spread(a), spread(b)))
@@ -134,14 +168,20 @@ fn lower(a: Option<f64>, b: Option<f64>) -> Ordering {
     badness(a).total_cmp(&badness(b))
 }
 
-/// A number to minimise: what is missing, NaN or infinite is worse than every number, also if it is negative.
+/// A number to minimise: what is missing, NaN or infinite is worse than every number, also if it is
+/// negative.
 fn badness(value: Option<f64>) -> f64 {
-    value.filter(|value| value.is_finite()).map_or(f64::INFINITY, round)
+    value
+        .filter(|value| value.is_finite())
+        .map_or(f64::INFINITY, round)
 }
 
 fn round(value: f64) -> f64 {
     // Adding zero makes -0.0 equal to 0.0, which `total_cmp` would tell apart.
-    format!("{value:.precision$e}", precision = DIGITS - 1).parse().unwrap_or(value) + 0.0
+    format!("{value:.precision$e}", precision = DIGITS - 1)
+        .parse()
+        .unwrap_or(value)
+        + 0.0
 }
 
 #[cfg(test)]
@@ -156,12 +196,18 @@ mod tests {
             index,
             n: 3,
             diverged: 0,
-            stats: stats.into_iter().map(|(name, mean, std)| (name.to_owned(), Stat { mean, std, n: 3 })).collect(),
+            stats: stats
+                .into_iter()
+                .map(|(name, mean, std)| (name.to_owned(), Stat { mean, std, n: 3 }))
+                .collect(),
         }
     }
 
     fn selected(goal: Goal, points: &[PointStats]) -> ArmSelection {
-        let metric = Metric { name: "acc".into(), goal };
+        let metric = Metric {
+            name: "acc".into(),
+            goal,
+        };
         select(&metric, &[8], 3, points)[0]
     }
 
@@ -173,31 +219,75 @@ mod tests {
     #[test]
     fn ties_go_by_loss_then_spread_then_grid_order() {
         let max = |points: &[PointStats]| best(Goal::Maximize, points);
-        assert_eq!(max(&[point(0, 90.0, 1.0, 1.0), point(1, 91.0, 9.0, 9.0)]), (Some(1), 0, 6));
-        assert_eq!(max(&[point(0, 90.0, 1.0, 1.0), point(1, 90.0, 9.0, 0.5)]), (Some(1), 1, 6));
-        assert_eq!(max(&[point(0, 90.0, 1.0, 1.0), point(1, 90.0, 0.5, 1.0)]), (Some(1), 1, 6));
-        assert_eq!(max(&[point(1, 90.0, 1.0, 1.0), point(0, 90.0, 1.0, 1.0)]), (Some(0), 1, 6));
-        assert_eq!(best(Goal::Minimize, &[point(0, 90.0, 1.0, 1.0), point(1, 91.0, 1.0, 1.0)]).0, Some(0));
+        assert_eq!(
+            max(&[point(0, 90.0, 1.0, 1.0), point(1, 91.0, 9.0, 9.0)]),
+            (Some(1), 0, 6)
+        );
+        assert_eq!(
+            max(&[point(0, 90.0, 1.0, 1.0), point(1, 90.0, 9.0, 0.5)]),
+            (Some(1), 1, 6)
+        );
+        assert_eq!(
+            max(&[point(0, 90.0, 1.0, 1.0), point(1, 90.0, 0.5, 1.0)]),
+            (Some(1), 1, 6)
+        );
+        assert_eq!(
+            max(&[point(1, 90.0, 1.0, 1.0), point(0, 90.0, 1.0, 1.0)]),
+            (Some(0), 1, 6)
+        );
+        assert_eq!(
+            best(
+                Goal::Minimize,
+                &[point(0, 90.0, 1.0, 1.0), point(1, 91.0, 1.0, 1.0)]
+            )
+            .0,
+            Some(0)
+        );
     }
 
     #[test]
     fn sums_rounded_differently_still_tie() {
         let (a, b) = (0.1 + 0.2, 0.3);
         assert_ne!(a, b);
-        assert_eq!(best(Goal::Maximize, &[point(0, b, 1.0, 2.0), point(1, a, 1.0, 1.0)]), (Some(1), 1, 6));
+        assert_eq!(
+            best(
+                Goal::Maximize,
+                &[point(0, b, 1.0, 2.0), point(1, a, 1.0, 1.0)]
+            ),
+            (Some(1), 1, 6)
+        );
     }
 
     #[test]
     fn what_is_not_finite_never_wins_over_a_number() {
         for goal in [Goal::Maximize, Goal::Minimize] {
             for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
-                let found = selected(goal, &[point(0, odd, f64::NAN, 0.0), point(1, -5.0, 1.0, f64::NAN)]);
-                assert_eq!((found.best, found.not_finite, found.lack_seed), (Some(1), 1, 6), "{goal:?} {odd}");
+                let found = selected(
+                    goal,
+                    &[point(0, odd, f64::NAN, 0.0), point(1, -5.0, 1.0, f64::NAN)],
+                );
+                assert_eq!(
+                    (found.best, found.not_finite, found.lack_seed),
+                    (Some(1), 1, 6),
+                    "{goal:?} {odd}"
+                );
                 let alone = selected(goal, &[point(0, odd, f64::NAN, 0.0)]);
-                assert_eq!((alone.best, alone.tied, alone.not_finite), (None, 0, 1), "{goal:?} {odd}");
+                assert_eq!(
+                    (alone.best, alone.tied, alone.not_finite),
+                    (None, 0, 1),
+                    "{goal:?} {odd}"
+                );
                 // Among equal means an infinite loss is no low one.
-                assert_eq!(best(goal, &[point(0, 10.0, 0.0, odd), point(1, 10.0, 0.0, 7.0)]), (Some(1), 1, 6), "{odd}");
-                assert_eq!(best(goal, &[point(0, 10.0, 2.0, odd), point(1, 10.0, 1.0, odd)]), (Some(1), 1, 6), "{odd}");
+                assert_eq!(
+                    best(goal, &[point(0, 10.0, 0.0, odd), point(1, 10.0, 0.0, 7.0)]),
+                    (Some(1), 1, 6),
+                    "{odd}"
+                );
+                assert_eq!(
+                    best(goal, &[point(0, 10.0, 2.0, odd), point(1, 10.0, 1.0, odd)]),
+                    (Some(1), 1, 6),
+                    "{odd}"
+                );
             }
         }
     }
@@ -205,20 +295,48 @@ mod tests {
     #[test]
     fn a_point_that_lacks_the_metric_on_a_seed_is_not_eligible() {
         let mut partly = point(0, 99.0, 0.0, 0.0);
-        partly.stats.insert("acc".to_owned(), Stat { mean: 99.0, std: Some(0.0), n: 2 });
+        partly.stats.insert(
+            "acc".to_owned(),
+            Stat {
+                mean: 99.0,
+                std: Some(0.0),
+                n: 2,
+            },
+        );
         let mut without = point(2, 0.0, 0.0, 0.0);
-        without.stats = [("val_loss".to_owned(), Stat { mean: 0.0, std: None, n: 3 })].into_iter().collect();
-        let found = selected(Goal::Maximize, &[partly.clone(), point(1, 10.0, 1.0, 1.0), without.clone()]);
-        assert_eq!((found.best, found.lack_metric, found.lack_seed), (Some(1), 2, 5));
+        without.stats = [(
+            "val_loss".to_owned(),
+            Stat {
+                mean: 0.0,
+                std: None,
+                n: 3,
+            },
+        )]
+        .into_iter()
+        .collect();
+        let found = selected(
+            Goal::Maximize,
+            &[partly.clone(), point(1, 10.0, 1.0, 1.0), without.clone()],
+        );
+        assert_eq!(
+            (found.best, found.lack_metric, found.lack_seed),
+            (Some(1), 2, 5)
+        );
         let none = selected(Goal::Maximize, &[partly, without]);
-        assert_eq!((none.best, none.tied, none.lack_metric, none.lack_seed), (None, 0, 2, 6));
+        assert_eq!(
+            (none.best, none.tied, none.lack_metric, none.lack_seed),
+            (None, 0, 2, 6)
+        );
     }
 
     #[test]
     fn a_point_that_lacks_a_seed_is_not_eligible() {
         let mut better = point(0, 99.0, 0.0, 0.0);
         better.n = 2;
-        assert_eq!(best(Goal::Maximize, &[better.clone(), point(1, 10.0, 1.0, 1.0)]), (Some(1), 0, 7));
+        assert_eq!(
+            best(Goal::Maximize, &[better.clone(), point(1, 10.0, 1.0, 1.0)]),
+            (Some(1), 0, 7)
+        );
         assert_eq!(best(Goal::Maximize, &[better]), (None, 0, 8));
     }
 

@@ -1,5 +1,6 @@
-//! How much each searched hyper-parameter of an arm matters: the metric by the parameter's values, averaged over the
-//! rest of the grid (marginal) and along the line through the selected point (slice), and by pairs of parameters.
+//! How much each searched hyper-parameter of an arm matters: the metric by the parameter's values,
+//! averaged over the rest of the grid (marginal) and along the line through the selected point
+//! (slice), and by pairs of parameters.
 
 use super::moments::moments;
 use super::stats::{PointStats, Stat};
@@ -10,10 +11,11 @@ use crate::grid::ArmGrid;
 pub struct Sensitivity {
     /// Number of the parameter among the arm's axes.
     pub axis: usize,
-    /// By value: the points' means over the rest of the grid. Points that lack the parameter are left out.
+    /// By value: the points' means over the rest of the grid. Points that lack the parameter are
+    /// left out.
     pub marginal: Vec<Average>,
-    /// By value: the point that differs from the selected point in this parameter only. None: there is none in the grid, it
-    /// has no result, or no point is selected.
+    /// By value: the point that differs from the selected point in this parameter only. None: there
+    /// is none in the grid, it has no result, or no point is selected.
     pub slice: Vec<Option<Stat>>,
 }
 
@@ -22,8 +24,8 @@ pub struct Sensitivity {
 pub struct Pair {
     /// Numbers of the parameters among the arm's axes.
     pub axes: [usize; 2],
-    /// The points' means over the rest of the grid: one row for each value of the second parameter, one cell in it for
-    /// each of the first. None: no point of the grid has both values.
+    /// The points' means over the rest of the grid: one row for each value of the second parameter,
+    /// one cell in it for each of the first. None: no point of the grid has both values.
     pub cells: Vec<Vec<Option<Average>>>,
 }
 
@@ -55,50 +57,97 @@ impl Means {
     fn average(&self) -> Average {
         let stat = (!self.finite.is_empty()).then(|| {
             let (mean, std) = moments(&self.finite);
-            Stat { mean, std, n: self.finite.len() as u32 }
+            Stat {
+                mean,
+                std,
+                n: self.finite.len() as u32,
+            }
         });
-        Average { stat, not_finite: self.not_finite }
+        Average {
+            stat,
+            not_finite: self.not_finite,
+        }
     }
 }
 
 fn sizes(grid: &ArmGrid) -> Vec<usize> {
-    grid.arm().axes.iter().map(|axis| axis.values.len()).collect()
+    grid.arm()
+        .axes
+        .iter()
+        .map(|axis| axis.values.len())
+        .collect()
 }
 
-/// Each searched parameter of an arm. `points` are the arm's points with a result, and `best` is the selected one.
-pub fn sensitivity(grid: &ArmGrid, points: &[&PointStats], metric: &str, best: Option<u64>) -> Vec<Sensitivity> {
+/// Each searched parameter of an arm. `points` are the arm's points with a result, and `best` is
+/// the selected one.
+pub fn sensitivity(
+    grid: &ArmGrid,
+    points: &[&PointStats],
+    metric: &str,
+    best: Option<u64>,
+) -> Vec<Sensitivity> {
     let sizes = sizes(grid);
     let searched: Vec<usize> = (0..sizes.len()).filter(|axis| sizes[*axis] > 1).collect();
-    let mut sums: Vec<Vec<Means>> = searched.iter().map(|axis| vec![Means::default(); sizes[*axis]]).collect();
-    let mut slices: Vec<Vec<Option<Stat>>> = searched.iter().map(|axis| vec![None; sizes[*axis]]).collect();
+    let mut sums: Vec<Vec<Means>> = searched
+        .iter()
+        .map(|axis| vec![Means::default(); sizes[*axis]])
+        .collect();
+    let mut slices: Vec<Vec<Option<Stat>>> = searched
+        .iter()
+        .map(|axis| vec![None; sizes[*axis]])
+        .collect();
     let best = best.map(|index| grid.places(index));
     for point in points {
-        let Some(stat) = point.stats.get(metric) else { continue };
+        let Some(stat) = point.stats.get(metric) else {
+            continue;
+        };
         let at = grid.places(point.index);
         // On a line through the selected point lies what differs from it in one place at most.
-        let apart = best.as_ref().map(|best| (0..at.len()).filter(|axis| at[*axis] != best[*axis]).collect::<Vec<_>>());
+        let apart = best.as_ref().map(|best| {
+            (0..at.len())
+                .filter(|axis| at[*axis] != best[*axis])
+                .collect::<Vec<_>>()
+        });
         for (number, axis) in searched.iter().enumerate() {
             let Some(place) = at[*axis] else { continue };
             sums[number][place].add(stat.mean);
-            if apart.as_ref().is_some_and(|apart| apart.iter().all(|other| other == axis)) {
+            if apart
+                .as_ref()
+                .is_some_and(|apart| apart.iter().all(|other| other == axis))
+            {
                 slices[number][place] = Some(*stat);
             }
         }
     }
     let each = searched.iter().zip(sums).zip(slices);
-    each.map(|((axis, sums), slice)| Sensitivity { axis: *axis, marginal: sums.iter().map(Means::average).collect(), slice })
-        .collect()
+    each.map(|((axis, sums), slice)| Sensitivity {
+        axis: *axis,
+        marginal: sums.iter().map(Means::average).collect(),
+        slice,
+    })
+    .collect()
 }
 
 /// Each pair of searched parameters of an arm, the earlier one first.
 pub fn pairs(grid: &ArmGrid, points: &[&PointStats], metric: &str) -> Vec<Pair> {
     let sizes = sizes(grid);
     let searched: Vec<usize> = (0..sizes.len()).filter(|axis| sizes[*axis] > 1).collect();
-    let two = searched.iter().enumerate().flat_map(|(number, a)| searched[number + 1..].iter().map(|b| [*a, *b]));
-    let mut found: Vec<([usize; 2], Vec<Vec<Means>>)> =
-        two.map(|axes| (axes, vec![vec![Means::default(); sizes[axes[0]]]; sizes[axes[1]]])).collect();
+    let two = searched
+        .iter()
+        .enumerate()
+        .flat_map(|(number, a)| searched[number + 1..].iter().map(|b| [*a, *b]));
+    let mut found: Vec<([usize; 2], Vec<Vec<Means>>)> = two
+        .map(|axes| {
+            (
+                axes,
+                vec![vec![Means::default(); sizes[axes[0]]]; sizes[axes[1]]],
+            )
+        })
+        .collect();
     for point in points {
-        let Some(stat) = point.stats.get(metric) else { continue };
+        let Some(stat) = point.stats.get(metric) else {
+            continue;
+        };
         let at = grid.places(point.index);
         for ([a, b], cells) in &mut found {
             if let (Some(a), Some(b)) = (at[*a], at[*b]) {
@@ -108,9 +157,15 @@ pub fn pairs(grid: &ArmGrid, points: &[&PointStats], metric: &str) -> Vec<Pair> 
     }
     let pair = |(axes, sums): ([usize; 2], Vec<Vec<Means>>)| {
         let row = |(sums, exist): (&Vec<Means>, Vec<bool>)| {
-            sums.iter().zip(exist).map(|(sum, exists)| exists.then(|| sum.average())).collect()
+            sums.iter()
+                .zip(exist)
+                .map(|(sum, exists)| exists.then(|| sum.average()))
+                .collect()
         };
-        Pair { axes, cells: sums.iter().zip(grid.pairs(axes)).map(row).collect() }
+        Pair {
+            axes,
+            cells: sums.iter().zip(grid.pairs(axes)).map(row).collect(),
+        }
     };
     found.into_iter().map(pair).collect()
 }
@@ -123,17 +178,28 @@ mod tests {
     use proptest::prelude::*;
 
     fn grid(sizes: &[usize]) -> Grid {
-        let axes = sizes
-            .iter()
-            .enumerate()
-            .map(|(number, size)| Axis { name: format!("p{number}"), values: (0..*size as i64).map(ParamValue::Int).collect() });
+        let axes = sizes.iter().enumerate().map(|(number, size)| Axis {
+            name: format!("p{number}"),
+            values: (0..*size as i64).map(ParamValue::Int).collect(),
+        });
         Grid::new(&Spec {
             name: "s".into(),
             description: None,
             task: Task::MnistResnet18,
-            metric: Metric { name: "m".into(), goal: Goal::Maximize },
-            seeds: Seeds { tune: vec![0], final_: vec![] },
-            arms: vec![Arm { name: "a".into(), label: "A".into(), axes: axes.collect(), shape: Shape::default() }],
+            metric: Metric {
+                name: "m".into(),
+                goal: Goal::Maximize,
+            },
+            seeds: Seeds {
+                tune: vec![0],
+                final_: vec![],
+            },
+            arms: vec![Arm {
+                name: "a".into(),
+                label: "A".into(),
+                axes: axes.collect(),
+                shape: Shape::default(),
+            }],
             claims: Vec::new(),
             prune: Default::default(),
             resources: Default::default(),
@@ -148,31 +214,87 @@ mod tests {
     }
 
     fn point(index: u64, mean: f64) -> PointStats {
-        let stats = [("m".to_owned(), Stat { mean, std: Some(1.0), n: 2 })].into_iter().collect();
-        PointStats { arm: 0, index, n: 2, diverged: 0, stats }
+        let stats = [(
+            "m".to_owned(),
+            Stat {
+                mean,
+                std: Some(1.0),
+                n: 2,
+            },
+        )]
+        .into_iter()
+        .collect();
+        PointStats {
+            arm: 0,
+            index,
+            n: 2,
+            diverged: 0,
+            stats,
+        }
     }
 
     #[test]
     fn slices_go_through_the_selected_point() {
         // p0 in 0..2, p1 has one value, p2 in 0..3; numbers count p2 fastest.
         let grid = grid(&[2, 1, 3]);
-        let points: Vec<PointStats> =
-            [0.0, 1.0, 2.0, 3.0, f64::NAN].into_iter().enumerate().map(|(i, m)| point(i as u64, m)).collect();
+        let points: Vec<PointStats> = [0.0, 1.0, 2.0, 3.0, f64::NAN]
+            .into_iter()
+            .enumerate()
+            .map(|(i, m)| point(i as u64, m))
+            .collect();
         let points: Vec<&PointStats> = points.iter().collect();
         let found = sensitivity(&grid.arms()[0], &points, "m", Some(3));
         assert_eq!(found.iter().map(|one| one.axis).collect::<Vec<_>>(), [0, 2]);
-        let means = |slice: &[Option<Stat>]| slice.iter().map(|stat| stat.map(|stat| stat.mean)).collect::<Vec<_>>();
+        let means = |slice: &[Option<Stat>]| {
+            slice
+                .iter()
+                .map(|stat| stat.map(|stat| stat.mean))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(means(&found[0].slice), [Some(0.0), Some(3.0)]);
         assert_eq!(means(&found[1].slice)[0], Some(3.0));
         assert!(means(&found[1].slice)[1].is_some_and(f64::is_nan));
         assert_eq!(found[1].slice[2], None);
-        assert_eq!(found[0].marginal[0], Average { stat: Some(Stat { mean: 1.0, std: Some(1.0), n: 3 }), not_finite: 0 });
-        assert_eq!(found[0].marginal[1], Average { stat: Some(Stat { mean: 3.0, std: None, n: 1 }), not_finite: 1 });
+        assert_eq!(
+            found[0].marginal[0],
+            Average {
+                stat: Some(Stat {
+                    mean: 1.0,
+                    std: Some(1.0),
+                    n: 3
+                }),
+                not_finite: 0
+            }
+        );
+        assert_eq!(
+            found[0].marginal[1],
+            Average {
+                stat: Some(Stat {
+                    mean: 3.0,
+                    std: None,
+                    n: 1
+                }),
+                not_finite: 1
+            }
+        );
         let pairs = pairs(&grid.arms()[0], &points, "m");
         assert_eq!(pairs.len(), 1);
-        assert_eq!((pairs[0].axes, pairs[0].cells.len(), pairs[0].cells[0].len()), ([0, 2], 3, 2));
-        assert_eq!(pairs[0].cells[1][1], Some(Average { stat: None, not_finite: 1 }));
-        assert!(sensitivity(&grid.arms()[0], &points, "m", None).iter().all(|one| one.slice.iter().all(Option::is_none)));
+        assert_eq!(
+            (pairs[0].axes, pairs[0].cells.len(), pairs[0].cells[0].len()),
+            ([0, 2], 3, 2)
+        );
+        assert_eq!(
+            pairs[0].cells[1][1],
+            Some(Average {
+                stat: None,
+                not_finite: 1
+            })
+        );
+        assert!(
+            sensitivity(&grid.arms()[0], &points, "m", None)
+                .iter()
+                .all(|one| one.slice.iter().all(Option::is_none))
+        );
     }
 
     proptest! {

@@ -1,9 +1,12 @@
-//! Mean, sample standard deviation (n - 1) and n of each metric of each point over its seeds. Polars groups and counts;
-//! `moments` computes means and deviations. The only file that names Polars beside `parquet`.
+//! Mean, sample standard deviation (n - 1) and n of each metric of each point over its seeds.
+//! Polars groups and counts; `moments` computes means and deviations. The only file that names
+//! Polars beside `parquet`.
 
 use std::collections::BTreeSet;
 
-use polars::prelude::{Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, col, len};
+use polars::prelude::{
+    Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, col, len,
+};
 
 use super::moments::moments;
 use crate::protocol::{Metrics, Named};
@@ -15,7 +18,8 @@ pub struct Observation<'a> {
     pub arm: usize,
     /// Number of the point within the arm.
     pub index: u64,
-    /// The seed: observations are put in its order, so that sums do not depend on the order of execution.
+    /// The seed: observations are put in its order, so that sums do not depend on the order of
+    /// execution.
     pub seed: u64,
     /// The final metrics.
     pub metrics: &'a Metrics,
@@ -54,8 +58,8 @@ pub struct PointStats {
 #[error("computing means and deviations failed: {0}")]
 pub struct StatsError(#[from] PolarsError);
 
-/// Keeps Polars from starting a thread on every core: they are the trainers', and our tables are small.
-/// Call it before anything else that may use Polars, while the program has one thread.
+/// Keeps Polars from starting a thread on every core: they are the trainers', and our tables are
+/// small. Call it before anything else that may use Polars, while the program has one thread.
 pub fn limit_threads() {
     if std::env::var_os("POLARS_MAX_THREADS").is_none() {
         // SAFETY: called at the very beginning of `main`, before any other thread exists.
@@ -69,7 +73,13 @@ pub fn limit_threads() {
 /// As `point_stats`.
 pub fn start_threads() -> Result<(), StatsError> {
     let metrics: Metrics = [("m", 0.0), ("n", 1.0)].into_iter().collect();
-    let rows = [0, 1].map(|seed| Observation { arm: 0, index: 0, seed, metrics: &metrics, diverged: false });
+    let rows = [0, 1].map(|seed| Observation {
+        arm: 0,
+        index: 0,
+        seed,
+        metrics: &metrics,
+        diverged: false,
+    });
     point_stats(&rows).map(drop)
 }
 
@@ -91,11 +101,14 @@ pub fn point_stats(observations: &[Observation<'_>]) -> Result<Vec<PointStats>, 
         }
     }
     let names: Vec<&str> = names.into_iter().collect();
-    let columns: Vec<Vec<Option<f64>>> =
-        names.iter().map(|name| sorted.iter().map(|row| row.metrics.get(name)).collect()).collect();
+    let columns: Vec<Vec<Option<f64>>> = names
+        .iter()
+        .map(|name| sorted.iter().map(|row| row.metrics.get(name)).collect())
+        .collect();
     let mut points = read_groups(&group(make_frame(&sorted)?)?)?;
 
-    // The rows are sorted by point: those of a group follow one another, in the order of the groups.
+    // The rows are sorted by point: those of a group follow one another, in the order of the
+    // groups.
     let mut begin = 0;
     for point in &mut points {
         let end = begin + point.n as usize;
@@ -103,7 +116,14 @@ pub fn point_stats(observations: &[Observation<'_>]) -> Result<Vec<PointStats>, 
             let values: Vec<f64> = column[begin..end].iter().copied().flatten().collect();
             if !values.is_empty() {
                 let (mean, std) = moments(&values);
-                point.stats.insert((*name).to_owned(), Stat { mean, std, n: values.len() as u32 });
+                point.stats.insert(
+                    (*name).to_owned(),
+                    Stat {
+                        mean,
+                        std,
+                        n: values.len() as u32,
+                    },
+                );
             }
         }
         begin = end;
@@ -113,9 +133,23 @@ pub fn point_stats(observations: &[Observation<'_>]) -> Result<Vec<PointStats>, 
 
 fn make_frame(rows: &[&Observation<'_>]) -> PolarsResult<DataFrame> {
     let columns: Vec<Column> = vec![
-        Series::new("arm".into(), rows.iter().map(|row| row.arm as u64).collect::<Vec<_>>()).into_column(),
-        Series::new("index".into(), rows.iter().map(|row| row.index).collect::<Vec<_>>()).into_column(),
-        Series::new("diverged".into(), rows.iter().map(|row| u32::from(row.diverged)).collect::<Vec<_>>()).into_column(),
+        Series::new(
+            "arm".into(),
+            rows.iter().map(|row| row.arm as u64).collect::<Vec<_>>(),
+        )
+        .into_column(),
+        Series::new(
+            "index".into(),
+            rows.iter().map(|row| row.index).collect::<Vec<_>>(),
+        )
+        .into_column(),
+        Series::new(
+            "diverged".into(),
+            rows.iter()
+                .map(|row| u32::from(row.diverged))
+                .collect::<Vec<_>>(),
+        )
+        .into_column(),
     ];
     DataFrame::new_infer_height(columns)
 }
@@ -123,15 +157,30 @@ fn make_frame(rows: &[&Observation<'_>]) -> PolarsResult<DataFrame> {
 fn group(frame: DataFrame) -> PolarsResult<DataFrame> {
     let counts = vec![len().alias("n"), col("diverged").sum()];
     // The rows are sorted, and so are groups in the order in which they come.
-    frame.lazy().group_by_stable([col("arm"), col("index")]).agg(counts).collect()
+    frame
+        .lazy()
+        .group_by_stable([col("arm"), col("index")])
+        .agg(counts)
+        .collect()
 }
 
 /// The points, without their statistics.
 fn read_groups(frame: &DataFrame) -> PolarsResult<Vec<PointStats>> {
     let whole = |name: &str| -> PolarsResult<Vec<u64>> {
-        Ok(frame.column(name)?.cast(&polars::prelude::DataType::UInt64)?.u64()?.iter().map(Option::unwrap_or_default).collect())
+        Ok(frame
+            .column(name)?
+            .cast(&polars::prelude::DataType::UInt64)?
+            .u64()?
+            .iter()
+            .map(Option::unwrap_or_default)
+            .collect())
     };
-    let (arms, indices, counts, diverged) = (whole("arm")?, whole("index")?, whole("n")?, whole("diverged")?);
+    let (arms, indices, counts, diverged) = (
+        whole("arm")?,
+        whole("index")?,
+        whole("n")?,
+        whole("diverged")?,
+    );
     let point = |row: usize| PointStats {
         arm: arms[row] as usize,
         index: indices[row],
@@ -148,7 +197,13 @@ mod tests {
     use proptest::prelude::*;
 
     fn row(arm: usize, index: u64, seed: u64, metrics: &Metrics) -> Observation<'_> {
-        Observation { arm, index, seed, metrics, diverged: metrics.diverged("m") }
+        Observation {
+            arm,
+            index,
+            seed,
+            metrics,
+            diverged: metrics.diverged("m"),
+        }
     }
 
     fn metrics(pairs: &[(&str, f64)]) -> Metrics {
@@ -159,33 +214,77 @@ mod tests {
     fn one_trial_has_a_mean_but_no_deviation() {
         let one = metrics(&[("m", 2.5)]);
         let stats = point_stats(&[row(0, 0, 0, &one)]).unwrap();
-        assert_eq!(stats[0].stats["m"], Stat { mean: 2.5, std: None, n: 1 });
+        assert_eq!(
+            stats[0].stats["m"],
+            Stat {
+                mean: 2.5,
+                std: None,
+                n: 1
+            }
+        );
     }
 
     #[test]
     fn large_numbers_and_near_ones_keep_their_digits() {
-        let (a, b, c) =
-            (metrics(&[("m", 1e16), ("k", 1e308)]), metrics(&[("m", 1e16 + 2.0), ("k", 1e308)]), metrics(&[("m", 1e16 + 4.0)]));
+        let (a, b, c) = (
+            metrics(&[("m", 1e16), ("k", 1e308)]),
+            metrics(&[("m", 1e16 + 2.0), ("k", 1e308)]),
+            metrics(&[("m", 1e16 + 4.0)]),
+        );
         let stats = point_stats(&[row(0, 0, 0, &a), row(0, 0, 1, &b), row(0, 0, 2, &c)]).unwrap();
-        assert_eq!(stats[0].stats["m"], Stat { mean: 1e16 + 2.0, std: Some(2.0), n: 3 });
-        assert_eq!(stats[0].stats["k"], Stat { mean: 1e308, std: Some(0.0), n: 2 });
+        assert_eq!(
+            stats[0].stats["m"],
+            Stat {
+                mean: 1e16 + 2.0,
+                std: Some(2.0),
+                n: 3
+            }
+        );
+        assert_eq!(
+            stats[0].stats["k"],
+            Stat {
+                mean: 1e308,
+                std: Some(0.0),
+                n: 2
+            }
+        );
     }
 
     #[test]
     fn what_diverged_is_counted_and_what_is_missing_is_left_out() {
-        let (nan, fine, none) =
-            (metrics(&[("m", f64::NAN), ("k", 1.0)]), metrics(&[("m", 1.0), ("k", 3.0)]), metrics(&[("k", 5.0)]));
-        let stats = point_stats(&[row(0, 0, 0, &nan), row(0, 0, 1, &fine), row(0, 0, 2, &none)]).unwrap();
+        let (nan, fine, none) = (
+            metrics(&[("m", f64::NAN), ("k", 1.0)]),
+            metrics(&[("m", 1.0), ("k", 3.0)]),
+            metrics(&[("k", 5.0)]),
+        );
+        let stats =
+            point_stats(&[row(0, 0, 0, &nan), row(0, 0, 1, &fine), row(0, 0, 2, &none)]).unwrap();
         assert_eq!((stats[0].n, stats[0].diverged), (3, 1));
         assert!(stats[0].stats["m"].mean.is_nan() && stats[0].stats["m"].n == 2);
-        assert_eq!(stats[0].stats["k"], Stat { mean: 3.0, std: Some(2.0), n: 3 });
+        assert_eq!(
+            stats[0].stats["k"],
+            Stat {
+                mean: 3.0,
+                std: Some(2.0),
+                n: 3
+            }
+        );
     }
 
     #[test]
     fn names_of_metrics_may_be_anything() {
-        let odd = metrics(&[("arm", 1.0), ("n", 2.0), ("0", 3.0), ("diverged", 4.0), ("", 5.0)]);
+        let odd = metrics(&[
+            ("arm", 1.0),
+            ("n", 2.0),
+            ("0", 3.0),
+            ("diverged", 4.0),
+            ("", 5.0),
+        ]);
         let stats = point_stats(&[row(3, 7, 0, &odd)]).unwrap();
-        assert_eq!((stats[0].arm, stats[0].index, stats[0].stats.len()), (3, 7, 5));
+        assert_eq!(
+            (stats[0].arm, stats[0].index, stats[0].stats.len()),
+            (3, 7, 5)
+        );
         assert_eq!(stats[0].stats["0"].mean, 3.0);
     }
 
@@ -197,7 +296,10 @@ mod tests {
             mean += delta / (count + 1) as f64;
             m2 += delta * (value - mean);
         }
-        (mean, (values.len() > 1).then(|| (m2 / (values.len() - 1) as f64).sqrt()))
+        (
+            mean,
+            (values.len() > 1).then(|| (m2 / (values.len() - 1) as f64).sqrt()),
+        )
     }
 
     proptest! {

@@ -1,9 +1,11 @@
-//! A sweep in figures that follows its trials: the same as `evaluate` gives, kept up to date at the cost of what has
-//! changed. For those who watch a sweep; what decides anything calls `evaluate`.
+//! A sweep in figures that follows its trials: the same as `evaluate` gives, kept up to date at the
+//! cost of what has changed. For those who watch a sweep; what decides anything calls `evaluate`.
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::evaluate::{Evaluation, Tally, arms_in_figures, evaluate, note_passed_over, observation, race};
+use super::evaluate::{
+    Evaluation, Tally, arms_in_figures, evaluate, note_passed_over, observation, race,
+};
 use super::select::select;
 use super::stats::{StatsError, point_stats};
 use crate::grid::{ArmGrid, Grid, PointId, TrialId};
@@ -30,7 +32,11 @@ impl Tracker {
     ///
     /// # Errors
     /// `StatsError`, if Polars reports an error.
-    pub fn new(spec: Spec, grid: Grid, rows: HashMap<TrialId, TrialRow>) -> Result<Self, StatsError> {
+    pub fn new(
+        spec: Spec,
+        grid: Grid,
+        rows: HashMap<TrialId, TrialRow>,
+    ) -> Result<Self, StatsError> {
         let ids: Vec<Vec<PointId>> = grid.arms().iter().map(|arm| arm.ids().collect()).collect();
         let mut places: HashMap<PointId, Vec<(usize, u64)>> = HashMap::new();
         for (arm, ids) in ids.iter().enumerate() {
@@ -40,7 +46,15 @@ impl Tracker {
         }
         let race = race(&spec, &grid, &rows);
         let evaluation = evaluate(&spec, &grid, &rows)?;
-        Ok(Self { spec, grid, rows, ids, places, race, evaluation })
+        Ok(Self {
+            spec,
+            grid,
+            rows,
+            ids,
+            places,
+            race,
+            evaluation,
+        })
     }
 
     /// The spec.
@@ -128,14 +142,20 @@ impl Tracker {
         for (arm, index) in dirty {
             let point = self.ids[*arm][*index as usize];
             for &seed in &self.spec.seeds.tune {
-                observations.extend(observation(metric, (*arm, *index, seed), self.rows.get(&TrialId { point, seed })));
+                observations.extend(observation(
+                    metric,
+                    (*arm, *index, seed),
+                    self.rows.get(&TrialId { point, seed }),
+                ));
             }
         }
         let fresh = point_stats(&observations)?;
         let points = &mut self.evaluation.points;
         let known = points.len();
         for stats in fresh {
-            match points[..known].binary_search_by_key(&(stats.arm, stats.index), |stats| (stats.arm, stats.index)) {
+            match points[..known]
+                .binary_search_by_key(&(stats.arm, stats.index), |stats| (stats.arm, stats.index))
+            {
                 Ok(found) => points[found] = stats,
                 Err(_) => points.push(stats),
             }
@@ -156,7 +176,8 @@ impl Tracker {
         }
     }
 
-    /// Whether what stands beside a selection has changed: another point, or the figures of this one.
+    /// Whether what stands beside a selection has changed: another point, or the figures of this
+    /// one.
     fn needs_arms(&self, before: &[(usize, u64)], dirty: &BTreeSet<(usize, u64)>) -> bool {
         let now = self.evaluation.selected();
         now != before || now.iter().any(|selected| dirty.contains(selected))
@@ -166,12 +187,17 @@ impl Tracker {
         let arms = std::mem::take(&mut self.evaluation.arms);
         let tallies: Vec<Tally> = arms.iter().map(|arm| arm.tune_tally).collect();
         let selections = arms.into_iter().map(|arm| arm.selection).collect();
-        self.evaluation.arms =
-            arms_in_figures(&self.spec, &self.grid, &self.rows, (selections, &self.evaluation.points, &tallies))?;
+        self.evaluation.arms = arms_in_figures(
+            &self.spec,
+            &self.grid,
+            &self.rows,
+            (selections, &self.evaluation.points, &tallies),
+        )?;
         Ok(())
     }
 
-    /// Counts all tuning trials again: with `prune: safe` one result decides about trials of other points.
+    /// Counts all tuning trials again: with `prune: safe` one result decides about trials of other
+    /// points.
     fn recount(&mut self) {
         let metric = &self.spec.metric.name;
         self.evaluation.pruned.clear();
@@ -180,7 +206,14 @@ impl Tracker {
             for (point, index) in ids.iter().zip(0..) {
                 let out = self.race.as_ref().is_some_and(|race| race.is_out(*point));
                 for &seed in &self.spec.seeds.tune {
-                    if tally.count(metric, self.rows.get(&TrialId { point: *point, seed }), out) {
+                    if tally.count(
+                        metric,
+                        self.rows.get(&TrialId {
+                            point: *point,
+                            seed,
+                        }),
+                        out,
+                    ) {
                         self.evaluation.pruned.insert((arm, index));
                     }
                 }
@@ -204,8 +237,11 @@ mod tests {
     use proptest::prelude::*;
 
     fn spec(prune: bool) -> Spec {
-        let prune =
-            if prune { "metric: {name: m, goal: maximize, best: 10}\nprune: safe" } else { "metric: {name: m, goal: maximize}" };
+        let prune = if prune {
+            "metric: {name: m, goal: maximize, best: 10}\nprune: safe"
+        } else {
+            "metric: {name: m, goal: maximize}"
+        };
         let text = format!(
             "name: t\nworker: [w]\n{prune}\nseeds: {{tune: 3, final: 2}}\narms:\n  a: {{parameters: {{x: {{values: [1, 2, 3]}}}}}}\n  b: {{parameters: {{x: {{values: [3, 4]}}}}}}\n"
         );
@@ -218,7 +254,14 @@ mod tests {
             Some(value) => [("m", value), ("val_loss", -value)].into_iter().collect(),
             None => [("other", 1.0)].into_iter().collect(),
         });
-        TrialRow { id, phase, state, failures: 0, metrics, shared: Shared::default() }
+        TrialRow {
+            id,
+            phase,
+            state,
+            failures: 0,
+            metrics,
+            shared: Shared::default(),
+        }
     }
 
     fn value() -> impl Strategy<Value = Option<f64>> {

@@ -1,4 +1,5 @@
-//! One run of the program: parses the arguments, calls the verb, says once what went wrong, and gives the exit code.
+//! One run of the program: parses the arguments, calls the verb, says once what went wrong, and
+//! gives the exit code.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -10,7 +11,8 @@ use super::args::{AgentArgs, Cli, Common, Verb};
 use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::{
-    export, json, logs, plan, report, resume, run as run_verb, serve, show, status, trials, verify, watch, worker_check,
+    export, json, logs, plan, report, resume, run as run_verb, serve, show, status, trials, verify,
+    watch, worker_check,
 };
 use crate::agent::Agent;
 use crate::schedule::ulimits;
@@ -20,20 +22,33 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::aggregate::limit_threads();
     crate::schedule::hear_of_children();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
-    // Of a command line that is not understood one can see this much. Behind `--` stand a worker's words.
-    let json = arguments.iter().take_while(|word| *word != "--").any(|word| word == "--json");
+    // Of a command line that is not understood one can see this much. Behind `--` stand a worker's
+    // words.
+    let json = arguments
+        .iter()
+        .take_while(|word| *word != "--")
+        .any(|word| word == "--json");
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version come this way too, on stdout and with success; usage errors with exit code 2.
-            let code = if error.use_stderr() { Outcome::USAGE } else { 0 };
+            // Help and version come this way too, on stdout and with success; usage errors with
+            // exit code 2.
+            let code = if error.use_stderr() {
+                Outcome::USAGE
+            } else {
+                0
+            };
             if json && error.use_stderr() {
                 let printer = Printer::new(&Common::default());
                 printer.json(&json::misuse(&error.to_string()));
                 printer.flush();
                 return ExitCode::from(code);
             }
-            return if error.print().is_ok() { ExitCode::from(code) } else { ExitCode::FAILURE };
+            return if error.print().is_ok() {
+                ExitCode::from(code)
+            } else {
+                ExitCode::FAILURE
+            };
         }
     };
     if let Verb::Agent(arguments) = cli.verb {
@@ -46,7 +61,9 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let code = match act(cli.verb, &printer) {
         Ok(outcome) => ExitCode::from(outcome.exit_code()),
         // Whoever read our output has seen enough (`pentagrid trials ... | head`).
-        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             match json {
                 true => printer.json(&json::failure(&error)),
@@ -61,8 +78,22 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// Stands beside a worker; the exit code is the worker's. Its stdout is the coordinator's.
 fn agent(arguments: AgentArgs) -> ExitCode {
-    let AgentArgs { silence, run, metrics, workdir, secrets, command } = arguments;
-    let agent = Agent { command, workdir, run, metrics, secrets, silence: Duration::from_secs(silence) };
+    let AgentArgs {
+        silence,
+        run,
+        metrics,
+        workdir,
+        secrets,
+        command,
+    } = arguments;
+    let agent = Agent {
+        command,
+        workdir,
+        run,
+        metrics,
+        secrets,
+        silence: Duration::from_secs(silence),
+    };
     match agent.run() {
         Ok(code) => ExitCode::from(code),
         // The coordinator sees that nothing was said of how the worker ended.
@@ -71,7 +102,10 @@ fn agent(arguments: AgentArgs) -> ExitCode {
 }
 
 fn act(verb: Verb, printer: &Printer) -> Result<Outcome, CliError> {
-    if !matches!(verb, Verb::Schema | Verb::Completions { .. } | Verb::Man { .. }) {
+    if !matches!(
+        verb,
+        Verb::Schema | Verb::Completions { .. } | Verb::Man { .. }
+    ) {
         ulimits::check()?;
     }
     match verb {
@@ -114,12 +148,17 @@ fn man(command: Option<&str>, printer: &Printer) -> Result<Outcome, CliError> {
             Some(found) => found.clone(),
             None => {
                 let names: Vec<&str> = all.get_subcommands().map(clap::Command::get_name).collect();
-                return Err(CliError::Usage(format!("there is no command {name:?}; there are {}", names.join(", "))));
+                return Err(CliError::Usage(format!(
+                    "there is no command {name:?}; there are {}",
+                    names.join(", ")
+                )));
             }
         },
     };
     let mut roff = Vec::new();
-    clap_mangen::Man::new(page).render(&mut roff).map_err(CliError::Output)?;
+    clap_mangen::Man::new(page)
+        .render(&mut roff)
+        .map_err(CliError::Output)?;
     printer.data(String::from_utf8_lossy(&roff).trim_end())?;
     Ok(Outcome::Done)
 }

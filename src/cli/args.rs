@@ -8,7 +8,8 @@ use clap_complete::Shell;
 use crate::ledger::{Consent, TrialState};
 use crate::schedule::devices::DeviceRequest;
 
-/// Grid search for papers: every value, several seeds, mean ± std, tables ready to print, nothing lost.
+/// Grid search for papers: every value, several seeds, mean ± std, tables ready to print, nothing
+/// lost.
 #[derive(Debug, Parser)]
 #[command(
     name = "pentagrid",
@@ -34,7 +35,13 @@ pub struct Common {
     #[arg(short, long, global = true, action = clap::ArgAction::Count, help_heading = "Output")]
     pub verbose: u8,
     /// Say nothing but results and errors
-    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = "Output")]
+    #[arg(
+        short,
+        long,
+        global = true,
+        conflicts_with = "verbose",
+        help_heading = "Output"
+    )]
     pub quiet: bool,
     /// When to use colours: auto, always or never
     #[arg(long, global = true, value_enum, default_value_t = Color::Auto, hide_possible_values = true, value_name = "WHEN", help_heading = "Output")]
@@ -196,13 +203,16 @@ pub struct HowArgs {
     /// Where to run: auto, cpu, cpu:N, cuda, cuda:0,1
     #[arg(long, default_value = "auto", value_name = "DEVICES")]
     pub devices: DeviceRequest,
-    /// How workers are started: local, slurm, command [default: as `launcher` in the sweep file says, or local]
+    /// How workers are started: local, slurm, command [default: as `launcher` in the sweep file
+    /// says, or local]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "LAUNCHER")]
     pub launcher: Option<LauncherKind>,
-    /// Resume although the sweep file, or what is trained, has changed; finished trials keep their results
+    /// Resume although the sweep file, or what is trained, has changed; finished trials keep their
+    /// results
     #[arg(long)]
     pub accept_changes: bool,
-    /// Resume with the changed sweep file and code, and run again what an earlier version of them trained
+    /// Resume with the changed sweep file and code, and run again what an earlier version of them
+    /// trained
     #[arg(long, conflicts_with = "accept_changes")]
     pub rerun_changed: bool,
     /// Run failed trials again
@@ -211,8 +221,8 @@ pub struct HowArgs {
     /// Run the tuning trials in an order drawn from this seed; no result depends on it
     #[arg(long, value_name = "SEED")]
     pub shuffle: Option<u64>,
-    /// With `prune: safe`, run every point once, then those first that can still reach most: saves more trials; no result
-    /// depends on it
+    /// With `prune: safe`, run every point once, then those first that can still reach most: saves
+    /// more trials; no result depends on it
     #[arg(long)]
     pub best_first: bool,
     /// Hand so many trials to a worker at a time
@@ -221,7 +231,8 @@ pub struct HowArgs {
     /// Compute every trial by itself, also what trials have in common
     #[arg(long)]
     pub no_sharing: bool,
-    /// Train at most so many trials of a seed as one network, 1: none (built-in task) [default: on a GPU as many as fit, on a CPU 1]
+    /// Train at most so many trials of a seed as one network, 1: none (built-in task) [default: on
+    /// a GPU as many as fit, on a CPU 1]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub pack: Option<u16>,
     /// Let a GPU multiply in TF32: faster, with 10 bits of mantissa (built-in task)
@@ -271,8 +282,8 @@ pub struct ServeArgs {
     /// Port to listen at; 0: any that is free
     #[arg(long, default_value_t = 8055, value_name = "PORT")]
     pub port: u16,
-    /// Address or name to listen at; with another one than this machine's own 127.0.0.1, ::1 or localhost the page asks for the token
-    /// in its URL
+    /// Address or name to listen at; with another one than this machine's own 127.0.0.1, ::1 or
+    /// localhost the page asks for the token in its URL
     #[arg(long, default_value = "127.0.0.1", value_name = "ADDRESS")]
     pub host: String,
     /// Ask for a token on this machine, too: others who use it cannot see the page then
@@ -338,7 +349,8 @@ pub struct VerifyArgs {
 pub struct ReportArgs {
     /// The run directory
     pub dir: PathBuf,
-    /// End with exit code 3 if the sweep is not finished, or if a claim of its spec is contradicted or lacks data
+    /// End with exit code 3 if the sweep is not finished, or if a claim of its spec is contradicted
+    /// or lacks data
     #[arg(long)]
     pub check: bool,
     /// Report directory [default: reports/NAME]
@@ -372,7 +384,8 @@ pub enum ExportFormat {
     Csv,
     /// trials.parquet and history.parquet, with types
     Parquet,
-    /// A run of TensorBoard for each trial: its history, and its hyper-parameters for the HParams tab
+    /// A run of TensorBoard for each trial: its history, and its hyper-parameters for the HParams
+    /// tab
     Tensorboard,
     /// A journal of Optuna with a study for each arm, also for optuna-dashboard
     Optuna,
@@ -446,9 +459,16 @@ impl Standing {
 }
 
 fn parse_state(text: &str) -> Result<Standing, String> {
-    let mut known = TrialState::ALL.map(Standing::In).into_iter().chain([Standing::Pruned]);
+    let mut known = TrialState::ALL
+        .map(Standing::In)
+        .into_iter()
+        .chain([Standing::Pruned]);
     known.find(|state| state.name() == text).ok_or_else(|| {
-        let known: Vec<_> = TrialState::ALL.iter().map(|state| state.name()).chain(["pruned"]).collect();
+        let known: Vec<_> = TrialState::ALL
+            .iter()
+            .map(|state| state.name())
+            .chain(["pruned"])
+            .collect();
         format!("expected one of {}", known.join(", "))
     })
 }

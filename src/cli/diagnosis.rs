@@ -1,35 +1,54 @@
-//! Draws a `Diagnosis` of a sweep file for a terminal: the offending text underlined in a short excerpt, with
-//! place, label and help. The only file that knows miette; `main` prints the string that it returns.
+//! Draws a `Diagnosis` of a sweep file for a terminal: the offending text underlined in a short
+//! excerpt, with place, label and help. The only file that knows miette; `main` prints the string
+//! that it returns.
 
 use std::fmt;
 use std::ops::Range;
 
 use miette::{
-    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError, MietteSpanContents, SourceCode, SourceSpan,
-    SpanContents,
+    Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteError,
+    MietteSpanContents, SourceCode, SourceSpan, SpanContents,
 };
 
 use crate::spec::{Diagnosis, Problem, is_invisible};
 
-/// The diagnosis as text, its lines wrapped at `width` columns, with ANSI colours where `color` says so.
+/// The diagnosis as text, its lines wrapped at `width` columns, with ANSI colours where `color`
+/// says so.
 pub fn render(diagnosis: &Diagnosis, color: bool, width: usize) -> String {
     let width = width.clamp(40, 160);
-    let theme = if color { GraphicalTheme::unicode() } else { GraphicalTheme::unicode_nocolor() };
-    let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
-    let starts: Vec<usize> =
-        std::iter::once(0).chain(diagnosis.source.match_indices('\n').map(|(newline, _)| newline + 1)).collect();
+    let theme = if color {
+        GraphicalTheme::unicode()
+    } else {
+        GraphicalTheme::unicode_nocolor()
+    };
+    let handler = GraphicalReportHandler::new_themed(theme)
+        .with_width(width)
+        .with_links(false);
+    let starts: Vec<usize> = std::iter::once(0)
+        .chain(
+            diagnosis
+                .source
+                .match_indices('\n')
+                .map(|(newline, _)| newline + 1),
+        )
+        .collect();
     let mut out = String::new();
     for problem in &diagnosis.problems {
         let shown = Shown::new(diagnosis, problem, &starts, width);
         if handler.render_report(&mut out, &shown).is_err() {
             // The handler fails on places it cannot find; the plain words are always there.
-            out.push_str(&format!("{}:{}:{}: {}\n", diagnosis.file, problem.line, problem.column, problem.message));
+            out.push_str(&format!(
+                "{}:{}:{}: {}\n",
+                diagnosis.file, problem.line, problem.column, problem.message
+            ));
         }
         out.push('\n');
     }
     match diagnosis.rest() {
         Some(rest) => out.push_str(&format!("{rest}\n")),
-        None if diagnosis.problems.len() > 1 => out.push_str(&format!("{} problems\n", diagnosis.problems.len())),
+        None if diagnosis.problems.len() > 1 => {
+            out.push_str(&format!("{} problems\n", diagnosis.problems.len()))
+        }
         None => {}
     }
     out
@@ -49,21 +68,34 @@ impl<'d> Shown<'d> {
         let help = problem.help.as_deref();
         if diagnosis.source.is_empty() {
             let message = format!("{}: {}", diagnosis.file, problem.message);
-            return Self { message, help, excerpt: None, labels: Vec::new() };
+            return Self {
+                message,
+                help,
+                excerpt: None,
+                labels: Vec::new(),
+            };
         }
         let mut places: Vec<&Range<usize>> = vec![&problem.span];
         places.extend(problem.also.as_ref().map(|(span, _)| span));
         let excerpt = Excerpt::new(diagnosis, problem, starts, &places, width);
         let mut labels = Vec::new();
         if let Some(span) = excerpt.place(&problem.span) {
-            labels.push(LabeledSpan::new_primary_with_span(Some(problem.label.clone()), span));
+            labels.push(LabeledSpan::new_primary_with_span(
+                Some(problem.label.clone()),
+                span,
+            ));
         }
         if let Some((span, label)) = &problem.also
             && let Some(span) = excerpt.place(span)
         {
             labels.push(LabeledSpan::new_with_span(Some(label.clone()), span));
         }
-        Self { message: problem.message.clone(), help, excerpt: Some(excerpt), labels }
+        Self {
+            message: problem.message.clone(),
+            help,
+            excerpt: Some(excerpt),
+            labels,
+        }
     }
 }
 
@@ -77,7 +109,8 @@ impl std::error::Error for Shown<'_> {}
 
 impl Diagnostic for Shown<'_> {
     fn help<'a>(&'a self) -> Option<Box<dyn fmt::Display + 'a>> {
-        self.help.map(|help| Box::new(help) as Box<dyn fmt::Display>)
+        self.help
+            .map(|help| Box::new(help) as Box<dyn fmt::Display>)
     }
 
     fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
@@ -85,11 +118,14 @@ impl Diagnostic for Shown<'_> {
     }
 
     fn source_code(&self) -> Option<&dyn SourceCode> {
-        self.excerpt.as_ref().map(|excerpt| excerpt as &dyn SourceCode)
+        self.excerpt
+            .as_ref()
+            .map(|excerpt| excerpt as &dyn SourceCode)
     }
 }
 
-/// The lines around a problem, long ones cut: a file of one line of a megabyte must not fill the terminal.
+/// The lines around a problem, long ones cut: a file of one line of a megabyte must not fill the
+/// terminal.
 #[derive(Debug)]
 struct Excerpt<'d> {
     file: &'d str,
@@ -121,9 +157,19 @@ struct Line {
 }
 
 impl<'d> Excerpt<'d> {
-    fn new(diagnosis: &'d Diagnosis, problem: &'d Problem, starts: &[usize], places: &[&Range<usize>], width: usize) -> Self {
+    fn new(
+        diagnosis: &'d Diagnosis,
+        problem: &'d Problem,
+        starts: &[usize],
+        places: &[&Range<usize>],
+        width: usize,
+    ) -> Self {
         let source = &diagnosis.source;
-        let line_of = |at: usize| starts.partition_point(|start| *start <= at).saturating_sub(1);
+        let line_of = |at: usize| {
+            starts
+                .partition_point(|start| *start <= at)
+                .saturating_sub(1)
+        };
         // The empty line after the last newline is nothing to show.
         let last = line_of(source.len().saturating_sub(1));
         let mut wanted: Vec<Range<usize>> = places
@@ -135,14 +181,21 @@ impl<'d> Excerpt<'d> {
         let mut merged: Vec<Range<usize>> = Vec::new();
         for lines in wanted {
             match merged.last_mut() {
-                Some(before) if lines.start <= before.end + 1 => before.end = before.end.max(lines.end),
+                Some(before) if lines.start <= before.end + 1 => {
+                    before.end = before.end.max(lines.end)
+                }
                 _ => merged.push(lines),
             }
         }
         let mut base = 0;
         let mut chunks = Vec::new();
         for lines in merged {
-            let mut chunk = Chunk { text: String::new(), line: lines.start, base, lines: Vec::new() };
+            let mut chunk = Chunk {
+                text: String::new(),
+                line: lines.start,
+                base,
+                lines: Vec::new(),
+            };
             for line in lines {
                 let end = starts.get(line + 1).map_or(source.len(), |next| next - 1);
                 chunk.add(source, starts[line]..end, places, width);
@@ -150,7 +203,12 @@ impl<'d> Excerpt<'d> {
             base += chunk.text.len() + 1;
             chunks.push(chunk);
         }
-        let mut excerpt = Self { file: &diagnosis.file, problem, primary: 0, chunks };
+        let mut excerpt = Self {
+            file: &diagnosis.file,
+            problem,
+            primary: 0,
+            chunks,
+        };
         excerpt.primary = excerpt.place(&problem.span).map_or(0, |span| span.offset());
         excerpt
     }
@@ -158,12 +216,20 @@ impl<'d> Excerpt<'d> {
     /// Where a place of the source is in the excerpt; nothing where it was cut away.
     fn place(&self, span: &Range<usize>) -> Option<SourceSpan> {
         let lines = self.chunks.iter().flat_map(|chunk| &chunk.lines);
-        let line = lines.into_iter().find(|line| line.source.start <= span.start && span.start <= line.source.end)?;
+        let line = lines
+            .into_iter()
+            .find(|line| line.source.start <= span.start && span.start <= line.source.end)?;
         let (first, last) = (line.shown.first()?, line.shown.last()?);
         if span.start < first.0 || span.start > last.0 {
             return None;
         }
-        let shown = |at: usize| line.shown.iter().find(|(source, _)| *source >= at).unwrap_or(last).1;
+        let shown = |at: usize| {
+            line.shown
+                .iter()
+                .find(|(source, _)| *source >= at)
+                .unwrap_or(last)
+                .1
+        };
         let (start, end) = (shown(span.start), shown(span.end));
         Some((start, end - start).into())
     }
@@ -175,14 +241,22 @@ impl Chunk {
         let text = source[line.clone()].trim_end_matches('\r');
         let room = width.saturating_sub(12).max(24);
         let characters = text.chars().count();
-        let column = |at: usize| source[line.start..at.min(line.start + text.len())].chars().count();
-        let mut here = places.iter().filter(|place| line.start <= place.start && place.start <= line.end);
+        let column = |at: usize| {
+            source[line.start..at.min(line.start + text.len())]
+                .chars()
+                .count()
+        };
+        let mut here = places
+            .iter()
+            .filter(|place| line.start <= place.start && place.start <= line.end);
         let start = match here.next() {
             Some(first) if characters > room => {
                 let (from, to) = (column(first.start), column(first.end));
                 // The second place too, where both fit.
                 let from = match here.next().map(|second| column(second.start)) {
-                    Some(second) if to.max(second) - from.min(second) < room * 3 / 4 => from.min(second),
+                    Some(second) if to.max(second) - from.min(second) < room * 3 / 4 => {
+                        from.min(second)
+                    }
                     _ => from,
                 };
                 from.saturating_sub(room / 4).min(characters - room)
@@ -197,7 +271,11 @@ impl Chunk {
         for (offset, c) in text.char_indices().skip(start).take(room) {
             shown.push((line.start + offset, self.base + self.text.len()));
             // An escape sequence in the file must not reach the terminal.
-            self.text.push(if is_invisible(c) && c != '\t' { '\u{fffd}' } else { c });
+            self.text.push(if is_invisible(c) && c != '\t' {
+                '\u{fffd}'
+            } else {
+                c
+            });
             at = line.start + offset + c.len_utf8();
         }
         shown.push((at, self.base + self.text.len()));
@@ -205,7 +283,10 @@ impl Chunk {
             self.text.push('…');
         }
         self.text.push('\n');
-        self.lines.push(Line { source: line, shown });
+        self.lines.push(Line {
+            source: line,
+            shown,
+        });
     }
 }
 
@@ -216,13 +297,25 @@ impl SourceCode for Excerpt<'_> {
         before: usize,
         after: usize,
     ) -> Result<Box<dyn SpanContents<'a> + 'a>, MietteError> {
-        let fits = |chunk: &&Chunk| chunk.base <= span.offset() && span.offset() + span.len() <= chunk.base + chunk.text.len();
-        let chunk = self.chunks.iter().find(fits).ok_or(MietteError::OutOfBounds)?;
+        let fits = |chunk: &&Chunk| {
+            chunk.base <= span.offset()
+                && span.offset() + span.len() <= chunk.base + chunk.text.len()
+        };
+        let chunk = self
+            .chunks
+            .iter()
+            .find(fits)
+            .ok_or(MietteError::OutOfBounds)?;
         let inner = SourceSpan::from((span.offset() - chunk.base, span.len()));
         let contents = chunk.text.as_str().read_span(&inner, before, after)?;
-        let place = SourceSpan::from((contents.span().offset() + chunk.base, contents.span().len()));
+        let place =
+            SourceSpan::from((contents.span().offset() + chunk.base, contents.span().len()));
         // Cutting moved the column, and miette counts bytes: the problem knows better.
-        let column = if span.offset() == self.primary { self.problem.column - 1 } else { contents.column() };
+        let column = if span.offset() == self.primary {
+            self.problem.column - 1
+        } else {
+            contents.column()
+        };
         let line = contents.line() + chunk.line;
         Ok(Box::new(MietteSpanContents::new_named(
             self.file.to_owned(),
@@ -252,8 +345,7 @@ mod tests {
         format!("drawn:\n{}", render(&diagnosis(text), false, width))
     }
 
-    const REST: &str =
-        "worker: [w]\nmetric: {name: loss, goal: minimize}\nseeds: {tune: 1, final: 1}\nparameters: {lr: {value: 1}}\n";
+    const REST: &str = "worker: [w]\nmetric: {name: loss, goal: minimize}\nseeds: {tune: 1, final: 1}\nparameters: {lr: {value: 1}}\n";
 
     #[test]
     fn place_excerpt_label_and_help() {
@@ -335,7 +427,10 @@ drawn:
     fn escape_sequences_in_the_file_do_not_reach_the_terminal() {
         let text = format!("name: \"\u{202e}t\" # \u{202e}\u{200b}\n\"a\\e[31m\": 1\n{REST}");
         let drawn = render(&diagnosis(&text), false, 80);
-        assert!(!drawn.contains(['\u{1b}', '\u{202e}', '\u{200b}']), "{drawn}");
+        assert!(
+            !drawn.contains(['\u{1b}', '\u{202e}', '\u{200b}']),
+            "{drawn}"
+        );
     }
 
     #[test]

@@ -1,4 +1,5 @@
-//! The bars as they stand on the terminal, drawn by indicatif. Belongs to the thread that writes to stderr.
+//! The bars as they stand on the terminal, drawn by indicatif. Belongs to the thread that writes to
+//! stderr.
 
 use std::io;
 use std::sync::atomic::AtomicU64;
@@ -26,32 +27,55 @@ pub(super) struct Drawn {
 impl Drawn {
     /// An area without bars.
     pub fn new(sink: Sink) -> Self {
-        let screen = Screen { sink: Arc::clone(&sink), waiting: Mutex::default() };
+        let screen = Screen {
+            sink: Arc::clone(&sink),
+            waiting: Mutex::default(),
+        };
         let area = MultiProgress::with_draw_target(ProgressDrawTarget::term_like(Box::new(screen)));
-        Self { sink, area, board: Board::default(), bars: Vec::new(), trials: Vec::new(), turned: Instant::now() }
+        Self {
+            sink,
+            area,
+            board: Board::default(),
+            bars: Vec::new(),
+            trials: Vec::new(),
+            turned: Instant::now(),
+        }
     }
 
     /// Writes lines above the bars, and shows the bars as they are now.
     pub fn draw(&mut self, board: &Board, lines: &str) {
         if !lines.is_empty() {
             // Stderr that is closed can be told nothing.
-            self.area.suspend(|| drop(write_all(&self.sink, lines.as_bytes(), &AtomicU64::new(0))));
+            self.area
+                .suspend(|| drop(write_all(&self.sink, lines.as_bytes(), &AtomicU64::new(0))));
         }
         let turn = !board.trials.is_empty() && self.turned.elapsed() >= TURN;
         if *board == self.board && !turn {
             return;
         }
         let same = |(old, new): (&Bar, &Bar)| old.name == new.name && old.all == new.all;
-        if board.bars.len() != self.bars.len() || !self.board.bars.iter().zip(&board.bars).all(same) {
+        if board.bars.len() != self.bars.len() || !self.board.bars.iter().zip(&board.bars).all(same)
+        {
             self.clear();
-            self.bars = board.bars.iter().enumerate().map(|(at, bar)| self.area.add(new_bar(at, bar))).collect();
+            self.bars = board
+                .bars
+                .iter()
+                .enumerate()
+                .map(|(at, bar)| self.area.add(new_bar(at, bar)))
+                .collect();
             self.bars.iter().for_each(ProgressBar::tick);
         }
         while self.trials.len() > board.trials.len() {
-            self.trials.pop().into_iter().for_each(|line| line.finish_and_clear());
+            self.trials
+                .pop()
+                .into_iter()
+                .for_each(|line| line.finish_and_clear());
         }
         while self.trials.len() < board.trials.len() {
-            self.trials.push(self.area.add(ProgressBar::new_spinner().with_style(style("  {spinner} {msg}"))));
+            self.trials.push(
+                self.area
+                    .add(ProgressBar::new_spinner().with_style(style("  {spinner} {msg}"))),
+            );
         }
         // Each change is drawn: only what has changed is set.
         for (shown, bar) in self.bars.iter().zip(&board.bars) {
@@ -76,19 +100,32 @@ impl Drawn {
     }
 
     fn clear(&mut self) {
-        self.bars.drain(..).chain(self.trials.drain(..)).for_each(|bar| bar.finish_and_clear());
+        self.bars
+            .drain(..)
+            .chain(self.trials.drain(..))
+            .for_each(|bar| bar.finish_and_clear());
     }
 }
 
 fn new_bar(at: usize, bar: &Bar) -> ProgressBar {
-    let template = if at == 0 { "{prefix} {bar:30.green} {pos}/{len}  {msg}" } else { "{prefix} {bar:30} {pos}/{len}  {msg}" };
-    let shown = ProgressBar::with_draw_target(Some(bar.all), ProgressDrawTarget::hidden()).with_style(style(template));
-    shown.with_prefix(bar.name.clone()).with_message(bar.message.clone()).with_position(bar.ended)
+    let template = if at == 0 {
+        "{prefix} {bar:30.green} {pos}/{len}  {msg}"
+    } else {
+        "{prefix} {bar:30} {pos}/{len}  {msg}"
+    };
+    let shown = ProgressBar::with_draw_target(Some(bar.all), ProgressDrawTarget::hidden())
+        .with_style(style(template));
+    shown
+        .with_prefix(bar.name.clone())
+        .with_message(bar.message.clone())
+        .with_position(bar.ended)
 }
 
 fn style(template: &str) -> ProgressStyle {
     // The templates are constants of this file: one that does not parse is seen at the first run.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸ ")
+    ProgressStyle::with_template(template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("━╸ ")
 }
 
 /// The terminal as indicatif wants it: what it draws is put together, and written at once.
@@ -99,12 +136,19 @@ struct Screen {
 
 impl Screen {
     fn add(&self, text: &str) -> io::Result<()> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner).push_str(text);
+        self.waiting
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .push_str(text);
         Ok(())
     }
 
     fn move_by(&self, count: usize, letter: char) -> io::Result<()> {
-        if count > 0 { self.add(&format!("\u{1b}[{count}{letter}")) } else { Ok(()) }
+        if count > 0 {
+            self.add(&format!("\u{1b}[{count}{letter}"))
+        } else {
+            Ok(())
+        }
     }
 }
 
@@ -153,7 +197,8 @@ impl TermLike for Screen {
     }
 
     fn flush(&self) -> io::Result<()> {
-        let text = std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        let text =
+            std::mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
         // A terminal that has gone away can be told nothing; indicatif panics at some errors.
         let _ = write_all(&self.sink, text.as_bytes(), &AtomicU64::new(0));
         Ok(())
@@ -169,20 +214,44 @@ mod tests {
         let taken = Arc::new(Mutex::new(String::new()));
         let inner = Arc::clone(&taken);
         let mut drawn = Drawn::new(Arc::new(move |bytes: &[u8]| {
-            inner.lock().unwrap().push_str(std::str::from_utf8(bytes).unwrap());
+            inner
+                .lock()
+                .unwrap()
+                .push_str(std::str::from_utf8(bytes).unwrap());
             Ok(bytes.len())
         }));
-        let bar = |ended| Bar { name: "tuning".to_owned(), all: 4, ended, message: "2 failed".to_owned() };
-        let board = |ended| Board { bars: vec![bar(ended)], trials: vec!["a trial".to_owned()] };
+        let bar = |ended| Bar {
+            name: "tuning".to_owned(),
+            all: 4,
+            ended,
+            message: "2 failed".to_owned(),
+        };
+        let board = |ended| Board {
+            bars: vec![bar(ended)],
+            trials: vec!["a trial".to_owned()],
+        };
         drawn.draw(&board(1), "");
         let first = std::mem::take(&mut *taken.lock().unwrap());
-        assert!(first.contains("tuning") && first.contains("1/4  2 failed") && first.contains("a trial"), "{first:?}");
+        assert!(
+            first.contains("tuning")
+                && first.contains("1/4  2 failed")
+                && first.contains("a trial"),
+            "{first:?}"
+        );
         drawn.draw(&board(2), "a line\n");
         let second = std::mem::take(&mut *taken.lock().unwrap());
         let line = second.find("a line\n").unwrap();
-        assert!(second[..line].contains("\u{1b}[2K") && second[line..].contains("2/4"), "{second:?}");
+        assert!(
+            second[..line].contains("\u{1b}[2K") && second[line..].contains("2/4"),
+            "{second:?}"
+        );
         drawn.draw(&Board::default(), "");
         let last = std::mem::take(&mut *taken.lock().unwrap());
-        assert!(!last.trim_end().ends_with("failed") && drawn.bars.is_empty() && drawn.trials.is_empty(), "{last:?}");
+        assert!(
+            !last.trim_end().ends_with("failed")
+                && drawn.bars.is_empty()
+                && drawn.trials.is_empty(),
+            "{last:?}"
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! How a sweep ended that ran to its end: what of it is not as it was to be, which makes its exit code 3.
+//! How a sweep ended that ran to its end: what of it is not as it was to be, which makes its exit
+//! code 3.
 
 use std::path::Path;
 
@@ -20,7 +21,8 @@ pub fn outcome(evaluation: &Evaluation) -> Outcome {
     }
 }
 
-/// What to say of it: failed trials, arms without a selected point, trials that are left all the same.
+/// What to say of it: failed trials, arms without a selected point, trials that are left all the
+/// same.
 pub fn warnings(spec: &Spec, dir: &Path, evaluation: &Evaluation) -> Vec<String> {
     let dir = shell_path(dir);
     let mut warnings = Vec::new();
@@ -34,10 +36,18 @@ pub fn warnings(spec: &Spec, dir: &Path, evaluation: &Evaluation) -> Vec<String>
     }
     for arm in evaluation.without_selection() {
         if let Some(why) = not_selected(spec, evaluation, arm) {
-            warnings.push(format!("{}: {why}{}", spec.arms[arm.arm].label, way_on(arm)));
+            warnings.push(format!(
+                "{}: {why}{}",
+                spec.arms[arm.arm].label,
+                way_on(arm)
+            ));
         }
     }
-    let left: u64 = evaluation.arms.iter().map(|arm| arm.tune_tally.left() + arm.final_tally.left()).sum();
+    let left: u64 = evaluation
+        .arms
+        .iter()
+        .map(|arm| arm.tune_tally.left() + arm.final_tally.left())
+        .sum();
     if left > 0 {
         let are = if left == 1 { "is" } else { "are" };
         warnings.push(format!(
@@ -53,6 +63,8 @@ pub fn warnings(spec: &Spec, dir: &Path, evaluation: &Evaluation) -> Vec<String>
 fn way_on(arm: &ArmEvaluation) -> &'static str {
     match arm.selection.lack_metric {
         0 => "",
-        _ => "; give the sweep other tuning seeds, or a run directory of its own with --dir, to have trials that report it",
+        _ => {
+            "; give the sweep other tuning seeds, or a run directory of its own with --dir, to have trials that report it"
+        }
     }
 }

@@ -1,4 +1,5 @@
-//! What the program finds around it: its own trainer, the host, the time, the state of the git checkout.
+//! What the program finds around it: its own trainer, the host, the time, the state of the git
+//! checkout.
 
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
@@ -10,7 +11,9 @@ use std::time::Duration;
 use super::error::CliError;
 use super::find_program;
 use crate::ledger::{Holder, Reader, SessionInfo};
-use crate::schedule::{Launcher, ProgramStart, Start, UNBUFFERED, WorkerStart, is_executable, unbuffered};
+use crate::schedule::{
+    Launcher, ProgramStart, Start, UNBUFFERED, WorkerStart, is_executable, unbuffered,
+};
 use crate::secrets::Secrets;
 use crate::spec::command::{Filling, Piece, fill, holds_variable};
 use crate::spec::{Config, Spec, Task};
@@ -23,9 +26,12 @@ pub fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
 
-/// How long a shortage may keep trials from starting while none runs: two minutes, or as many seconds as the environment says.
+/// How long a shortage may keep trials from starting while none runs: two minutes, or as many
+/// seconds as the environment says.
 pub fn shortage_limit() -> Duration {
-    let asked = std::env::var("PENTAGRID_SHORTAGE").ok().and_then(|seconds| seconds.parse().ok());
+    let asked = std::env::var("PENTAGRID_SHORTAGE")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok());
     Duration::from_secs(asked.unwrap_or(120))
 }
 
@@ -41,8 +47,12 @@ pub struct Computing {
 impl Computing {
     /// The variables that say so.
     fn variables(self) -> Vec<(String, String)> {
-        let pack = self.pack.map(|pack| ("PENTAGRID_PACK".to_owned(), pack.to_string()));
-        let tf32 = self.tf32.then(|| ("PENTAGRID_TF32".to_owned(), "1".to_owned()));
+        let pack = self
+            .pack
+            .map(|pack| ("PENTAGRID_PACK".to_owned(), pack.to_string()));
+        let tf32 = self
+            .tf32
+            .then(|| ("PENTAGRID_TF32".to_owned(), "1".to_owned()));
         pack.into_iter().chain(tf32).collect()
     }
 }
@@ -71,16 +81,34 @@ impl Clock {
 /// How a sweep's trials are run. `folder` is the one that the sweep was started from.
 ///
 /// # Errors
-/// `CliError::Usage` if a program is not where it should be, or a variable that the spec names is not set: before anything is
-/// started.
-pub fn start(spec: &Spec, folder: &Path, computing: Computing, launcher: &Launcher) -> Result<Start, CliError> {
+/// `CliError::Usage` if a program is not where it should be, or a variable that the spec names is
+/// not set: before anything is started.
+pub fn start(
+    spec: &Spec,
+    folder: &Path,
+    computing: Computing,
+    launcher: &Launcher,
+) -> Result<Start, CliError> {
     // What is on another machine cannot be looked for here. Under Slurm both have the same files.
     let elsewhere = matches!(launcher, Launcher::Prefix(_));
-    let workdir = spec.workdir.as_ref().map_or(folder.to_owned(), |workdir| folder.join(workdir));
+    let workdir = spec
+        .workdir
+        .as_ref()
+        .map_or(folder.to_owned(), |workdir| folder.join(workdir));
     if !elsewhere && !workdir.is_dir() && spec.workdir.is_some() {
-        let shell = spec.workdir.as_ref().is_some_and(|workdir| workdir.starts_with('~') || workdir.contains('$'));
-        let why = if shell { "`workdir`: there is no shell that would replace `~` and `$NAME`" } else { "`workdir`" };
-        return Err(CliError::Usage(format!("the folder to start in, {}, is not there ({why})", workdir.display())));
+        let shell = spec
+            .workdir
+            .as_ref()
+            .is_some_and(|workdir| workdir.starts_with('~') || workdir.contains('$'));
+        let why = if shell {
+            "`workdir`: there is no shell that would replace `~` and `$NAME`"
+        } else {
+            "`workdir`"
+        };
+        return Err(CliError::Usage(format!(
+            "the folder to start in, {}, is not there ({why})",
+            workdir.display()
+        )));
     }
     if !elsewhere && !workdir.is_dir() {
         return Err(CliError::Usage(format!(
@@ -96,10 +124,18 @@ pub fn start(spec: &Spec, folder: &Path, computing: Computing, launcher: &Launch
     };
     refuse_unset(pieces.chain(own.into_iter().flatten()))?;
     match &spec.task {
-        Task::Worker(command) => Ok(Start::Worker(worker(spec, command.clone(), workdir, computing))),
-        Task::MnistResnet18 => {
-            Ok(Start::Worker(worker(spec, vec![trainer_path(elsewhere)?.display().to_string()], workdir, computing)))
-        }
+        Task::Worker(command) => Ok(Start::Worker(worker(
+            spec,
+            command.clone(),
+            workdir,
+            computing,
+        ))),
+        Task::MnistResnet18 => Ok(Start::Worker(worker(
+            spec,
+            vec![trainer_path(elsewhere)?.display().to_string()],
+            workdir,
+            computing,
+        ))),
         Task::Program(program) => {
             let path = search_path(spec);
             let interpreter = interpreter(&path);
@@ -112,21 +148,53 @@ pub fn start(spec: &Spec, folder: &Path, computing: Computing, launcher: &Launch
                 interpreter,
                 workdir,
                 metric: spec.metric.name.clone(),
-                threads: (0..spec.arms.len()).map(|arm| spec.resources_of(arm).threads).collect(),
+                threads: (0..spec.arms.len())
+                    .map(|arm| spec.resources_of(arm).threads)
+                    .collect(),
             })))
         }
     }
 }
 
-fn worker(spec: &Spec, command: Vec<String>, workdir: PathBuf, computing: Computing) -> WorkerStart {
+fn worker(
+    spec: &Spec,
+    command: Vec<String>,
+    workdir: PathBuf,
+    computing: Computing,
+) -> WorkerStart {
     let config = Config::default();
-    let filling = Filling { config: &config, seed: 0, trial: "", dir: "", interpreter: "" };
-    let value = |pieces: &[Piece]| fill(pieces, &filling, &|name| std::env::var(name).ok()).unwrap_or_default();
-    let own = spec.env.iter().map(|(name, pieces)| (name.clone(), value(pieces)));
+    let filling = Filling {
+        config: &config,
+        seed: 0,
+        trial: "",
+        dir: "",
+        interpreter: "",
+    };
+    let value = |pieces: &[Piece]| {
+        fill(pieces, &filling, &|name| std::env::var(name).ok()).unwrap_or_default()
+    };
+    let own = spec
+        .env
+        .iter()
+        .map(|(name, pieces)| (name.clone(), value(pieces)));
     let output = (spec.task != Task::MnistResnet18).then(|| (UNBUFFERED.to_owned(), unbuffered()));
-    let environment = output.into_iter().chain(computing.variables()).chain(own).collect();
-    let secret = spec.env.iter().filter(|(_, pieces)| holds_variable(pieces)).map(|(name, _)| name.clone()).collect();
-    WorkerStart { command, environment, secret, workdir: Some(workdir) }
+    let environment = output
+        .into_iter()
+        .chain(computing.variables())
+        .chain(own)
+        .collect();
+    let secret = spec
+        .env
+        .iter()
+        .filter(|(_, pieces)| holds_variable(pieces))
+        .map(|(name, _)| name.clone())
+        .collect();
+    WorkerStart {
+        command,
+        environment,
+        secret,
+        workdir: Some(workdir),
+    }
 }
 
 /// The values of environment variables that the sweep file names, as they are set here.
@@ -135,7 +203,11 @@ pub fn secrets(spec: &Spec) -> Secrets {
         Task::Program(program) => Some(program.pieces()),
         Task::Worker(_) | Task::MnistResnet18 => None,
     };
-    let pieces = spec.env.iter().flat_map(|(_, pieces)| pieces).chain(own.into_iter().flatten());
+    let pieces = spec
+        .env
+        .iter()
+        .flat_map(|(_, pieces)| pieces)
+        .chain(own.into_iter().flatten());
     Secrets::new(pieces.filter_map(|piece| match piece {
         Piece::Variable(name) => Some((name.clone(), std::env::var(name).ok()?)),
         _ => None,
@@ -155,7 +227,10 @@ fn refuse_unset<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Result<(), CliEr
     if unset.is_empty() {
         return Ok(());
     }
-    let named: Vec<String> = unset.iter().map(|name| format!("${{envvar:{name}}}")).collect();
+    let named: Vec<String> = unset
+        .iter()
+        .map(|name| format!("${{envvar:{name}}}"))
+        .collect();
     Err(CliError::Usage(format!(
         "the sweep file names environment variables that are not set: {}\nset them, e.g. `export {}=...`, and start it again",
         named.join(", "),
@@ -166,16 +241,30 @@ fn refuse_unset<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Result<(), CliEr
 /// Where programs are looked for: the PATH that the sweep file sets, or ours.
 pub fn search_path(spec: &Spec) -> OsString {
     let config = Config::default();
-    let filling = Filling { config: &config, seed: 0, trial: "", dir: "", interpreter: "" };
+    let filling = Filling {
+        config: &config,
+        seed: 0,
+        trial: "",
+        dir: "",
+        interpreter: "",
+    };
     let own = spec.env.iter().find(|(name, _)| name == "PATH");
-    let own = own.and_then(|(_, pieces)| fill(pieces, &filling, &|name| std::env::var(name).ok()).ok());
-    own.map_or_else(|| std::env::var_os("PATH").unwrap_or_default(), OsString::from)
+    let own =
+        own.and_then(|(_, pieces)| fill(pieces, &filling, &|name| std::env::var(name).ok()).ok());
+    own.map_or_else(
+        || std::env::var_os("PATH").unwrap_or_default(),
+        OsString::from,
+    )
 }
 
 /// `python`, or `python3` where there is no `python`.
 pub fn interpreter(path: &OsStr) -> String {
     let found = |name: &&str| on_path(name, path);
-    ["python", "python3"].into_iter().find(found).unwrap_or("python").to_owned()
+    ["python", "python3"]
+        .into_iter()
+        .find(found)
+        .unwrap_or("python")
+        .to_owned()
 }
 
 fn on_path(name: &str, path: &OsStr) -> bool {
@@ -187,7 +276,8 @@ pub fn trainer_path(elsewhere: bool) -> Result<PathBuf, CliError> {
     let path = match std::env::var_os("PENTAGRID_TRAINER") {
         Some(path) => PathBuf::from(path),
         None => {
-            let own = std::env::current_exe().map_err(|error| CliError::Unexpected(format!("cannot find myself: {error}")))?;
+            let own = std::env::current_exe()
+                .map_err(|error| CliError::Unexpected(format!("cannot find myself: {error}")))?;
             own.with_file_name(TRAINER)
         }
     };
@@ -205,11 +295,12 @@ pub fn trainer_path(elsewhere: bool) -> Result<PathBuf, CliError> {
 /// # Errors
 /// `CliError::Usage` if it is not there any more.
 pub fn folder() -> Result<PathBuf, CliError> {
-    std::env::current_dir().map_err(|error| CliError::Usage(format!("the current folder cannot be used: {error}")))
+    std::env::current_dir()
+        .map_err(|error| CliError::Usage(format!("the current folder cannot be used: {error}")))
 }
 
-/// The folder that a sweep was started from, wherever one goes on with it; this one, where that was not noted, or where it is
-/// not there any more and the built-in task needs none.
+/// The folder that a sweep was started from, wherever one goes on with it; this one, where that was
+/// not noted, or where it is not there any more and the built-in task needs none.
 ///
 /// # Errors
 /// As the ledger, and as `folder`.
@@ -223,12 +314,25 @@ pub fn folder_of(ledger: &Reader, spec: &Spec) -> Result<PathBuf, CliError> {
 
 /// What the ledger notes about this run of the program, for the sweep of that folder.
 pub fn session(devices: String, folder: &Path) -> SessionInfo {
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_else(|| "unknown".to_owned());
-    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default().trim().to_owned();
+    let host = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_else(|| "unknown".to_owned());
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .unwrap_or_default()
+        .trim()
+        .to_owned();
     SessionInfo {
-        holder: Holder { host, pid: std::process::id(), since: now() },
+        holder: Holder {
+            host,
+            pid: std::process::id(),
+            since: now(),
+        },
         boot_id,
-        command: std::env::args_os().map(|word| word.to_string_lossy().into_owned()).collect::<Vec<_>>().join(" "),
+        command: std::env::args_os()
+            .map(|word| word.to_string_lossy().into_owned())
+            .collect::<Vec<_>>()
+            .join(" "),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         git: git_state(folder),
         devices,
@@ -236,11 +340,20 @@ pub fn session(devices: String, folder: &Path) -> SessionInfo {
     }
 }
 
-/// Commit of a checkout, and whether it has uncommitted changes. None outside a checkout, or without git.
+/// Commit of a checkout, and whether it has uncommitted changes. None outside a checkout, or
+/// without git.
 fn git_state(dir: &Path) -> Option<(String, bool)> {
     let git = |arguments: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(dir).args(arguments).output().ok()?;
-        output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(dir)
+            .args(arguments)
+            .output()
+            .ok()?;
+        output
+            .status
+            .success()
+            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
     };
     let commit = git(&["rev-parse", "HEAD"])?;
     // What a sweep itself writes is not a change of the code.

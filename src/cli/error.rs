@@ -16,7 +16,8 @@ use crate::spec::Diagnosis;
 pub enum Outcome {
     /// All is done.
     Done,
-    /// All is done, but some trials failed, or differ when they are run again, or claims do not hold.
+    /// All is done, but some trials failed, or differ when they are run again, or claims do not
+    /// hold.
     SomeFailed,
     /// All is done, but no point could be selected of an arm, or trials are left all the same.
     Incomplete,
@@ -75,7 +76,9 @@ pub enum CliError {
         dir: PathBuf,
     },
     /// No finished trial has the metric that selection needs.
-    #[error("{unreported}\nno final trial was run: correct `metric` in the sweep file, and go on with --accept-changes")]
+    #[error(
+        "{unreported}\nno final trial was run: correct `metric` in the sweep file, and go on with --accept-changes"
+    )]
     Unreported {
         /// Which metric, and which ones there are.
         unreported: Unreported,
@@ -133,7 +136,9 @@ impl CliError {
             Self::Device(_) => "devices",
             Self::Ledger(LedgerError::Absent(_)) => "no_ledger",
             Self::Ledger(LedgerError::Held { .. }) => "held",
-            Self::Ledger(LedgerError::Changed { changed, .. }) if changed.spec.is_empty() => "training_changed",
+            Self::Ledger(LedgerError::Changed { changed, .. }) if changed.spec.is_empty() => {
+                "training_changed"
+            }
             Self::Ledger(LedgerError::Changed { .. }) => "spec_changed",
             Self::Ledger(_) => "ledger",
             Self::GivenUp { .. } => "given_up",
@@ -149,16 +154,26 @@ impl CliError {
         match self {
             Self::Spec(_) | Self::Usage(_) | Self::Device(_) => Outcome::USAGE,
             Self::Ledger(LedgerError::Held { .. }) => 4,
-            Self::Ledger(LedgerError::Changed { .. } | LedgerError::Absent(_) | LedgerError::Path { .. }) => Outcome::USAGE,
-            Self::GivenUp { fatal: Fatal::Ledger(_) | Fatal::Shortage { .. }, .. }
+            Self::Ledger(
+                LedgerError::Changed { .. } | LedgerError::Absent(_) | LedgerError::Path { .. },
+            ) => Outcome::USAGE,
+            Self::GivenUp {
+                fatal: Fatal::Ledger(_) | Fatal::Shortage { .. },
+                ..
+            }
             | Self::Ledger(_)
             | Self::File { .. }
             | Self::Folder { .. } => 5,
-            Self::GivenUp { fatal: Fatal::AllAlike { .. } | Fatal::TooManyFailures { .. }, .. } => {
-                Outcome::SomeFailed.exit_code()
-            }
+            Self::GivenUp {
+                fatal: Fatal::AllAlike { .. } | Fatal::TooManyFailures { .. },
+                ..
+            } => Outcome::SomeFailed.exit_code(),
             Self::Unreported { .. } => Outcome::Incomplete.exit_code(),
-            Self::GivenUp { .. } | Self::Output(_) | Self::Stats(_) | Self::TooLittle(_) | Self::Unexpected(_) => 1,
+            Self::GivenUp { .. }
+            | Self::Output(_)
+            | Self::Stats(_)
+            | Self::TooLittle(_)
+            | Self::Unexpected(_) => 1,
         }
     }
 }
@@ -166,7 +181,9 @@ impl CliError {
 /// What to do about a place where nothing can be written.
 fn elsewhere(error: &std::io::Error) -> &'static str {
     match error.kind() {
-        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "\nname a folder that can be written with --out",
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "\nname a folder that can be written with --out"
+        }
         _ => "",
     }
 }
@@ -174,11 +191,17 @@ fn elsewhere(error: &std::io::Error) -> &'static str {
 /// What failed for good stays so unless the user asks for another try.
 fn retry_hint(fatal: &Fatal) -> &'static str {
     match fatal {
-        Fatal::AllAlike { .. } | Fatal::TooManyFailures { .. } => ", and with --retry-failed tries again what failed",
+        Fatal::AllAlike { .. } | Fatal::TooManyFailures { .. } => {
+            ", and with --retry-failed tries again what failed"
+        }
         _ => "",
     }
 }
 
 fn indent(text: &str) -> String {
-    text.trim_end().lines().map(|line| format!("  | {line}")).collect::<Vec<_>>().join("\n")
+    text.trim_end()
+        .lines()
+        .map(|line| format!("  | {line}"))
+        .collect::<Vec<_>>()
+        .join("\n")
 }

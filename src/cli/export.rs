@@ -15,8 +15,8 @@ use super::report::history_file;
 use super::sweep_file;
 use crate::aggregate::{ParquetFile, evaluate, write_parquet};
 use crate::export::{
-    Exported, HistoryShape, Scalars, WholeSteps, exported, history_table, hyper_parameters, trials_table, write_junit,
-    write_optuna, write_version,
+    Exported, HistoryShape, Scalars, WholeSteps, exported, history_table, hyper_parameters,
+    trials_table, write_junit, write_optuna, write_version,
 };
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{EpochRow, LastAttempt, Lock, Reader, TrialRow, TrialState};
@@ -40,14 +40,23 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
     ledger.freeze()?;
     let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
     let grid = Grid::new(&spec);
-    let mut rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
+    let mut rows: HashMap<TrialId, TrialRow> = ledger
+        .trials()?
+        .into_iter()
+        .map(|row| (row.id, row))
+        .collect();
     if Lock::holder(&arguments.dir).is_none() {
-        rows.values_mut().filter(|row| row.state == TrialState::Running).for_each(|row| row.state = TrialState::Waiting);
+        rows.values_mut()
+            .filter(|row| row.state == TrialState::Running)
+            .for_each(|row| row.state = TrialState::Waiting);
     }
     let evaluation = evaluate(&spec, &grid, &rows)?;
     let attempts: HashMap<TrialId, LastAttempt> = ledger.last_attempts()?;
     let trials = exported(&spec, &grid, &evaluation, &rows, &attempts);
-    let out = arguments.out.clone().unwrap_or_else(|| output_dirs::default_export_dir(&arguments.dir, &spec));
+    let out = arguments
+        .out
+        .clone()
+        .unwrap_or_else(|| output_dirs::default_export_dir(&arguments.dir, &spec));
     if arguments.out.is_none() {
         output_dirs::refuse_others(&out, &arguments.dir)?;
     }
@@ -55,12 +64,23 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
     output_dirs::mark(&folder, &out, &arguments.dir)?;
     let files: Vec<String> = match arguments.format {
         ExportFormat::Csv => {
-            folder.csv("trials.csv", |to| write_trials(&spec, &grid, &evaluation, &rows, &vec![true; grid.arms().len()], to))?;
+            folder.csv("trials.csv", |to| {
+                write_trials(
+                    &spec,
+                    &grid,
+                    &evaluation,
+                    &rows,
+                    &vec![true; grid.arms().len()],
+                    to,
+                )
+            })?;
             history_file(&folder, &ledger, &spec, &grid)?;
             vec!["trials.csv".into(), "history.csv".into()]
         }
         ExportFormat::Parquet => {
-            folder.write("trials.parquet", |to| Ok(write_parquet(trials_table(&spec, &trials), to)?))?;
+            folder.write("trials.parquet", |to| {
+                Ok(write_parquet(trials_table(&spec, &trials), to)?)
+            })?;
             history_parquet(&folder, &ledger, &spec, &trials)?;
             vec!["trials.parquet".into(), "history.parquet".into()]
         }
@@ -76,13 +96,19 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
                     let mut steps = whole_steps(&ledger, trial.id)?;
                     ledger.each_epoch_of::<WriteError>(trial.id, 1, |row| {
                         let step = steps.step(&row);
-                        course.extend(row.metrics.get(&spec.metric.name).map(|value| (step, value)));
+                        course.extend(
+                            row.metrics
+                                .get(&spec.metric.name)
+                                .map(|value| (step, value)),
+                        );
                         Ok(())
                     })?;
                 }
                 Ok(course.into_iter().collect())
             };
-            folder.write("optuna.journal", |to| write_optuna::<WriteError>(&spec, &trials, course, to))?;
+            folder.write("optuna.journal", |to| {
+                write_optuna::<WriteError>(&spec, &trials, course, to)
+            })?;
             vec!["optuna.journal".into()]
         }
         ExportFormat::Junit => {
@@ -91,18 +117,36 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
         }
     };
     if arguments.json {
-        let format = arguments.format.to_possible_value().map_or(String::new(), |value| value.get_name().to_owned());
+        let format = arguments
+            .format
+            .to_possible_value()
+            .map_or(String::new(), |value| value.get_name().to_owned());
         let folder = out.display().to_string();
-        printer.data(&json::document(&Answer { sweep: &spec.name, export: format, trials: trials.len(), folder, files })?)?;
+        printer.data(&json::document(&Answer {
+            sweep: &spec.name,
+            export: format,
+            trials: trials.len(),
+            folder,
+            files,
+        })?)?;
         return Ok(Outcome::Done);
     }
-    let files: Vec<String> = files.iter().map(|file| shell_path(&out.join(file))).collect();
+    let files: Vec<String> = files
+        .iter()
+        .map(|file| shell_path(&out.join(file)))
+        .collect();
     let how = match arguments.format {
         ExportFormat::Csv | ExportFormat::Parquet | ExportFormat::Junit => String::new(),
-        ExportFormat::Tensorboard => format!("\nlook at it with: tensorboard --logdir {}", files[0]),
+        ExportFormat::Tensorboard => {
+            format!("\nlook at it with: tensorboard --logdir {}", files[0])
+        }
         ExportFormat::Optuna => format!("\nlook at it with: optuna-dashboard {}", files[0]),
     };
-    printer.say(&format!("{} in {}{how}", count(trials.len(), "trial"), files.join(" and ")));
+    printer.say(&format!(
+        "{} in {}{how}",
+        count(trials.len(), "trial"),
+        files.join(" and ")
+    ));
     Ok(Outcome::Done)
 }
 
@@ -110,16 +154,29 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
 const ROWS_AT_ONCE: usize = 50_000;
 
 /// Writes `history.parquet`, trial by trial.
-fn history_parquet(folder: &Folder, ledger: &Reader, spec: &Spec, trials: &[Exported<'_>]) -> Result<(), CliError> {
-    let arms: HashMap<TrialId, &str> = trials.iter().map(|trial| (trial.id, spec.arms[trial.arm].name.as_str())).collect();
+fn history_parquet(
+    folder: &Folder,
+    ledger: &Reader,
+    spec: &Spec,
+    trials: &[Exported<'_>],
+) -> Result<(), CliError> {
+    let arms: HashMap<TrialId, &str> = trials
+        .iter()
+        .map(|trial| (trial.id, spec.arms[trial.arm].name.as_str()))
+        .collect();
     let names = ledger.finished_history_names()?;
-    let shape = HistoryShape { fractional: ledger.has_fractions()?, steps: ledger.has_steps()? };
+    let shape = HistoryShape {
+        fractional: ledger.has_fractions()?,
+        steps: ledger.has_steps()?,
+    };
     folder.write("history.parquet", |to| {
         let mut file = ParquetFile::new(to, history_table(spec, &names, shape, &[]))?;
         let mut rows: Vec<(EpochRow, &str)> = Vec::new();
         ledger.each_epoch::<WriteError>(|row| {
             // Trials of an earlier spec are in the ledger still, but not in the sweep.
-            let Some(arm) = arms.get(&row.id) else { return Ok(()) };
+            let Some(arm) = arms.get(&row.id) else {
+                return Ok(());
+            };
             rows.push((row, arm));
             if rows.len() == ROWS_AT_ONCE {
                 file.write(history_table(spec, &names, shape, &rows))?;
@@ -145,15 +202,27 @@ fn whole_steps(ledger: &Reader, id: TrialId) -> Result<WholeSteps, WriteError> {
 }
 
 /// A folder for each trial: `tensorboard/ARM/TRIAL`.
-fn tensorboard(ledger: &Reader, spec: &Spec, trials: &[Exported<'_>], out: &std::path::Path) -> Result<(), CliError> {
-    let metrics = trials.iter().filter_map(|trial| trial.row.metrics.as_ref()).flat_map(|metrics| metrics.0.keys());
+fn tensorboard(
+    ledger: &Reader,
+    spec: &Spec,
+    trials: &[Exported<'_>],
+    out: &std::path::Path,
+) -> Result<(), CliError> {
+    let metrics = trials
+        .iter()
+        .filter_map(|trial| trial.row.metrics.as_ref())
+        .flat_map(|metrics| metrics.0.keys());
     let history = ledger.finished_history_names()?;
     let names = ColumnNames::of(spec, metrics.chain(&history).map(String::as_str));
     for trial in trials {
         let arm = &spec.arms[trial.arm].name;
         let folder = Folder::make(&out.join("tensorboard").join(arm).join(trial.id.to_string()))?;
-        let began = trial.last.and_then(|last| last.started_at.parse::<jiff::Timestamp>().ok());
-        let began = began.map_or(0.0, |began| began.as_second() as f64 + f64::from(began.subsec_nanosecond()) * 1e-9);
+        let began = trial
+            .last
+            .and_then(|last| last.started_at.parse::<jiff::Timestamp>().ok());
+        let began = began.map_or(0.0, |began| {
+            began.as_second() as f64 + f64::from(began.subsec_nanosecond()) * 1e-9
+        });
         let ended = began + trial.last.and_then(|last| last.duration).unwrap_or(0.0);
         // One name for good: a second export replaces the first.
         folder.write("events.out.tfevents.0.pentagrid", |to| {

@@ -1,5 +1,5 @@
-//! Writes the figures of a report into `figures/` beside its tables: each as SVG, PNG and CSV, and a list of them,
-//! by which figures of an earlier report are found and removed.
+//! Writes the figures of a report into `figures/` beside its tables: each as SVG, PNG and CSV, and
+//! a list of them, by which figures of an earlier report are found and removed.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::Write as _;
@@ -19,7 +19,8 @@ use crate::spec::Spec;
 
 /// The list of the figures in the folder.
 const INDEX: &str = "index.json";
-/// Epochs of a trial beyond this are left out of its curve, evenly: a curve has no more pixels, and a history may have millions.
+/// Epochs of a trial beyond this are left out of its curve, evenly: a curve has no more pixels, and
+/// a history may have millions.
 const MAX_CURVE_EPOCHS: usize = 2000;
 const FORMATS: [&str; 3] = ["svg", "png", "csv"];
 
@@ -41,24 +42,45 @@ pub(super) fn write_figures(
     out: &Path,
 ) -> Result<Vec<FigureFile>, CliError> {
     let phase = phase(spec, evaluation);
-    let seeds = if phase == Phase::Final { &spec.seeds.final_ } else { &spec.seeds.tune };
+    let seeds = if phase == Phase::Final {
+        &spec.seeds.final_
+    } else {
+        &spec.seeds.tune
+    };
     let mut histories = Vec::new();
     for arm in &evaluation.arms {
         let Some(point) = &arm.point else { continue };
-        let ids = seeds.iter().map(|&seed| TrialId { point: point.id, seed });
-        let done = ids.filter(|id| rows.get(id).is_some_and(|row| row.state == TrialState::Done));
+        let ids = seeds.iter().map(|&seed| TrialId {
+            point: point.id,
+            seed,
+        });
+        let done = ids.filter(|id| {
+            rows.get(id)
+                .is_some_and(|row| row.state == TrialState::Done)
+        });
         histories.push((arm.arm, sampled(ledger, done.collect())?));
     }
     let curves = curves(&histories)?;
-    let list = figures(&FigureData { spec, grid, evaluation, rows, curves: &curves, phase })
-        .map_err(|error| CliError::Unexpected(error.to_string()))?;
+    let list = figures(&FigureData {
+        spec,
+        grid,
+        evaluation,
+        rows,
+        curves: &curves,
+        phase,
+    })
+    .map_err(|error| CliError::Unexpected(error.to_string()))?;
     write(&list, &out.join("figures"))?;
     Ok(list)
 }
 
-/// The histories of an arm's trials, all of them thinned alike if they are long: each seed keeps the same epochs.
+/// The histories of an arm's trials, all of them thinned alike if they are long: each seed keeps
+/// the same epochs.
 fn sampled(ledger: &Reader, trials: Vec<TrialId>) -> Result<Vec<EpochRow>, CliError> {
-    let lengths: Vec<usize> = trials.iter().map(|id| ledger.history_len(*id)).collect::<Result<_, _>>()?;
+    let lengths: Vec<usize> = trials
+        .iter()
+        .map(|id| ledger.history_len(*id))
+        .collect::<Result<_, _>>()?;
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let stride = longest.div_ceil(MAX_CURVE_EPOCHS).max(1);
     let mut history = Vec::new();
@@ -71,13 +93,19 @@ fn sampled(ledger: &Reader, trials: Vec<TrialId>) -> Result<Vec<EpochRow>, CliEr
 
 /// The files of a figure, relative to the report's folder.
 pub(super) fn figure_files(figure: &FigureFile) -> impl Iterator<Item = String> + use<> {
-    FORMATS.map(|format| format!("figures/{}.{format}", figure.name)).into_iter()
+    FORMATS
+        .map(|format| format!("figures/{}.{format}", figure.name))
+        .into_iter()
 }
 
 /// The trials that curves are of: final ones, unless there are none yet.
 fn phase(spec: &Spec, evaluation: &Evaluation) -> Phase {
     let done = evaluation.arms.iter().any(|arm| arm.final_tally.done > 0);
-    if !spec.seeds.final_.is_empty() && (done || spec.seeds.tune.is_empty()) { Phase::Final } else { Phase::Tune }
+    if !spec.seeds.final_.is_empty() && (done || spec.seeds.tune.is_empty()) {
+        Phase::Final
+    } else {
+        Phase::Tune
+    }
 }
 
 fn write(list: &[FigureFile], path: &Path) -> Result<(), CliError> {
@@ -85,16 +113,25 @@ fn write(list: &[FigureFile], path: &Path) -> Result<(), CliError> {
         return Ok(());
     }
     let folder = Folder::make(path)?;
-    let entry =
-        |figure: &FigureFile| Entry { name: figure.name.clone(), title: figure.title.clone(), caption: figure.caption.clone() };
+    let entry = |figure: &FigureFile| Entry {
+        name: figure.name.clone(),
+        title: figure.title.clone(),
+        caption: figure.caption.clone(),
+    };
     let new: Vec<Entry> = list.iter().map(entry).collect();
     let names: BTreeSet<&str> = new.iter().map(|entry| entry.name.as_str()).collect();
-    let stale: Vec<Entry> = listed(path).into_iter().filter(|entry| !names.contains(entry.name.as_str())).collect();
-    // Until the stale files are gone they stay in the list, so that a report that is killed here leaves none behind.
+    let stale: Vec<Entry> = listed(path)
+        .into_iter()
+        .filter(|entry| !names.contains(entry.name.as_str()))
+        .collect();
+    // Until the stale files are gone they stay in the list, so that a report that is killed here
+    // leaves none behind.
     index(&folder, new.iter().chain(&stale))?;
     for figure in list {
         folder.text(&format!("{}.svg", figure.name), &figure.svg)?;
-        folder.write(&format!("{}.png", figure.name), |to| Ok(to.write_all(&figure.png)?))?;
+        folder.write(&format!("{}.png", figure.name), |to| {
+            Ok(to.write_all(&figure.png)?)
+        })?;
         folder.text(&format!("{}.csv", figure.name), &figure.csv)?;
     }
     for entry in &stale {
@@ -107,15 +144,20 @@ fn write(list: &[FigureFile], path: &Path) -> Result<(), CliError> {
     index(&folder, new.iter())
 }
 
-/// The figures that an earlier report wrote. A list that cannot be read lists none: no file is removed then.
+/// The figures that an earlier report wrote. A list that cannot be read lists none: no file is
+/// removed then.
 fn listed(path: &Path) -> Vec<Entry> {
-    let text = files::read(&path.join(INDEX)).ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default();
+    let text = files::read(&path.join(INDEX))
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .unwrap_or_default();
     serde_json::from_str(&text).unwrap_or_default()
 }
 
 fn index<'a>(folder: &Folder, entries: impl Iterator<Item = &'a Entry>) -> Result<(), CliError> {
     let entries: Vec<&Entry> = entries.collect();
-    let text = serde_json::to_string_pretty(&entries).map_err(|error| CliError::Unexpected(error.to_string()))?;
+    let text = serde_json::to_string_pretty(&entries)
+        .map_err(|error| CliError::Unexpected(error.to_string()))?;
     folder.text(INDEX, &(text + "\n"))
 }
 
@@ -136,7 +178,9 @@ mod tests {
     }
 
     fn files(path: &Path) -> Vec<String> {
-        let name = |entry: std::io::Result<std::fs::DirEntry>| entry.unwrap().file_name().into_string().unwrap();
+        let name = |entry: std::io::Result<std::fs::DirEntry>| {
+            entry.unwrap().file_name().into_string().unwrap()
+        };
         let mut names: Vec<String> = std::fs::read_dir(path).unwrap().map(name).collect();
         names.sort();
         names
@@ -150,12 +194,23 @@ mod tests {
         std::fs::write(path.join("sensitivity_mine.csv"), "mine").unwrap();
         std::fs::write(path.join("figure1.pdf"), "mine").unwrap();
         write(&[figure("figure1")], &path).unwrap();
-        let expected = ["figure1.csv", "figure1.pdf", "figure1.png", "figure1.svg", "index.json", "sensitivity_mine.csv"];
+        let expected = [
+            "figure1.csv",
+            "figure1.pdf",
+            "figure1.png",
+            "figure1.svg",
+            "index.json",
+            "sensitivity_mine.csv",
+        ];
         assert_eq!(files(&path), expected);
         // A list that somebody has tampered with removes nothing that is not named as figures are.
         let entry = |name: &str| format!(r#"{{"name": "{name}", "title": "", "caption": ""}}"#);
         std::fs::write(dir.path().join("evil.csv"), "mine").unwrap();
-        std::fs::write(path.join(INDEX), format!("[{}, {}]", entry("../evil"), entry("heatmap_/../../evil"))).unwrap();
+        std::fs::write(
+            path.join(INDEX),
+            format!("[{}, {}]", entry("../evil"), entry("heatmap_/../../evil")),
+        )
+        .unwrap();
         write(&[], &path).unwrap();
         assert!(dir.path().join("evil.csv").exists());
         std::fs::write(path.join(INDEX), "no list").unwrap();

@@ -1,4 +1,5 @@
-//! Whether a sweep's program can be started, before a trial is burnt on it, and whether it is told what to train.
+//! Whether a sweep's program can be started, before a trial is burnt on it, and whether it is told
+//! what to train.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -13,16 +14,26 @@ use crate::spec::{Handover, Spec, Task};
 /// Larger files are no scripts.
 const LARGEST_SCRIPT: u64 = 1 << 20;
 /// Programs that run the script which is the first word behind their options.
-const INTERPRETERS: [&str; 10] = ["python", "pypy", "bash", "sh", "dash", "zsh", "Rscript", "julia", "perl", "ruby"];
+const INTERPRETERS: [&str; 10] = [
+    "python", "pypy", "bash", "sh", "dash", "zsh", "Rscript", "julia", "perl", "ruby",
+];
 
-/// Refuses a program that cannot be started, or a script that is not there. What follows the options of an interpreter, another
-/// launcher or a container's program is not looked for: it may be a module, or lie elsewhere.
+/// Refuses a program that cannot be started, or a script that is not there. What follows the
+/// options of an interpreter, another launcher or a container's program is not looked for: it may
+/// be a module, or lie elsewhere.
 ///
 /// # Errors
 /// `CliError::Usage`, with the reason.
-pub fn check(program: &Program, interpreter: &str, workdir: &Path, path: &OsStr) -> Result<(), CliError> {
+pub fn check(
+    program: &Program,
+    interpreter: &str,
+    workdir: &Path,
+    path: &OsStr,
+) -> Result<(), CliError> {
     let words = fixed_words(program, interpreter);
-    let Some(first) = words.first().and_then(Option::as_deref) else { return Ok(()) };
+    let Some(first) = words.first().and_then(Option::as_deref) else {
+        return Ok(());
+    };
     check_first(first, workdir, path)?;
     match script(&words).filter(|script| !workdir.join(script).exists()) {
         Some(script) => Err(CliError::Usage(format!(
@@ -34,25 +45,43 @@ pub fn check(program: &Program, interpreter: &str, workdir: &Path, path: &OsStr)
     }
 }
 
-/// What to tell of a program that is not told its hyper-parameters or its seed. A script that names the variables which hold them
-/// is told.
+/// What to tell of a program that is not told its hyper-parameters or its seed. A script that names
+/// the variables which hold them is told.
 pub fn handover_warning(spec: &Spec, folder: &Path) -> Option<&'static str> {
-    let Task::Program(program) = &spec.task else { return None };
-    let workdir = spec.workdir.as_ref().map_or(folder.to_owned(), |workdir| folder.join(workdir));
+    let Task::Program(program) = &spec.task else {
+        return None;
+    };
+    let workdir = spec
+        .workdir
+        .as_ref()
+        .map_or(folder.to_owned(), |workdir| folder.join(workdir));
     let by_words = Handover::of(program, &spec.env);
     by_words.warning(spec)?;
-    let scripts = fixed_words(program, "").into_iter().flatten().filter_map(|word| text_of(&workdir.join(word)));
-    scripts.map(|text| Handover::of_text(&text)).fold(by_words, Handover::or).warning(spec)
+    let scripts = fixed_words(program, "")
+        .into_iter()
+        .flatten()
+        .filter_map(|word| text_of(&workdir.join(word)));
+    scripts
+        .map(|text| Handover::of_text(&text))
+        .fold(by_words, Handover::or)
+        .warning(spec)
 }
 
 /// The text of a file that may be a script.
 fn text_of(path: &Path) -> Option<String> {
     // A pipe or a device would keep us waiting.
-    if !path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST_SCRIPT) {
+    if !path
+        .metadata()
+        .is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST_SCRIPT)
+    {
         return None;
     }
     let mut bytes = Vec::new();
-    File::open(path).ok()?.take(LARGEST_SCRIPT).read_to_end(&mut bytes).ok()?;
+    File::open(path)
+        .ok()?
+        .take(LARGEST_SCRIPT)
+        .read_to_end(&mut bytes)
+        .ok()?;
     Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
@@ -75,14 +104,23 @@ fn fixed_words(program: &Program, interpreter: &str) -> Vec<Option<String>> {
 }
 
 fn check_first(first: &str, workdir: &Path, path: &OsStr) -> Result<(), CliError> {
-    let refuse = |why: String| Err(CliError::Usage(format!("cannot start the program {first:?}: {why}")));
+    let refuse = |why: String| {
+        Err(CliError::Usage(format!(
+            "cannot start the program {first:?}: {why}"
+        )))
+    };
     let named = workdir.join(first.trim_start_matches("./"));
     match located(first, workdir, path) {
-        Some(found) if !is_executable(&found) => refuse(format!("it cannot be executed: `chmod +x {}`", shell_path(&named))),
+        Some(found) if !is_executable(&found) => refuse(format!(
+            "it cannot be executed: `chmod +x {}`",
+            shell_path(&named)
+        )),
         Some(found) => obstacle(&found, workdir, path).map_or(Ok(()), refuse),
         None if misread(first).is_some() => refuse(misread(first).unwrap_or_default().to_owned()),
         None if first.contains('/') => refuse(format!("it is not in {}", workdir.display())),
-        None if named.is_file() => refuse(format!("name it as `./{first}`: without a slash it is looked for in PATH")),
+        None if named.is_file() => refuse(format!(
+            "name it as `./{first}`: without a slash it is looked for in PATH"
+        )),
         None => refuse("it is not in PATH".to_owned()),
     }
 }
@@ -94,14 +132,16 @@ fn misread(word: &str) -> Option<&'static str> {
             "there is no shell that would replace `~` and `$NAME`: write the path out, or `${envvar:HOME}` for a variable",
         );
     }
-    let several = word.split_once(' ').is_some_and(|(first, _)| !first.is_empty());
+    let several = word
+        .split_once(' ')
+        .is_some_and(|(first, _)| !first.is_empty());
     several.then_some(
         "one word is one file: write the program and its arguments as a list, `command: [python3, train.py, \"${args}\"]`",
     )
 }
 
-/// The script that an interpreter of this machine is to run, if that is what the command line says: `python -u train.py`,
-/// `/usr/bin/env python train.py`.
+/// The script that an interpreter of this machine is to run, if that is what the command line says:
+/// `python -u train.py`, `/usr/bin/env python train.py`.
 fn script(words: &[Option<String>]) -> Option<&str> {
     let mut words = words.iter().map(Option::as_deref);
     let name = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
@@ -122,8 +162,12 @@ fn script(words: &[Option<String>]) -> Option<&str> {
     if !INTERPRETERS.contains(&called) {
         return None;
     }
-    let takes_nothing =
-        |option: &str| matches!(option, "-u" | "-O" | "-OO" | "-B" | "-E" | "-s" | "-S" | "-I" | "-q" | "-e" | "-x");
+    let takes_nothing = |option: &str| {
+        matches!(
+            option,
+            "-u" | "-O" | "-OO" | "-B" | "-E" | "-s" | "-S" | "-I" | "-q" | "-e" | "-x"
+        )
+    };
     loop {
         match words.next()?? {
             option if takes_nothing(option) => {}
@@ -140,7 +184,10 @@ mod tests {
 
     /// The script that a command line names.
     fn found(line: &str) -> Option<String> {
-        let words: Vec<Option<String>> = line.split(' ').map(|word| (!word.starts_with("${")).then(|| word.to_owned())).collect();
+        let words: Vec<Option<String>> = line
+            .split(' ')
+            .map(|word| (!word.starts_with("${")).then(|| word.to_owned()))
+            .collect();
         script(&words).map(str::to_owned)
     }
 

@@ -1,5 +1,6 @@
-//! Takes the fingerprint of what is trained: reads the files that a sweep's command names and the code around them. Once a run,
-//! before anything is started. `plan::fingerprint` says what it holds and compares two of them.
+//! Takes the fingerprint of what is trained: reads the files that a sweep's command names and the
+//! code around them. Once a run, before anything is started. `plan::fingerprint` says what it holds
+//! and compares two of them.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -15,9 +16,22 @@ use crate::spec::{Config, Spec, Task};
 /// Larger files are told apart by their size alone: reading them would delay every start.
 const MAX_HASHED_BYTES: u64 = 64 << 20;
 
-/// Programs that bring an environment of their own: a prefix with one of them is part of what is trained.
-const CONTAINERS: [&str; 12] =
-    ["docker", "podman", "nerdctl", "apptainer", "singularity", "enroot", "kubectl", "conda", "micromamba", "pixi", "uv", "nix"];
+/// Programs that bring an environment of their own: a prefix with one of them is part of what is
+/// trained.
+const CONTAINERS: [&str; 12] = [
+    "docker",
+    "podman",
+    "nerdctl",
+    "apptainer",
+    "singularity",
+    "enroot",
+    "kubectl",
+    "conda",
+    "micromamba",
+    "pixi",
+    "uv",
+    "nix",
+];
 
 /// Variables that change what the built-in trainer computes.
 const TRAINER_VARIABLES: [&str; 2] = ["PENTAGRID_PRECISION", "PENTAGRID_DEAD_TAPS"];
@@ -39,17 +53,34 @@ pub struct Subject<'a> {
 
 /// Takes the fingerprint. `key` hides the values of variables. What cannot be read is left out.
 pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
-    let Subject { spec, folder, launcher, computing, run_dir } = subject;
-    let workdir = spec.workdir.as_ref().map_or(folder.to_owned(), |workdir| folder.join(workdir));
+    let Subject {
+        spec,
+        folder,
+        launcher,
+        computing,
+        run_dir,
+    } = subject;
+    let workdir = spec
+        .workdir
+        .as_ref()
+        .map_or(folder.to_owned(), |workdir| folder.join(workdir));
     let workdir = workdir.canonicalize().unwrap_or(workdir);
     let path = environment::search_path(spec);
     let interpreter = environment::interpreter(&path);
 
     let words = words(spec, &interpreter);
-    let mut command = words.iter().map(|word| word.shown.as_str()).collect::<Vec<_>>().join(" ");
-    // A container or an environment is part of what is trained; by ssh the same programs run elsewhere.
+    let mut command = words
+        .iter()
+        .map(|word| word.shown.as_str())
+        .collect::<Vec<_>>()
+        .join(" ");
+    // A container or an environment is part of what is trained; by ssh the same programs run
+    // elsewhere.
     if let Launcher::Prefix(prefix) = launcher
-        && prefix.words().iter().any(|word| CONTAINERS.contains(&word.rsplit('/').next().unwrap_or_default()))
+        && prefix
+            .words()
+            .iter()
+            .any(|word| CONTAINERS.contains(&word.rsplit('/').next().unwrap_or_default()))
     {
         command = format!("{} {command}", prefix.words().join(" "));
     }
@@ -61,14 +92,25 @@ pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
     let mut files = BTreeMap::new();
     let mut program = None;
     for (place, word) in words.iter().enumerate() {
-        let found = if place == 0 { executable(&word.text, &workdir, &path) } else { None };
+        let found = if place == 0 {
+            executable(&word.text, &workdir, &path)
+        } else {
+            None
+        };
         let found = found.map(|path| (path.display().to_string(), path));
         let candidates = found.into_iter().chain(mentioned(&words, place, &workdir));
         for (name, path) in candidates {
-            let Some(hash) = hash_file(&path) else { continue };
+            let Some(hash) = hash_file(&path) else {
+                continue;
+            };
             // Another checkout's trainer of the same build is the same trainer.
-            let name = if built_in { environment::TRAINER.to_owned() } else { name };
-            // The first file after an interpreter is the program; a program of its own is the first word.
+            let name = if built_in {
+                environment::TRAINER.to_owned()
+            } else {
+                name
+            };
+            // The first file after an interpreter is the program; a program of its own is the first
+            // word.
             if program.is_none() && (place > 0 || path.starts_with(&workdir)) {
                 program = path.canonicalize().ok();
             }
@@ -79,7 +121,11 @@ pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
     let run_dir = std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned());
     let run_dir = run_dir.canonicalize().unwrap_or(run_dir);
     // The trainer's build stands for its code.
-    let around = if built_in { None } else { sources::around(program.as_deref(), &workdir, &run_dir) };
+    let around = if built_in {
+        None
+    } else {
+        sources::around(program.as_deref(), &workdir, &run_dir)
+    };
     Fingerprint {
         command,
         env: variables(spec, built_in, key),
@@ -100,7 +146,10 @@ struct CommandWord {
 
 impl CommandWord {
     fn plain(text: String) -> Self {
-        Self { shown: text.clone(), text }
+        Self {
+            shown: text.clone(),
+            text,
+        }
     }
 }
 
@@ -108,22 +157,46 @@ impl CommandWord {
 fn words(spec: &Spec, interpreter: &str) -> Vec<CommandWord> {
     match &spec.task {
         Task::MnistResnet18 => environment::trainer_path(true)
-            .map(|path| vec![CommandWord { shown: spec.task.to_string(), text: path.display().to_string() }])
+            .map(|path| {
+                vec![CommandWord {
+                    shown: spec.task.to_string(),
+                    text: path.display().to_string(),
+                }]
+            })
             .unwrap_or_default(),
         Task::Worker(command) => command.iter().cloned().map(CommandWord::plain).collect(),
-        Task::Program(program) => program.words.iter().map(|word| program_word(word, interpreter)).collect(),
+        Task::Program(program) => program
+            .words
+            .iter()
+            .map(|word| program_word(word, interpreter))
+            .collect(),
     }
 }
 
 fn program_word(word: &Word, interpreter: &str) -> CommandWord {
     let pieces = match word {
-        Word::Args(_) => return CommandWord { shown: one_word(word), text: String::new() },
+        Word::Args(_) => {
+            return CommandWord {
+                shown: one_word(word),
+                text: String::new(),
+            };
+        }
         Word::Text(pieces) => pieces,
     };
     let config = Config::default();
-    let filling = Filling { config: &config, seed: 0, trial: "", dir: "", interpreter };
-    let of_the_trial =
-        |piece: &Piece| matches!(piece, Piece::Seed | Piece::Trial | Piece::Dir | Piece::ArgsJson | Piece::ArgsJsonFile);
+    let filling = Filling {
+        config: &config,
+        seed: 0,
+        trial: "",
+        dir: "",
+        interpreter,
+    };
+    let of_the_trial = |piece: &Piece| {
+        matches!(
+            piece,
+            Piece::Seed | Piece::Trial | Piece::Dir | Piece::ArgsJson | Piece::ArgsJsonFile
+        )
+    };
     let text = match pieces.iter().any(of_the_trial) {
         true => None,
         false => fill(pieces, &filling, &|name| std::env::var(name).ok()).ok(),
@@ -132,17 +205,30 @@ fn program_word(word: &Word, interpreter: &str) -> CommandWord {
         Piece::Interpreter => interpreter.to_owned(),
         other => other.to_string(),
     });
-    CommandWord { shown: shown.collect(), text: text.unwrap_or_default() }
+    CommandWord {
+        shown: shown.collect(),
+        text: text.unwrap_or_default(),
+    }
 }
 
 fn one_word(word: &Word) -> String {
-    Program { words: vec![word.clone()], script: None }.to_string()
+    Program {
+        words: vec![word.clone()],
+        script: None,
+    }
+    .to_string()
 }
 
 /// Keyed hashes of the variables that the sweep file sets or names.
 fn variables(spec: &Spec, built_in: bool, key: &[u8; 32]) -> BTreeMap<String, String> {
     let config = Config::default();
-    let filling = Filling { config: &config, seed: 0, trial: "", dir: "", interpreter: "" };
+    let filling = Filling {
+        config: &config,
+        seed: 0,
+        trial: "",
+        dir: "",
+        interpreter: "",
+    };
     let hide = |name: &str, value: &str| {
         let text = format!("{name}={value}");
         blake3::keyed_hash(key, text.as_bytes()).to_hex()[..16].to_owned()
@@ -157,14 +243,19 @@ fn variables(spec: &Spec, built_in: bool, key: &[u8; 32]) -> BTreeMap<String, St
         Task::Program(program) => Some(program.pieces()),
         Task::Worker(_) | Task::MnistResnet18 => None,
     };
-    let named = pieces.into_iter().flatten().filter_map(|piece| match piece {
-        Piece::Variable(name) => Some(name.as_str()),
-        _ => None,
-    });
+    let named = pieces
+        .into_iter()
+        .flatten()
+        .filter_map(|piece| match piece {
+            Piece::Variable(name) => Some(name.as_str()),
+            _ => None,
+        });
     let of_the_trainer = TRAINER_VARIABLES.into_iter().filter(|_| built_in);
     for name in named.chain(of_the_trainer) {
         if let Ok(value) = std::env::var(name) {
-            hidden.entry(name.to_owned()).or_insert_with(|| hide(name, &value));
+            hidden
+                .entry(name.to_owned())
+                .or_insert_with(|| hide(name, &value));
         }
     }
     hidden
@@ -175,20 +266,26 @@ fn executable(word: &str, workdir: &Path, path: &std::ffi::OsStr) -> Option<Path
     if word.is_empty() || word.contains('/') {
         return None;
     }
-    let found = std::env::split_paths(path).map(|folder| folder.join(word)).find(|path| path.is_file())?;
+    let found = std::env::split_paths(path)
+        .map(|folder| folder.join(word))
+        .find(|path| path.is_file())?;
     // /bin and /usr/bin are often one folder; a virtual environment's python stays itself.
     let folder = workdir.join(found.parent()?).canonicalize().ok()?;
     Some(folder.join(word))
 }
 
-/// The files that a word may name, with the names that it gives them: a path, `--config=path`, a Python module after `-m`, the
-/// words of a shell's text.
+/// The files that a word may name, with the names that it gives them: a path, `--config=path`, a
+/// Python module after `-m`, the words of a shell's text.
 fn mentioned(words: &[CommandWord], place: usize, workdir: &Path) -> Vec<(String, PathBuf)> {
     let text = words[place].text.as_str();
     let mut names: Vec<String> = Vec::new();
     if place > 0 && words[place - 1].text == "-m" {
         let module = text.replace('.', "/");
-        names.extend([format!("{module}.py"), format!("{module}/__main__.py"), format!("{module}/__init__.py")]);
+        names.extend([
+            format!("{module}.py"),
+            format!("{module}/__main__.py"),
+            format!("{module}/__init__.py"),
+        ]);
     }
     let separators = |letter: char| letter.is_whitespace() || "'\";|&()<>`".contains(letter);
     for part in std::iter::once(text).chain(text.split(separators)) {
@@ -197,12 +294,19 @@ fn mentioned(words: &[CommandWord], place: usize, workdir: &Path) -> Vec<(String
     }
     // A first word without a slash is looked for in PATH, not in the folder.
     names.retain(|name| !name.is_empty() && (place > 0 || name.contains('/')));
-    names.into_iter().map(|name| (name.clone(), workdir.join(name))).filter(|(_, path)| path.is_file()).collect()
+    names
+        .into_iter()
+        .map(|name| (name.clone(), workdir.join(name)))
+        .filter(|(_, path)| path.is_file())
+        .collect()
 }
 
-/// A hash of a file's contents; of a large one its size. None if it is no plain file or cannot be read.
+/// A hash of a file's contents; of a large one its size. None if it is no plain file or cannot be
+/// read.
 pub fn hash_file(path: &Path) -> Option<String> {
-    let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+    let metadata = std::fs::metadata(path)
+        .ok()
+        .filter(std::fs::Metadata::is_file)?;
     if metadata.len() > MAX_HASHED_BYTES {
         return Some(format!("{} bytes", metadata.len()));
     }
@@ -222,7 +326,9 @@ mod tests {
     impl Folder {
         fn new(files: &[(&str, &str)]) -> Self {
             let folder = Self(tempfile::tempdir().unwrap());
-            files.iter().for_each(|(name, text)| folder.write(name, text));
+            files
+                .iter()
+                .for_each(|(name, text)| folder.write(name, text));
             folder
         }
 
@@ -240,21 +346,44 @@ mod tests {
             let folder = self.0.path();
             let (launcher, computing) = (Launcher::Local, Computing::default());
             let run_dir = folder.join("runs/t");
-            take(Subject { spec: &spec, folder, launcher: &launcher, computing, run_dir: &run_dir }, &KEY)
+            take(
+                Subject {
+                    spec: &spec,
+                    folder,
+                    launcher: &launcher,
+                    computing,
+                    run_dir: &run_dir,
+                },
+                &KEY,
+            )
         }
     }
 
     fn names(fingerprint: &Fingerprint) -> Vec<&str> {
-        fingerprint.files.keys().map(String::as_str).filter(|name| !name.starts_with('/')).collect()
+        fingerprint
+            .files
+            .keys()
+            .map(String::as_str)
+            .filter(|name| !name.starts_with('/'))
+            .collect()
     }
 
     #[test]
     fn every_word_that_is_a_file_is_hashed() {
-        let files = [("train.py", "1"), ("conf/base.yaml", "2"), ("pkg/mod.py", "3"), ("run.sh", "4"), ("other.py", "5")];
+        let files = [
+            ("train.py", "1"),
+            ("conf/base.yaml", "2"),
+            ("pkg/mod.py", "3"),
+            ("run.sh", "4"),
+            ("other.py", "5"),
+        ];
         let folder = Folder::new(&files);
         assert_eq!(names(&folder.take("program: train.py")), ["train.py"]);
         let words = "command: [python3, train.py, --config=conf/base.yaml, -m, pkg.mod, '${args}']";
-        assert_eq!(names(&folder.take(words)), ["conf/base.yaml", "pkg/mod.py", "train.py"]);
+        assert_eq!(
+            names(&folder.take(words)),
+            ["conf/base.yaml", "pkg/mod.py", "train.py"]
+        );
         let shell = "command: [bash, -c, 'source run.sh; python train.py > log', '${args}']";
         assert_eq!(names(&folder.take(shell)), ["run.sh", "train.py"]);
         assert_eq!(names(&folder.take("worker: [./run.sh, x]")), ["./run.sh"]);
@@ -268,9 +397,18 @@ mod tests {
         folder.write("model.py", "2");
         let second = folder.take("program: train.py");
         let root = folder.0.path().canonicalize().unwrap();
-        assert_eq!(second.since(&first).code, [format!("source files in {}: changed: model.py", root.display())]);
+        assert_eq!(
+            second.since(&first).code,
+            [format!(
+                "source files in {}: changed: model.py",
+                root.display()
+            )]
+        );
         folder.write("train.py", "import model, os");
-        assert_eq!(folder.take("program: train.py").since(&second).code[0], "train.py has changed");
+        assert_eq!(
+            folder.take("program: train.py").since(&second).code[0],
+            "train.py has changed"
+        );
     }
 
     #[test]
@@ -285,7 +423,11 @@ mod tests {
     #[test]
     fn seed_and_values_are_no_part_of_it() {
         let folder = Folder::new(&[("train.py", "")]);
-        let taken = folder.take("command: [python3, train.py, '--out=${dir}', '--s=${seed}', '${args}']");
-        assert_eq!(taken.command, "python3 train.py --out=${dir} --s=${seed} ${args}");
+        let taken =
+            folder.take("command: [python3, train.py, '--out=${dir}', '--s=${seed}', '${args}']");
+        assert_eq!(
+            taken.command,
+            "python3 train.py --out=${dir} --s=${seed} ${args}"
+        );
     }
 }

@@ -57,16 +57,27 @@ impl Folder {
             path: path.to_owned(),
             source,
         })?;
-        Ok(Self { path: path.to_owned(), written: RefCell::default() })
+        Ok(Self {
+            path: path.to_owned(),
+            written: RefCell::default(),
+        })
     }
 
     /// Writes a file.
-    pub fn write(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), WriteError>) -> Result<(), CliError> {
+    pub fn write(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut BufWriter<File>) -> Result<(), WriteError>,
+    ) -> Result<(), CliError> {
         let path = self.path.join(name);
-        // Another process may be writing the same report: each has a file of its own, and the last one to end counts.
-        let partial = self.path.join(format!(".{name}.{}.partial", std::process::id()));
+        // Another process may be writing the same report: each has a file of its own, and the last
+        // one to end counts.
+        let partial = self
+            .path
+            .join(format!(".{name}.{}.partial", std::process::id()));
         let whole = || -> Result<(), WriteError> {
-            // A file that is there already, left by an earlier process or put there by another user, is not written to.
+            // A file that is there already, left by an earlier process or put there by another
+            // user, is not written to.
             let _ = std::fs::remove_file(&partial);
             let mut to = BufWriter::new(files::create(&partial)?);
             write(&mut to)?;
@@ -74,9 +85,14 @@ impl Folder {
             Ok(std::fs::rename(&partial, &path)?)
         };
         whole().map_err(|error| {
-            // What is left of it is of no use; that it cannot be removed is no news beside the error itself.
+            // What is left of it is of no use; that it cannot be removed is no news beside the
+            // error itself.
             let _ = std::fs::remove_file(&partial);
-            let file = |source| CliError::Folder { what: "cannot write", path: path.clone(), source };
+            let file = |source| CliError::Folder {
+                what: "cannot write",
+                path: path.clone(),
+                source,
+            };
             match error {
                 WriteError::Ledger(error) => error.into(),
                 WriteError::Csv(error) => file(std::io::Error::other(error)),
@@ -96,9 +112,11 @@ impl Folder {
     pub fn remove(&self, name: &str) -> Result<(), CliError> {
         let path = self.path.join(name);
         match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-                Err(CliError::Folder { what: "cannot remove", path, source })
-            }
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(CliError::Folder {
+                what: "cannot remove",
+                path,
+                source,
+            }),
             _ => Ok(()),
         }
     }
@@ -116,7 +134,11 @@ impl Folder {
     }
 
     /// Writes a file of CSV.
-    pub fn csv(&self, name: &str, write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CsvError>) -> Result<(), CliError> {
+    pub fn csv(
+        &self,
+        name: &str,
+        write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CsvError>,
+    ) -> Result<(), CliError> {
         self.write(name, |to| Ok(write(to)?))
     }
 }
@@ -126,7 +148,10 @@ mod tests {
     use super::*;
 
     fn files(dir: &Path) -> Vec<String> {
-        std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect()
+        std::fs::read_dir(dir)
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect()
     }
 
     #[test]
@@ -145,7 +170,10 @@ mod tests {
         });
         assert!(failed.unwrap_err().to_string().contains("disk full"));
         assert_eq!(
-            (files(dir.path()), std::fs::read_to_string(dir.path().join("a.txt")).unwrap()),
+            (
+                files(dir.path()),
+                std::fs::read_to_string(dir.path().join("a.txt")).unwrap()
+            ),
             (vec!["a.txt".into()], "whole".into())
         );
     }

@@ -1,4 +1,5 @@
-//! Answers as JSON, for programs. `docs/json.md` describes every field; a test holds the two together.
+//! Answers as JSON, for programs. `docs/json.md` describes every field; a test holds the two
+//! together.
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -6,7 +7,8 @@ use serde_json::{Value, json};
 use super::error::{CliError, Outcome};
 use crate::spec;
 
-/// The version of all answers: it grows when a field goes or changes its meaning, not when one is added.
+/// The version of all answers: it grows when a field goes or changes its meaning, not when one is
+/// added.
 const FORMAT: u32 = 1;
 
 /// An answer as one document, which begins with its version.
@@ -53,13 +55,23 @@ pub fn failure(error: &CliError) -> String {
         }
         _ => Vec::new(),
     };
-    line(&Failure { kind: error.kind(), exit_code: error.exit_code(), message: error.to_string(), problems })
+    line(&Failure {
+        kind: error.kind(),
+        exit_code: error.exit_code(),
+        message: error.to_string(),
+        problems,
+    })
 }
 
 /// The same of a command line that is not understood.
 pub fn misuse(message: &str) -> String {
     let message = message.trim().trim_start_matches("error: ").to_owned();
-    line(&Failure { kind: "usage", exit_code: Outcome::USAGE, message, problems: Vec::new() })
+    line(&Failure {
+        kind: "usage",
+        exit_code: Outcome::USAGE,
+        message,
+        problems: Vec::new(),
+    })
 }
 
 fn line(failure: &Failure) -> String {

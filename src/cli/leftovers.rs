@@ -1,4 +1,5 @@
-//! What a killed coordinator has left: says what was found in the run directory, and ends the programs that still run.
+//! What a killed coordinator has left: says what was found in the run directory, and ends the
+//! programs that still run.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,8 +14,8 @@ const END_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often they are looked for.
 const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
-/// Says what was found in the run directory, and ends what a killed coordinator left running. Returns the workers that have certainly
-/// ended.
+/// Says what was found in the run directory, and ends what a killed coordinator left running.
+/// Returns the workers that have certainly ended.
 pub fn end(opened: &Opened, dir: &Path, mark: &Mark, printer: &Printer) -> Vec<WorkerId> {
     for remark in &opened.remarks {
         printer.say(remark);
@@ -22,9 +23,13 @@ pub fn end(opened: &Opened, dir: &Path, mark: &Mark, printer: &Printer) -> Vec<W
     if opened.identity.copied_from.is_some() {
         tell_strangers(mark, dir, printer);
     }
-    let (by_slurm, others): (Vec<&LeftWorker>, Vec<&LeftWorker>) =
-        opened.left_workers.iter().partition(|left| left.launcher.as_deref() == Some("slurm"));
-    let (elsewhere, here): (Vec<&LeftWorker>, Vec<&LeftWorker>) = others.into_iter().partition(|left| left.elsewhere.is_some());
+    let (by_slurm, others): (Vec<&LeftWorker>, Vec<&LeftWorker>) = opened
+        .left_workers
+        .iter()
+        .partition(|left| left.launcher.as_deref() == Some("slurm"));
+    let (elsewhere, here): (Vec<&LeftWorker>, Vec<&LeftWorker>) = others
+        .into_iter()
+        .partition(|left| left.elsewhere.is_some());
     let mut ended = Vec::new();
     if end_jobs(&by_slurm, mark, printer) {
         ended.extend(by_slurm);
@@ -38,7 +43,10 @@ pub fn end(opened: &Opened, dir: &Path, mark: &Mark, printer: &Printer) -> Vec<W
             count(opened.cut_off, "trial")
         ));
     }
-    ended.into_iter().map(|left| WorkerId(left.number)).collect()
+    ended
+        .into_iter()
+        .map(|left| WorkerId(left.number))
+        .collect()
 }
 
 fn processes(left: &[&LeftWorker]) -> Vec<(u32, u64)> {
@@ -54,10 +62,16 @@ fn end_jobs(left: &[&LeftWorker], mark: &Mark, printer: &Printer) -> bool {
     let jobs: Vec<String> = left.iter().filter_map(|left| left.job.clone()).collect();
     // Those of an earlier version are named by the directory.
     let names = [Some(&mark.id), mark.legacy.then_some(&mark.dir)];
-    let found = names.into_iter().flatten().try_fold(0, |sum, name| Ok(sum + squeue::end_left(name, &jobs)?));
+    let found = names
+        .into_iter()
+        .flatten()
+        .try_fold(0, |sum, name| Ok(sum + squeue::end_left(name, &jobs)?));
     match found {
         Ok(0) => {}
-        Ok(found) => printer.say(&format!("cancelled {} of Slurm's that a killed coordinator had left", count(found, "job"))),
+        Ok(found) => printer.say(&format!(
+            "cancelled {} of Slurm's that a killed coordinator had left",
+            count(found, "job")
+        )),
         Err::<_, String>(error) => {
             printer.warn(&format!(
                 "whether a killed coordinator has left jobs of Slurm's cannot be known: {error}\nlook with `squeue --me`, and end with \
@@ -73,16 +87,28 @@ fn end_jobs(left: &[&LeftWorker], mark: &Mark, printer: &Printer) -> bool {
 fn end_here<'a>(left: &[&'a LeftWorker], mark: &Mark, printer: &Printer) -> Vec<&'a LeftWorker> {
     let ended = end_left(&processes(left), mark);
     if ended > 0 {
-        let them = if ended == 1 { "1 process" } else { &format!("{ended} processes") };
-        printer.say(&format!("ended {them} that a killed coordinator had left running"));
+        let them = if ended == 1 {
+            "1 process"
+        } else {
+            &format!("{ended} processes")
+        };
+        printer.say(&format!(
+            "ended {them} that a killed coordinator had left running"
+        ));
     }
-    let is_gone = |left: &&&LeftWorker| left.process.is_none_or(|(pid, ticks)| start_ticks(pid) != Some(ticks));
+    let is_gone = |left: &&&LeftWorker| {
+        left.process
+            .is_none_or(|(pid, ticks)| start_ticks(pid) != Some(ticks))
+    };
     let began = Instant::now();
     while !left.iter().all(|left| is_gone(&left)) && began.elapsed() < END_TIMEOUT {
         std::thread::sleep(POLL_INTERVAL);
     }
-    let stubborn: Vec<String> =
-        left.iter().filter(|left| !is_gone(left)).filter_map(|left| Some(left.process?.0.to_string())).collect();
+    let stubborn: Vec<String> = left
+        .iter()
+        .filter(|left| !is_gone(left))
+        .filter_map(|left| Some(left.process?.0.to_string()))
+        .collect();
     if !stubborn.is_empty() {
         printer.warn(&format!(
             "left by a killed coordinator, and still there: process {}\nlook with `ps -p {}`; what it writes changes no result",

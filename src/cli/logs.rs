@@ -1,5 +1,6 @@
-//! Log lines of the program itself (`tracing`), on stderr and around the progress bars. PENTAGRID_LOG overrides
-//! -v, with the filters of tracing-subscriber (e.g. `pentagrid::schedule=trace`).
+//! Log lines of the program itself (`tracing`), on stderr and around the progress bars.
+//! PENTAGRID_LOG overrides -v, with the filters of tracing-subscriber (e.g.
+//! `pentagrid::schedule=trace`).
 
 use std::io;
 
@@ -19,7 +20,12 @@ pub fn start(common: &Common, printer: &Printer) {
     };
     let json = matches!(common.log_format, LogFormat::Json);
     let filter = EnvFilter::try_from_env("PENTAGRID_LOG").unwrap_or_else(|_| EnvFilter::new(level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Lines { printer: printer.clone(), json });
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(Lines {
+            printer: printer.clone(),
+            json,
+        });
     // A second call in one process (tests) keeps the first one's settings.
     let _ = match common.log_format {
         LogFormat::Text => builder.with_ansi(false).with_target(false).try_init(),
@@ -37,7 +43,11 @@ impl<'a> MakeWriter<'a> for Lines {
     type Writer = Line;
 
     fn make_writer(&'a self) -> Line {
-        Line { printer: self.printer.clone(), json: self.json, text: Vec::new() }
+        Line {
+            printer: self.printer.clone(),
+            json: self.json,
+            text: Vec::new(),
+        }
     }
 }
 

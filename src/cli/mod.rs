@@ -1,5 +1,6 @@
-//! The commands: `args` says what can be typed, `app` runs it, one file a verb does it, `printer` owns every line
-//! of output (`terminal` is its thread for stderr, `drawn` the bars there), `error` gives each way to fail its exit code. Only this module knows miette.
+//! The commands: `args` says what can be typed, `app` runs it, one file a verb does it, `printer`
+//! owns every line of output (`terminal` is its thread for stderr, `drawn` the bars there), `error`
+//! gives each way to fail its exit code. Only this module knows miette.
 
 mod app;
 mod args;

@@ -1,5 +1,5 @@
-//! Where reports and exports go that no `--out` names: beside each other by the names of their run directories. A folder that
-//! holds those of another run directory is not written over.
+//! Where reports and exports go that no `--out` names: beside each other by the names of their run
+//! directories. A folder that holds those of another run directory is not written over.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -9,7 +9,8 @@ use super::folder::Folder;
 use crate::ledger::FILE_NAME;
 use crate::spec::Spec;
 
-/// The file in a report's or an export's folder that names the run directory, relative to the folder.
+/// The file in a report's or an export's folder that names the run directory, relative to the
+/// folder.
 const MARK: &str = ".run-directory";
 /// Maximum length of that file in bytes.
 const MAX_MARK: u64 = 8192;
@@ -32,12 +33,15 @@ fn name_of(dir: &Path, spec: &Spec) -> OsString {
     name.unwrap_or_else(|| spec.name.clone().into())
 }
 
-/// Refuses a folder that holds what was made of another run directory, if that one is still there: it would be lost.
+/// Refuses a folder that holds what was made of another run directory, if that one is still there:
+/// it would be lost.
 ///
 /// # Errors
 /// `CliError::Usage`, which names both and `--out`.
 pub fn refuse_others(out: &Path, dir: &Path) -> Result<(), CliError> {
-    let Some(other) = marked(out) else { return Ok(()) };
+    let Some(other) = marked(out) else {
+        return Ok(());
+    };
     if dir.canonicalize().is_ok_and(|own| own == other) || !other.join(FILE_NAME).exists() {
         return Ok(());
     }
@@ -59,9 +63,12 @@ fn marked(out: &Path) -> Option<PathBuf> {
     out.join(text.trim_end_matches('\n')).canonicalize().ok()
 }
 
-/// Notes in a folder of what run directory it is made. Relative, so that it holds where both are moved together.
+/// Notes in a folder of what run directory it is made. Relative, so that it holds where both are
+/// moved together.
 pub fn mark(folder: &Folder, out: &Path, dir: &Path) -> Result<(), CliError> {
-    let (Ok(out), Ok(dir)) = (out.canonicalize(), dir.canonicalize()) else { return Ok(()) };
+    let (Ok(out), Ok(dir)) = (out.canonicalize(), dir.canonicalize()) else {
+        return Ok(());
+    };
     match relative(&out, &dir).to_str() {
         Some(path) => folder.note(MARK, &format!("{path}\n")),
         // A path that is not text cannot be noted, and so is not told from others.
@@ -71,7 +78,8 @@ pub fn mark(folder: &Folder, out: &Path, dir: &Path) -> Result<(), CliError> {
 
 /// The way from one folder to another; both are absolute.
 fn relative(from: &Path, to: &Path) -> PathBuf {
-    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) = (from.components().collect(), to.components().collect());
+    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) =
+        (from.components().collect(), to.components().collect());
     let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     let up = from[common..].iter().map(|_| Component::ParentDir);
     up.chain(to[common..].iter().copied()).collect()
@@ -83,7 +91,11 @@ mod tests {
 
     #[test]
     fn the_way_between_two_folders() {
-        let way = |from: &str, to: &str| relative(Path::new(from), Path::new(to)).display().to_string();
+        let way = |from: &str, to: &str| {
+            relative(Path::new(from), Path::new(to))
+                .display()
+                .to_string()
+        };
         assert_eq!(way("/a/reports/x", "/a/runs/x"), "../../runs/x");
         assert_eq!(way("/a", "/a/b"), "b");
         assert_eq!(way("/tmp/r", "/home/me/runs/x"), "../../home/me/runs/x");
@@ -103,9 +115,16 @@ mod tests {
         mark(&folder, &out, &path("runs/a")).unwrap();
         refuse_others(&out, &path("runs/a")).unwrap();
         let error = refuse_others(&out, &path("runs/b")).unwrap_err();
-        assert!(error.to_string().contains("--out") && error.exit_code() == 2, "{error}");
-        assert!(refuse_others(&out, &path("runs/new")).is_err(), "one that is still to be made is another too");
-        // Moved together both are what they were; and nothing is lost of a run directory that is gone.
+        assert!(
+            error.to_string().contains("--out") && error.exit_code() == 2,
+            "{error}"
+        );
+        assert!(
+            refuse_others(&out, &path("runs/new")).is_err(),
+            "one that is still to be made is another too"
+        );
+        // Moved together both are what they were; and nothing is lost of a run directory that is
+        // gone.
         std::fs::rename(path("runs"), path("old")).unwrap();
         refuse_others(&out, &path("old/b")).unwrap();
         // A FIFO or a link in its place does not block.

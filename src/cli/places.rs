@@ -1,9 +1,12 @@
-//! Where a sweep's trials run, and through what: the launcher of the sweep file or of the command line, and the slots that it gives.
+//! Where a sweep's trials run, and through what: the launcher of the sweep file or of the command
+//! line, and the slots that it gives.
 
 use super::args::LauncherKind;
 use super::error::CliError;
 use super::printer::{Printer, count};
-use crate::schedule::devices::{DeviceRequest, Machine, SlotDevice, gpu_environment, thread_variables};
+use crate::schedule::devices::{
+    DeviceRequest, Machine, SlotDevice, gpu_environment, thread_variables,
+};
 use crate::schedule::ulimits::{self, SlotFiles};
 use crate::schedule::{Launcher, Prefix, Slurm, Surroundings};
 use crate::spec::{CommandSpec, LauncherSpec, Spec, Task};
@@ -20,7 +23,11 @@ pub struct Places {
 ///
 /// # Errors
 /// `CliError::Usage` or `CliError::Device` if what is asked for cannot be.
-pub fn find(spec: &Spec, devices: &DeviceRequest, chosen: Option<LauncherKind>) -> Result<Places, CliError> {
+pub fn find(
+    spec: &Spec,
+    devices: &DeviceRequest,
+    chosen: Option<LauncherKind>,
+) -> Result<Places, CliError> {
     let resources = spec.widest_resources();
     let launcher = match (chosen, &spec.launcher) {
         (Some(LauncherKind::Local), _) => LauncherSpec::Local,
@@ -35,7 +42,10 @@ pub fn find(spec: &Spec, devices: &DeviceRequest, chosen: Option<LauncherKind>) 
         }
     };
     match &launcher {
-        LauncherSpec::Local => Ok(Places { launcher: Launcher::Local, slots: Machine::look().slots(devices, resources)? }),
+        LauncherSpec::Local => Ok(Places {
+            launcher: Launcher::Local,
+            slots: Machine::look().slots(devices, resources)?,
+        }),
         LauncherSpec::Slurm(asked) => {
             if !on_path("srun") {
                 return Err(CliError::Usage(
@@ -45,14 +55,21 @@ pub fn find(spec: &Spec, devices: &DeviceRequest, chosen: Option<LauncherKind>) 
                 ));
             }
             let around = Surroundings::look(asked.partition.as_deref());
-            let slurm = Slurm::new(asked, &around, devices, resources.threads, &own_path()?).map_err(CliError::Usage)?;
+            let slurm = Slurm::new(asked, &around, devices, resources.threads, &own_path()?)
+                .map_err(CliError::Usage)?;
             let slots = slurm.slots(resources.threads);
-            Ok(Places { launcher: Launcher::Slurm(Box::new(slurm)), slots })
+            Ok(Places {
+                launcher: Launcher::Slurm(Box::new(slurm)),
+                slots,
+            })
         }
         LauncherSpec::Command(command) => {
             let programs = matches!(spec.task, Task::Program(_));
             let prefix = Prefix::new(command, &own_path()?, programs);
-            Ok(Places { launcher: Launcher::Prefix(prefix), slots: behind(command, devices, resources.threads) })
+            Ok(Places {
+                launcher: Launcher::Prefix(prefix),
+                slots: behind(command, devices, resources.threads),
+            })
         }
     }
 }
@@ -84,14 +101,17 @@ pub fn with_room(
     Ok(slots)
 }
 
-/// The slots of workers behind a prefix. What is there is not known here: only what is asked for is told.
+/// The slots of workers behind a prefix. What is there is not known here: only what is asked for is
+/// told.
 fn behind(command: &CommandSpec, devices: &DeviceRequest, threads: u32) -> Vec<SlotDevice> {
     let asked = match devices {
         DeviceRequest::Cpu(Some(count)) => Some(*count),
         DeviceRequest::Cuda(Some(list)) => Some(list.len()),
         _ => None,
     };
-    let count = asked.or(command.workers.map(|workers| workers as usize)).unwrap_or(1);
+    let count = asked
+        .or(command.workers.map(|workers| workers as usize))
+        .unwrap_or(1);
     let of_its_own = command.prefix.iter().any(|word| word.contains("${slot}"));
     let slot = |number: usize| {
         let mut environment: Vec<(String, String)> = match devices {
@@ -105,13 +125,23 @@ fn behind(command: &CommandSpec, devices: &DeviceRequest, threads: u32) -> Vec<S
         };
         let mut own = of_its_own;
         if let DeviceRequest::Cuda(Some(list)) = devices {
-            environment.extend(list.get(number).map(|gpu| ("CUDA_VISIBLE_DEVICES".to_owned(), gpu.clone())));
+            environment.extend(
+                list.get(number)
+                    .map(|gpu| ("CUDA_VISIBLE_DEVICES".to_owned(), gpu.clone())),
+            );
             own = true;
         }
         SlotDevice {
             device: if own { number } else { 0 },
-            name: if own { format!("command:{number}") } else { "command".to_owned() },
-            model: format!("behind {}", command.prefix.first().map_or("", String::as_str)),
+            name: if own {
+                format!("command:{number}")
+            } else {
+                "command".to_owned()
+            },
+            model: format!(
+                "behind {}",
+                command.prefix.first().map_or("", String::as_str)
+            ),
             environment,
         }
     };
@@ -125,6 +155,7 @@ fn on_path(program: &str) -> bool {
 
 /// Where this program is, for agents on other machines that share its file system.
 fn own_path() -> Result<String, CliError> {
-    let own = std::env::current_exe().map_err(|error| CliError::Unexpected(format!("cannot find myself: {error}")))?;
+    let own = std::env::current_exe()
+        .map_err(|error| CliError::Unexpected(format!("cannot find myself: {error}")))?;
     Ok(own.display().to_string())
 }

@@ -23,13 +23,27 @@ use crate::spec::{Config, Dimension, Goal, Prune, Spec, Subgrid};
 pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let SweepFile { text, spec } = sweep_file::read(&arguments.spec, arguments.dir.as_deref())?;
     let grid = Grid::new(&spec);
-    let dir = arguments.dir.clone().unwrap_or_else(|| sweep_file::default_run_dir(&spec));
-    let ledger = if dir.join(FILE_NAME).exists() { Some(Reader::open(&dir)?) } else { None };
+    let dir = arguments
+        .dir
+        .clone()
+        .unwrap_or_else(|| sweep_file::default_run_dir(&spec));
+    let ledger = if dir.join(FILE_NAME).exists() {
+        Some(Reader::open(&dir)?)
+    } else {
+        None
+    };
     let rows: HashMap<TrialId, TrialRow> = match &ledger {
-        Some(ledger) => ledger.trials()?.into_iter().map(|row| (row.id, row)).collect(),
+        Some(ledger) => ledger
+            .trials()?
+            .into_iter()
+            .map(|row| (row.id, row))
+            .collect(),
         None => HashMap::new(),
     };
-    if let Some(warning) = environment::folder().ok().and_then(|folder| find_program::handover_warning(&spec, &folder)) {
+    if let Some(warning) = environment::folder()
+        .ok()
+        .and_then(|folder| find_program::handover_warning(&spec, &folder))
+    {
         printer.warn(warning);
     }
     if arguments.trials {
@@ -37,20 +51,41 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
     }
     let places = places::find(&spec, &arguments.devices, arguments.launcher)?;
     let slots = places.slots.len();
-    let devices = places.slots.iter().map(|slot| slot.device).collect::<HashSet<_>>().len();
+    let devices = places
+        .slots
+        .iter()
+        .map(|slot| slot.device)
+        .collect::<HashSet<_>>()
+        .len();
     let launcher = places.launcher;
     let (measured, changes) = match &ledger {
         Some(ledger) => {
             let folder = environment::folder()?;
             let computing = environment::Computing::default();
-            let subject = Subject { spec: &spec, folder: &folder, launcher: &launcher, computing, run_dir: &dir };
+            let subject = Subject {
+                spec: &spec,
+                folder: &folder,
+                launcher: &launcher,
+                computing,
+                run_dir: &dir,
+            };
             (durations(&spec, ledger)?, changes(subject, &text, ledger)?)
         }
         None => (BTreeMap::new(), Vec::new()),
     };
     if arguments.json {
         let rows = ledger.is_some().then_some(&rows);
-        printer.data(&planned::document(&spec, &grid, Known { rows, changes, measured: &measured, slots, devices })?)?;
+        printer.data(&planned::document(
+            &spec,
+            &grid,
+            Known {
+                rows,
+                changes,
+                measured: &measured,
+                slots,
+                devices,
+            },
+        )?)?;
         return Ok(Outcome::Done);
     }
     printer.text(&overview(&spec, &grid))?;
@@ -58,7 +93,11 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
     if ledger.is_some() {
         if !changes.is_empty() {
             let retrained = changes.iter().any(|line| line.ends_with(RAN));
-            let flags = if retrained { "`--rerun-changed` or `--accept-changes`" } else { "`--accept-changes`" };
+            let flags = if retrained {
+                "`--rerun-changed` or `--accept-changes`"
+            } else {
+                "`--accept-changes`"
+            };
             printer.text(&format!(
                 "Changed since the last run in {}, so that `run` asks for {flags}:\n  {}",
                 dir.display(),
@@ -66,7 +105,12 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
             ))?;
         }
         left = Left::of_unfinished(&spec, &grid, &evaluate(&spec, &grid, &rows)?);
-        printer.text(&format!("{}: {} tuning and {} left", dir.display(), left.tune(), counted(left.finals(), "final trial")))?;
+        printer.text(&format!(
+            "{}: {} tuning and {} left",
+            dir.display(),
+            left.tune(),
+            counted(left.finals(), "final trial")
+        ))?;
     }
     let groups = Groups::of(&spec, &grid);
     if !groups.is_empty() {
@@ -77,12 +121,23 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
     }
     let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
     let line = |what: &str, counts: &[u64], slots: usize| {
-        let work = estimate(&spec, counts.iter().enumerate().map(|(arm, &count)| (arm, &firsts[arm], count)), &measured)?;
+        let work = estimate(
+            &spec,
+            counts
+                .iter()
+                .enumerate()
+                .map(|(arm, &count)| (arm, &firsts[arm], count)),
+            &measured,
+        )?;
         if counts.iter().all(|&count| count == 0) {
             return None;
         }
         let each = work.work / slots as u32;
-        let time = if each.as_millis() < 500 { "less than a second".to_owned() } else { human_duration(each) };
+        let time = if each.as_millis() < 500 {
+            "less than a second".to_owned()
+        } else {
+            human_duration(each)
+        };
         let basis = match work.basis {
             Basis::Measured => "by this sweep's finished trials",
             Basis::Reference => "by a reference machine's speed, so roughly",
@@ -90,11 +145,20 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         // What is known of finished trials holds what they shared.
         let without = what == "tuning" && work.basis == Basis::Reference && !groups.is_empty();
         let without = if without { ", without sharing" } else { "" };
-        let on = if slots == 1 { "alone on the device".to_owned() } else { format!("on {slots} slots") };
+        let on = if slots == 1 {
+            "alone on the device".to_owned()
+        } else {
+            format!("on {slots} slots")
+        };
         Some(format!("  {what:<7} {time} {on}, {basis}{without}"))
     };
-    let lines: Vec<String> =
-        [line("tuning", &left.tune, slots), line("final", &left.finals, devices)].into_iter().flatten().collect();
+    let lines: Vec<String> = [
+        line("tuning", &left.tune, slots),
+        line("final", &left.finals, devices),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
     match lines.is_empty() {
         true if left.tune() + left.finals() == 0 => {}
         true => printer.text("Estimated time: unknown until the first trials have finished")?,
@@ -127,12 +191,19 @@ fn sharing(bounds: Bounds, seeds: u64) -> String {
 /// What sharing has saved, by the trials that have finished.
 fn shared_so_far(rows: &HashMap<TrialId, TrialRow>, epochs: u64) -> String {
     let done = || rows.values().filter(|row| row.state == TrialState::Done);
-    let (count, alike) = (done().count() as u64, done().filter(|row| row.shared.same_as.is_some()).count() as u64);
+    let (count, alike) = (
+        done().count() as u64,
+        done().filter(|row| row.shared.same_as.is_some()).count() as u64,
+    );
     let taken: u64 = rows.values().map(|row| u64::from(row.shared.epochs)).sum();
     if count == 0 {
         return "  nothing has finished yet".to_owned();
     }
-    let mut out = format!("  so far {} different trials among {} finished ones", thousands(count - alike), thousands(count));
+    let mut out = format!(
+        "  so far {} different trials among {} finished ones",
+        thousands(count - alike),
+        thousands(count)
+    );
     if epochs > 0 {
         out.push_str(&format!(
             "; {} of {} epochs computed, {} times fewer",
@@ -147,7 +218,11 @@ fn shared_so_far(rows: &HashMap<TrialId, TrialRow>, epochs: u64) -> String {
 /// How many times more one is than the other, with two digits.
 fn factor(more: u64, less: u64) -> String {
     let times = more as f64 / less.max(1) as f64;
-    if times < 10.0 { format!("{times:.1}") } else { format!("{times:.0}") }
+    if times < 10.0 {
+        format!("{times:.1}")
+    } else {
+        format!("{times:.0}")
+    }
 }
 
 /// Trials that are left, by arm.
@@ -166,12 +241,21 @@ impl Left {
         }
     }
 
-    /// Of one that has. How many final trials there are of points that are not known yet is arithmetic too.
+    /// Of one that has. How many final trials there are of points that are not known yet is
+    /// arithmetic too.
     pub fn of_unfinished(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Self {
         let mut left = Self::of_all(spec, grid);
-        left.tune = evaluation.arms.iter().map(|arm| arm.tune_tally.left()).collect();
+        left.tune = evaluation
+            .arms
+            .iter()
+            .map(|arm| arm.tune_tally.left())
+            .collect();
         if left.tune() == 0 {
-            left.finals = evaluation.arms.iter().map(|arm| arm.final_tally.left()).collect();
+            left.finals = evaluation
+                .arms
+                .iter()
+                .map(|arm| arm.final_tally.left())
+                .collect();
         }
         left
     }
@@ -189,17 +273,30 @@ impl Left {
 fn durations(spec: &Spec, ledger: &Reader) -> Result<BTreeMap<usize, f64>, CliError> {
     let by_name = ledger.durations()?;
     let mean = |name: &String| by_name.get(name).map(|(count, sum)| sum / *count as f64);
-    Ok(spec.arms.iter().enumerate().filter_map(|(arm, spec)| Some((arm, mean(&spec.name)?))).collect())
+    Ok(spec
+        .arms
+        .iter()
+        .enumerate()
+        .filter_map(|(arm, spec)| Some((arm, mean(&spec.name)?)))
+        .collect())
 }
 
 /// Arms, points, seeds and trials as a table.
 fn overview(spec: &Spec, grid: &Grid) -> String {
-    let headings = ["Arm", "Points", "Tuning trials", "Final trials", "Grid"].map(str::to_owned).into();
+    let headings = ["Arm", "Points", "Tuning trials", "Final trials", "Grid"]
+        .map(str::to_owned)
+        .into();
     let mut rows = Vec::new();
     let (tune, finals) = (spec.seeds.tune.len() as u64, spec.seeds.final_.len() as u64);
     for arm in grid.arms() {
         let shape = shape(arm);
-        rows.push(vec![arm.arm().label.clone(), thousands(arm.len()), thousands(arm.len() * tune), thousands(finals), shape]);
+        rows.push(vec![
+            arm.arm().label.clone(),
+            thousands(arm.len()),
+            thousands(arm.len() * tune),
+            thousands(finals),
+            shape,
+        ]);
     }
     let arms = grid.arms().len() as u64;
     rows.push(vec![
@@ -221,7 +318,9 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
         counted(arms * finals, "final one")
     ));
     if grid.arms_overlap() {
-        out.push_str("Some points stand in several arms: they are run once, and counted in each.\n");
+        out.push_str(
+            "Some points stand in several arms: they are run once, and counted in each.\n",
+        );
     }
     out.push_str(&format!(
         "Seeds: {} for tuning, {} for the final trials\nSelected: the point of each arm with the best mean {} ({})",
@@ -231,7 +330,11 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
         spec.metric.goal.name()
     ));
     if let Prune::Safe { best } = spec.prune {
-        let bound = if spec.metric.goal == Goal::Maximize { "at most" } else { "at least" };
+        let bound = if spec.metric.goal == Goal::Maximize {
+            "at most"
+        } else {
+            "at least"
+        };
         out.push_str(&format!(
             "\nSafe racing: points that cannot win any more get no further seeds, so fewer tuning trials may run ({} is {bound} {best})",
             spec.metric.name
@@ -240,14 +343,23 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
     out
 }
 
-/// Seeds in the order in which they are used: `0 to 4` where each follows the one before it, else one by one.
+/// Seeds in the order in which they are used: `0 to 4` where each follows the one before it, else
+/// one by one.
 fn seed_list(seeds: &[u64]) -> String {
     match seeds {
         [] => "none".to_owned(),
-        [first, .., last] if seeds.windows(2).all(|pair| pair[0].checked_add(1) == Some(pair[1])) => {
+        [first, .., last]
+            if seeds
+                .windows(2)
+                .all(|pair| pair[0].checked_add(1) == Some(pair[1])) =>
+        {
             format!("{first} to {last}")
         }
-        seeds => seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(" "),
+        seeds => seeds
+            .iter()
+            .map(u64::to_string)
+            .collect::<Vec<_>>()
+            .join(" "),
     }
 }
 
@@ -256,16 +368,35 @@ fn shape(arm: &ArmGrid) -> String {
     let axes = &arm.arm().axes;
     let grid = |grid: &Subgrid| {
         let factor = |dimension: &Dimension| {
-            let names: Vec<&str> = dimension.axes.iter().map(|axis| axes[*axis].name.as_str()).collect();
-            let when = if dimension.when.is_empty() { String::new() } else { format!(", if {}", dimension.when) };
+            let names: Vec<&str> = dimension
+                .axes
+                .iter()
+                .map(|axis| axes[*axis].name.as_str())
+                .collect();
+            let when = if dimension.when.is_empty() {
+                String::new()
+            } else {
+                format!(", if {}", dimension.when)
+            };
             format!("{} ({}{when})", names.join("+"), dimension.settings.len())
         };
-        let varies = |dimension: &&Dimension| dimension.settings.len() > 1 || !dimension.when.is_empty();
+        let varies =
+            |dimension: &&Dimension| dimension.settings.len() > 1 || !dimension.when.is_empty();
         let factors: Vec<String> = grid.dimensions.iter().filter(varies).map(factor).collect();
-        let mut out = if factors.is_empty() { "one point".to_owned() } else { factors.join(" × ") };
-        for (count, what) in [(grid.excluded, "excluded"), (grid.repeated, "of an earlier grid")] {
+        let mut out = if factors.is_empty() {
+            "one point".to_owned()
+        } else {
+            factors.join(" × ")
+        };
+        for (count, what) in [
+            (grid.excluded, "excluded"),
+            (grid.repeated, "of an earlier grid"),
+        ] {
             if count > 0 {
-                out.push_str(&format!(" − {} {what}", thousands(u64::try_from(count).unwrap_or(u64::MAX))));
+                out.push_str(&format!(
+                    " − {} {what}",
+                    thousands(u64::try_from(count).unwrap_or(u64::MAX))
+                ));
             }
         }
         out
@@ -274,13 +405,26 @@ fn shape(arm: &ArmGrid) -> String {
 }
 
 /// Every trial that is left, one a line: id, arm, seed, configuration.
-fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, json: bool, printer: &Printer) -> Result<Outcome, CliError> {
+fn list(
+    spec: &Spec,
+    grid: &Grid,
+    rows: &HashMap<TrialId, TrialRow>,
+    json: bool,
+    printer: &Printer,
+) -> Result<Outcome, CliError> {
     let evaluation = evaluate(spec, grid, rows)?;
-    let print = |text: &str| if json { printer.data(text) } else { printer.text(text) };
+    let print = |text: &str| {
+        if json {
+            printer.data(text)
+        } else {
+            printer.text(text)
+        }
+    };
     let mut out = String::new();
     for trial in all_trials(spec, grid, &evaluation.selected()) {
         let row = rows.get(&trial.id);
-        if row.is_some_and(|row| matches!(row.state, TrialState::Done | TrialState::Failed)) || evaluation.is_pruned(&trial, row)
+        if row.is_some_and(|row| matches!(row.state, TrialState::Done | TrialState::Failed))
+            || evaluation.is_pruned(&trial, row)
         {
             continue;
         }
@@ -305,23 +449,38 @@ fn list(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, json: bool,
     }
     let selected = evaluation.selected().len();
     if selected < grid.arms().len() && !spec.seeds.final_.is_empty() {
-        let finals = counted(((grid.arms().len() - selected) * spec.seeds.final_.len()) as u64, "final trial");
-        printer.say(&format!("and {finals} of the arms' best points, which the tuning trials will tell"));
+        let finals = counted(
+            ((grid.arms().len() - selected) * spec.seeds.final_.len()) as u64,
+            "final trial",
+        );
+        printer.say(&format!(
+            "and {finals} of the arms' best points, which the tuning trials will tell"
+        ));
     }
     Ok(Outcome::Done)
 }
 
 /// A count with commas and its noun: `1 point`, `15,905 points`.
 fn counted(count: u64, noun: &str) -> String {
-    format!("{} {noun}{}", thousands(count), if count == 1 { "" } else { "s" })
+    format!(
+        "{} {noun}{}",
+        thousands(count),
+        if count == 1 { "" } else { "s" }
+    )
 }
 
-/// What the sweep file, and what is trained, change of what the ledger has: what `run` will ask about.
+/// What the sweep file, and what is trained, change of what the ledger has: what `run` will ask
+/// about.
 fn changes(subject: Subject<'_>, text: &str, ledger: &Reader) -> Result<Vec<String>, CliError> {
     let mut lines = spec_changes(subject.spec, text, ledger)?;
     if let Some(retrained) = ledger.retrained(|key| fingerprint::take(subject, key))? {
         let of = counted(retrained.trials, "finished trial");
-        lines.extend(retrained.difference.lines().map(|line| format!("{line} (since {of}{RAN}")));
+        lines.extend(
+            retrained
+                .difference
+                .lines()
+                .map(|line| format!("{line} (since {of}{RAN}")),
+        );
     }
     Ok(lines)
 }
@@ -336,9 +495,15 @@ fn spec_changes(spec: &Spec, text: &str, ledger: &Reader) -> Result<Vec<String>,
         return Ok(Vec::new());
     }
     // One that cannot be read any more is the business of `run`.
-    let Ok(old) = crate::spec::read_named(&known, "spec.yaml", Some(&spec.name)) else { return Ok(Vec::new()) };
+    let Ok(old) = crate::spec::read_named(&known, "spec.yaml", Some(&spec.name)) else {
+        return Ok(Vec::new());
+    };
     let changes = SpecChanges::between(&old, spec);
-    Ok(if changes.is_cosmetic() { Vec::new() } else { changes.lines() })
+    Ok(if changes.is_cosmetic() {
+        Vec::new()
+    } else {
+        changes.lines()
+    })
 }
 
 /// A count with commas: 79,525.
@@ -370,7 +535,10 @@ mod tests {
             (&[0, 5, 2], "0 5 2"),
             (&[1, 0, 3], "1 0 3"),
             (&[MOST, 0], "18446744073709551615 0"),
-            (&[MOST - 1, MOST], "18446744073709551614 to 18446744073709551615"),
+            (
+                &[MOST - 1, MOST],
+                "18446744073709551614 to 18446744073709551615",
+            ),
         ];
         for (seeds, expected) in lists {
             assert_eq!(seed_list(seeds), expected);

@@ -111,9 +111,18 @@ pub(super) fn document(spec: &Spec, grid: &Grid, known: Known<'_>) -> Result<Str
     });
     let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
     let work = |counts: &[u64]| {
-        estimate(spec, counts.iter().enumerate().map(|(arm, &count)| (arm, &firsts[arm], count)), known.measured)
+        estimate(
+            spec,
+            counts
+                .iter()
+                .enumerate()
+                .map(|(arm, &count)| (arm, &firsts[arm], count)),
+            known.measured,
+        )
     };
-    let seconds = |counts: &[u64], places: usize| work(counts).map(|work| work.work.as_secs_f64() / places.max(1) as f64);
+    let seconds = |counts: &[u64], places: usize| {
+        work(counts).map(|work| work.work.as_secs_f64() / places.max(1) as f64)
+    };
     json::document(&Planned {
         sweep: &spec.name,
         metric: &spec.metric.name,
@@ -147,5 +156,8 @@ pub(super) fn line(grid: &Grid, trial: &PlannedTrial) -> Result<String, CliError
         seed: trial.id.seed,
         config: arm.config(trial.index),
     };
-    Ok(serde_json::to_string(&line).map_err(|error| CliError::Unexpected(error.to_string()))? + "\n")
+    Ok(
+        serde_json::to_string(&line).map_err(|error| CliError::Unexpected(error.to_string()))?
+            + "\n",
+    )
 }

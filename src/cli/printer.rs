@@ -1,5 +1,6 @@
-//! Every line that the coordinator prints goes through here. stdout carries data only; what is said to a person goes to stderr, by a
-//! thread of its own (`terminal`). Texts for people are made harmless (`printable`), and values of secret variables are hidden in all.
+//! Every line that the coordinator prints goes through here. stdout carries data only; what is said
+//! to a person goes to stderr, by a thread of its own (`terminal`). Texts for people are made
+//! harmless (`printable`), and values of secret variables are hidden in all.
 
 use std::io::{self, IsTerminal};
 use std::sync::atomic::AtomicU64;
@@ -32,12 +33,23 @@ impl Printer {
         let color = match common.color {
             Color::Always => true,
             Color::Never => false,
-            Color::Auto => terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
+            Color::Auto => {
+                terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+            }
         };
         // Log lines and bars would tear each other apart.
         let use_bars = terminal && !common.quiet && common.verbose == 0;
-        let terminal = Terminal::new(Arc::new(|bytes: &[u8]| Ok(nix::unistd::write(io::stderr(), bytes)?)), use_bars);
-        Self { quiet: common.quiet, color, use_bars, terminal, secrets: Arc::default() }
+        let terminal = Terminal::new(
+            Arc::new(|bytes: &[u8]| Ok(nix::unistd::write(io::stderr(), bytes)?)),
+            use_bars,
+        );
+        Self {
+            quiet: common.quiet,
+            color,
+            use_bars,
+            terminal,
+            secrets: Arc::default(),
+        }
     }
 
     /// Hides these values in all that is printed from here on, by this printer and its clones.
@@ -69,7 +81,8 @@ impl Printer {
         self.stdout(&self.redacted(text))
     }
 
-    /// Text for people, on stdout, without anything that a terminal obeys. A newline is added if there is none.
+    /// Text for people, on stdout, without anything that a terminal obeys. A newline is added if
+    /// there is none.
     ///
     /// # Errors
     /// `CliError::Output`, if stdout cannot be written.
@@ -84,7 +97,8 @@ impl Printer {
         let out = [text, newline].concat();
         let sink: Sink = Arc::new(|bytes: &[u8]| Ok(nix::unistd::write(io::stdout(), bytes)?));
         match write_all(&sink, out.as_bytes(), &AtomicU64::new(0)) {
-            // As for other programs of this kind, a stdout that was closed from the start takes everything.
+            // As for other programs of this kind, a stdout that was closed from the start takes
+            // everything.
             Err(error) if error.raw_os_error() == Some(Errno::EBADF as i32) => Ok(()),
             written => written.map_err(CliError::Output),
         }
@@ -95,8 +109,9 @@ impl Printer {
         io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
-    /// Draws a text over the last one, which had so many lines; says how many this one has. What the terminal has no room for is
-    /// left out: lines that have scrolled away cannot be drawn over.
+    /// Draws a text over the last one, which had so many lines; says how many this one has. What
+    /// the terminal has no room for is left out: lines that have scrolled away cannot be drawn
+    /// over.
     ///
     /// # Errors
     /// `CliError::Output`, if stdout cannot be written.
@@ -107,15 +122,22 @@ impl Printer {
         let text = printable::lines(&text);
         let all: Vec<&str> = text.trim_end().lines().collect();
         let room = rows - 1;
-        let mut shown: Vec<String> =
-            all.iter().take(room).map(|line| console::truncate_str(line, columns - 1, "…").into_owned()).collect();
+        let mut shown: Vec<String> = all
+            .iter()
+            .take(room)
+            .map(|line| console::truncate_str(line, columns - 1, "…").into_owned())
+            .collect();
         if all.len() > room {
             let left = all.len() - room + 1;
             shown.truncate(room - 1);
             shown.push(format!("… {} more", count(left, "line")));
         }
         // To the first of the old lines, and all below it away.
-        let back = if lines > 0 { format!("\u{1b}[{lines}A\r\u{1b}[J") } else { String::new() };
+        let back = if lines > 0 {
+            format!("\u{1b}[{lines}A\r\u{1b}[J")
+        } else {
+            String::new()
+        };
         self.stdout(&format!("{back}{}\n", shown.join("\n")))?;
         Ok(shown.len())
     }
@@ -129,8 +151,13 @@ impl Printer {
 
     /// A line that matters even when quiet, on stderr.
     pub fn warn(&self, line: &str) {
-        let label = if self.color { "\u{1b}[1;33mwarning\u{1b}[0m" } else { "warning" };
-        self.terminal.say(format!("{label}: {}", self.harmless(line)), true);
+        let label = if self.color {
+            "\u{1b}[1;33mwarning\u{1b}[0m"
+        } else {
+            "warning"
+        };
+        self.terminal
+            .say(format!("{label}: {}", self.harmless(line)), true);
     }
 
     /// What went wrong, on stderr.
@@ -138,20 +165,32 @@ impl Printer {
         match error {
             CliError::Spec(diagnosis) => {
                 let width = usize::from(console_width());
-                // What it shows of the file it makes harmless itself: the colours around that are ours.
+                // What it shows of the file it makes harmless itself: the colours around that are
+                // ours.
                 let text = diagnosis::render(diagnosis, self.color, width);
                 self.terminal.say(text.trim_end().to_owned(), true);
             }
             other => {
-                let label = if self.color { "\u{1b}[1;31merror\u{1b}[0m" } else { "error" };
-                self.terminal.say(format!("{label}: {}", self.harmless(&other.to_string())), true);
+                let label = if self.color {
+                    "\u{1b}[1;31merror\u{1b}[0m"
+                } else {
+                    "error"
+                };
+                self.terminal.say(
+                    format!("{label}: {}", self.harmless(&other.to_string())),
+                    true,
+                );
             }
         }
     }
 
     /// A line of the log, on stderr; as JSON to the letter.
     pub fn log(&self, text: &str, json: bool) {
-        let text = if json { self.redacted(text).into_owned() } else { self.harmless(text) };
+        let text = if json {
+            self.redacted(text).into_owned()
+        } else {
+            self.harmless(text)
+        };
         self.terminal.say(text, false);
     }
 
@@ -161,7 +200,9 @@ impl Printer {
     }
 
     fn redacted<'a>(&self, text: &'a str) -> std::borrow::Cow<'a, str> {
-        self.secrets.get().map_or(text.into(), |secrets| secrets.redact(text))
+        self.secrets
+            .get()
+            .map_or(text.into(), |secrets| secrets.redact(text))
     }
 
     fn harmless(&self, text: &str) -> String {
@@ -176,5 +217,7 @@ pub fn count(number: usize, noun: &str) -> String {
 
 /// Columns of the terminal on stderr; 100 where it is none.
 fn console_width() -> u16 {
-    console::Term::stderr().size_checked().map_or(100, |(_, columns)| columns)
+    console::Term::stderr()
+        .size_checked()
+        .map_or(100, |(_, columns)| columns)
 }

@@ -19,10 +19,19 @@ pub fn resume(arguments: &ResumeArgs, printer: &Printer) -> Result<Outcome, CliE
     refuse_edited(&arguments.dir, &file.text)?;
     let folder = environment::folder_of(&ledger, &file.spec)?;
     drop(ledger);
-    sweep::run(Request { file, dir: arguments.dir.clone(), folder, how: &arguments.how }, printer)
+    sweep::run(
+        Request {
+            file,
+            dir: arguments.dir.clone(),
+            folder,
+            how: &arguments.how,
+        },
+        printer,
+    )
 }
 
-/// Refuses to go on beside an edited `spec.yaml`: it would be overwritten with the ledger's spec, and the edit lost.
+/// Refuses to go on beside an edited `spec.yaml`: it would be overwritten with the ledger's spec,
+/// and the edit lost.
 fn refuse_edited(dir: &Path, in_force: &str) -> Result<(), CliError> {
     let path = dir.join("spec.yaml");
     match files::read(&path) {

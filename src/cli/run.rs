@@ -10,6 +10,17 @@ use super::sweep_file;
 /// Runs a sweep.
 pub fn run(arguments: &RunArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let file = sweep_file::read(&arguments.spec, arguments.dir.as_deref())?;
-    let dir = arguments.dir.clone().unwrap_or_else(|| sweep_file::default_run_dir(&file.spec));
-    sweep::run(Request { file, dir, folder: environment::folder()?, how: &arguments.how }, printer)
+    let dir = arguments
+        .dir
+        .clone()
+        .unwrap_or_else(|| sweep_file::default_run_dir(&file.spec));
+    sweep::run(
+        Request {
+            file,
+            dir,
+            folder: environment::folder()?,
+            how: &arguments.how,
+        },
+        printer,
+    )
 }

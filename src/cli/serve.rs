@@ -22,26 +22,39 @@ pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliErr
     let sweep = Sweep::open(&arguments.dir)?;
     let secrets = environment::secrets(sweep.spec());
     printer.hide(secrets.clone());
-    let unexpected = |error: std::io::Error| CliError::Unexpected(format!("cannot serve the page: {error}"));
+    let unexpected =
+        |error: std::io::Error| CliError::Unexpected(format!("cannot serve the page: {error}"));
     let (listener, name) = listen(arguments)?;
     let address = listener.local_addr().map_err(unexpected)?;
     listener.set_nonblocking(true).map_err(unexpected)?;
     let wants_token = arguments.token || !address.ip().is_loopback();
-    let token = wants_token.then(Token::new).transpose().map_err(unexpected)?;
-    let host = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok()).unwrap_or_default();
+    let token = wants_token
+        .then(Token::new)
+        .transpose()
+        .map_err(unexpected)?;
+    let host = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .unwrap_or_default();
     let guard = Guard::new(address, name, host, token);
     let dir = arguments.dir.clone();
     let engine = Engine::start(
         sweep,
         Box::new(move |ledger, sweep, id, arm| {
-            let Some(planned) = sweep.planned(id) else { return String::new() };
+            let Some(planned) = sweep.planned(id) else {
+                return String::new();
+            };
             let config = sweep.grid().arms()[arm].config(planned.index);
-            rerun(sweep.spec(), ledger, &dir, (id, arm), &config).unwrap_or_else(|error| error.to_string())
+            rerun(sweep.spec(), ledger, &dir, (id, arm), &config)
+                .unwrap_or_else(|error| error.to_string())
         }),
         secrets,
     );
     printer.data(&guard.url())?;
-    printer.say(&format!("shows {}; Ctrl-C ends it", shell_path(&arguments.dir)));
+    printer.say(&format!(
+        "shows {}; Ctrl-C ends it",
+        shell_path(&arguments.dir)
+    ));
     runtime()?
         .block_on(async {
             let listener = tokio::net::TcpListener::from_std(listener)?;
@@ -94,7 +107,10 @@ fn refused(address: SocketAddr, error: &std::io::Error, arguments: &ServeArgs) -
             address.ip()
         ),
         ErrorKind::PermissionDenied => {
-            format!("port {} needs special rights\nuse one above 1023: {again} --port 8055", address.port())
+            format!(
+                "port {} needs special rights\nuse one above 1023: {again} --port 8055",
+                address.port()
+            )
         }
         ErrorKind::AddrNotAvailable => format!(
             "{} is no address of this machine\n--host takes one of its own addresses, or 0.0.0.0 for all of them",

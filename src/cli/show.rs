@@ -86,7 +86,11 @@ struct ShownLog {
 
 impl ShownEpoch {
     fn of(row: EpochRow) -> Self {
-        Self { epoch: row.epoch(), step: row.step(), values: row.metrics }
+        Self {
+            epoch: row.epoch(),
+            step: row.step(),
+            values: row.metrics,
+        }
     }
 }
 
@@ -103,7 +107,9 @@ impl ShownAttempt {
             program: row.program.map(|program| program.trim_end().to_owned()),
             version: row.version,
             metrics: row.metrics,
-            log: row.log.map(|(file, begin, end)| ShownLog { file, begin, end }),
+            log: row
+                .log
+                .map(|(file, begin, end)| ShownLog { file, begin, end }),
         }
     }
 }
@@ -114,15 +120,28 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
     printer.hide(environment::secrets(&spec));
     let grid = Grid::new(&spec);
-    let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
+    let rows: HashMap<TrialId, TrialRow> = ledger
+        .trials()?
+        .into_iter()
+        .map(|row| (row.id, row))
+        .collect();
     let Found { id, arm, config } = find(&spec, &grid, &rows, &arguments.trial)?;
     let row = rows.get(&id);
     let notes = ledger.notes_of(id)?;
-    let waits = row.is_none_or(|row| row.state == TrialState::Waiting) && spec.seeds.tune.contains(&id.seed);
+    let waits = row.is_none_or(|row| row.state == TrialState::Waiting)
+        && spec.seeds.tune.contains(&id.seed);
     let pruned = waits && race(&spec, &grid, &rows).is_some_and(|race| race.is_out(id.point));
     if arguments.json {
-        let phase = if spec.seeds.tune.contains(&id.seed) { Phase::Tune } else { Phase::Final };
-        let state = if pruned { "pruned" } else { row.map_or(TrialState::Waiting, |row| row.state).name() };
+        let phase = if spec.seeds.tune.contains(&id.seed) {
+            Phase::Tune
+        } else {
+            Phase::Final
+        };
+        let state = if pruned {
+            "pruned"
+        } else {
+            row.map_or(TrialState::Waiting, |row| row.state).name()
+        };
         let run_again = rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?;
         let answer = Shown {
             trial: id.to_string(),
@@ -136,16 +155,30 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
             config,
             metrics: row.and_then(|row| row.metrics.as_ref()),
             notes: &notes,
-            same_as: row.and_then(|row| row.shared.same_as).map(|id| id.to_string()),
+            same_as: row
+                .and_then(|row| row.shared.same_as)
+                .map(|id| id.to_string()),
             shared_epochs: row.map_or(0, |row| row.shared.epochs),
-            history: ledger.history_of(id)?.into_iter().map(ShownEpoch::of).collect(),
-            attempts: ledger.attempts(id)?.into_iter().map(ShownAttempt::of).collect(),
+            history: ledger
+                .history_of(id)?
+                .into_iter()
+                .map(ShownEpoch::of)
+                .collect(),
+            attempts: ledger
+                .attempts(id)?
+                .into_iter()
+                .map(ShownAttempt::of)
+                .collect(),
             run_again,
         };
         printer.data(&json::document(&answer)?)?;
         return Ok(Outcome::Done);
     }
-    let mut out = format!("{id}  {}, seed {}", one_line(&spec.arms[arm].label), id.seed);
+    let mut out = format!(
+        "{id}  {}, seed {}",
+        one_line(&spec.arms[arm].label),
+        id.seed
+    );
     match row {
         Some(row) => out.push_str(&format!(", {}, {}\n", row.phase, row.state.name())),
         None => out.push_str(", not started\n"),
@@ -154,22 +187,42 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
         out.push_str("Pruned: its point cannot become the best of its arm any more, whatever this trial gives.\n");
     }
     out.push_str("\nParameters:\n");
-    let width = config.0.keys().map(|name| name.chars().count()).max().unwrap_or(0);
+    let width = config
+        .0
+        .keys()
+        .map(|name| name.chars().count())
+        .max()
+        .unwrap_or(0);
     for (name, value) in &config.0 {
         out.push_str(&format!("  {name:<width$}  {}\n", value.on_one_line()));
     }
     if let Some(metrics) = row.and_then(|row| row.metrics.as_ref()) {
         out.push_str("\nMetrics:\n");
-        let named: Vec<_> = metrics.0.iter().map(|(name, value)| (one_line(name), value.0)).collect();
-        let width = named.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let named: Vec<_> = metrics
+            .0
+            .iter()
+            .map(|(name, value)| (one_line(name), value.0))
+            .collect();
+        let width = named
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .max()
+            .unwrap_or(0);
         for (name, value) in named {
             out.push_str(&format!("  {name:<width$}  {value}\n"));
         }
     }
     if !notes.is_empty() {
         out.push_str("\nNotes (reported, but not numbers):\n");
-        let named: Vec<_> = notes.iter().map(|(name, value)| (one_line(name), beginning(&note_text(value)))).collect();
-        let width = named.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0);
+        let named: Vec<_> = notes
+            .iter()
+            .map(|(name, value)| (one_line(name), beginning(&note_text(value))))
+            .collect();
+        let width = named
+            .iter()
+            .map(|(name, _)| name.chars().count())
+            .max()
+            .unwrap_or(0);
         for (name, value) in named {
             out.push_str(&format!("  {name:<width$}  {}\n", one_line(&value)));
         }
@@ -183,7 +236,10 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
         out.push_str(&history(unit, &rows, left_out));
     }
     out.push_str(&attempts(&ledger.attempts(id)?, &arguments.dir));
-    out.push_str(&format!("\nRun it again:\n  {}\n", rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?));
+    out.push_str(&format!(
+        "\nRun it again:\n  {}\n",
+        rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?
+    ));
     printer.text(&out)?;
     Ok(Outcome::Done)
 }
@@ -191,16 +247,27 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
 /// The beginning of a note.
 fn beginning(text: &str) -> String {
     let shown = text.chars().take(NOTE_SHOWN);
-    shown.chain(text.chars().nth(NOTE_SHOWN).map(|_| '…')).collect()
+    shown
+        .chain(text.chars().nth(NOTE_SHOWN).map(|_| '…'))
+        .collect()
 }
 
 /// What a trial's result took from others.
 fn shared(row: &TrialRow) -> String {
     match row.shared.same_as {
-        Some(other) => format!("\nNot computed again: in this it is the same as {other}, whose result it has.\n"),
+        Some(other) => format!(
+            "\nNot computed again: in this it is the same as {other}, whose result it has.\n"
+        ),
         None if row.shared.epochs > 0 => {
-            let epochs = if row.shared.epochs == 1 { "epoch was" } else { "epochs were" };
-            format!("\nIts first {} {epochs} computed for another trial that begins in the same way.\n", row.shared.epochs)
+            let epochs = if row.shared.epochs == 1 {
+                "epoch was"
+            } else {
+                "epochs were"
+            };
+            format!(
+                "\nIts first {} {epochs} computed for another trial that begins in the same way.\n",
+                row.shared.epochs
+            )
         }
         None => String::new(),
     }
@@ -215,47 +282,85 @@ struct Found {
 }
 
 /// Finds the trial whose id is, or begins with, what was typed: `k7m2p9x4qa-3`, `k7m2-3` or `k7m2`.
-fn find(spec: &Spec, grid: &Grid, rows: &HashMap<TrialId, TrialRow>, typed: &str) -> Result<Found, CliError> {
+fn find(
+    spec: &Spec,
+    grid: &Grid,
+    rows: &HashMap<TrialId, TrialRow>,
+    typed: &str,
+) -> Result<Found, CliError> {
     let (prefix, seed) = match typed.split_once('-') {
         Some((prefix, seed)) => (prefix, Some(seed)),
         None => (typed, None),
     };
     let mut found: Vec<Found> = Vec::new();
     for (number_of_arm, arm) in grid.arms().iter().enumerate() {
-        for point in arm.points().filter(|point| point.id.to_string().starts_with(prefix)) {
+        for point in arm
+            .points()
+            .filter(|point| point.id.to_string().starts_with(prefix))
+        {
             for &number in spec.seeds.tune.iter().chain(&spec.seeds.final_) {
-                let id = TrialId { point: point.id, seed: number };
+                let id = TrialId {
+                    point: point.id,
+                    seed: number,
+                };
                 let planned = spec.seeds.tune.contains(&number) || rows.contains_key(&id);
                 let fits = seed.is_none_or(|seed| number.to_string() == seed);
                 if planned && fits && found.iter().all(|other| other.id != id) {
-                    found.push(Found { id, arm: number_of_arm, config: point.config.clone() });
+                    found.push(Found {
+                        id,
+                        arm: number_of_arm,
+                        config: point.config.clone(),
+                    });
                 }
             }
         }
     }
     match found.len() {
         1 => Ok(found.remove(0)),
-        0 => Err(CliError::Usage(format!("the sweep has no trial {typed:?}; `pentagrid trials DIR` lists them"))),
+        0 => Err(CliError::Usage(format!(
+            "the sweep has no trial {typed:?}; `pentagrid trials DIR` lists them"
+        ))),
         count => {
-            let listed: Vec<String> =
-                found.iter().take(CANDIDATES).map(|found| format!("  {} ({})", found.id, spec.arms[found.arm].label)).collect();
-            let more = if count > CANDIDATES { format!("\n  and {} more", count - CANDIDATES) } else { String::new() };
-            Err(CliError::Usage(format!("{typed:?} is not enough to tell {count} trials apart:\n{}{more}", listed.join("\n"))))
+            let listed: Vec<String> = found
+                .iter()
+                .take(CANDIDATES)
+                .map(|found| format!("  {} ({})", found.id, spec.arms[found.arm].label))
+                .collect();
+            let more = if count > CANDIDATES {
+                format!("\n  and {} more", count - CANDIDATES)
+            } else {
+                String::new()
+            };
+            Err(CliError::Usage(format!(
+                "{typed:?} is not enough to tell {count} trials apart:\n{}{more}",
+                listed.join("\n")
+            )))
         }
     }
 }
 
-/// The rows of a history that count the same thing, as a table: `left_out` of them are not among them, in the middle.
+/// The rows of a history that count the same thing, as a table: `left_out` of them are not among
+/// them, in the middle.
 fn history(unit: Unit, rows: &[EpochRow], left_out: usize) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let names: std::collections::BTreeSet<&String> = rows.iter().flat_map(|row| row.metrics.0.keys()).collect();
+    let names: std::collections::BTreeSet<&String> =
+        rows.iter().flat_map(|row| row.metrics.0.keys()).collect();
     let width = |name: &str| one_line(name).chars().count().max(10);
-    let first = rows.iter().map(|row| row.position.place.to_string().len()).max().unwrap_or(0).max(5);
+    let first = rows
+        .iter()
+        .map(|row| row.position.place.to_string().len())
+        .max()
+        .unwrap_or(0)
+        .max(5);
     let mut out = format!("\nHistory:\n  {:>first$}", unit.name());
     for name in &names {
-        out.push_str(&format!("  {:>width$}", one_line(name), width = width(name)));
+        out.push_str(&format!(
+            "  {:>width$}",
+            one_line(name),
+            width = width(name)
+        ));
     }
     out.push('\n');
     for (place, row) in rows.iter().enumerate() {
@@ -266,7 +371,9 @@ fn history(unit: Unit, rows: &[EpochRow], left_out: usize) -> String {
         for name in &names {
             let figure = match row.metrics.get(name) {
                 None => String::new(),
-                Some(_) if *name == Unit::Step.name() => row.step().map_or_else(String::new, |step| step.to_string()),
+                Some(_) if *name == Unit::Step.name() => {
+                    row.step().map_or_else(String::new, |step| step.to_string())
+                }
                 Some(value) => format!("{value:.4}"),
             };
             out.push_str(&format!("  {figure:>width$}", width = width(name)));
@@ -285,10 +392,19 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
     let versions: BTreeSet<_> = rows.iter().map(|attempt| attempt.version).collect();
     for (number, attempt) in rows.iter().enumerate() {
         let version = attempt.version.filter(|_| versions.len() > 1);
-        let version = version.map_or(String::new(), |version| format!(", version {version} of what is trained"));
-        let duration = attempt.duration.map_or(String::new(), |seconds| format!(" after {seconds:.1} s"));
-        let device = attempt.device.as_ref().map_or(String::new(), |device| format!(" on {}", one_line(device)));
-        let program = attempt.program.as_ref().map_or(String::new(), |program| format!(", {}", one_line(program.trim_end())));
+        let version = version.map_or(String::new(), |version| {
+            format!(", version {version} of what is trained")
+        });
+        let duration = attempt
+            .duration
+            .map_or(String::new(), |seconds| format!(" after {seconds:.1} s"));
+        let device = attempt
+            .device
+            .as_ref()
+            .map_or(String::new(), |device| format!(" on {}", one_line(device)));
+        let program = attempt.program.as_ref().map_or(String::new(), |program| {
+            format!(", {}", one_line(program.trim_end()))
+        });
         out.push_str(&format!(
             "  {}. {} {}{duration}{device}{program}{version}\n",
             number + 1,
@@ -296,18 +412,32 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
             attempt.outcome
         ));
         if let Some(metrics) = &attempt.metrics {
-            let metrics: Vec<String> = metrics.0.iter().map(|(name, value)| format!("{name} {}", value.0)).collect();
-            out.push_str(&format!("     its result, before the trial was run again: {}\n", one_line(&metrics.join(", "))));
+            let metrics: Vec<String> = metrics
+                .0
+                .iter()
+                .map(|(name, value)| format!("{name} {}", value.0))
+                .collect();
+            out.push_str(&format!(
+                "     its result, before the trial was run again: {}\n",
+                one_line(&metrics.join(", "))
+            ));
         }
         if let Some(message) = &attempt.message {
-            let kind = attempt.kind.map_or(String::new(), |kind| format!("{kind}: "));
+            let kind = attempt
+                .kind
+                .map_or(String::new(), |kind| format!("{kind}: "));
             out.push_str(&format!("     {kind}{}\n", one_line(message)));
         }
     }
-    let Some((file, begin, end)) = rows.last().and_then(|attempt| attempt.log.clone()) else { return out };
+    let Some((file, begin, end)) = rows.last().and_then(|attempt| attempt.log.clone()) else {
+        return out;
+    };
     let path = dir.join(&file);
     match log_end(&path, begin, end, LOG_END) {
-        Ok(text) if text.trim().is_empty() => out.push_str(&format!("\nLog ({}): nothing was written\n", path.display())),
+        Ok(text) if text.trim().is_empty() => out.push_str(&format!(
+            "\nLog ({}): nothing was written\n",
+            path.display()
+        )),
         Ok(text) => {
             out.push_str(&format!(
                 "\nEnd of its log ({}, bytes {begin} to {}):\n",
@@ -332,26 +462,68 @@ pub(super) fn rerun(
     config: &Config,
 ) -> Result<String, CliError> {
     let folder = environment::folder_of(ledger, spec)?;
-    let there = shell_path(&spec.workdir.as_ref().map_or(folder.clone(), |workdir| folder.join(workdir)));
-    match (&spec.task, environment::start(spec, &folder, environment::Computing::default(), &Launcher::Local)) {
+    let there = shell_path(
+        &spec
+            .workdir
+            .as_ref()
+            .map_or(folder.clone(), |workdir| folder.join(workdir)),
+    );
+    match (
+        &spec.task,
+        environment::start(
+            spec,
+            &folder,
+            environment::Computing::default(),
+            &Launcher::Local,
+        ),
+    ) {
         (Task::MnistResnet18, Ok(Start::Worker(worker))) => {
-            let words: Vec<String> = worker.command.iter().map(|word| shell_quoted(word)).collect();
-            Ok(format!("{} --seed {} --config {}", words.join(" "), id.seed, shell_quoted(&config.canonical())))
+            let words: Vec<String> = worker
+                .command
+                .iter()
+                .map(|word| shell_quoted(word))
+                .collect();
+            Ok(format!(
+                "{} --seed {} --config {}",
+                words.join(" "),
+                id.seed,
+                shell_quoted(&config.canonical())
+            ))
         }
         (Task::Program(program), _) => {
             let trial = id.to_string();
             // A folder of its own: what the sweep recorded stays as it is.
-            let scratch = std::env::temp_dir().join(format!("pentagrid-{trial}")).display().to_string();
+            let scratch = std::env::temp_dir()
+                .join(format!("pentagrid-{trial}"))
+                .display()
+                .to_string();
             let interpreter = environment::interpreter(&environment::search_path(spec));
-            let filling = Filling { config, seed: id.seed, trial: &trial, dir: &scratch, interpreter: &interpreter };
-            let own =
-                ProgramStart::own_variables(&filling).into_iter().map(|(name, value)| format!("{name}={}", shell_quoted(&value)));
-            let named = spec.env.iter().map(|(name, pieces)| format!("{name}={}", shell(pieces, &filling)));
+            let filling = Filling {
+                config,
+                seed: id.seed,
+                trial: &trial,
+                dir: &scratch,
+                interpreter: &interpreter,
+            };
+            let own = ProgramStart::own_variables(&filling)
+                .into_iter()
+                .map(|(name, value)| format!("{name}={}", shell_quoted(&value)));
+            let named = spec
+                .env
+                .iter()
+                .map(|(name, pieces)| format!("{name}={}", shell(pieces, &filling)));
             let run = format!("PENTAGRID_RUN={}", shell_quoted(&scratch));
             // The first slot's device: the trial may have had another of the same kind.
-            let slots = Machine::look().slots(&DeviceRequest::Auto, spec.resources_of(arm)).unwrap_or_default();
-            let device = slots.first().map(|slot| slot.environment.clone()).unwrap_or_default();
-            let device = device.into_iter().map(|(name, value)| format!("{name}={}", shell_quoted(&value)));
+            let slots = Machine::look()
+                .slots(&DeviceRequest::Auto, spec.resources_of(arm))
+                .unwrap_or_default();
+            let device = slots
+                .first()
+                .map(|slot| slot.environment.clone())
+                .unwrap_or_default();
+            let device = device
+                .into_iter()
+                .map(|(name, value)| format!("{name}={}", shell_quoted(&value)));
             let variables: Vec<String> = own.chain([run]).chain(device).chain(named).collect();
             let quoted = shell_quoted(&scratch);
             Ok(format!(

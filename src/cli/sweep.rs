@@ -1,5 +1,5 @@
-//! The whole way of a sweep, for `run` and `resume`: opens the ledger, runs the tuning trials, selects, runs the
-//! final trials, reports. Puts the modules together; each does its own part.
+//! The whole way of a sweep, for `run` and `resume`: opens the ledger, runs the tuning trials,
+//! selects, runs the final trials, reports. Puts the modules together; each does its own part.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -26,20 +26,24 @@ use super::sweep_file::SweepFile;
 use crate::aggregate::{Evaluation, evaluate, race, start_threads};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{
-    Committed, LedgerError, Opened, Reader, Stamped, TrialRow, TrialState, Waiting, Write, Writer, open_for_run,
+    Committed, LedgerError, Opened, Reader, Stamped, TrialRow, TrialState, Waiting, Write, Writer,
+    open_for_run,
 };
 use crate::live::{Bars, Names, Plain};
-use crate::plan::{Fingerprint, Groups, Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials};
+use crate::plan::{
+    Fingerprint, Groups, Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials,
+};
 use crate::schedule::devices::SlotDevice;
 use crate::schedule::ulimits;
 use crate::schedule::{
-    ConfigOf, Dispatcher, Launcher, Mark, Notice, Observer, Orphans, PhaseEnd, Policy, Recorder, Settings, WorkerCommand,
-    end_left, stop_listening,
+    ConfigOf, Dispatcher, Launcher, Mark, Notice, Observer, Orphans, PhaseEnd, Policy, Recorder,
+    Settings, WorkerCommand, end_left, stop_listening,
 };
 use crate::spec::command::shell_path;
 use crate::spec::{Prune, Spec, Task};
 
-/// When the user is told that another program keeps the ledger from being read, and how often after that.
+/// When the user is told that another program keeps the ledger from being read, and how often after
+/// that.
 const FIRST_MESSAGE: Duration = Duration::from_secs(4);
 const MESSAGE_INTERVAL: Duration = Duration::from_secs(30);
 /// How long to wait between two tries to read it.
@@ -59,7 +63,12 @@ pub struct Request<'a> {
 
 /// Runs a sweep to its end, or as far as it gets.
 pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError> {
-    let Request { file, dir, folder, how } = request;
+    let Request {
+        file,
+        dir,
+        folder,
+        how,
+    } = request;
     if how.best_first && file.spec.prune == Prune::None {
         return Err(CliError::Usage(
             "--best-first needs `prune: safe` in the sweep file: without it every trial runs, whatever the order".to_owned(),
@@ -67,7 +76,10 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     }
     let secrets = environment::secrets(&file.spec);
     printer.hide(secrets.clone());
-    let out = how.out.clone().unwrap_or_else(|| default_out(&file.spec, &dir, &folder));
+    let out = how
+        .out
+        .clone()
+        .unwrap_or_else(|| default_out(&file.spec, &dir, &folder));
     if how.out.is_none() {
         output_dirs::refuse_others(&out, &dir)?;
     }
@@ -80,42 +92,96 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     if ulimits::has_plenty_of_files() {
         start_threads()?;
     }
-    let computing = environment::Computing { pack: how.pack, tf32: how.tf32 };
+    let computing = environment::Computing {
+        pack: how.pack,
+        tf32: how.tf32,
+    };
     let start = environment::start(&file.spec, &folder, computing, &launcher)?;
     if let Some(warning) = find_program::handover_warning(&file.spec, &folder) {
         printer.warn(warning);
     }
-    let devices = slots.iter().map(|slot| slot.name.as_str()).collect::<Vec<_>>().join(" ");
+    let devices = slots
+        .iter()
+        .map(|slot| slot.name.as_str())
+        .collect::<Vec<_>>()
+        .join(" ");
     let mut session = environment::session(devices, &folder);
     secrets.redact_in(&mut session.command);
-    let subject = Subject { spec: &file.spec, folder: &folder, launcher: &launcher, computing, run_dir: &dir };
-    let waits = |waiting: Waiting| printer.warn(&format!("{waiting}: waiting until it is free (Ctrl-C to stop)"));
-    let opened =
-        open_for_run(&dir, &file.text, &file.spec, &session, how.consent(), |key| fingerprint::take(subject, key), &waits)?;
-    let mark = Mark { legacy: opened.identity.of_earlier_version, ..Mark::new(&dir, &opened.identity.id) };
+    let subject = Subject {
+        spec: &file.spec,
+        folder: &folder,
+        launcher: &launcher,
+        computing,
+        run_dir: &dir,
+    };
+    let waits = |waiting: Waiting| {
+        printer.warn(&format!(
+            "{waiting}: waiting until it is free (Ctrl-C to stop)"
+        ))
+    };
+    let opened = open_for_run(
+        &dir,
+        &file.text,
+        &file.spec,
+        &session,
+        how.consent(),
+        |key| fingerprint::take(subject, key),
+        &waits,
+    )?;
+    let mark = Mark {
+        legacy: opened.identity.of_earlier_version,
+        ..Mark::new(&dir, &opened.identity.id)
+    };
     let ended = leftovers::end(&opened, &dir, &mark, printer);
 
-    let Opened { claim, connection, session, next_worker, identity, fingerprint: taken, key, .. } = opened;
+    let Opened {
+        claim,
+        connection,
+        session,
+        next_worker,
+        identity,
+        fingerprint: taken,
+        key,
+        ..
+    } = opened;
     let (acknowledge, committed) = mpsc::unbounded_channel();
     // The receiver is gone only when the sweep is over.
-    let writer = Rc::new(Writer::start(connection, claim, move |committed| drop(acknowledge.send(committed))));
+    let writer = Rc::new(Writer::start(connection, claim, move |committed| {
+        drop(acknowledge.send(committed))
+    }));
     let clock = Rc::new(environment::Clock::default());
     let record = {
         let writer = Rc::clone(&writer);
         move |mut write| {
             recorded::redact(&secrets, &mut write);
-            writer.send(Stamped { at: clock.now(), write });
+            writer.send(Stamped {
+                at: clock.now(),
+                write,
+            });
         }
     };
-    // Only now that they have ended: if this program had been killed before, the next one would have had to end them.
+    // Only now that they have ended: if this program had been killed before, the next one would
+    // have had to end them.
     for worker in ended {
-        record(Write::WorkerEnded { worker, outcome: "left by a killed coordinator".to_owned() });
+        record(Write::WorkerEnded {
+            worker,
+            outcome: "left by a killed coordinator".to_owned(),
+        });
     }
     let runtime = runtime()?;
     // Processes of other launchers have rules of their own for how they are ended.
-    let orphans = if launcher.is_local() { Orphans::adopt() } else { None };
-    let workers =
-        WorkerCommand { start, dir: dir.clone(), identity: identity.id, slots: slots.clone(), launcher: launcher.clone() };
+    let orphans = if launcher.is_local() {
+        Orphans::adopt()
+    } else {
+        None
+    };
+    let workers = WorkerCommand {
+        start,
+        dir: dir.clone(),
+        identity: identity.id,
+        slots: slots.clone(),
+        launcher: launcher.clone(),
+    };
     let reader = Reader::open(&dir)?;
     reader.wait_at_most(RETRY_INTERVAL)?;
     let longest = longest(&file.spec, &reader)?;
@@ -125,7 +191,13 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         workers,
         Settings {
             warned_of_notes: reader.has_notes()?,
-            ..settings(&file.spec, &slots, how.bundle.max(how.pack.unwrap_or(1)).into(), &launcher, longest)
+            ..settings(
+                &file.spec,
+                &slots,
+                how.bundle.max(how.pack.unwrap_or(1)).into(),
+                &launcher,
+                longest,
+            )
         },
         Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
         (Box::new(record.clone()), committed),
@@ -133,7 +205,14 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
         (session, next_worker),
     )?;
     let rows = rows(&reader)?;
-    let watched = Watched { subject, key, taken, session, record: Box::new(record.clone()), printer };
+    let watched = Watched {
+        subject,
+        key,
+        taken,
+        session,
+        record: Box::new(record.clone()),
+        printer,
+    };
     let mut phases = Phases {
         spec: &file.spec,
         grid: &grid,
@@ -160,7 +239,10 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     if strays > 0 {
         tracing::info!(strays, "ended processes that trials had left");
     }
-    record(Write::SessionEnded { session, outcome: outcome.map_or("failed", Outcome::name) });
+    record(Write::SessionEnded {
+        session,
+        outcome: outcome.map_or("failed", Outcome::name),
+    });
     drop(record);
     if let Some(writer) = Rc::into_inner(writer) {
         if matches!(&end, Err(CliError::Ledger(LedgerError::Unwritten { .. }))) {
@@ -179,18 +261,26 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     match end {
         PhaseEnd::Done => {
             // With nothing run, the report of the run before may be this one's too.
-            let made = if ran { None } else { made_report::find(&dir, &out)? };
+            let made = if ran {
+                None
+            } else {
+                made_report::find(&dir, &out)?
+            };
             let text = match made {
                 Some(text) => text,
                 None => {
                     let written = report::write(&dir, &out)?;
-                    // What the report has read is the last word: results may have disappeared since.
+                    // What the report has read is the last word: results may have disappeared
+                    // since.
                     is_whole = written.complete && written.unselected.is_empty();
                     written.text
                 }
             };
             printer.text(&text)?;
-            for warning in evaluation.iter().flat_map(|evaluation| ending::warnings(&file.spec, &dir, evaluation)) {
+            for warning in evaluation
+                .iter()
+                .flat_map(|evaluation| ending::warnings(&file.spec, &dir, evaluation))
+            {
                 printer.warn(&warning);
             }
         }
@@ -203,11 +293,16 @@ pub fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, CliError>
     })
 }
 
-/// Where the report goes that no `--out` names: beside the report of the run before, wherever one goes on with it.
+/// Where the report goes that no `--out` names: beside the report of the run before, wherever one
+/// goes on with it.
 fn default_out(spec: &Spec, dir: &Path, folder: &Path) -> PathBuf {
     let default = output_dirs::default_report_dir(dir, spec);
     let here = environment::folder().is_ok_and(|here| here == folder);
-    if here || !folder.is_dir() { default } else { folder.join(default) }
+    if here || !folder.is_dir() {
+        default
+    } else {
+        folder.join(default)
+    }
 }
 
 /// A runtime for a dispatcher: one thread is enough for the messages of hundreds of workers.
@@ -229,8 +324,15 @@ pub fn dispatcher(
     first_numbers: (i64, i64),
 ) -> Result<Dispatcher, CliError> {
     let _within = runtime.enter();
-    Dispatcher::new(workers, settings, config_of, record, observer, first_numbers)
-        .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))
+    Dispatcher::new(
+        workers,
+        settings,
+        config_of,
+        record,
+        observer,
+        first_numbers,
+    )
+    .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))
 }
 
 /// The scheduler's settings for a sweep.
@@ -252,7 +354,11 @@ pub fn settings(
         slots: slots.iter().map(|slot| slot.device).collect(),
         persistent: !matches!(spec.task, Task::Program(_)),
         // A program trains one trial.
-        bundle: if matches!(spec.task, Task::Program(_)) { 1 } else { bundle },
+        bundle: if matches!(spec.task, Task::Program(_)) {
+            1
+        } else {
+            bundle
+        },
         metric: spec.metric.name.clone(),
         heartbeat: Duration::from_secs(60),
         start: launcher.start(),
@@ -261,9 +367,9 @@ pub fn settings(
         limits: spec.limits.clone(),
         // Only GPUs are shared out so: cores are slots of their own.
         per_gpu: match slots.first() {
-            Some(slot) if slot.name.starts_with("cuda") => {
-                (0..spec.arms.len()).map(|arm| spec.resources_of(arm).per_gpu).collect()
-            }
+            Some(slot) if slot.name.starts_with("cuda") => (0..spec.arms.len())
+                .map(|arm| spec.resources_of(arm).per_gpu)
+                .collect(),
             _ => Vec::new(),
         },
         arms: spec.arms.iter().map(|arm| arm.label.clone()).collect(),
@@ -321,13 +427,22 @@ struct Watched<'a> {
 }
 
 impl Watched<'_> {
-    /// Looks whether the code was edited since the last look. Programs read it again for each trial, so which of the trials
-    /// that ran since then ran which code is not known: their version is noted as such.
+    /// Looks whether the code was edited since the last look. Programs read it again for each
+    /// trial, so which of the trials that ran since then ran which code is not known: their version
+    /// is noted as such.
     fn look(&mut self) {
         let mut now = fingerprint::take(self.subject, &self.key);
-        let before = Fingerprint { edited: Vec::new(), ..self.taken.clone() };
+        let before = Fingerprint {
+            edited: Vec::new(),
+            ..self.taken.clone()
+        };
         // A file that is away at this moment was not edited: no trial can have run without it.
-        let code: Vec<String> = now.since(&before).code.into_iter().filter(|line| !line.ends_with(" is gone")).collect();
+        let code: Vec<String> = now
+            .since(&before)
+            .code
+            .into_iter()
+            .filter(|line| !line.ends_with(" is gone"))
+            .collect();
         if now.is_same(&before) || code.is_empty() {
             return;
         }
@@ -338,14 +453,21 @@ impl Watched<'_> {
             code.join("\n  ")
         ));
         now.edited = self.taken.edited.clone();
-        now.edited.extend(code.into_iter().map(|line| format!("while trials ran: {line}")));
-        (self.record)(Write::Edited { session: self.session, fingerprint: Box::new(now.clone()) });
+        now.edited.extend(
+            code.into_iter()
+                .map(|line| format!("while trials ran: {line}")),
+        );
+        (self.record)(Write::Edited {
+            session: self.session,
+            fingerprint: Box::new(now.clone()),
+        });
         self.taken = now;
     }
 }
 
 impl Phases<'_> {
-    /// Only the trials run within the event loop: Polars, which selection uses, refuses to work inside one.
+    /// Only the trials run within the event loop: Polars, which selection uses, refuses to work
+    /// inside one.
     fn run(&mut self) -> Result<(PhaseEnd, Option<Evaluation>), CliError> {
         let mut tuning = tuning_trials(self.grid, &self.spec.seeds.tune);
         if let Some(seed) = self.how.shuffle {
@@ -364,7 +486,8 @@ impl Phases<'_> {
             (end, evaluation) = self.finals()?;
         }
         // A final trial may have shown that the bound of `prune: safe` does not hold.
-        let held_back = |evaluation: &Evaluation| evaluation.beyond.is_some() && evaluation.tuning_left() > 0;
+        let held_back =
+            |evaluation: &Evaluation| evaluation.beyond.is_some() && evaluation.tuning_left() > 0;
         if matches!(end, PhaseEnd::Done) && evaluation.as_ref().is_some_and(held_back) {
             end = self.phase(Phase::Tune, tuning, Policy::AllSlots)?;
             if matches!(end, PhaseEnd::Done) {
@@ -381,22 +504,30 @@ impl Phases<'_> {
         }
     }
 
-    /// Runs the final trials of the points that are selected now. How it ended, and how the sweep stands after them.
+    /// Runs the final trials of the points that are selected now. How it ended, and how the sweep
+    /// stands after them.
     fn finals(&mut self) -> Result<(PhaseEnd, Option<Evaluation>), CliError> {
         let tuned = evaluate(self.spec, self.grid, &self.rows)?;
-        if let Some(unreported) = tuned.unreported(&self.spec.metric.name).filter(|_| !self.spec.seeds.tune.is_empty()) {
+        if let Some(unreported) = tuned
+            .unreported(&self.spec.metric.name)
+            .filter(|_| !self.spec.seeds.tune.is_empty())
+        {
             self.runtime.block_on(self.dispatcher.close())?;
             return Err(CliError::Unreported { unreported });
         }
-        // All tuning trials were run. Where results are missing all the same, something else has changed the ledger: what would
-        // be selected now may not be the best point.
+        // All tuning trials were run. Where results are missing all the same, something else has
+        // changed the ledger: what would be selected now may not be the best point.
         if tuned.tuning_left() > 0 {
             return Ok((PhaseEnd::Done, Some(tuned)));
         }
         let finals = final_trials(self.grid, &tuned.selected(), &self.spec.seeds.final_);
         let changed = self.left(&finals) > 0;
         let end = self.phase(Phase::Final, finals, Policy::OnePerDevice)?;
-        let evaluation = if changed { evaluate(self.spec, self.grid, &self.rows)? } else { tuned };
+        let evaluation = if changed {
+            evaluate(self.spec, self.grid, &self.rows)?
+        } else {
+            tuned
+        };
         Ok((end, Some(evaluation)))
     }
 
@@ -414,7 +545,12 @@ impl Phases<'_> {
     }
 
     /// Runs those trials of a phase that have no result yet.
-    fn phase(&mut self, phase: Phase, trials: Vec<PlannedTrial>, policy: Policy) -> Result<PhaseEnd, CliError> {
+    fn phase(
+        &mut self,
+        phase: Phase,
+        trials: Vec<PlannedTrial>,
+        policy: Policy,
+    ) -> Result<PhaseEnd, CliError> {
         if trials.is_empty() {
             return Ok(PhaseEnd::Done);
         }
@@ -432,9 +568,15 @@ impl Phases<'_> {
         let runs = !left.is_empty();
         let slots = match policy {
             Policy::AllSlots => self.slots.len(),
-            Policy::OnePerDevice => self.slots.iter().map(|slot| slot.device).collect::<HashSet<_>>().len(),
+            Policy::OnePerDevice => self
+                .slots
+                .iter()
+                .map(|slot| slot.device)
+                .collect::<HashSet<_>>()
+                .len(),
         };
-        self.dispatcher.tell(&Notice::PhaseStarted { phase, arms, slots });
+        self.dispatcher
+            .tell(&Notice::PhaseStarted { phase, arms, slots });
         let end = self.runtime.block_on(self.dispatcher.run(left, policy))?;
         self.dispatcher.tell(&Notice::PhaseEnded { phase });
         if runs {
@@ -448,7 +590,8 @@ impl Phases<'_> {
         Ok(end)
     }
 
-    /// What the ledger holds of each trial, once no other program has it locked. None: the user did not wait for that.
+    /// What the ledger holds of each trial, once no other program has it locked. None: the user did
+    /// not wait for that.
     fn read_rows(&mut self) -> Result<Option<HashMap<TrialId, TrialRow>>, CliError> {
         let began = Instant::now();
         let mut next_message = FIRST_MESSAGE;
@@ -461,9 +604,13 @@ impl Phases<'_> {
             if began.elapsed() >= next_message {
                 next_message = began.elapsed() + MESSAGE_INTERVAL;
                 let what = self.reader.locked(began.elapsed()).to_string();
-                self.dispatcher.tell(&Notice::LedgerLocked { what, results: 0 });
+                self.dispatcher
+                    .tell(&Notice::LedgerLocked { what, results: 0 });
             }
-            if self.runtime.block_on(self.dispatcher.is_stopped_within(RETRY_INTERVAL)) {
+            if self
+                .runtime
+                .block_on(self.dispatcher.is_stopped_within(RETRY_INTERVAL))
+            {
                 return Ok(None);
             }
         }
@@ -472,15 +619,27 @@ impl Phases<'_> {
 
 /// What the ledger holds of each trial.
 fn rows(reader: &Reader) -> Result<HashMap<TrialId, TrialRow>, CliError> {
-    Ok(reader.trials()?.into_iter().map(|row| (row.id, row)).collect())
+    Ok(reader
+        .trials()?
+        .into_iter()
+        .map(|row| (row.id, row))
+        .collect())
 }
 
 /// Says what an interrupted sweep has kept, and how to go on.
 fn farewell(spec: &Spec, grid: &Grid, dir: &Path, printer: &Printer) -> Result<(), CliError> {
     let evaluation = evaluate(spec, grid, &rows(&Reader::open(dir)?)?)?;
-    let sum = |tally: fn(&crate::aggregate::ArmEvaluation) -> u64| evaluation.arms.iter().map(tally).sum::<u64>();
-    let tune = (sum(|arm| arm.tune_tally.done), sum(|arm| arm.tune_tally.planned));
-    let finals = (sum(|arm| arm.final_tally.done), grid.arms().len() as u64 * spec.seeds.final_.len() as u64);
+    let sum = |tally: fn(&crate::aggregate::ArmEvaluation) -> u64| {
+        evaluation.arms.iter().map(tally).sum::<u64>()
+    };
+    let tune = (
+        sum(|arm| arm.tune_tally.done),
+        sum(|arm| arm.tune_tally.planned),
+    );
+    let finals = (
+        sum(|arm| arm.final_tally.done),
+        grid.arms().len() as u64 * spec.seeds.final_.len() as u64,
+    );
     let kept: Vec<String> = [(tune, "tuning"), (finals, "final")]
         .into_iter()
         .filter(|((_, planned), _)| *planned > 0)

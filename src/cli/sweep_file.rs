@@ -17,7 +17,8 @@ pub struct SweepFile {
     pub spec: Spec,
 }
 
-/// Reads a sweep file. `dir` is the run directory, where one is named: a sweep without a name is called as it is.
+/// Reads a sweep file. `dir` is the run directory, where one is named: a sweep without a name is
+/// called as it is.
 ///
 /// # Errors
 /// `CliError::Usage` if it cannot be read, `CliError::Spec` if it is not a valid spec.
@@ -26,23 +27,33 @@ pub fn read(path: &Path, dir: Option<&Path>) -> Result<SweepFile, CliError> {
     let fail = |source: std::io::Error| CliError::Usage(format!("cannot read {name}: {source}"));
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(fail)?;
-    file.take(spec::MAX_BYTES as u64 + 1).read_to_end(&mut bytes).map_err(fail)?;
+    file.take(spec::MAX_BYTES as u64 + 1)
+        .read_to_end(&mut bytes)
+        .map_err(fail)?;
     if bytes.len() > spec::MAX_BYTES {
         let size = std::fs::metadata(path).map_or(bytes.len() as u64, |metadata| metadata.len());
         return Err(CliError::Spec(Box::new(Diagnosis::too_large(&name, size))));
     }
     match String::from_utf8(bytes) {
         Ok(text) => parse(text, &name, dir),
-        Err(error) => Err(CliError::Spec(Box::new(Diagnosis::not_utf8(&name, error.as_bytes())))),
+        Err(error) => Err(CliError::Spec(Box::new(Diagnosis::not_utf8(
+            &name,
+            error.as_bytes(),
+        )))),
     }
 }
 
 /// The spec in force in a run directory.
 ///
 /// # Errors
-/// As the ledger; `CliError::Spec` if this version of the program does not accept the spec any more.
+/// As the ledger; `CliError::Spec` if this version of the program does not accept the spec any
+/// more.
 pub fn from_ledger(ledger: &Reader, dir: &Path) -> Result<SweepFile, CliError> {
-    parse(ledger.spec_text()?, &dir.join("spec.yaml").display().to_string(), Some(dir))
+    parse(
+        ledger.spec_text()?,
+        &dir.join("spec.yaml").display().to_string(),
+        Some(dir),
+    )
 }
 
 fn parse(text: String, name: &str, dir: Option<&Path>) -> Result<SweepFile, CliError> {

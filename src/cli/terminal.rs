@@ -1,5 +1,6 @@
-//! The thread that writes to stderr. Printing never waits for its reader: a terminal after Ctrl-S, or a pipe that is not
-//! read, delays this thread only. What does not fit into its queue is left out, and counted.
+//! The thread that writes to stderr. Printing never waits for its reader: a terminal after Ctrl-S,
+//! or a pipe that is not read, delays this thread only. What does not fit into its queue is left
+//! out, and counted.
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind};
@@ -72,10 +73,18 @@ impl Terminal {
     /// A terminal, or whatever else takes the text. The thread starts with the first line.
     pub fn new(sink: Sink, draws: bool) -> Self {
         let (asked, idle) = (Condvar::new(), Condvar::new());
-        Self(Arc::new(Shared { state: Mutex::default(), asked, idle, progress: AtomicU64::new(0), sink, draws }))
+        Self(Arc::new(Shared {
+            state: Mutex::default(),
+            asked,
+            idle,
+            progress: AtomicU64::new(0),
+            sink,
+            draws,
+        }))
     }
 
-    /// Has lines written. Where too much waits already they are left out, unless they matter more than what has been said.
+    /// Has lines written. Where too much waits already they are left out, unless they matter more
+    /// than what has been said.
     pub fn say(&self, text: String, matters: bool) {
         let mut state = self.0.lock();
         if !self.0.start(&mut state) {
@@ -106,7 +115,9 @@ impl Terminal {
     pub fn flush(&self) {
         let shared = &self.0;
         let mut state = shared.lock();
-        if state.started != Some(true) || state.given_up_at == Some(shared.progress.load(Ordering::Relaxed)) {
+        if state.started != Some(true)
+            || state.given_up_at == Some(shared.progress.load(Ordering::Relaxed))
+        {
             return;
         }
         state.redraw = state.board.is_some();
@@ -114,7 +125,10 @@ impl Terminal {
         let began = Instant::now();
         let mut moved = (began, shared.progress.load(Ordering::Relaxed));
         while !state.is_idle() {
-            let (next, _) = shared.idle.wait_timeout(state, FRAME).unwrap_or_else(PoisonError::into_inner);
+            let (next, _) = shared
+                .idle
+                .wait_timeout(state, FRAME)
+                .unwrap_or_else(PoisonError::into_inner);
             state = next;
             let now = (Instant::now(), shared.progress.load(Ordering::Relaxed));
             if now.1 != moved.1 {
@@ -138,8 +152,14 @@ impl State {
     fn mention_left_out(&mut self) {
         let count = std::mem::take(&mut self.left_out);
         if count > 0 {
-            let lines = if count == 1 { "1 line was".to_owned() } else { format!("{count} lines were") };
-            self.push(format!("({lines} left out here: the terminal or pipe did not take them)"));
+            let lines = if count == 1 {
+                "1 line was".to_owned()
+            } else {
+                format!("{count} lines were")
+            };
+            self.push(format!(
+                "({lines} left out here: the terminal or pipe did not take them)"
+            ));
         }
     }
 
@@ -149,7 +169,8 @@ impl State {
 }
 
 impl Shared {
-    /// The state, whole even after a panic: each change of it is complete when the lock is given back.
+    /// The state, whole even after a panic: each change of it is complete when the lock is given
+    /// back.
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -158,7 +179,10 @@ impl Shared {
     fn start(self: &Arc<Self>, state: &mut State) -> bool {
         *state.started.get_or_insert_with(|| {
             let shared = Arc::clone(self);
-            std::thread::Builder::new().name("terminal".to_owned()).spawn(move || shared.work()).is_ok()
+            std::thread::Builder::new()
+                .name("terminal".to_owned())
+                .spawn(move || shared.work())
+                .is_ok()
         })
     }
 
@@ -174,8 +198,16 @@ impl Shared {
                 let frame = state.board.is_some() && drawn.is_some();
                 self.idle.notify_all();
                 state = match frame {
-                    true => self.asked.wait_timeout(state, FRAME).unwrap_or_else(PoisonError::into_inner).0,
-                    false => self.asked.wait(state).unwrap_or_else(PoisonError::into_inner),
+                    true => {
+                        self.asked
+                            .wait_timeout(state, FRAME)
+                            .unwrap_or_else(PoisonError::into_inner)
+                            .0
+                    }
+                    false => self
+                        .asked
+                        .wait(state)
+                        .unwrap_or_else(PoisonError::into_inner),
                 };
             }
             let mut text = String::new();
@@ -206,7 +238,8 @@ impl Shared {
     }
 }
 
-/// Writes all of it, however long the other side takes: also where it is set not to block, and across signals.
+/// Writes all of it, however long the other side takes: also where it is set not to block, and
+/// across signals.
 ///
 /// # Errors
 /// The operating system's; `WriteZero` where nothing is taken any more.
@@ -263,7 +296,11 @@ mod tests {
         let line = "x".repeat(1 << 20);
         terminal.say("first".to_owned(), false);
         // From here on nothing leaves the queue, however late the thread is given a processor.
-        drop(gate.1.wait_while(gate.0.lock().unwrap(), |reader| !reader.asked).unwrap());
+        drop(
+            gate.1
+                .wait_while(gate.0.lock().unwrap(), |reader| !reader.asked)
+                .unwrap(),
+        );
         for _ in 0..20 {
             terminal.say(line.clone(), false);
         }
@@ -278,7 +315,10 @@ mod tests {
         let said = String::from_utf8(gate.0.lock().unwrap().taken.clone()).unwrap();
         let long = format!("{line}\n").repeat(MAX_QUEUED >> 20);
         let missing = "(16 lines were left out here: the terminal or pipe did not take them)";
-        assert_eq!(said.replace(&line, "x"), format!("first\n{long}{missing}\nthe error\n").replace(&line, "x"));
+        assert_eq!(
+            said.replace(&line, "x"),
+            format!("first\n{long}{missing}\nthe error\n").replace(&line, "x")
+        );
     }
 
     #[test]
@@ -300,14 +340,22 @@ mod tests {
         });
         let terminal = Terminal::new(sink, false);
         let lines: Vec<String> = (0..40).map(|number| format!("line {number}")).collect();
-        lines.iter().for_each(|line| terminal.say(line.clone(), false));
+        lines
+            .iter()
+            .for_each(|line| terminal.say(line.clone(), false));
         terminal.flush();
-        assert_eq!(String::from_utf8(taken.lock().unwrap().1.clone()).unwrap(), lines.join("\n") + "\n");
+        assert_eq!(
+            String::from_utf8(taken.lock().unwrap().1.clone()).unwrap(),
+            lines.join("\n") + "\n"
+        );
     }
 
     #[test]
     fn a_reader_that_is_gone_is_no_error() {
-        let terminal = Terminal::new(Arc::new(|_: &[u8]| Err(ErrorKind::BrokenPipe.into())), false);
+        let terminal = Terminal::new(
+            Arc::new(|_: &[u8]| Err(ErrorKind::BrokenPipe.into())),
+            false,
+        );
         (0..3).for_each(|_| terminal.say("lost".to_owned(), true));
         terminal.flush();
         assert!(terminal.0.lock().is_idle());

@@ -47,9 +47,15 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
     let ledger = Reader::open(&arguments.dir)?;
     let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
     let grid = Grid::new(&spec);
-    let mut rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
+    let mut rows: HashMap<TrialId, TrialRow> = ledger
+        .trials()?
+        .into_iter()
+        .map(|row| (row.id, row))
+        .collect();
     if Lock::holder(&arguments.dir).is_none() {
-        rows.values_mut().filter(|row| row.state == TrialState::Running).for_each(|row| row.state = TrialState::Waiting);
+        rows.values_mut()
+            .filter(|row| row.state == TrialState::Running)
+            .for_each(|row| row.state = TrialState::Waiting);
     }
     let arm = match &arguments.arm {
         None => None,
@@ -61,22 +67,43 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
         row => Standing::In(row.map_or(TrialState::Waiting, |row| row.state)),
     };
     let wanted = |trial: &PlannedTrial| {
-        arm.is_none_or(|arm| trial.arm == arm) && arguments.state.is_none_or(|wanted| state(trial) == wanted)
+        arm.is_none_or(|arm| trial.arm == arm)
+            && arguments.state.is_none_or(|wanted| state(trial) == wanted)
     };
     if arguments.csv {
-        let arms: Vec<bool> = (0..grid.arms().len()).map(|number| arm.is_none_or(|arm| arm == number)).collect();
+        let arms: Vec<bool> = (0..grid.arms().len())
+            .map(|number| arm.is_none_or(|arm| arm == number))
+            .collect();
         // What never started has no row, and what was started and is pruned says `waiting`.
-        rows.retain(|_, row| arguments.state.is_none_or(|wanted| Standing::In(row.state) == wanted));
+        rows.retain(|_, row| {
+            arguments
+                .state
+                .is_none_or(|wanted| Standing::In(row.state) == wanted)
+        });
         let mut csv = Vec::new();
         write_trials(&spec, &grid, &evaluation, &rows, &arms, &mut csv)
             .map_err(|error| CliError::Unexpected(error.to_string()))?;
         printer.data(&String::from_utf8_lossy(&csv))?;
         return Ok(Outcome::Done);
     }
-    let notes = if arguments.json { ledger.notes()? } else { HashMap::new() };
+    let notes = if arguments.json {
+        ledger.notes()?
+    } else {
+        HashMap::new()
+    };
     let planned = all_trials(&spec, &grid, &evaluation.selected());
-    let versions = if arguments.json { ledger.versions()? } else { Versions::default() };
-    let print = |text: &str| if arguments.json { printer.data(text) } else { printer.text(text) };
+    let versions = if arguments.json {
+        ledger.versions()?
+    } else {
+        Versions::default()
+    };
+    let print = |text: &str| {
+        if arguments.json {
+            printer.data(text)
+        } else {
+            printer.text(text)
+        }
+    };
     let mut out = String::new();
     let mut count = 0_u64;
     for trial in planned.iter().filter(|trial| wanted(trial)) {
@@ -94,21 +121,48 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
                 state: state(trial).name(),
                 failures: row.map_or(0, |row| row.failures),
                 config,
-                version: row.filter(|row| row.state == TrialState::Done).and_then(|row| versions.of(row.id)),
+                version: row
+                    .filter(|row| row.state == TrialState::Done)
+                    .and_then(|row| versions.of(row.id)),
                 metrics: row.and_then(|row| row.metrics.as_ref()),
                 notes: notes.get(&trial.id),
-                same_as: row.and_then(|row| row.shared.same_as).map(|id| id.to_string()),
-                shared_epochs: row.map(|row| row.shared.epochs).filter(|epochs| *epochs > 0),
+                same_as: row
+                    .and_then(|row| row.shared.same_as)
+                    .map(|id| id.to_string()),
+                shared_epochs: row
+                    .map(|row| row.shared.epochs)
+                    .filter(|epochs| *epochs > 0),
             };
-            out.push_str(&serde_json::to_string(&line).map_err(|error| CliError::Unexpected(error.to_string()))?);
+            out.push_str(
+                &serde_json::to_string(&line)
+                    .map_err(|error| CliError::Unexpected(error.to_string()))?,
+            );
         } else {
-            let metric = row.and_then(|row| row.metrics.as_ref()).and_then(|metrics| metrics.get(&spec.metric.name));
-            let metric = metric.map_or(String::new(), |value| format!("{} {value:.4}", one_line(&spec.metric.name)));
-            let values =
-                points.searched().filter_map(|name| config.get(name).map(|value| format!("{name}={}", value.on_one_line())));
-            let values: Vec<String> = std::iter::once(points.arm().name.clone()).chain(values).collect();
-            let phase = if trial.phase == Phase::Final { "final" } else { "tune" };
-            out.push_str(&format!("{:<15} {phase:<5} {:<7} {}", trial.id, state(trial).name(), values.join(" ")));
+            let metric = row
+                .and_then(|row| row.metrics.as_ref())
+                .and_then(|metrics| metrics.get(&spec.metric.name));
+            let metric = metric.map_or(String::new(), |value| {
+                format!("{} {value:.4}", one_line(&spec.metric.name))
+            });
+            let values = points.searched().filter_map(|name| {
+                config
+                    .get(name)
+                    .map(|value| format!("{name}={}", value.on_one_line()))
+            });
+            let values: Vec<String> = std::iter::once(points.arm().name.clone())
+                .chain(values)
+                .collect();
+            let phase = if trial.phase == Phase::Final {
+                "final"
+            } else {
+                "tune"
+            };
+            out.push_str(&format!(
+                "{:<15} {phase:<5} {:<7} {}",
+                trial.id,
+                state(trial).name(),
+                values.join(" ")
+            ));
             if !metric.is_empty() {
                 out.push_str(&format!("  {metric}"));
             }
@@ -128,8 +182,14 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
 }
 
 fn find_arm(spec: &Spec, name: &str) -> Result<usize, CliError> {
-    spec.arms.iter().position(|arm| arm.name == name).ok_or_else(|| {
-        let known: Vec<&str> = spec.arms.iter().map(|arm| arm.name.as_str()).collect();
-        CliError::Usage(format!("the sweep has no arm {name:?}; its arms are {}", known.join(", ")))
-    })
+    spec.arms
+        .iter()
+        .position(|arm| arm.name == name)
+        .ok_or_else(|| {
+            let known: Vec<&str> = spec.arms.iter().map(|arm| arm.name.as_str()).collect();
+            CliError::Usage(format!(
+                "the sweep has no arm {name:?}; its arms are {}",
+                known.join(", ")
+            ))
+        })
 }

@@ -1,5 +1,5 @@
-//! `pentagrid verify`: reruns finished trials and compares every metric and every row of history bit for bit,
-//! wall-clock times aside. Writes nothing into the ledger.
+//! `pentagrid verify`: reruns finished trials and compares every metric and every row of history
+//! bit for bit, wall-clock times aside. Writes nothing into the ledger.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, HashMap, hash_map::RandomState};
@@ -75,14 +75,22 @@ struct Difference {
 
 impl std::fmt::Display for Difference {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let show = |value: Option<Real>| value.map_or("nothing".to_owned(), |value| format!("{:?}", value.0));
+        let show = |value: Option<Real>| {
+            value.map_or("nothing".to_owned(), |value| format!("{:?}", value.0))
+        };
         if let Some(epoch) = self.epoch {
             write!(f, "epoch {epoch} ")?;
         }
         if let Some(step) = self.step {
             write!(f, "step {step} ")?;
         }
-        write!(f, "{}: recorded {}, now {}", self.metric, show(self.recorded), show(self.now))
+        write!(
+            f,
+            "{}: recorded {}, now {}",
+            self.metric,
+            show(self.recorded),
+            show(self.now)
+        )
     }
 }
 
@@ -92,21 +100,37 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
     printer.hide(environment::secrets(&spec));
     let grid = Grid::new(&spec);
-    let rows: HashMap<TrialId, TrialRow> = ledger.trials()?.into_iter().map(|row| (row.id, row)).collect();
+    let rows: HashMap<TrialId, TrialRow> = ledger
+        .trials()?
+        .into_iter()
+        .map(|row| (row.id, row))
+        .collect();
     let planned = all_trials(&spec, &grid, &evaluate(&spec, &grid, &rows)?.selected());
     let chosen = choose(arguments, planned, &rows)?;
     let Places { launcher, slots } = places::find(&spec, &arguments.devices, arguments.launcher)?;
     let slots = places::with_room(slots, &spec, &launcher, printer)?;
     let folder = environment::folder_of(&ledger, &spec)?;
     let computing = environment::Computing::default();
-    let subject = Subject { spec: &spec, folder: &folder, launcher: &launcher, computing, run_dir: &arguments.dir };
+    let subject = Subject {
+        spec: &spec,
+        folder: &folder,
+        launcher: &launcher,
+        computing,
+        run_dir: &arguments.dir,
+    };
     if let Some(retrained) = ledger.retrained(|key| fingerprint::take(subject, key))? {
         let lines: Vec<&str> = retrained.difference.lines().map(String::as_str).collect();
         let of = count(retrained.trials as usize, "finished trial");
-        printer.warn(&format!("what is trained has changed since {of} ran, so results may differ:\n  {}", lines.join("\n  ")));
+        printer.warn(&format!(
+            "what is trained has changed since {of} ran, so results may differ:\n  {}",
+            lines.join("\n  ")
+        ));
     }
     let names = Names::new(&spec, &grid);
-    printer.say(&format!("rerunning {}", count(chosen.len(), "finished trial")));
+    printer.say(&format!(
+        "rerunning {}",
+        count(chosen.len(), "finished trial")
+    ));
 
     let results: Results = Rc::default();
     // Logs of reruns do not mix with the sweep's own, nor with those of another call.
@@ -117,7 +141,10 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         source,
     })?;
     // A trial is compared with itself, not with what its neighbours made of its last bits.
-    let alone = environment::Computing { pack: Some(1), ..Default::default() };
+    let alone = environment::Computing {
+        pack: Some(1),
+        ..Default::default()
+    };
     let workers = WorkerCommand {
         start: environment::start(&spec, &folder, alone, &launcher)?,
         dir: scratch.clone(),
@@ -166,44 +193,88 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     match end {
         PhaseEnd::Done => {}
         PhaseEnd::Interrupted => return Ok(Outcome::Interrupted),
-        PhaseEnd::GivenUp(fatal, log) => return Err(CliError::GivenUp { fatal, log, dir: arguments.dir.clone() }),
+        PhaseEnd::GivenUp(fatal, log) => {
+            return Err(CliError::GivenUp {
+                fatal,
+                log,
+                dir: arguments.dir.clone(),
+            });
+        }
     }
 
-    let mut verified = Verified { same: 0, differ: 0, trials: Vec::with_capacity(chosen.len()) };
+    let mut verified = Verified {
+        same: 0,
+        differ: 0,
+        trials: Vec::with_capacity(chosen.len()),
+    };
     for trial in &chosen {
         let again = results.borrow_mut().remove(&trial.id).unwrap_or_default();
         let failure = match again.metrics {
             Some(_) => None,
-            None => Some(again.failure.clone().unwrap_or_else(|| "no result".to_owned())),
+            None => Some(
+                again
+                    .failure
+                    .clone()
+                    .unwrap_or_else(|| "no result".to_owned()),
+            ),
         };
         let differences = compare(&ledger, &rows[&trial.id], &again)?;
-        let (id, what, same) = (trial.id.to_string(), names.trial(trial), failure.is_none() && differences.is_empty());
+        let (id, what, same) = (
+            trial.id.to_string(),
+            names.trial(trial),
+            failure.is_none() && differences.is_empty(),
+        );
         let lines: Vec<String> = match &failure {
             Some(failure) => vec![format!("the rerun failed: {}", one_line(failure))],
-            None => differences.iter().map(|difference| one_line(&difference.to_string()).into_owned()).collect(),
+            None => differences
+                .iter()
+                .map(|difference| one_line(&difference.to_string()).into_owned())
+                .collect(),
         };
         match (arguments.json, same) {
             (true, _) => {}
             (false, true) => printer.text(&format!("same    {id} {what}"))?,
-            (false, false) => printer.text(&format!("DIFFERS {id} {what}\n  {}", lines.join("\n  ")))?,
+            (false, false) => {
+                printer.text(&format!("DIFFERS {id} {what}\n  {}", lines.join("\n  ")))?
+            }
         }
-        *(if same { &mut verified.same } else { &mut verified.differ }) += 1;
-        verified.trials.push(VerifiedTrial { trial: id, what, same, failure, differences });
+        *(if same {
+            &mut verified.same
+        } else {
+            &mut verified.differ
+        }) += 1;
+        verified.trials.push(VerifiedTrial {
+            trial: id,
+            what,
+            same,
+            failure,
+            differences,
+        });
     }
     if arguments.json {
         printer.data(&json::document(&verified)?)?;
     } else {
         let of = count(chosen.len(), "trial");
-        printer.text(&format!("{} of {of} gave the same metrics and history, bit for bit", verified.same))?;
+        printer.text(&format!(
+            "{} of {of} gave the same metrics and history, bit for bit",
+            verified.same
+        ))?;
     }
-    let rounding = verified.trials.iter().any(|trial| trial.failure.is_none() && !trial.same);
+    let rounding = verified
+        .trials
+        .iter()
+        .any(|trial| trial.failure.is_none() && !trial.same);
     if rounding && spec.task == Task::MnistResnet18 {
         printer.say(
             "a trial is rerun by itself: one that was recorded in a pack (the default on GPUs; `--pack` elsewhere) was rounded \
              differently, and so was one of another device or libtorch (`pentagrid show`)",
         );
     }
-    Ok(if verified.differ == 0 { Outcome::Done } else { Outcome::SomeFailed })
+    Ok(if verified.differ == 0 {
+        Outcome::Done
+    } else {
+        Outcome::SomeFailed
+    })
 }
 
 /// The trials to rerun: those that were named, or some drawn at random.
@@ -212,11 +283,20 @@ fn choose(
     planned: Vec<PlannedTrial>,
     rows: &HashMap<TrialId, TrialRow>,
 ) -> Result<Vec<PlannedTrial>, CliError> {
-    let is_done = |id: TrialId| rows.get(&id).is_some_and(|row| row.state == TrialState::Done);
+    let is_done = |id: TrialId| {
+        rows.get(&id)
+            .is_some_and(|row| row.state == TrialState::Done)
+    };
     if arguments.trial.is_empty() {
-        let mut done: Vec<PlannedTrial> = planned.into_iter().filter(|trial| is_done(trial.id)).collect();
+        let mut done: Vec<PlannedTrial> = planned
+            .into_iter()
+            .filter(|trial| is_done(trial.id))
+            .collect();
         if done.is_empty() {
-            return Err(CliError::Usage(format!("{} has no finished trials to rerun yet", arguments.dir.display())));
+            return Err(CliError::Usage(format!(
+                "{} has no finished trials to rerun yet",
+                arguments.dir.display()
+            )));
         }
         // Another draw at each call, so that repeated calls cover more and more of the sweep.
         shuffle(&mut done, RandomState::new().hash_one(0));
@@ -225,10 +305,16 @@ fn choose(
     }
     let find = |typed: &String| {
         let fits = |id: TrialId| match typed.split_once('-') {
-            Some((point, seed)) => id.point.to_string().starts_with(point) && id.seed.to_string() == seed,
+            Some((point, seed)) => {
+                id.point.to_string().starts_with(point) && id.seed.to_string() == seed
+            }
             None => id.point.to_string().starts_with(typed.as_str()),
         };
-        let found: Vec<PlannedTrial> = planned.iter().filter(|trial| fits(trial.id) && is_done(trial.id)).copied().collect();
+        let found: Vec<PlannedTrial> = planned
+            .iter()
+            .filter(|trial| fits(trial.id) && is_done(trial.id))
+            .copied()
+            .collect();
         match found[..] {
             [trial] => Ok(trial),
             [] => Err(CliError::Usage(format!(
@@ -250,11 +336,29 @@ fn note(results: &mut HashMap<TrialId, Rerun>, write: Write) {
     match write {
         Write::TrialStarted { trial, .. } => drop(results.insert(trial, Rerun::default())),
         // As the ledger does: several rows of one position are one.
-        Write::Epoch { trial, position, values } => {
-            results.entry(trial).or_default().history.entry(position).or_default().0.extend(values.numbers.0);
+        Write::Epoch {
+            trial,
+            position,
+            values,
+        } => {
+            results
+                .entry(trial)
+                .or_default()
+                .history
+                .entry(position)
+                .or_default()
+                .0
+                .extend(values.numbers.0);
         }
-        Write::TrialDone { trial, metrics, .. } => results.entry(trial).or_default().metrics = Some(metrics.numbers),
-        Write::TrialFailed { trial, kind, message, .. } => {
+        Write::TrialDone { trial, metrics, .. } => {
+            results.entry(trial).or_default().metrics = Some(metrics.numbers)
+        }
+        Write::TrialFailed {
+            trial,
+            kind,
+            message,
+            ..
+        } => {
             results.entry(trial).or_default().failure = Some(format!("{kind}: {message}"));
         }
         _ => {}
@@ -262,15 +366,35 @@ fn note(results: &mut HashMap<TrialId, Rerun>, write: Write) {
 }
 
 /// What differs between a recorded trial and its rerun; nothing where the rerun failed.
-fn compare(ledger: &Reader, recorded: &TrialRow, again: &Rerun) -> Result<Vec<Difference>, CliError> {
-    let Some(metrics) = &again.metrics else { return Ok(Vec::new()) };
-    let mut all = differences(None, recorded.metrics.as_ref().unwrap_or(&Metrics::default()), metrics);
-    let history: BTreeMap<Position, Metrics> =
-        ledger.history_of(recorded.id)?.into_iter().map(|row| (row.position, row.metrics)).collect();
+fn compare(
+    ledger: &Reader,
+    recorded: &TrialRow,
+    again: &Rerun,
+) -> Result<Vec<Difference>, CliError> {
+    let Some(metrics) = &again.metrics else {
+        return Ok(Vec::new());
+    };
+    let mut all = differences(
+        None,
+        recorded.metrics.as_ref().unwrap_or(&Metrics::default()),
+        metrics,
+    );
+    let history: BTreeMap<Position, Metrics> = ledger
+        .history_of(recorded.id)?
+        .into_iter()
+        .map(|row| (row.position, row.metrics))
+        .collect();
     let empty = Metrics::default();
-    let positions: std::collections::BTreeSet<Position> = history.keys().chain(again.history.keys()).copied().collect();
+    let positions: std::collections::BTreeSet<Position> = history
+        .keys()
+        .chain(again.history.keys())
+        .copied()
+        .collect();
     for position in positions {
-        let (was, is) = (history.get(&position).unwrap_or(&empty), again.history.get(&position).unwrap_or(&empty));
+        let (was, is) = (
+            history.get(&position).unwrap_or(&empty),
+            again.history.get(&position).unwrap_or(&empty),
+        );
         all.extend(differences(Some(position), was, is));
     }
     Ok(all)

@@ -1,4 +1,5 @@
-//! `pentagrid watch`: how a sweep stands, drawn again whenever it changes. On a terminal as a table, elsewhere as lines.
+//! `pentagrid watch`: how a sweep stands, drawn again whenever it changes. On a terminal as a
+//! table, elsewhere as lines.
 
 use std::time::Duration;
 
@@ -29,11 +30,21 @@ pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliErr
         .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))?;
     let mut sweep = Sweep::open(&arguments.dir)?;
     let dir = shell_path(&arguments.dir);
-    let mut shown = Shown { printer, runtime, interrupted, dir, last: String::new(), lines: 0 };
+    let mut shown = Shown {
+        printer,
+        runtime,
+        interrupted,
+        dir,
+        last: String::new(),
+        lines: 0,
+    };
     let mut stopped = shown.show(&sweep)?;
     while !stopped && !arguments.once && sweep.course() == Course::Running {
-        stopped = shown.wait_for(async { tokio::time::sleep(PACE).await }).is_none();
-        // Out of the event loop again before the sweep is brought up to date: Polars refuses to work inside one.
+        stopped = shown
+            .wait_for(async { tokio::time::sleep(PACE).await })
+            .is_none();
+        // Out of the event loop again before the sweep is brought up to date: Polars refuses to
+        // work inside one.
         if !stopped && sweep.refresh()? {
             stopped = shown.show(&sweep)?;
         }
@@ -84,7 +95,8 @@ impl Shown<'_> {
         Ok(drawn.is_none())
     }
 
-    /// Writes on a thread of its own: whoever reads may take nothing, and Ctrl-C must work all the same. None: it was pressed first.
+    /// Writes on a thread of its own: whoever reads may take nothing, and Ctrl-C must work all the
+    /// same. None: it was pressed first.
     fn write<T: Send + 'static>(
         &mut self,
         write: impl FnOnce(&Printer) -> Result<T, CliError> + Send + 'static,
@@ -96,7 +108,9 @@ impl Shown<'_> {
         match self.wait_for(written) {
             None => Ok(None),
             Some(Ok(written)) => written.map(Some),
-            Some(Err(_)) => Err(CliError::Unexpected("the output could not be written".to_owned())),
+            Some(Err(_)) => Err(CliError::Unexpected(
+                "the output could not be written".to_owned(),
+            )),
         }
     }
 
@@ -115,19 +129,42 @@ impl Shown<'_> {
 /// How far the sweep is, in one line.
 fn line(sweep: &Sweep) -> String {
     let evaluation = sweep.evaluation();
-    let sum = |count: &dyn Fn(&Tally) -> u64| evaluation.arms.iter().map(|arm| count(&arm.tune_tally)).sum::<u64>();
-    let finals = |count: &dyn Fn(&Tally) -> u64| evaluation.arms.iter().map(|arm| count(&arm.final_tally)).sum::<u64>();
+    let sum = |count: &dyn Fn(&Tally) -> u64| {
+        evaluation
+            .arms
+            .iter()
+            .map(|arm| count(&arm.tune_tally))
+            .sum::<u64>()
+    };
+    let finals = |count: &dyn Fn(&Tally) -> u64| {
+        evaluation
+            .arms
+            .iter()
+            .map(|arm| count(&arm.final_tally))
+            .sum::<u64>()
+    };
     let mut parts = Vec::new();
     if !sweep.spec().seeds.tune.is_empty() {
-        parts.push(format!("tuning {} of {}", thousands(sum(&|tally| tally.done)), thousands(sum(&|tally| tally.planned))));
+        parts.push(format!(
+            "tuning {} of {}",
+            thousands(sum(&|tally| tally.done)),
+            thousands(sum(&|tally| tally.planned))
+        ));
     }
     let planned = (sweep.spec().arms.len() * sweep.spec().seeds.final_.len()) as u64;
     if planned > 0 {
-        parts.push(format!("final {} of {}", thousands(finals(&|tally| tally.done)), thousands(planned)));
+        parts.push(format!(
+            "final {} of {}",
+            thousands(finals(&|tally| tally.done)),
+            thousands(planned)
+        ));
     }
     for (count, what) in [
         (sum(&|tally| tally.pruned), "pruned"),
-        (sum(&|tally| tally.diverged) + finals(&|tally| tally.diverged), "diverged"),
+        (
+            sum(&|tally| tally.diverged) + finals(&|tally| tally.diverged),
+            "diverged",
+        ),
         (evaluation.failed(), "failed"),
         (sweep.running().len() as u64, "running"),
     ] {
@@ -135,7 +172,10 @@ fn line(sweep: &Sweep) -> String {
             parts.push(format!("{} {what}", thousands(count)));
         }
     }
-    if let Some(left) = sweep.time_left().filter(|_| sweep.course() == Course::Running) {
+    if let Some(left) = sweep
+        .time_left()
+        .filter(|_| sweep.course() == Course::Running)
+    {
         let left = Duration::try_from_secs_f64(left.total()).unwrap_or_default();
         parts.push(format!("about {} left", human_duration(left)));
     }
@@ -147,7 +187,11 @@ fn last_line(sweep: &Sweep, dir: &str) -> String {
     let name = &sweep.spec().name;
     match sweep.course() {
         Course::Finished => format!("{name}: finished; tables: pentagrid report {dir}"),
-        Course::Stopped { killed: true } => format!("{name}: the coordinator was killed; go on with: pentagrid resume {dir}"),
-        Course::Stopped { killed: false } | Course::Running => format!("{name}: not running; go on with: pentagrid resume {dir}"),
+        Course::Stopped { killed: true } => {
+            format!("{name}: the coordinator was killed; go on with: pentagrid resume {dir}")
+        }
+        Course::Stopped { killed: false } | Course::Running => {
+            format!("{name}: not running; go on with: pentagrid resume {dir}")
+        }
     }
 }

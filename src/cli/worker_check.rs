@@ -45,10 +45,19 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
             arguments.config
         ))
     })?;
-    let slot = Machine::look().slots(&arguments.devices, Resources::default())?.swap_remove(0);
+    let slot = Machine::look()
+        .slots(&arguments.devices, Resources::default())?
+        .swap_remove(0);
     // A name that nobody can know beforehand, in a folder where everybody may put links.
-    let log = std::env::temp_dir().join(format!("pentagrid-worker-check-{}.log", Identity::random().id));
-    files::create(&log).map_err(|source| CliError::File { what: "cannot create", path: log.clone(), source })?;
+    let log = std::env::temp_dir().join(format!(
+        "pentagrid-worker-check-{}.log",
+        Identity::random().id
+    ));
+    files::create(&log).map_err(|source| CliError::File {
+        what: "cannot create",
+        path: log.clone(),
+        source,
+    })?;
     let subject = Subject {
         command: arguments.command.clone(),
         environment: slot.environment,
@@ -57,12 +66,19 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
         metric: arguments.metric.clone(),
         patience: Duration::from_secs(arguments.patience),
     };
-    let checks = sweep::runtime()?.block_on(check(&subject)).map_err(|error| {
-        let program = arguments.command.first().map_or("", String::as_str);
-        let here = std::env::current_dir().unwrap_or_default();
-        let error = explained(&error, program, &here, &std::env::var_os("PATH").unwrap_or_default());
-        CliError::Usage(format!("cannot start {program:?}: {error}"))
-    })?;
+    let checks = sweep::runtime()?
+        .block_on(check(&subject))
+        .map_err(|error| {
+            let program = arguments.command.first().map_or("", String::as_str);
+            let here = std::env::current_dir().unwrap_or_default();
+            let error = explained(
+                &error,
+                program,
+                &here,
+                &std::env::var_os("PATH").unwrap_or_default(),
+            );
+            CliError::Usage(format!("cannot start {program:?}: {error}"))
+        })?;
     if arguments.json {
         return as_json(checks, &log, printer);
     }
@@ -83,14 +99,27 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
     // The log has been read; a file that stays in the temporary folder would do no harm.
     let _ = std::fs::remove_file(&log);
     if bad == 0 {
-        printer.text(&format!("{}, nothing against the protocol", count(checks.len(), "check")))?;
+        printer.text(&format!(
+            "{}, nothing against the protocol",
+            count(checks.len(), "check")
+        ))?;
         return Ok(Outcome::Done);
     }
     if !said.trim().is_empty() {
-        let lines: Vec<String> = said.trim_end().lines().map(|line| format!("  | {line}")).collect();
-        printer.text(&format!("\nThe end of what it wrote on stderr:\n{}", lines.join("\n")))?;
+        let lines: Vec<String> = said
+            .trim_end()
+            .lines()
+            .map(|line| format!("  | {line}"))
+            .collect();
+        printer.text(&format!(
+            "\nThe end of what it wrote on stderr:\n{}",
+            lines.join("\n")
+        ))?;
     }
-    printer.text(&format!("{}, {bad} against the protocol: see docs/protocol.md", count(checks.len(), "check")))?;
+    printer.text(&format!(
+        "{}, {bad} against the protocol: see docs/protocol.md",
+        count(checks.len(), "check")
+    ))?;
     Ok(Outcome::SomeFailed)
 }
 
@@ -101,13 +130,26 @@ fn as_json(checks: Vec<Check>, log: &Path, printer: &Printer) -> Result<Outcome,
             Verdict::Odd(seen) => ("odd", seen, None),
             Verdict::Bad(seen, help) => ("bad", seen, Some(help)),
         };
-        CheckedPromise { what, verdict, seen, help }
+        CheckedPromise {
+            what,
+            verdict,
+            seen,
+            help,
+        }
     };
     let checks: Vec<CheckedPromise> = checks.into_iter().map(promise).collect();
     let passed = checks.iter().all(|check| check.verdict != "bad");
-    let answer = Checked { passed, checks, log: log_end(log, 0, None, LOG_END).unwrap_or_default() };
+    let answer = Checked {
+        passed,
+        checks,
+        log: log_end(log, 0, None, LOG_END).unwrap_or_default(),
+    };
     // As above.
     let _ = std::fs::remove_file(log);
     printer.data(&json::document(&answer)?)?;
-    Ok(if passed { Outcome::Done } else { Outcome::SomeFailed })
+    Ok(if passed {
+        Outcome::Done
+    } else {
+        Outcome::SomeFailed
+    })
 }

@@ -1,4 +1,5 @@
-//! JUnit's XML, as continuous integration servers read it: an arm is a test suite, a trial a test case.
+//! JUnit's XML, as continuous integration servers read it: an arm is a test suite, a trial a test
+//! case.
 
 use std::fmt::Write as _;
 
@@ -6,11 +7,18 @@ use super::Exported;
 use crate::ledger::TrialState;
 use crate::spec::{ColumnNames, Spec};
 
-/// The trials as JUnit's XML: failed ones as failures with their kind and message, those that have not ended as skipped.
+/// The trials as JUnit's XML: failed ones as failures with their kind and message, those that have
+/// not ended as skipped.
 pub fn write_junit(spec: &Spec, trials: &[Exported<'_>]) -> String {
     let failed = |trial: &&Exported<'_>| trial.row.state == TrialState::Failed;
-    let ended = |trial: &Exported<'_>| matches!(trial.row.state, TrialState::Done | TrialState::Failed);
-    let seconds = |trials: &[&Exported<'_>]| trials.iter().filter_map(|trial| trial.last?.duration).sum::<f64>();
+    let ended =
+        |trial: &Exported<'_>| matches!(trial.row.state, TrialState::Done | TrialState::Failed);
+    let seconds = |trials: &[&Exported<'_>]| {
+        trials
+            .iter()
+            .filter_map(|trial| trial.last?.duration)
+            .sum::<f64>()
+    };
     let all: Vec<&Exported<'_>> = trials.iter().collect();
     let names = ColumnNames::of(spec, []);
     let mut out = format!(
@@ -32,8 +40,12 @@ pub fn write_junit(spec: &Spec, trials: &[Exported<'_>]) -> String {
             seconds(&own)
         );
         for trial in own {
-            let values: Vec<String> =
-                trial.config.0.iter().map(|(name, value)| format!("{}={}", names.parameter(name), value.on_one_line())).collect();
+            let values: Vec<String> = trial
+                .config
+                .0
+                .iter()
+                .map(|(name, value)| format!("{}={}", names.parameter(name), value.on_one_line()))
+                .collect();
             let _ = write!(
                 out,
                 "    <testcase name=\"{} {} seed={}\" classname=\"{}.{}.{}\" time=\"{:.3}\"",
@@ -45,8 +57,14 @@ pub fn write_junit(spec: &Spec, trials: &[Exported<'_>]) -> String {
                 trial.phase.name(),
                 trial.last.and_then(|last| last.duration).unwrap_or(0.0)
             );
-            let message = trial.last.and_then(|last| last.message.as_deref()).unwrap_or_default();
-            let kind = trial.last.and_then(|last| last.kind).map_or(String::new(), |kind| kind.to_string());
+            let message = trial
+                .last
+                .and_then(|last| last.message.as_deref())
+                .unwrap_or_default();
+            let kind = trial
+                .last
+                .and_then(|last| last.kind)
+                .map_or(String::new(), |kind| kind.to_string());
             let _ = match trial.row.state {
                 TrialState::Done => writeln!(out, "/>"),
                 TrialState::Failed => writeln!(
@@ -56,7 +74,11 @@ pub fn write_junit(spec: &Spec, trials: &[Exported<'_>]) -> String {
                     escaped(message)
                 ),
                 TrialState::Waiting | TrialState::Running => {
-                    writeln!(out, ">\n      <skipped message=\"{}\"/>\n    </testcase>", trial.state())
+                    writeln!(
+                        out,
+                        ">\n      <skipped message=\"{}\"/>\n    </testcase>",
+                        trial.state()
+                    )
                 }
             };
         }
@@ -66,7 +88,8 @@ pub fn write_junit(spec: &Spec, trials: &[Exported<'_>]) -> String {
     out
 }
 
-/// Text within an attribute. XML 1.0 has no way to write most control characters: they are left out.
+/// Text within an attribute. XML 1.0 has no way to write most control characters: they are left
+/// out.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {

@@ -1,5 +1,6 @@
-//! A finished or running sweep in the formats of other tools: tables for pandas and polars (`table`, written by
-//! `aggregate::write_parquet`), TensorBoard's event files, Optuna's journal, JUnit's XML. Pure: each writes to what it is handed.
+//! A finished or running sweep in the formats of other tools: tables for pandas and polars
+//! (`table`, written by `aggregate::write_parquet`), TensorBoard's event files, Optuna's journal,
+//! JUnit's XML. Pure: each writes to what it is handed.
 
 mod junit;
 mod optuna;

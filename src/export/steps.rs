@@ -3,8 +3,9 @@
 use crate::ledger::EpochRow;
 use crate::protocol::Place;
 
-/// The steps of a trial's rows. A trial whose epochs are all whole is by epochs, as it was reported. One with a fractional epoch is by the
-/// steps that its rows say, and by the rows' numbers, from 1, where they say none. Rows by steps have their own.
+/// The steps of a trial's rows. A trial whose epochs are all whole is by epochs, as it was
+/// reported. One with a fractional epoch is by the steps that its rows say, and by the rows'
+/// numbers, from 1, where they say none. Rows by steps have their own.
 #[derive(Clone, Debug, Default)]
 pub struct WholeSteps {
     /// Whether an epoch is fractional.
@@ -45,11 +46,17 @@ mod tests {
     use crate::spec::Config;
 
     fn steps(rows: &[(f64, Option<f64>)]) -> Vec<i64> {
-        let id = TrialId { point: PointId::of(&Config::default()), seed: 0 };
+        let id = TrialId {
+            point: PointId::of(&Config::default()),
+            seed: 0,
+        };
         let row = |(epoch, step): &(f64, Option<f64>)| EpochRow {
             id,
             position: Position::new(Unit::Epoch, *epoch).unwrap(),
-            metrics: step.map(|step| ("step".to_owned(), step)).into_iter().collect(),
+            metrics: step
+                .map(|step| ("step".to_owned(), step))
+                .into_iter()
+                .collect(),
         };
         let rows: Vec<EpochRow> = rows.iter().map(row).collect();
         let mut steps = WholeSteps::default();

@@ -1,6 +1,8 @@
-//! TensorBoard's event files: records of protocol buffers, each with its length and checksums (tensorflow/core/lib/io/record_writer.cc,
-//! tensorboard/compat/proto/{event,summary}.proto, plugins/hparams/plugin_data.proto). A trial is a run: its history as scalars, and its
-//! hyper-parameters for the HParams tab. `scripts/check-export.sh` reads them back with TensorBoard itself.
+//! TensorBoard's event files: records of protocol buffers, each with its length and checksums
+//! (tensorflow/core/lib/io/record_writer.cc, tensorboard/compat/proto/{event,summary}.proto,
+//! plugins/hparams/plugin_data.proto). A trial is a run: its history as scalars, and its
+//! hyper-parameters for the HParams tab. `scripts/check-export.sh` reads them back with TensorBoard
+//! itself.
 
 use std::io::{self, Write};
 
@@ -60,8 +62,9 @@ pub fn hyper_parameters(
     plugin(to, "_hparams_/session_end_info", &data, ended)
 }
 
-/// The scalars of a run: the rows of its history one by one, and its final metrics (as `final/NAME`, at the last epoch). A row's
-/// time is counted from the run's begin by its `seconds`, where the history has them.
+/// The scalars of a run: the rows of its history one by one, and its final metrics (as
+/// `final/NAME`, at the last epoch). A row's time is counted from the run's begin by its `seconds`,
+/// where the history has them.
 pub struct Scalars<'a, W> {
     to: &'a mut W,
     names: &'a ColumnNames,
@@ -73,7 +76,13 @@ pub struct Scalars<'a, W> {
 impl<'a, W: Write> Scalars<'a, W> {
     /// Those of a run that began so many seconds after 1970; `steps` has seen its history.
     pub fn new(to: &'a mut W, names: &'a ColumnNames, began: f64, steps: WholeSteps) -> Self {
-        Self { to, names, now: began, steps, step: 0 }
+        Self {
+            to,
+            names,
+            now: began,
+            steps,
+            step: 0,
+        }
     }
 
     /// Writes a row of the history.
@@ -81,7 +90,11 @@ impl<'a, W: Write> Scalars<'a, W> {
     /// # Errors
     /// As the file that is written to.
     pub fn row(&mut self, row: &EpochRow) -> io::Result<()> {
-        self.now += row.metrics.get("seconds").filter(|seconds| seconds.is_finite()).unwrap_or(0.0);
+        self.now += row
+            .metrics
+            .get("seconds")
+            .filter(|seconds| seconds.is_finite())
+            .unwrap_or(0.0);
         self.step = self.steps.step(row);
         let mut metrics = row.metrics.clone();
         // As loggers do that count in steps.
@@ -104,7 +117,13 @@ impl<'a, W: Write> Scalars<'a, W> {
     pub fn finish(self, finals: Option<&Metrics>) -> io::Result<()> {
         let Some(finals) = finals else { return Ok(()) };
         let names = self.names;
-        values(self.to, finals, |name| format!("{FINAL}{}", names.metric(name)), self.step, self.now)
+        values(
+            self.to,
+            finals,
+            |name| format!("{FINAL}{}", names.metric(name)),
+            self.step,
+            self.now,
+        )
     }
 }
 
@@ -113,7 +132,13 @@ const FINAL: &str = "final/";
 /// What the tags of the HParams plugin begin with.
 const HPARAMS: &str = "_hparams_/";
 
-fn values(to: &mut impl Write, metrics: &Metrics, tag: impl Fn(&str) -> String, step: i64, now: f64) -> io::Result<()> {
+fn values(
+    to: &mut impl Write,
+    metrics: &Metrics,
+    tag: impl Fn(&str) -> String,
+    step: i64,
+    now: f64,
+) -> io::Result<()> {
     let mut summary = Message::default();
     for (name, value) in &metrics.0 {
         let mut scalar = Message::default();
@@ -150,9 +175,13 @@ fn hparams(names: &ColumnNames, config: &Config, arm: &str, seed: u64) -> Vec<(S
         ParamValue::Float(value) => number(*value),
         ParamValue::Text(value) => text(value),
     };
-    let parameter = |(name, param): (&String, &ParamValue)| (names.parameter(name).to_owned(), value(param));
+    let parameter =
+        |(name, param): (&String, &ParamValue)| (names.parameter(name).to_owned(), value(param));
     let mut all: Vec<(String, Message)> = config.0.iter().map(parameter).collect();
-    all.extend([("arm".to_owned(), text(arm)), ("seed".to_owned(), number(seed as f64))]);
+    all.extend([
+        ("arm".to_owned(), text(arm)),
+        ("seed".to_owned(), number(seed as f64)),
+    ]);
     all
 }
 
@@ -186,7 +215,13 @@ fn record(to: &mut impl Write, data: &[u8]) -> io::Result<()> {
 /// CRC-32C (Castagnoli), masked as in tensorflow/core/lib/hash/crc32c.h.
 fn masked_crc32c(data: &[u8]) -> u32 {
     let step = |crc: u32, byte: &u8| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 })
+        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
+            if crc & 1 == 1 {
+                (crc >> 1) ^ 0x82f6_3b78
+            } else {
+                crc >> 1
+            }
+        })
     };
     let crc = !data.iter().fold(u32::MAX, step);
     crc.rotate_right(15).wrapping_add(0xa282_ead8)
@@ -251,10 +286,20 @@ mod tests {
     #[test]
     fn an_event_is_encoded_as_tensorboard_does() {
         let mut to = Vec::new();
-        values(&mut to, &[("loss", 0.5)].into_iter().collect(), str::to_owned, 300, 1.0).unwrap();
+        values(
+            &mut to,
+            &[("loss", 0.5)].into_iter().collect(),
+            str::to_owned,
+            300,
+            1.0,
+        )
+        .unwrap();
         let event = &to[12..to.len() - 4];
         let hex: String = event.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(hex, "09000000000000f03f10ac022a0d0a0b0a046c6f7373150000003f");
+        assert_eq!(
+            hex,
+            "09000000000000f03f10ac022a0d0a0b0a046c6f7373150000003f"
+        );
         assert_eq!(to[..8], (event.len() as u64).to_le_bytes());
     }
 }

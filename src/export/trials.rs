@@ -1,4 +1,5 @@
-//! The trials that every format tells of: those of the spec in force that were ever started, in grid order.
+//! The trials that every format tells of: those of the spec in force that were ever started, in
+//! grid order.
 
 use std::collections::HashMap;
 
@@ -21,7 +22,8 @@ pub struct Exported<'a> {
     pub config: Config,
     /// Where it stands, and its metrics.
     pub row: &'a TrialRow,
-    /// Whether it had begun, was cut off, and will not run again since its point is out of the race (`prune: safe`).
+    /// Whether it had begun, was cut off, and will not run again since its point is out of the race
+    /// (`prune: safe`).
     pub pruned: bool,
     /// When and how long it ran the last time, and what went wrong.
     pub last: Option<&'a LastAttempt>,
@@ -30,11 +32,16 @@ pub struct Exported<'a> {
 impl Exported<'_> {
     /// Where it stands, in a word.
     pub fn state(&self) -> &'static str {
-        if self.pruned { "pruned" } else { self.row.state.name() }
+        if self.pruned {
+            "pruned"
+        } else {
+            self.row.state.name()
+        }
     }
 }
 
-/// The trials of the spec in force that were ever started: arm by arm, point by point, tuning seeds before final ones.
+/// The trials of the spec in force that were ever started: arm by arm, point by point, tuning seeds
+/// before final ones.
 pub fn exported<'a>(
     spec: &Spec,
     grid: &Grid,
@@ -46,14 +53,38 @@ pub fn exported<'a>(
     for (arm, points) in grid.arms().iter().enumerate() {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
         for point in points.points() {
-            let finals: &[u64] = if best == Some(point.index) { &spec.seeds.final_ } else { &[] };
+            let finals: &[u64] = if best == Some(point.index) {
+                &spec.seeds.final_
+            } else {
+                &[]
+            };
             let tuning = spec.seeds.tune.iter().map(|seed| (Phase::Tune, seed));
             for (phase, &seed) in tuning.chain(finals.iter().map(|seed| (Phase::Final, seed))) {
-                let id = TrialId { point: point.id, seed };
+                let id = TrialId {
+                    point: point.id,
+                    seed,
+                };
                 let Some(row) = rows.get(&id) else { continue };
-                let pruned = evaluation.is_pruned(&PlannedTrial { id, phase, arm, index: point.index, group: None }, Some(row));
+                let pruned = evaluation.is_pruned(
+                    &PlannedTrial {
+                        id,
+                        phase,
+                        arm,
+                        index: point.index,
+                        group: None,
+                    },
+                    Some(row),
+                );
                 let (config, last) = (point.config.clone(), attempts.get(&id));
-                trials.push(Exported { id, arm, phase, config, row, pruned, last });
+                trials.push(Exported {
+                    id,
+                    arm,
+                    phase,
+                    config,
+                    row,
+                    pruned,
+                    last,
+                });
             }
         }
     }

@@ -1,5 +1,6 @@
-//! The points of a spec in grid order: arms as in the file, and the grids of an arm's union; within a grid the last
-//! parameter changes fastest, as in nested loops. Nothing is materialised: a point is computed from its number.
+//! The points of a spec in grid order: arms as in the file, and the grids of an arm's union; within
+//! a grid the last parameter changes fastest, as in nested loops. Nothing is materialised: a point
+//! is computed from its number.
 
 use super::ids::PointId;
 use super::order::Ordered;
@@ -19,7 +20,8 @@ pub struct ArmGrid {
     grids: Vec<Ordered>,
     /// By axis: whether some points lack it.
     lacking: Vec<bool>,
-    /// The axes in the order of their names, and by each axis's value its part of the canonical text: `"lr":0.1`.
+    /// The axes in the order of their names, and by each axis's value its part of the canonical
+    /// text: `"lr":0.1`.
     parts: Vec<(usize, Vec<String>)>,
     len: u64,
 }
@@ -38,7 +40,9 @@ pub struct Point {
 impl Grid {
     /// The grid of a valid spec (whose number of points validation has bounded).
     pub fn new(spec: &Spec) -> Self {
-        Self { arms: spec.arms.iter().cloned().map(ArmGrid::new).collect() }
+        Self {
+            arms: spec.arms.iter().cloned().map(ArmGrid::new).collect(),
+        }
     }
 
     /// The arms' grids, in the order of the file.
@@ -58,7 +62,10 @@ impl Grid {
 
     /// Whether a point stands in more than one arm. Arithmetic, from the values alone.
     pub fn arms_overlap(&self) -> bool {
-        self.arms.iter().enumerate().any(|(i, a)| self.arms[i + 1..].iter().any(|b| a.overlaps(b)))
+        self.arms
+            .iter()
+            .enumerate()
+            .any(|(i, a)| self.arms[i + 1..].iter().any(|b| a.overlaps(b)))
     }
 }
 
@@ -69,9 +76,17 @@ impl ArmGrid {
             grids => grids.iter().cloned().map(Ordered::new).collect(),
         };
         let len = grids.iter().map(Ordered::len).sum();
-        let lacking = (0..arm.axes.len()).map(|axis| arm.shape.lacks(axis)).collect();
+        let lacking = (0..arm.axes.len())
+            .map(|axis| arm.shape.lacks(axis))
+            .collect();
         let parts = parts(&arm.axes);
-        Self { arm, grids, lacking, parts, len }
+        Self {
+            arm,
+            grids,
+            lacking,
+            parts,
+            len,
+        }
     }
 
     /// The arm whose points these are.
@@ -79,7 +94,8 @@ impl ArmGrid {
         &self.arm
     }
 
-    /// The grids whose union it is: dimensions, and the regions that the points lie in. One, for most arms.
+    /// The grids whose union it is: dimensions, and the regions that the points lie in. One, for
+    /// most arms.
     pub fn grids(&self) -> impl ExactSizeIterator<Item = &Subgrid> {
         self.grids.iter().map(Ordered::grid)
     }
@@ -94,13 +110,17 @@ impl ArmGrid {
         self.len == 0
     }
 
-    /// Which value of each of the arm's axes the point of that number has, by the value's number. None: it lacks the
-    /// parameter.
+    /// Which value of each of the arm's axes the point of that number has, by the value's number.
+    /// None: it lacks the parameter.
     ///
     /// # Panics
     /// If there is no such point.
     pub fn places(&self, index: u64) -> Vec<Option<usize>> {
-        assert!(index < self.len, "point {index} of an arm with {} points", self.len);
+        assert!(
+            index < self.len,
+            "point {index} of an arm with {} points",
+            self.len
+        );
         let mut places = vec![None; self.arm.axes.len()];
         self.write_places(index, &mut places);
         places
@@ -124,7 +144,9 @@ impl ArmGrid {
     /// If there is no such point.
     pub fn config(&self, index: u64) -> Config {
         let places = self.places(index);
-        let value = |(axis, place): (&Axis, Option<usize>)| Some((axis.name.clone(), axis.values[place?].clone()));
+        let value = |(axis, place): (&Axis, Option<usize>)| {
+            Some((axis.name.clone(), axis.values[place?].clone()))
+        };
         self.arm.axes.iter().zip(places).filter_map(value).collect()
     }
 
@@ -134,7 +156,11 @@ impl ArmGrid {
     /// If there is no such point.
     pub fn point(&self, index: u64) -> Point {
         let config = self.config(index);
-        Point { id: PointId::of(&config), index, config }
+        Point {
+            id: PointId::of(&config),
+            index,
+            config,
+        }
     }
 
     /// The points, in grid order.
@@ -142,13 +168,17 @@ impl ArmGrid {
         (0..self.len).map(|index| self.point(index))
     }
 
-    /// The ids of the points, in grid order: many times as fast as making the points, since nothing but text is put together.
+    /// The ids of the points, in grid order: many times as fast as making the points, since nothing
+    /// but text is put together.
     pub fn ids(&self) -> impl Iterator<Item = PointId> + '_ {
         self.canonicals(PointId::of_canonical)
     }
 
     /// What `f` makes of the canonical text of each point's configuration, in grid order.
-    pub fn canonicals<'a, T>(&'a self, mut f: impl FnMut(&str) -> T + 'a) -> impl Iterator<Item = T> + 'a {
+    pub fn canonicals<'a, T>(
+        &'a self,
+        mut f: impl FnMut(&str) -> T + 'a,
+    ) -> impl Iterator<Item = T> + 'a {
         let mut places = vec![None; self.arm.axes.len()];
         let mut text = String::new();
         (0..self.len).map(move |index| {
@@ -165,11 +195,16 @@ impl ArmGrid {
         })
     }
 
-    /// Names of the parameters that take more than one value, or that some points lack: what a point of this arm is
-    /// told by.
+    /// Names of the parameters that take more than one value, or that some points lack: what a
+    /// point of this arm is told by.
     pub fn searched(&self) -> impl Iterator<Item = &str> {
         let searched = |(axis, lacking): &(&Axis, &bool)| axis.values.len() > 1 || **lacking;
-        self.arm.axes.iter().zip(&self.lacking).filter(searched).map(|(axis, _)| axis.name.as_str())
+        self.arm
+            .axes
+            .iter()
+            .zip(&self.lacking)
+            .filter(searched)
+            .map(|(axis, _)| axis.name.as_str())
     }
 
     /// Whether some points lack the parameter of that number.
@@ -179,24 +214,39 @@ impl ArmGrid {
 
     /// Whether every combination of the axes' values is a point.
     pub fn is_product(&self) -> bool {
-        let product = self.arm.axes.iter().try_fold(1_u64, |product, axis| product.checked_mul(axis.values.len() as u64));
+        let product = self.arm.axes.iter().try_fold(1_u64, |product, axis| {
+            product.checked_mul(axis.values.len() as u64)
+        });
         product == Some(self.len) && !self.lacking.contains(&true)
     }
 
-    /// Which pairs of values of two axes some point has: a row for each value of the second, in it one for each of the first.
+    /// Which pairs of values of two axes some point has: a row for each value of the second, in it
+    /// one for each of the first.
     pub fn pairs(&self, [first, second]: [usize; 2]) -> Vec<Vec<bool>> {
         let [columns, rows] = [first, second].map(|axis| self.arm.axes[axis].values.len());
         let mut found = vec![vec![false; columns]; rows];
         for grid in self.grids() {
             let dimension = |axis: usize| {
-                let place = |dimension: &Dimension| dimension.axes.iter().position(|other| *other == axis);
-                grid.dimensions.iter().enumerate().find_map(|(number, dimension)| Some((number, place(dimension)?)))
+                let place =
+                    |dimension: &Dimension| dimension.axes.iter().position(|other| *other == axis);
+                grid.dimensions
+                    .iter()
+                    .enumerate()
+                    .find_map(|(number, dimension)| Some((number, place(dimension)?)))
             };
-            let (Some((a, a_place)), Some((b, b_place))) = (dimension(first), dimension(second)) else { continue };
-            let value =
-                |dimension: usize, place: usize, setting: u32| grid.dimensions[dimension].settings[setting as usize][place];
+            let (Some((a, a_place)), Some((b, b_place))) = (dimension(first), dimension(second))
+            else {
+                continue;
+            };
+            let value = |dimension: usize, place: usize, setting: u32| {
+                grid.dimensions[dimension].settings[setting as usize][place]
+            };
             for region in &grid.regions {
-                let (Side::Settings(ours), Side::Settings(theirs)) = (&region.sides[a], &region.sides[b]) else { continue };
+                let (Side::Settings(ours), Side::Settings(theirs)) =
+                    (&region.sides[a], &region.sides[b])
+                else {
+                    continue;
+                };
                 for column in ours.iter() {
                     // Of one dimension both have the same setting.
                     for row in theirs.iter().filter(|row| a != b || *row == column) {
@@ -210,10 +260,15 @@ impl ArmGrid {
 
     /// Whether a point stands in both arms. Arithmetic, from the values alone.
     fn overlaps(&self, other: &Self) -> bool {
-        /// So many parts are told apart; beyond that, arms are taken to overlap, which costs the plan a set of ids.
+        /// So many parts are told apart; beyond that, arms are taken to overlap, which costs the
+        /// plan a set of ids.
         const PARTS: usize = 10_000;
-        let axes: Vec<Option<(usize, Vec<Option<usize>>)>> =
-            self.arm.axes.iter().map(|axis| translation(axis, &other.arm.axes)).collect();
+        let axes: Vec<Option<(usize, Vec<Option<usize>>)>> = self
+            .arm
+            .axes
+            .iter()
+            .map(|axis| translation(axis, &other.arm.axes))
+            .collect();
         let translate = |axis: usize, value: usize| {
             let (there, values) = axes[axis].as_ref()?;
             Some((*there, values[value]?))
@@ -221,15 +276,26 @@ impl ArmGrid {
         self.grids().any(|grid| {
             grid.regions.iter().any(|region| {
                 other.grids().any(|theirs| {
-                    project(region, &grid.dimensions, &theirs.dimensions, translate, PARTS)
-                        .is_none_or(|parts| parts.iter().any(|part| theirs.regions.iter().any(|other| part.meets(other))))
+                    project(
+                        region,
+                        &grid.dimensions,
+                        &theirs.dimensions,
+                        translate,
+                        PARTS,
+                    )
+                    .is_none_or(|parts| {
+                        parts
+                            .iter()
+                            .any(|part| theirs.regions.iter().any(|other| part.meets(other)))
+                    })
                 })
             })
         })
     }
 }
 
-/// What each value of each axis adds to the canonical text of a configuration, the axes in the order of their names.
+/// What each value of each axis adds to the canonical text of a configuration, the axes in the
+/// order of their names.
 fn parts(axes: &[Axis]) -> Vec<(usize, Vec<String>)> {
     let part = |axis: &Axis, value: &ParamValue| {
         let one: Config = [(axis.name.clone(), value.clone())].into_iter().collect();
@@ -239,7 +305,12 @@ fn parts(axes: &[Axis]) -> Vec<(usize, Vec<String>)> {
     let mut parts: Vec<(usize, Vec<String>)> = axes
         .iter()
         .enumerate()
-        .map(|(number, axis)| (number, axis.values.iter().map(|value| part(axis, value)).collect()))
+        .map(|(number, axis)| {
+            (
+                number,
+                axis.values.iter().map(|value| part(axis, value)).collect(),
+            )
+        })
         .collect();
     parts.sort_by(|(a, _), (b, _)| axes[*a].name.cmp(&axes[*b].name));
     parts
@@ -259,7 +330,10 @@ fn product(axes: &[Axis]) -> Subgrid {
         settings: (0..axis.values.len()).map(|value| vec![value]).collect(),
         when: String::new(),
     };
-    let sides = axes.iter().map(|axis| Side::all(axis.values.len())).collect();
+    let sides = axes
+        .iter()
+        .map(|axis| Side::all(axis.values.len()))
+        .collect();
     Subgrid {
         dimensions: axes.iter().enumerate().map(dimension).collect(),
         regions: vec![Region { sides }],
@@ -278,14 +352,25 @@ mod tests {
     fn arm(axes: &[(&str, usize)]) -> ArmGrid {
         let axes = axes
             .iter()
-            .map(|(name, count)| Axis { name: (*name).into(), values: (0..*count as i64).map(ParamValue::Int).collect() })
+            .map(|(name, count)| Axis {
+                name: (*name).into(),
+                values: (0..*count as i64).map(ParamValue::Int).collect(),
+            })
             .collect();
-        ArmGrid::new(Arm { name: "a".into(), label: "A".into(), axes, shape: Shape::default() })
+        ArmGrid::new(Arm {
+            name: "a".into(),
+            label: "A".into(),
+            axes,
+            shape: Shape::default(),
+        })
     }
 
     #[test]
     fn the_last_parameter_changes_fastest() {
-        let shown: Vec<_> = arm(&[("b", 2), ("a", 3)]).points().map(|point| point.config.canonical()).collect();
+        let shown: Vec<_> = arm(&[("b", 2), ("a", 3)])
+            .points()
+            .map(|point| point.config.canonical())
+            .collect();
         insta::assert_snapshot!(shown.join(" "), @r#"{"a":0,"b":0} {"a":1,"b":0} {"a":2,"b":0} {"a":0,"b":1} {"a":1,"b":1} {"a":2,"b":1}"#);
     }
 
@@ -305,7 +390,10 @@ mod tests {
     fn a_point_of_a_huge_arm_costs_no_memory() {
         let huge = arm(&[("a", 1000), ("b", 1000), ("c", 1000), ("d", 1000)]);
         assert_eq!(huge.len(), 1_000_000_000_000);
-        assert_eq!(huge.point(999_999_999_999).config.canonical(), r#"{"a":999,"b":999,"c":999,"d":999}"#);
+        assert_eq!(
+            huge.point(999_999_999_999).config.canonical(),
+            r#"{"a":999,"b":999,"c":999,"d":999}"#
+        );
     }
 
     proptest! {

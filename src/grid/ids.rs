@@ -1,4 +1,5 @@
-//! Ids of points and trials: short, typed by hand, and a function of the configuration and the seed alone.
+//! Ids of points and trials: short, typed by hand, and a function of the configuration and the seed
+//! alone.
 
 use std::fmt;
 use std::str::FromStr;
@@ -21,8 +22,9 @@ const DIGIT_OF: [Option<u8>; 256] = {
     digits
 };
 
-/// A point's id: the first 50 bits of the BLAKE3 hash of its canonical configuration. Among the 15,905 points of
-/// the paper two share an id with a probability of one in nine million; the ledger would refuse the second.
+/// A point's id: the first 50 bits of the BLAKE3 hash of its canonical configuration. Among the
+/// 15,905 points of the paper two share an id with a probability of one in nine million; the ledger
+/// would refuse the second.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PointId(u64);
 
@@ -35,7 +37,8 @@ pub struct TrialId {
     pub seed: u64,
 }
 
-/// One word instead of two, which a table of a hundred thousand trials is quicker for: a point's 50 bits leave room for usual seeds.
+/// One word instead of two, which a table of a hundred thousand trials is quicker for: a point's 50
+/// bits leave room for usual seeds.
 impl std::hash::Hash for TrialId {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         state.write_u64(self.point.0 ^ self.seed.rotate_right(14));
@@ -117,9 +120,13 @@ impl FromStr for TrialId {
         let bad = || IdError(text.to_owned());
         let (point, seed) = text.split_once('-').ok_or_else(bad)?;
         // `u64::from_str` takes a leading plus and leading zeros: an id has one spelling.
-        let one_spelling = seed == "0" || seed.starts_with(|first: char| matches!(first, '1'..='9'));
+        let one_spelling =
+            seed == "0" || seed.starts_with(|first: char| matches!(first, '1'..='9'));
         let number: u64 = seed.parse().ok().filter(|_| one_spelling).ok_or_else(bad)?;
-        Ok(Self { point: point.parse().map_err(|_| bad())?, seed: number })
+        Ok(Self {
+            point: point.parse().map_err(|_| bad())?,
+            seed: number,
+        })
     }
 }
 
@@ -130,7 +137,10 @@ mod tests {
     use proptest::prelude::*;
 
     fn config(pairs: &[(&str, ParamValue)]) -> Config {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
+            .collect()
     }
 
     #[test]
@@ -146,7 +156,10 @@ mod tests {
 
     #[test]
     fn integers_and_floats_are_different_points() {
-        assert_ne!(PointId::of(&config(&[("x", ParamValue::Int(3))])), PointId::of(&config(&[("x", ParamValue::Float(3.0))])));
+        assert_ne!(
+            PointId::of(&config(&[("x", ParamValue::Int(3))])),
+            PointId::of(&config(&[("x", ParamValue::Float(3.0))]))
+        );
         assert_eq!(
             PointId::of(&config(&[("x", ParamValue::float(-0.0))])),
             PointId::of(&config(&[("x", ParamValue::Float(0.0))]))
@@ -155,10 +168,21 @@ mod tests {
 
     #[test]
     fn what_is_not_an_id_is_refused() {
-        for text in
-            ["", "k7m2p9x4qa", "k7m2p9x4qa-", "k7m2p9x4qa-+3", "k7m2p9x4qa-03", "k7m2p9x4q-3", "K7M2P9X4QA-3", "k7m2p9x4ql-3"]
-        {
-            assert_eq!(text.parse::<TrialId>(), Err(IdError(text.to_owned())), "{text}");
+        for text in [
+            "",
+            "k7m2p9x4qa",
+            "k7m2p9x4qa-",
+            "k7m2p9x4qa-+3",
+            "k7m2p9x4qa-03",
+            "k7m2p9x4q-3",
+            "K7M2P9X4QA-3",
+            "k7m2p9x4ql-3",
+        ] {
+            assert_eq!(
+                text.parse::<TrialId>(),
+                Err(IdError(text.to_owned())),
+                "{text}"
+            );
         }
     }
 
@@ -166,7 +190,9 @@ mod tests {
         prop_oneof![
             any::<bool>().prop_map(ParamValue::Bool),
             any::<i64>().prop_map(ParamValue::Int),
-            any::<f64>().prop_filter("finite", |x| x.is_finite()).prop_map(ParamValue::float),
+            any::<f64>()
+                .prop_filter("finite", |x| x.is_finite())
+                .prop_map(ParamValue::float),
             ".*".prop_map(ParamValue::Text),
         ]
     }

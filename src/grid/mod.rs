@@ -1,5 +1,5 @@
-//! A spec's points: the combinations of every arm's values, in a stable order, one at a time; and the ids that
-//! points and trials go by. Pure.
+//! A spec's points: the combinations of every arm's values, in a stable order, one at a time; and
+//! the ids that points and trials go by. Pure.
 
 mod expand;
 mod ids;

@@ -1,5 +1,5 @@
-//! Grids of every shape, written as sweep files, against a model that lays all combinations out, filters them, and removes
-//! what comes twice.
+//! Grids of every shape, written as sweep files, against a model that lays all combinations out,
+//! filters them, and removes what comes twice.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -57,8 +57,20 @@ impl Draw {
 
     fn clause(&mut self, params: &[Param]) -> (usize, Vec<i64>) {
         let param = &params[self.below(params.len())];
-        let some: Vec<i64> = param.values.iter().copied().filter(|_| self.once_in(2)).collect();
-        (param.name, if some.is_empty() { vec![param.values[0]] } else { some })
+        let some: Vec<i64> = param
+            .values
+            .iter()
+            .copied()
+            .filter(|_| self.once_in(2))
+            .collect();
+        (
+            param.name,
+            if some.is_empty() {
+                vec![param.values[0]]
+            } else {
+                some
+            },
+        )
     }
 
     /// A layer below others; `outer` are their parameters.
@@ -66,7 +78,11 @@ impl Draw {
         let mut layer = Layer::default();
         for name in 0..6 {
             if layer.params.len() < most && self.once_in(2) {
-                layer.params.push(Param { name, values: self.values(), when: Vec::new() });
+                layer.params.push(Param {
+                    name,
+                    values: self.values(),
+                    when: Vec::new(),
+                });
             }
         }
         layer.params.sort_by_key(|_| self.below(100));
@@ -77,7 +93,11 @@ impl Draw {
         for param in &mut layer.params {
             if self.once_in(4) {
                 // On a parameter of a lesser number, wherever it stands: no circles.
-                let lesser: Vec<Param> = all.iter().filter(|other| other.name < param.name).cloned().collect();
+                let lesser: Vec<Param> = all
+                    .iter()
+                    .filter(|other| other.name < param.name)
+                    .cloned()
+                    .collect();
                 if !lesser.is_empty() {
                     param.when = vec![self.clause(&lesser)];
                 }
@@ -89,7 +109,9 @@ impl Draw {
                 param.values = (0..length).map(|_| self.below(3) as i64).collect();
                 param.when.clear();
             }
-            layer.zips.push(layer.params[..2].iter().map(|param| param.name).collect());
+            layer
+                .zips
+                .push(layer.params[..2].iter().map(|param| param.name).collect());
         }
         for _ in 0..[0, 0, 0, 1, 1, 2][self.below(6)] {
             let mut rule: Clauses = (0..=self.below(2)).map(|_| self.clause(&all)).collect();
@@ -114,7 +136,10 @@ impl Draw {
             let grids = (0..grids).map(|_| draw.layer(&around, 2)).collect();
             (own, grids)
         };
-        Sweep { arms: (0..arms).map(|_| arm(self)).collect(), common }
+        Sweep {
+            arms: (0..arms).map(|_| arm(self)).collect(),
+            common,
+        }
     }
 }
 
@@ -130,22 +155,50 @@ impl Layer {
                 [only] => format!("{}: {only}", name(*param)),
                 values => format!("{}: {values:?}", name(*param)),
             };
-            format!("{{{}}}", clauses.iter().map(clause).collect::<Vec<_>>().join(", "))
+            format!(
+                "{{{}}}",
+                clauses.iter().map(clause).collect::<Vec<_>>().join(", ")
+            )
         };
         let mut parts = Vec::new();
         if !self.params.is_empty() {
             let param = |param: &Param| {
-                let when = if param.when.is_empty() { String::new() } else { format!(", when: {}", clauses(&param.when)) };
+                let when = if param.when.is_empty() {
+                    String::new()
+                } else {
+                    format!(", when: {}", clauses(&param.when))
+                };
                 format!("{}: {{values: {:?}{when}}}", name(param.name), param.values)
             };
-            parts.push(format!("parameters: {{{}}}", self.params.iter().map(param).collect::<Vec<_>>().join(", ")));
+            parts.push(format!(
+                "parameters: {{{}}}",
+                self.params.iter().map(param).collect::<Vec<_>>().join(", ")
+            ));
         }
         if !self.zips.is_empty() {
-            let zip = |zip: &Vec<usize>| format!("[{}]", zip.iter().map(|param| name(*param)).collect::<Vec<_>>().join(", "));
-            parts.push(format!("zip: [{}]", self.zips.iter().map(zip).collect::<Vec<_>>().join(", ")));
+            let zip = |zip: &Vec<usize>| {
+                format!(
+                    "[{}]",
+                    zip.iter()
+                        .map(|param| name(*param))
+                        .collect::<Vec<_>>()
+                        .join(", ")
+                )
+            };
+            parts.push(format!(
+                "zip: [{}]",
+                self.zips.iter().map(zip).collect::<Vec<_>>().join(", ")
+            ));
         }
         if !self.rules.is_empty() {
-            parts.push(format!("exclude: [{}]", self.rules.iter().map(clauses).collect::<Vec<_>>().join(", ")));
+            parts.push(format!(
+                "exclude: [{}]",
+                self.rules
+                    .iter()
+                    .map(clauses)
+                    .collect::<Vec<_>>()
+                    .join(", ")
+            ));
         }
         parts.join(", ")
     }
@@ -153,7 +206,9 @@ impl Layer {
 
 impl Sweep {
     fn write(&self) -> String {
-        let mut out = "{name: t, worker: [w], metric: {name: m, goal: minimize}, seeds: {tune: 1, final: 1}".to_owned();
+        let mut out =
+            "{name: t, worker: [w], metric: {name: m, goal: minimize}, seeds: {tune: 1, final: 1}"
+                .to_owned();
         let common = self.common.write();
         if !common.is_empty() {
             out.push_str(&format!(",\n {common}"));
@@ -162,7 +217,10 @@ impl Sweep {
             let mut parts = vec![format!("label: l{number}")];
             parts.extend(Some(own.write()).filter(|own| !own.is_empty()));
             if !grids.is_empty() {
-                let grids: Vec<String> = grids.iter().map(|grid| format!("{{{}}}", grid.write())).collect();
+                let grids: Vec<String> = grids
+                    .iter()
+                    .map(|grid| format!("{{{}}}", grid.write()))
+                    .collect();
                 parts.push(format!("grids: [{}]", grids.join(", ")));
             }
             format!("arm{number}: {{{}}}", parts.join(",\n  "))
@@ -181,7 +239,9 @@ struct Leaf<'s> {
 }
 
 fn meets(point: &Point, clauses: &Clauses) -> bool {
-    clauses.iter().all(|(param, values)| point.get(param).is_some_and(|value| values.contains(value)))
+    clauses
+        .iter()
+        .all(|(param, values)| point.get(param).is_some_and(|value| values.contains(value)))
 }
 
 impl<'s> Leaf<'s> {
@@ -194,7 +254,11 @@ impl<'s> Leaf<'s> {
             }
         }
         let all = Self::lay_out(&layers, &params);
-        Self { layers, params, all }
+        Self {
+            layers,
+            params,
+            all,
+        }
     }
 
     fn lay_out(layers: &[&Layer], params: &[&Param]) -> Option<Vec<Point>> {
@@ -210,17 +274,35 @@ impl<'s> Leaf<'s> {
             if !placed.insert(param.name) {
                 continue;
             }
-            let groups: Vec<&&Vec<usize>> = zips.iter().filter(|zip| zip.contains(&param.name)).collect();
+            let groups: Vec<&&Vec<usize>> = zips
+                .iter()
+                .filter(|zip| zip.contains(&param.name))
+                .collect();
             let members: Vec<&Param> = match groups.as_slice() {
                 [] => vec![*param],
-                [zip] => zip.iter().map(|name| *params.iter().find(|other| other.name == *name).expect("of its layer")).collect(),
+                [zip] => zip
+                    .iter()
+                    .map(|name| {
+                        *params
+                            .iter()
+                            .find(|other| other.name == *name)
+                            .expect("of its layer")
+                    })
+                    .collect(),
                 _ => return None,
             };
             placed.extend(members.iter().map(|member| member.name));
             let rows: Vec<Vec<(usize, i64)>> = (0..param.values.len())
-                .map(|row| members.iter().filter_map(|member| Some((member.name, *member.values.get(row)?))).collect())
+                .map(|row| {
+                    members
+                        .iter()
+                        .filter_map(|member| Some((member.name, *member.values.get(row)?)))
+                        .collect()
+                })
                 .collect();
-            let alike = members.iter().all(|other| other.values.len() == param.values.len() && other.when == param.when);
+            let alike = members
+                .iter()
+                .all(|other| other.values.len() == param.values.len() && other.when == param.when);
             if !alike || rows.iter().collect::<HashSet<_>>().len() < rows.len() {
                 return None;
             }
@@ -229,17 +311,33 @@ impl<'s> Leaf<'s> {
             points = points
                 .iter()
                 .flat_map(|point| {
-                    choices.iter().map(move |row| point.iter().map(|(k, v)| (*k, *v)).chain(row.iter().copied()).collect())
+                    choices.iter().map(move |row| {
+                        point
+                            .iter()
+                            .map(|(k, v)| (*k, *v))
+                            .chain(row.iter().copied())
+                            .collect()
+                    })
                 })
                 .collect();
         }
-        let exists = |point: &Point| params.iter().all(|param| point.contains_key(&param.name) == meets(point, &param.when));
+        let exists = |point: &Point| {
+            params
+                .iter()
+                .all(|param| point.contains_key(&param.name) == meets(point, &param.when))
+        };
         points.retain(exists);
         Some(points)
     }
 
     fn kept(&self) -> impl Iterator<Item = &Point> {
-        let left = |point: &&Point| !self.layers.iter().flat_map(|layer| &layer.rules).any(|rule| meets(point, rule));
+        let left = |point: &&Point| {
+            !self
+                .layers
+                .iter()
+                .flat_map(|layer| &layer.rules)
+                .any(|rule| meets(point, rule))
+        };
         self.all.iter().flatten().filter(left)
     }
 }
@@ -250,38 +348,63 @@ fn model(sweep: &Sweep) -> Option<Vec<Vec<Point>>> {
     for (own, grids) in &sweep.arms {
         arms.push(match grids.as_slice() {
             [] => vec![Leaf::new(vec![&sweep.common, own])],
-            grids => grids.iter().map(|grid| Leaf::new(vec![&sweep.common, own, grid])).collect(),
+            grids => grids
+                .iter()
+                .map(|grid| Leaf::new(vec![&sweep.common, own, grid]))
+                .collect(),
         });
     }
     let leaves: Vec<&Leaf<'_>> = arms.iter().flatten().collect();
-    if leaves.iter().any(|leaf| leaf.params.is_empty() || leaf.all.is_none() || leaf.kept().next().is_none()) {
+    if leaves
+        .iter()
+        .any(|leaf| leaf.params.is_empty() || leaf.all.is_none() || leaf.kept().next().is_none())
+    {
         return None;
     }
     let mut layers: Vec<&Layer> = vec![&sweep.common];
-    layers.extend(sweep.arms.iter().flat_map(|(own, grids)| std::iter::once(own).chain(grids)));
+    layers.extend(
+        sweep
+            .arms
+            .iter()
+            .flat_map(|(own, grids)| std::iter::once(own).chain(grids)),
+    );
     for layer in layers {
-        let below = || leaves.iter().filter(|leaf| leaf.layers.iter().any(|other| std::ptr::eq(*other, layer)));
+        let below = || {
+            leaves
+                .iter()
+                .filter(|leaf| leaf.layers.iter().any(|other| std::ptr::eq(*other, layer)))
+        };
         let known = |clauses: &Clauses, in_force: &dyn Fn(&Leaf<'_>) -> bool| {
             clauses.iter().all(|(name, values)| {
                 let takes = |value: &i64| {
-                    let params = below().filter(|leaf| in_force(leaf)).flat_map(|leaf| &leaf.params);
-                    params.into_iter().any(|param| param.name == *name && param.values.contains(value))
+                    let params = below()
+                        .filter(|leaf| in_force(leaf))
+                        .flat_map(|leaf| &leaf.params);
+                    params
+                        .into_iter()
+                        .any(|param| param.name == *name && param.values.contains(value))
                 };
                 values.iter().all(takes)
             })
         };
-        let happens = |found: &dyn Fn(&Point) -> bool| below().any(|leaf| leaf.all.iter().flatten().any(found));
+        let happens = |found: &dyn Fn(&Point) -> bool| {
+            below().any(|leaf| leaf.all.iter().flatten().any(found))
+        };
         for rule in &layer.rules {
             if !known(rule, &|_| true) || !happens(&|point| meets(point, rule)) {
                 return None;
             }
         }
         for param in layer.params.iter().filter(|param| !param.when.is_empty()) {
-            let in_force = |leaf: &Leaf<'_>| leaf.params.iter().any(|other| std::ptr::eq(*other, param));
+            let in_force =
+                |leaf: &Leaf<'_>| leaf.params.iter().any(|other| std::ptr::eq(*other, param));
             let exists = || {
-                below()
-                    .filter(|leaf| in_force(leaf))
-                    .any(|leaf| leaf.all.iter().flatten().any(|point| point.contains_key(&param.name)))
+                below().filter(|leaf| in_force(leaf)).any(|leaf| {
+                    leaf.all
+                        .iter()
+                        .flatten()
+                        .any(|point| point.contains_key(&param.name))
+                })
             };
             if below().any(|leaf| in_force(leaf)) && !(known(&param.when, &in_force) && exists()) {
                 return None;
@@ -290,15 +413,25 @@ fn model(sweep: &Sweep) -> Option<Vec<Vec<Point>>> {
     }
     let union = |leaves: &Vec<Leaf<'_>>| {
         let mut seen = HashSet::new();
-        leaves.iter().flat_map(Leaf::kept).filter(|point| seen.insert((*point).clone())).cloned().collect()
+        leaves
+            .iter()
+            .flat_map(Leaf::kept)
+            .filter(|point| seen.insert((*point).clone()))
+            .cloned()
+            .collect()
     };
     Some(arms.iter().map(union).collect())
 }
 
 #[test]
 fn enough_drawn_sweeps_are_valid() {
-    let valid = (0..400).filter(|seed| model(&Draw(*seed).sweep()).is_some()).count();
-    assert!(valid > 60, "{valid} of 400: the property below would say little");
+    let valid = (0..400)
+        .filter(|seed| model(&Draw(*seed).sweep()).is_some())
+        .count();
+    assert!(
+        valid > 60,
+        "{valid} of 400: the property below would say little"
+    );
 }
 
 proptest! {

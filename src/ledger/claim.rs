@@ -1,5 +1,5 @@
-//! What a session holds on to while it writes: the lock, the place of the run directory, and its number. Every transaction is checked
-//! against them.
+//! What a session holds on to while it writes: the lock, the place of the run directory, and its
+//! number. Every transaction is checked against them.
 
 use std::path::{Path, PathBuf};
 
@@ -35,8 +35,15 @@ impl Claim {
 
     /// The error of a session that is not the last one any more.
     pub(super) fn superseded(&self) -> LedgerError {
-        let unknown = || Holder { host: "another host".into(), pid: 0, since: "just now".into() };
+        let unknown = || Holder {
+            host: "another host".into(),
+            pid: 0,
+            since: "just now".into(),
+        };
         let by = schema::last_holder(&self.path).unwrap_or_else(unknown);
-        LedgerError::Superseded { dir: self.dir().to_owned(), by }
+        LedgerError::Superseded {
+            dir: self.dir().to_owned(),
+            by,
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! Whether a ledger lacks what was recorded: a file that was removed, or a write-ahead log that was lost after a crash, must not look
-//! like a new sweep.
+//! Whether a ledger lacks what was recorded: a file that was removed, or a write-ahead log that was
+//! lost after a crash, must not look like a new sweep.
 
 use std::path::Path;
 
@@ -15,7 +15,8 @@ use crate::grid::TrialId;
 const TRIALS: &str = "trials";
 const LOGS: &str = "logs";
 
-/// What shows that a session was recorded in a run directory, besides its ledger. Looked for before anything is written there.
+/// What shows that a session was recorded in a run directory, besides its ledger. Looked for before
+/// anything is written there.
 #[derive(Debug)]
 pub(super) struct Traces {
     found: Option<String>,
@@ -26,8 +27,13 @@ impl Traces {
     pub fn look(dir: &Path) -> Self {
         let last = LastNote::read(dir);
         let first = |folder: &str, fits: fn(&str) -> bool| {
-            let entries = std::fs::read_dir(dir.join(folder)).into_iter().flatten().flatten();
-            entries.filter_map(|entry| entry.file_name().into_string().ok()).find(|name| fits(name))
+            let entries = std::fs::read_dir(dir.join(folder))
+                .into_iter()
+                .flatten()
+                .flatten();
+            entries
+                .filter_map(|entry| entry.file_name().into_string().ok())
+                .find(|name| fits(name))
         };
         let found = if last.had_session() {
             Some("ledger.lock names a session".to_owned())
@@ -36,7 +42,8 @@ impl Traces {
         } else if let Some(name) = first(LOGS, |name| name.starts_with("worker-")) {
             Some(format!("{LOGS}/{name} is there"))
         } else if last.was_held && last.noted.is_none() && dir.join("spec.yaml").exists() {
-            // Of an earlier version, which noted no sessions; spec.yaml was written after the first.
+            // Of an earlier version, which noted no sessions; spec.yaml was written after the
+            // first.
             Some("spec.yaml is there".to_owned())
         } else {
             None
@@ -65,9 +72,17 @@ impl Traces {
             Ok(_) => "it is empty",
             Err(_) => "it is missing",
         };
-        let log = if what == "it holds nothing" { missing_log(dir) } else { String::new() };
+        let log = if what == "it holds nothing" {
+            missing_log(dir)
+        } else {
+            String::new()
+        };
         let what = format!("{what}, although a sweep was run here ({found}){log}");
-        Some(LedgerError::Lost { path: dir.join(FILE_NAME), what, all: true })
+        Some(LedgerError::Lost {
+            path: dir.join(FILE_NAME),
+            what,
+            all: true,
+        })
     }
 
     /// Refuses a ledger without tables although there was a session.
@@ -75,7 +90,10 @@ impl Traces {
     /// # Errors
     /// `LedgerError::Lost`, or SQLite's.
     pub fn check_tables(&self, dir: &Path, connection: &Connection) -> Result<(), LedgerError> {
-        let sqlite = |source| LedgerError::Sqlite { path: dir.join(FILE_NAME), source };
+        let sqlite = |source| LedgerError::Sqlite {
+            path: dir.join(FILE_NAME),
+            source,
+        };
         match schema::is_empty(connection).map_err(sqlite)? {
             true => self.of_a_loss(dir).map_or(Ok(()), Err),
             false => Ok(()),
@@ -83,30 +101,64 @@ impl Traces {
     }
 }
 
-/// Refuses a ledger that lacks what its last session has noted in the lock file. Nothing is said of a copy, whose files were not copied
-/// at one moment, nor of one that was restored.
+/// Refuses a ledger that lacks what its last session has noted in the lock file. Nothing is said of
+/// a copy, whose files were not copied at one moment, nor of one that was restored.
 ///
 /// # Errors
 /// `LedgerError::Lost`, or SQLite's.
-pub(super) fn check_last_note(dir: &Path, connection: &Connection, place: &Place, last: &LastNote) -> Result<(), LedgerError> {
-    let Some(noted) = last.noted.as_ref().filter(|noted| noted.session > 0) else { return Ok(()) };
-    if !noted.place.parse::<Place>().is_ok_and(|then| place.is_still(&then, true)) {
+pub(super) fn check_last_note(
+    dir: &Path,
+    connection: &Connection,
+    place: &Place,
+    last: &LastNote,
+) -> Result<(), LedgerError> {
+    let Some(noted) = last.noted.as_ref().filter(|noted| noted.session > 0) else {
+        return Ok(());
+    };
+    if !noted
+        .place
+        .parse::<Place>()
+        .is_ok_and(|then| place.is_still(&then, true))
+    {
         return Ok(());
     }
     let path = || dir.join(FILE_NAME);
     let found: Option<(i64, String)> = connection
-        .query_row("SELECT commits, started_at FROM session WHERE id = ?", [noted.session], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(
+            "SELECT commits, started_at FROM session WHERE id = ?",
+            [noted.session],
+            |row| Ok((row.get(0)?, row.get(1)?)),
+        )
         .optional()
-        .map_err(|source| LedgerError::Sqlite { path: path(), source })?;
+        .map_err(|source| LedgerError::Sqlite {
+            path: path(),
+            source,
+        })?;
     let what = match found {
-        Some((commits, _)) if u64::try_from(commits).is_ok_and(|commits| commits >= noted.commits) => return Ok(()),
-        Some((commits, since)) => {
-            let lost = noted.commits.saturating_sub(u64::try_from(commits).unwrap_or(0));
-            format!("it lacks the last {lost} of {} transactions of the run that began at {since}", noted.commits)
+        Some((commits, _))
+            if u64::try_from(commits).is_ok_and(|commits| commits >= noted.commits) =>
+        {
+            return Ok(());
         }
-        None => format!("it lacks the whole of its last run, the {}. one", noted.session),
+        Some((commits, since)) => {
+            let lost = noted
+                .commits
+                .saturating_sub(u64::try_from(commits).unwrap_or(0));
+            format!(
+                "it lacks the last {lost} of {} transactions of the run that began at {since}",
+                noted.commits
+            )
+        }
+        None => format!(
+            "it lacks the whole of its last run, the {}. one",
+            noted.session
+        ),
     };
-    Err(LedgerError::Lost { path: path(), what: what + &missing_log(dir), all: false })
+    Err(LedgerError::Lost {
+        path: path(),
+        what: what + &missing_log(dir),
+        all: false,
+    })
 }
 
 /// The likeliest cause.

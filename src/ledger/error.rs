@@ -84,7 +84,8 @@ pub enum LedgerError {
         /// The newest version that this program knows.
         known: i64,
     },
-    /// The sweep file, or what is trained, differs from that of the last run, and the user has not agreed to that.
+    /// The sweep file, or what is trained, differs from that of the last run, and the user has not
+    /// agreed to that.
     #[error("{}", changed.message(dir))]
     Changed {
         /// The run directory.
@@ -93,7 +94,9 @@ pub enum LedgerError {
         changed: Box<Changed>,
     },
     /// Two configurations with one id: the hash has too few bits for this sweep.
-    #[error("two different points share the id {0}: please report this, and change the sweep a little meanwhile")]
+    #[error(
+        "two different points share the id {0}: please report this, and change the sweep a little meanwhile"
+    )]
     Collision(String),
     /// A row that cannot be what this program wrote.
     #[error("{} is damaged: {what}\nrestore it from a copy; nothing has been changed", path.display())]
@@ -135,7 +138,10 @@ pub struct Changed {
 impl Changed {
     /// One line for each difference.
     pub fn lines(&self) -> Vec<String> {
-        let retrained = self.retrained.iter().flat_map(|retrained| retrained.difference.lines());
+        let retrained = self
+            .retrained
+            .iter()
+            .flat_map(|retrained| retrained.difference.lines());
         self.spec.iter().chain(retrained).cloned().collect()
     }
 
@@ -144,7 +150,10 @@ impl Changed {
         let shown = dir.display();
         let mut out = String::new();
         if !self.spec.is_empty() {
-            out.push_str(&format!("the sweep file has changed since {shown} was created:\n  {}\n", self.spec.join("\n  ")));
+            out.push_str(&format!(
+                "the sweep file has changed since {shown} was created:\n  {}\n",
+                self.spec.join("\n  ")
+            ));
         }
         if let Some(Retrained { difference, trials }) = &self.retrained {
             let (them, those) = match trials {
@@ -152,8 +161,13 @@ impl Changed {
                 trials => (format!("{trials} finished trials"), "those trials"),
             };
             let lines: Vec<&str> = difference.lines().map(String::as_str).collect();
-            out.push_str(&format!("what is trained has changed since {them} in {shown} ran:\n  {}\n", lines.join("\n  ")));
-            out.push_str(&format!("run the same command with --rerun-changed to run {those} again, "));
+            out.push_str(&format!(
+                "what is trained has changed since {them} in {shown} ran:\n  {}\n",
+                lines.join("\n  ")
+            ));
+            out.push_str(&format!(
+                "run the same command with --rerun-changed to run {those} again, "
+            ));
             out.push_str("with --accept-changes to keep their results beside new ones, ");
         } else {
             out.push_str("run the same command with --accept-changes to keep the results of kept points and resume with the new sweep file, ");
@@ -220,9 +234,12 @@ fn lost_results(results: usize) -> String {
 fn what_to_do(path: &Path, all: bool) -> String {
     let dir = path.parent().unwrap_or(path);
     let shown = dir.display();
-    let restore = "restore the file from a copy (ledger.sqlite and ledger.sqlite-wal belong together)";
+    let restore =
+        "restore the file from a copy (ledger.sqlite and ledger.sqlite-wal belong together)";
     match all {
-        true => format!("{restore}, or, to start from nothing, move {shown} away or name another directory with --dir"),
+        true => format!(
+            "{restore}, or, to start from nothing, move {shown} away or name another directory with --dir"
+        ),
         false => format!(
             "{restore}, or, to go on with what is left and run the rest again: rm {}",
             shell_path(&dir.join("ledger.lock"))
@@ -233,9 +250,15 @@ fn what_to_do(path: &Path, all: bool) -> String {
 impl LedgerError {
     /// The same error, of a ledger as it is named to the user.
     pub(super) fn of(mut self, named: &Path) -> Self {
-        let of = |found: &Path| found.file_name().map_or_else(|| named.to_owned(), |name| named.with_file_name(name));
+        let of = |found: &Path| {
+            found
+                .file_name()
+                .map_or_else(|| named.to_owned(), |name| named.with_file_name(name))
+        };
         match &mut self {
-            Self::Foreign { path, .. } | Self::Newer { path, .. } | Self::Sqlite { path, .. } => *path = of(path),
+            Self::Foreign { path, .. } | Self::Newer { path, .. } | Self::Sqlite { path, .. } => {
+                *path = of(path)
+            }
             _ => {}
         }
         self
@@ -243,26 +266,38 @@ impl LedgerError {
 
     /// Whether another program has the ledger locked.
     pub fn is_busy(&self) -> bool {
-        let Self::Sqlite { source, .. } = self else { return false };
+        let Self::Sqlite { source, .. } = self else {
+            return false;
+        };
         is_busy(source)
     }
 
     /// Whether SQLite could not write, or make, what it needs beside the file.
     pub(super) fn is_of_a_place_that_cannot_be_written(&self) -> bool {
-        let Self::Sqlite { source, .. } = self else { return false };
-        matches!(source.sqlite_error_code(), Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen))
+        let Self::Sqlite { source, .. } = self else {
+            return false;
+        };
+        matches!(
+            source.sqlite_error_code(),
+            Some(rusqlite::ErrorCode::ReadOnly | rusqlite::ErrorCode::CannotOpen)
+        )
     }
 }
 
 /// Whether SQLite could not do something because another connection has the file locked.
 pub(super) fn is_busy(error: &rusqlite::Error) -> bool {
     use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked};
-    matches!(error.sqlite_error_code(), Some(DatabaseBusy | DatabaseLocked))
+    matches!(
+        error.sqlite_error_code(),
+        Some(DatabaseBusy | DatabaseLocked)
+    )
 }
 
 /// What to do about the SQLite errors that users meet.
 fn hint(error: &rusqlite::Error, path: &Path) -> String {
-    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure};
+    use rusqlite::ErrorCode::{
+        DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure,
+    };
     if let (Some(SystemIoFailure), Some(limit)) = (error.sqlite_error_code(), file_size_limit()) {
         return format!(
             "\nfiles may have {limit} bytes at the most (`ulimit -f`), if it is not the disk that reports an error: raise that limit, and \
@@ -270,16 +305,22 @@ fn hint(error: &rusqlite::Error, path: &Path) -> String {
         );
     }
     let hint = match error.sqlite_error_code() {
-        Some(DiskFull) => "the disk is full: make room and run the same command again; what was recorded is kept",
+        Some(DiskFull) => {
+            "the disk is full: make room and run the same command again; what was recorded is kept"
+        }
         Some(ReadOnly) => "the directory or the file cannot be written: check its permissions",
         Some(DatabaseBusy) => {
             let by = locked_by(path).unwrap_or_else(|| "another program".to_owned());
-            return format!("\n{by} keeps the file locked: close it, or wait until it is done, and try again");
+            return format!(
+                "\n{by} keeps the file locked: close it, or wait until it is done, and try again"
+            );
         }
         Some(DatabaseCorrupt | NotADatabase) => {
             "the file is damaged: restore it from a copy, or try `sqlite3 ledger.sqlite .recover`"
         }
-        Some(SystemIoFailure) => "the disk reports an error: check it, and run the same command again; what was recorded is kept",
+        Some(SystemIoFailure) => {
+            "the disk reports an error: check it, and run the same command again; what was recorded is kept"
+        }
         _ => return String::new(),
     };
     format!("\n{hint}")

@@ -26,7 +26,10 @@ pub fn network_file_system(dir: &Path) -> Option<&'static str> {
 
 fn name_of(found: FsType) -> Option<&'static str> {
     // The field's width differs between platforms; the magic numbers all fit 32 bits.
-    NETWORK.iter().find(|(_, magic)| found.0 as u32 == *magic).map(|(name, _)| *name)
+    NETWORK
+        .iter()
+        .find(|(_, magic)| found.0 as u32 == *magic)
+        .map(|(name, _)| *name)
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
-//! Finds what a transaction can write once and complete, instead of changing it again and again: a worker that was started and ended, a
-//! trial that began and was done, within one group of commands. Pure; `tables` writes.
+//! Finds what a transaction can write once and complete, instead of changing it again and again: a
+//! worker that was started and ended, a trial that began and was done, within one group of
+//! commands. Pure; `tables` writes.
 
 use std::collections::HashMap;
 
@@ -13,7 +14,8 @@ pub(super) enum Fate {
     Alone,
     /// Another one says it too.
     Said,
-    /// The start of a worker, with its introduction and its end, by their places among the commands.
+    /// The start of a worker, with its introduction and its end, by their places among the
+    /// commands.
     Worker {
         /// What it said of itself.
         hello: Option<usize>,
@@ -27,8 +29,9 @@ pub(super) enum Fate {
     },
 }
 
-/// What becomes of each command. A command is only ever said by a later one of the same trial with nothing of that trial between them, or
-/// by an earlier one of the same worker, whose row nobody reads before the transaction ends.
+/// What becomes of each command. A command is only ever said by a later one of the same trial with
+/// nothing of that trial between them, or by an earlier one of the same worker, whose row nobody
+/// reads before the transaction ends.
 pub(super) fn fates(commands: &[Stamped]) -> Vec<Fate> {
     let mut fates = vec![Fate::Alone; commands.len()];
     let mut workers: HashMap<WorkerId, usize> = HashMap::new();
@@ -36,17 +39,28 @@ pub(super) fn fates(commands: &[Stamped]) -> Vec<Fate> {
     for (place, command) in commands.iter().enumerate() {
         match &command.write {
             Write::WorkerStarted { worker, .. } => {
-                fates[place] = Fate::Worker { hello: None, ended: None };
+                fates[place] = Fate::Worker {
+                    hello: None,
+                    ended: None,
+                };
                 workers.insert(*worker, place);
             }
             Write::WorkerHello { worker, .. } => {
-                if let Some(Fate::Worker { hello: hello @ None, .. }) = workers.get(worker).map(|&start| &mut fates[start]) {
+                if let Some(Fate::Worker {
+                    hello: hello @ None,
+                    ..
+                }) = workers.get(worker).map(|&start| &mut fates[start])
+                {
                     *hello = Some(place);
                     fates[place] = Fate::Said;
                 }
             }
             Write::WorkerEnded { worker, .. } => {
-                if let Some(Fate::Worker { ended: ended @ None, .. }) = workers.get(worker).map(|&start| &mut fates[start]) {
+                if let Some(Fate::Worker {
+                    ended: ended @ None,
+                    ..
+                }) = workers.get(worker).map(|&start| &mut fates[start])
+                {
                     *ended = Some(place);
                     fates[place] = Fate::Said;
                 }
@@ -64,7 +78,9 @@ pub(super) fn fates(commands: &[Stamped]) -> Vec<Fate> {
                     fates[place] = Fate::Trial { started };
                 }
             }
-            Write::Epoch { trial, .. } | Write::TrialFailed { trial, .. } | Write::TrialInterrupted { trial, .. } => {
+            Write::Epoch { trial, .. }
+            | Write::TrialFailed { trial, .. }
+            | Write::TrialInterrupted { trial, .. } => {
                 begun.remove(trial);
             }
             Write::WorkerPlaced { .. } | Write::Edited { .. } | Write::SessionEnded { .. } => {}
@@ -91,31 +107,68 @@ mod tests {
     const POINTS: [&str; 3] = ["k7m2p9x4qa", "z8dgxart7x", "5qa1nn2xq4"];
 
     fn trial(number: usize) -> TrialId {
-        TrialId { point: PointId::from_str(POINTS[number]).unwrap(), seed: number as u64 }
+        TrialId {
+            point: PointId::from_str(POINTS[number]).unwrap(),
+            seed: number as u64,
+        }
     }
 
-    /// What a dispatcher might say; workers get their numbers from 1, `who` counts back from the last.
+    /// What a dispatcher might say; workers get their numbers from 1, `who` counts back from the
+    /// last.
     fn commands(kinds: &[(u8, usize, usize)]) -> Vec<Stamped> {
         let mut workers = 0;
         let said = |(moment, &(kind, who, which)): (usize, &(u8, usize, usize))| {
             let worker = WorkerId(workers - who as i64);
             let trial = trial(which);
-            let mut metrics = Reported::from(Metrics::from_iter([(format!("score{who}"), moment as f64 / 3.0)]));
-            metrics.insert(format!("note{who}"), Reading::of(format!("at {moment}").into()));
+            let mut metrics = Reported::from(Metrics::from_iter([(
+                format!("score{who}"),
+                moment as f64 / 3.0,
+            )]));
+            metrics.insert(
+                format!("note{who}"),
+                Reading::of(format!("at {moment}").into()),
+            );
             let write = match kind {
                 0 | 1 => {
                     workers += 1;
                     let launcher = (kind == 1).then_some("slurm");
                     let (worker, device) = (WorkerId(workers), format!("cpu:{which}"));
-                    Write::WorkerStarted { worker, session: 1, slot: which, device, pid: 7, start_ticks: 5, launcher }
+                    Write::WorkerStarted {
+                        worker,
+                        session: 1,
+                        slot: which,
+                        device,
+                        pid: 7,
+                        start_ticks: 5,
+                        launcher,
+                    }
                 }
                 2 => {
                     let libraries = vec!["a 1".to_owned(), "b 2".to_owned()];
-                    Write::WorkerHello { worker, hello: Hello { program: format!("p{moment}"), libraries, ..Hello::default() } }
+                    Write::WorkerHello {
+                        worker,
+                        hello: Hello {
+                            program: format!("p{moment}"),
+                            libraries,
+                            ..Hello::default()
+                        },
+                    }
                 }
-                3 => Write::WorkerEnded { worker, outcome: format!("Code({moment})") },
-                4 => Write::WorkerPlaced { worker, host: Some(format!("node{moment}")), job: None, waits: None },
-                5 => Write::Epoch { trial, position: Position::epoch(which as u32), values: metrics },
+                3 => Write::WorkerEnded {
+                    worker,
+                    outcome: format!("Code({moment})"),
+                },
+                4 => Write::WorkerPlaced {
+                    worker,
+                    host: Some(format!("node{moment}")),
+                    job: None,
+                    waits: None,
+                },
+                5 => Write::Epoch {
+                    trial,
+                    position: Position::epoch(which as u32),
+                    values: metrics,
+                },
                 6 => Write::TrialFailed {
                     trial,
                     phase: Phase::Tune,
@@ -125,25 +178,50 @@ mod tests {
                     log_end: moment as u64,
                     duration: 1.0,
                 },
-                7 => Write::TrialInterrupted { trial, message: "stopped".to_owned(), log_end: moment as u64 },
+                7 => Write::TrialInterrupted {
+                    trial,
+                    message: "stopped".to_owned(),
+                    log_end: moment as u64,
+                },
                 8..=10 if workers - who as i64 > 0 => {
                     let phase = if who == 0 { Phase::Tune } else { Phase::Final };
-                    Write::TrialStarted { trial, phase, worker, log: LogMark { file: "log".into(), offset: moment as u64 } }
+                    Write::TrialStarted {
+                        trial,
+                        phase,
+                        worker,
+                        log: LogMark {
+                            file: "log".into(),
+                            offset: moment as u64,
+                        },
+                    }
                 }
                 _ => {
                     let shared = match which {
-                        2 => Shared { same_as: Some(self::trial(1)), epochs: 3 },
+                        2 => Shared {
+                            same_as: Some(self::trial(1)),
+                            epochs: 3,
+                        },
                         _ => Shared::default(),
                     };
-                    Write::TrialDone { trial, metrics, shared, log_end: moment as u64, duration: moment as f64 }
+                    Write::TrialDone {
+                        trial,
+                        metrics,
+                        shared,
+                        log_end: moment as u64,
+                        duration: moment as f64,
+                    }
                 }
             };
-            Stamped { at: format!("{moment:03}").into(), write }
+            Stamped {
+                at: format!("{moment:03}").into(),
+                write,
+            }
         };
         kinds.iter().enumerate().map(said).collect()
     }
 
-    /// All that a ledger holds after these groups of commands, rows by their contents: their numbers may differ.
+    /// All that a ledger holds after these groups of commands, rows by their contents: their
+    /// numbers may differ.
     fn tables(groups: &[&[Stamped]]) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         let connection = open_writable(&dir.path().join(FILE_NAME), None).unwrap();
@@ -153,7 +231,9 @@ mod tests {
             )
             .unwrap();
         for point in POINTS {
-            connection.execute("INSERT INTO point VALUES (?, '{}')", [point]).unwrap();
+            connection
+                .execute("INSERT INTO point VALUES (?, '{}')", [point])
+                .unwrap();
         }
         let mut writer = Tables::new(&connection).unwrap();
         for group in groups {
@@ -163,10 +243,13 @@ mod tests {
         }
         drop(writer);
         let mut found = rows(&connection, "SELECT * FROM worker ORDER BY id");
-        let of_trials = "t.point, t.seed, t.phase, t.state, t.failures, t.metrics, t.shared_epochs, s.point";
+        let of_trials =
+            "t.point, t.seed, t.phase, t.state, t.failures, t.metrics, t.shared_epochs, s.point";
         found.extend(rows(
             &connection,
-            &format!("SELECT {of_trials} FROM trial t LEFT JOIN trial s ON s.id = t.same_as ORDER BY 1"),
+            &format!(
+                "SELECT {of_trials} FROM trial t LEFT JOIN trial s ON s.id = t.same_as ORDER BY 1"
+            ),
         ));
         found.extend(rows(
             &connection,
@@ -187,16 +270,38 @@ mod tests {
     fn rows(connection: &Connection, query: &str) -> Vec<String> {
         let mut statement = connection.prepare(query).unwrap();
         let columns = statement.column_count();
-        let text =
-            |row: &rusqlite::Row<'_>| Ok(format!("{:?}", (0..columns).map(|column| row.get_ref(column)).collect::<Vec<_>>()));
-        statement.query_map([], text).unwrap().collect::<Result<_, _>>().unwrap()
+        let text = |row: &rusqlite::Row<'_>| {
+            Ok(format!(
+                "{:?}",
+                (0..columns)
+                    .map(|column| row.get_ref(column))
+                    .collect::<Vec<_>>()
+            ))
+        };
+        statement
+            .query_map([], text)
+            .unwrap()
+            .collect::<Result<_, _>>()
+            .unwrap()
     }
 
     #[test]
     fn a_trial_of_a_program_is_two_rows() {
         let said = commands(&[(0, 0, 0), (2, 0, 0), (8, 0, 0), (3, 0, 0), (11, 0, 0)]);
-        let worker = Fate::Worker { hello: Some(1), ended: Some(3) };
-        assert_eq!(fates(&said), [worker, Fate::Said, Fate::Said, Fate::Said, Fate::Trial { started: 2 }]);
+        let worker = Fate::Worker {
+            hello: Some(1),
+            ended: Some(3),
+        };
+        assert_eq!(
+            fates(&said),
+            [
+                worker,
+                Fate::Said,
+                Fate::Said,
+                Fate::Said,
+                Fate::Trial { started: 2 }
+            ]
+        );
     }
 
     #[test]

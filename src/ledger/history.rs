@@ -1,5 +1,5 @@
-//! Reading the histories of trials, by epochs and by steps, which may have millions of rows: as a stream, thinned, or their two ends;
-//! and what trials reported that is no number.
+//! Reading the histories of trials, by epochs and by steps, which may have millions of rows: as a
+//! stream, thinned, or their two ends; and what trials reported that is no number.
 
 use std::collections::HashMap;
 
@@ -14,8 +14,10 @@ use crate::protocol::{Notes, Position, Unit};
 impl Reader {
     /// How many rows the histories have.
     pub fn epochs(&self) -> Result<u64, LedgerError> {
-        let count =
-            self.connection().query_row("SELECT count(*) FROM epoch", [], |row| row.get::<_, i64>(0)).map_err(self.sqlite())?;
+        let count = self
+            .connection()
+            .query_row("SELECT count(*) FROM epoch", [], |row| row.get::<_, i64>(0))
+            .map_err(self.sqlite())?;
         Ok(count as u64)
     }
 
@@ -27,7 +29,8 @@ impl Reader {
         self.history_every(id, 1, false)
     }
 
-    /// The query for the history of a trial, point and seed as ?1 and ?2, without an order: columns 3 and 4 are the position.
+    /// The query for the history of a trial, point and seed as ?1 and ?2, without an order: columns
+    /// 3 and 4 are the position.
     fn of_trial(&self) -> Result<String, LedgerError> {
         let [unit, position] = self.position()?;
         Ok(format!(
@@ -36,9 +39,14 @@ impl Reader {
         ))
     }
 
-    /// The SQL expressions for unit and number of a row of history `e`. Before version 5 all were whole epochs.
+    /// The SQL expressions for unit and number of a row of history `e`. Before version 5 all were
+    /// whole epochs.
     pub(super) fn position(&self) -> Result<[&'static str; 2], LedgerError> {
-        Ok(if self.has_column("epoch", "unit")? { ["e.unit", "e.position"] } else { ["'epoch'", "CAST(e.epoch AS REAL)"] })
+        Ok(if self.has_column("epoch", "unit")? {
+            ["e.unit", "e.position"]
+        } else {
+            ["'epoch'", "CAST(e.epoch AS REAL)"]
+        })
     }
 
     /// Whether any row of history says a step.
@@ -70,22 +78,35 @@ impl Reader {
             .map_err(self.sqlite())
     }
 
-    /// The first and last rows of a trial's history by one unit, so many of each, and how many are left out between them.
+    /// The first and last rows of a trial's history by one unit, so many of each, and how many are
+    /// left out between them.
     ///
     /// # Errors
     /// The ledger's.
-    pub fn history_ends(&self, id: TrialId, unit: Unit, rows: usize) -> Result<(Vec<EpochRow>, usize), LedgerError> {
+    pub fn history_ends(
+        &self,
+        id: TrialId,
+        unit: Unit,
+        rows: usize,
+    ) -> Result<(Vec<EpochRow>, usize), LedgerError> {
         let [of_unit, position] = self.position()?;
         let of_trial = format!("{} AND {of_unit} = ?3", self.of_trial()?);
         let (point, seed) = (id.point.to_string(), id.seed as i64);
         let count: i64 = self
             .connection()
-            .query_row(&format!("SELECT count(*) FROM ({of_trial})"), params![point, seed, unit.name()], |row| row.get(0))
+            .query_row(
+                &format!("SELECT count(*) FROM ({of_trial})"),
+                params![point, seed, unit.name()],
+                |row| row.get(0),
+            )
             .map_err(self.sqlite())?;
         let long = count as usize > 2 * rows;
         let begin = if long { rows } else { 2 * rows } as i64;
-        let mut found =
-            self.rows(&format!("{of_trial} ORDER BY {position} LIMIT ?4"), params![point, seed, unit.name(), begin], epoch_row)?;
+        let mut found = self.rows(
+            &format!("{of_trial} ORDER BY {position} LIMIT ?4"),
+            params![point, seed, unit.name(), begin],
+            epoch_row,
+        )?;
         if long {
             let mut end = self.rows(
                 &format!("{of_trial} ORDER BY {position} DESC LIMIT ?4"),
@@ -104,12 +125,17 @@ impl Reader {
         if !self.has_column("note", "name")? {
             return Ok(false);
         }
-        self.connection().query_row("SELECT EXISTS (SELECT 1 FROM note)", [], |row| row.get(0)).map_err(self.sqlite())
+        self.connection()
+            .query_row("SELECT EXISTS (SELECT 1 FROM note)", [], |row| row.get(0))
+            .map_err(self.sqlite())
     }
 
     /// What a trial reported that is no number.
     pub fn notes_of(&self, id: TrialId) -> Result<Notes, LedgerError> {
-        let found = self.notes_where("WHERE t.point = ? AND t.seed = ?", params![id.point.to_string(), id.seed as i64])?;
+        let found = self.notes_where(
+            "WHERE t.point = ? AND t.seed = ?",
+            params![id.point.to_string(), id.seed as i64],
+        )?;
         Ok(found.into_values().next().unwrap_or_default())
     }
 
@@ -118,7 +144,11 @@ impl Reader {
         self.notes_where("", [])
     }
 
-    fn notes_where(&self, clause: &str, parameters: impl rusqlite::Params) -> Result<HashMap<TrialId, Notes>, LedgerError> {
+    fn notes_where(
+        &self,
+        clause: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<HashMap<TrialId, Notes>, LedgerError> {
         let mut found: HashMap<TrialId, Notes> = HashMap::new();
         if !self.has_column("note", "name")? {
             return Ok(found);
@@ -141,15 +171,23 @@ impl Reader {
     pub fn running(&self) -> Result<HashMap<TrialId, EpochRow>, LedgerError> {
         let position = self.position()?;
         let mut found = HashMap::new();
-        for id in self.rows("SELECT point, seed FROM trial WHERE state = 'running'", [], trial_id)? {
+        for id in self.rows(
+            "SELECT point, seed FROM trial WHERE state = 'running'",
+            [],
+            trial_id,
+        )? {
             found.extend(self.last_row_of(id, position)?.map(|row| (id, row)));
         }
         Ok(found)
     }
 
-    /// The last row of a trial's history; where it has rows of both units, that of the last epoch. Found by the key alone: a
-    /// history may have millions of rows.
-    pub(super) fn last_row_of(&self, id: TrialId, [unit, position]: [&str; 2]) -> Result<Option<EpochRow>, LedgerError> {
+    /// The last row of a trial's history; where it has rows of both units, that of the last epoch.
+    /// Found by the key alone: a history may have millions of rows.
+    pub(super) fn last_row_of(
+        &self,
+        id: TrialId,
+        [unit, position]: [&str; 2],
+    ) -> Result<Option<EpochRow>, LedgerError> {
         let found = self.connection().query_row(
             &format!(
                 "WITH one AS (SELECT id, point, seed FROM trial WHERE point = ? AND seed = ?)
@@ -163,8 +201,12 @@ impl Reader {
         found.optional().map_err(self.sqlite())
     }
 
-    /// Hands every row of history of every finished trial to `take`, one at a time, since a big sweep has millions.
-    pub fn each_epoch<E: From<LedgerError>>(&self, mut take: impl FnMut(EpochRow) -> Result<(), E>) -> Result<(), E> {
+    /// Hands every row of history of every finished trial to `take`, one at a time, since a big
+    /// sweep has millions.
+    pub fn each_epoch<E: From<LedgerError>>(
+        &self,
+        mut take: impl FnMut(EpochRow) -> Result<(), E>,
+    ) -> Result<(), E> {
         let [unit, position] = self.position()?;
         let mut statement = self
             .connection()
@@ -180,12 +222,17 @@ impl Reader {
         Ok(())
     }
 
-    /// Names of the figures in the history: those that are known beforehand, or else those that stand in it.
+    /// Names of the figures in the history: those that are known beforehand, or else those that
+    /// stand in it.
     pub fn history_names(&self, known: &[&str]) -> Result<Vec<String>, LedgerError> {
         if !known.is_empty() {
             return Ok(known.iter().map(|name| (*name).to_owned()).collect());
         }
-        self.rows("SELECT DISTINCT j.key FROM epoch e, json_each(e.metrics) j ORDER BY 1", [], |row| row.get(0))
+        self.rows(
+            "SELECT DISTINCT j.key FROM epoch e, json_each(e.metrics) j ORDER BY 1",
+            [],
+            |row| row.get(0),
+        )
     }
 
     /// How many rows the history of a trial has.
@@ -214,8 +261,13 @@ impl Reader {
         mut take: impl FnMut(EpochRow) -> Result<(), E>,
     ) -> Result<(), E> {
         let of_trial = self.of_trial()?;
-        let mut statement = self.connection().prepare(&format!("{of_trial} ORDER BY 3, 4")).map_err(self.sqlite())?;
-        let mut rows = statement.query(params![id.point.to_string(), id.seed as i64]).map_err(self.sqlite())?;
+        let mut statement = self
+            .connection()
+            .prepare(&format!("{of_trial} ORDER BY 3, 4"))
+            .map_err(self.sqlite())?;
+        let mut rows = statement
+            .query(params![id.point.to_string(), id.seed as i64])
+            .map_err(self.sqlite())?;
         let mut place = 0;
         while let Some(row) = rows.next().map_err(self.sqlite())? {
             if place % stride.max(1) == 0 {
@@ -226,7 +278,8 @@ impl Reader {
         Ok(())
     }
 
-    /// The history of a trial, thinned evenly to about `most` rows if it has more; the last row stays.
+    /// The history of a trial, thinned evenly to about `most` rows if it has more; the last row
+    /// stays.
     ///
     /// # Errors
     /// The ledger's.
@@ -239,7 +292,12 @@ impl Reader {
     ///
     /// # Errors
     /// The ledger's.
-    pub fn history_every(&self, id: TrialId, stride: usize, last: bool) -> Result<Vec<EpochRow>, LedgerError> {
+    pub fn history_every(
+        &self,
+        id: TrialId,
+        stride: usize,
+        last: bool,
+    ) -> Result<Vec<EpochRow>, LedgerError> {
         let mut kept: Vec<EpochRow> = Vec::new();
         self.each_epoch_of::<LedgerError>(id, stride, |row| {
             kept.push(row);
@@ -295,12 +353,18 @@ impl Reader {
 
 /// A position whose unit and number stand in the columns from that one on.
 fn position_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Position> {
-    let unit = Unit::from_name(row.get_ref(column)?.as_str()?).ok_or_else(|| damaged(column, "an unknown unit of history"))?;
-    Position::new(unit, row.get(column + 1)?).ok_or_else(|| damaged(column + 1, "a position that is not finite"))
+    let unit = Unit::from_name(row.get_ref(column)?.as_str()?)
+        .ok_or_else(|| damaged(column, "an unknown unit of history"))?;
+    Position::new(unit, row.get(column + 1)?)
+        .ok_or_else(|| damaged(column + 1, "a position that is not finite"))
 }
 
 fn epoch_row(row: &Row<'_>) -> rusqlite::Result<EpochRow> {
-    Ok(EpochRow { id: trial_id(row)?, position: position_at(row, 2)?, metrics: metrics(4, row.get_ref(4)?.as_str()?)? })
+    Ok(EpochRow {
+        id: trial_id(row)?,
+        position: position_at(row, 2)?,
+        metrics: metrics(4, row.get_ref(4)?.as_str()?)?,
+    })
 }
 
 #[cfg(test)]
@@ -321,18 +385,46 @@ mod tests {
             )
             .unwrap();
         let reader = Reader::open(dir.path()).unwrap();
-        let id = TrialId { point: "k7m2p9x4qa".parse().unwrap(), seed: 3 };
-        let epochs = |rows: Vec<EpochRow>| rows.into_iter().map(|row| row.position.number()).collect::<Vec<_>>();
+        let id = TrialId {
+            point: "k7m2p9x4qa".parse().unwrap(),
+            seed: 3,
+        };
+        let epochs = |rows: Vec<EpochRow>| {
+            rows.into_iter()
+                .map(|row| row.position.number())
+                .collect::<Vec<_>>()
+        };
         assert_eq!(reader.history_len(id).unwrap(), 1001);
         let thinned = epochs(reader.history_sample(id, 10).unwrap());
-        assert_eq!(thinned, [1.0, 102.0, 203.0, 304.0, 405.0, 506.0, 607.0, 708.0, 809.0, 910.0, 1001.0]);
-        assert_eq!(epochs(reader.history_every(id, 400, false).unwrap()), [1.0, 401.0, 801.0]);
-        assert_eq!(epochs(reader.history_every(id, 400, true).unwrap()), [1.0, 401.0, 801.0, 1001.0]);
-        assert_eq!(reader.history_sample(id, 5000).unwrap().len(), 1001, "a short one is whole");
+        assert_eq!(
+            thinned,
+            [
+                1.0, 102.0, 203.0, 304.0, 405.0, 506.0, 607.0, 708.0, 809.0, 910.0, 1001.0
+            ]
+        );
+        assert_eq!(
+            epochs(reader.history_every(id, 400, false).unwrap()),
+            [1.0, 401.0, 801.0]
+        );
+        assert_eq!(
+            epochs(reader.history_every(id, 400, true).unwrap()),
+            [1.0, 401.0, 801.0, 1001.0]
+        );
+        assert_eq!(
+            reader.history_sample(id, 5000).unwrap().len(),
+            1001,
+            "a short one is whole"
+        );
         assert_eq!(epochs(reader.history_begin(id, 2).unwrap()), [1.0, 2.0]);
         assert_eq!(epochs(reader.history_end(id, 2).unwrap()), [1000.0, 1001.0]);
         assert_eq!(reader.finished_history_names().unwrap(), ["loss"]);
         let absent = TrialId { seed: 4, ..id };
-        assert_eq!((reader.history_len(absent).unwrap(), reader.history_sample(absent, 10).unwrap().len()), (0, 0));
+        assert_eq!(
+            (
+                reader.history_len(absent).unwrap(),
+                reader.history_sample(absent, 10).unwrap().len()
+            ),
+            (0, 0)
+        );
     }
 }

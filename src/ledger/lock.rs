@@ -1,9 +1,11 @@
-//! One coordinator at a time: advisory locks (`flock`) on the run directory itself and on `ledger.lock`, which names the holder. The
-//! operating system drops them with their process, so a dead holder never blocks anybody and no timer is needed.
+//! One coordinator at a time: advisory locks (`flock`) on the run directory itself and on
+//! `ledger.lock`, which names the holder. The operating system drops them with their process, so a
+//! dead holder never blocks anybody and no timer is needed.
 //!
-//! The lock on the directory cannot be got around by removing a file. Network file systems emulate `flock` and refuse it on
-//! directories: there the file alone is the lock, and its removal is noticed at the next commit. The ledger's own file is not
-//! locked here: on such file systems that would be the same kind of lock as SQLite's own.
+//! The lock on the directory cannot be got around by removing a file. Network file systems emulate
+//! `flock` and refuse it on directories: there the file alone is the lock, and its removal is
+//! noticed at the next commit. The ledger's own file is not locked here: on such file systems that
+//! would be the same kind of lock as SQLite's own.
 
 use std::fmt;
 use std::fs::{File, TryLockError};
@@ -22,7 +24,8 @@ use crate::files;
 
 /// Name of the lock file in a run directory.
 pub(super) const LOCK_FILE: &str = "ledger.lock";
-/// How often a lock that is held is tried again: a reader that asks who holds it takes it for an instant.
+/// How often a lock that is held is tried again: a reader that asks who holds it takes it for an
+/// instant.
 const RETRIES: u32 = 5;
 /// How long to wait between two tries.
 const RETRY_INTERVAL: Duration = Duration::from_millis(40);
@@ -55,7 +58,8 @@ pub struct Holder {
     pub since: String,
 }
 
-/// What the lock file says: the holder, and how much this one, or the last one, has recorded. A ledger that holds less has lost something.
+/// What the lock file says: the holder, and how much this one, or the last one, has recorded. A
+/// ledger that holds less has lost something.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Content {
     #[serde(flatten)]
@@ -71,22 +75,29 @@ pub(super) struct Noted {
     pub session: i64,
     /// The ledger that it was noted of.
     pub place: String,
-    /// How many transactions it has committed. Written with leading zeros, so that it always takes the same room.
+    /// How many transactions it has committed. Written with leading zeros, so that it always takes
+    /// the same room.
     #[serde(with = "fixed_width")]
     pub commits: u64,
 }
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "process {} on {}, since {}", self.pid, self.host, self.since)
+        write!(
+            f,
+            "process {} on {}, since {}",
+            self.pid, self.host, self.since
+        )
     }
 }
 
 impl Lock {
-    /// Takes the lock of a run directory and writes `me` into it. Also returns what the last session noted there.
+    /// Takes the lock of a run directory and writes `me` into it. Also returns what the last
+    /// session noted there.
     ///
     /// # Errors
-    /// `LedgerError::Held` if another coordinator has it; `Io` if the file cannot be made or is no plain file.
+    /// `LedgerError::Held` if another coordinator has it; `Io` if the file cannot be made or is no
+    /// plain file.
     pub(super) fn take(dir: &Path, me: &Holder) -> Result<(Self, LastNote), LedgerError> {
         let path = dir.join(LOCK_FILE);
         let io = |what, path: &Path| {
@@ -96,10 +107,16 @@ impl Lock {
         let mut file = loop {
             let mut file = files::open_to_write(&path).map_err(io("cannot open", &path))?;
             if !try_lock(&file).map_err(io("cannot lock", &path))? {
-                return Err(LedgerError::Held { dir: dir.to_owned(), holder: holder_of(dir, Some(&mut file)) });
+                return Err(LedgerError::Held {
+                    dir: dir.to_owned(),
+                    holder: holder_of(dir, Some(&mut file)),
+                });
             }
             // Another one may have removed it since.
-            let locked = file.metadata().map(|metadata| FileId::from_metadata(&metadata)).map_err(io("cannot read", &path))?;
+            let locked = file
+                .metadata()
+                .map(|metadata| FileId::from_metadata(&metadata))
+                .map_err(io("cannot read", &path))?;
             if FileId::of(&path).is_ok_and(|there| there.is(&locked)) {
                 break file;
             }
@@ -107,7 +124,12 @@ impl Lock {
         let folder = files::open_folder(dir).map_err(io("cannot open", dir))?;
         let folder = match try_lock(&folder) {
             Ok(true) => Some(folder),
-            Ok(false) => return Err(LedgerError::Held { dir: dir.to_owned(), holder: holder_of(dir, Some(&mut file)) }),
+            Ok(false) => {
+                return Err(LedgerError::Held {
+                    dir: dir.to_owned(),
+                    holder: holder_of(dir, Some(&mut file)),
+                });
+            }
             Err(error) => {
                 tracing::debug!("the file system locks no folders: {error}");
                 None
@@ -117,13 +139,32 @@ impl Lock {
         // What the last session noted stays until this one has recorded something itself.
         let noted = match last.was_held {
             true => last.noted.clone(),
-            false => Some(Noted { session: 0, place: String::new(), commits: 0 }),
+            false => Some(Noted {
+                session: 0,
+                place: String::new(),
+                commits: 0,
+            }),
         };
-        let content = Content { holder: me.clone(), noted };
+        let content = Content {
+            holder: me.clone(),
+            noted,
+        };
         write_content(&file, &content).map_err(io("cannot write", &path))?;
-        let dir = ledger_path(dir).parent().map_or_else(|| dir.to_owned(), Path::to_owned);
-        let held = Held { dir, _folder: folder, file: Mutex::new(file), content: Mutex::new(content) };
-        Ok((Self { held: Arc::new(held) }, last))
+        let dir = ledger_path(dir)
+            .parent()
+            .map_or_else(|| dir.to_owned(), Path::to_owned);
+        let held = Held {
+            dir,
+            _folder: folder,
+            file: Mutex::new(file),
+            content: Mutex::new(content),
+        };
+        Ok((
+            Self {
+                held: Arc::new(held),
+            },
+            last,
+        ))
     }
 
     /// Notes which session holds the lock, and of which ledger.
@@ -132,7 +173,11 @@ impl Lock {
     /// `LedgerError::Io`.
     pub(super) fn note_session(&self, session: i64, place: &Place) -> Result<(), LedgerError> {
         let mut content = lock(&self.held.content);
-        content.noted = Some(Noted { session, place: place.to_string(), commits: 0 });
+        content.noted = Some(Noted {
+            session,
+            place: place.to_string(),
+            commits: 0,
+        });
         write_content(&lock(&self.held.file), &content).map_err(|source| LedgerError::Io {
             what: "cannot write",
             path: self.held.dir.join(LOCK_FILE),
@@ -152,13 +197,19 @@ impl Lock {
         }
     }
 
-    /// Makes sure that the run directory and the ledger are still those that were opened, and the lock is still held.
+    /// Makes sure that the run directory and the ledger are still those that were opened, and the
+    /// lock is still held.
     ///
     /// # Errors
     /// `LedgerError::Gone`.
     pub(super) fn check(&self, place: &Place) -> Result<(), LedgerError> {
         let dir = &self.held.dir;
-        let gone = |what| Err(LedgerError::Gone { dir: dir.clone(), what });
+        let gone = |what| {
+            Err(LedgerError::Gone {
+                dir: dir.clone(),
+                what,
+            })
+        };
         if !FileId::of(dir).is_ok_and(|there| there.is(&place.folder)) {
             return gone(match whereabouts(&place.folder) {
                 Some(to) => Gone::Moved(to),
@@ -179,12 +230,15 @@ impl Lock {
     fn keep_file(&self) {
         let path = self.held.dir.join(LOCK_FILE);
         let mut held = lock(&self.held.file);
-        let own = held.metadata().map(|metadata| FileId::from_metadata(&metadata));
+        let own = held
+            .metadata()
+            .map(|metadata| FileId::from_metadata(&metadata));
         if own.is_ok_and(|own| FileId::of(&path).is_ok_and(|there| there.is(&own))) {
             return;
         }
-        // If somebody else has it, it is one who only looks, or who is turned away by the lock of the folder; a coordinator that
-        // was let in has a later session in the ledger, which is noticed there.
+        // If somebody else has it, it is one who only looks, or who is turned away by the lock of
+        // the folder; a coordinator that was let in has a later session in the ledger, which is
+        // noticed there.
         if let Ok(file) = files::open_to_write(&path)
             && file.try_lock().is_ok()
         {
@@ -199,7 +253,8 @@ impl Lock {
     pub fn holder(dir: &Path) -> Option<Holder> {
         let mut file = files::open(&dir.join(LOCK_FILE)).ok();
         let is_held = |file: &File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        let held = file.as_ref().is_some_and(is_held) || files::open_folder(dir).is_ok_and(|folder| is_held(&folder));
+        let held = file.as_ref().is_some_and(is_held)
+            || files::open_folder(dir).is_ok_and(|folder| is_held(&folder));
         held.then(|| holder_of(dir, file.as_mut()))
     }
 }
@@ -216,11 +271,15 @@ pub(super) struct LastNote {
 impl LastNote {
     /// Reads it without taking the lock.
     pub fn read(dir: &Path) -> Self {
-        files::open(&dir.join(LOCK_FILE)).map_or_else(|_| Self::default(), |mut file| Self::of(&mut file))
+        files::open(&dir.join(LOCK_FILE))
+            .map_or_else(|_| Self::default(), |mut file| Self::of(&mut file))
     }
 
     fn of(file: &mut File) -> Self {
-        read_content(file).map_or_else(Self::default, |content| Self { was_held: true, noted: content.noted })
+        read_content(file).map_or_else(Self::default, |content| Self {
+            was_held: true,
+            noted: content.noted,
+        })
     }
 
     /// Whether a session had begun.
@@ -234,7 +293,9 @@ fn try_lock(file: &File) -> std::io::Result<bool> {
     for retry in 0..RETRIES {
         match file.try_lock() {
             Ok(()) => return Ok(true),
-            Err(TryLockError::WouldBlock) if retry + 1 < RETRIES => std::thread::sleep(RETRY_INTERVAL),
+            Err(TryLockError::WouldBlock) if retry + 1 < RETRIES => {
+                std::thread::sleep(RETRY_INTERVAL)
+            }
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
         }
@@ -242,12 +303,19 @@ fn try_lock(file: &File) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// The holder's name: by the lock file, or where that was removed by the last session of the ledger.
+/// The holder's name: by the lock file, or where that was removed by the last session of the
+/// ledger.
 fn holder_of(dir: &Path, file: Option<&mut File>) -> Holder {
     let named = file.and_then(read_content).map(|content| content.holder);
     // Between taking the lock and writing its name a holder is nameless for an instant.
-    let unknown = || Holder { host: "this host".into(), pid: 0, since: "just now".into() };
-    named.or_else(|| schema::last_holder(&ledger_path(dir))).unwrap_or_else(unknown)
+    let unknown = || Holder {
+        host: "this host".into(),
+        pid: 0,
+        since: "just now".into(),
+    };
+    named
+        .or_else(|| schema::last_holder(&ledger_path(dir)))
+        .unwrap_or_else(unknown)
 }
 
 fn read_content(file: &mut File) -> Option<Content> {
@@ -271,10 +339,14 @@ fn overwrite(file: &File, content: &Content) -> std::io::Result<()> {
 /// What a file that this process has open is called now. None: it was removed.
 fn whereabouts(id: &FileId) -> Option<PathBuf> {
     let open = std::fs::read_dir("/proc/self/fd").ok()?.flatten();
-    let found = open.map(|entry| entry.path()).find(|path| FileId::of(path).is_ok_and(|there| there.is(id)))?;
+    let found = open
+        .map(|entry| entry.path())
+        .find(|path| FileId::of(path).is_ok_and(|there| there.is(id)))?;
     let name = std::fs::read_link(found).ok()?;
     // The kernel adds " (deleted)" to a name that is none any more.
-    FileId::of(&name).is_ok_and(|there| there.is(id)).then_some(name)
+    FileId::of(&name)
+        .is_ok_and(|there| there.is(id))
+        .then_some(name)
 }
 
 /// The value, even after a panic: nothing that may panic is done while it is locked.
@@ -291,7 +363,9 @@ mod fixed_width {
     }
 
     pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+        String::deserialize(deserializer)?
+            .parse()
+            .map_err(D::Error::custom)
     }
 }
 
@@ -300,7 +374,11 @@ mod tests {
     use super::*;
 
     fn me() -> Holder {
-        Holder { host: "here".into(), pid: 7, since: "2026-01-01T00:00:00Z".into() }
+        Holder {
+            host: "here".into(),
+            pid: 7,
+            since: "2026-01-01T00:00:00Z".into(),
+        }
     }
 
     fn take(dir: &Path, pid: u32) -> Result<(Lock, LastNote), LedgerError> {
@@ -315,7 +393,10 @@ mod tests {
         assert!(!last.was_held);
         assert_eq!(Lock::holder(dir.path()), Some(me()));
         let refusal = take(dir.path(), 8).unwrap_err();
-        assert!(matches!(refusal, LedgerError::Held { ref holder, .. } if *holder == me()), "{refusal}");
+        assert!(
+            matches!(refusal, LedgerError::Held { ref holder, .. } if *holder == me()),
+            "{refusal}"
+        );
         drop(first);
         assert_eq!(Lock::holder(dir.path()), None);
         assert!(take(dir.path(), 7).unwrap().1.was_held);
@@ -331,12 +412,22 @@ mod tests {
         first.note_commits(12);
         std::fs::remove_file(dir.path().join(LOCK_FILE)).unwrap();
         assert!(Lock::holder(dir.path()).is_some());
-        assert!(matches!(take(dir.path(), 8).unwrap_err(), LedgerError::Held { .. }));
+        assert!(matches!(
+            take(dir.path(), 8).unwrap_err(),
+            LedgerError::Held { .. }
+        ));
         first.check(&place).unwrap();
         assert_eq!(Lock::holder(dir.path()), Some(me()));
         drop(first);
         let noted = take(dir.path(), 8).unwrap().1.noted.unwrap();
-        assert_eq!(noted, Noted { session: 3, place: place.to_string(), commits: 12 });
+        assert_eq!(
+            noted,
+            Noted {
+                session: 3,
+                place: place.to_string(),
+                commits: 12
+            }
+        );
     }
 
     #[test]
@@ -377,9 +468,13 @@ mod tests {
         let path = dir.path().join(LOCK_FILE);
         std::fs::write(&path, serde_json::to_string(&me()).unwrap() + "\n").unwrap();
         let last = LastNote::read(dir.path());
-        assert_eq!((last.was_held, last.noted.is_none(), last.had_session()), (true, true, false));
+        assert_eq!(
+            (last.was_held, last.noted.is_none(), last.had_session()),
+            (true, true, false)
+        );
         let _lock = take(dir.path(), 7).unwrap();
-        let holder: Holder = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let holder: Holder =
+            serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
         assert_eq!(holder, me());
     }
 }

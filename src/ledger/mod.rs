@@ -1,5 +1,6 @@
-//! The ledger: `ledger.sqlite` in the run directory, the one truth about a sweep. One coordinator writes
-//! (`lock`, `writer`), anybody reads (`reader`) or follows it (`news`), and gets `rows`. Tables and views are described in `docs/ledger.md`.
+//! The ledger: `ledger.sqlite` in the run directory, the one truth about a sweep. One coordinator
+//! writes (`lock`, `writer`), anybody reads (`reader`) or follows it (`news`), and gets `rows`.
+//! Tables and views are described in `docs/ledger.md`.
 
 mod claim;
 mod damage;
@@ -28,7 +29,10 @@ pub use news::{AttemptNews, Follower, News};
 pub use patience::Waiting;
 pub use prepare::{Consent, Identity, LeftWorker, Opened, SessionInfo, open_for_run};
 pub use reader::{Reader, identity_of};
-pub use rows::{AttemptRow, EpochRow, LastAttempt, SessionRow, TrialRow, TrialState, VersionRow, Versions, WorkerRow};
+pub use rows::{
+    AttemptRow, EpochRow, LastAttempt, SessionRow, TrialRow, TrialState, VersionRow, Versions,
+    WorkerRow,
+};
 pub use schema::{FILE_NAME, SCHEMA_VERSION};
 pub use versions::Retrained;
 pub use write::{LogMark, Stamped, WorkerId, Write};

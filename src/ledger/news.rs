@@ -1,5 +1,6 @@
-//! Following a ledger: what is new in it since the last look, read row by row, so that a look costs as much as has
-//! happened and not as much as there is. Leaves the run directory as it is, also where it cannot be written.
+//! Following a ledger: what is new in it since the last look, read row by row, so that a look costs
+//! as much as has happened and not as much as there is. Leaves the run directory as it is, also
+//! where it cannot be written.
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
@@ -15,7 +16,8 @@ use super::schema::{self, Manner};
 use crate::grid::TrialId;
 use crate::protocol::FailureKind;
 
-/// A file that was changed so shortly before it was looked at may change again without its time telling.
+/// A file that was changed so shortly before it was looked at may change again without its time
+/// telling.
 const UNSETTLED: Duration = Duration::from_millis(200);
 
 /// Follows the ledger of a run directory. Between two looks it holds nothing open.
@@ -31,7 +33,8 @@ pub struct Follower {
 /// How far the ledger has been read.
 #[derive(Clone, Debug, Default)]
 struct Seen {
-    /// Revisions of the spec, and sessions: with a new one rows may change that nothing else tells of.
+    /// Revisions of the spec, and sessions: with a new one rows may change that nothing else tells
+    /// of.
     frame: (i64, i64),
     /// The last attempt.
     attempt: i64,
@@ -49,7 +52,8 @@ enum Depth {
 /// What a look has found.
 #[derive(Clone, Debug)]
 pub struct News {
-    /// Whether it is all there is, and not only what is new: at the first look, and after a new session or spec.
+    /// Whether it is all there is, and not only what is new: at the first look, and after a new
+    /// session or spec.
     pub whole: bool,
     /// The versions of what is trained, with `whole`.
     pub versions: Versions,
@@ -59,7 +63,8 @@ pub struct News {
     pub holder: Option<Holder>,
     /// The last run of a coordinator.
     pub session: Option<SessionRow>,
-    /// What workers that do not run yet wait for, and how many wait for it; of a coordinator that is there.
+    /// What workers that do not run yet wait for, and how many wait for it; of a coordinator that
+    /// is there.
     pub waiting: Vec<(String, u64)>,
     /// Trials that are new or may have changed.
     pub trials: Vec<TrialRow>,
@@ -101,7 +106,13 @@ impl Follower {
     /// `LedgerError::Absent`.
     pub fn new(dir: &Path) -> Result<Self, LedgerError> {
         let path = find(dir)?;
-        Ok(Self { dir: dir.to_owned(), path, files: None, holder: None, seen: None })
+        Ok(Self {
+            dir: dir.to_owned(),
+            path,
+            files: None,
+            holder: None,
+            seen: None,
+        })
     }
 
     /// The run directory.
@@ -116,8 +127,9 @@ impl Follower {
     pub fn look(&mut self) -> Result<Option<News>, LedgerError> {
         let holder = Lock::holder(&self.dir);
         let files = self.files();
-        let settled =
-            |file: &Option<(u64, SystemTime)>| file.is_none_or(|(_, changed)| changed.elapsed().is_ok_and(|ago| ago > UNSETTLED));
+        let settled = |file: &Option<(u64, SystemTime)>| {
+            file.is_none_or(|(_, changed)| changed.elapsed().is_ok_and(|ago| ago > UNSETTLED))
+        };
         if self.files == Some(files) && self.holder == holder {
             return Ok(None);
         }
@@ -128,13 +140,17 @@ impl Follower {
         Ok(Some(news))
     }
 
-    /// The ledger as it is now, for somebody who will not look again: of the attempts only those that have not ended and those at
-    /// trials that failed for good, which are few where the others are many.
+    /// The ledger as it is now, for somebody who will not look again: of the attempts only those
+    /// that have not ended and those at trials that failed for good, which are few where the others
+    /// are many.
     ///
     /// # Errors
     /// The ledger's.
     pub fn glance(&self) -> Result<News, LedgerError> {
-        let afresh = Self { seen: None, ..self.clone() };
+        let afresh = Self {
+            seen: None,
+            ..self.clone()
+        };
         Ok(afresh.read(Lock::holder(&self.dir), Depth::Glance)?.0)
     }
 
@@ -148,7 +164,8 @@ impl Follower {
     }
 
     fn open(&self, manner: Manner) -> Result<Reader, LedgerError> {
-        let connection = schema::open_in_manner(&ledger_path(&self.dir), manner).map_err(|error| explain(&self.dir, error))?;
+        let connection = schema::open_in_manner(&ledger_path(&self.dir), manner)
+            .map_err(|error| explain(&self.dir, error))?;
         Ok(Reader::on(connection, self.path.clone()))
     }
 
@@ -167,7 +184,8 @@ impl Follower {
         loop {
             let reader = self.open(manner)?;
             let found = self.news(&reader, holder.clone(), depth);
-            // A coordinator that began meanwhile may have written into what was taken for a file at rest.
+            // A coordinator that began meanwhile may have written into what was taken for a file at
+            // rest.
             let now = Manner::untouching(&self.path, Lock::holder(&self.dir).is_some());
             if manner == Manner::Still && now != Manner::Still {
                 manner = Manner::Shared;
@@ -177,9 +195,18 @@ impl Follower {
         }
     }
 
-    fn news(&self, reader: &Reader, holder: Option<Holder>, depth: Depth) -> Result<(News, Seen), LedgerError> {
-        // One moment for all that follows; with a rollback journal it makes the writer wait, but not for long.
-        reader.connection().execute_batch("BEGIN").map_err(reader.sqlite())?;
+    fn news(
+        &self,
+        reader: &Reader,
+        holder: Option<Holder>,
+        depth: Depth,
+    ) -> Result<(News, Seen), LedgerError> {
+        // One moment for all that follows; with a rollback journal it makes the writer wait, but
+        // not for long.
+        reader
+            .connection()
+            .execute_batch("BEGIN")
+            .map_err(reader.sqlite())?;
         let (frame, last) = reader
             .connection()
             .query_row(
@@ -188,47 +215,100 @@ impl Follower {
                 |row| Ok(((row.get(0)?, row.get(1)?), row.get::<_, i64>(2)?)),
             )
             .map_err(reader.sqlite())?;
-        let seen = self.seen.clone().filter(|seen| seen.frame == frame && seen.attempt <= last);
+        let seen = self
+            .seen
+            .clone()
+            .filter(|seen| seen.frame == frame && seen.attempt <= last);
         let session = reader.sessions()?.pop();
         // Of a killed coordinator's workers nobody knows.
-        let waiting = if holder.is_some() { reader.waiting()? } else { Vec::new() };
+        let waiting = if holder.is_some() {
+            reader.waiting()?
+        } else {
+            Vec::new()
+        };
         let (whole, seen) = (seen.is_none(), seen.unwrap_or_default());
         let which = match depth {
             Depth::All => "",
             Depth::Glance => OPEN_OR_FAILED,
         };
-        let mut attempts = reader.rows(&format!("{ATTEMPTS} WHERE a.id > ? {which} ORDER BY a.id"), [seen.attempt], attempt)?;
+        let mut attempts = reader.rows(
+            &format!("{ATTEMPTS} WHERE a.id > ? {which} ORDER BY a.id"),
+            [seen.attempt],
+            attempt,
+        )?;
         let mut trials = Vec::new();
         if whole {
             trials = reader.trials()?;
         } else {
             for number in &seen.open {
-                attempts.extend(reader.rows(&format!("{ATTEMPTS} WHERE a.id = ?"), [number], attempt)?);
+                attempts.extend(reader.rows(
+                    &format!("{ATTEMPTS} WHERE a.id = ?"),
+                    [number],
+                    attempt,
+                )?);
             }
             attempts.sort_by_key(|attempt| attempt.number);
-            trials.extend(reader.trials_where("JOIN attempt a ON a.trial = t.id WHERE a.id > ?", [seen.attempt])?);
+            trials.extend(reader.trials_where(
+                "JOIN attempt a ON a.trial = t.id WHERE a.id > ?",
+                [seen.attempt],
+            )?);
             for number in &seen.open {
-                trials.extend(reader.trials_where("JOIN attempt a ON a.trial = t.id WHERE a.id = ?", [number])?);
+                trials.extend(
+                    reader.trials_where(
+                        "JOIN attempt a ON a.trial = t.id WHERE a.id = ?",
+                        [number],
+                    )?,
+                );
             }
         }
-        let open: Vec<&AttemptNews> = attempts.iter().filter(|attempt| attempt.ended_at.is_none()).collect();
+        let open: Vec<&AttemptNews> = attempts
+            .iter()
+            .filter(|attempt| attempt.ended_at.is_none())
+            .collect();
         let mut epochs = Vec::new();
         let position = reader.position()?;
         for attempt in &open {
             epochs.extend(reader.last_row_of(attempt.trial, position)?);
         }
-        let seen = Seen { frame, attempt: last, open: open.iter().map(|attempt| attempt.number).collect() };
-        let spec = if whole { Some(reader.spec_text()?) } else { None };
-        let versions = if whole { reader.versions()? } else { Versions::default() };
-        Ok((News { whole, versions, spec, holder, session, waiting, trials, attempts, epochs }, seen))
+        let seen = Seen {
+            frame,
+            attempt: last,
+            open: open.iter().map(|attempt| attempt.number).collect(),
+        };
+        let spec = if whole {
+            Some(reader.spec_text()?)
+        } else {
+            None
+        };
+        let versions = if whole {
+            reader.versions()?
+        } else {
+            Versions::default()
+        };
+        Ok((
+            News {
+                whole,
+                versions,
+                spec,
+                holder,
+                session,
+                waiting,
+                trials,
+                attempts,
+                epochs,
+            },
+            seen,
+        ))
     }
 }
 
 const ATTEMPTS: &str = "SELECT t.point, t.seed, a.id, a.started_at, a.ended_at, a.outcome, a.kind, a.message, a.duration, w.slot, coalesce(w.device_name, w.device), coalesce(w.threads, 0)
      FROM attempt a JOIN trial t ON t.id = a.trial LEFT JOIN worker w ON w.id = a.worker";
 
-/// Of all attempts those of `Follower::glance`. The inner query reads the attempts alone, and leaves few to look up the trials of.
-const OPEN_OR_FAILED: &str = "AND a.id IN (SELECT id FROM attempt WHERE ended_at IS NULL OR outcome = 'failed')
+/// Of all attempts those of `Follower::glance`. The inner query reads the attempts alone, and
+/// leaves few to look up the trials of.
+const OPEN_OR_FAILED: &str =
+    "AND a.id IN (SELECT id FROM attempt WHERE ended_at IS NULL OR outcome = 'failed')
      AND (a.ended_at IS NULL OR t.state = 'failed')";
 
 fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptNews> {
@@ -239,7 +319,10 @@ fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptNews> {
         started_at: row.get(3)?,
         ended_at: row.get(4)?,
         outcome: row.get(5)?,
-        kind: row.get::<_, Option<String>>(6)?.as_deref().and_then(FailureKind::from_name),
+        kind: row
+            .get::<_, Option<String>>(6)?
+            .as_deref()
+            .and_then(FailureKind::from_name),
         message: row.get(7)?,
         duration: row.get(8)?,
         slot: slot.zip(row.get(10)?),

@@ -1,5 +1,5 @@
-//! Waiting for other programs that have the ledger locked: for as long as it takes, told every half minute, and with the name of the
-//! program where the system knows it.
+//! Waiting for other programs that have the ledger locked: for as long as it takes, told every half
+//! minute, and with the name of the program where the system knows it.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -16,7 +16,8 @@ const MESSAGE_INTERVAL: Duration = Duration::from_secs(30);
 const RETRY_INTERVAL: Duration = Duration::from_millis(50);
 /// The first byte that SQLite locks in a ledger, and how many (`PENDING_BYTE` in its `os.h`).
 const MAIN_LOCKS: std::ops::Range<u64> = 0x4000_0000..0x4000_0200;
-/// The byte that a writer locks in the index of the write-ahead log (`WAL_WRITE_LOCK` in its `wal.c`).
+/// The byte that a writer locks in the index of the write-ahead log (`WAL_WRITE_LOCK` in its
+/// `wal.c`).
 const WRITE_LOCK: u64 = 120;
 
 /// A ledger that is locked by another program.
@@ -33,7 +34,12 @@ pub struct Waiting {
 impl fmt::Display for Waiting {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let by = self.by.as_deref().unwrap_or("another program");
-        write!(f, "{} has been locked by {by} for {} s", self.path.display(), self.time.as_secs())
+        write!(
+            f,
+            "{} has been locked by {by} for {} s",
+            self.path.display(),
+            self.time.as_secs()
+        )
     }
 }
 
@@ -64,7 +70,11 @@ impl Patience<'_> {
             let time = began.elapsed();
             if time >= next_message {
                 next_message = time + MESSAGE_INTERVAL;
-                (self.tell)(Waiting { path: self.path.to_owned(), time, by: locked_by(self.path) });
+                (self.tell)(Waiting {
+                    path: self.path.to_owned(),
+                    time,
+                    by: locked_by(self.path),
+                });
             }
             std::thread::sleep(RETRY_INTERVAL);
         }
@@ -89,8 +99,8 @@ impl Busy for rusqlite::Error {
     }
 }
 
-/// The program that has a ledger locked, by the kernel's list of locks (proc(5), `/proc/locks`). Nothing is opened for that: closing a
-/// file drops every lock that a process has on it.
+/// The program that has a ledger locked, by the kernel's list of locks (proc(5), `/proc/locks`).
+/// Nothing is opened for that: closing a file drops every lock that a process has on it.
 pub(super) fn locked_by(path: &Path) -> Option<String> {
     let inode = |suffix: &str| {
         let mut name = path.as_os_str().to_owned();
@@ -100,16 +110,33 @@ pub(super) fn locked_by(path: &Path) -> Option<String> {
     let (main, index) = (inode("")?, inode("-shm"));
     let locks = std::fs::read_to_string("/proc/locks").ok()?;
     let all: Vec<KernelLock> = locks.lines().filter_map(KernelLock::parse).collect();
-    let others = || all.iter().filter(|lock| lock.pid > 1 && lock.pid != std::process::id());
-    let writes = others().find(|lock| Some(lock.inode) == index && lock.exclusive && lock.covers(WRITE_LOCK));
-    let on_main = |exclusive: bool| {
-        others().find(|lock| lock.inode == main && MAIN_LOCKS.contains(&lock.start) && lock.exclusive == exclusive)
+    let others = || {
+        all.iter()
+            .filter(|lock| lock.pid > 1 && lock.pid != std::process::id())
     };
-    // With a write-ahead log every connection has a shared lock on the file, which keeps nobody from writing.
-    let found = writes.or_else(|| on_main(true)).or_else(|| on_main(false).filter(|_| index.is_none()))?;
+    let writes = others()
+        .find(|lock| Some(lock.inode) == index && lock.exclusive && lock.covers(WRITE_LOCK));
+    let on_main = |exclusive: bool| {
+        others().find(|lock| {
+            lock.inode == main && MAIN_LOCKS.contains(&lock.start) && lock.exclusive == exclusive
+        })
+    };
+    // With a write-ahead log every connection has a shared lock on the file, which keeps nobody
+    // from writing.
+    let found = writes
+        .or_else(|| on_main(true))
+        .or_else(|| on_main(false).filter(|_| index.is_none()))?;
     let name = std::fs::read_to_string(format!("/proc/{}/comm", found.pid)).unwrap_or_default();
-    let name: String = name.trim().chars().filter(|letter| !letter.is_control()).collect();
-    Some(if name.is_empty() { format!("process {}", found.pid) } else { format!("process {} ({name})", found.pid) })
+    let name: String = name
+        .trim()
+        .chars()
+        .filter(|letter| !letter.is_control())
+        .collect();
+    Some(if name.is_empty() {
+        format!("process {}", found.pid)
+    } else {
+        format!("process {} ({name})", found.pid)
+    })
 }
 
 /// A line of `/proc/locks`.
@@ -124,7 +151,8 @@ struct KernelLock {
 }
 
 impl KernelLock {
-    /// `1: POSIX  ADVISORY  WRITE 1234 08:01:5678 120 120`; None for other kinds of locks and for who waits for one.
+    /// `1: POSIX  ADVISORY  WRITE 1234 08:01:5678 120 120`; None for other kinds of locks and for
+    /// who waits for one.
     fn parse(line: &str) -> Option<Self> {
         let mut words = line.split_ascii_whitespace().skip(1);
         (words.next()? == "POSIX").then_some(())?;
@@ -134,7 +162,13 @@ impl KernelLock {
         let pid = word()?.parse().ok()?;
         let inode = word()?.rsplit(':').next()?.parse().ok()?;
         let (start, end) = (word()?.parse().ok()?, word()?);
-        Some(Self { exclusive, pid, inode, start, end: end.parse().unwrap_or(u64::MAX) })
+        Some(Self {
+            exclusive,
+            pid,
+            inode,
+            start,
+            end: end.parse().unwrap_or(u64::MAX),
+        })
     }
 
     fn covers(&self, byte: u64) -> bool {
@@ -150,10 +184,23 @@ mod tests {
     #[test]
     fn the_kernels_list_of_locks_is_read() {
         let lock = KernelLock::parse("1: POSIX  ADVISORY  WRITE 1234 08:01:5678 120 EOF").unwrap();
-        assert_eq!(lock, KernelLock { exclusive: true, pid: 1234, inode: 5678, start: 120, end: u64::MAX });
+        assert_eq!(
+            lock,
+            KernelLock {
+                exclusive: true,
+                pid: 1234,
+                inode: 5678,
+                start: 120,
+                end: u64::MAX
+            }
+        );
         assert!(lock.covers(120) && !lock.covers(119));
-        for line in ["", "2: FLOCK  ADVISORY  WRITE 7 08:01:5678 0 EOF", "3: -> POSIX  ADVISORY  WRITE 7 08:01:1 0 0", "4: POSIX"]
-        {
+        for line in [
+            "",
+            "2: FLOCK  ADVISORY  WRITE 7 08:01:5678 0 EOF",
+            "3: -> POSIX  ADVISORY  WRITE 7 08:01:1 0 0",
+            "4: POSIX",
+        ] {
             assert_eq!(KernelLock::parse(line), None, "{line}");
         }
     }
@@ -161,14 +208,27 @@ mod tests {
     #[test]
     fn it_waits_until_the_other_is_gone_or_nobody_wants_to_wait() {
         let path = Path::new("/no/ledger");
-        let busy = || rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY), None);
+        let busy = || {
+            rusqlite::Error::SqliteFailure(
+                rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY),
+                None,
+            )
+        };
         let tries = Cell::new(0);
         let told = RefCell::new(Vec::new());
         let tell = |waiting: Waiting| told.borrow_mut().push(waiting);
-        let patience = Patience { path, tell: &tell, is_over: &|| tries.get() >= 5 };
+        let patience = Patience {
+            path,
+            tell: &tell,
+            is_over: &|| tries.get() >= 5,
+        };
         let act = |succeeds_at: i32| {
             tries.set(tries.get() + 1);
-            if tries.get() < succeeds_at { Err(busy()) } else { Ok(tries.get()) }
+            if tries.get() < succeeds_at {
+                Err(busy())
+            } else {
+                Ok(tries.get())
+            }
         };
         assert_eq!(patience.until_free(|| act(3)).unwrap(), 3);
         tries.set(0);

@@ -1,5 +1,6 @@
-//! Where a run directory really is: not what it is called, but which folder and which file it is. Tells a directory that was moved from
-//! one that was copied, and what can be no run directory at all.
+//! Where a run directory really is: not what it is called, but which folder and which file it is.
+//! Tells a directory that was moved from one that was copied, and what can be no run directory at
+//! all.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -10,7 +11,8 @@ use std::time::UNIX_EPOCH;
 use super::error::LedgerError;
 use super::schema::FILE_NAME;
 
-/// The longest path that SQLite opens is 512 bytes, with its end and the name of its journal (`MAX_PATHNAME` in its `os_unix.c`).
+/// The longest path that SQLite opens is 512 bytes, with its end and the name of its journal
+/// (`MAX_PATHNAME` in its `os_unix.c`).
 const MAX_LEDGER_PATH: usize = 504;
 
 /// What identifies a file or a folder on this machine, whatever it is called.
@@ -18,8 +20,8 @@ const MAX_LEDGER_PATH: usize = 504;
 pub struct FileId {
     device: u64,
     inode: u64,
-    /// When it was made, in nanoseconds since 1970; 0 where the file system does not tell. A copy has another one even where it
-    /// got the inode number of what was removed before.
+    /// When it was made, in nanoseconds since 1970; 0 where the file system does not tell. A copy
+    /// has another one even where it got the inode number of what was removed before.
     born: u64,
 }
 
@@ -31,18 +33,28 @@ impl FileId {
 
     /// That of a file that is open, by what is known of it.
     pub fn from_metadata(metadata: &std::fs::Metadata) -> Self {
-        let born = metadata.created().ok().and_then(|born| born.duration_since(UNIX_EPOCH).ok());
-        let born = born.and_then(|born| u64::try_from(born.as_nanos()).ok()).unwrap_or(0);
-        Self { device: metadata.dev(), inode: metadata.ino(), born }
+        let born = metadata
+            .created()
+            .ok()
+            .and_then(|born| born.duration_since(UNIX_EPOCH).ok());
+        let born = born
+            .and_then(|born| u64::try_from(born.as_nanos()).ok())
+            .unwrap_or(0);
+        Self {
+            device: metadata.dev(),
+            inode: metadata.ino(),
+            born,
+        }
     }
 
-    /// Whether it is the same as one that is or was open, at this moment: its number cannot have been given to another.
+    /// Whether it is the same as one that is or was open, at this moment: its number cannot have
+    /// been given to another.
     pub fn is(&self, other: &Self) -> bool {
         (self.device, self.inode) == (other.device, other.inode)
     }
 
-    /// Whether it is probably the same as an earlier one, of which nothing was held open since. Device numbers change with a reboot
-    /// or another mount, and differ from host to host.
+    /// Whether it is probably the same as an earlier one, of which nothing was held open since.
+    /// Device numbers change with a reboot or another mount, and differ from host to host.
     fn is_still(&self, earlier: &Self) -> bool {
         match (self.born, earlier.born) {
             (0, _) | (_, 0) => self.is(earlier),
@@ -66,15 +78,21 @@ impl Place {
     /// # Errors
     /// The operating system's, if one of both is not there.
     pub fn of(dir: &Path) -> std::io::Result<Self> {
-        Ok(Self { folder: FileId::of(dir)?, file: FileId::of(&dir.join(FILE_NAME))? })
+        Ok(Self {
+            folder: FileId::of(dir)?,
+            file: FileId::of(&dir.join(FILE_NAME))?,
+        })
     }
 
-    /// Whether a run directory is the one that an earlier session noted, and neither a copy nor one that was restored. `same_devices`
-    /// tells whether device numbers mean the same as then.
+    /// Whether a run directory is the one that an earlier session noted, and neither a copy nor one
+    /// that was restored. `same_devices` tells whether device numbers mean the same as then.
     pub fn is_still(&self, earlier: &Self, same_devices: bool) -> bool {
         let is_still = |now: &FileId, then: &FileId| match same_devices {
             true => now.is_still(then),
-            false => now.is_still(&FileId { device: now.device, ..*then }),
+            false => now.is_still(&FileId {
+                device: now.device,
+                ..*then
+            }),
         };
         is_still(&self.folder, &earlier.folder) && is_still(&self.file, &earlier.file)
     }
@@ -94,17 +112,27 @@ impl FromStr for Place {
         let id = |text: &str| {
             let mut numbers = text.split(':').map(str::parse::<u64>);
             let mut next = || numbers.next()?.ok();
-            Some(FileId { device: next()?, inode: next()?, born: next()? })
+            Some(FileId {
+                device: next()?,
+                inode: next()?,
+                born: next()?,
+            })
         };
         let (folder, file) = text.split_once(' ').ok_or(())?;
-        Ok(Self { folder: id(folder).ok_or(())?, file: id(file).ok_or(())? })
+        Ok(Self {
+            folder: id(folder).ok_or(())?,
+            file: id(file).ok_or(())?,
+        })
     }
 }
 
-/// The path by which SQLite opens a ledger: absolute, so that it takes no name for a URI or for a database in memory.
+/// The path by which SQLite opens a ledger: absolute, so that it takes no name for a URI or for a
+/// database in memory.
 pub fn ledger_path(dir: &Path) -> PathBuf {
     // Where the current folder is gone nothing relative can be opened anyhow.
-    std::path::absolute(dir).unwrap_or_else(|_| Path::new("./").join(dir)).join(FILE_NAME)
+    std::path::absolute(dir)
+        .unwrap_or_else(|_| Path::new("./").join(dir))
+        .join(FILE_NAME)
 }
 
 /// Refuses a path that cannot be one of a run directory, before anything is done with it.
@@ -112,14 +140,22 @@ pub fn ledger_path(dir: &Path) -> PathBuf {
 /// # Errors
 /// `LedgerError::Path`, which says why.
 pub fn check_path(dir: &Path) -> Result<(), LedgerError> {
-    let refuse = |reason: String| Err(LedgerError::Path { dir: dir.to_owned(), reason });
+    let refuse = |reason: String| {
+        Err(LedgerError::Path {
+            dir: dir.to_owned(),
+            reason,
+        })
+    };
     if dir.as_os_str().is_empty() {
         return refuse("it is empty".to_owned());
     }
     let whole = real_path(dir);
     for path in [ledger_path(dir).as_path(), &whole] {
         if path.to_str().is_none() {
-            return refuse(format!("its path is not UTF-8 ({}): rename the folder, or choose another one", path.display()));
+            return refuse(format!(
+                "its path is not UTF-8 ({}): rename the folder, or choose another one",
+                path.display()
+            ));
         }
     }
     let length = whole.join(FILE_NAME).as_os_str().len();
@@ -141,7 +177,9 @@ fn real_path(dir: &Path) -> PathBuf {
         if let Ok(real) = there.canonicalize() {
             return rest.iter().rev().fold(real, |path, name| path.join(name));
         }
-        let (Some(parent), Some(name)) = (there.parent(), there.file_name()) else { return whole };
+        let (Some(parent), Some(name)) = (there.parent(), there.file_name()) else {
+            return whole;
+        };
         rest.push(name.to_owned());
         there = parent;
     }
@@ -167,28 +205,50 @@ mod tests {
         std::fs::rename(&one, &two).unwrap();
         make(&three);
         for same_devices in [true, false] {
-            assert!(Place::of(&two).unwrap().is_still(&noted, same_devices), "moved");
-            assert!(!Place::of(&three).unwrap().is_still(&noted, same_devices), "a copy");
+            assert!(
+                Place::of(&two).unwrap().is_still(&noted, same_devices),
+                "moved"
+            );
+            assert!(
+                !Place::of(&three).unwrap().is_still(&noted, same_devices),
+                "a copy"
+            );
         }
         // One that was removed and restored, perhaps with the same numbers.
         std::fs::remove_dir_all(&two).unwrap();
         std::fs::rename(&three, &two).unwrap();
         assert!(!Place::of(&two).unwrap().is_still(&noted, true), "restored");
         assert!(Place::of(&one).is_err());
-        assert_eq!(["", "1:2:3", "1:2 3:4", "a:b:c d:e:f"].map(Place::from_str), [Err(()); 4]);
+        assert_eq!(
+            ["", "1:2:3", "1:2 3:4", "a:b:c d:e:f"].map(Place::from_str),
+            [Err(()); 4]
+        );
     }
 
     #[test]
     fn inode_numbers_that_are_used_again_and_devices_that_change() {
-        let id = |device, inode, born| FileId { device, inode, born };
+        let id = |device, inode, born| FileId {
+            device,
+            inode,
+            born,
+        };
         let place = |folder, file| Place { folder, file };
         let noted = place(id(1, 5, 100), id(1, 6, 101));
-        assert!(place(id(2, 5, 100), id(2, 6, 101)).is_still(&noted, true), "mounted again");
-        assert!(!place(id(1, 5, 200), id(1, 6, 201)).is_still(&noted, true), "restored to the same numbers");
+        assert!(
+            place(id(2, 5, 100), id(2, 6, 101)).is_still(&noted, true),
+            "mounted again"
+        );
+        assert!(
+            !place(id(1, 5, 200), id(1, 6, 201)).is_still(&noted, true),
+            "restored to the same numbers"
+        );
         let unknown = place(id(1, 5, 0), id(1, 6, 0));
         assert!(unknown.is_still(&noted, true));
         let elsewhere = place(id(3, 5, 0), id(3, 6, 0));
-        assert_eq!([true, false].map(|same| elsewhere.is_still(&noted, same)), [false, true]);
+        assert_eq!(
+            [true, false].map(|same| elsewhere.is_still(&noted, same)),
+            [false, true]
+        );
     }
 
     /// The limit is SQLite's own.
@@ -223,10 +283,27 @@ mod tests {
 
     #[test]
     fn names_that_are_none_are_refused() {
-        assert!(check_path(Path::new("")).unwrap_err().to_string().contains("empty"));
+        assert!(
+            check_path(Path::new(""))
+                .unwrap_err()
+                .to_string()
+                .contains("empty")
+        );
         let odd = Path::new(std::ffi::OsStr::from_bytes(b"/tmp/\xff\xfe"));
-        assert!(check_path(odd).unwrap_err().to_string().contains("not UTF-8"));
-        for name in ["file:x", ":memory:", "a?b", "a#b", "a%20b", "file:x?mode=memory"] {
+        assert!(
+            check_path(odd)
+                .unwrap_err()
+                .to_string()
+                .contains("not UTF-8")
+        );
+        for name in [
+            "file:x",
+            ":memory:",
+            "a?b",
+            "a#b",
+            "a%20b",
+            "file:x?mode=memory",
+        ] {
             check_path(Path::new(name)).unwrap();
         }
     }

@@ -1,6 +1,6 @@
-//! What a coordinator does to a run directory before the first trial: takes the lock, brings the tables up to the
-//! spec, notes the session, and puts right what a killed predecessor left behind. Finds out whether the directory is the one that the
-//! last session ran in, or a copy.
+//! What a coordinator does to a run directory before the first trial: takes the lock, brings the
+//! tables up to the spec, notes the session, and puts right what a killed predecessor left behind.
+//! Finds out whether the directory is the one that the last session ran in, or a copy.
 
 use std::io::ErrorKind;
 use std::path::Path;
@@ -36,7 +36,8 @@ pub struct SessionInfo {
     pub command: String,
     /// This program's version.
     pub version: String,
-    /// Commit of the directory that the program was started in, and whether it had uncommitted changes.
+    /// Commit of the directory that the program was started in, and whether it had uncommitted
+    /// changes.
     pub git: Option<(String, bool)>,
     /// The slots, as `--devices` would say them.
     pub devices: String,
@@ -49,7 +50,8 @@ pub struct SessionInfo {
 pub struct LeftWorker {
     /// Its number.
     pub number: i64,
-    /// Its process, or its launcher's, where that is one of this boot of this host: id, and start in clock ticks.
+    /// Its process, or its launcher's, where that is one of this boot of this host: id, and start
+    /// in clock ticks.
     pub process: Option<(u32, u64)>,
     /// The other host that it was started on, and its process id there, if it was not on this one.
     pub elsewhere: Option<(String, u32)>,
@@ -64,7 +66,8 @@ pub struct LeftWorker {
 pub struct Identity {
     /// A random name, noted with each session.
     pub id: String,
-    /// Whether the last session was of a version that noted none: its processes bear the directory's path only.
+    /// Whether the last session was of a version that noted none: its processes bear the
+    /// directory's path only.
     pub of_earlier_version: bool,
     /// The identity of the directory that this one is a copy of, or was restored from.
     pub copied_from: Option<String>,
@@ -76,7 +79,11 @@ impl Identity {
         use std::hash::{BuildHasher, RandomState};
         // Its keys are random, for each process and each call.
         let id = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
-        Self { id, of_earlier_version: false, copied_from: None }
+        Self {
+            id,
+            of_earlier_version: false,
+            copied_from: None,
+        }
     }
 }
 
@@ -117,12 +124,14 @@ pub enum Consent {
     Rerun,
 }
 
-/// Opens a run directory for a coordinator, making it if it is not there. `take` makes the fingerprint of what is trained, with
-/// the ledger's key. Waits for other programs that have the ledger locked, and tells `waits` of it.
+/// Opens a run directory for a coordinator, making it if it is not there. `take` makes the
+/// fingerprint of what is trained, with the ledger's key. Waits for other programs that have the
+/// ledger locked, and tells `waits` of it.
 ///
 /// # Errors
-/// `LedgerError`: held by another coordinator, a changed spec that was not accepted, a file that is not ours or
-/// of a later version, a disk that fails. Nothing has been changed then, except that an empty directory may exist.
+/// `LedgerError`: held by another coordinator, a changed spec that was not accepted, a file that is
+/// not ours or of a later version, a disk that fails. Nothing has been changed then, except that an
+/// empty directory may exist.
 pub fn open_for_run(
     dir: &Path,
     text: &str,
@@ -142,12 +151,21 @@ pub fn open_for_run(
     let (lock, last_note) = Lock::take(dir, &session.holder)?;
     traces.check_file(dir)?;
     let path = dir.join(FILE_NAME);
-    let sqlite = |source| LedgerError::Sqlite { path: path.clone(), source };
-    let patience = Patience { path: &path, tell: waits, is_over: &|| false };
+    let sqlite = |source| LedgerError::Sqlite {
+        path: path.clone(),
+        source,
+    };
+    let patience = Patience {
+        path: &path,
+        tell: waits,
+        is_over: &|| false,
+    };
 
     // SQLite gets an absolute path, the user the one that was given.
     let network = network_file_system(dir);
-    let mut connection = patience.until_free(|| schema::connect(&ledger_path(dir))).map_err(|error| error.of(&path))?;
+    let mut connection = patience
+        .until_free(|| schema::connect(&ledger_path(dir)))
+        .map_err(|error| error.of(&path))?;
     traces.check_tables(dir, &connection)?;
     let mut remarks = Vec::new();
     if let Some(name) = network {
@@ -157,9 +175,15 @@ pub fn open_for_run(
         ));
     }
     patience.until_free(|| schema::set_up(&mut connection, &path, network))?;
-    let place = Place::of(dir).map_err(|source| LedgerError::Io { what: "cannot read", path: path.clone(), source })?;
+    let place = Place::of(dir).map_err(|source| LedgerError::Io {
+        what: "cannot read",
+        path: path.clone(),
+        source,
+    })?;
     patience.until_free(|| check_last_note(dir, &connection, &place, &last_note))?;
-    let identity = patience.until_free(|| identify(&connection, session, &place)).map_err(sqlite)?;
+    let identity = patience
+        .until_free(|| identify(&connection, session, &place))
+        .map_err(sqlite)?;
     if identity.copied_from.is_some() {
         remarks.push(format!(
             "{} is a copy of a run directory, or was restored from one: it goes by itself from here on, and what runs for the other one is \
@@ -170,15 +194,26 @@ pub fn open_for_run(
 
     let in_force: Option<String> = patience
         .until_free(|| {
-            connection.query_row("SELECT text FROM spec ORDER BY revision DESC LIMIT 1", [], |row| row.get(0)).optional()
+            connection
+                .query_row(
+                    "SELECT text FROM spec ORDER BY revision DESC LIMIT 1",
+                    [],
+                    |row| row.get(0),
+                )
+                .optional()
         })
         .map_err(sqlite)?;
     let is_new = in_force.as_deref() != Some(text);
     let kept = kept_spec(dir)?;
 
     // What is compared is rolled back with the rest if the run is refused.
-    patience.until_free(|| connection.execute_batch("BEGIN IMMEDIATE")).map_err(sqlite)?;
-    let lines = in_force.as_ref().filter(|_| is_new).map(|old| changes(old, spec));
+    patience
+        .until_free(|| connection.execute_batch("BEGIN IMMEDIATE"))
+        .map_err(sqlite)?;
+    let lines = in_force
+        .as_ref()
+        .filter(|_| is_new)
+        .map(|old| changes(old, spec));
     if is_new {
         put_spec(&connection, text, spec, &session.holder.since, &path)?;
     }
@@ -187,40 +222,72 @@ pub fn open_for_run(
     let retrained = versions::retrained(&connection, &now).map_err(sqlite)?;
     // The command is among what is trained: it need not be said twice.
     let lines = match &retrained {
-        Some(_) => {
-            lines.map(|lines| lines.map(|lines| lines.into_iter().filter(|line| !line.starts_with("who trains")).collect()))
-        }
+        Some(_) => lines.map(|lines| {
+            lines.map(|lines| {
+                lines
+                    .into_iter()
+                    .filter(|line| !line.starts_with("who trains"))
+                    .collect()
+            })
+        }),
         None => lines,
     };
     match (lines, retrained) {
         (None, None) => {}
-        (Some(None), None) => remarks.push("the sweep file's text has changed, but not what it runs".to_owned()),
+        (Some(None), None) => {
+            remarks.push("the sweep file's text has changed, but not what it runs".to_owned())
+        }
         (lines, retrained) => {
-            let changed = Changed { spec: lines.flatten().unwrap_or_default(), retrained };
+            let changed = Changed {
+                spec: lines.flatten().unwrap_or_default(),
+                retrained,
+            };
             if consent == Consent::Refuse {
-                return Err(LedgerError::Changed { dir: dir.to_owned(), changed: Box::new(changed) });
+                return Err(LedgerError::Changed {
+                    dir: dir.to_owned(),
+                    changed: Box::new(changed),
+                });
             }
-            remarks.push(format!("resuming with changes:\n  {}", changed.lines().join("\n  ")));
+            remarks.push(format!(
+                "resuming with changes:\n  {}",
+                changed.lines().join("\n  ")
+            ));
         }
     }
     if consent == Consent::Rerun {
         let rerun = versions::rerun(&connection, dir, &now)?;
-        remarks.push(format!("{rerun} finished trials of earlier versions run again (--rerun-changed)"));
+        remarks.push(format!(
+            "{rerun} finished trials of earlier versions run again (--rerun-changed)"
+        ));
     }
     let version = versions::put(&connection, &now, &session.holder.since).map_err(sqlite)?;
     // Those of a ledger of an earlier version lack columns.
     make_views(&connection, spec).map_err(sqlite)?;
     let (cut_off, left_workers) = put_right(&connection, session, &identity).map_err(sqlite)?;
     let number = put_session(&connection, session, version, &identity, &place).map_err(sqlite)?;
-    let next_worker =
-        connection.query_row("SELECT coalesce(max(id), 0) + 1 FROM worker", [], |row| row.get(0)).map_err(sqlite)?;
-    patience.until_free(|| connection.execute_batch("COMMIT")).map_err(sqlite)?;
+    let next_worker = connection
+        .query_row("SELECT coalesce(max(id), 0) + 1 FROM worker", [], |row| {
+            row.get(0)
+        })
+        .map_err(sqlite)?;
+    patience
+        .until_free(|| connection.execute_batch("COMMIT"))
+        .map_err(sqlite)?;
     lock.note_session(number, &place)?;
     if kept.as_deref() != Some(text.as_bytes()) {
         let path = dir.join(SPEC_FILE);
-        files::replace(&path, text.as_bytes()).map_err(|source| LedgerError::Io { what: "cannot write", path, source })?;
+        files::replace(&path, text.as_bytes()).map_err(|source| LedgerError::Io {
+            what: "cannot write",
+            path,
+            source,
+        })?;
     }
-    let claim = Claim { lock, place, session: number, path };
+    let claim = Claim {
+        lock,
+        place,
+        session: number,
+        path,
+    };
     Ok(Opened {
         claim,
         connection,
@@ -236,7 +303,11 @@ pub fn open_for_run(
 }
 
 /// Finds out which run directory this is.
-fn identify(connection: &Connection, session: &SessionInfo, place: &Place) -> rusqlite::Result<Identity> {
+fn identify(
+    connection: &Connection,
+    session: &SessionInfo,
+    place: &Place,
+) -> rusqlite::Result<Identity> {
     type Last = (Option<String>, Option<String>, bool);
     let last: Option<Last> = connection
         .query_row(
@@ -247,13 +318,25 @@ fn identify(connection: &Connection, session: &SessionInfo, place: &Place) -> ru
         .optional()?;
     let (id, noted, same_devices) = match last {
         Some((Some(id), noted, same_devices)) => (id, noted, same_devices),
-        Some((None, ..)) => return Ok(Identity { of_earlier_version: true, ..Identity::random() }),
+        Some((None, ..)) => {
+            return Ok(Identity {
+                of_earlier_version: true,
+                ..Identity::random()
+            });
+        }
         None => return Ok(Identity::random()),
     };
     let noted = noted.and_then(|noted| noted.parse::<Place>().ok());
     Ok(match noted {
-        Some(then) if !place.is_still(&then, same_devices) => Identity { copied_from: Some(id), ..Identity::random() },
-        _ => Identity { id, of_earlier_version: false, copied_from: None },
+        Some(then) if !place.is_still(&then, same_devices) => Identity {
+            copied_from: Some(id),
+            ..Identity::random()
+        },
+        _ => Identity {
+            id,
+            of_earlier_version: false,
+            copied_from: None,
+        },
     })
 }
 
@@ -272,19 +355,37 @@ fn changes(old: &str, new: &Spec) -> Option<Vec<String>> {
 }
 
 /// Puts a spec in force: its text, arms and points, and the views that depend on them.
-fn put_spec(connection: &Connection, text: &str, spec: &Spec, at: &str, path: &Path) -> Result<(), LedgerError> {
-    let sqlite = |source| LedgerError::Sqlite { path: path.to_owned(), source };
+fn put_spec(
+    connection: &Connection,
+    text: &str,
+    spec: &Spec,
+    at: &str,
+    path: &Path,
+) -> Result<(), LedgerError> {
+    let sqlite = |source| LedgerError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
     let put = || -> rusqlite::Result<Option<String>> {
-        connection.execute("INSERT INTO spec (text, accepted_at) VALUES (?, ?)", params![text, at])?;
+        connection.execute(
+            "INSERT INTO spec (text, accepted_at) VALUES (?, ?)",
+            params![text, at],
+        )?;
         connection.execute_batch("DELETE FROM arm_point; DELETE FROM arm;")?;
-        let mut put_arm = connection.prepare("INSERT INTO arm (arm, position, label) VALUES (?, ?, ?)")?;
-        let mut put_point = connection.prepare("INSERT OR IGNORE INTO point (point, config) VALUES (?, ?)")?;
+        let mut put_arm =
+            connection.prepare("INSERT INTO arm (arm, position, label) VALUES (?, ?, ?)")?;
+        let mut put_point =
+            connection.prepare("INSERT OR IGNORE INTO point (point, config) VALUES (?, ?)")?;
         let mut find_point = connection.prepare("SELECT config FROM point WHERE point = ?")?;
-        let mut put_place = connection.prepare("INSERT INTO arm_point (arm, position, point) VALUES (?, ?, ?)")?;
+        let mut put_place =
+            connection.prepare("INSERT INTO arm_point (arm, position, point) VALUES (?, ?, ?)")?;
         for (position, arm) in Grid::new(spec).arms().iter().enumerate() {
             let name = &arm.arm().name;
             put_arm.execute(params![name, position as i64, arm.arm().label])?;
-            for (index, (id, config)) in arm.canonicals(|text| (PointId::of_canonical(text), text.to_owned())).enumerate() {
+            for (index, (id, config)) in arm
+                .canonicals(|text| (PointId::of_canonical(text), text.to_owned()))
+                .enumerate()
+            {
                 let id = id.to_string();
                 if put_point.execute(params![id, config])? == 0 {
                     let known: String = find_point.query_row([&id], |row| row.get(0))?;
@@ -303,10 +404,14 @@ fn put_spec(connection: &Connection, text: &str, spec: &Spec, at: &str, path: &P
     }
 }
 
-/// Marks what was running when the last coordinator was killed as interrupted. Returns how many trials that were,
-/// and the workers that never were seen to end. Those stay as they are until they have been ended: if this coordinator is killed,
-/// the next one still knows of them.
-fn put_right(connection: &Connection, session: &SessionInfo, identity: &Identity) -> rusqlite::Result<(usize, Vec<LeftWorker>)> {
+/// Marks what was running when the last coordinator was killed as interrupted. Returns how many
+/// trials that were, and the workers that never were seen to end. Those stay as they are until they
+/// have been ended: if this coordinator is killed, the next one still knows of them.
+fn put_right(
+    connection: &Connection,
+    session: &SessionInfo,
+    identity: &Identity,
+) -> rusqlite::Result<(usize, Vec<LeftWorker>)> {
     let at = &session.holder.since;
     let why = match identity.copied_from {
         Some(_) => "the run directory was copied while it ran",
@@ -314,14 +419,20 @@ fn put_right(connection: &Connection, session: &SessionInfo, identity: &Identity
     };
     connection
         .execute("UPDATE attempt SET outcome = 'interrupted', ended_at = ?, message = ? WHERE outcome = 'running'", [at, why])?;
-    let cut_off = connection.execute("UPDATE trial SET state = 'waiting' WHERE state = 'running'", [])?;
+    let cut_off = connection.execute(
+        "UPDATE trial SET state = 'waiting' WHERE state = 'running'",
+        [],
+    )?;
     if identity.copied_from.is_some() {
         connection.execute(
             "UPDATE worker SET ended_at = ?, outcome = 'of the run directory that this is a copy of' WHERE ended_at IS NULL",
             [at],
         )?;
     }
-    connection.execute("UPDATE worker SET waits = NULL WHERE ended_at IS NULL AND waits IS NOT NULL", [])?;
+    connection.execute(
+        "UPDATE worker SET waits = NULL WHERE ended_at IS NULL AND waits IS NOT NULL",
+        [],
+    )?;
     let left = connection
         .prepare(
             "SELECT w.id, w.pid, w.start_ticks, s.boot_id = ? AND s.host = ? AND w.start_ticks > 0, s.host, w.launcher, w.job
@@ -380,6 +491,10 @@ fn kept_spec(dir: &Path) -> Result<Option<Vec<u8>>, LedgerError> {
     match files::read(&path) {
         Ok(kept) => Ok(Some(kept)),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(LedgerError::Io { what: "cannot read", path, source }),
+        Err(source) => Err(LedgerError::Io {
+            what: "cannot read",
+            path,
+            source,
+        }),
     }
 }

@@ -1,5 +1,5 @@
-//! Reading a ledger: for the plan, the tables, and every command that only looks. Works while a coordinator writes; each
-//! call sees one consistent state.
+//! Reading a ledger: for the plan, the tables, and every command that only looks. Works while a
+//! coordinator writes; each call sees one consistent state.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,9 @@ pub struct Reader {
 }
 
 impl Reader {
-    /// Opens the ledger of a run directory, also where nothing can be written and nobody runs the sweep: SQLite makes files beside
-    /// a ledger that others may write, and is told there that nobody does.
+    /// Opens the ledger of a run directory, also where nothing can be written and nobody runs the
+    /// sweep: SQLite makes files beside a ledger that others may write, and is told there that
+    /// nobody does.
     ///
     /// # Errors
     /// `LedgerError`: no ledger, not one of ours, a later version.
@@ -42,20 +43,28 @@ impl Reader {
             }
             opened => opened,
         };
-        Ok(Self { connection: connection.map_err(|error| explain(dir, error))?, path })
+        Ok(Self {
+            connection: connection.map_err(|error| explain(dir, error))?,
+            path,
+        })
     }
 
-    /// From now on every call sees the ledger as it is at this moment, whatever a coordinator writes meanwhile. Not with a
-    /// rollback journal, as on network file systems: there a reader that holds on would stop the writer.
+    /// From now on every call sees the ledger as it is at this moment, whatever a coordinator
+    /// writes meanwhile. Not with a rollback journal, as on network file systems: there a reader
+    /// that holds on would stop the writer.
     ///
     /// # Errors
     /// SQLite's.
     pub fn freeze(&self) -> Result<(), LedgerError> {
-        let journal: String =
-            self.connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).map_err(self.sqlite())?;
+        let journal: String = self
+            .connection
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .map_err(self.sqlite())?;
         if journal == "wal" {
             // A transaction begins to hold with its first read.
-            self.connection.execute_batch("BEGIN; SELECT count(*) FROM spec;").map_err(self.sqlite())?;
+            self.connection
+                .execute_batch("BEGIN; SELECT count(*) FROM spec;")
+                .map_err(self.sqlite())?;
         }
         Ok(())
     }
@@ -70,7 +79,11 @@ impl Reader {
 
     /// What keeps the ledger from being read, to tell the user.
     pub fn locked(&self, time: Duration) -> Waiting {
-        Waiting { path: self.path.clone(), time, by: locked_by(&self.path) }
+        Waiting {
+            path: self.path.clone(),
+            time,
+            by: locked_by(&self.path),
+        }
     }
 
     /// On a connection that is open.
@@ -86,14 +99,21 @@ impl Reader {
     pub(super) fn sqlite(&self) -> impl Fn(rusqlite::Error) -> LedgerError + '_ {
         |source| match source {
             // What SQLite reads without complaint, but nobody can have written.
-            rusqlite::Error::FromSqlConversionFailure(_, _, what) => {
-                LedgerError::Damaged { path: self.path.clone(), what: what.to_string() }
-            }
+            rusqlite::Error::FromSqlConversionFailure(_, _, what) => LedgerError::Damaged {
+                path: self.path.clone(),
+                what: what.to_string(),
+            },
             rusqlite::Error::InvalidColumnType(_, column, found) => {
                 let what = format!("the ledger holds {found} in the column {column}");
-                LedgerError::Damaged { path: self.path.clone(), what }
+                LedgerError::Damaged {
+                    path: self.path.clone(),
+                    what,
+                }
             }
-            source => LedgerError::Sqlite { path: self.path.clone(), source },
+            source => LedgerError::Sqlite {
+                path: self.path.clone(),
+                source,
+            },
         }
     }
 
@@ -104,24 +124,34 @@ impl Reader {
         read: impl Fn(&Row<'_>) -> rusqlite::Result<T>,
     ) -> Result<Vec<T>, LedgerError> {
         let mut statement = self.connection.prepare(sql).map_err(self.sqlite())?;
-        let rows = statement.query_map(parameters, read).map_err(self.sqlite())?;
+        let rows = statement
+            .query_map(parameters, read)
+            .map_err(self.sqlite())?;
         rows.collect::<rusqlite::Result<_>>().map_err(self.sqlite())
     }
 
     /// The text of the spec in force.
     pub fn spec_text(&self) -> Result<String, LedgerError> {
         self.connection
-            .query_row("SELECT text FROM spec ORDER BY revision DESC LIMIT 1", [], |row| row.get(0))
+            .query_row(
+                "SELECT text FROM spec ORDER BY revision DESC LIMIT 1",
+                [],
+                |row| row.get(0),
+            )
             .map_err(self.sqlite())
     }
 
-    /// The folder that the sweep was last started from; None if that was not noted, as before version 2.
+    /// The folder that the sweep was last started from; None if that was not noted, as before
+    /// version 2.
     pub fn folder(&self) -> Result<Option<PathBuf>, LedgerError> {
         if !self.has_column("session", "folder")? {
             return Ok(None);
         }
-        let folders =
-            self.rows("SELECT folder FROM session ORDER BY id DESC LIMIT 1", [], |row| row.get::<_, Option<String>>(0))?;
+        let folders = self.rows(
+            "SELECT folder FROM session ORDER BY id DESC LIMIT 1",
+            [],
+            |row| row.get::<_, Option<String>>(0),
+        )?;
         Ok(folders.into_iter().flatten().next().map(PathBuf::from))
     }
 
@@ -130,13 +160,16 @@ impl Reader {
         if !self.has_column("session", "identity")? {
             return Ok(None);
         }
-        let found =
-            self.rows("SELECT identity FROM session ORDER BY id DESC LIMIT 1", [], |row| row.get::<_, Option<String>>(0))?;
+        let found = self.rows(
+            "SELECT identity FROM session ORDER BY id DESC LIMIT 1",
+            [],
+            |row| row.get::<_, Option<String>>(0),
+        )?;
         Ok(found.into_iter().flatten().next())
     }
 
-    /// A few numbers that differ whenever something that a report shows has changed: revisions of the spec, attempts, and those
-    /// that have ended. Results themselves never change.
+    /// A few numbers that differ whenever something that a report shows has changed: revisions of
+    /// the spec, attempts, and those that have ended. Results themselves never change.
     pub fn state(&self) -> Result<[i64; 3], LedgerError> {
         self.connection
             .query_row(
@@ -150,7 +183,11 @@ impl Reader {
     /// Whether a table has a column, which those of earlier versions may lack.
     pub(super) fn has_column(&self, table: &str, column: &str) -> Result<bool, LedgerError> {
         self.connection
-            .query_row("SELECT count(*) FROM pragma_table_info(?) WHERE name = ?", [table, column], |row| row.get::<_, i64>(0))
+            .query_row(
+                "SELECT count(*) FROM pragma_table_info(?) WHERE name = ?",
+                [table, column],
+                |row| row.get::<_, i64>(0),
+            )
             .map(|count| count > 0)
             .map_err(self.sqlite())
     }
@@ -161,31 +198,53 @@ impl Reader {
     }
 
     /// The trials of the table `t` that a clause leaves.
-    pub(super) fn trials_where(&self, clause: &str, parameters: impl rusqlite::Params) -> Result<Vec<TrialRow>, LedgerError> {
+    pub(super) fn trials_where(
+        &self,
+        clause: &str,
+        parameters: impl rusqlite::Params,
+    ) -> Result<Vec<TrialRow>, LedgerError> {
         let shared = if self.has_column("trial", "same_as")? {
             "t.shared_epochs, o.point, o.seed FROM trial t LEFT JOIN trial o ON o.id = t.same_as"
         } else {
             "0, NULL, NULL FROM trial t"
         };
         self.rows(
-            &format!("SELECT t.point, t.seed, t.phase, t.state, t.failures, t.metrics, {shared} {clause}"),
+            &format!(
+                "SELECT t.point, t.seed, t.phase, t.state, t.failures, t.metrics, {shared} {clause}"
+            ),
             parameters,
             |row| {
                 let other: Option<String> = row.get(7)?;
                 let same_as = match other {
                     None => None,
                     Some(point) => {
-                        let point = point.parse().map_err(|_| damaged(7, "a point id that is none"))?;
-                        Some(TrialId { point, seed: row.get::<_, i64>(8)? as u64 })
+                        let point = point
+                            .parse()
+                            .map_err(|_| damaged(7, "a point id that is none"))?;
+                        Some(TrialId {
+                            point,
+                            seed: row.get::<_, i64>(8)? as u64,
+                        })
                     }
                 };
                 Ok(TrialRow {
-                    shared: Shared { same_as, epochs: row.get(6)? },
+                    shared: Shared {
+                        same_as,
+                        epochs: row.get(6)?,
+                    },
                     id: trial_id(row)?,
-                    phase: if row.get_ref(2)?.as_str()? == "final" { Phase::Final } else { Phase::Tune },
-                    state: TrialState::from_name(row.get_ref(3)?.as_str()?).ok_or_else(|| damaged(3, "an unknown state"))?,
+                    phase: if row.get_ref(2)?.as_str()? == "final" {
+                        Phase::Final
+                    } else {
+                        Phase::Tune
+                    },
+                    state: TrialState::from_name(row.get_ref(3)?.as_str()?)
+                        .ok_or_else(|| damaged(3, "an unknown state"))?,
                     failures: row.get(4)?,
-                    metrics: row.get::<_, Option<String>>(5)?.map(|text| metrics(5, &text)).transpose()?,
+                    metrics: row
+                        .get::<_, Option<String>>(5)?
+                        .map(|text| metrics(5, &text))
+                        .transpose()?,
                 })
             },
         )
@@ -193,7 +252,11 @@ impl Reader {
 
     /// The attempts at a trial, first to last.
     pub fn attempts(&self, id: TrialId) -> Result<Vec<AttemptRow>, LedgerError> {
-        let version = if self.has_column("session", "fingerprint")? { "s.fingerprint, a.metrics" } else { "NULL, NULL" };
+        let version = if self.has_column("session", "fingerprint")? {
+            "s.fingerprint, a.metrics"
+        } else {
+            "NULL, NULL"
+        };
         self.rows(
             &format!(
                 "SELECT a.started_at, a.ended_at, a.outcome, a.kind, a.message, a.log, a.log_start, a.log_end, a.duration,
@@ -234,7 +297,10 @@ impl Reader {
                     started_at: row.get(2)?,
                     ended_at: row.get(3)?,
                     duration: row.get(4)?,
-                    kind: row.get::<_, Option<String>>(5)?.as_deref().and_then(FailureKind::from_name),
+                    kind: row
+                        .get::<_, Option<String>>(5)?
+                        .as_deref()
+                        .and_then(FailureKind::from_name),
                     message: row.get(6)?,
                 };
                 Ok((trial_id(row)?, last))
@@ -258,8 +324,8 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
-    /// By arm name: how many attempts have ended well, and the seconds that they took of their workers: those of a pack, which
-    /// go together, no more than the time that passed.
+    /// By arm name: how many attempts have ended well, and the seconds that they took of their
+    /// workers: those of a pack, which go together, no more than the time that passed.
     pub fn durations(&self) -> Result<HashMap<String, (u64, f64)>, LedgerError> {
         let packed: HashMap<i64, f64> = self
             .rows(
@@ -274,7 +340,11 @@ impl Reader {
             .into_iter()
             .collect();
         // Grouping by workers, too, only pays where there are packs.
-        let worker = if packed.is_empty() { "NULL" } else { "a.worker" };
+        let worker = if packed.is_empty() {
+            "NULL"
+        } else {
+            "a.worker"
+        };
         let rows = self.rows(
             &format!(
                 "SELECT p.arm, {worker}, count(*), sum(a.duration)
@@ -283,12 +353,20 @@ impl Reader {
             ),
             [],
             |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, i64>(2)? as u64, row.get::<_, f64>(3)?))
+                Ok((
+                    row.get::<_, String>(0)?,
+                    row.get::<_, Option<i64>>(1)?,
+                    row.get::<_, i64>(2)? as u64,
+                    row.get::<_, f64>(3)?,
+                ))
             },
         )?;
         let mut found: HashMap<String, (u64, f64)> = HashMap::new();
         for (arm, worker, count, seconds) in rows {
-            let share = worker.and_then(|worker| packed.get(&worker)).copied().unwrap_or(1.0);
+            let share = worker
+                .and_then(|worker| packed.get(&worker))
+                .copied()
+                .unwrap_or(1.0);
             let own = found.entry(arm).or_default();
             *own = (own.0 + count, own.1 + share * seconds);
         }
@@ -328,7 +406,8 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
-    /// What workers wait for in a queue, and how many for each. Of a ledger of an earlier version: nothing.
+    /// What workers wait for in a queue, and how many for each. Of a ledger of an earlier version:
+    /// nothing.
     pub fn waiting(&self) -> Result<Vec<(String, u64)>, LedgerError> {
         if !self.has_column("worker", "waits")? {
             return Ok(Vec::new());
@@ -342,7 +421,11 @@ impl Reader {
 
     /// The kinds of worker that finished trials.
     pub fn workers(&self) -> Result<Vec<WorkerRow>, LedgerError> {
-        let host = if self.has_column("worker", "host")? { "coalesce(w.host, s.host)" } else { "s.host" };
+        let host = if self.has_column("worker", "host")? {
+            "coalesce(w.host, s.host)"
+        } else {
+            "s.host"
+        };
         self.rows(
             &format!(
                 "SELECT coalesce(w.program, ''), coalesce(w.version, ''), coalesce(w.device_name, w.device), coalesce(w.libraries, ''),
@@ -385,7 +468,9 @@ pub(super) fn find(dir: &Path) -> Result<PathBuf, LedgerError> {
 pub(super) fn explain(dir: &Path, error: LedgerError) -> LedgerError {
     let error = match error {
         // Not a ledger that somebody else made, but one that has lost everything.
-        LedgerError::Foreign { ref reason, .. } if reason == schema::EMPTY => lost(dir).unwrap_or(error),
+        LedgerError::Foreign { ref reason, .. } if reason == schema::EMPTY => {
+            lost(dir).unwrap_or(error)
+        }
         error => error,
     };
     error.of(&dir.join(FILE_NAME))
@@ -397,12 +482,23 @@ fn lost(dir: &Path) -> Option<LedgerError> {
 }
 
 pub(super) fn damaged(column: usize, what: &str) -> rusqlite::Error {
-    rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, format!("the ledger holds {what}").into())
+    rusqlite::Error::FromSqlConversionFailure(
+        column,
+        rusqlite::types::Type::Text,
+        format!("the ledger holds {what}").into(),
+    )
 }
 
 pub(super) fn trial_id(row: &Row<'_>) -> rusqlite::Result<TrialId> {
-    let point = row.get_ref(0)?.as_str()?.parse().map_err(|_| damaged(0, "a point id that is none"))?;
-    Ok(TrialId { point, seed: row.get::<_, i64>(1)? as u64 })
+    let point = row
+        .get_ref(0)?
+        .as_str()?
+        .parse()
+        .map_err(|_| damaged(0, "a point id that is none"))?;
+    Ok(TrialId {
+        point,
+        seed: row.get::<_, i64>(1)? as u64,
+    })
 }
 
 pub(super) fn metrics(column: usize, text: &str) -> rusqlite::Result<Metrics> {

@@ -1,4 +1,5 @@
-//! What a ledger holds, as plain rows: `reader`, `versions` and `news` fill them, everybody else looks at them.
+//! What a ledger holds, as plain rows: `reader`, `versions` and `news` fill them, everybody else
+//! looks at them.
 
 use std::collections::HashMap;
 
@@ -117,7 +118,9 @@ impl EpochRow {
 
     /// The step, if it is known.
     pub fn step(&self) -> Option<Place> {
-        self.position.of(Unit::Step).or_else(|| Place::new(self.metrics.get(STEP_KEYS[0])?))
+        self.position
+            .of(Unit::Step)
+            .or_else(|| Place::new(self.metrics.get(STEP_KEYS[0])?))
     }
 }
 

@@ -1,5 +1,5 @@
-//! The tables, their version, and how a connection is set up. `docs/ledger.md` describes them for people who
-//! write SQL; `views` makes the views with plain names, which depend on the spec.
+//! The tables, their version, and how a connection is set up. `docs/ledger.md` describes them for
+//! people who write SQL; `views` makes the views with plain names, which depend on the spec.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -165,7 +165,8 @@ INSERT INTO column_name (kind, name, position)
 SELECT DISTINCT 'history', j.key, 0 FROM epoch e, json_each(e.metrics) j WHERE json_valid(e.metrics) LIMIT 400;
 ";
 
-/// Makes the whole-number epochs of versions 1 to 4 into positions. The views stand on the old table and are made again by `prepare`.
+/// Makes the whole-number epochs of versions 1 to 4 into positions. The views stand on the old
+/// table and are made again by `prepare`.
 const EPOCHS_TO_POSITIONS: &str = "
 DROP VIEW IF EXISTS trials; DROP VIEW IF EXISTS history; DROP VIEW IF EXISTS summary;
 ALTER TABLE epoch RENAME TO epoch_4;
@@ -190,31 +191,58 @@ pub fn open_writable(path: &Path, network: Option<&str>) -> Result<Connection, L
     Ok(connection)
 }
 
-/// Opens a ledger for writing, making an empty file if there is none. Refuses what is not a ledger. SQLite waits for the locks of
-/// others for a moment only: whoever calls it tries again.
+/// Opens a ledger for writing, making an empty file if there is none. Refuses what is not a ledger.
+/// SQLite waits for the locks of others for a moment only: whoever calls it tries again.
 pub fn connect(path: &Path) -> Result<Connection, LedgerError> {
-    let sqlite = |source| LedgerError::Sqlite { path: path.to_owned(), source };
+    let sqlite = |source| LedgerError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
     refuse_other_files(path)?;
     // Not as a URI, whatever the name looks like.
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+        | OpenFlags::SQLITE_OPEN_CREATE
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(sqlite)?;
-    connection.busy_timeout(WRITER_BUSY_TIMEOUT).map_err(sqlite)?;
+    connection
+        .busy_timeout(WRITER_BUSY_TIMEOUT)
+        .map_err(sqlite)?;
     check_identity(&connection, path)?;
     Ok(connection)
 }
 
-/// Sets a connection up for writing, and brings the ledger to this program's version. May be called again after it failed.
-pub fn set_up(connection: &mut Connection, path: &Path, network: Option<&str>) -> Result<(), LedgerError> {
-    let sqlite = |source| LedgerError::Sqlite { path: path.to_owned(), source };
-    // Write-ahead logging needs shared memory, which network file systems do not give (sqlite.org/wal.html).
+/// Sets a connection up for writing, and brings the ledger to this program's version. May be called
+/// again after it failed.
+pub fn set_up(
+    connection: &mut Connection,
+    path: &Path,
+    network: Option<&str>,
+) -> Result<(), LedgerError> {
+    let sqlite = |source| LedgerError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
+    // Write-ahead logging needs shared memory, which network file systems do not give
+    // (sqlite.org/wal.html).
     let journal = if network.is_some() { "DELETE" } else { "WAL" };
-    connection.pragma_update_and_check(None, "journal_mode", journal, |_| Ok(())).map_err(sqlite)?;
-    connection.pragma_update(None, "synchronous", "FULL").map_err(sqlite)?;
-    connection.pragma_update(None, "foreign_keys", true).map_err(sqlite)?;
-    // Trials come in the order of the grid, their rows in the order of hashes: with the default of 2 MB the writer would read
-    // pages again and again, and fold the log into the file every few commits.
-    connection.pragma_update(None, "cache_size", -32_000).map_err(sqlite)?;
-    connection.pragma_update(None, "wal_autocheckpoint", 4000).map_err(sqlite)?;
+    connection
+        .pragma_update_and_check(None, "journal_mode", journal, |_| Ok(()))
+        .map_err(sqlite)?;
+    connection
+        .pragma_update(None, "synchronous", "FULL")
+        .map_err(sqlite)?;
+    connection
+        .pragma_update(None, "foreign_keys", true)
+        .map_err(sqlite)?;
+    // Trials come in the order of the grid, their rows in the order of hashes: with the default of
+    // 2 MB the writer would read pages again and again, and fold the log into the file every few
+    // commits.
+    connection
+        .pragma_update(None, "cache_size", -32_000)
+        .map_err(sqlite)?;
+    connection
+        .pragma_update(None, "wal_autocheckpoint", 4000)
+        .map_err(sqlite)?;
     bring_up_to_date(connection).map_err(sqlite)
 }
 
@@ -227,25 +255,47 @@ pub fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
 pub fn last_holder(path: &Path) -> Option<Holder> {
     let connection = open_readable(path).ok()?;
     connection.busy_timeout(WRITER_BUSY_TIMEOUT).ok()?;
-    let read = |row: &rusqlite::Row<'_>| Ok(Holder { host: row.get(0)?, pid: row.get(1)?, since: row.get(2)? });
-    connection.query_row("SELECT host, pid, started_at FROM session ORDER BY id DESC LIMIT 1", [], read).ok()
+    let read = |row: &rusqlite::Row<'_>| {
+        Ok(Holder {
+            host: row.get(0)?,
+            pid: row.get(1)?,
+            since: row.get(2)?,
+        })
+    };
+    connection
+        .query_row(
+            "SELECT host, pid, started_at FROM session ORDER BY id DESC LIMIT 1",
+            [],
+            read,
+        )
+        .ok()
 }
 
 /// The identity that the last session of a ledger notes, if there is one that can be read at once.
 pub fn last_identity(path: &Path) -> Option<String> {
     let connection = open_readable(path).ok()?;
     connection.busy_timeout(WRITER_BUSY_TIMEOUT).ok()?;
-    connection.query_row("SELECT identity FROM session ORDER BY id DESC LIMIT 1", [], |row| row.get(0)).ok()?
+    connection
+        .query_row(
+            "SELECT identity FROM session ORDER BY id DESC LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
+        .ok()?
 }
 
-/// Refuses to open a pipe, a folder or a device as an SQLite file: opening a pipe would be to wait for its other end.
+/// Refuses to open a pipe, a folder or a device as an SQLite file: opening a pipe would be to wait
+/// for its other end.
 fn refuse_other_files(path: &Path) -> Result<(), LedgerError> {
     for suffix in SUFFIXES {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         let path = PathBuf::from(name);
         if let Err(reason) = files::refuse_other(&path) {
-            return Err(LedgerError::Foreign { path, reason: reason.to_string() });
+            return Err(LedgerError::Foreign {
+                path,
+                reason: reason.to_string(),
+            });
         }
     }
     Ok(())
@@ -302,7 +352,8 @@ pub enum Manner {
 }
 
 impl Manner {
-    /// The one that leaves the directory as it is: SQLite makes files beside a ledger only where it expects a writer.
+    /// The one that leaves the directory as it is: SQLite makes files beside a ledger only where it
+    /// expects a writer.
     pub fn untouching(path: &Path, held: bool) -> Self {
         let beside = |suffix: &str| {
             let mut name = path.as_os_str().to_owned();
@@ -327,19 +378,33 @@ pub fn open_readable(path: &Path) -> Result<Connection, LedgerError> {
 
 /// Opens a ledger for reading in a manner.
 pub fn open_in_manner(path: &Path, manner: Manner) -> Result<Connection, LedgerError> {
-    let sqlite = |source| LedgerError::Sqlite { path: path.to_owned(), source };
+    let sqlite = |source| LedgerError::Sqlite {
+        path: path.to_owned(),
+        source,
+    };
     refuse_other_files(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = match manner {
         Manner::Shared => Connection::open_with_flags(path, flags),
-        Manner::Still => Connection::open_with_flags(uri(path, "immutable=1"), flags | OpenFlags::SQLITE_OPEN_URI),
-        Manner::Left => Connection::open_with_flags(uri(path, "readonly_shm=1"), flags | OpenFlags::SQLITE_OPEN_URI),
+        Manner::Still => Connection::open_with_flags(
+            uri(path, "immutable=1"),
+            flags | OpenFlags::SQLITE_OPEN_URI,
+        ),
+        Manner::Left => Connection::open_with_flags(
+            uri(path, "readonly_shm=1"),
+            flags | OpenFlags::SQLITE_OPEN_URI,
+        ),
     };
     let connection = connection.map_err(sqlite)?;
-    connection.busy_timeout(READER_BUSY_TIMEOUT).map_err(sqlite)?;
+    connection
+        .busy_timeout(READER_BUSY_TIMEOUT)
+        .map_err(sqlite)?;
     check_identity(&connection, path)?;
     if version(&connection).map_err(sqlite)? == 0 {
-        return Err(LedgerError::Foreign { path: path.to_owned(), reason: EMPTY.into() });
+        return Err(LedgerError::Foreign {
+            path: path.to_owned(),
+            reason: EMPTY.into(),
+        });
     }
     Ok(connection)
 }
@@ -350,7 +415,9 @@ fn uri(path: &Path, query: &str) -> String {
     let mut uri = String::from("file://");
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => uri.push(char::from(*byte)),
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
+                uri.push(char::from(*byte))
+            }
             other => uri.push_str(&format!("%{other:02X}")),
         }
     }
@@ -363,19 +430,33 @@ fn version(connection: &Connection) -> rusqlite::Result<i64> {
 
 /// Refuses what is not a ledger, and ledgers of a later version.
 fn check_identity(connection: &Connection, path: &Path) -> Result<(), LedgerError> {
-    let foreign = |reason: String| LedgerError::Foreign { path: path.to_owned(), reason };
+    let foreign = |reason: String| LedgerError::Foreign {
+        path: path.to_owned(),
+        reason,
+    };
     let sqlite = |source: rusqlite::Error| match source.sqlite_error_code() {
         Some(rusqlite::ErrorCode::NotADatabase) => foreign("it is not an SQLite file".into()),
-        _ => LedgerError::Sqlite { path: path.to_owned(), source },
+        _ => LedgerError::Sqlite {
+            path: path.to_owned(),
+            source,
+        },
     };
-    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(sqlite)?;
-    let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0)).map_err(sqlite)?;
+    let application: i64 = connection
+        .pragma_query_value(None, "application_id", |row| row.get(0))
+        .map_err(sqlite)?;
+    let tables: i64 = connection
+        .query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))
+        .map_err(sqlite)?;
     if application != APPLICATION_ID && (tables > 0 || application != 0) {
         return Err(foreign("it is another program's SQLite database".into()));
     }
     let found = version(connection).map_err(sqlite)?;
     if found > SCHEMA_VERSION {
-        return Err(LedgerError::Newer { path: path.to_owned(), found, known: SCHEMA_VERSION });
+        return Err(LedgerError::Newer {
+            path: path.to_owned(),
+            found,
+            known: SCHEMA_VERSION,
+        });
     }
     Ok(())
 }
@@ -389,14 +470,20 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(FILE_NAME);
         let connection = open_writable(&path, None).unwrap();
-        let text = |name| connection.pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0)).unwrap();
+        let text = |name| {
+            connection
+                .pragma_query_value(None, name, |row| row.get::<_, rusqlite::types::Value>(0))
+                .unwrap()
+        };
         assert_eq!(text("journal_mode"), "wal".to_owned().into());
         assert_eq!(text("synchronous"), 2.into(), "2 is FULL");
         assert_eq!(text("user_version"), SCHEMA_VERSION.into());
         open_readable(&path).unwrap();
         drop(connection);
         let network = open_writable(&path, Some("NFS")).unwrap();
-        let journal: String = network.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+        let journal: String = network
+            .pragma_query_value(None, "journal_mode", |row| row.get(0))
+            .unwrap();
         assert_eq!(journal, "delete");
     }
 
@@ -426,45 +513,94 @@ mod tests {
         )
         .unwrap();
         drop(old);
-        assert_eq!(version(&open_readable(&path).unwrap()).unwrap(), 1, "readers change nothing");
+        assert_eq!(
+            version(&open_readable(&path).unwrap()).unwrap(),
+            1,
+            "readers change nothing"
+        );
         let new = open_writable(&path, None).unwrap();
         assert_eq!(version(&new).unwrap(), SCHEMA_VERSION);
-        new.prepare("SELECT folder, fingerprint, identity, place, commits FROM session").unwrap();
+        new.prepare("SELECT folder, fingerprint, identity, place, commits FROM session")
+            .unwrap();
         new.prepare("SELECT metrics FROM attempt").unwrap();
-        new.prepare("SELECT parts, first_seen_at FROM fingerprint").unwrap();
-        new.prepare("SELECT same_as, shared_epochs FROM trial").unwrap();
-        new.prepare("SELECT launcher, host, job, waits FROM worker").unwrap();
+        new.prepare("SELECT parts, first_seen_at FROM fingerprint")
+            .unwrap();
+        new.prepare("SELECT same_as, shared_epochs FROM trial")
+            .unwrap();
+        new.prepare("SELECT launcher, host, job, waits FROM worker")
+            .unwrap();
         let names: String = new
             .query_row("SELECT group_concat(kind || ' ' || name, ', ' ORDER BY kind, name) FROM column_name", [], |row| {
                 row.get(0)
             })
             .unwrap();
-        assert_eq!(names, "history loss, metric acc, metric lr", "what earlier trials have reported has a column");
+        assert_eq!(
+            names, "history loss, metric acc, metric lr",
+            "what earlier trials have reported has a column"
+        );
         new.prepare("SELECT name, value FROM note").unwrap();
         let history = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
-        let mut select = new.prepare("SELECT unit, position, metrics FROM epoch").unwrap();
-        let rows: Vec<(String, f64, String)> = select.query_map([], history).unwrap().map(Result::unwrap).collect();
+        let mut select = new
+            .prepare("SELECT unit, position, metrics FROM epoch")
+            .unwrap();
+        let rows: Vec<(String, f64, String)> = select
+            .query_map([], history)
+            .unwrap()
+            .map(Result::unwrap)
+            .collect();
         let expected = [("epoch", 1.0, "{}"), ("epoch", 2.0, "{\"loss\":0.5}")];
-        assert_eq!(rows, expected.map(|(unit, position, metrics)| (unit.to_owned(), position, metrics.to_owned())));
+        assert_eq!(
+            rows,
+            expected.map(|(unit, position, metrics)| (
+                unit.to_owned(),
+                position,
+                metrics.to_owned()
+            ))
+        );
     }
 
     #[test]
     fn newer_foreign_and_broken_files_are_refused_and_left_alone() {
         let dir = tempfile::tempdir().unwrap();
         let newer = dir.path().join("newer.sqlite");
-        open_writable(&newer, None).unwrap().pragma_update(None, "user_version", 99).unwrap();
+        open_writable(&newer, None)
+            .unwrap()
+            .pragma_update(None, "user_version", 99)
+            .unwrap();
         let error = open_writable(&newer, None).unwrap_err();
-        assert!(matches!(error, LedgerError::Newer { found: 99, known: SCHEMA_VERSION, .. }), "{error}");
-        assert!(matches!(open_readable(&newer), Err(LedgerError::Newer { .. })));
+        assert!(
+            matches!(
+                error,
+                LedgerError::Newer {
+                    found: 99,
+                    known: SCHEMA_VERSION,
+                    ..
+                }
+            ),
+            "{error}"
+        );
+        assert!(matches!(
+            open_readable(&newer),
+            Err(LedgerError::Newer { .. })
+        ));
 
         let foreign = dir.path().join("foreign.sqlite");
-        Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE mine (x); INSERT INTO mine VALUES (1)").unwrap();
-        assert!(matches!(open_writable(&foreign, None), Err(LedgerError::Foreign { .. })));
+        Connection::open(&foreign)
+            .unwrap()
+            .execute_batch("CREATE TABLE mine (x); INSERT INTO mine VALUES (1)")
+            .unwrap();
+        assert!(matches!(
+            open_writable(&foreign, None),
+            Err(LedgerError::Foreign { .. })
+        ));
 
         let junk = dir.path().join("junk.sqlite");
         let bytes = vec![b'x'; 5000];
         std::fs::write(&junk, &bytes).unwrap();
-        assert!(matches!(open_writable(&junk, None), Err(LedgerError::Foreign { .. })));
+        assert!(matches!(
+            open_writable(&junk, None),
+            Err(LedgerError::Foreign { .. })
+        ));
         assert_eq!(std::fs::read(&junk).unwrap(), bytes);
     }
 }

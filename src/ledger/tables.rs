@@ -1,6 +1,7 @@
-//! How each command is put into the tables, within the transaction that is open. Statements are prepared once, and the rows of
-//! trials that are under way are remembered; what `fold` finds to be complete is written in one go: a trial that takes no time costs two
-//! statements and no search by its id.
+//! How each command is put into the tables, within the transaction that is open. Statements are
+//! prepared once, and the rows of trials that are under way are remembered; what `fold` finds to be
+//! complete is written in one go: a trial that takes no time costs two statements and no search by
+//! its id.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,7 +18,8 @@ use crate::protocol::{FailureKind, MAX_NOTES, MORE_NOTES, Metrics, Notes};
 /// The writer's statements.
 pub(super) struct Tables<'c> {
     connection: &'c Connection,
-    /// Rows of the trials that have been begun and have not ended since, and of the attempts at them.
+    /// Rows of the trials that have been begun and have not ended since, and of the attempts at
+    /// them.
     rows: HashMap<TrialId, (i64, i64)>,
     /// Names of final metrics, and of metrics in histories, that have a column in the views.
     metric_names: HashSet<String>,
@@ -144,7 +146,9 @@ impl<'c> Tables<'c> {
 
     /// Notes how many transactions a session has committed, this one among them.
     pub fn set_commits(&mut self, session: i64, commits: u64) -> rusqlite::Result<()> {
-        self.set_commits.execute(params![session, commits as i64]).map(drop)
+        self.set_commits
+            .execute(params![session, commits as i64])
+            .map(drop)
     }
 
     /// Puts the commands of a transaction into the tables.
@@ -154,7 +158,11 @@ impl<'c> Tables<'c> {
                 Fate::Alone => self.apply(command)?,
                 Fate::Said => {}
                 Fate::Worker { hello, ended } => {
-                    self.start_worker(command, hello.map(|place| &commands[place]), ended.map(|place| &commands[place]))?;
+                    self.start_worker(
+                        command,
+                        hello.map(|place| &commands[place]),
+                        ended.map(|place| &commands[place]),
+                    )?;
                 }
                 Fate::Trial { started } => self.finish_trial(&commands[started], command)?,
             }
@@ -163,8 +171,22 @@ impl<'c> Tables<'c> {
     }
 
     /// A worker that was started, and what is known of it by now.
-    fn start_worker(&mut self, started: &Stamped, hello: Option<&Stamped>, ended: Option<&Stamped>) -> rusqlite::Result<()> {
-        let Write::WorkerStarted { worker, session, slot, device, pid, start_ticks, launcher } = &started.write else {
+    fn start_worker(
+        &mut self,
+        started: &Stamped,
+        hello: Option<&Stamped>,
+        ended: Option<&Stamped>,
+    ) -> rusqlite::Result<()> {
+        let Write::WorkerStarted {
+            worker,
+            session,
+            slot,
+            device,
+            pid,
+            start_ticks,
+            launcher,
+        } = &started.write
+        else {
             return self.apply(started);
         };
         let hello = match hello.map(|hello| &hello.write) {
@@ -195,16 +217,36 @@ impl<'c> Tables<'c> {
         Ok(())
     }
 
-    /// A trial that began and was done within this transaction: its row complete, and that of the attempt.
+    /// A trial that began and was done within this transaction: its row complete, and that of the
+    /// attempt.
     fn finish_trial(&mut self, started: &Stamped, done: &Stamped) -> rusqlite::Result<()> {
-        let (Write::TrialStarted { trial, phase, worker, log }, Write::TrialDone { metrics, shared, log_end, duration, .. }) =
-            (&started.write, &done.write)
+        let (
+            Write::TrialStarted {
+                trial,
+                phase,
+                worker,
+                log,
+            },
+            Write::TrialDone {
+                metrics,
+                shared,
+                log_end,
+                duration,
+                ..
+            },
+        ) = (&started.write, &done.write)
         else {
             self.apply(started)?;
             return self.apply(done);
         };
         let point = trial.point.to_string();
-        if self.whole_trial.execute(params![point, trial.seed as i64, phase.name(), json(&metrics.numbers)])? == 0 {
+        if self.whole_trial.execute(params![
+            point,
+            trial.seed as i64,
+            phase.name(),
+            json(&metrics.numbers)
+        ])? == 0
+        {
             // It has been begun before.
             self.apply(started)?;
             return self.apply(done);
@@ -213,7 +255,16 @@ impl<'c> Tables<'c> {
         let id = self.connection.last_insert_rowid();
         self.note_names(Kind::Metric, &metrics.numbers)?;
         let (begin, end) = (log.offset as i64, *log_end as i64);
-        self.whole_attempt.execute(params![id, worker.0, &*started.at, &*done.at, &*log.file, begin, end, duration])?;
+        self.whole_attempt.execute(params![
+            id,
+            worker.0,
+            &*started.at,
+            &*done.at,
+            &*log.file,
+            begin,
+            end,
+            duration
+        ])?;
         self.note(id, &metrics.notes)?;
         self.share(id, shared)
     }
@@ -223,8 +274,14 @@ impl<'c> Tables<'c> {
         let at = &*command.at;
         match &command.write {
             Write::WorkerStarted { .. } => self.start_worker(command, None, None)?,
-            Write::WorkerPlaced { worker, host, job, waits } => {
-                self.worker_placed.execute(params![worker.0, host, job, waits])?;
+            Write::WorkerPlaced {
+                worker,
+                host,
+                job,
+                waits,
+            } => {
+                self.worker_placed
+                    .execute(params![worker.0, host, job, waits])?;
             }
             Write::WorkerHello { worker, hello } => {
                 let libraries = hello.libraries.join(", ");
@@ -240,7 +297,12 @@ impl<'c> Tables<'c> {
             Write::WorkerEnded { worker, outcome } => {
                 self.worker_ended.execute(params![worker.0, at, outcome])?;
             }
-            Write::TrialStarted { trial, phase, worker, log } => {
+            Write::TrialStarted {
+                trial,
+                phase,
+                worker,
+                log,
+            } => {
                 let id = match self.row(*trial)? {
                     Some(id) => {
                         self.set_phase.execute(params![id, phase.name()])?;
@@ -251,19 +313,41 @@ impl<'c> Tables<'c> {
                     }
                     None => self.make_row(*trial, *phase, "running")?,
                 };
-                self.new_attempt.execute(params![id, worker.0, at, &*log.file, log.offset as i64])?;
-                self.rows.insert(*trial, (id, self.connection.last_insert_rowid()));
+                self.new_attempt.execute(params![
+                    id,
+                    worker.0,
+                    at,
+                    &*log.file,
+                    log.offset as i64
+                ])?;
+                self.rows
+                    .insert(*trial, (id, self.connection.last_insert_rowid()));
             }
-            Write::Epoch { trial, position, values } => {
+            Write::Epoch {
+                trial,
+                position,
+                values,
+            } => {
                 if let Some(id) = self.row(*trial)? {
-                    let row = params![id, position.unit.name(), position.number(), json(&values.numbers)];
+                    let row = params![
+                        id,
+                        position.unit.name(),
+                        position.number(),
+                        json(&values.numbers)
+                    ];
                     if self.new_epoch.execute(row)? > 0 {
                         self.note(id, &values.notes)?;
                     }
                     self.note_names(Kind::History, &values.numbers)?;
                 }
             }
-            Write::TrialDone { trial, metrics, shared, log_end, duration } => {
+            Write::TrialDone {
+                trial,
+                metrics,
+                shared,
+                log_end,
+                duration,
+            } => {
                 if let Some(id) = self.row(*trial)?
                     && self.set_done.execute(params![id, json(&metrics.numbers)])? == 1
                 {
@@ -274,10 +358,19 @@ impl<'c> Tables<'c> {
                 }
                 self.rows.remove(trial);
             }
-            Write::TrialFailed { trial, phase, kind, message, for_good, log_end, duration } => {
+            Write::TrialFailed {
+                trial,
+                phase,
+                kind,
+                message,
+                for_good,
+                log_end,
+                duration,
+            } => {
                 let id = match self.row(*trial)? {
                     Some(id) => {
-                        // A seed that moved from one phase to the other in a changed spec takes its new part.
+                        // A seed that moved from one phase to the other in a changed spec takes its
+                        // new part.
                         self.set_phase.execute(params![id, phase.name()])?;
                         id
                     }
@@ -285,25 +378,51 @@ impl<'c> Tables<'c> {
                 };
                 let state = if *for_good { "failed" } else { "waiting" };
                 if self.set_failed.execute(params![id, state])? == 1
-                    && !self.end_attempt(*trial, at, "failed", Some((Some(*kind), message)), *log_end, Some(*duration))?
+                    && !self.end_attempt(
+                        *trial,
+                        at,
+                        "failed",
+                        Some((Some(*kind), message)),
+                        *log_end,
+                        Some(*duration),
+                    )?
                 {
-                    // The worker died before it said that it had begun: the attempt has no beginning of its own.
-                    self.failed_attempt.execute(params![id, at, kind.name(), message])?;
+                    // The worker died before it said that it had begun: the attempt has no
+                    // beginning of its own.
+                    self.failed_attempt
+                        .execute(params![id, at, kind.name(), message])?;
                 }
                 self.rows.remove(trial);
             }
-            Write::Edited { session, fingerprint } => {
+            Write::Edited {
+                session,
+                fingerprint,
+            } => {
                 let version = versions::put(self.connection, fingerprint, at)?;
-                self.connection.execute("UPDATE session SET fingerprint = ?2 WHERE id = ?1", params![session, version])?;
+                self.connection.execute(
+                    "UPDATE session SET fingerprint = ?2 WHERE id = ?1",
+                    params![session, version],
+                )?;
             }
             Write::SessionEnded { session, outcome } => {
                 self.session_ended.execute(params![session, at, outcome])?;
             }
-            Write::TrialInterrupted { trial, message, log_end } => {
+            Write::TrialInterrupted {
+                trial,
+                message,
+                log_end,
+            } => {
                 if let Some(id) = self.row(*trial)?
                     && self.set_waiting.execute([id])? == 1
                 {
-                    self.end_attempt(*trial, at, "interrupted", Some((None, message)), *log_end, None)?;
+                    self.end_attempt(
+                        *trial,
+                        at,
+                        "interrupted",
+                        Some((None, message)),
+                        *log_end,
+                        None,
+                    )?;
                 }
                 self.rows.remove(trial);
             }
@@ -313,7 +432,11 @@ impl<'c> Tables<'c> {
 
     /// Notes names that a trial reports, so that they get a column in the views.
     fn note_names(&mut self, kind: Kind, metrics: &Metrics) -> rusqlite::Result<()> {
-        let known = if kind == Kind::History { &mut self.history_names } else { &mut self.metric_names };
+        let known = if kind == Kind::History {
+            &mut self.history_names
+        } else {
+            &mut self.metric_names
+        };
         for name in metrics.0.keys() {
             if known.contains(name) || known.len() >= views::MAX_COLUMNS {
                 continue;
@@ -328,8 +451,12 @@ impl<'c> Tables<'c> {
     /// What a trial's result took from others.
     fn share(&mut self, id: i64, shared: &Shared) -> rusqlite::Result<()> {
         if *shared != Shared::default() {
-            let (point, seed) = shared.same_as.map(|id| (id.point.to_string(), id.seed as i64)).unzip();
-            self.set_shared.execute(params![id, shared.epochs, point, seed])?;
+            let (point, seed) = shared
+                .same_as
+                .map(|id| (id.point.to_string(), id.seed as i64))
+                .unzip();
+            self.set_shared
+                .execute(params![id, shared.epochs, point, seed])?;
         }
         Ok(())
     }
@@ -337,8 +464,14 @@ impl<'c> Tables<'c> {
     /// Keeps what a trial reported that is no number.
     fn note(&mut self, id: i64, notes: &Notes) -> rusqlite::Result<()> {
         for (name, value) in notes.iter() {
-            if self.new_note.execute(params![id, name, value.to_string()])? == 0 {
-                let more = format!("\"more than {MAX_NOTES} notes were reported; the others are not kept\"");
+            if self
+                .new_note
+                .execute(params![id, name, value.to_string()])?
+                == 0
+            {
+                let more = format!(
+                    "\"more than {MAX_NOTES} notes were reported; the others are not kept\""
+                );
                 self.new_note.execute(params![id, MORE_NOTES, more])?;
             }
         }
@@ -350,16 +483,25 @@ impl<'c> Tables<'c> {
         if let Some((id, _)) = self.rows.get(&trial) {
             return Ok(Some(*id));
         }
-        self.find_trial.query_row(params![trial.point.to_string(), trial.seed as i64], |row| row.get(0)).optional()
+        self.find_trial
+            .query_row(params![trial.point.to_string(), trial.seed as i64], |row| {
+                row.get(0)
+            })
+            .optional()
     }
 
     fn make_row(&mut self, trial: TrialId, phase: Phase, state: &str) -> rusqlite::Result<i64> {
-        self.new_trial.execute(params![trial.point.to_string(), trial.seed as i64, phase.name(), state])?;
+        self.new_trial.execute(params![
+            trial.point.to_string(),
+            trial.seed as i64,
+            phase.name(),
+            state
+        ])?;
         Ok(self.connection.last_insert_rowid())
     }
 
-    /// Ends the running attempt at a trial. Says whether there was one: attempts of earlier sessions were put right when this one
-    /// began.
+    /// Ends the running attempt at a trial. Says whether there was one: attempts of earlier
+    /// sessions were put right when this one began.
     fn end_attempt(
         &mut self,
         trial: TrialId,
@@ -369,10 +511,20 @@ impl<'c> Tables<'c> {
         log_end: u64,
         duration: Option<f64>,
     ) -> rusqlite::Result<bool> {
-        let Some((_, attempt)) = self.rows.get(&trial) else { return Ok(false) };
+        let Some((_, attempt)) = self.rows.get(&trial) else {
+            return Ok(false);
+        };
         let (kind, message) = why.unzip();
         let kind = kind.flatten().map(FailureKind::name);
-        Ok(self.end_attempt.execute(params![attempt, at, outcome, kind, message, log_end as i64, duration])? > 0)
+        Ok(self.end_attempt.execute(params![
+            attempt,
+            at,
+            outcome,
+            kind,
+            message,
+            log_end as i64,
+            duration
+        ])? > 0)
     }
 }
 

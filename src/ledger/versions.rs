@@ -1,5 +1,6 @@
-//! Versions of what is trained: each differing fingerprint that a session was started with, and the trials that must be run
-//! again if only the present one may count. Every attempt belongs to its worker's session, and so to a version.
+//! Versions of what is trained: each differing fingerprint that a session was started with, and the
+//! trials that must be run again if only the present one may count. Every attempt belongs to its
+//! worker's session, and so to a version.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -32,11 +33,16 @@ pub struct Retrained {
 
 /// The key by which fingerprints hide values; made with the ledger.
 pub fn key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
-    let known = connection.query_row("SELECT value FROM fingerprint_key", [], |row| row.get(0)).optional()?;
+    let known = connection
+        .query_row("SELECT value FROM fingerprint_key", [], |row| row.get(0))
+        .optional()?;
     match known {
         Some(key) => Ok(key),
         None => {
-            connection.execute("INSERT INTO fingerprint_key (value) VALUES (randomblob(32))", [])?;
+            connection.execute(
+                "INSERT INTO fingerprint_key (value) VALUES (randomblob(32))",
+                [],
+            )?;
             connection.query_row("SELECT value FROM fingerprint_key", [], |row| row.get(0))
         }
     }
@@ -58,22 +64,33 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<(i64, Fingerprint)>>
 
 /// The number of the version that a fingerprint describes; it is noted if it is new.
 pub fn put(connection: &Connection, fingerprint: &Fingerprint, at: &str) -> rusqlite::Result<i64> {
-    if let Some((number, _)) = all(connection)?.into_iter().find(|(_, known)| known.is_same(fingerprint)) {
+    if let Some((number, _)) = all(connection)?
+        .into_iter()
+        .find(|(_, known)| known.is_same(fingerprint))
+    {
         return Ok(number);
     }
     let text = serde_json::to_string(fingerprint).expect("a fingerprint is made of texts");
-    connection.execute("INSERT INTO fingerprint (parts, first_seen_at) VALUES (?, ?)", params![text, at])?;
+    connection.execute(
+        "INSERT INTO fingerprint (parts, first_seen_at) VALUES (?, ?)",
+        params![text, at],
+    )?;
     Ok(connection.last_insert_rowid())
 }
 
-/// How a fingerprint differs from that of the last session; None if it does not, or if no finished trial of the spec in force
-/// was trained by another version.
-pub fn retrained(connection: &Connection, now: &Fingerprint) -> rusqlite::Result<Option<Retrained>> {
+/// How a fingerprint differs from that of the last session; None if it does not, or if no finished
+/// trial of the spec in force was trained by another version.
+pub fn retrained(
+    connection: &Connection,
+    now: &Fingerprint,
+) -> rusqlite::Result<Option<Retrained>> {
     let last: Option<i64> = connection
         .query_row("SELECT fingerprint FROM session WHERE fingerprint IS NOT NULL ORDER BY id DESC LIMIT 1", [], |row| row.get(0))
         .optional()?;
     let versions = all(connection)?;
-    let Some((_, before)) = versions.iter().find(|(number, _)| Some(*number) == last) else { return Ok(None) };
+    let Some((_, before)) = versions.iter().find(|(number, _)| Some(*number) == last) else {
+        return Ok(None);
+    };
     if before.is_same(now) {
         return Ok(None);
     }
@@ -86,21 +103,32 @@ pub fn retrained(connection: &Connection, now: &Fingerprint) -> rusqlite::Result
         [&others],
         |row| row.get(0),
     )?;
-    Ok((trials > 0).then(|| Retrained { difference: now.since(before), trials: trials as u64 }))
+    Ok((trials > 0).then(|| Retrained {
+        difference: now.since(before),
+        trials: trials as u64,
+    }))
 }
 
 /// The numbers of all versions but that of a fingerprint, as a JSON list.
 fn others(versions: &[(i64, Fingerprint)], now: &Fingerprint) -> String {
-    let others: Vec<i64> = versions.iter().filter(|(_, known)| !known.is_same(now)).map(|(number, _)| *number).collect();
+    let others: Vec<i64> = versions
+        .iter()
+        .filter(|(_, known)| !known.is_same(now))
+        .map(|(number, _)| *number)
+        .collect();
     serde_json::to_string(&others).expect("numbers")
 }
 
-/// Puts every trial of the spec in force back that another version has begun or finished, so that it runs again. What those
-/// attempts gave stays in their rows, and their folders beside the new ones: a program must not go on from a checkpoint of
-/// the earlier code. Returns how many finished trials that were.
+/// Puts every trial of the spec in force back that another version has begun or finished, so that
+/// it runs again. What those attempts gave stays in their rows, and their folders beside the new
+/// ones: a program must not go on from a checkpoint of the earlier code. Returns how many finished
+/// trials that were.
 pub fn rerun(connection: &Connection, dir: &Path, now: &Fingerprint) -> Result<usize, LedgerError> {
     let path = dir.join(super::schema::FILE_NAME);
-    let sqlite = |source| LedgerError::Sqlite { path: path.clone(), source };
+    let sqlite = |source| LedgerError::Sqlite {
+        path: path.clone(),
+        source,
+    };
     let others = others(&all(connection).map_err(sqlite)?, now);
     let mut find = connection
         .prepare(
@@ -111,11 +139,22 @@ pub fn rerun(connection: &Connection, dir: &Path, now: &Fingerprint) -> Result<u
         )
         .map_err(sqlite)?;
     let found: Vec<(i64, String, i64, bool, i64)> = find
-        .query_map([&others], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?)))
+        .query_map([&others], |row| {
+            Ok((
+                row.get(0)?,
+                row.get(1)?,
+                row.get(2)?,
+                row.get(3)?,
+                row.get(4)?,
+            ))
+        })
         .and_then(Iterator::collect)
         .map_err(sqlite)?;
     for (trial, point, seed, _, attempt) in &found {
-        let (old, kept) = (format!("{TRIALS}/{point}-{seed}"), format!("{TRIALS}/{point}-{seed}.attempt-{attempt}"));
+        let (old, kept) = (
+            format!("{TRIALS}/{point}-{seed}"),
+            format!("{TRIALS}/{point}-{seed}.attempt-{attempt}"),
+        );
         set_aside(&dir.join(&old), &dir.join(&kept))?;
         let put_back = || -> rusqlite::Result<()> {
             connection
@@ -141,9 +180,11 @@ pub fn rerun(connection: &Connection, dir: &Path, now: &Fingerprint) -> Result<u
 /// Renames a trial's folder, where there is one.
 fn set_aside(folder: &Path, kept: &Path) -> Result<(), LedgerError> {
     match std::fs::rename(folder, kept) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
-            Err(LedgerError::Io { what: "cannot rename", path: folder.to_owned(), source })
-        }
+        Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(LedgerError::Io {
+            what: "cannot rename",
+            path: folder.to_owned(),
+            source,
+        }),
         _ => Ok(()),
     }
 }
@@ -158,29 +199,65 @@ impl Reader {
             return Ok(Versions::default());
         }
         let sqlite = self.sqlite();
-        let first_seen = self.rows("SELECT first_seen_at FROM fingerprint ORDER BY id", [], |row| row.get(0))?;
-        let list = all(self.connection()).map_err(&sqlite)?.into_iter().zip(first_seen);
-        let list: Vec<VersionRow> =
-            list.map(|((number, fingerprint), first_seen_at)| VersionRow { number, fingerprint, first_seen_at }).collect();
-        let by_session = self.rows("SELECT DISTINCT fingerprint FROM session", [], |row| row.get::<_, Option<i64>>(0))?;
+        let first_seen = self.rows(
+            "SELECT first_seen_at FROM fingerprint ORDER BY id",
+            [],
+            |row| row.get(0),
+        )?;
+        let list = all(self.connection())
+            .map_err(&sqlite)?
+            .into_iter()
+            .zip(first_seen);
+        let list: Vec<VersionRow> = list
+            .map(|((number, fingerprint), first_seen_at)| VersionRow {
+                number,
+                fingerprint,
+                first_seen_at,
+            })
+            .collect();
+        let by_session = self.rows("SELECT DISTINCT fingerprint FROM session", [], |row| {
+            row.get::<_, Option<i64>>(0)
+        })?;
         if let [only] = by_session.as_slice() {
             // The common case, at no cost: the attempts need not be looked at.
-            return Ok(Versions { list, only: *only, of: HashMap::new(), last: *only });
+            return Ok(Versions {
+                list,
+                only: *only,
+                of: HashMap::new(),
+                last: *only,
+            });
         }
-        let of: Vec<(TrialId, Option<i64>)> = self.rows(DONE_BY, [], |row| Ok((trial_id(row)?, row.get(3)?)))?;
-        let last = self.rows("SELECT fingerprint FROM session ORDER BY id DESC LIMIT 1", [], |row| row.get(0))?;
-        Ok(Versions { list, only: None, of: of.into_iter().collect(), last: last.into_iter().next().flatten() })
+        let of: Vec<(TrialId, Option<i64>)> =
+            self.rows(DONE_BY, [], |row| Ok((trial_id(row)?, row.get(3)?)))?;
+        let last = self.rows(
+            "SELECT fingerprint FROM session ORDER BY id DESC LIMIT 1",
+            [],
+            |row| row.get(0),
+        )?;
+        Ok(Versions {
+            list,
+            only: None,
+            of: of.into_iter().collect(),
+            last: last.into_iter().next().flatten(),
+        })
     }
 
-    /// How a fingerprint differs from that of the last run, as a new run would find it. `take` makes it with the ledger's key.
+    /// How a fingerprint differs from that of the last run, as a new run would find it. `take`
+    /// makes it with the ledger's key.
     ///
     /// # Errors
     /// SQLite's.
-    pub fn retrained(&self, take: impl FnOnce(&[u8; 32]) -> Fingerprint) -> Result<Option<Retrained>, LedgerError> {
+    pub fn retrained(
+        &self,
+        take: impl FnOnce(&[u8; 32]) -> Fingerprint,
+    ) -> Result<Option<Retrained>, LedgerError> {
         if !self.has_column("session", "fingerprint")? {
             return Ok(None);
         }
-        let key = self.connection().query_row("SELECT value FROM fingerprint_key", [], |row| row.get(0)).optional();
+        let key = self
+            .connection()
+            .query_row("SELECT value FROM fingerprint_key", [], |row| row.get(0))
+            .optional();
         match key.map_err(self.sqlite())? {
             Some(key) => retrained(self.connection(), &take(&key)).map_err(self.sqlite()),
             None => Ok(None),
@@ -201,10 +278,12 @@ impl Versions {
 
     /// The version that trained a finished trial, if that is known.
     pub fn of(&self, trial: TrialId) -> Option<i64> {
-        self.only.or_else(|| self.of.get(&trial).copied().unwrap_or(self.last))
+        self.only
+            .or_else(|| self.of.get(&trial).copied().unwrap_or(self.last))
     }
 
-    /// How many of these finished trials each version trained, in the order of versions; None: it was not recorded.
+    /// How many of these finished trials each version trained, in the order of versions; None: it
+    /// was not recorded.
     pub fn count(&self, trials: impl Iterator<Item = TrialId>) -> Vec<(Option<i64>, u64)> {
         let mut counts = std::collections::BTreeMap::new();
         for trial in trials {

@@ -1,6 +1,7 @@
-//! The views of a ledger, for people who write SQL: a column for each parameter and each metric. `docs/ledger.md`
-//! describes them. Which names have a column stands in the table `column_name`: those that the spec knows, and those that trials
-//! have reported. The writer adds to it, and makes the views again, when a trial reports a name for the first time.
+//! The views of a ledger, for people who write SQL: a column for each parameter and each metric.
+//! `docs/ledger.md` describes them. Which names have a column stands in the table `column_name`:
+//! those that the spec knows, and those that trials have reported. The writer adds to it, and makes
+//! the views again, when a trial reports a name for the first time.
 
 use std::collections::HashSet;
 
@@ -8,10 +9,12 @@ use rusqlite::{Connection, params};
 
 use crate::spec::{ColumnNames, Spec, Task, task};
 
-/// Maximum number of columns for parameters, for metrics, and for metrics of histories: SQLite allows 2,000 columns in all.
+/// Maximum number of columns for parameters, for metrics, and for metrics of histories: SQLite
+/// allows 2,000 columns in all.
 pub(super) const MAX_COLUMNS: usize = 400;
 
-/// By what numbers are divided before they are added: a power of two, so that no digit is lost and no sum overflows.
+/// By what numbers are divided before they are added: a power of two, so that no digit is lost and
+/// no sum overflows.
 const SCALE: &str = "1048576.0";
 
 /// What a column is for, by its name in the table `column_name`.
@@ -48,13 +51,29 @@ pub(super) fn make_views(connection: &Connection, spec: &Spec) -> rusqlite::Resu
         Task::Worker(_) | Task::Program(_) => vec![&spec.metric.name],
     };
     let history: &[&str] = match spec.task {
-        Task::MnistResnet18 => &["train_loss", "train_accuracy", "val_loss", "val_accuracy", "seconds"],
+        Task::MnistResnet18 => &[
+            "train_loss",
+            "train_accuracy",
+            "val_loss",
+            "val_accuracy",
+            "seconds",
+        ],
         Task::Worker(_) | Task::Program(_) => &[],
     };
-    let parameters: Vec<&str> = spec.arms.iter().flat_map(|arm| arm.axes.iter().map(|axis| axis.name.as_str())).collect();
-    for (kind, names) in [(Kind::Parameter, &parameters[..]), (Kind::SpecMetric, &metrics), (Kind::SpecHistory, history)] {
+    let parameters: Vec<&str> = spec
+        .arms
+        .iter()
+        .flat_map(|arm| arm.axes.iter().map(|axis| axis.name.as_str()))
+        .collect();
+    for (kind, names) in [
+        (Kind::Parameter, &parameters[..]),
+        (Kind::SpecMetric, &metrics),
+        (Kind::SpecHistory, history),
+    ] {
         connection.execute("DELETE FROM column_name WHERE kind = ?", [kind.name()])?;
-        names.iter().try_for_each(|name| put_name(connection, kind, name))?;
+        names
+            .iter()
+            .try_for_each(|name| put_name(connection, kind, name))?;
     }
     remake_views(connection)
 }
@@ -70,7 +89,8 @@ pub(super) fn put_name(connection: &Connection, kind: Kind, name: &str) -> rusql
         .map(drop)
 }
 
-/// The names of some kinds, each once: those that the spec knows in its order, then the others by name.
+/// The names of some kinds, each once: those that the spec knows in its order, then the others by
+/// name.
 pub(super) fn names(connection: &Connection, kinds: &[Kind]) -> rusqlite::Result<Vec<String>> {
     let mut statement = connection.prepare(
         "SELECT name FROM column_name WHERE kind = ? ORDER BY CASE WHEN kind IN ('metric', 'history') THEN 0 ELSE position END, name",
@@ -97,12 +117,26 @@ pub(super) fn remake_views(connection: &Connection) -> rusqlite::Result<()> {
     // The step of a row has a column of its own.
     history.retain(|name| name != "step");
     let reported = metrics.iter().chain(&history);
-    let columns = ColumnNames::new(parameters.iter().map(String::as_str), reported.map(String::as_str));
+    let columns = ColumnNames::new(
+        parameters.iter().map(String::as_str),
+        reported.map(String::as_str),
+    );
 
-    let of_parameters: String =
-        parameters.iter().map(|name| format!(", {} AS \"{}\"", value("p.config", name), columns.parameter(name))).collect();
+    let of_parameters: String = parameters
+        .iter()
+        .map(|name| {
+            format!(
+                ", {} AS \"{}\"",
+                value("p.config", name),
+                columns.parameter(name)
+            )
+        })
+        .collect();
     let of_metrics = |json: &str, names: &[String]| -> String {
-        names.iter().map(|name| format!(", {} AS \"{}\"", value(json, name), columns.metric(name))).collect()
+        names
+            .iter()
+            .map(|name| format!(", {} AS \"{}\"", value(json, name), columns.metric(name)))
+            .collect()
     };
     let means: String = metrics
         .iter()

@@ -1,5 +1,5 @@
-//! What a coordinator writes while it runs, one small command for each thing that happened; `tables` puts each into the
-//! tables. A finished trial can never be changed by a later command.
+//! What a coordinator writes while it runs, one small command for each thing that happened;
+//! `tables` puts each into the tables. A finished trial can never be changed by a later command.
 
 use std::sync::Arc;
 
@@ -85,7 +85,8 @@ pub enum Write {
         /// Where its part of the log begins.
         log: LogMark,
     },
-    /// An epoch or step of a running trial ended. Of several rows of one position the values of the later ones count.
+    /// An epoch or step of a running trial ended. Of several rows of one position the values of the
+    /// later ones count.
     Epoch {
         /// The trial.
         trial: TrialId,
@@ -124,7 +125,8 @@ pub enum Write {
         /// How long the attempt took, in seconds.
         duration: f64,
     },
-    /// What is trained was changed while trials ran: which of the session's trials ran what is not known.
+    /// What is trained was changed while trials ran: which of the session's trials ran what is not
+    /// known.
     Edited {
         /// The session.
         session: i64,
@@ -138,7 +140,8 @@ pub enum Write {
         /// How: done, some_failed, incomplete, failed or interrupted.
         outcome: &'static str,
     },
-    /// An attempt at a trial was cut off by no fault of its own: it will start again and is not held against it.
+    /// An attempt at a trial was cut off by no fault of its own: it will start again and is not
+    /// held against it.
     TrialInterrupted {
         /// The trial.
         trial: TrialId,
@@ -150,7 +153,8 @@ pub enum Write {
 }
 
 impl Write {
-    /// Whether it is about a trial. Only such commands are acknowledged: the scheduler waits for no others.
+    /// Whether it is about a trial. Only such commands are acknowledged: the scheduler waits for no
+    /// others.
     pub fn of_a_trial(&self) -> bool {
         match self {
             Self::WorkerStarted { .. }

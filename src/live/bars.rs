@@ -1,5 +1,6 @@
-//! Progress on a terminal: a bar for the phase, one for each arm, and a line for each running trial. What there is to show is kept here;
-//! the terminal's own thread asks for it when it draws, so that a terminal that takes nothing never keeps the scheduler waiting.
+//! Progress on a terminal: a bar for the phase, one for each arm, and a line for each running
+//! trial. What there is to show is kept here; the terminal's own thread asks for it when it draws,
+//! so that a terminal that takes nothing never keeps the scheduler waiting.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -65,8 +66,17 @@ impl<W: Fn(&str)> Bars<W> {
     /// Nothing is shown before the first phase.
     pub fn new(names: Names, write: W) -> Self {
         let progress = Progress::default();
-        let state = State { names, progress, shown: false, trials: BTreeMap::new(), began: Instant::now() };
-        Self { state: Arc::new(Mutex::new(state)), write }
+        let state = State {
+            names,
+            progress,
+            shown: false,
+            trials: BTreeMap::new(),
+            began: Instant::now(),
+        };
+        Self {
+            state: Arc::new(Mutex::new(state)),
+            write,
+        }
     }
 
     /// Gives what is to be shown, whenever it is called, from any thread.
@@ -93,12 +103,31 @@ impl State {
                 self.shown = false;
                 self.trials.clear();
             }
-            Notice::TrialStarted { slot, trial } => drop(self.trials.insert(*slot, Running { trial: *trial, epoch: None })),
-            Notice::Epoch { slot, trial, position, values } => {
+            Notice::TrialStarted { slot, trial } => drop(self.trials.insert(
+                *slot,
+                Running {
+                    trial: *trial,
+                    epoch: None,
+                },
+            )),
+            Notice::Epoch {
+                slot,
+                trial,
+                position,
+                values,
+            } => {
                 let metric = values.get(&self.names.metric);
-                self.trials.insert(*slot, Running { trial: *trial, epoch: Some((*position, metric)) });
+                self.trials.insert(
+                    *slot,
+                    Running {
+                        trial: *trial,
+                        epoch: Some((*position, metric)),
+                    },
+                );
             }
-            Notice::TrialDone { slot, .. } | Notice::TrialFailed { slot, .. } => drop(self.trials.remove(slot)),
+            Notice::TrialDone { slot, .. } | Notice::TrialFailed { slot, .. } => {
+                drop(self.trials.remove(slot))
+            }
             _ => {}
         }
     }
@@ -108,27 +137,66 @@ impl State {
             return Board::default();
         }
         let arms = 0..self.progress.arms.len();
-        let phase = self.progress.phase.map_or(String::new(), |phase| phase.to_string());
-        let width = arms.clone().map(|arm| self.names.arm(arm).chars().count()).max().unwrap_or(0);
+        let phase = self
+            .progress
+            .phase
+            .map_or(String::new(), |phase| phase.to_string());
+        let width = arms
+            .clone()
+            .map(|arm| self.names.arm(arm).chars().count())
+            .max()
+            .unwrap_or(0);
         let bar = |name: &str, all: u64, left: u64, message: String| {
             let name = one_line(name);
-            Bar { name: format!("{name:<width$}"), all, ended: all - left, message: one_line(&message).into_owned() }
+            Bar {
+                name: format!("{name:<width$}"),
+                all,
+                ended: all - left,
+                message: one_line(&message).into_owned(),
+            }
         };
-        let total = bar(&phase, self.progress.all(), self.progress.left(), self.message());
+        let total = bar(
+            &phase,
+            self.progress.all(),
+            self.progress.left(),
+            self.message(),
+        );
         let each = arms.map(|arm| {
             let state = &self.progress.arms[arm];
             let counts = [(state.failed, "failed"), (state.pruned, "pruned")];
-            let parts = counts.iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}"));
-            bar(self.names.arm(arm), state.all, state.left(), parts.collect::<Vec<_>>().join(" · "))
+            let parts = counts
+                .iter()
+                .filter(|(count, _)| *count > 0)
+                .map(|(count, what)| format!("{count} {what}"));
+            bar(
+                self.names.arm(arm),
+                state.all,
+                state.left(),
+                parts.collect::<Vec<_>>().join(" · "),
+            )
         });
         let trial = |running: &Running| {
             let Running { trial, epoch } = running;
             let metric = |value: f64| format!(", {} {value:.2}", self.names.metric);
-            let how_far = epoch.map(|(position, value)| format!(": {position}{}", value.map_or(String::new(), metric)));
-            one_line(&format!("{} {}{}", trial.id, self.names.trial(trial), how_far.unwrap_or_default())).into_owned()
+            let how_far = epoch.map(|(position, value)| {
+                format!(": {position}{}", value.map_or(String::new(), metric))
+            });
+            one_line(&format!(
+                "{} {}{}",
+                trial.id,
+                self.names.trial(trial),
+                how_far.unwrap_or_default()
+            ))
+            .into_owned()
         };
-        let shown = self.trials.range(..SHOWN_TRIALS).map(|(_, running)| running);
-        Board { bars: std::iter::once(total).chain(each).collect(), trials: shown.map(trial).collect() }
+        let shown = self
+            .trials
+            .range(..SHOWN_TRIALS)
+            .map(|(_, running)| running);
+        Board {
+            bars: std::iter::once(total).chain(each).collect(),
+            trials: shown.map(trial).collect(),
+        }
     }
 
     /// What the bar of the phase says.
@@ -142,8 +210,16 @@ impl State {
             parts.push(format!("{} pruned", progress.pruned()));
         }
         parts.extend(progress.waiting_line());
-        parts.extend(progress.per_minute(self.began.elapsed()).map(|rate| format!("{rate:.1} trials/min")));
-        parts.extend(progress.time_left().map(|left| format!("about {} left", human_duration(left))));
+        parts.extend(
+            progress
+                .per_minute(self.began.elapsed())
+                .map(|rate| format!("{rate:.1} trials/min")),
+        );
+        parts.extend(
+            progress
+                .time_left()
+                .map(|left| format!("about {} left", human_duration(left))),
+        );
         parts.join(" · ")
     }
 }
@@ -166,7 +242,9 @@ impl<W: Fn(&str)> Observer for Bars<W> {
                 | Notice::LedgerFree
                 | Notice::Stopping { .. }
         );
-        let text = lasting.then(|| line(&state.names, &state.progress, notice)).flatten();
+        let text = lasting
+            .then(|| line(&state.names, &state.progress, notice))
+            .flatten();
         drop(state);
         if let Some(text) = text {
             (self.write)(&text);

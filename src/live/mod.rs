@@ -1,6 +1,6 @@
-//! Watching a sweep. From inside, bars on a terminal (`bars`) and lines elsewhere (`plain`), both drawn from `progress`:
-//! observers of the scheduler's notices. From outside, `sweep`: what the ledger tells, for `status`, `watch` and the web
-//! page. Never part of a decision.
+//! Watching a sweep. From inside, bars on a terminal (`bars`) and lines elsewhere (`plain`), both
+//! drawn from `progress`: observers of the scheduler's notices. From outside, `sweep`: what the
+//! ledger tells, for `status`, `watch` and the web page. Never part of a decision.
 
 mod bars;
 mod names;

@@ -1,4 +1,5 @@
-//! What a person calls a trial: its arm's label and the values that tell its point from the arm's others.
+//! What a person calls a trial: its arm's label and the values that tell its point from the arm's
+//! others.
 
 use crate::grid::Grid;
 use crate::plan::PlannedTrial;
@@ -15,7 +16,10 @@ pub struct Names {
 impl Names {
     /// The names of a sweep.
     pub fn new(spec: &Spec, grid: &Grid) -> Self {
-        Self { grid: grid.clone(), metric: spec.metric.name.clone() }
+        Self {
+            grid: grid.clone(),
+            metric: spec.metric.name.clone(),
+        }
     }
 
     /// The label of an arm.
@@ -32,14 +36,26 @@ impl Names {
     pub fn values_at(&self, arm: usize, index: u64) -> String {
         let points = &self.grid.arms()[arm];
         let config = points.config(index);
-        let value = |name| config.get(name).map(|value| format!("{name}={}", value.on_one_line()));
-        points.searched().filter_map(value).collect::<Vec<_>>().join(" ")
+        let value = |name| {
+            config
+                .get(name)
+                .map(|value| format!("{name}={}", value.on_one_line()))
+        };
+        points
+            .searched()
+            .filter_map(value)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     /// Everything that tells a trial: `Adam lr=0.001, seed 3`.
     pub fn trial(&self, trial: &PlannedTrial) -> String {
         let values = self.values(trial);
         let space = if values.is_empty() { "" } else { " " };
-        format!("{}{space}{values}, seed {}", self.arm(trial.arm), trial.id.seed)
+        format!(
+            "{}{space}{values}, seed {}",
+            self.arm(trial.arm),
+            trial.id.seed
+        )
     }
 }

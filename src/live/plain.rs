@@ -1,5 +1,5 @@
-//! Progress as plain lines, for logs, pipes and CI: a line for each phase, each failure, and for trials that end,
-//! at most one a second.
+//! Progress as plain lines, for logs, pipes and CI: a line for each phase, each failure, and for
+//! trials that end, at most one a second.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -67,7 +67,11 @@ impl<W: Fn(&str)> Observer for Plain<W> {
             self.waiting = waiting;
         }
         let repeated = repeat(&mut self.failed, notice);
-        if let Some(line) = line(&self.names, &self.progress, repeated.as_ref().unwrap_or(notice)) {
+        if let Some(line) = line(
+            &self.names,
+            &self.progress,
+            repeated.as_ref().unwrap_or(notice),
+        ) {
             (self.write)(&line);
         }
     }
@@ -76,22 +80,42 @@ impl<W: Fn(&str)> Observer for Plain<W> {
 /// The longest message of a failure that is shown, in bytes.
 const MAX_SHOWN: usize = 400;
 
-/// A failure that a trial has had before in the same words, in short. None for all else, which is remembered.
+/// A failure that a trial has had before in the same words, in short. None for all else, which is
+/// remembered.
 fn repeat(failed: &mut HashMap<TrialId, String>, notice: &Notice) -> Option<Notice> {
-    let Notice::TrialFailed { slot, trial, kind, message, retry_in } = notice else { return None };
+    let Notice::TrialFailed {
+        slot,
+        trial,
+        kind,
+        message,
+        retry_in,
+    } = notice
+    else {
+        return None;
+    };
     let known = match retry_in {
         Some(_) => failed.insert(trial.id, message.clone()),
         None => failed.remove(&trial.id),
     };
     let again = known.is_some_and(|known| known == *message) && message.len() > MAX_SHOWN / 4;
     let message = "the same again".to_owned();
-    again.then(|| Notice::TrialFailed { slot: *slot, trial: *trial, kind: *kind, message, retry_in: *retry_in })
+    again.then(|| Notice::TrialFailed {
+        slot: *slot,
+        trial: *trial,
+        kind: *kind,
+        message,
+        retry_in: *retry_in,
+    })
 }
 
 /// The beginning of a message, and what of it is not shown.
 fn shown(message: &str) -> String {
     let cut = beginning(message, MAX_SHOWN);
-    if cut.len() == message.len() { message.to_owned() } else { format!("{cut}… (`pentagrid show` has more)") }
+    if cut.len() == message.len() {
+        message.to_owned()
+    } else {
+        format!("{cut}… (`pentagrid show` has more)")
+    }
 }
 
 /// What there is to say about a notice in one line.
@@ -104,26 +128,45 @@ fn words(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> 
     Some(match notice {
         Notice::PhaseStarted { phase, slots, .. } => {
             let left = progress.left();
-            let slots = if *slots == 1 { "1 slot".to_owned() } else { format!("{slots} slots") };
+            let slots = if *slots == 1 {
+                "1 slot".to_owned()
+            } else {
+                format!("{slots} slots")
+            };
             let mut parts = Vec::new();
             if progress.done() > 0 {
                 parts.push(format!("{} done", progress.done()));
             }
             if progress.failed() > 0 {
-                parts.push(format!("{} failed (--retry-failed runs them again)", progress.failed()));
+                parts.push(format!(
+                    "{} failed (--retry-failed runs them again)",
+                    progress.failed()
+                ));
             }
             let all = progress.all();
             match (parts.is_empty(), left) {
                 (true, _) => format!("{phase} phase: {all} trials on {slots}"),
                 (false, 0) => format!("{phase} phase: {all} trials: {}", parts.join(", ")),
-                (false, _) => format!("{phase} phase: {all} trials: {}, {left} to run on {slots}", parts.join(", ")),
+                (false, _) => format!(
+                    "{phase} phase: {all} trials: {}, {left} to run on {slots}",
+                    parts.join(", ")
+                ),
             }
         }
-        Notice::TrialDone { trial, metrics, duration, .. } => {
+        Notice::TrialDone {
+            trial,
+            metrics,
+            duration,
+            ..
+        } => {
             let width = progress.all().to_string().len();
-            let metric = metrics.get(&names.metric).map_or(String::new(), |value| format!("{} {value:.4}, ", names.metric));
+            let metric = metrics.get(&names.metric).map_or(String::new(), |value| {
+                format!("{} {value:.4}, ", names.metric)
+            });
             let left = progress.time_left().filter(|left| !left.is_zero());
-            let eta = left.map_or(String::new(), |left| format!(", about {} left", human_duration(left)));
+            let eta = left.map_or(String::new(), |left| {
+                format!(", about {} left", human_duration(left))
+            });
             let pruned = match progress.pruned() {
                 0 => String::new(),
                 pruned => format!(", {pruned} pruned"),
@@ -137,19 +180,34 @@ fn words(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> 
                 duration.as_secs_f64()
             )
         }
-        Notice::TrialFailed { trial, kind, message, retry_in, .. } => {
+        Notice::TrialFailed {
+            trial,
+            kind,
+            message,
+            retry_in,
+            ..
+        } => {
             let then = match retry_in {
                 Some(pause) => format!("will be tried again in {}", human_duration(*pause)),
                 None => "failed for good".to_owned(),
             };
-            format!("trial {} ({}): {kind}: {}; {then}", trial.id, names.trial(trial), shown(message))
+            format!(
+                "trial {} ({}): {kind}: {}; {then}",
+                trial.id,
+                names.trial(trial),
+                shown(message)
+            )
         }
         Notice::Noted { trial, notes } => {
             let shown = notes.iter().take(NAMED_NOTES).map(|(name, value)| {
                 let text: String = note_text(value).chars().take(NOTE_SHOWN).collect();
                 format!("{name} = {text}")
             });
-            let more = if notes.iter().count() > NAMED_NOTES { ", ..." } else { "" };
+            let more = if notes.iter().count() > NAMED_NOTES {
+                ", ..."
+            } else {
+                ""
+            };
             format!(
                 "warning: trial {} reported values that are not numbers, which are kept as notes and not as metrics: {}{more}; this is said \
                  once for the sweep",
@@ -167,7 +225,9 @@ fn words(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> 
             format!("stopping: {what} (Ctrl-C again to stop without waiting for the workers)")
         }
         Notice::RaceOff { beyond, .. } => {
-            format!("{beyond}: `prune: safe` is off, and trials that were held back will run after all")
+            format!(
+                "{beyond}: `prune: safe` is off, and trials that were held back will run after all"
+            )
         }
         Notice::PhaseEnded { .. } if progress.pruned() > 0 => format!(
             "{} of {} tuning trials did not need to run: their points cannot become the best any more",
@@ -175,11 +235,18 @@ fn words(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> 
             progress.all()
         ),
         Notice::Shortage { why } => {
-            format!("shortage: {why}; trials that cannot start are put back and tried again, which counts as no attempt")
+            format!(
+                "shortage: {why}; trials that cannot start are put back and tried again, which counts as no attempt"
+            )
         }
-        Notice::ShortageOver { lasted } => format!("trials start again, after {}", human_duration(*lasted)),
+        Notice::ShortageOver { lasted } => {
+            format!("trials start again, after {}", human_duration(*lasted))
+        }
         Notice::OutOfTime { left } => {
-            format!("stopping: the allocation ends in {}, and no trial that is left can finish in it", human_duration(*left))
+            format!(
+                "stopping: the allocation ends in {}, and no trial that is left can finish in it",
+                human_duration(*left)
+            )
         }
         Notice::LedgerLocked { what, results } => {
             let results = match results {

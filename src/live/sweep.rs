@@ -1,5 +1,6 @@
-//! A sweep as its ledger tells it, kept up to date for those who watch from outside: `status`, `watch` and the web page.
-//! Works on a running, a finished and a crashed sweep alike, and writes nothing.
+//! A sweep as its ledger tells it, kept up to date for those who watch from outside: `status`,
+//! `watch` and the web page. Works on a running, a finished and a crashed sweep alike, and writes
+//! nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::Path;
@@ -8,7 +9,10 @@ use super::names::Names;
 use super::overlap::Overlaps;
 use crate::aggregate::{Evaluation, StatsError, Tracker};
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{AttemptNews, Follower, Holder, LedgerError, News, Reader, SessionRow, TrialRow, TrialState, Versions};
+use crate::ledger::{
+    AttemptNews, Follower, Holder, LedgerError, News, Reader, SessionRow, TrialRow, TrialState,
+    Versions,
+};
 use crate::plan::{Phase, PlannedTrial, estimate, final_trials, tuning_trials};
 use crate::protocol::{FailureKind, Metrics, Position};
 use crate::report::device_in_words;
@@ -76,7 +80,8 @@ pub struct Sweep {
     /// By arm: how many trials have ended well, and their durations together, in seconds.
     measured: Vec<(u64, f64)>,
     overlaps: Overlaps,
-    /// When the last trials ended well, as the ledger writes it: of a hundred thousand few are asked for.
+    /// When the last trials ended well, as the ledger writes it: of a hundred thousand few are
+    /// asked for.
     ended: VecDeque<String>,
     work: BTreeMap<u32, Work>,
     /// The devices on which trials have ended well, in the words of the report, in their order.
@@ -155,12 +160,15 @@ impl Sweep {
     /// `WatchError`.
     pub fn open(dir: &Path) -> Result<Self, WatchError> {
         let mut follower = Follower::new(dir)?;
-        let Some(news) = follower.look()? else { return Err(LedgerError::Absent(dir.to_owned()).into()) };
+        let Some(news) = follower.look()? else {
+            return Err(LedgerError::Absent(dir.to_owned()).into());
+        };
         Self::of(follower, news)?.measured()
     }
 
-    /// The same for one look and no second, as `status` takes it: nothing is known of what slots have done, nor how fast trials end,
-    /// and of attempts only those that have not ended and those at trials that failed for good.
+    /// The same for one look and no second, as `status` takes it: nothing is known of what slots
+    /// have done, nor how fast trials end, and of attempts only those that have not ended and those
+    /// at trials that failed for good.
     ///
     /// # Errors
     /// `WatchError`.
@@ -170,11 +178,17 @@ impl Sweep {
         Self::of(follower, news)?.measured()
     }
 
-    /// Asks the ledger what trials have taken so far. Of a finished sweep nobody asks how long it takes.
+    /// Asks the ledger what trials have taken so far. Of a finished sweep nobody asks how long it
+    /// takes.
     fn measured(mut self) -> Result<Self, WatchError> {
         if !self.evaluation().is_complete() {
             let durations = self.reader()?.durations()?;
-            self.measured = self.spec().arms.iter().map(|arm| durations.get(&arm.name).copied().unwrap_or_default()).collect();
+            self.measured = self
+                .spec()
+                .arms
+                .iter()
+                .map(|arm| durations.get(&arm.name).copied().unwrap_or_default())
+                .collect();
         }
         Ok(self)
     }
@@ -184,7 +198,9 @@ impl Sweep {
     /// # Errors
     /// `WatchError`; the sweep is then as it was, and the next call tries again.
     pub fn refresh(&mut self) -> Result<bool, WatchError> {
-        let Some(news) = self.follower.look()? else { return Ok(false) };
+        let Some(news) = self.follower.look()? else {
+            return Ok(false);
+        };
         if news.whole {
             *self = Self::of(self.follower.clone(), news)?;
             return Ok(true);
@@ -201,15 +217,31 @@ impl Sweep {
         let mut rows = Vec::new();
         if left {
             // Nobody runs these any more; what the ledger says of them now comes after, and wins.
-            rows.extend(self.tracker.rows().values().filter(|row| row.state == TrialState::Running).cloned());
+            rows.extend(
+                self.tracker
+                    .rows()
+                    .values()
+                    .filter(|row| row.state == TrialState::Running)
+                    .cloned(),
+            );
         }
         rows.extend(news.trials);
         settle(&mut rows, self.holder.is_some());
         self.note_failed(&rows);
         self.tracker.update(rows)?;
-        self.note_attempts(news.attempts, news.epochs.into_iter().map(|row| (row.id, (row.position, row.metrics))).collect());
+        self.note_attempts(
+            news.attempts,
+            news.epochs
+                .into_iter()
+                .map(|row| (row.id, (row.position, row.metrics)))
+                .collect(),
+        );
         if before != self.evaluation().selected() {
-            self.finals = final_trials(self.grid(), &self.evaluation().selected(), &self.spec().seeds.final_);
+            self.finals = final_trials(
+                self.grid(),
+                &self.evaluation().selected(),
+                &self.spec().seeds.final_,
+            );
         }
         Ok(changed)
     }
@@ -217,19 +249,36 @@ impl Sweep {
     fn of(follower: Follower, news: News) -> Result<Self, WatchError> {
         let dir = follower.dir();
         // A folder that is given as `.` has a name all the same, which may be the sweep's.
-        let dir = if dir.file_name().is_some() { dir.to_owned() } else { dir.canonicalize().unwrap_or_else(|_| dir.to_owned()) };
+        let dir = if dir.file_name().is_some() {
+            dir.to_owned()
+        } else {
+            dir.canonicalize().unwrap_or_else(|_| dir.to_owned())
+        };
         let name = dir.join("spec.yaml").display().to_string();
         let text = news.spec.unwrap_or_default();
-        let spec = spec::read(&text, &name).map_err(|diagnosis| WatchError::Spec(Box::new(diagnosis)))?;
+        let spec =
+            spec::read(&text, &name).map_err(|diagnosis| WatchError::Spec(Box::new(diagnosis)))?;
         let grid = Grid::new(&spec);
         let mut rows = news.trials;
         settle(&mut rows, news.holder.is_some());
         let names = Names::new(&spec, &grid);
         let measured = vec![(0, 0.0); spec.arms.len()];
         let tune = tuning_trials(&grid, &spec.seeds.tune);
-        let failed = rows.iter().filter(|row| row.state == TrialState::Failed).map(|row| row.id).collect();
-        let tracker = Tracker::new(spec, grid, rows.into_iter().map(|row| (row.id, row)).collect())?;
-        let finals = final_trials(tracker.grid(), &tracker.evaluation().selected(), &tracker.spec().seeds.final_);
+        let failed = rows
+            .iter()
+            .filter(|row| row.state == TrialState::Failed)
+            .map(|row| row.id)
+            .collect();
+        let tracker = Tracker::new(
+            spec,
+            grid,
+            rows.into_iter().map(|row| (row.id, row)).collect(),
+        )?;
+        let finals = final_trials(
+            tracker.grid(),
+            &tracker.evaluation().selected(),
+            &tracker.spec().seeds.final_,
+        );
         let mut sweep = Self {
             follower,
             names,
@@ -250,7 +299,13 @@ impl Sweep {
             work: BTreeMap::new(),
             devices: Vec::new(),
         };
-        sweep.note_attempts(news.attempts, news.epochs.into_iter().map(|row| (row.id, (row.position, row.metrics))).collect());
+        sweep.note_attempts(
+            news.attempts,
+            news.epochs
+                .into_iter()
+                .map(|row| (row.id, (row.position, row.metrics)))
+                .collect(),
+        );
         Ok(sweep)
     }
 
@@ -263,7 +318,11 @@ impl Sweep {
         }
     }
 
-    fn note_attempts(&mut self, attempts: Vec<AttemptNews>, mut epochs: HashMap<TrialId, (Position, Metrics)>) {
+    fn note_attempts(
+        &mut self,
+        attempts: Vec<AttemptNews>,
+        mut epochs: HashMap<TrialId, (Position, Metrics)>,
+    ) {
         for attempt in attempts {
             let started = milliseconds(&attempt.started_at);
             if let Some((slot, device)) = &attempt.slot {
@@ -282,7 +341,15 @@ impl Sweep {
             if attempt.ended_at.is_none() && self.holder.is_some() {
                 if let Some(trial) = self.planned(attempt.trial) {
                     let epoch = epochs.remove(&attempt.trial);
-                    self.running.insert(attempt.number, Running { trial, started, slot: attempt.slot.clone(), epoch });
+                    self.running.insert(
+                        attempt.number,
+                        Running {
+                            trial,
+                            started,
+                            slot: attempt.slot.clone(),
+                            epoch,
+                        },
+                    );
                 }
             } else if attempt.outcome == "done" {
                 if let Some(seconds) = attempt.duration {
@@ -290,7 +357,8 @@ impl Sweep {
                     let slot = attempt.slot.as_ref().map_or(0, |(slot, _)| *slot);
                     let seconds = self.overlaps.share_of(slot, end, seconds);
                     for &(arm, _) in self.tracker.places(attempt.trial.point) {
-                        self.measured[arm] = (self.measured[arm].0 + 1, self.measured[arm].1 + seconds);
+                        self.measured[arm] =
+                            (self.measured[arm].0 + 1, self.measured[arm].1 + seconds);
                     }
                 }
                 if let Some(at) = attempt.ended_at {
@@ -300,9 +368,18 @@ impl Sweep {
                     }
                 }
             }
-            let failure = (attempt.outcome == "failed")
-                .then(|| (attempt.kind.unwrap_or(FailureKind::Error), attempt.message.unwrap_or_default()));
-            let last = Last { number: attempt.number, started, duration: attempt.duration, failure };
+            let failure = (attempt.outcome == "failed").then(|| {
+                (
+                    attempt.kind.unwrap_or(FailureKind::Error),
+                    attempt.message.unwrap_or_default(),
+                )
+            });
+            let last = Last {
+                number: attempt.number,
+                started,
+                duration: attempt.duration,
+                failure,
+            };
             match self.last.get(&attempt.trial) {
                 Some(known) if known.number > last.number => {}
                 _ => {
@@ -327,10 +404,17 @@ impl Sweep {
             () if self.spec().seeds.final_.contains(&id.seed) => Phase::Final,
             () => return None,
         };
-        Some(PlannedTrial { id, phase, arm, index, group: None })
+        Some(PlannedTrial {
+            id,
+            phase,
+            arm,
+            index,
+            group: None,
+        })
     }
 
-    /// The trials of the plan: the tuning trials, then the final ones of the points that are selected now.
+    /// The trials of the plan: the tuning trials, then the final ones of the points that are
+    /// selected now.
     pub fn trials(&self) -> impl Iterator<Item = &PlannedTrial> {
         self.tune.iter().chain(&self.finals)
     }
@@ -338,13 +422,20 @@ impl Sweep {
     /// The state of a planned trial, in the words of lists.
     pub fn state_of(&self, trial: &PlannedTrial) -> &'static str {
         let row = self.tracker.rows().get(&trial.id);
-        if self.evaluation().is_pruned(trial, row) { "pruned" } else { row.map_or(TrialState::Waiting, |row| row.state).name() }
+        if self.evaluation().is_pruned(trial, row) {
+            "pruned"
+        } else {
+            row.map_or(TrialState::Waiting, |row| row.state).name()
+        }
     }
 
-    /// The trials of the plan that failed for good. Most sweeps have none, and then nobody looks through all.
+    /// The trials of the plan that failed for good. Most sweeps have none, and then nobody looks
+    /// through all.
     pub fn failed(&self) -> impl Iterator<Item = &PlannedTrial> {
         let none = self.failed.is_empty();
-        self.trials().take_while(move |_| !none).filter(|trial| self.failed.contains(&trial.id))
+        self.trials()
+            .take_while(move |_| !none)
+            .filter(|trial| self.failed.contains(&trial.id))
     }
 
     /// What the ledger holds of a trial that was ever started.
@@ -417,7 +508,10 @@ impl Sweep {
 
     /// The slots of the last run, by the names of their devices.
     pub fn slots(&self) -> Vec<&str> {
-        self.session.as_ref().map(|session| session.devices.split_whitespace().collect()).unwrap_or_default()
+        self.session
+            .as_ref()
+            .map(|session| session.devices.split_whitespace().collect())
+            .unwrap_or_default()
     }
 
     /// What each slot has done, in all runs of a coordinator together.
@@ -435,14 +529,22 @@ impl Sweep {
         match &self.holder {
             Some(_) => Course::Running,
             None if self.evaluation().is_complete() => Course::Finished,
-            None => Course::Stopped { killed: self.session.as_ref().is_some_and(|session| session.outcome.is_none()) },
+            None => Course::Stopped {
+                killed: self
+                    .session
+                    .as_ref()
+                    .is_some_and(|session| session.outcome.is_none()),
+            },
         }
     }
 
     /// Trials that failed, by the way in which they did, most first.
     pub fn failures(&self) -> Vec<Failures> {
         let mut kinds: BTreeMap<&'static str, Failures> = BTreeMap::new();
-        let failed = self.failing.iter().filter_map(|id| Some((*id, self.last.get(id)?.failure.as_ref()?)));
+        let failed = self
+            .failing
+            .iter()
+            .filter_map(|id| Some((*id, self.last.get(id)?.failure.as_ref()?)));
         for (id, (kind, message)) in failed {
             if self.planned(id).is_none() {
                 continue;
@@ -470,15 +572,21 @@ impl Sweep {
     /// Trials a minute by the last ones; None unless some have ended while it runs.
     pub fn per_minute(&self) -> Option<f64> {
         self.holder.as_ref()?;
-        let (first, last) = (milliseconds(self.ended.front()?), milliseconds(self.ended.back()?));
+        let (first, last) = (
+            milliseconds(self.ended.front()?),
+            milliseconds(self.ended.back()?),
+        );
         (last > first).then(|| (self.ended.len() - 1) as f64 * 60_000.0 / (last - first) as f64)
     }
 
     /// How long the rest takes. None: all is done, or no trial has ended that would tell.
     pub fn time_left(&self) -> Option<TimeLeft> {
         let (spec, evaluation) = (self.spec(), self.evaluation());
-        let mean = |(arm, (count, sum)): (usize, &(u64, f64))| (*count > 0).then(|| (arm, sum / *count as f64));
-        let measured: BTreeMap<usize, f64> = self.measured.iter().enumerate().filter_map(mean).collect();
+        let mean = |(arm, (count, sum)): (usize, &(u64, f64))| {
+            (*count > 0).then(|| (arm, sum / *count as f64))
+        };
+        let measured: BTreeMap<usize, f64> =
+            self.measured.iter().enumerate().filter_map(mean).collect();
         let slots = self.slots();
         if evaluation.is_complete() || measured.is_empty() || slots.is_empty() {
             return None;
@@ -495,7 +603,11 @@ impl Sweep {
             // An arm of which no point can be selected any more has no final trials.
             let comes = arm.selection.best.is_some() || arm.tune_tally.left() > 0;
             let all = spec.seeds.final_.len() as u64;
-            let left = if comes { all - arm.final_tally.done - arm.final_tally.failed } else { 0 };
+            let left = if comes {
+                all - arm.final_tally.done - arm.final_tally.failed
+            } else {
+                0
+            };
             finals.push(seconds(arm.arm, left, devices)?);
         }
         Some(TimeLeft { tune, finals })
@@ -505,11 +617,14 @@ impl Sweep {
 /// Nobody is there to run what a killed coordinator left marked as running.
 fn settle(rows: &mut [TrialRow], held: bool) {
     if !held {
-        rows.iter_mut().filter(|row| row.state == TrialState::Running).for_each(|row| row.state = TrialState::Waiting);
+        rows.iter_mut()
+            .filter(|row| row.state == TrialState::Running)
+            .for_each(|row| row.state = TrialState::Waiting);
     }
 }
 
 /// A time of the ledger in milliseconds since 1970; 0 for what is none.
 fn milliseconds(time: &str) -> i64 {
-    time.parse::<jiff::Timestamp>().map_or(0, jiff::Timestamp::as_millisecond)
+    time.parse::<jiff::Timestamp>()
+        .map_or(0, jiff::Timestamp::as_millisecond)
 }

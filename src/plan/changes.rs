@@ -1,5 +1,6 @@
-//! How a changed spec differs from the one that a run directory was made with: which points and seeds are new,
-//! which are gone, and what is kept. The user sees this before anything runs under the changed spec.
+//! How a changed spec differs from the one that a run directory was made with: which points and
+//! seeds are new, which are gone, and what is kept. The user sees this before anything runs under
+//! the changed spec.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -37,18 +38,34 @@ impl SpecChanges {
     pub fn between(old: &Spec, new: &Spec) -> Self {
         let points = |spec: &Spec| -> BTreeMap<String, HashSet<PointId>> {
             let grid = Grid::new(spec);
-            grid.arms().iter().map(|arm| (arm.arm().name.clone(), arm.ids().collect())).collect()
+            grid.arms()
+                .iter()
+                .map(|arm| (arm.arm().name.clone(), arm.ids().collect()))
+                .collect()
         };
         let (before, after) = (points(old), points(new));
         let mut names: Vec<&String> = new.arms.iter().map(|arm| &arm.name).collect();
-        names.extend(old.arms.iter().map(|arm| &arm.name).filter(|name| !after.contains_key(*name)));
+        names.extend(
+            old.arms
+                .iter()
+                .map(|arm| &arm.name)
+                .filter(|name| !after.contains_key(*name)),
+        );
         let none = HashSet::new();
         let arms = names
             .into_iter()
             .map(|name| {
-                let (was, is) = (before.get(name).unwrap_or(&none), after.get(name).unwrap_or(&none));
+                let (was, is) = (
+                    before.get(name).unwrap_or(&none),
+                    after.get(name).unwrap_or(&none),
+                );
                 let kept = was.intersection(is).count() as u64;
-                ArmChange { arm: name.clone(), added: is.len() as u64 - kept, removed: was.len() as u64 - kept, kept }
+                ArmChange {
+                    arm: name.clone(),
+                    added: is.len() as u64 - kept,
+                    removed: was.len() as u64 - kept,
+                    kept,
+                }
             })
             .collect();
         let mut others = Vec::new();
@@ -75,30 +92,53 @@ impl SpecChanges {
         }
     }
 
-    /// Whether what runs and what is selected stays the same: only texts, labels, published figures or claims
-    /// differ.
+    /// Whether what runs and what is selected stays the same: only texts, labels, published figures
+    /// or claims differ.
     pub fn is_cosmetic(&self) -> bool {
-        let no_seeds = |(added, removed): &(Vec<u64>, Vec<u64>)| added.is_empty() && removed.is_empty();
+        let no_seeds =
+            |(added, removed): &(Vec<u64>, Vec<u64>)| added.is_empty() && removed.is_empty();
         self.others.is_empty()
             && no_seeds(&self.tune_seeds)
             && no_seeds(&self.final_seeds)
-            && self.arms.iter().all(|arm| arm.added == 0 && arm.removed == 0)
+            && self
+                .arms
+                .iter()
+                .all(|arm| arm.added == 0 && arm.removed == 0)
     }
 
     /// One line for each thing that changed; where points come or go, also what each arm keeps.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        let same_points = self.arms.iter().all(|arm| arm.added == 0 && arm.removed == 0);
+        let same_points = self
+            .arms
+            .iter()
+            .all(|arm| arm.added == 0 && arm.removed == 0);
         for arm in self.arms.iter().filter(|_| !same_points) {
-            let parts: Vec<String> = [(arm.added, "added"), (arm.removed, "removed"), (arm.kept, "kept")]
-                .into_iter()
-                .filter(|(count, _)| *count > 0)
-                .map(|(count, what)| format!("{count} {} {what}", if count == 1 { "point" } else { "points" }))
-                .collect();
+            let parts: Vec<String> = [
+                (arm.added, "added"),
+                (arm.removed, "removed"),
+                (arm.kept, "kept"),
+            ]
+            .into_iter()
+            .filter(|(count, _)| *count > 0)
+            .map(|(count, what)| {
+                format!(
+                    "{count} {} {what}",
+                    if count == 1 { "point" } else { "points" }
+                )
+            })
+            .collect();
             lines.push(format!("arm {}: {}", arm.arm, parts.join(", ")));
         }
-        for (what, (added, removed)) in [("tuning", &self.tune_seeds), ("final", &self.final_seeds)] {
-            let list = |seeds: &[u64]| seeds.iter().map(u64::to_string).collect::<Vec<_>>().join(" ");
+        for (what, (added, removed)) in [("tuning", &self.tune_seeds), ("final", &self.final_seeds)]
+        {
+            let list = |seeds: &[u64]| {
+                seeds
+                    .iter()
+                    .map(u64::to_string)
+                    .collect::<Vec<_>>()
+                    .join(" ")
+            };
             if !added.is_empty() {
                 lines.push(format!("{what} seeds added: {}", list(added)));
             }
@@ -112,6 +152,12 @@ impl SpecChanges {
 }
 
 fn seed_changes(old: &[u64], new: &[u64]) -> (Vec<u64>, Vec<u64>) {
-    let only = |these: &[u64], not: &[u64]| these.iter().copied().filter(|seed| !not.contains(seed)).collect();
+    let only = |these: &[u64], not: &[u64]| {
+        these
+            .iter()
+            .copied()
+            .filter(|seed| !not.contains(seed))
+            .collect()
+    };
     (only(new, old), only(old, new))
 }

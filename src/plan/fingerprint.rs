@@ -1,5 +1,6 @@
-//! The fingerprint of what is trained: all that a result depends on beside its point and seed. `cli/fingerprint` takes it once
-//! a run, the ledger keeps one for each version, and a new run compares its own with the last one's.
+//! The fingerprint of what is trained: all that a result depends on beside its point and seed.
+//! `cli/fingerprint` takes it once a run, the ledger keeps one for each version, and a new run
+//! compares its own with the last one's.
 
 use std::collections::BTreeMap;
 
@@ -31,8 +32,8 @@ pub struct Fingerprint {
 pub struct Sources {
     /// The repository's top folder, or the program's folder.
     pub root: String,
-    /// The commit that is checked out; None outside a repository. Not compared: a commit of the very changes that were
-    /// trained changes nothing.
+    /// The commit that is checked out; None outside a repository. Not compared: a commit of the
+    /// very changes that were trained changes nothing.
     pub commit: Option<String>,
     /// Whether there are changes beyond that commit.
     pub uncommitted: bool,
@@ -64,7 +65,8 @@ impl Difference {
 }
 
 impl Fingerprint {
-    /// Returns whether both describe the same: what a result depends on is equal as far as both know it.
+    /// Returns whether both describe the same: what a result depends on is equal as far as both
+    /// know it.
     pub fn is_same(&self, other: &Self) -> bool {
         let sources = match (&self.sources, &other.sources) {
             (Some(ours), Some(theirs)) => ours.digest == theirs.digest,
@@ -83,12 +85,20 @@ impl Fingerprint {
     pub fn since(&self, earlier: &Self) -> Difference {
         let mut said = Vec::new();
         if self.command != earlier.command {
-            said.push(format!("command: `{}` instead of `{}`", self.command, earlier.command));
+            said.push(format!(
+                "command: `{}` instead of `{}`",
+                self.command, earlier.command
+            ));
         }
         said.extend(changed_variables(&earlier.env, &self.env));
         if self.folder != earlier.folder {
-            let show = |folder: &Option<String>| folder.clone().unwrap_or_else(|| "none".to_owned());
-            said.push(format!("folder: {} instead of {}", show(&self.folder), show(&earlier.folder)));
+            let show =
+                |folder: &Option<String>| folder.clone().unwrap_or_else(|| "none".to_owned());
+            said.push(format!(
+                "folder: {} instead of {}",
+                show(&self.folder),
+                show(&earlier.folder)
+            ));
         }
 
         let mut code = earlier.edited.clone();
@@ -101,18 +111,32 @@ impl Fingerprint {
             }
         }
         if self.command == earlier.command {
-            let gone = earlier.files.keys().filter(|name| !self.files.contains_key(*name));
+            let gone = earlier
+                .files
+                .keys()
+                .filter(|name| !self.files.contains_key(*name));
             code.extend(gone.map(|name| format!("{name} is gone")));
         }
         if let (Some(now), Some(then)) = (&self.sources, &earlier.sources) {
-            let named: Vec<&str> = self.files.keys().chain(earlier.files.keys()).map(String::as_str).collect();
+            let named: Vec<&str> = self
+                .files
+                .keys()
+                .chain(earlier.files.keys())
+                .map(String::as_str)
+                .collect();
             code.extend(now.since(then, &named));
         }
-        code.extend(self.edited.iter().filter(|line| !earlier.edited.contains(line)).cloned());
+        code.extend(
+            self.edited
+                .iter()
+                .filter(|line| !earlier.edited.contains(line))
+                .cloned(),
+        );
         Difference { said, code }
     }
 
-    /// The commit that was checked out, shortened, with a plus sign where there were uncommitted changes.
+    /// The commit that was checked out, shortened, with a plus sign where there were uncommitted
+    /// changes.
     pub fn commit(&self) -> Option<String> {
         self.sources.as_ref().and_then(Sources::shown_commit)
     }
@@ -122,7 +146,11 @@ impl Sources {
     fn shown_commit(&self) -> Option<String> {
         let commit = self.commit.as_ref()?;
         let short: String = commit.chars().take(7).collect();
-        Some(if self.uncommitted { format!("{short}+") } else { short })
+        Some(if self.uncommitted {
+            format!("{short}+")
+        } else {
+            short
+        })
     }
 
     /// How the code differs from an earlier one; `named` are files that have a line of their own.
@@ -144,15 +172,28 @@ impl Sources {
             return None;
         }
         if !changed.is_empty() {
-            let named = changed.iter().take(MAX_NAMED_FILES).copied().collect::<Vec<_>>().join(", ");
+            let named = changed
+                .iter()
+                .take(MAX_NAMED_FILES)
+                .copied()
+                .collect::<Vec<_>>()
+                .join(", ");
             let more = changed.len().saturating_sub(MAX_NAMED_FILES);
-            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let more = if more > 0 {
+                format!(" and {more} more")
+            } else {
+                String::new()
+            };
             parts.push(format!("changed: {named}{more}"));
         }
         if parts.is_empty() && all == 0 {
             parts.push("its files have changed".to_owned());
         }
-        let what = if self.commit.is_some() { "repository" } else { "source files in" };
+        let what = if self.commit.is_some() {
+            "repository"
+        } else {
+            "source files in"
+        };
         Some(format!("{what} {}: {}", self.root, parts.join("; ")))
     }
 
@@ -160,23 +201,39 @@ impl Sources {
         if self.files.is_empty() || earlier.files.is_empty() {
             return Vec::new();
         }
-        let here = self.files.iter().filter(|(path, hash)| earlier.files.get(*path) != Some(hash)).map(|(path, _)| path);
-        let gone = earlier.files.keys().filter(|path| !self.files.contains_key(*path));
+        let here = self
+            .files
+            .iter()
+            .filter(|(path, hash)| earlier.files.get(*path) != Some(hash))
+            .map(|(path, _)| path);
+        let gone = earlier
+            .files
+            .keys()
+            .filter(|path| !self.files.contains_key(*path));
         let mut changed: Vec<&str> = here.chain(gone).map(String::as_str).collect();
         changed.sort_unstable();
         changed
     }
 }
 
-/// Whether a path below the code's root is what the command calls `name`: `train.py`, `./train.py`, `/a/train.py`.
+/// Whether a path below the code's root is what the command calls `name`: `train.py`, `./train.py`,
+/// `/a/train.py`.
 fn is_same_file(path: &str, name: &str) -> bool {
     let name = name.trim_start_matches("./");
-    let ends_with = |long: &str, short: &str| long == short || long.strip_suffix(short).is_some_and(|rest| rest.ends_with('/'));
+    let ends_with = |long: &str, short: &str| {
+        long == short
+            || long
+                .strip_suffix(short)
+                .is_some_and(|rest| rest.ends_with('/'))
+    };
     ends_with(path, name) || ends_with(name, path)
 }
 
 /// The variables that are new, gone or have another value.
-fn changed_variables(then: &BTreeMap<String, String>, now: &BTreeMap<String, String>) -> Vec<String> {
+fn changed_variables(
+    then: &BTreeMap<String, String>,
+    now: &BTreeMap<String, String>,
+) -> Vec<String> {
     let mut lines = Vec::new();
     for (name, value) in now {
         match then.get(name) {
@@ -185,7 +242,11 @@ fn changed_variables(then: &BTreeMap<String, String>, now: &BTreeMap<String, Str
             Some(_) => {}
         }
     }
-    lines.extend(then.keys().filter(|name| !now.contains_key(*name)).map(|name| format!("env: {name} is gone")));
+    lines.extend(
+        then.keys()
+            .filter(|name| !now.contains_key(*name))
+            .map(|name| format!("env: {name} is gone")),
+    );
     lines
 }
 
@@ -194,7 +255,10 @@ mod tests {
     use super::*;
 
     fn map(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect()
     }
 
     fn first() -> Fingerprint {
@@ -254,12 +318,18 @@ mod tests {
         let mut ran = first();
         ran.edited.push("train.py changed while trials ran".into());
         assert!(!first().is_same(&ran));
-        assert_eq!(first().since(&ran).code, ["train.py changed while trials ran"]);
+        assert_eq!(
+            first().since(&ran).code,
+            ["train.py changed while trials ran"]
+        );
     }
 
     #[test]
     fn code_that_cannot_be_looked_at_is_not_said_to_differ() {
-        let without = Fingerprint { sources: None, ..first() };
+        let without = Fingerprint {
+            sources: None,
+            ..first()
+        };
         assert!(without.is_same(&first()) && without.since(&first()).is_empty());
     }
 }

@@ -1,6 +1,7 @@
-//! What a sweep has to run: trials in order (`trials`), how two specs differ (`changes`), what is trained (`fingerprint`), how long it may take
-//! (`estimate`), which have work in common (`sharing`), and which cannot change the outcome any more (`racing`). Pure: the
-//! ledger's contents come in as plain values.
+//! What a sweep has to run: trials in order (`trials`), how two specs differ (`changes`), what is
+//! trained (`fingerprint`), how long it may take (`estimate`), which have work in common
+//! (`sharing`), and which cannot change the outcome any more (`racing`). Pure: the ledger's
+//! contents come in as plain values.
 
 mod changes;
 mod estimate;

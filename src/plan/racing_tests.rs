@@ -1,5 +1,5 @@
-//! Safe racing against the real selection: over random tables of results, random orders, failures and workers, the
-//! selected points are those of the full grid.
+//! Safe racing against the real selection: over random tables of results, random orders, failures
+//! and workers, the selected points are those of the full grid.
 
 use std::collections::{HashMap, HashSet};
 
@@ -16,7 +16,9 @@ type Rows = HashMap<TrialId, TrialRow>;
 
 /// A sweep whose arms hold these values of `x`.
 fn spec(arms: &[Vec<i64>], seeds: u64, goal: &str, best: f64) -> Spec {
-    let arm = |(number, values): (usize, &Vec<i64>)| format!("  a{number}: {{parameters: {{x: {{values: {values:?}}}}}}}\n");
+    let arm = |(number, values): (usize, &Vec<i64>)| {
+        format!("  a{number}: {{parameters: {{x: {{values: {values:?}}}}}}}\n")
+    };
     let arms: String = arms.iter().enumerate().map(arm).collect();
     let text = format!(
         "name: t\nworker: [w]\nmetric: {{name: m, goal: {goal}, best: {best:?}}}\nprune: safe\nseeds: {{tune: {seeds}, final: 1}}\narms:\n{arms}"
@@ -32,8 +34,19 @@ fn row(id: TrialId, result: Option<(f64, f64)>) -> TrialRow {
         ABSENT => Metrics::from_iter([("val_loss", loss)]),
         value => Metrics::from_iter([("m", value), ("val_loss", loss)]),
     });
-    let state = if metrics.is_some() { TrialState::Done } else { TrialState::Failed };
-    TrialRow { id, phase: Phase::Tune, state, failures: 0, metrics, shared: Shared::default() }
+    let state = if metrics.is_some() {
+        TrialState::Done
+    } else {
+        TrialState::Failed
+    };
+    TrialRow {
+        id,
+        phase: Phase::Tune,
+        state,
+        failures: 0,
+        metrics,
+        shared: Shared::default(),
+    }
 }
 
 /// How a sweep chooses what to run next.
@@ -44,8 +57,16 @@ enum Order {
     BestFirst,
 }
 
-/// Runs a race: `workers` trials are under way at a time, and the one whose turn `ends` says ends first.
-fn run(spec: &Spec, grid: &Grid, truth: &Rows, order: Order, workers: usize, ends: &[usize]) -> (Rows, Race) {
+/// Runs a race: `workers` trials are under way at a time, and the one whose turn `ends` says ends
+/// first.
+fn run(
+    spec: &Spec,
+    grid: &Grid,
+    truth: &Rows,
+    order: Order,
+    workers: usize,
+    ends: &[usize],
+) -> (Rows, Race) {
     let mut queue = tuning_trials(grid, &spec.seeds.tune);
     if let Order::Shuffled(seed) = order {
         shuffle(&mut queue, seed);
@@ -53,13 +74,20 @@ fn run(spec: &Spec, grid: &Grid, truth: &Rows, order: Order, workers: usize, end
     let mut race = Race::new(spec, grid).expect("a race");
     let (mut rows, mut under_way, mut held) = (Rows::new(), Vec::new(), Vec::new());
     for step in 0.. {
-        let (out, live): (Vec<_>, Vec<_>) = queue.into_iter().partition(|trial: &PlannedTrial| race.is_out(trial.id.point));
+        let (out, live): (Vec<_>, Vec<_>) = queue
+            .into_iter()
+            .partition(|trial: &PlannedTrial| race.is_out(trial.id.point));
         (queue, held) = (live, [held, out].concat());
         while under_way.len() < workers && !queue.is_empty() {
             let place = match order {
                 Order::BestFirst => {
                     let rank = |place: &usize| (race.shortfall(queue[*place].id.point), *place);
-                    let better = |a: &usize, b: &usize| rank(a).0.total_cmp(&rank(b).0).then(rank(a).1.cmp(&rank(b).1));
+                    let better = |a: &usize, b: &usize| {
+                        rank(a)
+                            .0
+                            .total_cmp(&rank(b).0)
+                            .then(rank(a).1.cmp(&rank(b).1))
+                    };
                     (0..queue.len()).min_by(better).unwrap()
                 }
                 Order::SeedMajor | Order::Shuffled(_) => 0,
@@ -83,7 +111,11 @@ fn run(spec: &Spec, grid: &Grid, truth: &Rows, order: Order, workers: usize, end
 
 /// What selection chose, arm by arm, and with how many it tied.
 fn chosen(evaluation: &Evaluation) -> Vec<(Option<u64>, u64)> {
-    evaluation.arms.iter().map(|arm| (arm.selection.best, arm.selection.tied)).collect()
+    evaluation
+        .arms
+        .iter()
+        .map(|arm| (arm.selection.best, arm.selection.tied))
+        .collect()
 }
 
 /// A table of results: for each trial a value and a loss, or a failure for good.
@@ -94,16 +126,27 @@ fn truth(spec: &Spec, grid: &Grid, table: &[(usize, usize, bool)], values: &[f64
         let result = (!fails).then(|| (values[value % values.len()], losses[loss % losses.len()]));
         (trial.id, row(trial.id, result))
     };
-    trials.iter().zip(table.iter().cycle()).map(result).collect()
+    trials
+        .iter()
+        .zip(table.iter().cycle())
+        .map(result)
+        .collect()
 }
 
 fn order() -> impl Strategy<Value = Order> {
-    prop_oneof![Just(Order::SeedMajor), Just(Order::BestFirst), any::<u64>().prop_map(Order::Shuffled)]
+    prop_oneof![
+        Just(Order::SeedMajor),
+        Just(Order::BestFirst),
+        any::<u64>().prop_map(Order::Shuffled)
+    ]
 }
 
 fn arms() -> impl Strategy<Value = Vec<Vec<i64>>> {
     // Values of few kinds, so that arms share points.
-    prop::collection::vec(prop::collection::hash_set(0_i64..9, 1..8).prop_map(|values| values.into_iter().collect()), 1..4)
+    prop::collection::vec(
+        prop::collection::hash_set(0_i64..9, 1..8).prop_map(|values| values.into_iter().collect()),
+        1..4,
+    )
 }
 
 proptest! {
@@ -140,7 +183,8 @@ proptest! {
             // Debug, since NaN differs from itself.
             prop_assert_eq!(format!("{:?}", with.tuned), format!("{:?}", without.tuned));
         }
-        // Without the race the same rows are an unfinished sweep: turned off, it runs what is missing.
+        // Without the race the same rows are an unfinished sweep: turned off, it runs what is
+        // missing.
         let off = evaluate(&full, &grid, &rows).unwrap();
         let ids: HashSet<TrialId> = tuning_trials(&grid, &full.seeds.tune).iter().map(|trial| trial.id).collect();
         let left: u64 = off.arms.iter().map(|arm| arm.tune_tally.left()).sum();
@@ -200,9 +244,18 @@ proptest! {
 fn obvious() -> (Spec, Grid, Rows) {
     let spec = spec(&[(0..10).collect()], 5, "maximize", 100.0);
     let grid = Grid::new(&spec);
-    let value = |trial: &PlannedTrial| if trial.index == 6 { 95.0 } else { 10.0 + trial.index as f64 };
+    let value = |trial: &PlannedTrial| {
+        if trial.index == 6 {
+            95.0
+        } else {
+            10.0 + trial.index as f64
+        }
+    };
     let trials = tuning_trials(&grid, &spec.seeds.tune);
-    let rows = trials.iter().map(|trial| (trial.id, row(trial.id, Some((value(trial), 1.0))))).collect();
+    let rows = trials
+        .iter()
+        .map(|trial| (trial.id, row(trial.id, Some((value(trial), 1.0)))))
+        .collect();
     (spec, grid, rows)
 }
 
@@ -212,37 +265,77 @@ fn an_obvious_table_saves_what_it_should() {
     // Nobody is complete before the last round: after point 6 there, the last three go without.
     let (rows, race) = run(&spec, &grid, &truth, Order::SeedMajor, 1, &[0]);
     assert_eq!(rows.len(), 47);
-    let out: Vec<u64> = grid.arms()[0].points().filter(|point| race.is_out(point.id)).map(|point| point.index).collect();
+    let out: Vec<u64> = grid.arms()[0]
+        .points()
+        .filter(|point| race.is_out(point.id))
+        .map(|point| point.index)
+        .collect();
     assert_eq!(out, [7, 8, 9]);
     // By what they can still reach: every point once, and the best one five times.
-    assert_eq!(run(&spec, &grid, &truth, Order::BestFirst, 1, &[0]).0.len(), 14);
-    assert!(Race::new(&Spec { prune: Default::default(), ..spec }, &grid).is_none());
+    assert_eq!(
+        run(&spec, &grid, &truth, Order::BestFirst, 1, &[0]).0.len(),
+        14
+    );
+    assert!(
+        Race::new(
+            &Spec {
+                prune: Default::default(),
+                ..spec
+            },
+            &grid
+        )
+        .is_none()
+    );
 }
 
 #[test]
 fn a_point_is_out_only_where_it_cannot_even_tie() {
     let spec = spec(&[vec![0, 1, 2]], 2, "maximize", 1.0);
     let grid = Grid::new(&spec);
-    let id = |index: u64, seed: u64| TrialId { point: grid.arms()[0].point(index).id, seed };
+    let id = |index: u64, seed: u64| TrialId {
+        point: grid.arms()[0].point(index).id,
+        seed,
+    };
     let mut race = Race::new(&spec, &grid).unwrap();
     assert_eq!(race.record(id(0, 0), Some(0.75)), Turn::Nothing);
     assert_eq!(race.record(id(1, 0), Some(0.5)), Turn::Nothing);
-    assert_eq!(race.record(id(0, 1), Some(0.75)), Turn::Nothing, "0.5 and 1.0 would tie with 0.75");
+    assert_eq!(
+        race.record(id(0, 1), Some(0.75)),
+        Turn::Nothing,
+        "0.5 and 1.0 would tie with 0.75"
+    );
     assert_eq!(race.record(id(2, 0), Some(0.4999999)), Turn::Out(1));
-    assert!(race.is_out(id(2, 0).point) && !race.is_out(id(1, 0).point) && !race.is_out(id(0, 0).point));
+    assert!(
+        race.is_out(id(2, 0).point) && !race.is_out(id(1, 0).point) && !race.is_out(id(0, 0).point)
+    );
     // A result of the final phase says that the bound was wrong.
     assert_eq!(race.record(id(0, 1000), Some(1.5)), Turn::Off);
     assert!(!race.is_out(id(2, 0).point));
-    assert_eq!(race.beyond(), Some(&Beyond { trial: id(0, 1000), value: 1.5, best: 1.0 }));
+    assert_eq!(
+        race.beyond(),
+        Some(&Beyond {
+            trial: id(0, 1000),
+            value: 1.5,
+            best: 1.0
+        })
+    );
 }
 
 #[test]
 fn a_point_that_cannot_be_selected_is_out_once_another_can_be() {
     let spec = spec(&[vec![0, 1, 2, 3]], 2, "maximize", 1.0);
     let grid = Grid::new(&spec);
-    let id = |index: u64, seed: u64| TrialId { point: grid.arms()[0].point(index).id, seed };
+    let id = |index: u64, seed: u64| TrialId {
+        point: grid.arms()[0].point(index).id,
+        seed,
+    };
     let mut race = Race::new(&spec, &grid).unwrap();
-    for (index, value) in [(0, Some(f64::INFINITY)), (1, None), (2, Some(f64::NEG_INFINITY)), (3, Some(0.1))] {
+    for (index, value) in [
+        (0, Some(f64::INFINITY)),
+        (1, None),
+        (2, Some(f64::NEG_INFINITY)),
+        (3, Some(0.1)),
+    ] {
         assert_eq!(
             race.record(id(index, 0), value),
             Turn::Nothing,
@@ -257,11 +350,20 @@ fn a_point_that_cannot_be_selected_is_out_once_another_can_be() {
 fn a_point_of_two_arms_stays_while_it_may_win_in_one() {
     let spec = spec(&[vec![0, 1], vec![1, 2]], 2, "minimize", 0.0);
     let grid = Grid::new(&spec);
-    let id = |x: u64, seed: u64| TrialId { point: grid.arms()[usize::from(x > 1)].point(if x > 1 { 1 } else { x }).id, seed };
+    let id = |x: u64, seed: u64| TrialId {
+        point: grid.arms()[usize::from(x > 1)]
+            .point(if x > 1 { 1 } else { x })
+            .id,
+        seed,
+    };
     let mut race = Race::new(&spec, &grid).unwrap();
     race.record(id(1, 0), Some(8.0));
     race.record(id(0, 0), Some(1.0));
-    assert_eq!(race.record(id(0, 1), Some(1.0)), Turn::Nothing, "it may be the best of the second arm");
+    assert_eq!(
+        race.record(id(0, 1), Some(1.0)),
+        Turn::Nothing,
+        "it may be the best of the second arm"
+    );
     race.record(id(2, 0), Some(3.0));
     assert_eq!(race.record(id(2, 1), Some(3.0)), Turn::Out(1));
     assert!(race.is_out(id(1, 0).point));

@@ -1,5 +1,6 @@
-//! Points whose trials have work in common, as the task says (`spec/affinity.rs`): the scheduler hands such trials out
-//! together, and `pentagrid plan` says what that may save. Pure arithmetic on the grid.
+//! Points whose trials have work in common, as the task says (`spec/affinity.rs`): the scheduler
+//! hands such trials out together, and `pentagrid plan` says what that may save. Pure arithmetic on
+//! the grid.
 
 use std::collections::{HashMap, HashSet};
 
@@ -33,7 +34,8 @@ pub struct Epochs {
     pub nominal: u64,
     /// If no trial ever parts from its group.
     pub least: u64,
-    /// If every threshold is crossed, and those of one second phase at different epochs, from the first on.
+    /// If every threshold is crossed, and those of one second phase at different epochs, from the
+    /// first on.
     pub most: u64,
 }
 
@@ -62,11 +64,17 @@ impl Groups {
         let mut numbers: HashMap<String, usize> = HashMap::new();
         let (overlap, mut seen) = (grid.arms_overlap(), HashSet::new());
         // A big grid need not be gone through for nothing.
-        let arms = if spec.has_affinities() { grid.arms() } else { &[] };
+        let arms = if spec.has_affinities() {
+            grid.arms()
+        } else {
+            &[]
+        };
         for (number, arm) in arms.iter().enumerate() {
             for index in 0..arm.len() {
                 let config = arm.config(index);
-                let Some(key) = spec.affinity(&config) else { continue };
+                let Some(key) = spec.affinity(&config) else {
+                    continue;
+                };
                 // A point of several arms runs once, as the first arm's.
                 if overlap && !seen.insert(config.canonical()) {
                     continue;
@@ -87,12 +95,16 @@ impl Groups {
         for (number, group) in found.iter().enumerate() {
             for &(arm, index) in &group.members {
                 if of[arm].is_empty() {
-                    of[arm] = vec![None; usize::try_from(grid.arms()[arm].len()).unwrap_or(usize::MAX)];
+                    of[arm] =
+                        vec![None; usize::try_from(grid.arms()[arm].len()).unwrap_or(usize::MAX)];
                 }
                 of[arm][index] = u32::try_from(number).ok();
             }
         }
-        Self { of, bounds: Bounds::of(&found) }
+        Self {
+            of,
+            bounds: Bounds::of(&found),
+        }
     }
 
     /// Whether no trial has anything to share.
@@ -108,7 +120,10 @@ impl Groups {
     /// Tells the trials which group they are of.
     pub fn mark(&self, trials: &mut [PlannedTrial]) {
         for trial in trials {
-            trial.group = self.of[trial.arm].get(trial.index as usize).copied().flatten();
+            trial.group = self.of[trial.arm]
+                .get(trial.index as usize)
+                .copied()
+                .flatten();
         }
     }
 }
@@ -119,10 +134,18 @@ impl Bounds {
         let epochs = |group: &Group| {
             let epochs = u64::from(group.epochs?);
             // One second phase parts at most once after each epoch, and trains what is left.
-            let branches = |thresholds: &u32| (1..=u64::from(*thresholds)).map(|at| epochs.saturating_sub(at)).sum::<u64>();
+            let branches = |thresholds: &u32| {
+                (1..=u64::from(*thresholds))
+                    .map(|at| epochs.saturating_sub(at))
+                    .sum::<u64>()
+            };
             let nominal = points(group) * epochs;
             let most = epochs + group.phases.values().map(branches).sum::<u64>();
-            Some(Epochs { nominal, least: epochs, most: most.min(nominal) })
+            Some(Epochs {
+                nominal,
+                least: epochs,
+                most: most.min(nominal),
+            })
         };
         let sum = |sum: Epochs, next: Epochs| Epochs {
             nominal: sum.nominal + next.nominal,
@@ -132,7 +155,11 @@ impl Bounds {
         Self {
             points: groups.iter().map(points).sum(),
             groups: groups.len() as u64,
-            epochs: groups.iter().map(epochs).collect::<Option<Vec<_>>>().and_then(|all| all.into_iter().reduce(sum)),
+            epochs: groups
+                .iter()
+                .map(epochs)
+                .collect::<Option<Vec<_>>>()
+                .and_then(|all| all.into_iter().reduce(sum)),
         }
     }
 }
@@ -151,7 +178,8 @@ mod tests {
         (groups, trials.iter().map(|trial| trial.group).collect())
     }
 
-    const HEAD: &str = "name: t\ntask: mnist-resnet18\nmetric: {name: val_accuracy, goal: maximize}\n";
+    const HEAD: &str =
+        "name: t\ntask: mnist-resnet18\nmetric: {name: val_accuracy, goal: maximize}\n";
 
     #[test]
     fn hybrid_trials_go_with_their_beginning_and_loners_with_nobody() {
@@ -164,11 +192,26 @@ mod tests {
         );
         let (groups, of) = of(&text);
         let (first, second) = (Some(0), Some(1));
-        let seed = [None, None, first, None, first, first, first, first, first, second, second, second, second, second];
+        let seed = [
+            None, None, first, None, first, first, first, first, first, second, second, second,
+            second, second,
+        ];
         assert_eq!(of, [seed, seed].concat());
-        // Each beginning is four epochs; thresholds crossed after 1, 2, 3 and 4 leave 3, 2, 1 and 0 to train.
-        let epochs = Epochs { nominal: 11 * 4, least: 2 * 4, most: 2 * (4 + 3 + 2 + 1) };
-        assert_eq!(groups.bounds(), Bounds { points: 11, groups: 2, epochs: Some(epochs) });
+        // Each beginning is four epochs; thresholds crossed after 1, 2, 3 and 4 leave 3, 2, 1 and 0
+        // to train.
+        let epochs = Epochs {
+            nominal: 11 * 4,
+            least: 2 * 4,
+            most: 2 * (4 + 3 + 2 + 1),
+        };
+        assert_eq!(
+            groups.bounds(),
+            Bounds {
+                points: 11,
+                groups: 2,
+                epochs: Some(epochs)
+            }
+        );
     }
 
     /// docs/benchmarks.md and the README quote these.

@@ -1,5 +1,5 @@
-//! Trials in the order in which they run: seed-major (every point once before any point twice), then grid order.
-//! A point that stands in several arms is run once.
+//! Trials in the order in which they run: seed-major (every point once before any point twice),
+//! then grid order. A point that stands in several arms is run once.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -49,8 +49,8 @@ pub struct PlannedTrial {
     pub arm: usize,
     /// Number of the point within that arm.
     pub index: u64,
-    /// The group of points that it has work in common with (`sharing`); trials of one group and seed gain by running in one
-    /// bundle. None: it has none, or is to be computed by itself.
+    /// The group of points that it has work in common with (`sharing`); trials of one group and
+    /// seed gain by running in one bundle. None: it has none, or is to be computed by itself.
     pub group: Option<u32>,
 }
 
@@ -62,7 +62,12 @@ pub fn tuning_trials(grid: &Grid, seeds: &[u64]) -> Vec<PlannedTrial> {
         .arms()
         .iter()
         .enumerate()
-        .flat_map(|(arm, points)| points.ids().zip(0..).map(move |(id, index)| (id, arm, index)))
+        .flat_map(|(arm, points)| {
+            points
+                .ids()
+                .zip(0..)
+                .map(move |(id, index)| (id, arm, index))
+        })
         .filter(|(point, ..)| !overlap || seen.insert(*point))
         .collect();
     let trial = |seed, &(point, arm, index): &(PointId, usize, u64)| PlannedTrial {
@@ -72,18 +77,31 @@ pub fn tuning_trials(grid: &Grid, seeds: &[u64]) -> Vec<PlannedTrial> {
         index,
         group: None,
     };
-    seeds.iter().flat_map(|&seed| points.iter().map(move |point| trial(seed, point))).collect()
+    seeds
+        .iter()
+        .flat_map(|&seed| points.iter().map(move |point| trial(seed, point)))
+        .collect()
 }
 
-/// The final trials of the selected points, given as (number of the arm, number of the point within it).
+/// The final trials of the selected points, given as (number of the arm, number of the point within
+/// it).
 pub fn final_trials(grid: &Grid, selected: &[(usize, u64)], seeds: &[u64]) -> Vec<PlannedTrial> {
     let mut seen = HashSet::new();
     let mut trials = Vec::with_capacity(selected.len() * seeds.len());
     for &seed in seeds {
         for &(arm, index) in selected {
-            let id = TrialId { point: grid.arms()[arm].point(index).id, seed };
+            let id = TrialId {
+                point: grid.arms()[arm].point(index).id,
+                seed,
+            };
             if seen.insert(id) {
-                trials.push(PlannedTrial { id, phase: Phase::Final, arm, index, group: None });
+                trials.push(PlannedTrial {
+                    id,
+                    phase: Phase::Final,
+                    arm,
+                    index,
+                    group: None,
+                });
             }
         }
     }
@@ -97,8 +115,8 @@ pub fn all_trials(spec: &Spec, grid: &Grid, selected: &[(usize, u64)]) -> Vec<Pl
     trials
 }
 
-/// Puts trials in an order drawn from a seed: with it, early results cover the whole grid. No result depends on
-/// the order.
+/// Puts trials in an order drawn from a seed: with it, early results cover the whole grid. No
+/// result depends on the order.
 pub fn shuffle(trials: &mut [PlannedTrial], seed: u64) {
     let mut rng = ChaCha12Rng::seed_from_u64(seed);
     for last in (1..trials.len()).rev() {
@@ -107,12 +125,15 @@ pub fn shuffle(trials: &mut [PlannedTrial], seed: u64) {
     }
 }
 
-/// Puts trials of one group and seed side by side, at the place of the first of them. The others keep their order.
+/// Puts trials of one group and seed side by side, at the place of the first of them. The others
+/// keep their order.
 pub fn gather(trials: &mut Vec<PlannedTrial>) {
     let mut firsts: HashMap<(u64, u32), usize> = HashMap::new();
     let mut keyed: Vec<(usize, PlannedTrial)> = Vec::with_capacity(trials.len());
     for (place, trial) in trials.drain(..).enumerate() {
-        let first = trial.group.map_or(place, |group| *firsts.entry((trial.id.seed, group)).or_insert(place));
+        let first = trial.group.map_or(place, |group| {
+            *firsts.entry((trial.id.seed, group)).or_insert(place)
+        });
         keyed.push((first, trial));
     }
     keyed.sort_by_key(|(first, _)| *first);
@@ -132,7 +153,10 @@ mod tests {
             .map(|(number, values)| Arm {
                 name: format!("arm{number}"),
                 label: format!("Arm {number}"),
-                axes: vec![Axis { name: "x".into(), values: values.iter().copied().map(ParamValue::Int).collect() }],
+                axes: vec![Axis {
+                    name: "x".into(),
+                    values: values.iter().copied().map(ParamValue::Int).collect(),
+                }],
                 shape: Shape::default(),
             })
             .collect();
@@ -140,8 +164,14 @@ mod tests {
             name: "t".into(),
             description: None,
             task: Task::MnistResnet18,
-            metric: Metric { name: "m".into(), goal: Goal::Maximize },
-            seeds: Seeds { tune: vec![], final_: vec![] },
+            metric: Metric {
+                name: "m".into(),
+                goal: Goal::Maximize,
+            },
+            seeds: Seeds {
+                tune: vec![],
+                final_: vec![],
+            },
             arms,
             resources: Default::default(),
             arm_resources: Vec::new(),
@@ -158,15 +188,33 @@ mod tests {
 
     #[test]
     fn every_point_comes_once_before_any_comes_twice() {
-        let order: Vec<_> =
-            tuning_trials(&grid(&[&[1, 2], &[7]]), &[0, 5]).iter().map(|trial| (trial.id.seed, trial.arm, trial.index)).collect();
-        assert_eq!(order, [(0, 0, 0), (0, 0, 1), (0, 1, 0), (5, 0, 0), (5, 0, 1), (5, 1, 0)]);
+        let order: Vec<_> = tuning_trials(&grid(&[&[1, 2], &[7]]), &[0, 5])
+            .iter()
+            .map(|trial| (trial.id.seed, trial.arm, trial.index))
+            .collect();
+        assert_eq!(
+            order,
+            [
+                (0, 0, 0),
+                (0, 0, 1),
+                (0, 1, 0),
+                (5, 0, 0),
+                (5, 0, 1),
+                (5, 1, 0)
+            ]
+        );
     }
 
     #[test]
     fn a_point_of_two_arms_runs_once() {
         let trials = tuning_trials(&grid(&[&[1, 2], &[2, 3]]), &[0]);
-        assert_eq!(trials.iter().map(|trial| (trial.arm, trial.index)).collect::<Vec<_>>(), [(0, 0), (0, 1), (1, 1)]);
+        assert_eq!(
+            trials
+                .iter()
+                .map(|trial| (trial.arm, trial.index))
+                .collect::<Vec<_>>(),
+            [(0, 0), (0, 1), (1, 1)]
+        );
         let finals = final_trials(&grid(&[&[1, 2], &[2, 3]]), &[(0, 1), (1, 0)], &[1000, 1001]);
         assert_eq!(finals.len(), 2);
     }

@@ -1,5 +1,6 @@
-//! What the coordinator and the agent say to each other. The agent (`src/agent.rs`) stands between the coordinator and a worker or
-//! program that was started through another program: its lines have the key `agent`, all others pass it unseen.
+//! What the coordinator and the agent say to each other. The agent (`src/agent.rs`) stands between
+//! the coordinator and a worker or program that was started through another program: its lines have
+//! the key `agent`, all others pass it unseen.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +13,8 @@ pub const AGENT_LINE: &[u8] = b"{\"agent\":";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "agent", rename_all = "snake_case")]
 pub enum ToAgent {
-    /// What must not stand on the agent's own command line: the first line to an agent that waits for it.
+    /// What must not stand on the agent's own command line: the first line to an agent that waits
+    /// for it.
     Secrets {
         /// Variables of the worker's environment.
         environment: BTreeMap<String, String>,
@@ -85,17 +87,36 @@ mod tests {
             environment: [("KEY".to_owned(), "a\nb".to_owned())].into(),
             words: vec![(3, "--key=a".to_owned())],
         };
-        for message in [ToAgent::Heartbeat, ToAgent::Terminate, ToAgent::Suspend, ToAgent::Continue, secrets] {
+        for message in [
+            ToAgent::Heartbeat,
+            ToAgent::Terminate,
+            ToAgent::Suspend,
+            ToAgent::Continue,
+            secrets,
+        ] {
             let line = encode_line(&message);
             assert!(line.as_bytes().starts_with(AGENT_LINE), "{line}");
             assert_eq!(decode_line::<ToAgent>(line.as_bytes()).unwrap(), message);
             assert!(decode_line::<ToWorker>(line.as_bytes()).is_err());
         }
         let all = [
-            FromAgent::Running { host: "n1".into(), job: Some("12.0".into()), seconds: Some(60), gpus: None },
+            FromAgent::Running {
+                host: "n1".into(),
+                job: Some("12.0".into()),
+                seconds: Some(60),
+                gpus: None,
+            },
             FromAgent::Heartbeat,
-            FromAgent::NotStarted { why: "no".into(), errno: Some(2) },
-            FromAgent::Ended { code: Some(0), signal: None, lost: None, metrics: Some(3) },
+            FromAgent::NotStarted {
+                why: "no".into(),
+                errno: Some(2),
+            },
+            FromAgent::Ended {
+                code: Some(0),
+                signal: None,
+                lost: None,
+                metrics: Some(3),
+            },
         ];
         for message in all {
             let line = encode_line(&message);
@@ -103,6 +124,10 @@ mod tests {
             assert_eq!(decode_line::<FromAgent>(line.as_bytes()).unwrap(), message);
             assert!(decode_line::<FromWorker>(line.as_bytes()).is_err());
         }
-        assert!(!encode_line(&ToWorker::Heartbeat).as_bytes().starts_with(AGENT_LINE));
+        assert!(
+            !encode_line(&ToWorker::Heartbeat)
+                .as_bytes()
+                .starts_with(AGENT_LINE)
+        );
     }
 }

@@ -1,4 +1,5 @@
-//! One message a line. Lines are bounded, so that a worker that prints without end cannot fill the memory.
+//! One message a line. Lines are bounded, so that a worker that prints without end cannot fill the
+//! memory.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -30,7 +31,8 @@ pub enum FrameError {
 /// # Panics
 /// Never: every message is made of maps with text keys, numbers and text.
 pub fn encode_line<T: Serialize>(message: &T) -> String {
-    let mut line = serde_json::to_string(message).expect("messages hold nothing that JSON cannot write");
+    let mut line =
+        serde_json::to_string(message).expect("messages hold nothing that JSON cannot write");
     line.push('\n');
     line
 }
@@ -44,20 +46,32 @@ pub fn decode_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, FrameError> {
         return Err(FrameError::TooLong(beginning(line)));
     }
     let text = std::str::from_utf8(line).map_err(|_| FrameError::NotText(beginning(line)))?;
-    serde_json::from_str(text.trim_end()).map_err(|source| FrameError::NotAMessage { line: beginning(line), source })
+    serde_json::from_str(text.trim_end()).map_err(|source| FrameError::NotAMessage {
+        line: beginning(line),
+        source,
+    })
 }
 
 /// Enough of a bad line to recognise it by.
 fn beginning(line: &[u8]) -> String {
     const SHOWN: usize = 120;
-    let text = String::from_utf8_lossy(&line[..line.len().min(SHOWN)]).trim_end().to_owned();
-    if line.len() > SHOWN { text + "…" } else { text }
+    let text = String::from_utf8_lossy(&line[..line.len().min(SHOWN)])
+        .trim_end()
+        .to_owned();
+    if line.len() > SHOWN {
+        text + "…"
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, Position, Reading, Reported, ToWorker, TrialRequest, Unit};
+    use crate::protocol::{
+        FailureKind, FromWorker, Hello, Metrics, Position, Reading, Reported, ToWorker,
+        TrialRequest, Unit,
+    };
     use crate::spec::ParamValue;
     use proptest::prelude::*;
 
@@ -66,11 +80,17 @@ mod tests {
         let bundle = vec![TrialRequest {
             trial: "k7m2p9x4qa-3".into(),
             seed: 3,
-            config: [("lr".to_owned(), ParamValue::Float(1e-4)), ("epochs".to_owned(), ParamValue::Int(15))]
-                .into_iter()
-                .collect(),
+            config: [
+                ("lr".to_owned(), ParamValue::Float(1e-4)),
+                ("epochs".to_owned(), ParamValue::Int(15)),
+            ]
+            .into_iter()
+            .collect(),
         }];
-        let run = |share| ToWorker::Run { bundle: bundle.clone(), share };
+        let run = |share| ToWorker::Run {
+            bundle: bundle.clone(),
+            share,
+        };
         insta::assert_snapshot!(encode_line(&run(true)), @r#"{"type":"run","bundle":[{"trial":"k7m2p9x4qa-3","seed":3,"config":{"epochs":15,"lr":0.0001}}],"share":true}"#);
         insta::assert_snapshot!(encode_line(&run(false)), @r#"{"type":"run","bundle":[{"trial":"k7m2p9x4qa-3","seed":3,"config":{"epochs":15,"lr":0.0001}}]}"#);
         let hello = FromWorker::Hello(Hello {
@@ -83,23 +103,43 @@ mod tests {
             ..Hello::default()
         });
         insta::assert_snapshot!(encode_line(&hello), @r#"{"type":"hello","protocol":1,"program":"p","version":"0.1.0","device":"cpu","threads":1}"#);
-        let failed = FromWorker::Failed { trial: "t".into(), kind: FailureKind::OutOfMemory, message: "no memory".into() };
+        let failed = FromWorker::Failed {
+            trial: "t".into(),
+            kind: FailureKind::OutOfMemory,
+            message: "no memory".into(),
+        };
         insta::assert_snapshot!(encode_line(&failed), @r#"{"type":"failed","trial":"t","kind":"out_of_memory","message":"no memory"}"#);
         let metrics: Metrics = [("loss", 0.5)].into_iter().collect();
         insta::assert_snapshot!(encode_line(&FromWorker::done("t", metrics.clone())), @r#"{"type":"done","trial":"t","metrics":{"loss":0.5}}"#);
-        let shared =
-            FromWorker::Done { trial: "t".into(), metrics: metrics.into(), same_as: Some("u".into()), shared_epochs: 15 };
+        let shared = FromWorker::Done {
+            trial: "t".into(),
+            metrics: metrics.into(),
+            same_as: Some("u".into()),
+            shared_epochs: 15,
+        };
         insta::assert_snapshot!(encode_line(&shared), @r#"{"type":"done","trial":"t","metrics":{"loss":0.5},"same_as":"u","shared_epochs":15}"#);
     }
 
     #[test]
     fn a_bad_line_is_quoted_in_part() {
         let line = "x".repeat(500);
-        let error = decode_line::<FromWorker>(line.as_bytes()).unwrap_err().to_string();
-        assert!(error.starts_with("not a message of the protocol (") && error.len() < 300, "{error}");
-        let error = decode_line::<FromWorker>(&vec![b'y'; MAX_LINE + 1]).unwrap_err().to_string();
-        assert!(error.starts_with("a line of more than 1048576 bytes"), "{error}");
-        let error = decode_line::<FromWorker>(b"\xff\xfe").unwrap_err().to_string();
+        let error = decode_line::<FromWorker>(line.as_bytes())
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("not a message of the protocol (") && error.len() < 300,
+            "{error}"
+        );
+        let error = decode_line::<FromWorker>(&vec![b'y'; MAX_LINE + 1])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.starts_with("a line of more than 1048576 bytes"),
+            "{error}"
+        );
+        let error = decode_line::<FromWorker>(b"\xff\xfe")
+            .unwrap_err()
+            .to_string();
         assert!(error.starts_with("a line that is not UTF-8"), "{error}");
     }
 
@@ -111,27 +151,48 @@ mod tests {
             (".{0,5}", any::<i64>()).prop_map(|(name, value)| serde_json::json!({ name: value })),
             Just(serde_json::Value::Null),
         ];
-        let value = prop_oneof![any::<u64>().prop_map(|bits| Reading::Number(f64::from_bits(bits))), note.prop_map(Reading::of)];
+        let value = prop_oneof![
+            any::<u64>().prop_map(|bits| Reading::Number(f64::from_bits(bits))),
+            note.prop_map(Reading::of)
+        ];
         let metrics = prop::collection::btree_map("[a-z_]{1,12}", value, 0..6).prop_map(|map| {
             let mut reported = Reported::default();
-            map.into_iter().for_each(|(name, value)| reported.insert(name, value));
+            map.into_iter()
+                .for_each(|(name, value)| reported.insert(name, value));
             reported
         });
-        let position = (prop::bool::ANY, any::<u64>(), any::<i32>()).prop_map(|(epoch, bits, whole)| {
-            let unit = if epoch { Unit::Epoch } else { Unit::Step };
-            Position::new(unit, f64::from_bits(bits)).or_else(|| Position::new(unit, f64::from(whole))).unwrap()
-        });
+        let position =
+            (prop::bool::ANY, any::<u64>(), any::<i32>()).prop_map(|(epoch, bits, whole)| {
+                let unit = if epoch { Unit::Epoch } else { Unit::Step };
+                Position::new(unit, f64::from_bits(bits))
+                    .or_else(|| Position::new(unit, f64::from(whole)))
+                    .unwrap()
+            });
         prop_oneof![
             Just(FromWorker::Heartbeat),
             ".*".prop_map(|trial| FromWorker::Started { trial }),
-            (".*", position, metrics.clone()).prop_map(|(trial, position, values)| FromWorker::Epoch { trial, position, values }),
-            (".*", metrics, prop::option::of(".*"), 0_u32..3)
-                .prop_map(|(trial, metrics, same_as, shared_epochs)| FromWorker::Done { trial, metrics, same_as, shared_epochs }),
-            (".*", prop::sample::select(FailureKind::ALL.to_vec()), ".*").prop_map(|(trial, kind, message)| FromWorker::Failed {
-                trial,
-                kind,
-                message
+            (".*", position, metrics.clone()).prop_map(|(trial, position, values)| {
+                FromWorker::Epoch {
+                    trial,
+                    position,
+                    values,
+                }
             }),
+            (".*", metrics, prop::option::of(".*"), 0_u32..3).prop_map(
+                |(trial, metrics, same_as, shared_epochs)| FromWorker::Done {
+                    trial,
+                    metrics,
+                    same_as,
+                    shared_epochs
+                }
+            ),
+            (".*", prop::sample::select(FailureKind::ALL.to_vec()), ".*").prop_map(
+                |(trial, kind, message)| FromWorker::Failed {
+                    trial,
+                    kind,
+                    message
+                }
+            ),
         ]
     }
 

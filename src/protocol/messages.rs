@@ -1,4 +1,5 @@
-//! The messages of the worker protocol. `docs/protocol.md` is the description for people; the two change together.
+//! The messages of the worker protocol. `docs/protocol.md` is the description for people; the two
+//! change together.
 
 use std::fmt;
 
@@ -15,21 +16,25 @@ pub const PROTOCOL_VERSION: u32 = 1;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToWorker {
-    /// Run these trials and answer each with `started`, any number of `epoch`, and `done` or `failed`.
+    /// Run these trials and answer each with `started`, any number of `epoch`, and `done` or
+    /// `failed`.
     Run {
         /// The trials, in the order in which the coordinator would run them.
         bundle: Vec<TrialRequest>,
-        /// Whether the worker may compute once what these trials have in common with each other, and with those that came so
-        /// before. Otherwise each is to be computed by itself: it may be timed.
+        /// Whether the worker may compute once what these trials have in common with each other,
+        /// and with those that came so before. Otherwise each is to be computed by itself: it may
+        /// be timed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         share: bool,
     },
-    /// The coordinator is alive. Comes only to a worker that says `heartbeats` in its hello, and only where its environment has
-    /// `PENTAGRID_HEARTBEAT`: the end of its stdin may never come there.
+    /// The coordinator is alive. Comes only to a worker that says `heartbeats` in its hello, and
+    /// only where its environment has `PENTAGRID_HEARTBEAT`: the end of its stdin may never come
+    /// there.
     Heartbeat,
 }
 
-/// The variable that tells a worker to expect heartbeats: after so many seconds without a message it has lost its coordinator.
+/// The variable that tells a worker to expect heartbeats: after so many seconds without a message
+/// it has lost its coordinator.
 pub const HEARTBEAT_VARIABLE: &str = "PENTAGRID_HEARTBEAT";
 
 /// One trial to run.
@@ -70,8 +75,8 @@ pub enum FromWorker {
         trial: String,
         /// The final metrics, and notes.
         metrics: Reported,
-        /// The trial of the same group that this one turned out to be the same as, if it was not computed again: one that this
-        /// worker has finished.
+        /// The trial of the same group that this one turned out to be the same as, if it was not
+        /// computed again: one that this worker has finished.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         same_as: Option<String>,
         /// How many of its epochs had been computed for other trials of its group.
@@ -98,7 +103,12 @@ fn is_zero(number: &u32) -> bool {
 impl FromWorker {
     /// A result that was computed by itself.
     pub fn done(trial: impl Into<String>, metrics: impl Into<Reported>) -> Self {
-        Self::Done { trial: trial.into(), metrics: metrics.into(), same_as: None, shared_epochs: 0 }
+        Self::Done {
+            trial: trial.into(),
+            metrics: metrics.into(),
+            same_as: None,
+            shared_epochs: 0,
+        }
     }
 }
 
@@ -122,7 +132,8 @@ pub struct Hello {
     /// Threads that it computes with.
     #[serde(default)]
     pub threads: u32,
-    /// How many trials it can compute together, so that it would like bundles of as many; 0: it does not care.
+    /// How many trials it can compute together, so that it would like bundles of as many; 0: it
+    /// does not care.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pack: u32,
     /// Whether it understands heartbeats of the coordinator.
@@ -216,8 +227,8 @@ mod tests {
         names.map(|&name| (name, LONG)).collect()
     }
 
-    /// Of the built-in task, at the longest: every metric, every number with all its digits, every parameter although no optimizer has
-    /// all of them.
+    /// Of the built-in task, at the longest: every metric, every number with all its digits, every
+    /// parameter although no optimizer has all of them.
     #[test]
     fn what_each_trial_and_each_epoch_costs_goes_at_once() {
         let trial = || "zzzzzzzzzz-18446744073709551615".to_owned();
@@ -238,13 +249,20 @@ mod tests {
                 bundle: vec![TrialRequest {
                     trial: trial(),
                     seed: u64::MAX,
-                    config: PARAMS.iter().map(|param| (param.name.to_owned(), ParamValue::Float(LONG))).collect(),
+                    config: PARAMS
+                        .iter()
+                        .map(|param| (param.name.to_owned(), ParamValue::Float(LONG)))
+                        .collect(),
                 }],
                 share: true,
             }),
         ];
         for message in messages {
-            assert!(message.len() <= AT_ONCE, "{} bytes: {message}", message.len());
+            assert!(
+                message.len() <= AT_ONCE,
+                "{} bytes: {message}",
+                message.len()
+            );
         }
     }
 }

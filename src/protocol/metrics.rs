@@ -1,5 +1,5 @@
-//! Named numbers that survive a trip through JSON: metrics of a trial or of an epoch. Non-finite numbers are
-//! spelled out, never lost as null.
+//! Named numbers that survive a trip through JSON: metrics of a trial or of an epoch. Non-finite
+//! numbers are spelled out, never lost as null.
 
 use std::fmt;
 
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 
 use super::named::Named;
 
-/// A number as the protocol and the ledger write it: a JSON number, or `"NaN"`, `"Infinity"`, `"-Infinity"`.
+/// A number as the protocol and the ledger write it: a JSON number, or `"NaN"`, `"Infinity"`,
+/// `"-Infinity"`.
 #[derive(Clone, Copy, Debug)]
 pub struct Real(pub f64);
 
@@ -77,21 +78,35 @@ impl Metrics {
         self.0.insert(name.into(), Real(value));
     }
 
-    /// Whether a trial with these metrics counts as diverged: the metric that selects, or a loss, is not finite. Any other
-    /// metric may lack a figure (a score that is not defined, a `null`) without that saying anything of the training.
+    /// Whether a trial with these metrics counts as diverged: the metric that selects, or a loss,
+    /// is not finite. Any other metric may lack a figure (a score that is not defined, a `null`)
+    /// without that saying anything of the training.
     pub fn diverged(&self, selecting: &str) -> bool {
-        self.0.iter().any(|(name, value)| !value.0.is_finite() && (name == selecting || is_loss(name)))
+        self.0
+            .iter()
+            .any(|(name, value)| !value.0.is_finite() && (name == selecting || is_loss(name)))
     }
 
     /// The same without wall-clock metrics: what must be identical when a trial is run again.
     pub fn without_wall_clock(&self) -> Self {
-        Self(self.0.iter().filter(|(name, _)| !is_wall_clock(name)).map(|(name, value)| (name.clone(), *value)).collect())
+        Self(
+            self.0
+                .iter()
+                .filter(|(name, _)| !is_wall_clock(name))
+                .map(|(name, value)| (name.clone(), *value))
+                .collect(),
+        )
     }
 }
 
 impl<S: Into<String>> FromIterator<(S, f64)> for Metrics {
     fn from_iter<I: IntoIterator<Item = (S, f64)>>(pairs: I) -> Self {
-        Self(pairs.into_iter().map(|(name, value)| (name.into(), Real(value))).collect())
+        Self(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (name.into(), Real(value)))
+                .collect(),
+        )
     }
 }
 
@@ -100,11 +115,15 @@ pub fn is_loss(name: &str) -> bool {
     name.to_ascii_lowercase().contains("loss")
 }
 
-/// Whether a metric measures wall-clock time, by its name: `seconds` or `..._seconds`, and what other loggers call theirs
-/// (`_runtime` and `_timestamp` of W&B, `train_runtime` and `eval_samples_per_second` of Hugging Face). Such metrics differ
-/// from run to run and are left out where runs are compared bit for bit.
+/// Whether a metric measures wall-clock time, by its name: `seconds` or `..._seconds`, and what
+/// other loggers call theirs (`_runtime` and `_timestamp` of W&B, `train_runtime` and
+/// `eval_samples_per_second` of Hugging Face). Such metrics differ from run to run and are left out
+/// where runs are compared bit for bit.
 pub fn is_wall_clock(name: &str) -> bool {
-    let word = |word: &str| name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'));
+    let word = |word: &str| {
+        name.strip_suffix(word)
+            .is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
+    };
     word("seconds") || word("runtime") || word("timestamp") || name.ends_with("_per_second")
 }
 
@@ -115,17 +134,32 @@ mod tests {
 
     #[test]
     fn non_finite_numbers_are_spelled_out() {
-        let metrics: Metrics =
-            [("a", f64::NAN), ("b", f64::INFINITY), ("c", f64::NEG_INFINITY), ("d", 0.1)].into_iter().collect();
+        let metrics: Metrics = [
+            ("a", f64::NAN),
+            ("b", f64::INFINITY),
+            ("c", f64::NEG_INFINITY),
+            ("d", 0.1),
+        ]
+        .into_iter()
+        .collect();
         let text = serde_json::to_string(&metrics).unwrap();
-        assert_eq!(text, r#"{"a":"NaN","b":"Infinity","c":"-Infinity","d":0.1}"#);
+        assert_eq!(
+            text,
+            r#"{"a":"NaN","b":"Infinity","c":"-Infinity","d":0.1}"#
+        );
         assert_eq!(serde_json::from_str::<Metrics>(&text).unwrap(), metrics);
     }
 
     #[test]
     fn a_trial_diverges_by_its_losses_and_by_what_selects() {
-        let diverged = |name: &str, value: f64| Metrics::from_iter([("acc", 0.5), (name, value)]).diverged("acc");
-        assert!(diverged("acc", f64::INFINITY) && diverged("val_loss", f64::NAN) && diverged("train/Loss", f64::NEG_INFINITY));
+        let diverged = |name: &str, value: f64| {
+            Metrics::from_iter([("acc", 0.5), (name, value)]).diverged("acc")
+        };
+        assert!(
+            diverged("acc", f64::INFINITY)
+                && diverged("val_loss", f64::NAN)
+                && diverged("train/Loss", f64::NEG_INFINITY)
+        );
         assert!(!diverged("auc", f64::NAN) && !diverged("loss", 1.0));
     }
 
@@ -138,8 +172,21 @@ mod tests {
     #[test]
     fn wall_clock_metrics_are_told_by_name() {
         assert!(is_wall_clock("seconds") && is_wall_clock("training_seconds"));
-        assert!(["_runtime", "_timestamp", "train_runtime", "eval_samples_per_second"].into_iter().all(is_wall_clock));
-        assert!(!["val_loss", "milliseconds", "runtime_error", "per_second"].into_iter().any(is_wall_clock));
+        assert!(
+            [
+                "_runtime",
+                "_timestamp",
+                "train_runtime",
+                "eval_samples_per_second"
+            ]
+            .into_iter()
+            .all(is_wall_clock)
+        );
+        assert!(
+            !["val_loss", "milliseconds", "runtime_error", "per_second"]
+                .into_iter()
+                .any(is_wall_clock)
+        );
     }
 
     proptest! {

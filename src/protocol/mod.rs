@@ -1,6 +1,6 @@
-//! The worker protocol: JSON lines over a worker's stdin and stdout, shared by the coordinator and the trainer.
-//! `docs/protocol.md` describes it for authors of other workers. `agent`: what is said beside it where a worker is
-//! started through another program.
+//! The worker protocol: JSON lines over a worker's stdin and stdout, shared by the coordinator and
+//! the trainer. `docs/protocol.md` describes it for authors of other workers. `agent`: what is said
+//! beside it where a worker is started through another program.
 
 mod agent;
 mod framing;
@@ -12,7 +12,9 @@ mod reported;
 
 pub use agent::{AGENT_LINE, FromAgent, ToAgent};
 pub use framing::{FrameError, MAX_LINE, decode_line, encode_line};
-pub use messages::{FailureKind, FromWorker, HEARTBEAT_VARIABLE, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest};
+pub use messages::{
+    FailureKind, FromWorker, HEARTBEAT_VARIABLE, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest,
+};
 pub use metrics::{Metrics, Real, is_loss, is_wall_clock};
 pub use named::Named;
 pub use position::{EPOCH_KEY, Place, Position, STEP_KEYS, Unit};

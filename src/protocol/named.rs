@@ -1,12 +1,13 @@
-//! A map from names to figures, sorted by name: what `BTreeMap` would be, but of a hundred thousand maps of a few names each this
-//! one takes a tenth of the memory.
+//! A map from names to figures, sorted by name: what `BTreeMap` would be, but of a hundred thousand
+//! maps of a few names each this one takes a tenth of the memory.
 
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
-/// Named things, sorted by name. Each name comes once; of two things of one name the later one counts.
+/// Named things, sorted by name. Each name comes once; of two things of one name the later one
+/// counts.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Named<T>(Vec<(String, T)>);
 
@@ -15,7 +16,9 @@ impl<T> Named<T> {
         // Names mostly come in their order.
         match self.0.last() {
             Some((last, _)) if last.as_str() < name => Err(self.0.len()),
-            _ => self.0.binary_search_by(|(other, _)| other.as_str().cmp(name)),
+            _ => self
+                .0
+                .binary_search_by(|(other, _)| other.as_str().cmp(name)),
         }
     }
 
@@ -77,7 +80,8 @@ impl<T> std::ops::Index<&str> for Named<T> {
     type Output = T;
 
     fn index(&self, name: &str) -> &T {
-        self.get(name).unwrap_or_else(|| panic!("there is no {name:?}"))
+        self.get(name)
+            .unwrap_or_else(|| panic!("there is no {name:?}"))
     }
 }
 
@@ -89,7 +93,9 @@ impl<T> Default for Named<T> {
 
 impl<T> Extend<(String, T)> for Named<T> {
     fn extend<I: IntoIterator<Item = (String, T)>>(&mut self, pairs: I) {
-        pairs.into_iter().for_each(|(name, thing)| self.insert(name, thing));
+        pairs
+            .into_iter()
+            .for_each(|(name, thing)| self.insert(name, thing));
     }
 }
 

@@ -1,4 +1,5 @@
-//! Where a row of history stands in a training: after an epoch, whole or fractional, or after a step.
+//! Where a row of history stands in a training: after an epoch, whole or fractional, or after a
+//! step.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -10,7 +11,8 @@ use serde_json::Value;
 
 use super::reported::Reading;
 
-/// Keys that give the step of a row, the first one that is there counts: our own, Hugging Face's and Lightning's, W&B's.
+/// Keys that give the step of a row, the first one that is there counts: our own, Hugging Face's
+/// and Lightning's, W&B's.
 pub const STEP_KEYS: [&str; 3] = ["step", "global_step", "_step"];
 
 /// The key that gives the epoch of a row.
@@ -36,7 +38,9 @@ impl Unit {
 
     /// The unit of that name.
     pub fn from_name(name: &str) -> Option<Self> {
-        [Self::Epoch, Self::Step].into_iter().find(|unit| unit.name() == name)
+        [Self::Epoch, Self::Step]
+            .into_iter()
+            .find(|unit| unit.name() == name)
     }
 
     /// The name as the label of an axis.
@@ -124,17 +128,26 @@ pub struct Position {
 impl Position {
     /// The position of that number; None if the number is not finite.
     pub fn new(unit: Unit, number: f64) -> Option<Self> {
-        Some(Self { unit, place: Place::new(number)? })
+        Some(Self {
+            unit,
+            place: Place::new(number)?,
+        })
     }
 
     /// The end of that epoch.
     pub fn epoch(number: u32) -> Self {
-        Self { unit: Unit::Epoch, place: Place(f64::from(number)) }
+        Self {
+            unit: Unit::Epoch,
+            place: Place(f64::from(number)),
+        }
     }
 
     /// The end of that step.
     pub fn step(number: u32) -> Self {
-        Self { unit: Unit::Step, place: Place(f64::from(number)) }
+        Self {
+            unit: Unit::Step,
+            place: Place(f64::from(number)),
+        }
     }
 
     /// The number, for arithmetic.
@@ -178,12 +191,22 @@ impl<'de> Deserialize<'de> for Position {
                     fields.push((key, map.next_value::<Value>()?));
                 }
                 let number = |key: &str| {
-                    let value = fields.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value.clone())?;
+                    let value = fields
+                        .iter()
+                        .rev()
+                        .find(|(name, _)| name == key)
+                        .map(|(_, value)| value.clone())?;
                     Reading::of(value).number()
                 };
                 let epoch = number(EPOCH_KEY).and_then(|number| Position::new(Unit::Epoch, number));
-                let step = || STEP_KEYS.iter().find_map(|key| Position::new(Unit::Step, number(key)?));
-                epoch.or_else(step).ok_or_else(|| de::Error::custom("no `epoch` and no `step` that is a finite number"))
+                let step = || {
+                    STEP_KEYS
+                        .iter()
+                        .find_map(|key| Position::new(Unit::Step, number(key)?))
+                };
+                epoch.or_else(step).ok_or_else(|| {
+                    de::Error::custom("no `epoch` and no `step` that is a finite number")
+                })
             }
         }
         deserializer.deserialize_map(PositionVisitor)
@@ -195,7 +218,9 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<String, String> {
-        serde_json::from_str::<Position>(text).map(|position| position.to_string()).map_err(|error| error.to_string())
+        serde_json::from_str::<Position>(text)
+            .map(|position| position.to_string())
+            .map_err(|error| error.to_string())
     }
 
     #[test]
@@ -213,18 +238,48 @@ mod tests {
         ] {
             assert_eq!(read(text).as_deref(), Ok(said), "{text}");
         }
-        for text in ["{}", r#"{"epoch": "last"}"#, r#"{"epoch": "NaN"}"#, r#"{"epoch": [1]}"#] {
-            assert!(read(text).unwrap_err().starts_with("no `epoch` and no `step`"), "{text}");
+        for text in [
+            "{}",
+            r#"{"epoch": "last"}"#,
+            r#"{"epoch": "NaN"}"#,
+            r#"{"epoch": [1]}"#,
+        ] {
+            assert!(
+                read(text)
+                    .unwrap_err()
+                    .starts_with("no `epoch` and no `step`"),
+                "{text}"
+            );
         }
     }
 
     #[test]
     fn positions_are_in_order() {
         let of = |number| Position::new(Unit::Epoch, number).unwrap();
-        let mut sorted = [Position::step(0), of(10.0), of(0.5), of(-1.0), of(2.0), Position::step(3)];
+        let mut sorted = [
+            Position::step(0),
+            of(10.0),
+            of(0.5),
+            of(-1.0),
+            of(2.0),
+            Position::step(3),
+        ];
         sorted.sort();
         let said: Vec<String> = sorted.iter().map(ToString::to_string).collect();
-        assert_eq!(said, ["epoch -1", "epoch 0.5", "epoch 2", "epoch 10", "step 0", "step 3"]);
-        assert_eq!(serde_json::to_string(&(of(3.0).place, of(0.33).place, of(1e20).place)).unwrap(), "[3,0.33,1e+20]");
+        assert_eq!(
+            said,
+            [
+                "epoch -1",
+                "epoch 0.5",
+                "epoch 2",
+                "epoch 10",
+                "step 0",
+                "step 3"
+            ]
+        );
+        assert_eq!(
+            serde_json::to_string(&(of(3.0).place, of(0.33).place, of(1e20).place)).unwrap(),
+            "[3,0.33,1e+20]"
+        );
     }
 }

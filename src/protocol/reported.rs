@@ -1,5 +1,6 @@
-//! What programs and workers report: numbers, which are metrics, and anything else, which is kept as a note. The rule is the same
-//! for the metrics file, the last line of output and the worker protocol.
+//! What programs and workers report: numbers, which are metrics, and anything else, which is kept
+//! as a note. The rule is the same for the metrics file, the last line of output and the worker
+//! protocol.
 
 use std::fmt;
 
@@ -38,7 +39,8 @@ impl Reading {
             Value::Null => return Self::Null,
             Value::Bool(yes) => Some(f64::from(u8::from(*yes))),
             Value::Number(number) => number.as_f64(),
-            // `inf`, `-Infinity`, `NaN`, `1e-3` and `.5` are numbers to Rust's reader, as they are to Python's.
+            // `inf`, `-Infinity`, `NaN`, `1e-3` and `.5` are numbers to Rust's reader, as they are
+            // to Python's.
             Value::String(text) => text.trim().parse().ok(),
             Value::Array(_) | Value::Object(_) => None,
         };
@@ -55,18 +57,21 @@ impl Reading {
     }
 }
 
-/// Named values that are no numbers, as JSON. Bounded in number and size; what is cut ends with a mark.
+/// Named values that are no numbers, as JSON. Bounded in number and size; what is cut ends with a
+/// mark.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Notes(Named<Value>);
 
 impl Notes {
-    /// Adds or replaces a note. Of too many the last ones are left out, and a note named `…` says so.
+    /// Adds or replaces a note. Of too many the last ones are left out, and a note named `…` says
+    /// so.
     pub fn insert(&mut self, name: &str, value: Value) {
         let name = cut(name, MAX_NOTE_NAME);
         let kept = self.0.len() - usize::from(self.0.contains_key(MORE_NOTES));
         if kept >= MAX_NOTES && name != MORE_NOTES && !self.0.contains_key(&name) {
-            let text = format!("more than {MAX_NOTES} notes were reported; the others are not kept");
+            let text =
+                format!("more than {MAX_NOTES} notes were reported; the others are not kept");
             return self.0.insert(MORE_NOTES.to_owned(), Value::String(text));
         }
         self.0.insert(name, bounded(value));
@@ -85,7 +90,10 @@ impl Notes {
     /// Leaves out what `keep` says no to.
     pub fn retain(&mut self, keep: impl Fn(&str, &Value) -> bool) {
         if self.0.iter().any(|(name, value)| !keep(name, value)) {
-            self.0 = std::mem::take(&mut self.0).into_iter().filter(|(name, value)| keep(name, value)).collect();
+            self.0 = std::mem::take(&mut self.0)
+                .into_iter()
+                .filter(|(name, value)| keep(name, value))
+                .collect();
         }
     }
 
@@ -93,7 +101,9 @@ impl Notes {
     pub fn for_each_text(&mut self, mut change: impl FnMut(&mut String)) {
         if !self.0.is_empty() {
             let mut notes = std::mem::take(&mut self.0).into_iter().collect::<Vec<_>>();
-            notes.iter_mut().for_each(|(_, value)| for_each_text(value, &mut change));
+            notes
+                .iter_mut()
+                .for_each(|(_, value)| for_each_text(value, &mut change));
             self.0 = notes.into_iter().collect();
         }
     }
@@ -105,7 +115,9 @@ impl Notes {
 
     /// Adds those of a later report.
     pub fn extend(&mut self, later: &Self) {
-        later.iter().for_each(|(name, value)| self.insert(name, value.clone()));
+        later
+            .iter()
+            .for_each(|(name, value)| self.insert(name, value.clone()));
     }
 }
 
@@ -120,8 +132,12 @@ pub fn note_text(value: &Value) -> String {
 fn for_each_text(value: &mut Value, change: &mut impl FnMut(&mut String)) {
     match value {
         Value::String(text) => change(text),
-        Value::Array(items) => items.iter_mut().for_each(|item| for_each_text(item, change)),
-        Value::Object(map) => map.values_mut().for_each(|item| for_each_text(item, change)),
+        Value::Array(items) => items
+            .iter_mut()
+            .for_each(|item| for_each_text(item, change)),
+        Value::Object(map) => map
+            .values_mut()
+            .for_each(|item| for_each_text(item, change)),
         Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
@@ -131,7 +147,11 @@ fn bounded(value: Value) -> Value {
         Value::String(text) => Value::String(cut(&text, MAX_NOTE_VALUE)),
         other => {
             let text = other.to_string();
-            if text.len() <= MAX_NOTE_VALUE { other } else { Value::String(cut(&text, MAX_NOTE_VALUE)) }
+            if text.len() <= MAX_NOTE_VALUE {
+                other
+            } else {
+                Value::String(cut(&text, MAX_NOTE_VALUE))
+            }
         }
     }
 }
@@ -141,7 +161,10 @@ fn cut(text: &str, most: usize) -> String {
     if text.len() <= most {
         return text.to_owned();
     }
-    format!("{}…", &text[..text.floor_char_boundary(most - '…'.len_utf8())])
+    format!(
+        "{}…",
+        &text[..text.floor_char_boundary(most - '…'.len_utf8())]
+    )
 }
 
 /// A report: an object whose numbers are metrics and whose other values are notes.
@@ -170,14 +193,23 @@ impl Reported {
 
     /// Adds a later report: of two values of one name the later one counts.
     pub fn extend(&mut self, later: &Self) {
-        self.numbers.0.extend(later.numbers.0.iter().map(|(name, value)| (name.clone(), *value)));
+        self.numbers.0.extend(
+            later
+                .numbers
+                .0
+                .iter()
+                .map(|(name, value)| (name.clone(), *value)),
+        );
         self.notes.extend(&later.notes);
     }
 }
 
 impl From<Metrics> for Reported {
     fn from(numbers: Metrics) -> Self {
-        Self { numbers, notes: Notes::default() }
+        Self {
+            numbers,
+            notes: Notes::default(),
+        }
     }
 }
 
@@ -190,9 +222,17 @@ impl Serialize for Reported {
             Number(&'a Real),
             Note(&'a Value),
         }
-        let numbers = self.numbers.0.iter().map(|(name, value)| (name, Either::Number(value)));
-        let notes = self.notes.iter().filter(|(name, _)| !self.numbers.0.contains_key(name));
-        serializer.collect_map(numbers.chain(notes.map(|(name, value)| (name, Either::Note(value)))))
+        let numbers = self
+            .numbers
+            .0
+            .iter()
+            .map(|(name, value)| (name, Either::Number(value)));
+        let notes = self
+            .notes
+            .iter()
+            .filter(|(name, _)| !self.numbers.0.contains_key(name));
+        serializer
+            .collect_map(numbers.chain(notes.map(|(name, value)| (name, Either::Note(value)))))
     }
 }
 
@@ -241,12 +281,23 @@ mod tests {
             (json!("1e999"), f64::INFINITY),
             (json!(".5"), 0.5),
             (json!(-0.0), -0.0),
-            (json!(18_446_744_073_709_551_615_u64), 18_446_744_073_709_551_615.0),
+            (
+                json!(18_446_744_073_709_551_615_u64),
+                18_446_744_073_709_551_615.0,
+            ),
         ] {
             assert_eq!(number(value.clone()), Some(Real(read)), "{value}");
         }
-        for value in [json!("train"), json!(""), json!("0x10"), json!("1,5"), json!("50 %"), json!("true"), json!([1]), json!({})]
-        {
+        for value in [
+            json!("train"),
+            json!(""),
+            json!("0x10"),
+            json!("1,5"),
+            json!("50 %"),
+            json!("true"),
+            json!([1]),
+            json!({}),
+        ] {
             assert_eq!(Reading::of(value.clone()), Reading::Note(value));
         }
     }
@@ -254,7 +305,10 @@ mod tests {
     #[test]
     fn a_name_is_a_number_or_a_note() {
         let reported: Reported = serde_json::from_str(r#"{"a": "x", "a": 1, "b": "y"}"#).unwrap();
-        assert_eq!(serde_json::to_string(&reported).unwrap(), r#"{"a":1.0,"b":"y"}"#);
+        assert_eq!(
+            serde_json::to_string(&reported).unwrap(),
+            r#"{"a":1.0,"b":"y"}"#
+        );
         assert!(reported.notes.get("a").is_none() && reported.get("a") == Some(1.0));
     }
 
@@ -264,7 +318,10 @@ mod tests {
         notes.insert("a", json!("key"));
         notes.insert("b", json!([1, {"c": "key"}, null]));
         notes.for_each_text(|text| *text = text.replace("key", "***"));
-        assert_eq!(serde_json::to_string(&notes).unwrap(), r#"{"a":"***","b":[1,{"c":"***"},null]}"#);
+        assert_eq!(
+            serde_json::to_string(&notes).unwrap(),
+            r#"{"a":"***","b":[1,{"c":"***"},null]}"#
+        );
     }
 
     #[test]
@@ -273,13 +330,28 @@ mod tests {
         notes.insert("text", json!("ä".repeat(10_000)));
         notes.insert("list", json!(vec![1; 10_000]));
         notes.insert(&"n".repeat(10_000), json!("x"));
-        let sizes: Vec<usize> = notes.iter().map(|(name, value)| name.len().max(note_text(value).len())).collect();
-        assert!(sizes.iter().all(|size| *size <= MAX_NOTE_VALUE), "{sizes:?}");
-        assert!(notes.iter().all(|(name, value)| name.ends_with('…') || note_text(value).ends_with('…')), "{notes:?}");
+        let sizes: Vec<usize> = notes
+            .iter()
+            .map(|(name, value)| name.len().max(note_text(value).len()))
+            .collect();
+        assert!(
+            sizes.iter().all(|size| *size <= MAX_NOTE_VALUE),
+            "{sizes:?}"
+        );
+        assert!(
+            notes
+                .iter()
+                .all(|(name, value)| name.ends_with('…') || note_text(value).ends_with('…')),
+            "{notes:?}"
+        );
         (0..1000).for_each(|number| notes.insert(&format!("note{number}"), json!("x")));
         assert_eq!(notes.iter().count(), MAX_NOTES + 1);
         assert!(note_text(notes.get(MORE_NOTES).unwrap()).starts_with("more than 50 notes"));
         notes.insert("note0", json!("y"));
-        assert_eq!(notes.get("note0"), Some(&json!("y")), "one that is there is replaced");
+        assert_eq!(
+            notes.get("note0"),
+            Some(&json!("y")),
+            "one that is there is replaced"
+        );
     }
 }

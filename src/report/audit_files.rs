@@ -13,9 +13,21 @@ use super::text::lay_out;
 use crate::aggregate::ALPHA;
 
 /// The headings of the comparison with published figures.
-pub(super) const HEADINGS: [&str; 10] = ["Metric", "Arm", "Ours", "n", "Published", "n", "Difference", "t", "df", "p"];
+pub(super) const HEADINGS: [&str; 10] = [
+    "Metric",
+    "Arm",
+    "Ours",
+    "n",
+    "Published",
+    "n",
+    "Difference",
+    "t",
+    "df",
+    "p",
+];
 /// What its last columns are.
-pub(super) const ABOUT_TESTS: &str = "t is the difference in standard errors, p that of Welch's two-sided t-test.";
+pub(super) const ABOUT_TESTS: &str =
+    "t is the difference in standard errors, p that of Welch's two-sided t-test.";
 
 /// A row's cells, in step with `HEADINGS`.
 pub(super) fn cells(row: &AuditRow) -> [String; 10] {
@@ -25,17 +37,25 @@ pub(super) fn cells(row: &AuditRow) -> [String; 10] {
         (None, _) => EMPTY.to_owned(),
     };
     let (t, df, p) = match row.test {
-        Ok(test) => (format!("{:+.2}", test.t), format!("{:.1}", test.df), p_value(test.p).trim_start_matches("= ").to_owned()),
+        Ok(test) => (
+            format!("{:+.2}", test.t),
+            format!("{:.1}", test.df),
+            p_value(test.p).trim_start_matches("= ").to_owned(),
+        ),
         Err(_) => (EMPTY.to_owned(), EMPTY.to_owned(), EMPTY.to_owned()),
     };
     [
         row.metric.clone(),
         row.label.clone(),
-        row.ours.as_ref().map_or(EMPTY.to_owned(), |ours| ours.numbers(" ± ")),
+        row.ours
+            .as_ref()
+            .map_or(EMPTY.to_owned(), |ours| ours.numbers(" ± ")),
         row.ours.as_ref().map_or(EMPTY.to_owned(), count),
         row.published.numbers(" ± "),
         count(&row.published),
-        row.difference.map_or(EMPTY.to_owned(), |difference| self::difference(row, difference)),
+        row.difference.map_or(EMPTY.to_owned(), |difference| {
+            self::difference(row, difference)
+        }),
         t,
         df,
         p,
@@ -64,7 +84,11 @@ pub fn audit_text(audit: &Audit) -> String {
         out.push_str(&format!(
             "Audit: ours against the published figures, {}. {ABOUT_TESTS}\n{}\n",
             audit.seeds,
-            lay_out(HEADINGS.map(str::to_owned).to_vec(), rows, 2..HEADINGS.len())
+            lay_out(
+                HEADINGS.map(str::to_owned).to_vec(),
+                rows,
+                2..HEADINGS.len()
+            )
         ));
         for note in &audit.notes {
             out.push_str(&format!("  {note}\n"));
@@ -72,11 +96,23 @@ pub fn audit_text(audit: &Audit) -> String {
     }
     if !audit.claims.is_empty() {
         let gap = if out.is_empty() { "" } else { "\n" };
-        out.push_str(&format!("{gap}Claims ({}). {}\n", audit.seeds, about_claims()));
+        out.push_str(&format!(
+            "{gap}Claims ({}). {}\n",
+            audit.seeds,
+            about_claims()
+        ));
         for claim in &audit.claims {
-            out.push_str(&format!("  {}\n    {}: {}\n", claim.claim.says, claim.ours.verdict.name(), claim.numbers));
+            out.push_str(&format!(
+                "  {}\n    {}: {}\n",
+                claim.claim.says,
+                claim.ours.verdict.name(),
+                claim.numbers
+            ));
             if let Some((judgement, numbers)) = &claim.published {
-                out.push_str(&format!("    by the published figures: {}: {numbers}\n", judgement.verdict.name()));
+                out.push_str(&format!(
+                    "    by the published figures: {}: {numbers}\n",
+                    judgement.verdict.name()
+                ));
             }
         }
     }
@@ -88,9 +124,14 @@ pub fn audit_markdown(audit: &Audit) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let mut out = String::new();
     if !audit.rows.is_empty() {
-        out.push_str(&format!("**Audit.** Ours against the published figures, {}. {ABOUT_TESTS}\n\n", audit.seeds));
+        out.push_str(&format!(
+            "**Audit.** Ours against the published figures, {}. {ABOUT_TESTS}\n\n",
+            audit.seeds
+        ));
         out.push_str(&line(&HEADINGS.map(str::to_owned)));
-        let rule: Vec<String> = (0..HEADINGS.len()).map(|column| if column < 2 { "---" } else { "---:" }.to_owned()).collect();
+        let rule: Vec<String> = (0..HEADINGS.len())
+            .map(|column| if column < 2 { "---" } else { "---:" }.to_owned())
+            .collect();
         out.push_str(&line(&rule));
         for row in &audit.rows {
             out.push_str(&line(&cells(row).map(|cell| escape(&cell))));
@@ -103,14 +144,28 @@ pub fn audit_markdown(audit: &Audit) -> String {
     }
     if !audit.claims.is_empty() {
         let gap = if out.is_empty() { "" } else { "\n" };
-        out.push_str(&format!("{gap}**Claims** ({}). {}\n\n", audit.seeds, about_claims()));
-        out.push_str("| Claim | Verdict | By | By the published figures |\n| --- | --- | --- | --- |\n");
+        out.push_str(&format!(
+            "{gap}**Claims** ({}). {}\n\n",
+            audit.seeds,
+            about_claims()
+        ));
+        out.push_str(
+            "| Claim | Verdict | By | By the published figures |\n| --- | --- | --- | --- |\n",
+        );
         for claim in &audit.claims {
             let published = claim
                 .published
                 .as_ref()
-                .map_or(EMPTY.to_owned(), |(judgement, numbers)| format!("{}: {numbers}", judgement.verdict.name()));
-            let cells = [claim.claim.says.as_str(), claim.ours.verdict.name(), &claim.numbers, &published].map(escape);
+                .map_or(EMPTY.to_owned(), |(judgement, numbers)| {
+                    format!("{}: {numbers}", judgement.verdict.name())
+                });
+            let cells = [
+                claim.claim.says.as_str(),
+                claim.ours.verdict.name(),
+                &claim.numbers,
+                &published,
+            ]
+            .map(escape);
             out.push_str(&line(&cells));
         }
     }
@@ -119,13 +174,25 @@ pub fn audit_markdown(audit: &Audit) -> String {
 
 /// One line for each claim: verdict, sentence, figures.
 pub fn claim_lines(audit: &Audit) -> String {
-    let width = audit.claims.iter().map(|claim| claim.ours.verdict.name().len()).max().unwrap_or(0);
+    let width = audit
+        .claims
+        .iter()
+        .map(|claim| claim.ours.verdict.name().len())
+        .max()
+        .unwrap_or(0);
     let one = |claim: &AuditedClaim| {
         let published = claim
             .published
             .as_ref()
-            .map_or(String::new(), |(judgement, _)| format!(" [published figures: {}]", judgement.verdict.name()));
-        format!("  {:<width$}  {}: {}{published}\n", claim.ours.verdict.name(), claim.claim.says, claim.numbers)
+            .map_or(String::new(), |(judgement, _)| {
+                format!(" [published figures: {}]", judgement.verdict.name())
+            });
+        format!(
+            "  {:<width$}  {}: {}{published}\n",
+            claim.ours.verdict.name(),
+            claim.claim.says,
+            claim.numbers
+        )
     };
     audit.claims.iter().map(one).collect()
 }
@@ -139,19 +206,44 @@ pub fn write_audit(audit: &Audit, to: impl Write) -> Result<(), CsvError> {
     let figure = |of: &str| ["mean", "std", "n"].map(|figure| format!("{of}_{figure}"));
     let fixed = ["metric", "arm", "label"].map(str::to_owned);
     let test = ["difference", "t", "df", "p", "no_test"].map(str::to_owned);
-    csv.write_record(fixed.iter().chain(&figure("ours")).chain(&figure("published")).chain(&test))?;
+    csv.write_record(
+        fixed
+            .iter()
+            .chain(&figure("ours"))
+            .chain(&figure("published"))
+            .chain(&test),
+    )?;
     for row in &audit.rows {
         let figure = |figure: Option<&Figure>| {
-            let n = figure.and_then(|figure| figure.n).map(|n| n.to_string()).unwrap_or_default();
-            [cell(figure.map(|figure| figure.mean)), cell(figure.and_then(|figure| figure.std)), n]
+            let n = figure
+                .and_then(|figure| figure.n)
+                .map(|n| n.to_string())
+                .unwrap_or_default();
+            [
+                cell(figure.map(|figure| figure.mean)),
+                cell(figure.and_then(|figure| figure.std)),
+                n,
+            ]
         };
         let mut cells = vec![row.metric.clone(), row.arm.clone(), row.label.clone()];
         cells.extend(figure(row.ours.as_ref()));
         cells.extend(figure(Some(&row.published)));
         let test = row.test.as_ref().ok();
         cells.push(cell(row.difference));
-        cells.extend([test.map(|test| test.t), test.map(|test| test.df), test.map(|test| test.p)].map(cell));
-        cells.push(row.test.as_ref().err().map_or(String::new(), |reason| reason.reason().to_owned()));
+        cells.extend(
+            [
+                test.map(|test| test.t),
+                test.map(|test| test.df),
+                test.map(|test| test.p),
+            ]
+            .map(cell),
+        );
+        cells.push(
+            row.test
+                .as_ref()
+                .err()
+                .map_or(String::new(), |reason| reason.reason().to_owned()),
+        );
         csv.write_record(&cells)?;
     }
     csv.flush()?;
@@ -164,11 +256,29 @@ pub fn write_audit(audit: &Audit, to: impl Write) -> Result<(), CsvError> {
 /// As the file that is written to.
 pub fn write_claims(audit: &Audit, to: impl Write) -> Result<(), CsvError> {
     let mut csv = Writer::from_writer(to);
-    csv.write_record(["claim", "kind", "verdict", "numbers", "published_verdict", "published_numbers"])?;
+    csv.write_record([
+        "claim",
+        "kind",
+        "verdict",
+        "numbers",
+        "published_verdict",
+        "published_numbers",
+    ])?;
     for claim in &audit.claims {
-        let (verdict, numbers) =
-            claim.published.as_ref().map_or(("", ""), |(judgement, numbers)| (judgement.verdict.name(), numbers));
-        csv.write_record([&claim.claim.says, claim.claim.key, claim.ours.verdict.name(), &claim.numbers, verdict, numbers])?;
+        let (verdict, numbers) = claim
+            .published
+            .as_ref()
+            .map_or(("", ""), |(judgement, numbers)| {
+                (judgement.verdict.name(), numbers)
+            });
+        csv.write_record([
+            &claim.claim.says,
+            claim.claim.key,
+            claim.ours.verdict.name(),
+            &claim.numbers,
+            verdict,
+            numbers,
+        ])?;
     }
     csv.flush()?;
     Ok(())

@@ -21,15 +21,28 @@ pub struct Figure {
 impl Figure {
     /// One of ours, with n out of `planned` runs.
     pub fn ours(stat: Stat, planned: u32) -> Self {
-        Self { mean: stat.mean, std: stat.std, n: Some(stat.n), planned: Some(planned), as_published: false }
+        Self {
+            mean: stat.mean,
+            std: stat.std,
+            n: Some(stat.n),
+            planned: Some(planned),
+            as_published: false,
+        }
     }
 
     /// A published one.
     pub fn published(figure: PublishedFigure) -> Self {
-        Self { mean: figure.mean, std: figure.std, n: figure.n, planned: None, as_published: true }
+        Self {
+            mean: figure.mean,
+            std: figure.std,
+            n: figure.n,
+            planned: None,
+            as_published: true,
+        }
     }
 
-    /// What is to be said about n: `n=2 of 3` if runs are missing, `n=1` if there was to be only one.
+    /// What is to be said about n: `n=2 of 3` if runs are missing, `n=1` if there was to be only
+    /// one.
     pub fn remark(&self) -> Option<String> {
         match (self.n, self.planned) {
             (Some(n), Some(planned)) if n != planned => Some(format!("n={n} of {planned}")),
@@ -41,7 +54,13 @@ impl Figure {
     /// Mean and deviation with a separator between, and without a remark.
     pub fn numbers(&self, separator: &str) -> String {
         let form = Form::of(self.mean, self.std);
-        let write = |value: f64| if self.as_published { as_published(value) } else { form.write(value) };
+        let write = |value: f64| {
+            if self.as_published {
+                as_published(value)
+            } else {
+                form.write(value)
+            }
+        };
         match self.std {
             Some(std) => format!("{}{separator}{}", write(self.mean), write(std)),
             None => write(self.mean),
@@ -51,13 +70,21 @@ impl Figure {
     /// As plain text, the remark in parentheses.
     pub fn plain(&self) -> String {
         let numbers = self.numbers(" ± ");
-        self.remark().map_or(numbers.clone(), |remark| format!("{numbers} ({remark})"))
+        self.remark()
+            .map_or(numbers.clone(), |remark| format!("{numbers} ({remark})"))
     }
 }
 
 /// `93.50 ± 1.35`, or the mean alone for n = 1.
 pub fn mean_std(stat: Stat) -> String {
-    Figure { mean: stat.mean, std: stat.std, n: None, planned: None, as_published: false }.plain()
+    Figure {
+        mean: stat.mean,
+        std: stat.std,
+        n: None,
+        planned: None,
+        as_published: false,
+    }
+    .plain()
 }
 
 /// A number with the decimals of a figure that it belongs to: a difference, the end of an interval.
@@ -77,8 +104,14 @@ pub fn p_value(p: f64) -> String {
 /// All digits that were published, and at least two decimals.
 fn as_published(value: f64) -> String {
     let shortest = value.to_string();
-    let decimals = shortest.split_once('.').map_or(0, |(_, decimals)| decimals.len());
-    if decimals >= 2 { shortest } else { format!("{value:.2}") }
+    let decimals = shortest
+        .split_once('.')
+        .map_or(0, |(_, decimals)| decimals.len());
+    if decimals >= 2 {
+        shortest
+    } else {
+        format!("{value:.2}")
+    }
 }
 
 /// How many decimals a figure gets: the same for its mean and its deviation.
@@ -89,8 +122,9 @@ enum Form {
 }
 
 impl Form {
-    /// Two decimals, as the paper prints its percentages and seconds. Figures below ten (losses, accuracies between 0
-    /// and 1) get as many as give two digits of the deviation, or four digits of the mean where there is none.
+    /// Two decimals, as the paper prints its percentages and seconds. Figures below ten (losses,
+    /// accuracies between 0 and 1) get as many as give two digits of the deviation, or four digits
+    /// of the mean where there is none.
     fn of(mean: f64, std: Option<f64>) -> Self {
         let finite = |x: f64| if x.is_finite() { x.abs() } else { 0.0 };
         let (mean, std) = (finite(mean), finite(std.unwrap_or(0.0)));
@@ -125,14 +159,31 @@ mod tests {
         assert_eq!(ours(93.5, Some(0.0), 3), "93.50 ± 0.00");
         assert_eq!(ours(93.5, Some(1.0), 2), "93.50 ± 1.00 (n=2 of 3)");
         assert_eq!(ours(93.5, None, 1), "93.50 (n=1 of 3)");
-        assert_eq!(Figure::ours(Stat { mean: 0.01234, std: None, n: 1 }, 1).plain(), "0.01234 (n=1)");
+        assert_eq!(
+            Figure::ours(
+                Stat {
+                    mean: 0.01234,
+                    std: None,
+                    n: 1
+                },
+                1
+            )
+            .plain(),
+            "0.01234 (n=1)"
+        );
         assert_eq!(ours(0.93330, Some(0.00211), 3), "0.9333 ± 0.0021");
         assert_eq!(ours(0.1234, Some(0.0), 3), "0.1234 ± 0.0000");
         assert_eq!(ours(2.5, Some(0.34), 3), "2.50 ± 0.34");
         assert_eq!(ours(f64::NAN, Some(f64::NAN), 3), "NaN ± NaN");
         assert_eq!(ours(1.5e-5, Some(2e-6), 3), "1.50e-5 ± 2.00e-6");
         assert_eq!(
-            Figure::published(PublishedFigure { mean: 93.625, std: Some(2.01), n: Some(10), images: None }).plain(),
+            Figure::published(PublishedFigure {
+                mean: 93.625,
+                std: Some(2.01),
+                n: Some(10),
+                images: None
+            })
+            .plain(),
             "93.625 ± 2.01"
         );
     }

@@ -1,5 +1,6 @@
-//! The report as one HTML page that needs nothing else: tables, figures, selected points, failures, provenance. The
-//! layout is in `report.html`; askama escapes everything that came from a spec or a program.
+//! The report as one HTML page that needs nothing else: tables, figures, selected points, failures,
+//! provenance. The layout is in `report.html`; askama escapes everything that came from a spec or a
+//! program.
 
 use askama::Template;
 use base64::Engine as _;
@@ -18,10 +19,23 @@ use super::table::{EMPTY, Table};
 /// `askama::Error`, should a value refuse to be formatted.
 pub fn html_page(page: &Page<'_>) -> Result<String, askama::Error> {
     let grids = page.tables.iter().map(|table| Grid::of(table)).collect();
-    let compared = page.audit.map_or(Vec::new(), |audit| audit.rows.iter().map(AuditCells::of).collect());
+    let compared = page.audit.map_or(Vec::new(), |audit| {
+        audit.rows.iter().map(AuditCells::of).collect()
+    });
     // Each drawing as an image of its own: identifiers inside of one cannot meet those of another.
-    let figures = page.figures.iter().map(|figure| (figure, STANDARD.encode(&figure.svg))).collect();
-    Layout { page, grids, compared, about_claims: about_claims(), figures }.render()
+    let figures = page
+        .figures
+        .iter()
+        .map(|figure| (figure, STANDARD.encode(&figure.svg)))
+        .collect();
+    Layout {
+        page,
+        grids,
+        compared,
+        about_claims: about_claims(),
+        figures,
+    }
+    .render()
 }
 
 #[derive(Template)]
@@ -44,13 +58,27 @@ struct Grid<'a> {
 
 impl<'a> Grid<'a> {
     fn of(table: &'a Table) -> Self {
-        let cells = |row| table.figures(row).map(|figure| figure.map_or(EMPTY.to_owned(), Figure::plain)).collect();
-        let rows = table.rows.iter().map(|row| (row.label.as_str(), cells(row))).collect();
-        Self { table, headings: table.headings(), rows }
+        let cells = |row| {
+            table
+                .figures(row)
+                .map(|figure| figure.map_or(EMPTY.to_owned(), Figure::plain))
+                .collect()
+        };
+        let rows = table
+            .rows
+            .iter()
+            .map(|row| (row.label.as_str(), cells(row)))
+            .collect();
+        Self {
+            table,
+            headings: table.headings(),
+            rows,
+        }
     }
 }
 
-/// A row of the comparison with published figures: metric, arm, and the figures of `HEADINGS` after them.
+/// A row of the comparison with published figures: metric, arm, and the figures of `HEADINGS` after
+/// them.
 struct AuditCells {
     metric: String,
     arm: String,
@@ -60,6 +88,10 @@ struct AuditCells {
 impl AuditCells {
     fn of(row: &AuditRow) -> Self {
         let [metric, arm, figures @ ..] = cells(row);
-        Self { metric, arm, figures: figures.into() }
+        Self {
+            metric,
+            arm,
+            figures: figures.into(),
+        }
     }
 }

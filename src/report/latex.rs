@@ -3,34 +3,56 @@
 use super::figure::Figure;
 use super::table::Table;
 
-/// The table as a `table` float for a paper that loads `booktabs`. Published figures stand below ours, so that the
-/// table fits one column.
+/// The table as a `table` float for a paper that loads `booktabs`. Published figures stand below
+/// ours, so that the table fits one column.
 pub fn latex_table(table: &Table) -> String {
     let headings: Vec<String> = std::iter::once(&table.corner)
         .chain(table.columns.iter().map(|column| &column.heading))
         .map(|text| escape(text))
         .collect();
     let mut out = String::from("% needs \\usepackage{booktabs}\n");
-    let texts = [&table.corner, &table.caption].into_iter().chain(&table.notes);
-    let texts = texts.chain(table.columns.iter().map(|column| &column.heading)).chain(table.rows.iter().map(|row| &row.label));
+    let texts = [&table.corner, &table.caption]
+        .into_iter()
+        .chain(&table.notes);
+    let texts = texts
+        .chain(table.columns.iter().map(|column| &column.heading))
+        .chain(table.rows.iter().map(|row| &row.label));
     if texts.flat_map(|text| text.chars()).any(is_foreign) {
         out.push_str(FOREIGN);
     }
     out.push_str("\\begin{table}\n  \\centering\n");
     out.push_str(&format!("  \\caption{{{}}}\n", escape(&table.caption)));
-    out.push_str(&format!("  \\label{{tab:{}}}\n", table.title.to_lowercase().replace(' ', "-")));
-    out.push_str(&format!("  \\begin{{tabular}}{{l{}}}\n    \\toprule\n", "r".repeat(table.columns.len())));
-    out.push_str(&format!("    {} \\\\\n    \\midrule\n", headings.join(" & ")));
+    out.push_str(&format!(
+        "  \\label{{tab:{}}}\n",
+        table.title.to_lowercase().replace(' ', "-")
+    ));
+    out.push_str(&format!(
+        "  \\begin{{tabular}}{{l{}}}\n    \\toprule\n",
+        "r".repeat(table.columns.len())
+    ));
+    out.push_str(&format!(
+        "    {} \\\\\n    \\midrule\n",
+        headings.join(" & ")
+    ));
     let line = |label: String, figures: &mut dyn Iterator<Item = Option<&Figure>>| {
         let figures = figures.map(|figure| figure.map_or("---".to_owned(), latex_figure));
-        format!("    {} \\\\\n", std::iter::once(label).chain(figures).collect::<Vec<_>>().join(" & "))
+        format!(
+            "    {} \\\\\n",
+            std::iter::once(label)
+                .chain(figures)
+                .collect::<Vec<_>>()
+                .join(" & ")
+        )
     };
     let any_published = table.columns.iter().any(|column| column.published);
     for (number, row) in table.rows.iter().enumerate() {
         if any_published && number > 0 {
             out.push_str("    \\addlinespace\n");
         }
-        out.push_str(&line(escape(&row.label), &mut row.cells.iter().map(|cell| cell.ours.as_ref())));
+        out.push_str(&line(
+            escape(&row.label),
+            &mut row.cells.iter().map(|cell| cell.ours.as_ref()),
+        ));
         if row.cells.iter().any(|cell| cell.published.is_some()) {
             out.push_str(&line(
                 "\\quad\\textit{published}".to_owned(),
@@ -40,7 +62,10 @@ pub fn latex_table(table: &Table) -> String {
     }
     out.push_str("    \\bottomrule\n  \\end{tabular}\n");
     for note in &table.notes {
-        out.push_str(&format!("  \\par\\smallskip{{\\footnotesize {}\\par}}\n", escape(note)));
+        out.push_str(&format!(
+            "  \\par\\smallskip{{\\footnotesize {}\\par}}\n",
+            escape(note)
+        ));
     }
     out.push_str("\\end{table}\n");
     out
@@ -48,29 +73,40 @@ pub fn latex_table(table: &Table) -> String {
 
 /// A document that inputs the given files, to see the tables or to start a paper from.
 pub fn latex_document(files: &[&str]) -> String {
-    let inputs: String = files.iter().map(|file| format!("\\input{{{file}}}\n")).collect();
-    format!("\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{inputs}\\end{{document}}\n")
+    let inputs: String = files
+        .iter()
+        .map(|file| format!("\\input{{{file}}}\n"))
+        .collect();
+    format!(
+        "\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{inputs}\\end{{document}}\n"
+    )
 }
 
 fn latex_figure(figure: &Figure) -> String {
-    let numbers = figure.numbers(" \\pm ").replace("NaN", "\\mathrm{NaN}").replace('∞', "\\infty");
+    let numbers = figure
+        .numbers(" \\pm ")
+        .replace("NaN", "\\mathrm{NaN}")
+        .replace('∞', "\\infty");
     match figure.remark() {
         Some(remark) => format!("${numbers}$ ({})", escape(&remark)),
         None => format!("${numbers}$"),
     }
 }
 
-/// Defines the command for letters that pdfLaTeX stops at: there they become their number, elsewhere they stay what they are.
+/// Defines the command for letters that pdfLaTeX stops at: there they become their number,
+/// elsewhere they stay what they are.
 const FOREIGN: &str = "% pdfLaTeX has no letters such as emoji or Chinese ones: it shows their numbers. XeLaTeX and LuaLaTeX show them, with a font that has them.\n\
                        \\providecommand{\\foreignletter}[2]{\\ifdefined\\Umathchar #1\\else [U+#2]\\fi}\n";
 
-/// Whether pdfLaTeX, whose fonts have the letters of Europe's Latin alphabets and common punctuation, would stop at a letter.
+/// Whether pdfLaTeX, whose fonts have the letters of Europe's Latin alphabets and common
+/// punctuation, would stop at a letter.
 fn is_foreign(letter: char) -> bool {
     let known = letter < '\u{180}' || matches!(letter, '–' | '—' | '‘' | '’' | '“' | '”' | '…');
     !known && greek(letter).is_none() && !matches!(letter, '−' | '≤' | '≥')
 }
 
-/// Makes text mean itself in LaTeX: every one since 2018 reads UTF-8. For letters that the default fonts lack see `FOREIGN`.
+/// Makes text mean itself in LaTeX: every one since 2018 reads UTF-8. For letters that the default
+/// fonts lack see `FOREIGN`.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -92,7 +128,10 @@ pub fn escape(text: &str) -> String {
             '≤' => out.push_str("$\\leq$"),
             '≥' => out.push_str("$\\geq$"),
             _ if letter.is_control() => out.push(' '),
-            _ if is_foreign(letter) => out.push_str(&format!("\\foreignletter{{{letter}}}{{{:04X}}}", u32::from(letter))),
+            _ if is_foreign(letter) => out.push_str(&format!(
+                "\\foreignletter{{{letter}}}{{{:04X}}}",
+                u32::from(letter)
+            )),
             _ => match greek(letter) {
                 Some(name) => out.push_str(&format!("$\\{name}$")),
                 None => out.push(letter),
@@ -135,14 +174,21 @@ mod tests {
 
     #[test]
     fn letters_that_pdflatex_lacks_are_wrapped() {
-        assert_eq!(escape("Adam 🔥 naïve – ∆"), "Adam \\foreignletter{🔥}{1F525} naïve – \\foreignletter{∆}{2206}");
+        assert_eq!(
+            escape("Adam 🔥 naïve – ∆"),
+            "Adam \\foreignletter{🔥}{1F525} naïve – \\foreignletter{∆}{2206}"
+        );
         assert_eq!(escape("\u{7}a\u{85}"), " a ");
         let table = |label: &str| Table {
             title: "Table I".into(),
             caption: "c".into(),
             corner: "Arm".into(),
             columns: Vec::new(),
-            rows: vec![crate::report::table::Row { arm: "a".into(), label: label.into(), cells: Vec::new() }],
+            rows: vec![crate::report::table::Row {
+                arm: "a".into(),
+                label: label.into(),
+                cells: Vec::new(),
+            }],
             notes: Vec::new(),
         };
         assert!(latex_table(&table("火")).contains("\\providecommand{\\foreignletter}[2]"));

@@ -6,14 +6,28 @@ use super::table::{EMPTY, Table};
 /// The table as Markdown, title and caption above, notes below.
 pub fn markdown_table(table: &Table) -> String {
     let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
-    let headings: Vec<String> = table.headings().iter().map(|heading| escape(heading)).collect();
-    let mut out = format!("**{}.** {}\n\n", escape(&table.title), escape(&table.caption));
-    let rule = (0..headings.len()).map(|column| if column == 0 { "---" } else { "---:" }.to_owned()).collect();
+    let headings: Vec<String> = table
+        .headings()
+        .iter()
+        .map(|heading| escape(heading))
+        .collect();
+    let mut out = format!(
+        "**{}.** {}\n\n",
+        escape(&table.title),
+        escape(&table.caption)
+    );
+    let rule = (0..headings.len())
+        .map(|column| if column == 0 { "---" } else { "---:" }.to_owned())
+        .collect();
     out.push_str(&line(headings));
     out.push_str(&line(rule));
     for row in &table.rows {
-        let figures = table.figures(row).map(|figure| figure.map_or(EMPTY.to_owned(), Figure::plain));
-        out.push_str(&line(std::iter::once(escape(&row.label)).chain(figures).collect()));
+        let figures = table
+            .figures(row)
+            .map(|figure| figure.map_or(EMPTY.to_owned(), Figure::plain));
+        out.push_str(&line(
+            std::iter::once(escape(&row.label)).chain(figures).collect(),
+        ));
     }
     if !table.notes.is_empty() {
         out.push('\n');

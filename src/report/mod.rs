@@ -1,6 +1,7 @@
-//! What a paper prints: Tables I and II as text, Markdown, LaTeX and CSV (`tables` makes them, one writer a
-//! format), figures (`figures` makes them, `plot` draws them), the selected points, the data behind all of it, the audit
-//! against published figures and claims, provenance, and pages with everything. Pure: writes to what it is handed.
+//! What a paper prints: Tables I and II as text, Markdown, LaTeX and CSV (`tables` makes them, one
+//! writer a format), figures (`figures` makes them, `plot` draws them), the selected points, the
+//! data behind all of it, the audit against published figures and claims, provenance, and pages
+//! with everything. Pure: writes to what it is handed.
 
 mod audit;
 mod audit_files;

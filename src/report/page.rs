@@ -1,4 +1,5 @@
-//! Everything that a report shows on one page, handed to the writers of such pages: `summary` (Markdown) and `html`.
+//! Everything that a report shows on one page, handed to the writers of such pages: `summary`
+//! (Markdown) and `html`.
 
 use super::audit::Audit;
 use super::figures::FigureFile;

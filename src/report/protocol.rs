@@ -1,5 +1,6 @@
-//! The protocol of the authors' program (`protocol: as_run`): what a reader must know of its tables, and the table of
-//! what each of its differences from the paper does, trial by trial. `cli::report` writes it beside Tables I and II.
+//! The protocol of the authors' program (`protocol: as_run`): what a reader must know of its
+//! tables, and the table of what each of its differences from the paper does, trial by trial.
+//! `cli::report` writes it beside Tables I and II.
 
 use std::collections::HashMap;
 
@@ -14,9 +15,13 @@ use crate::spec::{ParamValue, Spec};
 
 /// Whether all trials of the sweep are measured as the authors' program did.
 pub fn is_as_run(spec: &Spec) -> bool {
-    let as_run = |value: &ParamValue| matches!(value, ParamValue::Text(text) if text == PROTOCOL_AS_RUN);
+    let as_run =
+        |value: &ParamValue| matches!(value, ParamValue::Text(text) if text == PROTOCOL_AS_RUN);
     spec.arms.iter().all(|arm| {
-        let protocol = arm.axes.iter().position(|axis| axis.name == "protocol" && axis.values.iter().all(as_run));
+        let protocol = arm
+            .axes
+            .iter()
+            .position(|axis| axis.name == "protocol" && axis.values.iter().all(as_run));
         protocol.is_some_and(|axis| !arm.shape.lacks(axis))
     })
 }
@@ -45,15 +50,21 @@ pub fn protocol_effects(
         return Ok(None);
     }
     let effects: [Effect; 3] = [
-        ("val_minus_heldout", "Validation: test images − validation images", |metrics| {
-            Some(metrics.get("val_accuracy")? - metrics.get(HELDOUT_ACCURACY)?)
-        }),
-        ("test_minus_last", "Test: best epoch − last epoch", |metrics| {
-            Some(metrics.get("test_accuracy")? - metrics.get("val_accuracy")?)
-        }),
-        ("time_over_steps", "Time: everything / steps alone", |metrics| {
-            Some(metrics.get("training_seconds")? / metrics.get(STEP_SECONDS)?)
-        }),
+        (
+            "val_minus_heldout",
+            "Validation: test images − validation images",
+            |metrics| Some(metrics.get("val_accuracy")? - metrics.get(HELDOUT_ACCURACY)?),
+        ),
+        (
+            "test_minus_last",
+            "Test: best epoch − last epoch",
+            |metrics| Some(metrics.get("test_accuracy")? - metrics.get("val_accuracy")?),
+        ),
+        (
+            "time_over_steps",
+            "Time: everything / steps alone",
+            |metrics| Some(metrics.get("training_seconds")? / metrics.get(STEP_SECONDS)?),
+        ),
     ];
     let stats = derived_stats(spec, evaluation, rows, |metrics| {
         let mut derived = Metrics::default();
@@ -70,9 +81,23 @@ pub fn protocol_effects(
     let planned = reported_seeds(&spec.seeds).len() as u32;
     let rows = spec.arms.iter().enumerate().map(|(number, arm)| {
         let stats = stats.iter().find(|stats| stats.arm == number);
-        let ours = |name: &str| stats.and_then(|stats| stats.stats.get(name)).map(|stat| Figure::ours(*stat, planned));
-        let cells = effects.iter().map(|(name, _, _)| Cell { ours: ours(name), published: None }).collect();
-        Row { arm: arm.name.clone(), label: arm.label.clone(), cells }
+        let ours = |name: &str| {
+            stats
+                .and_then(|stats| stats.stats.get(name))
+                .map(|stat| Figure::ours(*stat, planned))
+        };
+        let cells = effects
+            .iter()
+            .map(|(name, _, _)| Cell {
+                ours: ours(name),
+                published: None,
+            })
+            .collect();
+        Row {
+            arm: arm.name.clone(),
+            label: arm.label.clone(),
+            cells,
+        }
     });
     let columns = effects.iter().map(|(name, heading, _)| Column {
         metric: (*name).to_owned(),
@@ -111,7 +136,10 @@ mod tests {
         let mut rows = HashMap::new();
         for (number, arm) in Grid::new(&spec).arms().iter().enumerate() {
             for seed in [1000, 1001] {
-                let id = TrialId { point: arm.point(0).id, seed };
+                let id = TrialId {
+                    point: arm.point(0).id,
+                    seed,
+                };
                 let by = number as f64 + (seed - 1000) as f64;
                 let figures = [
                     ("train_accuracy", 100.0),
@@ -143,9 +171,18 @@ mod tests {
     fn each_difference_is_taken_within_a_trial() {
         let (spec, rows) = two_seeds();
         let evaluation = evaluate(&spec, &Grid::new(&spec), &rows).unwrap();
-        let effects = protocol_effects(&spec, &evaluation, &rows).unwrap().unwrap();
-        let tables = [table_one(&spec, &evaluation), table_two(&spec, &evaluation, &[]).unwrap(), effects];
-        insta::assert_snapshot!("protocol_as_run", tables.iter().map(text_table).collect::<Vec<_>>().join("\n"));
+        let effects = protocol_effects(&spec, &evaluation, &rows)
+            .unwrap()
+            .unwrap();
+        let tables = [
+            table_one(&spec, &evaluation),
+            table_two(&spec, &evaluation, &[]).unwrap(),
+            effects,
+        ];
+        insta::assert_snapshot!(
+            "protocol_as_run",
+            tables.iter().map(text_table).collect::<Vec<_>>().join("\n")
+        );
     }
 
     #[test]
@@ -153,9 +190,15 @@ mod tests {
         let (spec, _) = two_seeds();
         let nothing = HashMap::new();
         let evaluation = evaluate(&spec, &Grid::new(&spec), &nothing).unwrap();
-        assert_eq!(protocol_effects(&spec, &evaluation, &nothing).unwrap(), None);
+        assert_eq!(
+            protocol_effects(&spec, &evaluation, &nothing).unwrap(),
+            None
+        );
         let spec = spec::read(include_str!("../../sweeps/tables.yaml"), "tables.yaml").unwrap();
         let evaluation = evaluate(&spec, &Grid::new(&spec), &nothing).unwrap();
-        assert_eq!(protocol_effects(&spec, &evaluation, &nothing).unwrap(), None);
+        assert_eq!(
+            protocol_effects(&spec, &evaluation, &nothing).unwrap(),
+            None
+        );
     }
 }

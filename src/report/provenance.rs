@@ -72,7 +72,11 @@ pub fn provenance(
     sessions: Vec<SessionRow>,
 ) -> Provenance {
     let sum = |figure: fn(&crate::aggregate::Tally) -> u64| {
-        evaluation.arms.iter().map(|arm| figure(&arm.tune_tally) + figure(&arm.final_tally)).sum()
+        evaluation
+            .arms
+            .iter()
+            .map(|arm| figure(&arm.tune_tally) + figure(&arm.final_tally))
+            .sum()
     };
     Provenance {
         sweep: spec.name.clone(),

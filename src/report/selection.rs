@@ -1,4 +1,5 @@
-//! What a report says of the points that selection passes over, and of arms of which no point is selected.
+//! What a report says of the points that selection passes over, and of arms of which no point is
+//! selected.
 
 use crate::aggregate::{ArmEvaluation, Evaluation, Ineligible, PassedOver};
 use crate::spec::Spec;
@@ -8,19 +9,31 @@ pub fn not_selected(spec: &Spec, evaluation: &Evaluation, arm: &ArmEvaluation) -
     if arm.selection.best.is_some() || arm.tune_tally.left() > 0 {
         return None;
     }
-    Some(format!("no point is selected: {}", reasons(spec, evaluation, arm).join("; ")))
+    Some(format!(
+        "no point is selected: {}",
+        reasons(spec, evaluation, arm).join("; ")
+    ))
 }
 
 /// Notes on an arm's selection: that none was possible, or what took no part in it.
-pub(super) fn notes_on_selection(spec: &Spec, evaluation: &Evaluation, arm: &ArmEvaluation) -> Vec<String> {
+pub(super) fn notes_on_selection(
+    spec: &Spec,
+    evaluation: &Evaluation,
+    arm: &ArmEvaluation,
+) -> Vec<String> {
     let label = &spec.arms[arm.arm].label;
     if arm.selection.best.is_none() {
         let why = not_selected(spec, evaluation, arm);
-        let why = why.unwrap_or_else(|| "no point has a result for every tuning seed yet, so none is selected".to_owned());
+        let why = why.unwrap_or_else(|| {
+            "no point has a result for every tuning seed yet, so none is selected".to_owned()
+        });
         return vec![format!("{label}: {why}.")];
     }
     let note = |reason: String| format!("{label}: {reason} took no part in the selection.");
-    reasons(spec, evaluation, arm).into_iter().map(note).collect()
+    reasons(spec, evaluation, arm)
+        .into_iter()
+        .map(note)
+        .collect()
 }
 
 /// Why points of an arm cannot be selected: how many, and which.
@@ -36,14 +49,26 @@ fn reasons(spec: &Spec, evaluation: &Evaluation, arm: &ArmEvaluation) -> Vec<Str
         if count == 0 {
             continue;
         }
-        let points = if count == 1 { "1 point".to_owned() } else { format!("{count} points") };
+        let points = if count == 1 {
+            "1 point".to_owned()
+        } else {
+            format!("{count} points")
+        };
         let lacks = match why {
             Ineligible::LacksSeed => "without a result for every tuning seed".to_owned(),
             Ineligible::LacksMetric => format!("without {metric} on every tuning seed"),
             Ineligible::NotFinite => format!("whose {metric} is infinite or NaN on a tuning seed"),
         };
-        let named: Vec<&PassedOver> = arm.passed_over.iter().filter(|point| point.why == why).collect();
-        let examples = if named.is_empty() { String::new() } else { format!(" ({})", examples(&named, count)) };
+        let named: Vec<&PassedOver> = arm
+            .passed_over
+            .iter()
+            .filter(|point| point.why == why)
+            .collect();
+        let examples = if named.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", examples(&named, count))
+        };
         reasons.push(format!("{points} {lacks}{examples}"));
     }
     reasons

@@ -1,5 +1,5 @@
-//! A table before it is written: rows of figures, ours and published side by side. The writers of the formats
-//! (`text`, `markdown`, `latex`, `csv_files`) each turn this into their own.
+//! A table before it is written: rows of figures, ours and published side by side. The writers of
+//! the formats (`text`, `markdown`, `latex`, `csv_files`) each turn this into their own.
 
 use super::figure::Figure;
 
@@ -69,8 +69,12 @@ impl Table {
 
     /// A row's figures from left to right, in step with `headings` after the corner.
     pub fn figures<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = Option<&'a Figure>> {
-        self.columns.iter().zip(&row.cells).flat_map(|(column, cell)| {
-            std::iter::once(cell.ours.as_ref()).chain(column.published.then_some(cell.published.as_ref()))
-        })
+        self.columns
+            .iter()
+            .zip(&row.cells)
+            .flat_map(|(column, cell)| {
+                std::iter::once(cell.ours.as_ref())
+                    .chain(column.published.then_some(cell.published.as_ref()))
+            })
     }
 }

@@ -27,22 +27,48 @@ claims:
   - {says: \"Adam | is *best*\", highest: {arm: adam, metric: test_accuracy}}
 ";
 
-/// SGD is well; a final seed of Adam failed, another diverged, and one of its points lacks a tuning seed; Hybrid has no
-/// complete point.
+/// SGD is well; a final seed of Adam failed, another diverged, and one of its points lacks a tuning
+/// seed; Hybrid has no complete point.
 fn trouble() -> (Spec, Grid, HashMap<TrialId, TrialRow>, Evaluation) {
     let spec = spec::read(SPEC, "trouble.yaml").unwrap();
     let grid = Grid::new(&spec);
     let mut rows = HashMap::new();
     let mut put = |arm: usize, index: u64, seed: u64, state: TrialState, accuracy: f64| {
-        let id = TrialId { point: grid.arms()[arm].point(index).id, seed };
-        let loss = if accuracy < 20.0 { f64::NAN } else { 1.0 / accuracy };
-        let names = ["train_accuracy", "val_accuracy", "test_accuracy"].map(|name| (name, accuracy));
-        let others =
-            [("train_loss", loss), ("val_loss", loss), ("test_loss", loss), ("training_seconds", 10.0 + accuracy / 100.0)];
+        let id = TrialId {
+            point: grid.arms()[arm].point(index).id,
+            seed,
+        };
+        let loss = if accuracy < 20.0 {
+            f64::NAN
+        } else {
+            1.0 / accuracy
+        };
+        let names =
+            ["train_accuracy", "val_accuracy", "test_accuracy"].map(|name| (name, accuracy));
+        let others = [
+            ("train_loss", loss),
+            ("val_loss", loss),
+            ("test_loss", loss),
+            ("training_seconds", 10.0 + accuracy / 100.0),
+        ];
         let metrics: Metrics = names.into_iter().chain(others).collect();
-        let phase = if seed < 1000 { Phase::Tune } else { Phase::Final };
+        let phase = if seed < 1000 {
+            Phase::Tune
+        } else {
+            Phase::Final
+        };
         let metrics = (state == TrialState::Done).then_some(metrics);
-        rows.insert(id, TrialRow { id, phase, state, failures: 0, metrics, shared: Default::default() });
+        rows.insert(
+            id,
+            TrialRow {
+                id,
+                phase,
+                state,
+                failures: 0,
+                metrics,
+                shared: Default::default(),
+            },
+        );
     };
     use TrialState::{Done, Failed};
     for seed in [0, 1] {
@@ -92,15 +118,25 @@ fn table_two_in_every_format() {
 #[test]
 fn data_files() {
     let (spec, grid, rows, evaluation) = trouble();
-    insta::assert_snapshot!("points_csv", csv(|to| write_points(&spec, &grid, &evaluation, to)));
-    insta::assert_snapshot!("trials_csv", csv(|to| write_trials(&spec, &grid, &evaluation, &rows, &[true; 3], to)));
+    insta::assert_snapshot!(
+        "points_csv",
+        csv(|to| write_points(&spec, &grid, &evaluation, to))
+    );
+    insta::assert_snapshot!(
+        "trials_csv",
+        csv(|to| write_trials(&spec, &grid, &evaluation, &rows, &[true; 3], to))
+    );
 }
 
 #[test]
 fn the_page_that_gathers_all() {
     let (spec, grid, _, evaluation) = trouble();
     let table = table_one(&spec, &evaluation);
-    let failures = [("k7m2p9x4qa-3".to_owned(), crate::protocol::FailureKind::Exit, "told to <fail> | here".to_owned())];
+    let failures = [(
+        "k7m2p9x4qa-3".to_owned(),
+        crate::protocol::FailureKind::Exit,
+        "told to <fail> | here".to_owned(),
+    )];
     let notes = notes(&spec, &evaluation, &["a 1".to_owned(), "a 2".to_owned()]);
     let figures = [figures::FigureFile {
         name: "sensitivity_sgd".to_owned(),
@@ -112,7 +148,15 @@ fn the_page_that_gathers_all() {
         csv: String::new(),
     }];
     let chosen = selected(&spec, &grid, &evaluation);
-    let origin = provenance(&spec, SPEC, grid.len(), &evaluation, Vec::new(), Vec::new(), Vec::new());
+    let origin = provenance(
+        &spec,
+        SPEC,
+        grid.len(),
+        &evaluation,
+        Vec::new(),
+        Vec::new(),
+        Vec::new(),
+    );
     let audit = audit(&spec, &evaluation, &Vec::new(), &[]).unwrap();
     let page = Page {
         spec: &spec,
@@ -128,13 +172,22 @@ fn the_page_that_gathers_all() {
     // What the page says besides its style.
     let html = html_page(&page).unwrap();
     insta::assert_snapshot!("the_page_as_html", &html[html.find("<body>").unwrap()..]);
-    assert!(!html.contains("http"), "the page must need nothing from elsewhere");
+    assert!(
+        !html.contains("http"),
+        "the page must need nothing from elsewhere"
+    );
 }
 
 #[test]
 fn the_audit_in_every_format() {
     let (spec, _, _, evaluation) = trouble();
-    let audit = audit(&spec, &evaluation, &Vec::new(), &["Some CPU, 1 thread".to_owned()]).unwrap();
+    let audit = audit(
+        &spec,
+        &evaluation,
+        &Vec::new(),
+        &["Some CPU, 1 thread".to_owned()],
+    )
+    .unwrap();
     insta::assert_snapshot!("audit_text", audit_text(&audit));
     insta::assert_snapshot!("audit_markdown", audit_markdown(&audit));
     insta::assert_snapshot!("audit_csv", csv(|to| write_audit(&audit, to)));
@@ -158,11 +211,16 @@ fn the_papers_claims_by_its_own_figures() {
     let evaluation = evaluate(&spec, &grid, &HashMap::new()).unwrap();
     let audit = audit(&spec, &evaluation, &Vec::new(), &[]).unwrap();
     let lines = audit.claims.iter().map(|claim| {
-        assert_eq!(claim.ours.verdict, crate::aggregate::claims::Verdict::NoData);
+        assert_eq!(
+            claim.ours.verdict,
+            crate::aggregate::claims::Verdict::NoData
+        );
         let published = claim
             .published
             .as_ref()
-            .map_or("-".to_owned(), |(judgement, numbers)| format!("{}: {numbers}", judgement.verdict.name()));
+            .map_or("-".to_owned(), |(judgement, numbers)| {
+                format!("{}: {numbers}", judgement.verdict.name())
+            });
         format!("{}\n  {published}\n", claim.claim.says)
     });
     insta::assert_snapshot!(lines.collect::<String>());

@@ -1,5 +1,5 @@
-//! What the reactor knows beforehand, what it asks the dispatcher to do, and why it gives up: the plain data between
-//! the two.
+//! What the reactor knows beforehand, what it asks the dispatcher to do, and why it gives up: the
+//! plain data between the two.
 
 use std::time::Duration;
 
@@ -21,7 +21,8 @@ pub const START_FAILURES: u32 = 3;
 pub struct Settings {
     /// The device of each slot, as a number: slots of one number share a device.
     pub slots: Vec<usize>,
-    /// Whether workers stay for many trials and speak the protocol; if not, a program is started for each trial.
+    /// Whether workers stay for many trials and speak the protocol; if not, a program is started
+    /// for each trial.
     pub persistent: bool,
     /// The most trials that a worker is given at a time.
     pub bundle: usize,
@@ -37,15 +38,19 @@ pub struct Settings {
     pub shortage: Duration,
     /// How long trials may take and how often they may fail.
     pub limits: Limits,
-    /// Whether a worker may have to wait for its turn in a queue, for as long as it takes, before it runs.
+    /// Whether a worker may have to wait for its turn in a queue, for as long as it takes, before
+    /// it runs.
     pub queued: bool,
-    /// Whether an agent stands beside each process: it shows that it lives, and only what it says proves how a worker ended.
+    /// Whether an agent stands beside each process: it shows that it lives, and only what it says
+    /// proves how a worker ended.
     pub agent: bool,
     /// When the allocation ends that all workers belong to.
     pub all_end: Option<Time>,
-    /// The longest that a trial of each arm has taken in earlier runs, by the arm's number; may be empty.
+    /// The longest that a trial of each arm has taken in earlier runs, by the arm's number; may be
+    /// empty.
     pub longest: Vec<Option<Duration>>,
-    /// How many trials of each arm may share a device, by the arm's number; empty: as many as the device has slots.
+    /// How many trials of each arm may share a device, by the arm's number; empty: as many as the
+    /// device has slots.
     pub per_gpu: Vec<u32>,
     /// What the arms are called, by number, for messages.
     pub arms: Vec<String>,
@@ -71,7 +76,8 @@ pub enum Exit {
     Signal(i32),
     /// It never was a process: the program could not be started.
     NotStarted,
-    /// It was taken away: preempted, cancelled, at its time limit, on a node that is gone. No trial is to blame.
+    /// It was taken away: preempted, cancelled, at its time limit, on a node that is gone. No trial
+    /// is to blame.
     Lost,
 }
 
@@ -126,20 +132,44 @@ pub enum Record {
     /// An attempt begins.
     Started { slot: usize, trial: PlannedTrial },
     /// An epoch or step ended.
-    Epoch { slot: usize, trial: PlannedTrial, position: Position, values: Reported },
+    Epoch {
+        slot: usize,
+        trial: PlannedTrial,
+        position: Position,
+        values: Reported,
+    },
     /// A result.
-    Done { slot: usize, trial: PlannedTrial, metrics: Reported, shared: Shared, duration: Duration },
+    Done {
+        slot: usize,
+        trial: PlannedTrial,
+        metrics: Reported,
+        shared: Shared,
+        duration: Duration,
+    },
     /// A failed attempt.
-    Failed { slot: usize, trial: PlannedTrial, kind: FailureKind, message: String, for_good: bool, duration: Duration },
+    Failed {
+        slot: usize,
+        trial: PlannedTrial,
+        kind: FailureKind,
+        message: String,
+        for_good: bool,
+        duration: Duration,
+    },
     /// An attempt that was cut off by no fault of its own.
-    Interrupted { slot: usize, trial: PlannedTrial, message: String },
+    Interrupted {
+        slot: usize,
+        trial: PlannedTrial,
+        message: String,
+    },
 }
 
 /// Why a sweep was given up.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fatal {
     /// Workers do not start.
-    #[error("the worker in slot {slot} could not be started {START_FAILURES} times in a row: {how}")]
+    #[error(
+        "the worker in slot {slot} could not be started {START_FAILURES} times in a row: {how}"
+    )]
     NoStart {
         /// The last slot in which it failed.
         slot: usize,
@@ -155,7 +185,9 @@ pub enum Fatal {
         why: String,
     },
     /// The worker is of another protocol version.
-    #[error("the worker {program} speaks version {found} of the worker protocol, this program version {PROTOCOL_VERSION}")]
+    #[error(
+        "the worker {program} speaks version {found} of the worker protocol, this program version {PROTOCOL_VERSION}"
+    )]
     WrongProtocol {
         /// Its program.
         program: String,
@@ -206,23 +238,39 @@ pub enum Fatal {
 }
 
 impl Exit {
-    /// The kind of failure that this end of a worker is, and how to say it. `who` is what it is called, `why` is the system's reason why a
-    /// program could not be started, or what shows that memory ran out; empty where there is nothing to say.
+    /// The kind of failure that this end of a worker is, and how to say it. `who` is what it is
+    /// called, `why` is the system's reason why a program could not be started, or what shows that
+    /// memory ran out; empty where there is nothing to say.
     pub fn describe(self, who: &str, why: &str) -> (FailureKind, String) {
         let (kind, how) = match self {
-            Self::Code(code) => (FailureKind::Exit, format!("the {who} ended with exit code {code}")),
-            Self::Signal(signal) => (FailureKind::Signal, format!("the {who} was ended by {}", signal_name(signal))),
+            Self::Code(code) => (
+                FailureKind::Exit,
+                format!("the {who} ended with exit code {code}"),
+            ),
+            Self::Signal(signal) => (
+                FailureKind::Signal,
+                format!("the {who} was ended by {}", signal_name(signal)),
+            ),
             Self::NotStarted => return (FailureKind::CouldNotStart, why.to_owned()),
-            Self::Lost => return (FailureKind::LostHeartbeat, format!("the {who} was lost: {why}")),
+            Self::Lost => {
+                return (
+                    FailureKind::LostHeartbeat,
+                    format!("the {who} was lost: {why}"),
+                );
+            }
         };
-        if why.is_empty() { (kind, how) } else { (FailureKind::OutOfMemory, format!("{how}: {why}")) }
+        if why.is_empty() {
+            (kind, how)
+        } else {
+            (FailureKind::OutOfMemory, format!("{how}: {why}"))
+        }
     }
 }
 
 /// A signal's name, and what it usually means.
 fn signal_name(number: i32) -> String {
-    let name =
-        nix::sys::signal::Signal::try_from(number).map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
+    let name = nix::sys::signal::Signal::try_from(number)
+        .map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
     if number == nix::sys::signal::Signal::SIGKILL as i32 {
         return format!("{name} (by somebody, or by the kernel because memory ran out)");
     }

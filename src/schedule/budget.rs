@@ -1,5 +1,6 @@
-//! How much memory results may take between a worker's pipe and the ledger's disk. Who reads a pipe waits for room first, so that a disk
-//! that falls behind, or a ledger that somebody else has locked, makes workers wait instead of filling the memory.
+//! How much memory results may take between a worker's pipe and the ledger's disk. Who reads a pipe
+//! waits for room first, so that a disk that falls behind, or a ledger that somebody else has
+//! locked, makes workers wait instead of filling the memory.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,8 +9,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Bytes that unwritten results may take in all.
 pub const LIMIT: usize = 64 << 20;
-/// Bytes that a byte of a message's line may take once it is read: a metric of a few letters has an allocation for its name, and a
-/// place in a tree.
+/// Bytes that a byte of a message's line may take once it is read: a metric of a few letters has an
+/// allocation for its name, and a place in a tree.
 const EXPANSION: usize = 16;
 
 /// Room for results that are not on the disk yet.
@@ -40,22 +41,35 @@ pub struct Waiting(Arc<Mutex<Waits>>);
 impl Budget {
     /// All of that many bytes are free.
     pub fn new(limit: usize) -> Self {
-        Self { room: Arc::new(Semaphore::new(limit)), limit, waits: Arc::default() }
+        Self {
+            room: Arc::new(Semaphore::new(limit)),
+            limit,
+            waits: Arc::default(),
+        }
     }
 
     /// Takes room for a line of that length, if there is some at once.
     pub fn try_take(&self, length: usize) -> Option<Held> {
-        Arc::clone(&self.room).try_acquire_many_owned(self.weight(length)).ok().map(|permit| Held(Some(permit)))
+        Arc::clone(&self.room)
+            .try_acquire_many_owned(self.weight(length))
+            .ok()
+            .map(|permit| Held(Some(permit)))
     }
 
-    /// Takes room for a line of that length, as soon as there is some. Who waits must hold none that only they can give back.
+    /// Takes room for a line of that length, as soon as there is some. Who waits must hold none
+    /// that only they can give back.
     pub async fn take(&self, length: usize) -> Held {
         if let Some(held) = self.try_take(length) {
             return held;
         }
         let _waiting = self.waiting();
         // The semaphore is never closed.
-        Held(Arc::clone(&self.room).acquire_many_owned(self.weight(length)).await.ok())
+        Held(
+            Arc::clone(&self.room)
+                .acquire_many_owned(self.weight(length))
+                .await
+                .ok(),
+        )
     }
 
     /// Somebody begins to wait for something else that keeps workers from being heard.
@@ -70,7 +84,9 @@ impl Budget {
     pub fn take_waited(&self) -> Duration {
         let mut waits = lock(&self.waits);
         let now = Instant::now();
-        let running = waits.since.map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
+        let running = waits
+            .since
+            .map_or(Duration::ZERO, |since| now.saturating_duration_since(since));
         if waits.since.is_some() {
             waits.since = Some(now);
         }
@@ -140,7 +156,8 @@ mod tests {
         assert!(budget.try_take(100).is_some());
     }
 
-    /// A message of the longest line, of the shortest metrics, takes no more memory than is taken for it.
+    /// A message of the longest line, of the shortest metrics, takes no more memory than is taken
+    /// for it.
     #[test]
     fn a_metric_of_one_letter_is_paid_for() {
         let per_metric = size_of::<(String, f64)>() * 2 + 32;

@@ -1,5 +1,6 @@
-//! The files of this machine that a sweep's command line names: the program, a script behind its interpreter, a configuration. A trial
-//! whose program has been moved away is not to blame for that.
+//! The files of this machine that a sweep's command line names: the program, a script behind its
+//! interpreter, a configuration. A trial whose program has been moved away is not to blame for
+//! that.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -28,15 +29,26 @@ impl CommandFiles {
                     },
                     Word::Args(_) => None,
                 };
-                (program.program.words.iter().filter_map(fixed).collect(), Some(program.workdir.clone()))
+                (
+                    program.program.words.iter().filter_map(fixed).collect(),
+                    Some(program.workdir.clone()),
+                )
             }
         };
         let workdir = workdir.unwrap_or_default();
-        // A word without a slash that comes first is looked for in PATH, and one without a file is an argument of another kind.
+        // A word without a slash that comes first is looked for in PATH, and one without a file is
+        // an argument of another kind.
         let named = |(place, word): (usize, &String)| {
             (place > 0 || word.contains('/')).then(|| workdir.join(word.trim_start_matches("./")))
         };
-        Self(words.iter().enumerate().filter_map(named).filter(|path| path.is_file()).collect())
+        Self(
+            words
+                .iter()
+                .enumerate()
+                .filter_map(named)
+                .filter(|path| path.is_file())
+                .collect(),
+        )
     }
 
     /// One that is not there any more.
@@ -61,7 +73,9 @@ mod tests {
         for name in ["train.py", "base.yaml", "sh"] {
             std::fs::write(path(name), "").unwrap();
         }
-        let command = ["sh", "./train.py", "--lr=0.1", "base.yaml", "later.txt"].map(str::to_owned).to_vec();
+        let command = ["sh", "./train.py", "--lr=0.1", "base.yaml", "later.txt"]
+            .map(str::to_owned)
+            .to_vec();
         let start = Start::Worker(WorkerStart {
             command,
             environment: Vec::new(),
@@ -78,7 +92,11 @@ mod tests {
         std::fs::rename(path("away.yaml"), path("base.yaml")).unwrap();
         assert_eq!(files.missing(), None);
         std::fs::rename(dir.path(), dir.path().with_extension("away")).unwrap();
-        assert_eq!(files.missing(), Some(path("train.py").as_path()), "the folder with all of it");
+        assert_eq!(
+            files.missing(),
+            Some(path("train.py").as_path()),
+            "the folder with all of it"
+        );
         std::fs::rename(dir.path().with_extension("away"), dir.path()).unwrap();
         assert_eq!(files.missing(), None);
     }

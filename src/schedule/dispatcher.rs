@@ -1,5 +1,5 @@
-//! Does what the reactor decides: starts and ends worker processes, carries messages, keeps the clock, records,
-//! tells observers. The only part of a sweep that waits for anything.
+//! Does what the reactor decides: starts and ends worker processes, carries messages, keeps the
+//! clock, records, tells observers. The only part of a sweep that waits for anything.
 
 mod ahead;
 mod away;
@@ -115,8 +115,8 @@ pub struct Dispatcher {
 }
 
 impl Dispatcher {
-    /// A dispatcher with no workers yet. `committed` brings the acknowledgements of what `record` was given.
-    /// Must be called within a tokio runtime.
+    /// A dispatcher with no workers yet. `committed` brings the acknowledgements of what `record`
+    /// was given. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// The operating system's, if signals cannot be listened to.
@@ -132,7 +132,10 @@ impl Dispatcher {
         // Programs may be started in another folder.
         workers.dir = std::path::absolute(&workers.dir).unwrap_or(workers.dir);
         let mark = Mark::new(&workers.dir, &workers.identity);
-        workers.slots.iter_mut().for_each(|slot| slot.environment.extend(mark.variables()));
+        workers
+            .slots
+            .iter_mut()
+            .for_each(|slot| slot.environment.extend(mark.variables()));
         let files = CommandFiles::find(&workers.start, &workers.launcher);
         let processes = (0..workers.slots.len()).map(Process::none).collect();
         Ok(Self {
@@ -171,8 +174,8 @@ impl Dispatcher {
         self.observer.notice(notice);
     }
 
-    /// The race that trials are in, as it stands, and whether they go by what their points can still reach. To be called
-    /// before any `run`.
+    /// The race that trials are in, as it stands, and whether they go by what their points can
+    /// still reach. To be called before any `run`.
     pub fn race(&mut self, race: Race, best_first: bool) {
         self.reactor.race(race, best_first);
     }
@@ -181,7 +184,11 @@ impl Dispatcher {
     ///
     /// # Errors
     /// The ledger's, if it cannot be written.
-    pub async fn run(&mut self, trials: Vec<PlannedTrial>, policy: Policy) -> Result<PhaseEnd, LedgerError> {
+    pub async fn run(
+        &mut self,
+        trials: Vec<PlannedTrial>,
+        policy: Policy,
+    ) -> Result<PhaseEnd, LedgerError> {
         let now = self.now();
         let actions = self.reactor.on_trials(now, trials, policy);
         self.turn(actions).await
@@ -219,7 +226,11 @@ impl Dispatcher {
             }
             // A disk that falls behind makes the workers wait, instead of filling the memory.
             let hears = self.reactor.unwritten() < UNWRITTEN || self.reactor.is_stopping();
-            self.deaf = if hears { None } else { self.deaf.take().or_else(|| Some(self.budget.waiting())) };
+            self.deaf = if hears {
+                None
+            } else {
+                self.deaf.take().or_else(|| Some(self.budget.waiting()))
+            };
             actions = tokio::select! {
                 Some(message) = self.incoming.recv(), if hears => self.receive(message),
                 Some(committed) = self.committed.recv() => {
@@ -273,14 +284,21 @@ impl Dispatcher {
                 self.log_long_failure(slot, &message);
                 if let FromWorker::Hello(hello) = &message {
                     self.processes[slot].heartbeats = hello.heartbeats;
-                    (self.record)(Write::WorkerHello { worker: WorkerId(worker), hello: hello.clone() });
+                    (self.record)(Write::WorkerHello {
+                        worker: WorkerId(worker),
+                        hello: hello.clone(),
+                    });
                 }
                 self.reactor.on_message(now, slot, message)
             }
             Incoming::Messages(messages, held) => {
                 self.proven.elsewhere = true;
                 let held = Arc::new(held);
-                self.next.extend(messages.into_iter().map(|message| (slot, worker, message, Arc::clone(&held))));
+                self.next.extend(
+                    messages
+                        .into_iter()
+                        .map(|message| (slot, worker, message, Arc::clone(&held))),
+                );
                 Vec::new()
             }
             Incoming::Garbage(error) => self.reactor.on_garbage(now, slot, error.to_string()),
@@ -295,18 +313,33 @@ impl Dispatcher {
                 // A program that was told to end may end well, but in the middle of its trial.
                 if self.processes[slot].ending {
                     self.reactor.on_exit(now, slot, exit, "")
-                } else if let Some(why) = self.is_full().filter(|_| matches!(message, FromWorker::Failed { .. })) {
+                } else if let Some(why) = self
+                    .is_full()
+                    .filter(|_| matches!(message, FromWorker::Failed { .. }))
+                {
                     // Where nothing can be written no metrics can be.
                     self.reactor.on_start_postponed(now, slot, &why)
                 } else {
                     self.reactor.on_message(now, slot, message)
                 }
             }
-            Incoming::Running { host, job, ends_in, gpus } => {
-                let gpus = gpus.filter(|gpus| !gpus.is_empty()).map_or(String::new(), |gpus| format!(", GPU {gpus}"));
+            Incoming::Running {
+                host,
+                job,
+                ends_in,
+                gpus,
+            } => {
+                let gpus = gpus
+                    .filter(|gpus| !gpus.is_empty())
+                    .map_or(String::new(), |gpus| format!(", GPU {gpus}"));
                 tracing::debug!(slot, worker, host, ?job, ?ends_in, "runs{gpus}");
                 self.processes[slot].job.clone_from(&job);
-                (self.record)(Write::WorkerPlaced { worker: WorkerId(worker), host: Some(host), job, waits: None });
+                (self.record)(Write::WorkerPlaced {
+                    worker: WorkerId(worker),
+                    host: Some(host),
+                    job,
+                    waits: None,
+                });
                 self.reactor.on_running(now, slot, ends_in)
             }
             Incoming::Alive => self.reactor.on_message(now, slot, FromWorker::Heartbeat),
@@ -352,7 +385,10 @@ impl Dispatcher {
         // The leader is gone; what it started is not needed any more.
         self.workers.launcher.sweep_up(process.pid);
         (process.local, process.alive) = (None, false);
-        (self.record)(Write::WorkerEnded { worker: WorkerId(process.worker), outcome: format!("{exit:?}") });
+        (self.record)(Write::WorkerEnded {
+            worker: WorkerId(process.worker),
+            outcome: format!("{exit:?}"),
+        });
     }
 
     /// What shows that a slot's process, which has ended, lacked memory.
@@ -368,7 +404,9 @@ impl Dispatcher {
     /// The end of what a slot's process has written.
     fn recent_log(&self, slot: usize) -> String {
         let process = &self.processes[slot];
-        process.log_end(&self.workers.dir, process.log_mark).unwrap_or_default()
+        process
+            .log_end(&self.workers.dir, process.log_mark)
+            .unwrap_or_default()
     }
 
     /// Does what is to be done; says if that was the end.
@@ -378,7 +416,11 @@ impl Dispatcher {
             tracing::debug!(?action);
             match action {
                 Action::Spawn { slot } => pending.extend(self.spawn(slot)),
-                Action::Send { slot, bundle, share } => pending.extend(self.send(slot, &bundle, share)),
+                Action::Send {
+                    slot,
+                    bundle,
+                    share,
+                } => pending.extend(self.send(slot, &bundle, share)),
                 Action::End { slot, how } => pending.extend(self.end(slot, how)),
                 Action::Record(record) => {
                     let write = self.dated(record);
@@ -410,9 +452,16 @@ impl Dispatcher {
             config: (self.config_of)(trial),
         };
         self.processes[slot].log_mark = self.log_size(slot);
-        let line = encode_line(&ToWorker::Run { bundle: bundle.iter().map(request).collect(), share });
+        let line = encode_line(&ToWorker::Run {
+            bundle: bundle.iter().map(request).collect(),
+            share,
+        });
         tracing::trace!(slot, line = line.trim_end(), "to the worker");
-        if let Some(stdin) = self.processes[slot].local.as_ref().and_then(|local| local.stdin.as_ref()) {
+        if let Some(stdin) = self.processes[slot]
+            .local
+            .as_ref()
+            .and_then(|local| local.stdin.as_ref())
+        {
             // If its stdin is closed the worker is ending, and its exit brings the trials back.
             let _ = stdin.send(line);
         }

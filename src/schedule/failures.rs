@@ -1,5 +1,5 @@
-//! What a sweep's failures lead to: whether a trial is tried again, and when so much has failed that going on would only
-//! burn the grid. The reactor asks; pure.
+//! What a sweep's failures lead to: whether a trial is tried again, and when so much has failed
+//! that going on would only burn the grid. The reactor asks; pure.
 
 use std::time::Duration;
 
@@ -8,7 +8,8 @@ use super::retry::next_attempt;
 use crate::protocol::FailureKind;
 use crate::spec::Limits;
 
-/// So many trials in a row, the first ones of a run, all failing for good in the same way, are no accident.
+/// So many trials in a row, the first ones of a run, all failing for good in the same way, are no
+/// accident.
 pub const ALIKE: u64 = 5;
 
 /// The longest message of a failure that is recorded, in bytes.
@@ -27,7 +28,10 @@ pub fn recorded(message: String) -> String {
         return message;
     }
     let cut = beginning(&message, MAX_MESSAGE);
-    format!("{cut}… ({} more bytes are in the log)", message.len() - cut.len())
+    format!(
+        "{cut}… ({} more bytes are in the log)",
+        message.len() - cut.len()
+    )
 }
 
 /// The beginning of a text, at most that many bytes of it.
@@ -43,7 +47,8 @@ pub struct Failures {
     arms: Vec<String>,
     /// Trials that failed for good, arm by arm.
     lost: Vec<u64>,
-    /// The way in which every trial of this run has failed for good so far, and how many did; None once one did not.
+    /// The way in which every trial of this run has failed for good so far, and how many did; None
+    /// once one did not.
     alike: Option<(Option<(FailureKind, String)>, u64)>,
     fatal: Option<Fatal>,
 }
@@ -51,7 +56,13 @@ pub struct Failures {
 impl Failures {
     /// Nothing has failed yet.
     pub fn new(limits: Limits, arms: Vec<String>) -> Self {
-        Self { lost: Vec::new(), limits, arms, alike: Some((None, 0)), fatal: None }
+        Self {
+            lost: Vec::new(),
+            limits,
+            arms,
+            alike: Some((None, 0)),
+            fatal: None,
+        }
     }
 
     /// How long a trial of that arm may take.
@@ -64,9 +75,16 @@ impl Failures {
         self.alike = None;
     }
 
-    /// An attempt in `slot` failed, the trial's `failures`th. After what pause to try again; None: it failed for good, and
-    /// `fatal` may have something to say.
-    pub fn failed(&mut self, slot: usize, arm: usize, failures: u32, kind: FailureKind, message: &str) -> Option<Duration> {
+    /// An attempt in `slot` failed, the trial's `failures`th. After what pause to try again; None:
+    /// it failed for good, and `fatal` may have something to say.
+    pub fn failed(
+        &mut self,
+        slot: usize,
+        arm: usize,
+        failures: u32,
+        kind: FailureKind,
+        message: &str,
+    ) -> Option<Duration> {
         let pause = next_attempt(kind, failures, self.limits.of(arm).retries);
         if pause.is_some() {
             return pause;
@@ -79,8 +97,14 @@ impl Failures {
         let all = self.lost.iter().sum::<u64>();
         let over = |lost: u64, most: Option<u32>| most.filter(|most| lost > u64::from(*most));
         let too_many = over(self.lost[arm], self.limits.of_arm(arm).max_failures)
-            .map(|most| Fatal::TooManyFailures { arm: Some(self.arms.get(arm).cloned().unwrap_or_default()), most })
-            .or_else(|| over(all, self.limits.all.max_failures).map(|most| Fatal::TooManyFailures { arm: None, most }));
+            .map(|most| Fatal::TooManyFailures {
+                arm: Some(self.arms.get(arm).cloned().unwrap_or_default()),
+                most,
+            })
+            .or_else(|| {
+                over(all, self.limits.all.max_failures)
+                    .map(|most| Fatal::TooManyFailures { arm: None, most })
+            });
         self.fatal = self.fatal.take().or(too_many);
         None
     }
@@ -91,25 +115,42 @@ impl Failures {
     }
 
     fn count_alike(&mut self, slot: usize, kind: FailureKind, message: &str) {
-        let Some((way, count)) = self.alike.take() else { return };
+        let Some((way, count)) = self.alike.take() else {
+            return;
+        };
         let this = (kind, way_of_failing(message));
         if way.as_ref().is_some_and(|way| *way != this) {
             return;
         }
         if count + 1 >= ALIKE {
             let cut = beginning(message, MAX_REASON);
-            let message = if cut.len() < message.len() { format!("{cut}…") } else { cut.to_owned() };
-            self.fatal = Some(Fatal::AllAlike { slot, count: count + 1, kind, message });
+            let message = if cut.len() < message.len() {
+                format!("{cut}…")
+            } else {
+                cut.to_owned()
+            };
+            self.fatal = Some(Fatal::AllAlike {
+                slot,
+                count: count + 1,
+                kind,
+                message,
+            });
         }
         self.alike = Some((Some(this), count + 1));
     }
 }
 
-/// A failure's message without what belongs to its trial: numbers, and the line that a message about metrics quotes.
+/// A failure's message without what belongs to its trial: numbers, and the line that a message
+/// about metrics quotes.
 fn way_of_failing(message: &str) -> String {
     let quotes = message.contains(" of the metrics file ");
-    let what = message.split_once(": ").filter(|_| quotes).map_or(message, |(what, _)| what);
-    what.chars().filter(|letter| !letter.is_ascii_digit()).collect()
+    let what = message
+        .split_once(": ")
+        .filter(|_| quotes)
+        .map_or(message, |(what, _)| what);
+    what.chars()
+        .filter(|letter| !letter.is_ascii_digit())
+        .collect()
 }
 
 #[cfg(test)]
@@ -119,7 +160,10 @@ mod tests {
 
     /// For good: a configuration that cannot be run is never tried again.
     fn fail(failures: &mut Failures, arm: usize, message: &str) {
-        assert_eq!(failures.failed(0, arm, 1, FailureKind::BadConfig, message), None);
+        assert_eq!(
+            failures.failed(0, arm, 1, FailureKind::BadConfig, message),
+            None
+        );
     }
 
     #[test]
@@ -137,17 +181,32 @@ mod tests {
     #[test]
     fn first_trials_that_all_fail_alike_end_the_sweep() {
         let mut failures = Failures::new(Limits::default(), Vec::new());
-        (0..ALIKE - 1).for_each(|number| fail(&mut failures, 0, &format!("no file number {number}")));
+        (0..ALIKE - 1)
+            .for_each(|number| fail(&mut failures, 0, &format!("no file number {number}")));
         assert_eq!(failures.fatal(), None);
         fail(&mut failures, 1, "no file number 99");
-        assert!(matches!(failures.fatal(), Some(Fatal::AllAlike { count: ALIKE, kind: FailureKind::BadConfig, .. })));
+        assert!(matches!(
+            failures.fatal(),
+            Some(Fatal::AllAlike {
+                count: ALIKE,
+                kind: FailureKind::BadConfig,
+                ..
+            })
+        ));
     }
 
     #[test]
     fn a_line_that_a_message_quotes_does_not_make_it_another_failure() {
-        let quoted = |line: &str| way_of_failing(&format!("line 1 of the metrics file is not a JSON object: {line}"));
+        let quoted = |line: &str| {
+            way_of_failing(&format!(
+                "line 1 of the metrics file is not a JSON object: {line}"
+            ))
+        };
         assert_eq!(quoted("[0.1, \"a\"]"), quoted("[0.25, \"b\"]"));
-        assert_ne!(way_of_failing("exit code 1: no file a"), way_of_failing("exit code 1: no file b"));
+        assert_ne!(
+            way_of_failing("exit code 1: no file a"),
+            way_of_failing("exit code 1: no file b")
+        );
     }
 
     #[test]
@@ -164,26 +223,71 @@ mod tests {
 
     #[test]
     fn limits_hold_for_all_and_for_an_arm() {
-        let most = |most| Limit { max_failures: Some(most), ..Limit::default() };
-        let mut failures =
-            Failures::new(Limits { all: most(3), arms: vec![Limit::default(), most(1)] }, vec!["a".into(), "b".into()]);
+        let most = |most| Limit {
+            max_failures: Some(most),
+            ..Limit::default()
+        };
+        let mut failures = Failures::new(
+            Limits {
+                all: most(3),
+                arms: vec![Limit::default(), most(1)],
+            },
+            vec!["a".into(), "b".into()],
+        );
         failures.done();
         fail(&mut failures, 0, "a");
         fail(&mut failures, 1, "a");
         assert_eq!(failures.fatal(), None);
         fail(&mut failures, 1, "a");
-        assert_eq!(failures.fatal(), Some(&Fatal::TooManyFailures { arm: Some("b".to_owned()), most: 1 }));
-        let mut failures = Failures::new(Limits { all: most(0), arms: Vec::new() }, Vec::new());
+        assert_eq!(
+            failures.fatal(),
+            Some(&Fatal::TooManyFailures {
+                arm: Some("b".to_owned()),
+                most: 1
+            })
+        );
+        let mut failures = Failures::new(
+            Limits {
+                all: most(0),
+                arms: Vec::new(),
+            },
+            Vec::new(),
+        );
         fail(&mut failures, 7, "a");
-        assert_eq!(failures.fatal(), Some(&Fatal::TooManyFailures { arm: None, most: 0 }));
+        assert_eq!(
+            failures.fatal(),
+            Some(&Fatal::TooManyFailures { arm: None, most: 0 })
+        );
     }
 
     #[test]
     fn retries_of_an_arm_go_before_those_of_all() {
-        let retries = |retries| Limit { retries: Some(retries), ..Limit::default() };
-        let mut failures = Failures::new(Limits { all: retries(0), arms: vec![retries(2)] }, Vec::new());
-        let mut pauses = |arm, kind| (1..).map_while(|count| failures.failed(0, arm, count, kind, "")).count();
-        assert_eq!((pauses(0, FailureKind::Exit), pauses(1, FailureKind::Exit)), (2, 0));
-        assert_eq!((pauses(0, FailureKind::Timeout), pauses(0, FailureKind::BadConfig)), (2, 0));
+        let retries = |retries| Limit {
+            retries: Some(retries),
+            ..Limit::default()
+        };
+        let mut failures = Failures::new(
+            Limits {
+                all: retries(0),
+                arms: vec![retries(2)],
+            },
+            Vec::new(),
+        );
+        let mut pauses = |arm, kind| {
+            (1..)
+                .map_while(|count| failures.failed(0, arm, count, kind, ""))
+                .count()
+        };
+        assert_eq!(
+            (pauses(0, FailureKind::Exit), pauses(1, FailureKind::Exit)),
+            (2, 0)
+        );
+        assert_eq!(
+            (
+                pauses(0, FailureKind::Timeout),
+                pauses(0, FailureKind::BadConfig)
+            ),
+            (2, 0)
+        );
     }
 }

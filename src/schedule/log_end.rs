@@ -7,8 +7,8 @@ use std::path::Path;
 use crate::files;
 use crate::printable;
 
-/// The last `most` bytes of a log between `begin` and `end` (None: the file's end), from the start of a line, as a terminal
-/// would show them but without anything that a terminal obeys.
+/// The last `most` bytes of a log between `begin` and `end` (None: the file's end), from the start
+/// of a line, as a terminal would show them but without anything that a terminal obeys.
 ///
 /// # Errors
 /// The operating system's, if the file cannot be read.
@@ -16,7 +16,8 @@ pub fn log_end(path: &Path, begin: u64, end: Option<u64>, most: u64) -> std::io:
     log_end_of(&files::open(path)?, begin, end, most)
 }
 
-/// The same of a log that is open for reading. Its place in the file is left alone: whoever writes the log may share it.
+/// The same of a log that is open for reading. Its place in the file is left alone: whoever writes
+/// the log may share it.
 ///
 /// # Errors
 /// The operating system's, if the file cannot be read.
@@ -52,7 +53,10 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         std::fs::write(&path, "first\nsecond\nthird\n").unwrap();
-        assert_eq!(log_end(&path, 0, None, 1000).unwrap(), "first\nsecond\nthird\n");
+        assert_eq!(
+            log_end(&path, 0, None, 1000).unwrap(),
+            "first\nsecond\nthird\n"
+        );
         assert_eq!(log_end(&path, 0, None, 10).unwrap(), "…\nthird\n");
         assert_eq!(log_end(&path, 6, Some(13), 1000).unwrap(), "second\n");
         // A sparse file: ten gigabytes of nothing, and a line.
@@ -61,6 +65,10 @@ mod tests {
         std::io::Write::write_all(&mut file, b"\nthe end\n").unwrap();
         assert_eq!(log_end(&path, 0, None, 12).unwrap(), "…\nthe end\n");
         file.set_len(20).unwrap();
-        assert_eq!(log_end(&path, 50, Some(60), 1000).unwrap(), "", "a log that was cut");
+        assert_eq!(
+            log_end(&path, 50, Some(60), 1000).unwrap(),
+            "",
+            "a log that was cut"
+        );
     }
 }

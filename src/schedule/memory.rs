@@ -1,5 +1,5 @@
-//! Whether memory ran out: by what a program says, and by what the kernel counts. Such a failure is tried again, alone on
-//! its device; the reactor and the dispatcher ask.
+//! Whether memory ran out: by what a program says, and by what the kernel counts. Such a failure is
+//! tried again, alone on its device; the reactor and the dispatcher ask.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -7,8 +7,9 @@ use std::sync::OnceLock;
 use super::action::Exit;
 use crate::protocol::FailureKind;
 
-/// Words by which programs say that they got no memory: PyTorch, TensorFlow and JAX on a GPU, CUDA's own libraries, then the
-/// host's: Python, C++, Rust, Java, libtorch's CPU allocator, the C library. In lower case.
+/// Words by which programs say that they got no memory: PyTorch, TensorFlow and JAX on a GPU,
+/// CUDA's own libraries, then the host's: Python, C++, Rust, Java, libtorch's CPU allocator, the C
+/// library. In lower case.
 const SIGNS: &[&str] = &[
     "cuda out of memory",
     "outofmemoryerror",
@@ -36,7 +37,8 @@ const SIGNS: &[&str] = &[
     "exceeded step memory limit",
 ];
 
-/// The line of a text that says that memory ran out: the last one, without what is not fit to be printed.
+/// The line of a text that says that memory ran out: the last one, without what is not fit to be
+/// printed.
 pub fn line_about_memory(text: &str) -> Option<String> {
     const SHOWN: usize = 200;
     let says_so = |line: &&str| {
@@ -44,7 +46,12 @@ pub fn line_about_memory(text: &str) -> Option<String> {
         SIGNS.iter().any(|sign| line.contains(sign))
     };
     let line = text.lines().rev().find(says_so)?.trim();
-    Some(line.chars().filter(|letter| !letter.is_control()).take(SHOWN).collect())
+    Some(
+        line.chars()
+            .filter(|letter| !letter.is_control())
+            .take(SHOWN)
+            .collect(),
+    )
 }
 
 /// The kind of a failure that a worker reported: an error whose message says so is one of memory.
@@ -55,38 +62,56 @@ pub fn refine(kind: FailureKind, message: &str) -> FailureKind {
     }
 }
 
-/// What shows that a process ended for lack of memory: `log` is the end of what it wrote, `killed` how many processes the
-/// kernel killed for lack of memory while it lived.
+/// What shows that a process ended for lack of memory: `log` is the end of what it wrote, `killed`
+/// how many processes the kernel killed for lack of memory while it lived.
 pub fn evidence(exit: Exit, log: &str, killed: u64) -> Option<String> {
     match exit {
         Exit::Code(0) | Exit::NotStarted | Exit::Lost => None,
-        Exit::Signal(signal) if signal == nix::sys::signal::Signal::SIGKILL as i32 && killed > 0 => {
+        Exit::Signal(signal)
+            if signal == nix::sys::signal::Signal::SIGKILL as i32 && killed > 0 =>
+        {
             Some("the kernel killed it because memory ran out".to_owned())
         }
         Exit::Code(_) | Exit::Signal(_) => line_about_memory(log),
     }
 }
 
-/// How many processes the kernel has killed for lack of memory, in this program's control group or, where that is not
-/// known, on this host. 0 where neither is known.
+/// How many processes the kernel has killed for lack of memory, in this program's control group or,
+/// where that is not known, on this host. 0 where neither is known.
 pub fn killed_by_kernel() -> u64 {
     // A process stays in its group.
     static GROUP: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let group = GROUP.get_or_init(|| std::fs::read_to_string("/proc/self/cgroup").ok().and_then(|text| events_file(&text)));
+    let group = GROUP.get_or_init(|| {
+        std::fs::read_to_string("/proc/self/cgroup")
+            .ok()
+            .and_then(|text| events_file(&text))
+    });
     let count = |path: &Path| counter(&std::fs::read_to_string(path).ok()?);
-    group.as_deref().and_then(count).or_else(|| count(Path::new("/proc/vmstat"))).unwrap_or(0)
+    group
+        .as_deref()
+        .and_then(count)
+        .or_else(|| count(Path::new("/proc/vmstat")))
+        .unwrap_or(0)
 }
 
 /// The file of events of a control group (version 2), from the text of `/proc/self/cgroup`.
 fn events_file(text: &str) -> Option<PathBuf> {
     let group = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
     // The root group counts nothing.
-    (!group.is_empty()).then(|| Path::new("/sys/fs/cgroup").join(group).join("memory.events"))
+    (!group.is_empty()).then(|| {
+        Path::new("/sys/fs/cgroup")
+            .join(group)
+            .join("memory.events")
+    })
 }
 
 /// The number after `oom_kill`.
 fn counter(text: &str) -> Option<u64> {
-    text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+    text.lines()
+        .find_map(|line| line.strip_prefix("oom_kill "))?
+        .trim()
+        .parse()
+        .ok()
 }
 
 #[cfg(test)]
@@ -107,9 +132,17 @@ mod tests {
             "memory allocation of 18446744073709551615 bytes failed",
             "OSError: [Errno 12] Cannot allocate memory",
         ] {
-            assert_eq!(line_about_memory(&format!("epoch 1\n  {line}\nAborted\n")).as_deref(), Some(line));
+            assert_eq!(
+                line_about_memory(&format!("epoch 1\n  {line}\nAborted\n")).as_deref(),
+                Some(line)
+            );
         }
-        for line in ["", "epoch 3: loss 0.2", "KeyError: 'memory'", "reading from memory"] {
+        for line in [
+            "",
+            "epoch 3: loss 0.2",
+            "KeyError: 'memory'",
+            "reading from memory",
+        ] {
             assert_eq!(line_about_memory(line), None, "{line}");
         }
     }
@@ -121,25 +154,43 @@ mod tests {
         assert!(evidence(Exit::Code(1), log, 0).is_some());
         assert_eq!(evidence(Exit::Code(1), "KeyError: 'x'\n", 3), None);
         assert_eq!(evidence(Exit::Signal(9), "", 0), None, "somebody killed it");
-        assert_eq!(evidence(Exit::Signal(9), "", 1).as_deref(), Some("the kernel killed it because memory ran out"));
+        assert_eq!(
+            evidence(Exit::Signal(9), "", 1).as_deref(),
+            Some("the kernel killed it because memory ran out")
+        );
         assert_eq!(evidence(Exit::Signal(15), "", 1), None);
     }
 
     #[test]
     fn a_reported_error_may_be_one_of_memory() {
-        assert_eq!(refine(FailureKind::Error, "CUDA out of memory. Tried to allocate"), FailureKind::OutOfMemory);
-        assert_eq!(refine(FailureKind::Error, "no such file"), FailureKind::Error);
-        assert_eq!(refine(FailureKind::BadConfig, "out of memory"), FailureKind::BadConfig, "the worker knows better");
+        assert_eq!(
+            refine(FailureKind::Error, "CUDA out of memory. Tried to allocate"),
+            FailureKind::OutOfMemory
+        );
+        assert_eq!(
+            refine(FailureKind::Error, "no such file"),
+            FailureKind::Error
+        );
+        assert_eq!(
+            refine(FailureKind::BadConfig, "out of memory"),
+            FailureKind::BadConfig,
+            "the worker knows better"
+        );
     }
 
     #[test]
     fn the_kernels_counters_are_found() {
         assert_eq!(
             events_file("12:pids:/x\n0::/user.slice/a.scope\n"),
-            Some(PathBuf::from("/sys/fs/cgroup/user.slice/a.scope/memory.events"))
+            Some(PathBuf::from(
+                "/sys/fs/cgroup/user.slice/a.scope/memory.events"
+            ))
         );
         assert_eq!((events_file("0::/\n"), events_file("")), (None, None));
-        assert_eq!(counter("low 0\noom 2\noom_kill 7\noom_group_kill 0\n"), Some(7));
+        assert_eq!(
+            counter("low 0\noom 2\noom_kill 7\noom_group_kill 0\n"),
+            Some(7)
+        );
         assert_eq!(counter("pgfault 3\n"), None);
     }
 }

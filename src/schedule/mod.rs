@@ -1,7 +1,8 @@
-//! Running trials on worker processes. `reactor` decides and is pure; `dispatcher` acts on its decisions with
-//! tokio; `launch` starts processes; `devices` says where, `ulimits` how many; `budget` how much memory results may take; `retry` how often;
-//! `failures` when to give up; `shortage` tells what passes from what fails; `memory` whether it ran out; `conformance` checks other people's workers; `simulation` drives
-//! the reactor through a cluster of any size.
+//! Running trials on worker processes. `reactor` decides and is pure; `dispatcher` acts on its
+//! decisions with tokio; `launch` starts processes; `devices` says where, `ulimits` how many;
+//! `budget` how much memory results may take; `retry` how often; `failures` when to give up;
+//! `shortage` tells what passes from what fails; `memory` whether it ran out; `conformance` checks
+//! other people's workers; `simulation` drives the reactor through a cluster of any size.
 
 mod action;
 mod budget;
@@ -28,10 +29,15 @@ pub mod ulimits;
 pub use action::{Fatal, Policy, Settings};
 pub use dispatcher::{ConfigOf, Dispatcher, PhaseEnd, Recorder, WorkerCommand};
 pub use failures::beginning;
-pub use launch::{Launcher, Prefix, Slurm, Surroundings, explained, is_executable, located, obstacle, squeue};
+pub use launch::{
+    Launcher, Prefix, Slurm, Surroundings, explained, is_executable, located, obstacle, squeue,
+};
 pub use log_end::log_end;
 pub use notice::{Notice, Observer};
 pub use orphans::Orphans;
-pub use processes::{IDENTITY, MARK, Mark, VERIFY, end_left, end_left_launchers, scratch_name, start_ticks, strangers};
+pub use processes::{
+    IDENTITY, MARK, Mark, VERIFY, end_left, end_left_launchers, scratch_name, start_ticks,
+    strangers,
+};
 pub use start::{ProgramStart, Start, UNBUFFERED, WorkerStart, unbuffered};
 pub use stops::{hear_of_children, is_ignored, listen_to, next as next_signal, stop_listening};

@@ -1,5 +1,5 @@
-//! What the scheduler tells observers: progress bars, plain lines, a web page. Observers see everything and
-//! decide nothing.
+//! What the scheduler tells observers: progress bars, plain lines, a web page. Observers see
+//! everything and decide nothing.
 
 use std::time::Duration;
 
@@ -13,7 +13,8 @@ pub enum Notice {
     PhaseStarted {
         /// Which.
         phase: Phase,
-        /// Its trials by arm number: (all, of these already done, of these already failed for good).
+        /// Its trials by arm number: (all, of these already done, of these already failed for
+        /// good).
         arms: Vec<(u64, u64, u64)>,
         /// How many trials can run at once.
         slots: usize,
@@ -66,7 +67,8 @@ pub enum Notice {
         /// The trial.
         trial: PlannedTrial,
     },
-    /// A trial reported values that are no numbers, for the first time in this sweep. They are kept as notes.
+    /// A trial reported values that are no numbers, for the first time in this sweep. They are kept
+    /// as notes.
     Noted {
         /// The trial.
         trial: PlannedTrial,
@@ -120,7 +122,8 @@ pub enum Notice {
         /// The trials that are to run after all.
         back: Vec<PlannedTrial>,
     },
-    /// Another program has the ledger locked: trials go on, and nothing that they report is told before it is written.
+    /// Another program has the ledger locked: trials go on, and nothing that they report is told
+    /// before it is written.
     LedgerLocked {
         /// Which ledger, by whom, and for how long.
         what: String,

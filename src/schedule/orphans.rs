@@ -1,5 +1,6 @@
-//! Processes that programs leave behind: a daemon in a process group of its own whose environment lacks the sweep's mark. On Linux
-//! they become children of the coordinator when their parents end, and are found by that.
+//! Processes that programs leave behind: a daemon in a process group of its own whose environment
+//! lacks the sweep's mark. On Linux they become children of the coordinator when their parents end,
+//! and are found by that.
 
 use std::collections::HashMap;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -12,9 +13,11 @@ use rustix::process::{WaitOptions, set_child_subreaper, waitpid};
 
 /// Time between two looks for zombies.
 const LOOK: Duration = Duration::from_secs(10);
-/// A zombie that was there at this many looks was an orphan's: those of this program's own children are taken away at once.
+/// A zombie that was there at this many looks was an orphan's: those of this program's own children
+/// are taken away at once.
 const LOOKS: u32 = 3;
-/// How often to look for children of processes that were ended: each round brings those of the round before.
+/// How often to look for children of processes that were ended: each round brings those of the
+/// round before.
 const MAX_ROUNDS: usize = 100;
 /// Time for the kernel to hand the children of an ended process over.
 const ROUND: Duration = Duration::from_millis(10);
@@ -27,7 +30,8 @@ pub struct Orphans {
 }
 
 impl Orphans {
-    /// From here on what outlives its parent becomes a child of this process. None where the system cannot do so.
+    /// From here on what outlives its parent becomes a child of this process. None where the system
+    /// cannot do so.
     pub fn adopt() -> Option<Self> {
         // Any process id turns it on.
         set_child_subreaper(Some(rustix::process::getpid())).ok()?;
@@ -42,16 +46,26 @@ impl Orphans {
                 }
                 last = Instant::now();
                 let ended = children().into_iter().filter(|child| child.ended);
-                seen = ended.map(|child| (child.pid, seen.get(&child.pid).copied().unwrap_or(0) + 1)).collect();
-                seen.iter().filter(|(_, looks)| **looks >= LOOKS).for_each(|(&pid, _)| take_away(pid));
+                seen = ended
+                    .map(|child| (child.pid, seen.get(&child.pid).copied().unwrap_or(0) + 1))
+                    .collect();
+                seen.iter()
+                    .filter(|(_, looks)| **looks >= LOOKS)
+                    .for_each(|(&pid, _)| take_away(pid));
             }
         };
-        let thread = std::thread::Builder::new().name("orphans".to_owned()).spawn(look).ok()?;
-        Some(Self { stop, thread: Some(thread) })
+        let thread = std::thread::Builder::new()
+            .name("orphans".to_owned())
+            .spawn(look)
+            .ok()?;
+        Some(Self {
+            stop,
+            thread: Some(thread),
+        })
     }
 
-    /// Ends all children of this process and what they have started. Returns how many there were. To be called when nothing that this
-    /// process has started itself is needed any more.
+    /// Ends all children of this process and what they have started. Returns how many there were.
+    /// To be called when nothing that this process has started itself is needed any more.
     pub fn end_all(mut self) -> usize {
         // The thread may have ended by itself.
         let _ = self.stop.send(());
@@ -88,12 +102,16 @@ struct Child {
     ended: bool,
 }
 
-/// The children of this process, as the kernel lists them for each of its threads; None where it does not (`CONFIG_PROC_CHILDREN`).
+/// The children of this process, as the kernel lists them for each of its threads; None where it
+/// does not (`CONFIG_PROC_CHILDREN`).
 fn listed() -> Option<Vec<u32>> {
     let mut pids = Vec::new();
     for thread in std::fs::read_dir("/proc/self/task").ok()?.flatten() {
         match std::fs::read_to_string(thread.path().join("children")) {
-            Ok(list) => pids.extend(list.split_ascii_whitespace().filter_map(|pid| pid.parse::<u32>().ok())),
+            Ok(list) => pids.extend(
+                list.split_ascii_whitespace()
+                    .filter_map(|pid| pid.parse::<u32>().ok()),
+            ),
             // A thread that has just ended has none.
             Err(_) if !thread.path().exists() => {}
             Err(_) => return None,
@@ -105,21 +123,32 @@ fn listed() -> Option<Vec<u32>> {
 fn children() -> Vec<Child> {
     let all = || {
         let folders = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        folders.filter_map(|folder| folder.file_name().to_str()?.parse().ok()).collect()
+        folders
+            .filter_map(|folder| folder.file_name().to_str()?.parse().ok())
+            .collect()
     };
     let own = std::process::id();
     let child = |pid: u32| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-        // The second field is the program's name in parentheses, which may itself hold spaces and parentheses.
+        // The second field is the program's name in parentheses, which may itself hold spaces and
+        // parentheses.
         let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace();
         let ended = matches!(fields.next()?, "Z" | "X");
         let parent: u32 = fields.next()?.parse().ok()?;
         (parent == own).then_some(Child { pid, ended })
     };
-    listed().unwrap_or_else(all).into_iter().filter_map(child).collect()
+    listed()
+        .unwrap_or_else(all)
+        .into_iter()
+        .filter_map(child)
+        .collect()
 }
 
 fn take_away(pid: u32) {
     // Whatever else waits for it has been faster.
-    let _ = pid.try_into().ok().and_then(rustix::process::Pid::from_raw).map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
+    let _ = pid
+        .try_into()
+        .ok()
+        .and_then(rustix::process::Pid::from_raw)
+        .map(|pid| waitpid(Some(pid), WaitOptions::NOHANG));
 }

@@ -38,7 +38,8 @@ pub(super) struct Process {
     pub waits: Option<String>,
     /// Whether it understands heartbeats of ours.
     pub heartbeats: bool,
-    /// Whether it may have missed them for so long that it has ended itself: this program was stopped meanwhile.
+    /// Whether it may have missed them for so long that it has ended itself: this program was
+    /// stopped meanwhile.
     pub unheard: bool,
 }
 

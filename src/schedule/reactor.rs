@@ -1,5 +1,6 @@
-//! The decisions of a sweep, as a pure state machine: something happens (`on_...`), and what is to be done comes
-//! back as a list of actions. No clock, no process, no file: the dispatcher brings those.
+//! The decisions of a sweep, as a pure state machine: something happens (`on_...`), and what is to
+//! be done comes back as a list of actions. No clock, no process, no file: the dispatcher brings
+//! those.
 
 mod ending;
 mod hand_out;
@@ -18,7 +19,9 @@ use postponed::Shortage;
 use queue::Queue;
 use slot::{Given, Job, Slot, State};
 
-use super::action::{Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, Settings, TICK, Time};
+use super::action::{
+    Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, Settings, TICK, Time,
+};
 use super::failures::{Failures, recorded};
 use super::memory;
 use super::notice::Notice;
@@ -50,10 +53,12 @@ pub struct Reactor {
     slots: Vec<Slot>,
     /// The slots of each device, by the device's number.
     devices: Vec<Vec<usize>>,
-    /// Slots that may be given something, and perhaps some others: so that with thousands of slots not all are looked at each time.
+    /// Slots that may be given something, and perhaps some others: so that with thousands of slots
+    /// not all are looked at each time.
     free: BTreeSet<usize>,
     queue: Queue,
-    /// Trials that ran out of memory beside others: each waits until it can have its device to itself.
+    /// Trials that ran out of memory beside others: each waits until it can have its device to
+    /// itself.
     solitary: Vec<Job>,
     /// Trials that will be tried again, and when, the first one first.
     waiting: Vec<(Time, Job)>,
@@ -83,9 +88,17 @@ impl Reactor {
     /// A reactor with empty slots and nothing to do.
     pub fn new(settings: Settings) -> Self {
         let mut devices = vec![Vec::new(); settings.slots.iter().max().map_or(0, |most| most + 1)];
-        settings.slots.iter().enumerate().for_each(|(slot, &device)| devices[device].push(slot));
+        settings
+            .slots
+            .iter()
+            .enumerate()
+            .for_each(|(slot, &device)| devices[device].push(slot));
         Self {
-            slots: settings.slots.iter().map(|&device| Slot::empty(device)).collect(),
+            slots: settings
+                .slots
+                .iter()
+                .map(|&device| Slot::empty(device))
+                .collect(),
             devices,
             free: (0..settings.slots.len()).collect(),
             failures: Failures::new(settings.limits.clone(), settings.arms.clone()),
@@ -121,14 +134,21 @@ impl Reactor {
 
     /// Results and failures of trials that are not on the disk yet.
     pub fn unwritten_results(&self) -> usize {
-        let is_result =
-            |on_disk: &&OnDisk| matches!(on_disk, OnDisk::Tell(Notice::TrialDone { .. } | Notice::TrialFailed { .. }));
+        let is_result = |on_disk: &&OnDisk| {
+            matches!(
+                on_disk,
+                OnDisk::Tell(Notice::TrialDone { .. } | Notice::TrialFailed { .. })
+            )
+        };
         self.unwritten.iter().filter(is_result).count()
     }
 
     /// The trials that will probably be handed out next, the first one first.
     pub fn upcoming(&self) -> impl Iterator<Item = &PlannedTrial> {
-        self.queue.upcoming().filter(|_| self.stop.is_none()).map(|job| &job.trial)
+        self.queue
+            .upcoming()
+            .filter(|_| self.stop.is_none())
+            .map(|job| &job.trial)
     }
 
     /// Why the sweep was given up, if it was.
@@ -145,7 +165,12 @@ impl Reactor {
     }
 
     /// Trials to run; `PhaseDone` comes when all have ended.
-    pub fn on_trials(&mut self, now: Time, trials: Vec<PlannedTrial>, policy: Policy) -> Vec<Action> {
+    pub fn on_trials(
+        &mut self,
+        now: Time,
+        trials: Vec<PlannedTrial>,
+        policy: Policy,
+    ) -> Vec<Action> {
         self.held.clear();
         self.enter(trials.into_iter().map(Job::new).collect());
         self.policy = policy;
@@ -162,7 +187,9 @@ impl Reactor {
     /// The user asks to stop. The second time does not wait for anybody.
     pub fn on_interrupt(&mut self, now: Time) -> Vec<Action> {
         if matches!(self.stop, None | Some(Stop::Close | Stop::OutOfTime)) {
-            self.actions.push(Action::Tell(Notice::Stopping { cut_off: self.in_flight() }));
+            self.actions.push(Action::Tell(Notice::Stopping {
+                cut_off: self.in_flight(),
+            }));
             self.stop(now, Stop::Interrupt, EndBy::Terminate);
         } else {
             self.end_all(now, EndBy::Kill);
@@ -192,7 +219,8 @@ impl Reactor {
         let gap = now.saturating_sub(self.last_tick);
         self.last_tick = now;
         if gap > 5 * TICK {
-            // The program was stopped for a while (Ctrl-Z, a debugger): what workers said meanwhile is still unread.
+            // The program was stopped for a while (Ctrl-Z, a debugger): what workers said meanwhile
+            // is still unread.
             self.skip(gap);
         }
         for number in 0..self.slots.len() {
@@ -205,11 +233,16 @@ impl Reactor {
                     self.blame(now, number, FailureKind::LostHeartbeat, message);
                 }
                 State::Ready if self.overdue(now, number).is_some() => self.time_out(now, number),
-                State::Starting(since) if !slot.queued && now.saturating_sub(since) > self.settings.start => {
-                    let message = format!("no hello after {} s", now.saturating_sub(since).as_secs());
+                State::Starting(since)
+                    if !slot.queued && now.saturating_sub(since) > self.settings.start =>
+                {
+                    let message =
+                        format!("no hello after {} s", now.saturating_sub(since).as_secs());
                     self.blame(now, number, FailureKind::CouldNotStart, message);
                 }
-                State::Ending(how, until) if how < EndBy::Kill && now >= until => self.end(now, number, EndBy::Kill),
+                State::Ending(how, until) if how < EndBy::Kill && now >= until => {
+                    self.end(now, number, EndBy::Kill)
+                }
                 _ => {}
             }
         }
@@ -222,7 +255,8 @@ impl Reactor {
         self.stop.is_some()
     }
 
-    /// For so long since the last tick workers were not heard, since what they said could not be written as fast: no limit counts that.
+    /// For so long since the last tick workers were not heard, since what they said could not be
+    /// written as fast: no limit counts that.
     pub fn on_unheard(&mut self, gap: Duration) {
         if !gap.is_zero() {
             self.slots.iter_mut().for_each(|slot| slot.pardon(gap));
@@ -247,45 +281,117 @@ impl Reactor {
         let slot = &mut self.slots[number];
         slot.last_seen = now;
         if slot.fault.is_some() {
-            // It broke the protocol or was given up as lost: nothing that it says after that is believed.
+            // It broke the protocol or was given up as lost: nothing that it says after that is
+            // believed.
             return self.settle(now);
         }
         match (slot.state, message) {
             (State::Starting(_), FromWorker::Hello(hello)) => self.welcome(now, number, hello),
-            (State::Ending(..), FromWorker::Hello(_)) | (_, FromWorker::Heartbeat) => return self.conclude(),
-            (State::Ready | State::Ending(..), FromWorker::Started { trial }) => match self.given(number, &trial) {
-                Some(given) if given.started.is_none() => {
-                    given.started = Some(now);
-                    let trial = given.job.trial;
-                    self.note_start(now, number);
-                    self.record(Record::Started { slot: number, trial }, OnDisk::Nothing);
-                    self.actions.push(Action::Tell(Notice::TrialStarted { slot: number, trial }));
-                    return self.conclude();
+            (State::Ending(..), FromWorker::Hello(_)) | (_, FromWorker::Heartbeat) => {
+                return self.conclude();
+            }
+            (State::Ready | State::Ending(..), FromWorker::Started { trial }) => {
+                match self.given(number, &trial) {
+                    Some(given) if given.started.is_none() => {
+                        given.started = Some(now);
+                        let trial = given.job.trial;
+                        self.note_start(now, number);
+                        self.record(
+                            Record::Started {
+                                slot: number,
+                                trial,
+                            },
+                            OnDisk::Nothing,
+                        );
+                        self.actions.push(Action::Tell(Notice::TrialStarted {
+                            slot: number,
+                            trial,
+                        }));
+                        return self.conclude();
+                    }
+                    Some(_) => self.blame(
+                        now,
+                        number,
+                        FailureKind::Protocol,
+                        format!("`started` twice for trial {trial}"),
+                    ),
+                    None => self.blame_stranger(now, number, "started", &trial),
                 }
-                Some(_) => self.blame(now, number, FailureKind::Protocol, format!("`started` twice for trial {trial}")),
-                None => self.blame_stranger(now, number, "started", &trial),
-            },
-            (State::Ready | State::Ending(..), FromWorker::Epoch { trial, position, values }) => {
-                match self.given(number, &trial).filter(|given| given.started.is_some()).map(|given| given.job.trial) {
+            }
+            (
+                State::Ready | State::Ending(..),
+                FromWorker::Epoch {
+                    trial,
+                    position,
+                    values,
+                },
+            ) => {
+                match self
+                    .given(number, &trial)
+                    .filter(|given| given.started.is_some())
+                    .map(|given| given.job.trial)
+                {
                     Some(trial) => {
                         self.warn_of_notes(trial, &values);
-                        let notice = Notice::Epoch { slot: number, trial, position, values: values.numbers.clone() };
-                        self.record(Record::Epoch { slot: number, trial, position, values }, OnDisk::Nothing);
+                        let notice = Notice::Epoch {
+                            slot: number,
+                            trial,
+                            position,
+                            values: values.numbers.clone(),
+                        };
+                        self.record(
+                            Record::Epoch {
+                                slot: number,
+                                trial,
+                                position,
+                                values,
+                            },
+                            OnDisk::Nothing,
+                        );
                         self.actions.push(Action::Tell(notice));
                         return self.conclude();
                     }
                     None => self.blame_stranger(now, number, "epoch", &trial),
                 }
             }
-            (State::Ready | State::Ending(..), FromWorker::Done { trial, metrics, same_as, shared_epochs }) => {
+            (
+                State::Ready | State::Ending(..),
+                FromWorker::Done {
+                    trial,
+                    metrics,
+                    same_as,
+                    shared_epochs,
+                },
+            ) => {
                 self.done(now, number, &trial, metrics, (same_as, shared_epochs));
             }
-            (State::Ready | State::Ending(..), FromWorker::Failed { trial, kind, message }) => match self.take(number, &trial) {
-                Some((job, since)) => self.fail(now, number, job, since, memory::refine(kind, &message), message),
+            (
+                State::Ready | State::Ending(..),
+                FromWorker::Failed {
+                    trial,
+                    kind,
+                    message,
+                },
+            ) => match self.take(number, &trial) {
+                Some((job, since)) => self.fail(
+                    now,
+                    number,
+                    job,
+                    since,
+                    memory::refine(kind, &message),
+                    message,
+                ),
                 None => self.blame_stranger(now, number, "failed", &trial),
             },
-            (State::Ready, FromWorker::Hello(_)) => self.blame(now, number, FailureKind::Protocol, "a second hello".into()),
-            (State::Starting(_), _) => self.blame(now, number, FailureKind::Protocol, "a message before hello".into()),
+            (State::Ready, FromWorker::Hello(_)) => {
+                self.blame(now, number, FailureKind::Protocol, "a second hello".into())
+            }
+            (State::Starting(_), _) => self.blame(
+                now,
+                number,
+                FailureKind::Protocol,
+                "a message before hello".into(),
+            ),
             // Its end is already known: the dispatcher reads nothing after it.
             (State::Empty(_), _) => {}
         }
@@ -318,20 +424,45 @@ impl Reactor {
         slot.vacate();
         slot.finished.clear();
         let given = std::mem::take(&mut slot.given);
-        let (kind, how) =
-            fault.unwrap_or_else(|| exit.describe(if self.settings.persistent { "worker" } else { "program" }, why));
+        let (kind, how) = fault.unwrap_or_else(|| {
+            exit.describe(
+                if self.settings.persistent {
+                    "worker"
+                } else {
+                    "program"
+                },
+                why,
+            )
+        });
         // Of a program there is nothing to say but what is said of its trial.
         if !wanted && self.settings.persistent {
-            self.actions.push(Action::Tell(Notice::WorkerLost { slot: number, how: how.clone() }));
+            self.actions.push(Action::Tell(Notice::WorkerLost {
+                slot: number,
+                how: how.clone(),
+            }));
         }
-        // Without a `started` the first trial of a bundle is the likeliest cause, if the worker was well before.
+        // Without a `started` the first trial of a bundle is the likeliest cause, if the worker was
+        // well before.
         let none_started = given.iter().all(|given| given.started.is_none());
         let mut unstarted = Vec::new();
-        for (place, Given { mut job, started, .. }) in given.into_iter().enumerate() {
+        for (
+            place,
+            Given {
+                mut job, started, ..
+            },
+        ) in given.into_iter().enumerate()
+        {
             match started {
                 Some(_) if wanted => {
                     let message = "the sweep was stopped".to_owned();
-                    self.record(Record::Interrupted { slot: number, trial: job.trial, message }, OnDisk::Nothing);
+                    self.record(
+                        Record::Interrupted {
+                            slot: number,
+                            trial: job.trial,
+                            message,
+                        },
+                        OnDisk::Nothing,
+                    );
                     unstarted.push(job);
                 }
                 None if wanted || innocent || !(none_started && place == 0) => unstarted.push(job),
@@ -341,20 +472,29 @@ impl Reactor {
                 }
             }
         }
-        unstarted.into_iter().rev().for_each(|job| self.put_back(job));
+        unstarted
+            .into_iter()
+            .rev()
+            .for_each(|job| self.put_back(job));
         if !wanted && !self.slots[number].greeted {
             self.start_failures += 1;
             let slot = &mut self.slots[number];
             slot.start_failures += 1;
-            slot.state = State::Empty(now + Duration::from_millis(250 << slot.start_failures.min(6)));
-            // One bad device or node among many is no reason to stop those that work, or have not had their chance.
+            slot.state =
+                State::Empty(now + Duration::from_millis(250 << slot.start_failures.min(6)));
+            // One bad device or node among many is no reason to stop those that work, or have not
+            // had their chance.
             let may_start = |slot: &Slot| match slot.state {
                 State::Ready => true,
                 State::Starting(_) => slot.start_failures == 0,
                 State::Empty(_) | State::Ending(..) => false,
             };
             if self.start_failures >= START_FAILURES && !self.slots.iter().any(may_start) {
-                self.stop(now, Stop::Fatal(Fatal::NoStart { slot: number, how }), EndBy::Terminate);
+                self.stop(
+                    now,
+                    Stop::Fatal(Fatal::NoStart { slot: number, how }),
+                    EndBy::Terminate,
+                );
             }
         }
         self.settle(now)
@@ -363,11 +503,26 @@ impl Reactor {
     fn welcome(&mut self, now: Time, number: usize, hello: Hello) {
         let program = format!("{} {}", hello.program, hello.version);
         if hello.protocol != PROTOCOL_VERSION {
-            return self.stop(now, Stop::Fatal(Fatal::WrongProtocol { program, found: hello.protocol }), EndBy::Terminate);
+            return self.stop(
+                now,
+                Stop::Fatal(Fatal::WrongProtocol {
+                    program,
+                    found: hello.protocol,
+                }),
+                EndBy::Terminate,
+            );
         }
         if !hello.metrics.is_empty() && !hello.metrics.contains(&self.settings.metric) {
             let (metric, known) = (self.settings.metric.clone(), hello.metrics.join(", "));
-            return self.stop(now, Stop::Fatal(Fatal::NoMetric { program, metric, known }), EndBy::Terminate);
+            return self.stop(
+                now,
+                Stop::Fatal(Fatal::NoMetric {
+                    program,
+                    metric,
+                    known,
+                }),
+                EndBy::Terminate,
+            );
         }
         self.start_failures = 0;
         self.slots[number].start_failures = 0;
@@ -380,12 +535,25 @@ impl Reactor {
         if self.settings.persistent {
             self.note_start(now, number);
         }
-        self.actions.push(Action::Tell(Notice::WorkerReady { slot: number, hello }));
+        self.actions.push(Action::Tell(Notice::WorkerReady {
+            slot: number,
+            hello,
+        }));
     }
 
-    /// A worker has a result. `shared` is what it took from another trial: which it is the same as, and how many epochs.
-    fn done(&mut self, now: Time, number: usize, trial: &str, metrics: Reported, shared: (Option<String>, u32)) {
-        let Some((job, since)) = self.take(number, trial) else { return self.blame_stranger(now, number, "done", trial) };
+    /// A worker has a result. `shared` is what it took from another trial: which it is the same as,
+    /// and how many epochs.
+    fn done(
+        &mut self,
+        now: Time,
+        number: usize,
+        trial: &str,
+        metrics: Reported,
+        shared: (Option<String>, u32),
+    ) {
+        let Some((job, since)) = self.take(number, trial) else {
+            return self.blame_stranger(now, number, "done", trial);
+        };
         if metrics.get(&self.settings.metric).is_none() {
             let message = match metrics.notes.get(&self.settings.metric) {
                 Some(value) => format!(
@@ -399,13 +567,25 @@ impl Reactor {
         }
         let same_as = match shared.0 {
             None => None,
-            Some(other) => match other.parse().ok().filter(|id| self.slots[number].finished.contains(id)) {
+            Some(other) => match other
+                .parse()
+                .ok()
+                .filter(|id| self.slots[number].finished.contains(id))
+            {
                 Some(id) => Some(id),
                 None => {
                     let shown: String = other.chars().take(40).collect();
-                    let message =
-                        format!("`same_as` names trial {shown:?}, which is not one of the group that this worker has finished");
-                    self.fail(now, number, job, since, FailureKind::Protocol, message.clone());
+                    let message = format!(
+                        "`same_as` names trial {shown:?}, which is not one of the group that this worker has finished"
+                    );
+                    self.fail(
+                        now,
+                        number,
+                        job,
+                        since,
+                        FailureKind::Protocol,
+                        message.clone(),
+                    );
                     self.slots[number].fault_of_ended = true;
                     return self.blame(now, number, FailureKind::Protocol, message);
                 }
@@ -419,37 +599,73 @@ impl Reactor {
             self.queue.finished(number, job.group(), duration);
         }
         self.warn_of_notes(trial, &metrics);
-        let notice = Notice::TrialDone { slot: number, trial, metrics: metrics.numbers.clone(), duration };
-        let shared = Shared { same_as, epochs: shared.1 };
+        let notice = Notice::TrialDone {
+            slot: number,
+            trial,
+            metrics: metrics.numbers.clone(),
+            duration,
+        };
+        let shared = Shared {
+            same_as,
+            epochs: shared.1,
+        };
         self.on_result(&trial, &metrics.numbers);
-        self.record(Record::Done { slot: number, trial, metrics, shared, duration }, OnDisk::Tell(notice));
+        self.record(
+            Record::Done {
+                slot: number,
+                trial,
+                metrics,
+                shared,
+                duration,
+            },
+            OnDisk::Tell(notice),
+        );
     }
 
-    /// Tells once in a sweep that values are no numbers: a program that logs text does so on every line.
+    /// Tells once in a sweep that values are no numbers: a program that logs text does so on every
+    /// line.
     fn warn_of_notes(&mut self, trial: PlannedTrial, values: &Reported) {
-        if !values.notes.is_empty() && !std::mem::replace(&mut self.settings.warned_of_notes, true) {
-            self.actions.push(Action::Tell(Notice::Noted { trial, notes: values.notes.clone() }));
+        if !values.notes.is_empty() && !std::mem::replace(&mut self.settings.warned_of_notes, true)
+        {
+            self.actions.push(Action::Tell(Notice::Noted {
+                trial,
+                notes: values.notes.clone(),
+            }));
         }
     }
 
-    /// The trial of that name that a worker has. An id has one spelling, so that it is enough to read it.
+    /// The trial of that name that a worker has. An id has one spelling, so that it is enough to
+    /// read it.
     fn given(&mut self, number: usize, trial: &str) -> Option<&mut Given> {
         let trial: TrialId = trial.parse().ok()?;
-        self.slots[number].given.iter_mut().find(|given| given.job.trial.id == trial)
+        self.slots[number]
+            .given
+            .iter_mut()
+            .find(|given| given.job.trial.id == trial)
     }
 
     /// Takes a begun trial off its worker.
     fn take(&mut self, number: usize, trial: &str) -> Option<(Job, Time)> {
         let trial: TrialId = trial.parse().ok()?;
         let given = &mut self.slots[number].given;
-        let place = given.iter().position(|given| given.job.trial.id == trial && given.started.is_some())?;
+        let place = given
+            .iter()
+            .position(|given| given.job.trial.id == trial && given.started.is_some())?;
         let Given { job, started, .. } = given.remove(place);
         self.slots[number].ended = Some(job.trial.id);
         self.free.insert(number);
         Some((job, started?))
     }
 
-    fn fail(&mut self, now: Time, slot: usize, mut job: Job, since: Time, kind: FailureKind, message: String) {
+    fn fail(
+        &mut self,
+        now: Time,
+        slot: usize,
+        mut job: Job,
+        since: Time,
+        kind: FailureKind,
+        message: String,
+    ) {
         job.failures += 1;
         let message = recorded(message);
         let device = self.slots[slot].device;
@@ -457,15 +673,38 @@ impl Reactor {
             (job.alone, job.own_device) = (true, Some(device));
         }
         let (trial, duration) = (job.trial, now.saturating_sub(since));
-        let retry_in = self.failures.failed(slot, trial.arm, job.failures, kind, &message);
-        let notice = Notice::TrialFailed { slot, trial, kind, message: message.clone(), retry_in };
-        self.record(Record::Failed { slot, trial, kind, message, for_good: retry_in.is_none(), duration }, OnDisk::Tell(notice));
+        let retry_in = self
+            .failures
+            .failed(slot, trial.arm, job.failures, kind, &message);
+        let notice = Notice::TrialFailed {
+            slot,
+            trial,
+            kind,
+            message: message.clone(),
+            retry_in,
+        };
+        self.record(
+            Record::Failed {
+                slot,
+                trial,
+                kind,
+                message,
+                for_good: retry_in.is_none(),
+                duration,
+            },
+            OnDisk::Tell(notice),
+        );
         if let Some(pause) = retry_in {
             let due = now + pause;
             let place = self.waiting.partition_point(|(at, _)| *at <= due);
             self.waiting.insert(place, (due, job));
         }
-        if let Some(fatal) = self.failures.fatal().filter(|_| self.stop.is_none()).cloned() {
+        if let Some(fatal) = self
+            .failures
+            .fatal()
+            .filter(|_| self.stop.is_none())
+            .cloned()
+        {
             self.stop(now, Stop::Fatal(fatal), EndBy::Terminate);
         }
     }
@@ -490,7 +729,8 @@ impl Reactor {
         self.conclude()
     }
 
-    /// Notices what has come to its end, and returns what is to be done. Enough where no slot can have become free.
+    /// Notices what has come to its end, and returns what is to be done. Enough where no slot can
+    /// have become free.
     fn conclude(&mut self) -> Vec<Action> {
         if self.stop.is_none() {
             let ended = self.left() == 0 && self.waiting.is_empty() && self.unwritten.is_empty();
@@ -499,7 +739,12 @@ impl Reactor {
                 self.forget_shortage();
                 self.actions.push(Action::PhaseDone);
             }
-        } else if self.slots.iter().all(|slot| matches!(slot.state, State::Empty(_))) && self.unwritten.is_empty() {
+        } else if self
+            .slots
+            .iter()
+            .all(|slot| matches!(slot.state, State::Empty(_)))
+            && self.unwritten.is_empty()
+        {
             self.actions.push(Action::Stopped);
         }
         std::mem::take(&mut self.actions)

@@ -1,5 +1,5 @@
-//! Tells a shortage of this machine from the fault of a trial: a start that fails for the first is put back and tried again, one that
-//! fails for the second counts as an attempt.
+//! Tells a shortage of this machine from the fault of a trial: a start that fails for the first is
+//! put back and tried again, one that fails for the second counts as an attempt.
 
 use std::io;
 
@@ -22,34 +22,52 @@ pub enum Step {
 pub struct Refusal {
     /// What it says.
     pub error: io::Error,
-    /// Whether the process itself could not be started; otherwise what it needs could not be made ready.
+    /// Whether the process itself could not be started; otherwise what it needs could not be made
+    /// ready.
     pub of_the_process: bool,
 }
 
 impl From<io::Error> for Refusal {
     fn from(error: io::Error) -> Self {
-        Self { error, of_the_process: false }
+        Self {
+            error,
+            of_the_process: false,
+        }
     }
 }
 
 impl Refusal {
     /// The process could not be started.
     pub fn of_the_process(error: io::Error) -> Self {
-        Self { error, of_the_process: true }
+        Self {
+            error,
+            of_the_process: true,
+        }
     }
 
     /// Whether it is a shortage, given whether the same program has been started before.
     pub fn is_shortage(&self, proven: bool) -> bool {
-        is_shortage(&self.error, if self.of_the_process { Step::Start { proven } } else { Step::Prepare })
+        is_shortage(
+            &self.error,
+            if self.of_the_process {
+                Step::Start { proven }
+            } else {
+                Step::Prepare
+            },
+        )
     }
 }
 
-/// Whether an error is a shortage of this machine, which passes, and not what a trial or a sweep file asks for.
+/// Whether an error is a shortage of this machine, which passes, and not what a trial or a sweep
+/// file asks for.
 ///
-/// A program that has been started before can be started: that its file, its interpreter or its folder is away does not depend on the
-/// trial whose turn it is. Only what the trial itself adds to the command line does.
+/// A program that has been started before can be started: that its file, its interpreter or its
+/// folder is away does not depend on the trial whose turn it is. Only what the trial itself adds to
+/// the command line does.
 pub fn is_shortage(error: &io::Error, step: Step) -> bool {
-    let Some(errno) = error.raw_os_error().map(Errno::from_raw) else { return false };
+    let Some(errno) = error.raw_os_error().map(Errno::from_raw) else {
+        return false;
+    };
     if is_lack(errno) {
         return true;
     }
@@ -95,7 +113,9 @@ pub fn hint(error: &io::Error) -> &'static str {
         Some(Errno::EFBIG) => " (the limit of file sizes, `ulimit -f`)",
         Some(Errno::EMFILE) => " (the limit of open files, `ulimit -n`)",
         Some(Errno::ENFILE) => " (the limit of open files of the whole machine)",
-        Some(Errno::EAGAIN) => " (the limit of processes and threads: `ulimit -u`, or that of a container)",
+        Some(Errno::EAGAIN) => {
+            " (the limit of processes and threads: `ulimit -u`, or that of a container)"
+        }
         _ => "",
     }
 }
@@ -110,26 +130,53 @@ mod tests {
 
     #[test]
     fn what_the_machine_lacks_is_no_fault_of_a_trial() {
-        let steps = [Step::Prepare, Step::Start { proven: false }, Step::Start { proven: true }];
-        for errno in [Errno::ENOSPC, Errno::EDQUOT, Errno::EMFILE, Errno::ENFILE, Errno::EAGAIN, Errno::ENOMEM, Errno::EIO] {
+        let steps = [
+            Step::Prepare,
+            Step::Start { proven: false },
+            Step::Start { proven: true },
+        ];
+        for errno in [
+            Errno::ENOSPC,
+            Errno::EDQUOT,
+            Errno::EMFILE,
+            Errno::ENFILE,
+            Errno::EAGAIN,
+            Errno::ENOMEM,
+            Errno::EIO,
+        ] {
             assert_eq!(steps.map(|step| of(errno, step)), [true; 3], "{errno}");
         }
     }
 
     #[test]
     fn a_program_that_has_never_been_started_is_to_blame_and_one_that_has_is_away() {
-        for errno in [Errno::ENOENT, Errno::EACCES, Errno::ENOTDIR, Errno::ENOEXEC, Errno::ELOOP] {
+        for errno in [
+            Errno::ENOENT,
+            Errno::EACCES,
+            Errno::ENOTDIR,
+            Errno::ENOEXEC,
+            Errno::ELOOP,
+        ] {
             assert!(!of(errno, Step::Start { proven: false }), "{errno}");
             assert!(of(errno, Step::Start { proven: true }), "{errno}");
-            assert!(!of(errno, Step::Prepare), "{errno}: something stands in the way of this trial");
+            assert!(
+                !of(errno, Step::Prepare),
+                "{errno}: something stands in the way of this trial"
+            );
         }
-        assert!(of(Errno::ETXTBSY, Step::Start { proven: false }), "its file is being written");
+        assert!(
+            of(Errno::ETXTBSY, Step::Start { proven: false }),
+            "its file is being written"
+        );
     }
 
     #[test]
     fn what_a_trial_adds_to_the_command_line_is_its_own_fault() {
         assert!(!of(Errno::E2BIG, Step::Start { proven: true }));
-        assert!(!is_shortage(&io::Error::other("the environment variable X is not set"), Step::Start { proven: true }));
+        assert!(!is_shortage(
+            &io::Error::other("the environment variable X is not set"),
+            Step::Start { proven: true }
+        ));
         let nul = std::ffi::CString::new("a\0b").unwrap_err();
         assert!(!is_shortage(&nul.into(), Step::Start { proven: true }));
     }

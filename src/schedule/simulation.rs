@@ -1,6 +1,8 @@
-//! A cluster that exists in numbers only, around the real reactor: workers that start, train, fail and are preempted, a disk that
-//! takes time, one coordinator that deals with one event after another. Pure and seeded: the same cluster gives the same
-//! outcome. For `examples/simulate_cluster.rs`, `docs/scaling.md`, and tests that no trial is lost or ends twice.
+//! A cluster that exists in numbers only, around the real reactor: workers that start, train, fail
+//! and are preempted, a disk that takes time, one coordinator that deals with one event after
+//! another. Pure and seeded: the same cluster gives the same outcome. For
+//! `examples/simulate_cluster.rs`, `docs/scaling.md`, and tests that no trial is lost or ends
+//! twice.
 
 mod books;
 mod chance;
@@ -25,7 +27,8 @@ use crate::spec::Limits;
 
 /// A worker with a trial says something at least this often.
 const HEARTBEAT: Time = Time::from_secs(20);
-/// The dispatcher lets workers wait from so many records on that are not on the disk (`dispatcher.rs`).
+/// The dispatcher lets workers wait from so many records on that are not on the disk
+/// (`dispatcher.rs`).
 const MOST_UNWRITTEN: usize = 10_000;
 
 /// What is simulated. Times are in seconds, chances between 0 and 1.
@@ -187,7 +190,11 @@ struct World<'a> {
 pub fn simulate(cluster: &Cluster, meter: &mut dyn Meter) -> Result<Outcome, Breach> {
     let mut world = World::new(cluster);
     world.play(meter)?;
-    Ok(world.books.close(world.free, cluster.workers, world.reactor.fatal().map(ToString::to_string)))
+    Ok(world.books.close(
+        world.free,
+        cluster.workers,
+        world.reactor.fatal().map(ToString::to_string),
+    ))
 }
 
 fn seconds(seconds: f64) -> Time {
@@ -196,14 +203,29 @@ fn seconds(seconds: f64) -> Time {
 
 fn trial(cluster: &Cluster, number: u64) -> PlannedTrial {
     let group = (cluster.group > 0).then(|| (number / cluster.group.max(1)) as u32);
-    let id = TrialId { point: PointId::of_canonical(&number.to_string()), seed: 0 };
-    PlannedTrial { id, phase: if cluster.timed { Phase::Final } else { Phase::Tune }, arm: 0, index: number, group }
+    let id = TrialId {
+        point: PointId::of_canonical(&number.to_string()),
+        seed: 0,
+    };
+    PlannedTrial {
+        id,
+        phase: if cluster.timed {
+            Phase::Final
+        } else {
+            Phase::Tune
+        },
+        arm: 0,
+        index: number,
+        group,
+    }
 }
 
 impl<'a> World<'a> {
     fn new(cluster: &'a Cluster) -> Self {
         let reactor = Reactor::new(Settings {
-            slots: (0..cluster.workers).map(|slot| slot / cluster.per_device.max(1)).collect(),
+            slots: (0..cluster.workers)
+                .map(|slot| slot / cluster.per_device.max(1))
+                .collect(),
             persistent: true,
             bundle: cluster.bundle,
             metric: "score".into(),
@@ -256,13 +278,23 @@ impl<'a> World<'a> {
     }
 
     fn play(&mut self, meter: &mut dyn Meter) -> Result<(), Breach> {
-        let trials: Vec<PlannedTrial> = (0..self.cluster.trials).map(|number| trial(self.cluster, number)).collect();
-        let policy = if self.cluster.timed { Policy::OnePerDevice } else { Policy::AllSlots };
-        self.tell(meter, EventKind::Trials, Time::ZERO, |reactor, now| reactor.on_trials(now, trials, policy))?;
+        let trials: Vec<PlannedTrial> = (0..self.cluster.trials)
+            .map(|number| trial(self.cluster, number))
+            .collect();
+        let policy = if self.cluster.timed {
+            Policy::OnePerDevice
+        } else {
+            Policy::AllSlots
+        };
+        self.tell(meter, EventKind::Trials, Time::ZERO, |reactor, now| {
+            reactor.on_trials(now, trials, policy)
+        })?;
         // Whoever has a trial is never silent for so long.
         let patience = seconds(3600.0 + self.cluster.away_seconds + self.cluster.start_seconds);
         while !self.over {
-            let Some(Reverse((at, _, event))) = self.events.pop() else { return Err(Breach::Stuck) };
+            let Some(Reverse((at, _, event))) = self.events.pop() else {
+                return Err(Breach::Stuck);
+            };
             if event != Event::Tick {
                 self.last = at;
             } else if at.saturating_sub(self.last) > patience {
@@ -270,7 +302,9 @@ impl<'a> World<'a> {
             }
             self.happen(meter, at, event)?;
             if std::mem::take(&mut self.ended) {
-                self.tell(meter, EventKind::Close, at, |reactor, now| reactor.on_close(now))?;
+                self.tell(meter, EventKind::Close, at, |reactor, now| {
+                    reactor.on_close(now)
+                })?;
             }
             while self.reactor.unwritten() < MOST_UNWRITTEN
                 && let Some((slot, message)) = self.held_up.pop_front()
@@ -284,67 +318,117 @@ impl<'a> World<'a> {
     fn happen(&mut self, meter: &mut dyn Meter, at: Time, event: Event) -> Result<(), Breach> {
         match event {
             Event::Speaks { slot, process } => {
-                let Some((message, next)) = self.workers.speak(at, slot, process, &mut self.chance, &mut self.books) else {
+                let Some((message, next)) =
+                    self.workers
+                        .speak(at, slot, process, &mut self.chance, &mut self.books)
+                else {
                     return Ok(());
                 };
                 match next {
-                    Some(Say::Next(after)) => self.push(at + after, Event::Speaks { slot, process }),
-                    Some(Say::Crash) => self.push(at, Event::Ends { slot, process, signal: true }),
+                    Some(Say::Next(after)) => {
+                        self.push(at + after, Event::Speaks { slot, process })
+                    }
+                    Some(Say::Crash) => self.push(
+                        at,
+                        Event::Ends {
+                            slot,
+                            process,
+                            signal: true,
+                        },
+                    ),
                     None => {}
                 }
                 match message {
-                    Some(message) if self.reactor.unwritten() >= MOST_UNWRITTEN || !self.held_up.is_empty() => {
+                    Some(message)
+                        if self.reactor.unwritten() >= MOST_UNWRITTEN
+                            || !self.held_up.is_empty() =>
+                    {
                         self.held_up.push_back((slot, message));
                     }
                     Some(message) => self.hear(meter, at, slot, message)?,
                     None => {}
                 }
             }
-            Event::Ends { slot, process, signal } => {
+            Event::Ends {
+                slot,
+                process,
+                signal,
+            } => {
                 if self.workers.end(at, slot, process, &mut self.books) {
                     // What it said is read before its end is noticed.
-                    let (said, kept): (Vec<_>, Vec<_>) =
-                        std::mem::take(&mut self.held_up).into_iter().partition(|(from, _)| *from == slot);
+                    let (said, kept): (Vec<_>, Vec<_>) = std::mem::take(&mut self.held_up)
+                        .into_iter()
+                        .partition(|(from, _)| *from == slot);
                     self.held_up = kept.into();
                     for (_, message) in said {
                         self.hear(meter, at, slot, message)?;
                     }
                     self.books.gone(slot);
-                    let exit = if signal { Exit::Signal(9) } else { Exit::Code(0) };
-                    self.tell(meter, EventKind::Exit, at, |reactor, now| reactor.on_exit(now, slot, exit, ""))?;
+                    let exit = if signal {
+                        Exit::Signal(9)
+                    } else {
+                        Exit::Code(0)
+                    };
+                    self.tell(meter, EventKind::Exit, at, |reactor, now| {
+                        reactor.on_exit(now, slot, exit, "")
+                    })?;
                 }
             }
             Event::Committed(count) => {
                 self.committing = false;
                 self.books.committed(count);
-                self.tell(meter, EventKind::Committed, at, |reactor, _| reactor.on_committed(count))?;
+                self.tell(meter, EventKind::Committed, at, |reactor, _| {
+                    reactor.on_committed(count)
+                })?;
             }
             Event::Preempted { node } => {
-                let slots = node * self.cluster.per_node..((node + 1) * self.cluster.per_node).min(self.cluster.workers);
+                let slots = node * self.cluster.per_node
+                    ..((node + 1) * self.cluster.per_node).min(self.cluster.workers);
                 let back = at + seconds(self.cluster.away_seconds);
                 for (slot, process) in self.workers.preempt(slots, back) {
                     self.books.outcome.preempted += 1;
-                    self.push(at, Event::Ends { slot, process, signal: true });
+                    self.push(
+                        at,
+                        Event::Ends {
+                            slot,
+                            process,
+                            signal: true,
+                        },
+                    );
                 }
                 self.plan_preemption(back, node);
             }
             Event::Tick => {
                 self.push(at.max(self.free) + TICK, Event::Tick);
-                self.tell(meter, EventKind::Tick, at, |reactor, now| reactor.on_tick(now))?;
+                self.tell(meter, EventKind::Tick, at, |reactor, now| {
+                    reactor.on_tick(now)
+                })?;
             }
         }
         Ok(())
     }
 
-    fn hear(&mut self, meter: &mut dyn Meter, at: Time, slot: usize, message: FromWorker) -> Result<(), Breach> {
+    fn hear(
+        &mut self,
+        meter: &mut dyn Meter,
+        at: Time,
+        slot: usize,
+        message: FromWorker,
+    ) -> Result<(), Breach> {
         let kind = match &message {
-            FromWorker::Hello(_) | FromWorker::Done { .. } | FromWorker::Failed { .. } => EventKind::Turn,
-            FromWorker::Started { .. } | FromWorker::Epoch { .. } | FromWorker::Heartbeat => EventKind::Progress,
+            FromWorker::Hello(_) | FromWorker::Done { .. } | FromWorker::Failed { .. } => {
+                EventKind::Turn
+            }
+            FromWorker::Started { .. } | FromWorker::Epoch { .. } | FromWorker::Heartbeat => {
+                EventKind::Progress
+            }
         };
         if kind == EventKind::Turn {
             self.free = self.free.max(at) + seconds(self.cluster.trial_overhead_seconds);
         }
-        self.tell(meter, kind, at, |reactor, now| reactor.on_message(now, slot, message))
+        self.tell(meter, kind, at, |reactor, now| {
+            reactor.on_message(now, slot, message)
+        })
     }
 
     /// Tells the reactor, as soon as the coordinator has time, and does what it says.
@@ -367,7 +451,10 @@ impl<'a> World<'a> {
         if self.unwritten > 0 && !self.committing {
             self.committing = true;
             let count = std::mem::take(&mut self.unwritten);
-            self.push(self.free + seconds(self.cluster.commit_seconds), Event::Committed(count));
+            self.push(
+                self.free + seconds(self.cluster.commit_seconds),
+                Event::Committed(count),
+            );
         }
         Ok(())
     }
@@ -386,16 +473,32 @@ impl<'a> World<'a> {
                 self.push(now, Event::Speaks { slot, process });
             }
             Action::End { slot, how } => {
-                let after = if how == EndBy::Kill { Time::ZERO } else { Time::from_millis(100) };
+                let after = if how == EndBy::Kill {
+                    Time::ZERO
+                } else {
+                    Time::from_millis(100)
+                };
                 if let Some(process) = self.workers.told_to_end(slot) {
-                    self.push(now + after, Event::Ends { slot, process, signal: how == EndBy::Kill });
+                    self.push(
+                        now + after,
+                        Event::Ends {
+                            slot,
+                            process,
+                            signal: how == EndBy::Kill,
+                        },
+                    );
                 }
             }
             Action::Record(record) => {
                 self.unwritten += 1;
                 match record {
                     Record::Done { slot, trial, .. } => self.books.ended(slot, &trial, true)?,
-                    Record::Failed { slot, trial, for_good: true, .. } => self.books.ended(slot, &trial, false)?,
+                    Record::Failed {
+                        slot,
+                        trial,
+                        for_good: true,
+                        ..
+                    } => self.books.ended(slot, &trial, false)?,
                     Record::Failed { slot, trial, .. } => self.books.failed(slot, &trial)?,
                     Record::Started { .. } | Record::Epoch { .. } | Record::Interrupted { .. } => {}
                 }

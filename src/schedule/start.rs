@@ -1,5 +1,5 @@
-//! What is started in a slot: a worker that stays, or a program for each trial. Fills in what a trial's program is started
-//! with; `cli` makes these of the sweep file, the dispatcher uses them.
+//! What is started in a slot: a worker that stays, or a program for each trial. Fills in what a
+//! trial's program is started with; `cli` makes these of the sweep file, the dispatcher uses them.
 
 use std::collections::BTreeMap;
 use std::io::{ErrorKind, Write};
@@ -11,11 +11,14 @@ use super::launch::{CommandLine, ProgramPlan};
 use crate::files;
 use crate::plan::PlannedTrial;
 use crate::spec::Config;
-use crate::spec::command::{CONFIG_FILE, Filling, Piece, Program, fill, holds_variable, nested_json};
+use crate::spec::command::{
+    CONFIG_FILE, Filling, Piece, Program, fill, holds_variable, nested_json,
+};
 
 /// The folder of a trial's program, relative to the run directory: here all trials have theirs.
 pub const TRIALS: &str = "trials";
-/// The file in a trial's folder that the output of its first attempt goes to. Later ones get a file of their own.
+/// The file in a trial's folder that the output of its first attempt goes to. Later ones get a file
+/// of their own.
 pub const OUTPUT_FILE: &str = "output.log";
 /// The variable that names the file that an attempt writes its metrics to.
 pub const METRICS_VARIABLE: &str = "PENTAGRID_METRICS";
@@ -62,30 +65,50 @@ pub struct ProgramStart {
 }
 
 impl ProgramStart {
-    /// Makes the trial's folder, with its hyper-parameters and its log in it, and says what to start there: in whatever slot, whose
-    /// variables are still missing, and as whatever attempt, whose files are. `run_dir` is absolute.
+    /// Makes the trial's folder, with its hyper-parameters and its log in it, and says what to
+    /// start there: in whatever slot, whose variables are still missing, and as whatever attempt,
+    /// whose files are. `run_dir` is absolute.
     ///
     /// # Errors
-    /// The operating system's, if the folder cannot be written; a variable that is not set any more.
-    pub fn plan(&self, trial: &PlannedTrial, config: &Config, run_dir: &Path) -> std::io::Result<ProgramPlan> {
+    /// The operating system's, if the folder cannot be written; a variable that is not set any
+    /// more.
+    pub fn plan(
+        &self,
+        trial: &PlannedTrial,
+        config: &Config,
+        run_dir: &Path,
+    ) -> std::io::Result<ProgramPlan> {
         let id = trial.id.to_string();
         let dir = run_dir.join(TRIALS).join(&id);
         let shown = dir.display().to_string();
-        let filling = Filling { config, seed: trial.id.seed, trial: &id, dir: &shown, interpreter: &self.interpreter };
+        let filling = Filling {
+            config,
+            seed: trial.id.seed,
+            trial: &id,
+            dir: &shown,
+            interpreter: &self.interpreter,
+        };
         let variable = |name: &str| std::env::var(name).ok();
-        let unset = |name: String| std::io::Error::other(format!("the environment variable {name} is not set"));
+        let unset = |name: String| {
+            std::io::Error::other(format!("the environment variable {name} is not set"))
+        };
         let command = self.program.fill(&filling, &variable).map_err(unset)?;
-        let mut environment: BTreeMap<String, String> = thread_variables(self.threads_of(trial)).collect();
+        let mut environment: BTreeMap<String, String> =
+            thread_variables(self.threads_of(trial)).collect();
         environment.extend(Self::own_variables(&filling));
         environment.insert(UNBUFFERED.to_owned(), unbuffered());
         for (name, value) in &self.env {
-            environment.insert(name.clone(), fill(value, &filling, &variable).map_err(unset)?);
+            environment.insert(
+                name.clone(),
+                fill(value, &filling, &variable).map_err(unset)?,
+            );
         }
         let fresh = make_folder(run_dir, &id)?;
         let config = nested_json(config) + "\n";
         if fresh {
             files::create(&dir.join(CONFIG_FILE))?.write_all(config.as_bytes())?;
-            // What a new file takes is taken now; kept open it would cost each program that is started meanwhile.
+            // What a new file takes is taken now; kept open it would cost each program that is
+            // started meanwhile.
             files::create(&dir.join(OUTPUT_FILE))?;
         } else {
             // An earlier attempt may have put anything there.
@@ -97,7 +120,12 @@ impl ProgramStart {
                 command,
                 environment,
                 workdir: Some(self.workdir.clone()),
-                secret: self.env.iter().filter(|(_, value)| holds_variable(value)).map(|(name, _)| name.clone()).collect(),
+                secret: self
+                    .env
+                    .iter()
+                    .filter(|(_, value)| holds_variable(value))
+                    .map(|(name, _)| name.clone())
+                    .collect(),
                 secret_words: self.program.secret_words(&filling),
                 ..CommandLine::default()
             },
@@ -124,11 +152,14 @@ impl ProgramStart {
             ("PENTAGRID_CONFIG", format!("{}/{CONFIG_FILE}", filling.dir)),
             (METRICS_VARIABLE, format!("{}/{METRICS_FILE}", filling.dir)),
         ];
-        own.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+        own.into_iter()
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect()
     }
 }
 
-/// Whether Python writes its output at once, or keeps it in a buffer that is lost when the program is killed.
+/// Whether Python writes its output at once, or keeps it in a buffer that is lost when the program
+/// is killed.
 pub const UNBUFFERED: &str = "PYTHONUNBUFFERED";
 
 /// What that variable is set to, unless the sweep file says otherwise: as the user has it, else on.
@@ -136,16 +167,20 @@ pub fn unbuffered() -> String {
     std::env::var(UNBUFFERED).unwrap_or_else(|_| "1".to_owned())
 }
 
-/// Makes a trial's folder; says whether it was not there before. A run directory that is gone is not made again.
+/// Makes a trial's folder; says whether it was not there before. A run directory that is gone is
+/// not made again.
 fn make_folder(run_dir: &Path, trial: &str) -> std::io::Result<bool> {
     let trials = run_dir.join(TRIALS);
     match make(&trials.join(trial)) {
-        Err(error) if error.kind() == ErrorKind::NotFound => make(&trials).and_then(|_| make(&trials.join(trial))),
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            make(&trials).and_then(|_| make(&trials.join(trial)))
+        }
         made => made,
     }
 }
 
-/// Makes a folder; says whether it was not there before. If it is something else that stands there, the first file in it tells.
+/// Makes a folder; says whether it was not there before. If it is something else that stands there,
+/// the first file in it tells.
 fn make(dir: &Path) -> std::io::Result<bool> {
     match std::fs::create_dir(dir) {
         Ok(()) => Ok(true),

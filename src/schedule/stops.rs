@@ -1,5 +1,6 @@
-//! The signals by which a user, a terminal or the system asks the coordinator to stop, permanently or for a while. What was ignored
-//! when this program was started (`nohup`, `cmd &` in a script) stays ignored, by it and by what it starts.
+//! The signals by which a user, a terminal or the system asks the coordinator to stop, permanently
+//! or for a while. What was ignored when this program was started (`nohup`, `cmd &` in a script)
+//! stays ignored, by it and by what it starts.
 
 use std::mem::MaybeUninit;
 
@@ -7,8 +8,8 @@ use nix::libc;
 use nix::sys::signal::{SigHandler, Signal as Number};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// Signals that ask to stop: Ctrl-C, the end of the terminal, a shutdown. Listened to from before the first trial
-/// to the end, so that none is lost between phases.
+/// Signals that ask to stop: Ctrl-C, the end of the terminal, a shutdown. Listened to from before
+/// the first trial to the end, so that none is lost between phases.
 pub struct Stops {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
@@ -26,7 +27,8 @@ pub enum Asked {
 }
 
 impl Stops {
-    /// Listens from here on, but not to what this program was started to ignore. Must be called within a tokio runtime.
+    /// Listens from here on, but not to what this program was started to ignore. Must be called
+    /// within a tokio runtime.
     ///
     /// # Errors
     /// The operating system's.
@@ -50,8 +52,8 @@ impl Stops {
     }
 }
 
-/// Listens to a signal; None if this program was started to ignore it. A listener takes the place of the signal's usual effect until
-/// `stop_listening`. Must be called within a tokio runtime.
+/// Listens to a signal; None if this program was started to ignore it. A listener takes the place
+/// of the signal's usual effect until `stop_listening`. Must be called within a tokio runtime.
 ///
 /// # Errors
 /// The operating system's.
@@ -73,25 +75,36 @@ pub async fn next(listener: &mut Option<Signal>) {
 /// Whether a signal is ignored.
 pub fn is_ignored(which: Number) -> bool {
     let mut now = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: without a new action `sigaction` only writes the present one to `now`, which has room for it.
-    let asked = unsafe { libc::sigaction(which as libc::c_int, std::ptr::null(), now.as_mut_ptr()) };
-    // SAFETY: all zeros are a valid `sigaction` (the default action), and so is what the kernel has written.
+    // SAFETY: without a new action `sigaction` only writes the present one to `now`, which has room
+    // for it.
+    let asked =
+        unsafe { libc::sigaction(which as libc::c_int, std::ptr::null(), now.as_mut_ptr()) };
+    // SAFETY: all zeros are a valid `sigaction` (the default action), and so is what the kernel has
+    // written.
     asked == 0 && unsafe { now.assume_init() }.sa_sigaction == libc::SIG_IGN
 }
 
-/// Makes sure that this program hears how its children end: where it was started with SIGCHLD ignored, it would not.
+/// Makes sure that this program hears how its children end: where it was started with SIGCHLD
+/// ignored, it would not.
 pub fn hear_of_children() {
     if is_ignored(Number::SIGCHLD) {
         // SAFETY: the default disposition is always valid, and runs none of our code.
-        if let Err(error) = unsafe { nix::sys::signal::signal(Number::SIGCHLD, SigHandler::SigDfl) } {
+        if let Err(error) = unsafe { nix::sys::signal::signal(Number::SIGCHLD, SigHandler::SigDfl) }
+        {
             tracing::warn!("cannot hear of the ends of programs: {error}");
         }
     }
 }
 
-/// Gives the signals that ask to stop their usual effect again, once nothing listens to them any more. What is ignored stays ignored.
+/// Gives the signals that ask to stop their usual effect again, once nothing listens to them any
+/// more. What is ignored stays ignored.
 pub fn stop_listening() {
-    for which in [Number::SIGINT, Number::SIGTERM, Number::SIGHUP, Number::SIGTSTP] {
+    for which in [
+        Number::SIGINT,
+        Number::SIGTERM,
+        Number::SIGHUP,
+        Number::SIGTSTP,
+    ] {
         if is_ignored(which) {
             continue;
         }

@@ -1,5 +1,5 @@
-//! The limits that the system sets to this program (`ulimit`): what they leave room for, and how this program lives with them. What it
-//! starts gets the limits that it was itself started with.
+//! The limits that the system sets to this program (`ulimit`): what they leave room for, and how
+//! this program lives with them. What it starts gets the limits that it was itself started with.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,10 +8,11 @@ use std::sync::{Arc, Barrier};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Open files of a sweep without its slots: the standard streams, the event loop and its signals, the ledger, its log and its lock, one
-/// reader, a report that is being written.
+/// Open files of a sweep without its slots: the standard streams, the event loop and its signals,
+/// the ledger, its log and its lock, one reader, a report that is being written.
 const OPEN_FILES: u64 = 16;
-/// Threads of a sweep: the ledger's, the one that makes folders ready, one of Polars, one that reads a long metrics file.
+/// Threads of a sweep: the ledger's, the one that makes folders ready, one of Polars, one that
+/// reads a long metrics file.
 const THREADS: usize = 4;
 
 /// The limit of open files that this program was started with, where it was raised.
@@ -24,7 +25,8 @@ static ROOMY: AtomicBool = AtomicBool::new(false);
 pub enum SlotFiles {
     /// A worker: two pipes, its log, what tells of its end.
     Worker,
-    /// A program that trains one trial: its log, what tells of its end, its metrics while they are read.
+    /// A program that trains one trial: its log, what tells of its end, its metrics while they are
+    /// read.
     Program,
     /// The same behind an agent: two pipes more.
     ProgramBehindAgent,
@@ -65,19 +67,29 @@ pub enum TooLittle {
     },
 }
 
-/// Prepares this program for the limits that it finds. To be called at its beginning, while it has one thread.
+/// Prepares this program for the limits that it finds. To be called at its beginning, while it has
+/// one thread.
 ///
-/// The soft limit of open files is raised to the hard one: it is low only for programs that use select(2). A file that grows beyond the
-/// limit of file sizes becomes an error that can be told, and no longer ends the program by a signal.
+/// The soft limit of open files is raised to the hard one: it is low only for programs that use
+/// select(2). A file that grows beyond the limit of file sizes becomes an error that can be told,
+/// and no longer ends the program by a signal.
 pub fn adapt() {
     let limit = getrlimit(Resource::Nofile);
-    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
     if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
         // The first call counts.
         let _ = ORIGINAL.set(limit);
     }
-    let action = SigAction::new(SigHandler::Handler(ignore), SaFlags::SA_RESTART, SigSet::empty());
-    // SAFETY: the handler does nothing. A handler, unlike SIG_IGN, is not inherited by what this program starts.
+    let action = SigAction::new(
+        SigHandler::Handler(ignore),
+        SaFlags::SA_RESTART,
+        SigSet::empty(),
+    );
+    // SAFETY: the handler does nothing. A handler, unlike SIG_IGN, is not inherited by what this
+    // program starts.
     if let Ok(before) = unsafe { sigaction(Signal::SIGXFSZ, &action) }
         && matches!(before.handler(), SigHandler::SigIgn)
     {
@@ -98,11 +110,18 @@ pub fn room_for(slots: usize, each: SlotFiles) -> Result<usize, TooLittle> {
     let limit = getrlimit(Resource::Nofile).current;
     let needed = |slots: usize| OPEN_FILES + slots as u64 * each.count();
     let original = ORIGINAL.get().map_or(limit, |original| original.current);
-    ROOMY.store(original.is_none_or(|original| open + needed(slots) <= original), Ordering::Relaxed);
+    ROOMY.store(
+        original.is_none_or(|original| open + needed(slots) <= original),
+        Ordering::Relaxed,
+    );
     let Some(limit) = limit else { return Ok(slots) };
     let room = limit.saturating_sub(open + OPEN_FILES) / each.count();
     match usize::try_from(room).unwrap_or(usize::MAX).min(slots) {
-        0 if slots > 0 => Err(TooLittle::OpenFiles { limit, open, needed: needed(1) }),
+        0 if slots > 0 => Err(TooLittle::OpenFiles {
+            limit,
+            open,
+            needed: needed(1),
+        }),
         room => Ok(room),
     }
 }
@@ -114,17 +133,24 @@ pub fn room_for(slots: usize, each: SlotFiles) -> Result<usize, TooLittle> {
 pub fn check() -> Result<(), TooLittle> {
     let open = open_files();
     match getrlimit(Resource::Nofile).current {
-        Some(limit) if limit < open + OPEN_FILES / 2 => Err(TooLittle::OpenFiles { limit, open, needed: OPEN_FILES / 2 }),
+        Some(limit) if limit < open + OPEN_FILES / 2 => Err(TooLittle::OpenFiles {
+            limit,
+            open,
+            needed: OPEN_FILES / 2,
+        }),
         _ => check_threads(),
     }
 }
 
 /// Whether files may be held open before they are needed.
 pub fn has_plenty_of_files() -> bool {
-    getrlimit(Resource::Nofile).current.is_none_or(|limit| limit > open_files() + 4 * OPEN_FILES)
+    getrlimit(Resource::Nofile)
+        .current
+        .is_none_or(|limit| limit > open_files() + 4 * OPEN_FILES)
 }
 
-/// The limit of open files that this program's children are to have, where this program's own is another one.
+/// The limit of open files that this program's children are to have, where this program's own is
+/// another one.
 pub fn original_open_files() -> Option<Rlimit> {
     ORIGINAL.get().copied()
 }
@@ -137,8 +163,8 @@ pub fn set_open_files(limit: Rlimit) -> std::io::Result<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// Whether the original limit may be put in force for a moment: all that this program has open, and may open meanwhile, has room under
-/// it.
+/// Whether the original limit may be put in force for a moment: all that this program has open, and
+/// may open meanwhile, has room under it.
 pub fn is_roomy() -> bool {
     ORIGINAL.get().is_none() || ROOMY.load(Ordering::Relaxed)
 }
@@ -166,7 +192,9 @@ impl Drop for OriginalLimit {
 fn open_files() -> u64 {
     const STREAMS: u64 = 3;
     // The folder that is being read is one of them.
-    std::fs::read_dir("/proc/self/fd").map_or(STREAMS, |files| (files.count() as u64).saturating_sub(1).max(STREAMS))
+    std::fs::read_dir("/proc/self/fd").map_or(STREAMS, |files| {
+        (files.count() as u64).saturating_sub(1).max(STREAMS)
+    })
 }
 
 /// Whether as many threads as a sweep needs can live at the same time.
@@ -179,7 +207,10 @@ fn check_threads() -> Result<(), TooLittle> {
         let wait = move || {
             own.wait();
         };
-        match std::thread::Builder::new().name("probe".to_owned()).spawn(wait) {
+        match std::thread::Builder::new()
+            .name("probe".to_owned())
+            .spawn(wait)
+        {
             Ok(thread) => threads.push(thread),
             Err(error) => {
                 refused = Some(error);
@@ -194,7 +225,9 @@ fn check_threads() -> Result<(), TooLittle> {
             Ok(())
         }
         // Those that wait for the others go with this program, which ends now.
-        Some(error) => Err(TooLittle::Threads { reason: error.to_string() }),
+        Some(error) => Err(TooLittle::Threads {
+            reason: error.to_string(),
+        }),
     }
 }
 
@@ -215,9 +248,16 @@ mod tests {
 
     #[test]
     fn a_limit_that_is_too_low_is_named_with_what_to_do() {
-        let said = TooLittle::OpenFiles { limit: 12, open: 3, needed: 19 }.to_string();
+        let said = TooLittle::OpenFiles {
+            limit: 12,
+            open: 3,
+            needed: 19,
+        }
+        .to_string();
         assert!(
-            said.contains("12 (`ulimit -n`)") && said.contains("needs 19 more") && said.contains("`ulimit -n 1024`"),
+            said.contains("12 (`ulimit -n`)")
+                && said.contains("needs 19 more")
+                && said.contains("`ulimit -n 1024`"),
             "{said}"
         );
     }

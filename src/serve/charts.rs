@@ -1,4 +1,5 @@
-//! Figures for the page to draw: learning curves of the selected points and of running trials, sensitivity, heat maps.
+//! Figures for the page to draw: learning curves of the selected points and of running trials,
+//! sensitivity, heat maps.
 
 use std::collections::BTreeSet;
 
@@ -74,17 +75,29 @@ pub fn curves(sweep: &Sweep, request: &CurvesRequest) -> Result<String, LedgerEr
     let mut selected = Vec::new();
     for arm in &evaluation.arms {
         let Some(point) = &arm.point else { continue };
-        let ids = seeds.iter().map(|&seed| TrialId { point: point.id, seed });
-        let done: Vec<TrialId> = ids.filter(|id| sweep.row(*id).is_some_and(|row| row.metrics.is_some())).collect();
+        let ids = seeds.iter().map(|&seed| TrialId {
+            point: point.id,
+            seed,
+        });
+        let done: Vec<TrialId> = ids
+            .filter(|id| sweep.row(*id).is_some_and(|row| row.metrics.is_some()))
+            .collect();
         // Thinned alike, so that the seeds keep the same epochs.
-        let lengths: Vec<usize> = done.iter().map(|id| ledger.history_len(*id)).collect::<Result<_, _>>()?;
+        let lengths: Vec<usize> = done
+            .iter()
+            .map(|id| ledger.history_len(*id))
+            .collect::<Result<_, _>>()?;
         let longest = lengths.iter().copied().max().unwrap_or(0);
         let stride = longest.div_ceil(MAX_EPOCHS).max(1);
         let mut rows = Vec::new();
         for (id, length) in done.into_iter().zip(lengths) {
             rows.push(ledger.history_every(id, stride, length == longest)?);
         }
-        names.extend(rows.iter().flatten().flat_map(|row| row.metrics.0.keys().cloned()));
+        names.extend(
+            rows.iter()
+                .flatten()
+                .flat_map(|row| row.metrics.0.keys().cloned()),
+        );
         selected.push((arm.arm, point.index, rows));
     }
     let mut running = Vec::new();
@@ -93,9 +106,16 @@ pub fn curves(sweep: &Sweep, request: &CurvesRequest) -> Result<String, LedgerEr
         names.extend(rows.iter().flat_map(|row| row.metrics.0.keys().cloned()));
         running.push((one.trial, rows));
     }
-    let metric = [&request.metric, &spec.metric.name].into_iter().find(|name| names.contains(*name)).or(names.first()).cloned();
+    let metric = [&request.metric, &spec.metric.name]
+        .into_iter()
+        .find(|name| names.contains(*name))
+        .or(names.first())
+        .cloned();
     let metric = metric.unwrap_or_else(|| spec.metric.name.clone());
-    let all = selected.iter().flat_map(|(_, _, seeds)| seeds).chain(running.iter().map(|(_, rows)| rows));
+    let all = selected
+        .iter()
+        .flat_map(|(_, _, seeds)| seeds)
+        .chain(running.iter().map(|(_, rows)| rows));
     let unit = unit_of(all.flatten(), &metric);
     let arms = selected.into_iter().map(|(arm, index, rows)| {
         let (epochs, mean, std) = band(&rows, &metric, unit);
@@ -103,7 +123,10 @@ pub fn curves(sweep: &Sweep, request: &CurvesRequest) -> Result<String, LedgerEr
             arm,
             label: sweep.names().arm(arm).to_owned(),
             values: sweep.names().values_at(arm, index),
-            seeds: rows.iter().filter(|rows| rows.iter().any(|row| row.metrics.get(&metric).is_some())).count() as u32,
+            seeds: rows
+                .iter()
+                .filter(|rows| rows.iter().any(|row| row.metrics.get(&metric).is_some()))
+                .count() as u32,
             epochs,
             mean,
             std,
@@ -114,17 +137,37 @@ pub fn curves(sweep: &Sweep, request: &CurvesRequest) -> Result<String, LedgerEr
         let mut history = history(&rows, unit);
         history.metrics.retain(|(name, _)| *name == metric);
         let label = sweep.names().trial(&trial);
-        RunningCurve { trial: trial.id.to_string(), arm: trial.arm, label, history }
+        RunningCurve {
+            trial: trial.id.to_string(),
+            arm: trial.arm,
+            label,
+            history,
+        }
     });
     let running = running.collect();
-    Ok(json(&Curves { metrics: names.into_iter().collect(), metric, unit: unit.name(), phase: phase.name(), arms, running }))
+    Ok(json(&Curves {
+        metrics: names.into_iter().collect(),
+        metric,
+        unit: unit.name(),
+        phase: phase.name(),
+        arms,
+        running,
+    }))
 }
 
-/// Mean and deviation over the seeds at each epoch; null where a value is not finite. As `aggregate::curves`, which is not to be
-/// called while Polars may be busy elsewhere.
-fn band(seeds: &[Vec<EpochRow>], metric: &str, unit: Unit) -> (Vec<Place>, Vec<Option<f64>>, Vec<Option<f64>>) {
+/// Mean and deviation over the seeds at each epoch; null where a value is not finite. As
+/// `aggregate::curves`, which is not to be called while Polars may be busy elsewhere.
+fn band(
+    seeds: &[Vec<EpochRow>],
+    metric: &str,
+    unit: Unit,
+) -> (Vec<Place>, Vec<Option<f64>>, Vec<Option<f64>>) {
     let mut by_epoch: std::collections::BTreeMap<Place, Vec<f64>> = Default::default();
-    for row in seeds.iter().flatten().filter(|row| row.position.unit == unit) {
+    for row in seeds
+        .iter()
+        .flatten()
+        .filter(|row| row.position.unit == unit)
+    {
         if let Some(value) = row.metrics.get(metric) {
             by_epoch.entry(row.position.place).or_default().push(value);
         }
@@ -212,9 +255,16 @@ struct Heat {
 /// How much the parameters of an arm matter, as JSON; None: there is no such arm.
 pub fn matters(sweep: &Sweep, request: &ArmRequest) -> Option<String> {
     let spec = sweep.spec();
-    let arm = if request.arm.is_empty() { 0 } else { spec.arms.iter().position(|arm| arm.name == request.arm)? };
+    let arm = if request.arm.is_empty() {
+        0
+    } else {
+        spec.arms.iter().position(|arm| arm.name == request.arm)?
+    };
     let grid = &sweep.grid().arms()[arm];
-    let points: Vec<&PointStats> = by_arm(sweep.evaluation(), spec.arms.len()).nth(arm)?.iter().collect();
+    let points: Vec<&PointStats> = by_arm(sweep.evaluation(), spec.arms.len())
+        .nth(arm)?
+        .iter()
+        .collect();
     let best = sweep.evaluation().arms[arm].selection.best;
     let axes = &grid.arm().axes;
     let chosen = best.map(|index| grid.places(index));
@@ -222,28 +272,58 @@ pub fn matters(sweep: &Sweep, request: &ArmRequest) -> Option<String> {
         let axis = &axes[one.axis];
         Parameter {
             name: axis.name.clone(),
-            values: axis.values.iter().map(crate::spec::ParamValue::on_one_line).collect(),
-            numbers: axis.values.iter().map(crate::spec::ParamValue::as_f64).collect(),
+            values: axis
+                .values
+                .iter()
+                .map(crate::spec::ParamValue::on_one_line)
+                .collect(),
+            numbers: axis
+                .values
+                .iter()
+                .map(crate::spec::ParamValue::as_f64)
+                .collect(),
             marginal: one.marginal.into_iter().map(Mean::of).collect(),
-            slice: one.slice.into_iter().map(|stat| stat.map(|stat| Real(stat.mean))).collect(),
+            slice: one
+                .slice
+                .into_iter()
+                .map(|stat| stat.map(|stat| Real(stat.mean)))
+                .collect(),
             selected: chosen.as_ref().and_then(|places| places[one.axis]),
         }
     };
     let metric = &spec.metric.name;
     let found = sensitivity(grid, &points, metric, best);
     let searched: Vec<usize> = found.iter().map(|one| one.axis).collect();
-    let axis = |name: &str| searched.iter().copied().find(|axis| axes[*axis].name == name);
+    let axis = |name: &str| {
+        searched
+            .iter()
+            .copied()
+            .find(|axis| axes[*axis].name == name)
+    };
     let x = axis(&request.x).or(searched.first().copied());
-    let y = axis(&request.y).filter(|y| Some(*y) != x).or(searched.iter().copied().find(|axis| Some(*axis) != x));
+    let y = axis(&request.y)
+        .filter(|y| Some(*y) != x)
+        .or(searched.iter().copied().find(|axis| Some(*axis) != x));
     let heat = x.zip(y).and_then(|(x, y)| {
-        let pair = pairs(grid, &points, metric).into_iter().find(|pair| pair.axes == [x.min(y), x.max(y)])?;
+        let pair = pairs(grid, &points, metric)
+            .into_iter()
+            .find(|pair| pair.axes == [x.min(y), x.max(y)])?;
         let cells: Vec<Vec<Option<Average>>> = if x < y {
             pair.cells
         } else {
-            (0..axes[y].values.len()).map(|at| pair.cells.iter().map(|row| row[at]).collect()).collect()
+            (0..axes[y].values.len())
+                .map(|at| pair.cells.iter().map(|row| row[at]).collect())
+                .collect()
         };
-        let cells = cells.into_iter().map(|row| row.into_iter().map(|cell| cell.map(Mean::of)).collect()).collect();
-        Some(Heat { x: axes[x].name.clone(), y: axes[y].name.clone(), cells })
+        let cells = cells
+            .into_iter()
+            .map(|row| row.into_iter().map(|cell| cell.map(Mean::of)).collect())
+            .collect();
+        Some(Heat {
+            x: axes[x].name.clone(),
+            y: axes[y].name.clone(),
+            cells,
+        })
     });
     let seeds = spec.seeds.tune.len() as u32;
     Some(json(&Matters {

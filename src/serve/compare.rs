@@ -1,4 +1,5 @@
-//! Chosen trials side by side: their learning curves in one metric, and what of their parameters tells them apart.
+//! Chosen trials side by side: their learning curves in one metric, and what of their parameters
+//! tells them apart.
 
 use std::collections::BTreeSet;
 
@@ -57,7 +58,12 @@ pub fn compare(sweep: &Sweep, request: &CompareRequest) -> Result<String, Ledger
     let ledger = sweep.reader()?;
     let (mut found, mut unknown, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
     // In the order in which they were chosen, each once.
-    for id in request.trials.split(',').filter(|id| !id.is_empty() && seen.insert(*id)).take(MOST) {
+    for id in request
+        .trials
+        .split(',')
+        .filter(|id| !id.is_empty() && seen.insert(*id))
+        .take(MOST)
+    {
         match id.parse::<TrialId>().ok().and_then(|id| sweep.planned(id)) {
             Some(planned) => found.push((planned, ledger.history_sample(planned.id, MAX_EPOCHS)?)),
             None => unknown.push(id.chars().take(40).collect()),
@@ -67,45 +73,80 @@ pub fn compare(sweep: &Sweep, request: &CompareRequest) -> Result<String, Ledger
         .iter()
         .map(|(planned, _)| {
             let mut facts = vec![("arm".to_owned(), sweep.names().arm(planned.arm).to_owned())];
-            facts.extend(parameters(&sweep.grid().arms()[planned.arm].config(planned.index)));
+            facts.extend(parameters(
+                &sweep.grid().arms()[planned.arm].config(planned.index),
+            ));
             facts.push(("seed".to_owned(), planned.id.seed.to_string()));
             facts
         })
         .collect();
     let (common, labels) = tell_apart(&facts);
-    let names: BTreeSet<&String> = found.iter().flat_map(|(_, rows)| rows).flat_map(|row| row.metrics.0.keys()).collect();
-    let wished = [&request.metric, &sweep.spec().metric.name].into_iter().find(|name| names.contains(name));
-    let metric = wished.or(names.first().copied()).unwrap_or(&sweep.spec().metric.name).clone();
+    let names: BTreeSet<&String> = found
+        .iter()
+        .flat_map(|(_, rows)| rows)
+        .flat_map(|row| row.metrics.0.keys())
+        .collect();
+    let wished = [&request.metric, &sweep.spec().metric.name]
+        .into_iter()
+        .find(|name| names.contains(name));
+    let metric = wished
+        .or(names.first().copied())
+        .unwrap_or(&sweep.spec().metric.name)
+        .clone();
     let metrics = names.into_iter().cloned().collect();
     let unit = unit_of(found.iter().flat_map(|(_, rows)| rows), &metric);
-    let trials = found.into_iter().zip(labels).map(|((planned, rows), label)| {
-        let mut history = history(&rows, unit);
-        history.metrics.retain(|(name, _)| *name == metric);
-        One {
-            trial: planned.id.to_string(),
-            label,
-            state: sweep.state_of(&planned),
-            last: sweep.row(planned.id).and_then(|row| row.metrics.as_ref()?.get(&metric)).map(Real),
-            history,
-        }
-    });
+    let trials = found
+        .into_iter()
+        .zip(labels)
+        .map(|((planned, rows), label)| {
+            let mut history = history(&rows, unit);
+            history.metrics.retain(|(name, _)| *name == metric);
+            One {
+                trial: planned.id.to_string(),
+                label,
+                state: sweep.state_of(&planned),
+                last: sweep
+                    .row(planned.id)
+                    .and_then(|row| row.metrics.as_ref()?.get(&metric))
+                    .map(Real),
+                history,
+            }
+        });
     let trials = trials.collect();
-    Ok(json(&Compared { metrics, metric, unit: unit.name(), common, trials, unknown }))
+    Ok(json(&Compared {
+        metrics,
+        metric,
+        unit: unit.name(),
+        common,
+        trials,
+        unknown,
+    }))
 }
 
-/// Of facts about several things: those that all have in common, and for each thing the rest in words. A thing by itself is told by its
-/// seed and its arm.
+/// Of facts about several things: those that all have in common, and for each thing the rest in
+/// words. A thing by itself is told by its seed and its arm.
 fn tell_apart(facts: &[Vec<(String, String)>]) -> (Vec<(String, String)>, Vec<String>) {
-    let Some((first, others)) = facts.split_first() else { return Default::default() };
+    let Some((first, others)) = facts.split_first() else {
+        return Default::default();
+    };
     let everywhere = |fact: &(String, String)| others.iter().all(|other| other.contains(fact));
     let alone = |name: &str| others.is_empty() && matches!(name, "arm" | "seed");
-    let common: Vec<(String, String)> = first.iter().filter(|fact| everywhere(fact) && !alone(&fact.0)).cloned().collect();
+    let common: Vec<(String, String)> = first
+        .iter()
+        .filter(|fact| everywhere(fact) && !alone(&fact.0))
+        .cloned()
+        .collect();
     let words = |(name, value): &(String, String)| match name.as_str() {
         "arm" => value.clone(),
         _ => format!("{name}={value}"),
     };
     let rest = |facts: &Vec<(String, String)>| {
-        facts.iter().filter(|fact| !common.contains(fact)).map(words).collect::<Vec<_>>().join(" ")
+        facts
+            .iter()
+            .filter(|fact| !common.contains(fact))
+            .map(words)
+            .collect::<Vec<_>>()
+            .join(" ")
     };
     let labels = facts.iter().map(rest).collect();
     (common, labels)
@@ -116,7 +157,13 @@ mod tests {
     use super::*;
 
     fn facts(text: &str) -> Vec<(String, String)> {
-        text.split_whitespace().map(|fact| fact.split_once('=').map(|(a, b)| (a.to_owned(), b.to_owned())).unwrap()).collect()
+        text.split_whitespace()
+            .map(|fact| {
+                fact.split_once('=')
+                    .map(|(a, b)| (a.to_owned(), b.to_owned()))
+                    .unwrap()
+            })
+            .collect()
     }
 
     #[test]
@@ -132,11 +179,17 @@ mod tests {
 
     #[test]
     fn arms_and_seeds_may_be_all_that_differs() {
-        let (common, labels) = tell_apart(&[facts("arm=SGD lr=0.1 seed=0"), facts("arm=Adam lr=0.1 seed=3")]);
+        let (common, labels) = tell_apart(&[
+            facts("arm=SGD lr=0.1 seed=0"),
+            facts("arm=Adam lr=0.1 seed=3"),
+        ]);
         assert_eq!(common, facts("lr=0.1"));
         assert_eq!(labels, ["SGD seed=0", "Adam seed=3"]);
         let (common, labels) = tell_apart(&[facts("arm=SGD lr=0.1 seed=0")]);
-        assert_eq!((common, labels), (facts("lr=0.1"), vec!["SGD seed=0".to_owned()]));
+        assert_eq!(
+            (common, labels),
+            (facts("lr=0.1"), vec!["SGD seed=0".to_owned()])
+        );
         assert_eq!(tell_apart(&[]), Default::default());
     }
 }

@@ -1,4 +1,5 @@
-//! The connections of the page: as many as this program may have open files for, and none that takes its time with its request.
+//! The connections of the page: as many as this program may have open files for, and none that
+//! takes its time with its request.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -28,7 +29,10 @@ const BACKOFF: Duration = Duration::from_millis(100);
 /// # Errors
 /// The operating system's, if nothing can be listened to any more.
 pub async fn serve(listener: TcpListener, routes: Router) -> std::io::Result<()> {
-    let connections = Arc::new(Connections { count: AtomicUsize::new(0), open: Mutex::default() });
+    let connections = Arc::new(Connections {
+        count: AtomicUsize::new(0),
+        open: Mutex::default(),
+    });
     let most = most_connections();
     loop {
         let Ok((stream, _)) = listener.accept().await else {
@@ -41,17 +45,28 @@ pub async fn serve(listener: TcpListener, routes: Router) -> std::io::Result<()>
             tokio::task::yield_now().await;
         }
         let connection = connections.add();
-        tokio::spawn(attend(stream, routes.clone(), Arc::clone(&connections), connection));
+        tokio::spawn(attend(
+            stream,
+            routes.clone(),
+            Arc::clone(&connections),
+            connection,
+        ));
     }
 }
 
 /// As many as the limit of open files allows.
 fn most_connections() -> usize {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(u64::MAX);
-    usize::try_from(limit).unwrap_or(usize::MAX).saturating_sub(RESERVED_FILES).clamp(4, MAX_CONNECTIONS)
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
+        .current
+        .unwrap_or(u64::MAX);
+    usize::try_from(limit)
+        .unwrap_or(usize::MAX)
+        .saturating_sub(RESERVED_FILES)
+        .clamp(4, MAX_CONNECTIONS)
 }
 
-/// The connections, the oldest first but for those that are being closed, and how many there are with these.
+/// The connections, the oldest first but for those that are being closed, and how many there are
+/// with these.
 struct Connections {
     count: AtomicUsize,
     open: Mutex<VecDeque<Arc<Connection>>>,
@@ -73,16 +88,21 @@ impl Connections {
 
     fn add(&self) -> Arc<Connection> {
         self.count.fetch_add(1, Ordering::Relaxed);
-        let connection = Arc::new(Connection { asked: AtomicBool::new(false), close: Notify::new() });
+        let connection = Arc::new(Connection {
+            asked: AtomicBool::new(false),
+            close: Notify::new(),
+        });
         self.open().push_back(Arc::clone(&connection));
         connection
     }
 
-    /// Makes room for another: closes the oldest connection that has asked for nothing; if all have, the oldest. A page whose events
-    /// end so connects again.
+    /// Makes room for another: closes the oldest connection that has asked for nothing; if all
+    /// have, the oldest. A page whose events end so connects again.
     fn close_oldest(&self) {
         let mut open = self.open();
-        let silent = open.iter().position(|connection| !connection.asked.load(Ordering::Relaxed));
+        let silent = open
+            .iter()
+            .position(|connection| !connection.asked.load(Ordering::Relaxed));
         if let Some(connection) = open.remove(silent.unwrap_or(0)) {
             connection.close.notify_one();
         }
@@ -90,7 +110,12 @@ impl Connections {
 }
 
 /// Answers the requests of a connection until it ends.
-async fn attend(stream: TcpStream, routes: Router, connections: Arc<Connections>, connection: Arc<Connection>) {
+async fn attend(
+    stream: TcpStream,
+    routes: Router,
+    connections: Arc<Connections>,
+    connection: Arc<Connection>,
+) {
     let answer = |request: hyper::Request<Incoming>| {
         connection.asked.store(true, Ordering::Relaxed);
         let mut routes = routes.clone();
@@ -105,6 +130,8 @@ async fn attend(stream: TcpStream, routes: Router, connections: Arc<Connections>
         _ = served => {}
         () = connection.close.notified() => {}
     }
-    connections.open().retain(|other| !Arc::ptr_eq(other, &connection));
+    connections
+        .open()
+        .retain(|other| !Arc::ptr_eq(other, &connection));
     connections.count.fetch_sub(1, Ordering::Relaxed);
 }

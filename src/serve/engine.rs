@@ -1,5 +1,6 @@
-//! Keeps a sweep up to date on a thread of its own, answers questions about it, and tells what changes. All that reads the
-//! ledger happens there: answers are in step with each other, and no lock is needed.
+//! Keeps a sweep up to date on a thread of its own, answers questions about it, and tells what
+//! changes. All that reads the ledger happens there: answers are in step with each other, and no
+//! lock is needed.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -59,7 +60,10 @@ pub struct State {
 impl State {
     /// Everything, as an update.
     pub fn snapshot(&self) -> Update {
-        Update { version: self.version, json: object(self.version, self.sections.iter()) }
+        Update {
+            version: self.version,
+            json: object(self.version, self.sections.iter()),
+        }
     }
 
     /// The line that runs a trial again.
@@ -74,23 +78,33 @@ impl State {
     fn look(&mut self) -> Option<Update> {
         let trouble = match self.sweep.refresh() {
             Ok(changed) => {
-                let recovered = self.sections.get("trouble").is_some_and(|trouble| trouble != "null");
+                let recovered = self
+                    .sections
+                    .get("trouble")
+                    .is_some_and(|trouble| trouble != "null");
                 if !changed && !recovered {
                     return None;
                 }
                 "null".to_owned()
             }
-            // It may be a disk that is away for a while: what is known stays on the page, with a word about it.
+            // It may be a disk that is away for a while: what is known stays on the page, with a
+            // word about it.
             Err(error) => json(&error.to_string()),
         };
         let mut fresh = sections(&self.sweep);
         fresh.insert("trouble", trouble);
-        let changed: Vec<_> = fresh.iter().filter(|(name, json)| self.sections.get(*name) != Some(*json)).collect();
+        let changed: Vec<_> = fresh
+            .iter()
+            .filter(|(name, json)| self.sections.get(*name) != Some(*json))
+            .collect();
         if changed.is_empty() {
             return None;
         }
         self.version += 1;
-        let update = Update { version: self.version, json: object(self.version, changed.into_iter()) };
+        let update = Update {
+            version: self.version,
+            json: object(self.version, changed.into_iter()),
+        };
         self.sections = fresh;
         Some(update)
     }
@@ -103,14 +117,24 @@ impl Engine {
         let (updates, _) = broadcast::channel(BACKLOG);
         let mut sections = sections(&sweep);
         sections.insert("trouble", "null".to_owned());
-        let state = State { sweep, version: 1, listed: None, secrets, rerun, sections };
+        let state = State {
+            sweep,
+            version: 1,
+            listed: None,
+            secrets,
+            rerun,
+            sections,
+        };
         let tell = updates.clone();
         std::thread::spawn(move || work(state, &queue, &tell));
         Self { jobs, updates }
     }
 
     /// Asks the thread. None: it has ended, which it does only by a bug of ours.
-    pub async fn ask<T: Send + 'static>(&self, question: impl FnOnce(&mut State) -> T + Send + 'static) -> Option<T> {
+    pub async fn ask<T: Send + 'static>(
+        &self,
+        question: impl FnOnce(&mut State) -> T + Send + 'static,
+    ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
         // Whoever asked may have gone away meanwhile.
         let job: Job = Box::new(move |state| drop(answer.send(question(state))));
@@ -121,7 +145,8 @@ impl Engine {
     /// Everything, and all updates after it.
     pub async fn follow(&self) -> Option<(Update, broadcast::Receiver<Arc<Update>>)> {
         let updates = self.updates.clone();
-        self.ask(move |state| (state.snapshot(), updates.subscribe())).await
+        self.ask(move |state| (state.snapshot(), updates.subscribe()))
+            .await
     }
 }
 

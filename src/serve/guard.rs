@@ -1,5 +1,6 @@
-//! Who may see a sweep: everyone on this machine, or everyone who has the token; and only under this machine's names, so that no
-//! web site can look at it through the browser of a person who may (DNS rebinding).
+//! Who may see a sweep: everyone on this machine, or everyone who has the token; and only under
+//! this machine's names, so that no web site can look at it through the browser of a person who may
+//! (DNS rebinding).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -18,7 +19,11 @@ impl Token {
         let mut seed = [0_u8; 32];
         std::io::Read::read_exact(&mut std::fs::File::open("/dev/urandom")?, &mut seed)?;
         let mut rng = rand_chacha::ChaCha20Rng::from_seed(seed);
-        Ok(Self(format!("{:016x}{:016x}", rng.next_u64(), rng.next_u64())))
+        Ok(Self(format!(
+            "{:016x}{:016x}",
+            rng.next_u64(),
+            rng.next_u64()
+        )))
     }
 
     /// As it stands in the URL.
@@ -26,7 +31,8 @@ impl Token {
         &self.0
     }
 
-    /// Whether it is the one that was given. Hashes are compared in constant time, so that the answer's time tells nothing.
+    /// Whether it is the one that was given. Hashes are compared in constant time, so that the
+    /// answer's time tells nothing.
     fn is(&self, given: &str) -> bool {
         blake3::hash(self.0.as_bytes()) == blake3::hash(given.as_bytes())
     }
@@ -58,11 +64,23 @@ pub enum Verdict {
 
 impl Guard {
     /// A guard of the page at an address, which was given by `name`, if by any.
-    pub fn new(address: SocketAddr, name: Option<String>, host: String, token: Option<Token>) -> Self {
-        Self { address: address.ip(), port: address.port(), name, host, token }
+    pub fn new(
+        address: SocketAddr,
+        name: Option<String>,
+        host: String,
+        token: Option<Token>,
+    ) -> Self {
+        Self {
+            address: address.ip(),
+            port: address.port(),
+            name,
+            host,
+            token,
+        }
     }
 
-    /// The URL by which the page can be seen. Browsers do not send what stands behind its `#`: only the page's script reads the token.
+    /// The URL by which the page can be seen. Browsers do not send what stands behind its `#`: only
+    /// the page's script reads the token.
     pub fn url(&self) -> String {
         let host = match (&self.name, self.address) {
             (Some(name), _) => name.clone(),
@@ -70,11 +88,15 @@ impl Guard {
             (None, IpAddr::V6(address)) => format!("[{address}]"),
             (None, IpAddr::V4(address)) => address.to_string(),
         };
-        let token = self.token.as_ref().map_or(String::new(), |token| format!("#token={}", token.as_str()));
+        let token = self
+            .token
+            .as_ref()
+            .map_or(String::new(), |token| format!("#token={}", token.as_str()));
         format!("http://{host}:{}/{token}", self.port)
     }
 
-    /// Judges a request by its headers `Host` and `Authorization`. The page's own files hold nothing of a sweep: `open`.
+    /// Judges a request by its headers `Host` and `Authorization`. The page's own files hold
+    /// nothing of a sweep: `open`.
     pub fn judge(&self, host: Option<&str>, authorization: Option<&str>, open: bool) -> Verdict {
         if !host.is_some_and(|host| self.is_own(host)) {
             return Verdict::WrongHost;
@@ -86,7 +108,8 @@ impl Guard {
         }
     }
 
-    /// Whether a `Host` header names this machine. The port may be another one, as through an SSH tunnel.
+    /// Whether a `Host` header names this machine. The port may be another one, as through an SSH
+    /// tunnel.
     fn is_own(&self, header: &str) -> bool {
         let name = match header.strip_prefix('[') {
             Some(rest) => rest.split_once(']').map_or("", |(address, _)| address),
@@ -94,9 +117,18 @@ impl Guard {
         };
         // An address is not looked up in the DNS, so it cannot have been turned there.
         let address = name.parse::<IpAddr>().ok();
-        let local = name.eq_ignore_ascii_case("localhost") || address.is_some_and(|address| address.is_loopback());
-        let given = self.name.as_ref().is_some_and(|given| given.eq_ignore_ascii_case(name));
-        let short = |name: &str| name.split('.').next().unwrap_or_default().to_ascii_lowercase();
+        let local = name.eq_ignore_ascii_case("localhost")
+            || address.is_some_and(|address| address.is_loopback());
+        let given = self
+            .name
+            .as_ref()
+            .is_some_and(|given| given.eq_ignore_ascii_case(name));
+        let short = |name: &str| {
+            name.split('.')
+                .next()
+                .unwrap_or_default()
+                .to_ascii_lowercase()
+        };
         let named = !self.host.is_empty() && short(name) == short(&self.host) && address.is_none();
         local || given || (!self.address.is_loopback() && (address.is_some() || named))
     }
@@ -115,24 +147,47 @@ mod tests {
     fn guard(address: &str, name: Option<&str>, token: bool) -> Guard {
         let address = SocketAddr::new(address.parse().unwrap(), 8055);
         let token = token.then(|| Token("secret".into()));
-        Guard::new(address, name.map(str::to_owned), "gpu7.example.org".into(), token)
+        Guard::new(
+            address,
+            name.map(str::to_owned),
+            "gpu7.example.org".into(),
+            token,
+        )
     }
 
     #[test]
     fn only_this_machines_own_names_are_answered() {
         let host = |guard: &Guard, host| guard.judge(host, None, true) != Verdict::WrongHost;
         let local = guard("127.0.0.1", None, false);
-        for name in ["localhost:8055", "127.0.0.1:8055", "[::1]:8055", "LOCALHOST", "localhost:9000"] {
+        for name in [
+            "localhost:8055",
+            "127.0.0.1:8055",
+            "[::1]:8055",
+            "LOCALHOST",
+            "localhost:9000",
+        ] {
             assert!(host(&local, Some(name)), "{name}");
         }
-        for name in
-            ["evil.example:8055", "10.0.0.1:8055", "gpu7:8055", "localhost.evil.example", "", "[", "127.0.0.1.evil.example"]
-        {
+        for name in [
+            "evil.example:8055",
+            "10.0.0.1:8055",
+            "gpu7:8055",
+            "localhost.evil.example",
+            "",
+            "[",
+            "127.0.0.1.evil.example",
+        ] {
             assert!(!host(&local, Some(name)), "{name}");
         }
         assert!(!host(&local, None));
         let open = guard("0.0.0.0", None, true);
-        for name in ["gpu7:8055", "gpu7.example.org", "10.0.0.1:8055", "[fe80::1]:8055", "localhost:1"] {
+        for name in [
+            "gpu7:8055",
+            "gpu7.example.org",
+            "10.0.0.1:8055",
+            "[fe80::1]:8055",
+            "localhost:1",
+        ] {
             assert!(host(&open, Some(name)), "{name}");
         }
         assert!(!host(&open, Some("evil.example:8055")));
@@ -144,7 +199,14 @@ mod tests {
     fn without_the_token_there_is_nothing_to_see() {
         let open = guard("0.0.0.0", None, true);
         let judge = |authorization, page| open.judge(Some("gpu7:8055"), authorization, page);
-        for wrong in [None, Some("Bearer wrong"), Some("secret"), Some("Bearer "), Some("Basic secret"), Some("Bearer secret2")] {
+        for wrong in [
+            None,
+            Some("Bearer wrong"),
+            Some("secret"),
+            Some("Bearer "),
+            Some("Basic secret"),
+            Some("Bearer secret2"),
+        ] {
             assert_eq!(judge(wrong, false), Verdict::NoToken, "{wrong:?}");
         }
         for right in ["Bearer secret", "bearer  secret"] {
@@ -153,7 +215,10 @@ mod tests {
         assert_eq!(judge(None, true), Verdict::Welcome, "the page itself");
         assert_eq!(open.url(), "http://gpu7.example.org:8055/#token=secret");
         assert_eq!(guard("::1", None, false).url(), "http://[::1]:8055/");
-        assert_eq!(guard("127.0.0.1", Some("localhost"), false).url(), "http://localhost:8055/");
+        assert_eq!(
+            guard("127.0.0.1", Some("localhost"), false).url(),
+            "http://localhost:8055/"
+        );
         let [a, b] = [Token::new().unwrap(), Token::new().unwrap()];
         assert!(a.as_str().len() == 32 && a.as_str() != b.as_str());
     }

@@ -28,16 +28,56 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; c
 
 /// The files of the page: path, type, text.
 const FILES: [(&str, &str, &str); 11] = [
-    ("/", "text/html; charset=utf-8", include_str!("page/page.html")),
-    ("/page.css", "text/css; charset=utf-8", include_str!("page/page.css")),
-    ("/page.js", "text/javascript; charset=utf-8", include_str!("page/page.js")),
-    ("/dom.js", "text/javascript; charset=utf-8", include_str!("page/dom.js")),
-    ("/overview.js", "text/javascript; charset=utf-8", include_str!("page/overview.js")),
-    ("/charts.js", "text/javascript; charset=utf-8", include_str!("page/charts.js")),
-    ("/compare.js", "text/javascript; charset=utf-8", include_str!("page/compare.js")),
-    ("/server.js", "text/javascript; charset=utf-8", include_str!("page/server.js")),
-    ("/trials.js", "text/javascript; charset=utf-8", include_str!("page/trials.js")),
-    ("/trial.js", "text/javascript; charset=utf-8", include_str!("page/trial.js")),
+    (
+        "/",
+        "text/html; charset=utf-8",
+        include_str!("page/page.html"),
+    ),
+    (
+        "/page.css",
+        "text/css; charset=utf-8",
+        include_str!("page/page.css"),
+    ),
+    (
+        "/page.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/page.js"),
+    ),
+    (
+        "/dom.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/dom.js"),
+    ),
+    (
+        "/overview.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/overview.js"),
+    ),
+    (
+        "/charts.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/charts.js"),
+    ),
+    (
+        "/compare.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/compare.js"),
+    ),
+    (
+        "/server.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/server.js"),
+    ),
+    (
+        "/trials.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/trials.js"),
+    ),
+    (
+        "/trial.js",
+        "text/javascript; charset=utf-8",
+        include_str!("page/trial.js"),
+    ),
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
@@ -52,16 +92,26 @@ pub fn routes(engine: Engine, guard: Guard) -> Router {
         .route("/api/parameters", get(parameters))
         .route("/events", get(events));
     for (path, kind, text) in FILES {
-        routes = routes.route(path, get(move || async move { ([(header::CONTENT_TYPE, kind)], text) }));
+        routes = routes.route(
+            path,
+            get(move || async move { ([(header::CONTENT_TYPE, kind)], text) }),
+        );
     }
     let routes = routes.fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") });
-    routes.with_state(engine).layer(from_fn_with_state(Arc::new(guard), admit))
+    routes
+        .with_state(engine)
+        .layer(from_fn_with_state(Arc::new(guard), admit))
 }
 
-/// Lets in who may come in, and puts the headers that hold for every answer. Nothing is ever redirected.
+/// Lets in who may come in, and puts the headers that hold for every answer. Nothing is ever
+/// redirected.
 async fn admit(From(guard): From<Arc<Guard>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok());
+    let text = |name| {
+        headers
+            .get(name)
+            .and_then(|value: &HeaderValue| value.to_str().ok())
+    };
     let open = FILES.iter().any(|(path, ..)| *path == request.uri().path());
     let mut response = match guard.judge(text(header::HOST), text(header::AUTHORIZATION), open) {
         Verdict::Welcome => next.run(request).await,
@@ -71,7 +121,12 @@ async fn admit(From(guard): From<Arc<Guard>>, request: Request, next: Next) -> R
         }
         Verdict::NoToken => {
             let what = "the token is missing or wrong; open the URL that `pentagrid serve` printed, with its token\n";
-            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], what).into_response()
+            (
+                StatusCode::UNAUTHORIZED,
+                [(header::WWW_AUTHENTICATE, "Bearer")],
+                what,
+            )
+                .into_response()
         }
     };
     protect(response.headers_mut());
@@ -79,23 +134,45 @@ async fn admit(From(guard): From<Arc<Guard>>, request: Request, next: Next) -> R
 }
 
 fn protect(headers: &mut HeaderMap) {
-    headers.insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    headers.insert(
+        header::CONTENT_SECURITY_POLICY,
+        HeaderValue::from_static(POLICY),
+    );
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
+    headers.insert(
+        header::REFERRER_POLICY,
+        HeaderValue::from_static("no-referrer"),
+    );
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY"));
     let same_origin = HeaderValue::from_static("same-origin");
-    headers.insert(HeaderName::from_static("cross-origin-resource-policy"), same_origin.clone());
-    headers.insert(HeaderName::from_static("cross-origin-opener-policy"), same_origin);
+    headers.insert(
+        HeaderName::from_static("cross-origin-resource-policy"),
+        same_origin.clone(),
+    );
+    headers.insert(
+        HeaderName::from_static("cross-origin-opener-policy"),
+        same_origin,
+    );
 }
 
 /// A JSON answer; an error of the ledger is told in words.
 fn answer(found: Option<Result<Option<String>, String>>) -> Response {
     match found {
-        Some(Ok(Some(json))) => ([(header::CONTENT_TYPE, "application/json")], Body::from(json)).into_response(),
+        Some(Ok(Some(json))) => (
+            [(header::CONTENT_TYPE, "application/json")],
+            Body::from(json),
+        )
+            .into_response(),
         Some(Ok(None)) => (StatusCode::NOT_FOUND, "not found\n").into_response(),
         Some(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error).into_response(),
-        None => (StatusCode::INTERNAL_SERVER_ERROR, "the sweep is not watched any more: start `pentagrid serve` again\n")
+        None => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "the sweep is not watched any more: start `pentagrid serve` again\n",
+        )
             .into_response(),
     }
 }
@@ -105,14 +182,28 @@ async fn overview(From(engine): From<Engine>) -> Response {
 }
 
 async fn trials(From(engine): From<Engine>, Query(request): Query<ListRequest>) -> Response {
-    answer(engine.ask(move |state| Ok(Some(list::window(&state.sweep, state.version, request, &mut state.listed)))).await)
+    answer(
+        engine
+            .ask(move |state| {
+                Ok(Some(list::window(
+                    &state.sweep,
+                    state.version,
+                    request,
+                    &mut state.listed,
+                )))
+            })
+            .await,
+    )
 }
 
 async fn one_trial(From(engine): From<Engine>, Path(id): Path<String>) -> Response {
     // What is no id never gets near a path or a query.
-    let Ok(id) = id.parse::<TrialId>() else { return answer(Some(Ok(None))) };
+    let Ok(id) = id.parse::<TrialId>() else {
+        return answer(Some(Ok(None)));
+    };
     let find = move |state: &mut super::engine::State| {
-        let found = trial::trial(&state.sweep, id, |id, arm| state.rerun(id, arm)).map_err(|error| error.to_string())?;
+        let found = trial::trial(&state.sweep, id, |id, arm| state.rerun(id, arm))
+            .map_err(|error| error.to_string())?;
         // Its log is the program's own.
         Ok(found.map(|json| state.secrets.redact(&json).into_owned()))
     };
@@ -121,25 +212,35 @@ async fn one_trial(From(engine): From<Engine>, Path(id): Path<String>) -> Respon
 
 async fn curves(From(engine): From<Engine>, Query(request): Query<CurvesRequest>) -> Response {
     let find = move |state: &mut super::engine::State| {
-        charts::curves(&state.sweep, &request).map(Some).map_err(|error| error.to_string())
+        charts::curves(&state.sweep, &request)
+            .map(Some)
+            .map_err(|error| error.to_string())
     };
     answer(engine.ask(find).await)
 }
 
 async fn compared(From(engine): From<Engine>, Query(request): Query<CompareRequest>) -> Response {
     let find = move |state: &mut super::engine::State| {
-        compare::compare(&state.sweep, &request).map(Some).map_err(|error| error.to_string())
+        compare::compare(&state.sweep, &request)
+            .map(Some)
+            .map_err(|error| error.to_string())
     };
     answer(engine.ask(find).await)
 }
 
 async fn parameters(From(engine): From<Engine>, Query(request): Query<ArmRequest>) -> Response {
-    answer(engine.ask(move |state| Ok(charts::matters(&state.sweep, &request))).await)
+    answer(
+        engine
+            .ask(move |state| Ok(charts::matters(&state.sweep, &request)))
+            .await,
+    )
 }
 
 /// First everything, then what changes. Who cannot keep up gets everything again.
 async fn events(From(engine): From<Engine>) -> Response {
-    let Some((snapshot, updates)) = engine.follow().await else { return answer(None) };
+    let Some((snapshot, updates)) = engine.follow().await else {
+        return answer(None);
+    };
     let first = tokio_stream::once(event(&snapshot));
     let rest = BroadcastStream::new(updates).then(move |update| {
         let engine = engine.clone();
@@ -154,7 +255,9 @@ async fn events(From(engine): From<Engine>) -> Response {
 }
 
 fn event(update: &Update) -> Event {
-    Event::default().id(update.version.to_string()).data(&update.json)
+    Event::default()
+        .id(update.version.to_string())
+        .data(&update.json)
 }
 
 fn stream(events: impl Stream<Item = Event> + Send + 'static) -> impl IntoResponse {

@@ -1,4 +1,5 @@
-//! The list of trials: filtered and sorted here, handed out by windows, so that the page need not hold 80,000 rows.
+//! The list of trials: filtered and sorted here, handed out by windows, so that the page need not
+//! hold 80,000 rows.
 
 use serde::{Deserialize, Serialize};
 
@@ -62,16 +63,39 @@ struct Row {
     kind: Option<String>,
 }
 
-/// A window of the list as JSON. `kept` is the list of the last request: it serves again while nothing has changed.
+/// A window of the list as JSON. `kept` is the list of the last request: it serves again while
+/// nothing has changed.
 pub fn window(sweep: &Sweep, version: u64, request: Request, kept: &mut Option<Listed>) -> String {
     let (from, count) = (request.from, request.count.min(MOST));
-    let same = Request { from: 0, count: 0, ..request };
-    let listed = match kept.take().filter(|kept| kept.version == version && kept.request == same) {
-        Some(listed) => listed,
-        None => Listed { version, trials: sorted(sweep, &same), request: same },
+    let same = Request {
+        from: 0,
+        count: 0,
+        ..request
     };
-    let rows = listed.trials.iter().skip(from).take(count).map(|trial| row(sweep, trial)).collect();
-    let window = super::overview::json(&Window { version, total: listed.trials.len(), from, rows });
+    let listed = match kept
+        .take()
+        .filter(|kept| kept.version == version && kept.request == same)
+    {
+        Some(listed) => listed,
+        None => Listed {
+            version,
+            trials: sorted(sweep, &same),
+            request: same,
+        },
+    };
+    let rows = listed
+        .trials
+        .iter()
+        .skip(from)
+        .take(count)
+        .map(|trial| row(sweep, trial))
+        .collect();
+    let window = super::overview::json(&Window {
+        version,
+        total: listed.trials.len(),
+        from,
+        rows,
+    });
     *kept = Some(listed);
     window
 }
@@ -89,19 +113,32 @@ fn row(sweep: &Sweep, trial: &PlannedTrial) -> Row {
         started: last.map(|last| last.started),
         seconds: last.and_then(|last| last.duration),
         failures: row.map_or(0, |row| row.failures),
-        kind: last.and_then(|last| last.failure.as_ref()).map(|(kind, _)| kind.to_string()),
+        kind: last
+            .and_then(|last| last.failure.as_ref())
+            .map(|(kind, _)| kind.to_string()),
     }
 }
 
 fn metric(sweep: &Sweep, trial: &PlannedTrial) -> Option<f64> {
-    sweep.row(trial.id)?.metrics.as_ref()?.get(&sweep.spec().metric.name)
+    sweep
+        .row(trial.id)?
+        .metrics
+        .as_ref()?
+        .get(&sweep.spec().metric.name)
 }
 
 fn sorted(sweep: &Sweep, request: &Request) -> Vec<PlannedTrial> {
     let filter = Filter::read(&request.q, sweep.grid());
-    let arms: Vec<bool> = sweep.spec().arms.iter().map(|arm| request.arm.is_empty() || arm.name == request.arm).collect();
+    let arms: Vec<bool> = sweep
+        .spec()
+        .arms
+        .iter()
+        .map(|arm| request.arm.is_empty() || arm.name == request.arm)
+        .collect();
     let fits = |trial: &&PlannedTrial| {
-        arms[trial.arm] && (request.state.is_empty() || sweep.state_of(trial) == request.state) && filter.fits(sweep, trial)
+        arms[trial.arm]
+            && (request.state.is_empty() || sweep.state_of(trial) == request.state)
+            && filter.fits(sweep, trial)
     };
     let found = sweep.trials().filter(fits);
     if request.sort.is_empty() {
@@ -112,8 +149,9 @@ fn sorted(sweep: &Sweep, request: &Request) -> Vec<PlannedTrial> {
         return trials;
     }
     let key = key(sweep, &request.sort);
-    let mut keyed: Vec<(Option<f64>, PlannedTrial)> =
-        found.map(|trial| (key(trial).filter(|key| !key.is_nan()), *trial)).collect();
+    let mut keyed: Vec<(Option<f64>, PlannedTrial)> = found
+        .map(|trial| (key(trial).filter(|key| !key.is_nan()), *trial))
+        .collect();
     // Stable, and what has no figure comes last either way.
     keyed.sort_by(|(a, _), (b, _)| match (a, b) {
         (Some(a), Some(b)) if request.descending => b.total_cmp(a),
@@ -128,7 +166,11 @@ type Key<'a> = Box<dyn Fn(&PlannedTrial) -> Option<f64> + 'a>;
 
 /// The key that goes by a name.
 fn key<'a>(sweep: &'a Sweep, sort: &str) -> Key<'a> {
-    let state = |name: &str| ["running", "failed", "done", "pruned", "waiting"].iter().position(|known| *known == name);
+    let state = |name: &str| {
+        ["running", "failed", "done", "pruned", "waiting"]
+            .iter()
+            .position(|known| *known == name)
+    };
     match sort {
         "metric" => Box::new(|trial| metric(sweep, trial)),
         "state" => Box::new(move |trial| state(sweep.state_of(trial)).map(|place| place as f64)),
@@ -138,7 +180,8 @@ fn key<'a>(sweep: &'a Sweep, sort: &str) -> Key<'a> {
         "seconds" => Box::new(|trial| sweep.last(trial.id)?.duration),
         name => {
             let name = name.strip_prefix("param:").unwrap_or(name).to_owned();
-            // By arm: the axis, and its values as numbers; texts go by their place in the sweep file.
+            // By arm: the axis, and its values as numbers; texts go by their place in the sweep
+            // file.
             let axes: Vec<Option<(usize, Vec<f64>)>> = sweep
                 .grid()
                 .arms()
@@ -146,7 +189,12 @@ fn key<'a>(sweep: &'a Sweep, sort: &str) -> Key<'a> {
                 .map(|arm| {
                     let axis = arm.arm().axes.iter().position(|axis| axis.name == name)?;
                     let values = arm.arm().axes[axis].values.iter().enumerate();
-                    Some((axis, values.map(|(place, value)| value.as_f64().unwrap_or(place as f64)).collect()))
+                    Some((
+                        axis,
+                        values
+                            .map(|(place, value)| value.as_f64().unwrap_or(place as f64))
+                            .collect(),
+                    ))
                 })
                 .collect();
             Box::new(move |trial| {

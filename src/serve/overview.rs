@@ -8,7 +8,9 @@ use serde::Serialize;
 use crate::aggregate::{Evaluation, PointStats, Stat, Tally};
 use crate::live::{Course, Sweep};
 use crate::protocol::{Place, Real, Unit};
-use crate::report::{Figure, Table, mean_std, not_selected, note_on_versions, selected, table_one, table_two};
+use crate::report::{
+    Figure, Table, mean_std, not_selected, note_on_versions, selected, table_one, table_two,
+};
 use crate::spec::command::shell_path;
 use crate::spec::{Goal, ParamValue, Prune};
 
@@ -36,7 +38,10 @@ pub fn sections(sweep: &Sweep) -> Sections {
 }
 
 /// Sections as one JSON object.
-pub fn object<'a>(version: u64, sections: impl Iterator<Item = (&'a &'static str, &'a String)>) -> String {
+pub fn object<'a>(
+    version: u64,
+    sections: impl Iterator<Item = (&'a &'static str, &'a String)>,
+) -> String {
     let mut out = format!("{{\"version\":{version}");
     for (name, json) in sections {
         out.push_str(&format!(",\"{name}\":{json}"));
@@ -87,8 +92,23 @@ struct Counts {
 
 impl Counts {
     fn of(tally: &Tally, planned: u64, seconds_left: Option<f64>) -> Self {
-        let Tally { done, diverged, failed, running, pruned, .. } = *tally;
-        Self { planned, done, diverged, failed, running, pruned, seconds_left }
+        let Tally {
+            done,
+            diverged,
+            failed,
+            running,
+            pruned,
+            ..
+        } = *tally;
+        Self {
+            planned,
+            done,
+            diverged,
+            failed,
+            running,
+            pruned,
+            seconds_left,
+        }
     }
 
     fn sum(all: impl Iterator<Item = Self>) -> Self {
@@ -134,14 +154,31 @@ fn arms(sweep: &Sweep) -> Vec<Arm> {
     let left = sweep.time_left();
     let mut chosen: BTreeMap<usize, Chosen> = selected(spec, grid, evaluation)
         .into_iter()
-        .map(|one| (one.arm, Chosen { point: one.point, values: one.values, why: one.why }))
+        .map(|one| {
+            (
+                one.arm,
+                Chosen {
+                    point: one.point,
+                    values: one.values,
+                    why: one.why,
+                },
+            )
+        })
         .collect();
     let arm = |arm: &crate::aggregate::ArmEvaluation| Arm {
         name: spec.arms[arm.arm].name.clone(),
         label: spec.arms[arm.arm].label.clone(),
         points: grid.arms()[arm.arm].len(),
-        tune: Counts::of(&arm.tune_tally, arm.tune_tally.planned, left.as_ref().map(|left| left.tune[arm.arm])),
-        final_: Counts::of(&arm.final_tally, spec.seeds.final_.len() as u64, left.as_ref().map(|left| left.finals[arm.arm])),
+        tune: Counts::of(
+            &arm.tune_tally,
+            arm.tune_tally.planned,
+            left.as_ref().map(|left| left.tune[arm.arm]),
+        ),
+        final_: Counts::of(
+            &arm.final_tally,
+            spec.seeds.final_.len() as u64,
+            left.as_ref().map(|left| left.finals[arm.arm]),
+        ),
         selected: chosen.remove(&arm.arm),
         not_selected: not_selected(spec, evaluation, arm),
         searched: grid.arms()[arm.arm].searched().map(str::to_owned).collect(),
@@ -200,7 +237,10 @@ struct CellView {
 fn tables(sweep: &Sweep) -> Vec<TableView> {
     let (spec, evaluation) = (sweep.spec(), sweep.evaluation());
     let mixed = note_on_versions(spec, evaluation, sweep.rows(), sweep.versions());
-    let tables = [Some(table_one(spec, evaluation)), table_two(spec, evaluation, sweep.devices())];
+    let tables = [
+        Some(table_one(spec, evaluation)),
+        table_two(spec, evaluation, sweep.devices()),
+    ];
     let noted = tables.into_iter().flatten().map(|mut table| {
         table.notes.extend(mixed.clone());
         table
@@ -214,7 +254,10 @@ fn view(table: Table) -> TableView {
         partial: figure.and_then(|figure| partial(figure.n?, figure.planned?)),
         published: figure.is_some_and(|figure| figure.as_published),
     };
-    let rows = table.rows.iter().map(|row| RowView { label: row.label.clone(), cells: table.figures(row).map(cell).collect() });
+    let rows = table.rows.iter().map(|row| RowView {
+        label: row.label.clone(),
+        cells: table.figures(row).map(cell).collect(),
+    });
     TableView {
         headings: table.headings(),
         rows: rows.collect(),
@@ -261,11 +304,17 @@ fn leaders(sweep: &Sweep) -> Vec<Leaders> {
     };
     // Of equal means the one over more seeds says more.
     let worse = |a: &(f64, &PointStats, Stat), b: &(f64, &PointStats, Stat)| {
-        a.0.total_cmp(&b.0).then(b.2.n.cmp(&a.2.n)).then(a.1.index.cmp(&b.1.index))
+        a.0.total_cmp(&b.0)
+            .then(b.2.n.cmp(&a.2.n))
+            .then(a.1.index.cmp(&b.1.index))
     };
     let of_arm = |(arm, points): (usize, &[PointStats])| {
-        let figures = points.iter().filter_map(|point| Some((point, *point.stats.get(&metric.name)?)));
-        let mut found: Vec<(f64, &PointStats, Stat)> = figures.map(|(point, stat)| (low(stat), point, stat)).collect();
+        let figures = points
+            .iter()
+            .filter_map(|point| Some((point, *point.stats.get(&metric.name)?)));
+        let mut found: Vec<(f64, &PointStats, Stat)> = figures
+            .map(|(point, stat)| (low(stat), point, stat))
+            .collect();
         let count = found.len() as u64;
         if found.len() > LEADERS {
             found.select_nth_unstable_by(LEADERS, worse);
@@ -283,16 +332,26 @@ fn leaders(sweep: &Sweep) -> Vec<Leaders> {
                 selected: evaluation.arms[arm].selection.best == Some(point.index),
             }
         });
-        Leaders { arm: spec.arms[arm].name.clone(), label: spec.arms[arm].label.clone(), points: count, best: best.collect() }
+        Leaders {
+            arm: spec.arms[arm].name.clone(),
+            label: spec.arms[arm].label.clone(),
+            points: count,
+            best: best.collect(),
+        }
     };
-    by_arm(evaluation, spec.arms.len()).enumerate().map(of_arm).collect()
+    by_arm(evaluation, spec.arms.len())
+        .enumerate()
+        .map(of_arm)
+        .collect()
 }
 
 /// The points that have a result, arm by arm.
 pub fn by_arm(evaluation: &Evaluation, arms: usize) -> impl Iterator<Item = &[PointStats]> {
     (0..arms).map(|arm| {
         let begin = evaluation.points.partition_point(|point| point.arm < arm);
-        let end = evaluation.points.partition_point(|point| point.arm.cmp(&arm) != Ordering::Greater);
+        let end = evaluation
+            .points
+            .partition_point(|point| point.arm.cmp(&arm) != Ordering::Greater);
         &evaluation.points[begin..end]
     })
 }
@@ -326,13 +385,23 @@ fn running(sweep: &Sweep) -> Vec<RunningView> {
             values: sweep.names().values(trial),
             seed: trial.id.seed,
             phase: trial.phase.name(),
-            epoch: running.epoch.as_ref().and_then(|(position, _)| position.of(Unit::Epoch)),
-            step: running.epoch.as_ref().and_then(|(position, _)| position.of(Unit::Step)),
+            epoch: running
+                .epoch
+                .as_ref()
+                .and_then(|(position, _)| position.of(Unit::Epoch)),
+            step: running
+                .epoch
+                .as_ref()
+                .and_then(|(position, _)| position.of(Unit::Step)),
             epochs: match config.get("epochs") {
                 Some(ParamValue::Int(epochs)) => Some(*epochs),
                 _ => None,
             },
-            metric: running.epoch.as_ref().and_then(|(_, metrics)| metrics.get(&sweep.spec().metric.name)).map(Real),
+            metric: running
+                .epoch
+                .as_ref()
+                .and_then(|(_, metrics)| metrics.get(&sweep.spec().metric.name))
+                .map(Real),
             started: running.started,
             slot: running.slot.as_ref().map(|(slot, _)| *slot),
             device: running.slot.as_ref().map(|(_, device)| device.clone()),
@@ -359,7 +428,12 @@ fn failures(sweep: &Sweep) -> Vec<FailureView> {
         for_good: found.for_good.len(),
         again: found.again,
         message: found.message,
-        examples: found.for_good.iter().take(EXAMPLES).map(ToString::to_string).collect(),
+        examples: found
+            .for_good
+            .iter()
+            .take(EXAMPLES)
+            .map(ToString::to_string)
+            .collect(),
     };
     sweep.failures().into_iter().map(view).collect()
 }
@@ -381,7 +455,12 @@ struct Device {
 fn devices(sweep: &Sweep) -> Vec<Device> {
     let work = sweep.work();
     let on = |slot: usize| {
-        let here = sweep.running().filter(move |running| running.slot.as_ref().is_some_and(|(at, _)| *at as usize == slot));
+        let here = sweep.running().filter(move |running| {
+            running
+                .slot
+                .as_ref()
+                .is_some_and(|(at, _)| *at as usize == slot)
+        });
         here.map(|running| running.trial.id.to_string()).collect()
     };
     let device = |(slot, place): (usize, &str)| {

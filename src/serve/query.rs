@@ -1,4 +1,5 @@
-//! The filter of the trial list: words and comparisons as people type them, e.g. `adam lr<0.01 state=failed seed=3`. Pure.
+//! The filter of the trial list: words and comparisons as people type them, e.g. `adam lr<0.01
+//! state=failed seed=3`. Pure.
 
 use crate::grid::Grid;
 use crate::live::Sweep;
@@ -61,7 +62,8 @@ pub struct Filter(Vec<Term>);
 
 #[derive(Clone, Debug)]
 enum Term {
-    /// By arm: the axis that is meant, and which of its values fit. None: the arm has no such parameter.
+    /// By arm: the axis that is meant, and which of its values fit. None: the arm has no such
+    /// parameter.
     Parameter(Vec<Option<(usize, Vec<bool>)>>),
     Arm(Vec<bool>),
     Seed(Comparison, f64),
@@ -69,21 +71,30 @@ enum Term {
     Phase(Comparison, String),
     Kind(Comparison, String),
     Metric(Comparison, f64, String),
-    /// A bare word: the beginning of an id, a part of the arm's name, or a part of a value, by axis of each arm.
+    /// A bare word: the beginning of an id, a part of the arm's name, or a part of a value, by axis
+    /// of each arm.
     Word(String, Vec<bool>, Vec<Vec<Vec<bool>>>),
 }
 
 impl Filter {
     /// Reads what was typed. A comparison with something that no arm has fits no trial.
     pub fn read(text: &str, grid: &Grid) -> Self {
-        Self(text.split_whitespace().map(|word| term(word, grid)).collect())
+        Self(
+            text.split_whitespace()
+                .map(|word| term(word, grid))
+                .collect(),
+        )
     }
 
     /// Whether a trial is to be listed.
     pub fn fits(&self, sweep: &Sweep, trial: &PlannedTrial) -> bool {
         let mut places = None;
         let mut place = |axis: usize| {
-            places.get_or_insert_with(|| sweep.grid().arms()[trial.arm].places(trial.index)).get(axis).copied().flatten()
+            places
+                .get_or_insert_with(|| sweep.grid().arms()[trial.arm].places(trial.index))
+                .get(axis)
+                .copied()
+                .flatten()
         };
         self.0.iter().all(|term| match term {
             Term::Parameter(arms) => match &arms[trial.arm] {
@@ -100,11 +111,16 @@ impl Filter {
             }
             Term::Metric(comparison, wanted, name) => {
                 let metrics = sweep.row(trial.id).and_then(|row| row.metrics.as_ref());
-                metrics.and_then(|metrics| metrics.get(name)).is_some_and(|value| comparison.of_numbers(value, *wanted))
+                metrics
+                    .and_then(|metrics| metrics.get(name))
+                    .is_some_and(|value| comparison.of_numbers(value, *wanted))
             }
             Term::Word(word, arms, values) => {
                 arms[trial.arm]
-                    || values[trial.arm].iter().enumerate().any(|(axis, fitting)| place(axis).is_some_and(|value| fitting[value]))
+                    || values[trial.arm]
+                        .iter()
+                        .enumerate()
+                        .any(|(axis, fitting)| place(axis).is_some_and(|value| fitting[value]))
                     || trial.id.to_string().starts_with(word.as_str())
             }
         })
@@ -113,15 +129,29 @@ impl Filter {
 
 fn term(word: &str, grid: &Grid) -> Term {
     let sign = |(at, _): (usize, char)| {
-        Comparison::SIGNS.iter().find_map(|(sign, found)| Some((at, word[at..].strip_prefix(sign)?, *found)))
+        Comparison::SIGNS
+            .iter()
+            .find_map(|(sign, found)| Some((at, word[at..].strip_prefix(sign)?, *found)))
     };
-    let found = word.char_indices().find_map(sign).filter(|(at, rest, _)| *at > 0 && !rest.is_empty());
-    let Some((at, wanted, comparison)) = found else { return bare(word, grid) };
+    let found = word
+        .char_indices()
+        .find_map(sign)
+        .filter(|(at, rest, _)| *at > 0 && !rest.is_empty());
+    let Some((at, wanted, comparison)) = found else {
+        return bare(word, grid);
+    };
     let name = &word[..at];
     let axes = |name: &str| -> Vec<Option<(usize, Vec<bool>)>> {
         let of_arm = |arm: &crate::grid::ArmGrid| {
             let axis = arm.arm().axes.iter().position(|axis| axis.name == name)?;
-            Some((axis, arm.arm().axes[axis].values.iter().map(|value| comparison.of_value(value, wanted)).collect()))
+            Some((
+                axis,
+                arm.arm().axes[axis]
+                    .values
+                    .iter()
+                    .map(|value| comparison.of_value(value, wanted))
+                    .collect(),
+            ))
         };
         grid.arms().iter().map(of_arm).collect()
     };
@@ -154,13 +184,21 @@ fn bare(word: &str, grid: &Grid) -> Term {
         let arm = arm.arm();
         arm.name.to_lowercase().contains(&word) || arm.label.to_lowercase().contains(&word)
     });
-    let fitting =
-        |axis: &crate::spec::Axis| axis.values.iter().map(|value| value.to_string().to_lowercase().contains(&word)).collect();
+    let fitting = |axis: &crate::spec::Axis| {
+        axis.values
+            .iter()
+            .map(|value| value.to_string().to_lowercase().contains(&word))
+            .collect()
+    };
     // A digit stands in every second value: numbers are found by comparisons.
     let is_number = word.parse::<f64>().is_ok();
     let values = grid.arms().iter().map(|arm| {
         let axes = arm.arm().axes.iter();
-        if is_number { Vec::new() } else { axes.map(fitting).collect() }
+        if is_number {
+            Vec::new()
+        } else {
+            axes.map(fitting).collect()
+        }
     });
     Term::Word(word.clone(), arms.collect(), values.collect())
 }

@@ -87,37 +87,65 @@ pub struct History {
 ///
 /// # Errors
 /// The ledger's.
-pub fn trial(sweep: &Sweep, id: TrialId, rerun: impl FnOnce(TrialId, usize) -> String) -> Result<Option<String>, LedgerError> {
-    let Some(planned) = sweep.planned(id) else { return Ok(None) };
+pub fn trial(
+    sweep: &Sweep,
+    id: TrialId,
+    rerun: impl FnOnce(TrialId, usize) -> String,
+) -> Result<Option<String>, LedgerError> {
+    let Some(planned) = sweep.planned(id) else {
+        return Ok(None);
+    };
     let ledger = sweep.reader()?;
     let points = &sweep.grid().arms()[planned.arm];
     let config = points.config(planned.index);
     let row = sweep.row(id);
     let attempts = ledger.attempts(id)?;
     let shared = row.and_then(|row| match row.shared.same_as {
-        Some(other) => Some(format!("Not computed again: the same as {other}, whose result it has.")),
-        None if row.shared.epochs > 0 => {
-            Some(format!("{} of its epochs were computed for another trial that begins in the same way.", row.shared.epochs))
-        }
+        Some(other) => Some(format!(
+            "Not computed again: the same as {other}, whose result it has."
+        )),
+        None if row.shared.epochs > 0 => Some(format!(
+            "{} of its epochs were computed for another trial that begins in the same way.",
+            row.shared.epochs
+        )),
         None => None,
     });
     let metric = &sweep.spec().metric.name;
     let seeds = &sweep.spec().seeds;
     let selected = sweep.evaluation().arms[planned.arm].selection.best == Some(planned.index);
-    let finals = seeds.final_.iter().filter(|seed| selected || sweep.row(TrialId { seed: **seed, ..id }).is_some());
+    let finals = seeds
+        .final_
+        .iter()
+        .filter(|seed| selected || sweep.row(TrialId { seed: **seed, ..id }).is_some());
     let sibling = |seed: &u64| {
         let id = TrialId { seed: *seed, ..id };
         let planned = sweep.planned(id)?;
-        let metric = sweep.row(id).and_then(|row| row.metrics.as_ref()?.get(metric)).map(Real);
-        Some(Sibling { trial: id.to_string(), seed: *seed, phase: planned.phase.name(), state: sweep.state_of(&planned), metric })
+        let metric = sweep
+            .row(id)
+            .and_then(|row| row.metrics.as_ref()?.get(metric))
+            .map(Real);
+        Some(Sibling {
+            trial: id.to_string(),
+            seed: *seed,
+            phase: planned.phase.name(),
+            state: sweep.state_of(&planned),
+            metric,
+        })
     };
     let points = &sweep.evaluation().points;
-    let place = points.binary_search_by_key(&(planned.arm, planned.index), |point| (point.arm, point.index)).ok();
+    let place = points
+        .binary_search_by_key(&(planned.arm, planned.index), |point| {
+            (point.arm, point.index)
+        })
+        .ok();
     let stat = place.and_then(|place| points[place].stats.get(metric));
     let rows = ledger.history_sample(id, MAX_EPOCHS)?;
     let unit = main_unit(&rows);
     let both = unit == Unit::Epoch && rows.iter().any(|row| row.position.unit == Unit::Step);
-    let log = attempts.last().and_then(|attempt| attempt.log.clone()).map(|part| log(sweep.dir(), part));
+    let log = attempts
+        .last()
+        .and_then(|attempt| attempt.log.clone())
+        .map(|part| log(sweep.dir(), part));
     Ok(Some(super::overview::json(&Trial {
         trial: id.to_string(),
         point: id.point.to_string(),
@@ -128,12 +156,34 @@ pub fn trial(sweep: &Sweep, id: TrialId, rerun: impl FnOnce(TrialId, usize) -> S
         parameters: parameters(&config),
         metrics: row
             .and_then(|row| row.metrics.as_ref())
-            .map(|metrics| metrics.0.iter().map(|(name, value)| (name.clone(), *value)).collect())
+            .map(|metrics| {
+                metrics
+                    .0
+                    .iter()
+                    .map(|(name, value)| (name.clone(), *value))
+                    .collect()
+            })
             .unwrap_or_default(),
-        notes: ledger.notes_of(id)?.iter().map(|(name, value)| (name.clone(), note_text(value))).collect(),
+        notes: ledger
+            .notes_of(id)?
+            .iter()
+            .map(|(name, value)| (name.clone(), note_text(value)))
+            .collect(),
         shared,
-        siblings: seeds.tune.iter().chain(finals).filter_map(sibling).collect(),
-        mean: stat.map(|stat| format!("{metric} {} over {} of {} tuning seeds", mean_std(*stat), stat.n, seeds.tune.len())),
+        siblings: seeds
+            .tune
+            .iter()
+            .chain(finals)
+            .filter_map(sibling)
+            .collect(),
+        mean: stat.map(|stat| {
+            format!(
+                "{metric} {} over {} of {} tuning seeds",
+                mean_std(*stat),
+                stat.n,
+                seeds.tune.len()
+            )
+        }),
         attempts: attempts.into_iter().map(attempt).collect(),
         log,
         history: history(&rows, unit),
@@ -144,7 +194,11 @@ pub fn trial(sweep: &Sweep, id: TrialId, rerun: impl FnOnce(TrialId, usize) -> S
 
 /// A configuration in words.
 pub fn parameters(config: &Config) -> Vec<(String, String)> {
-    config.0.iter().map(|(name, value)| (name.clone(), value.on_one_line())).collect()
+    config
+        .0
+        .iter()
+        .map(|(name, value)| (name.clone(), value.on_one_line()))
+        .collect()
 }
 
 fn attempt(row: AttemptRow) -> Attempt {
@@ -167,35 +221,62 @@ fn main_unit(rows: &[EpochRow]) -> Unit {
 
 /// What a metric's curve is by: epochs, if any row of an epoch has it.
 pub fn unit_of<'r>(rows: impl Iterator<Item = &'r EpochRow>, metric: &str) -> Unit {
-    let unit = rows.filter(|row| row.metrics.get(metric).is_some()).map(|row| row.position.unit).min();
+    let unit = rows
+        .filter(|row| row.metrics.get(metric).is_some())
+        .map(|row| row.position.unit)
+        .min();
     unit.unwrap_or(Unit::Epoch)
 }
 
-/// The part of a history that is by epochs or by steps, in columns, thinned evenly if it is long; the last row stays.
+/// The part of a history that is by epochs or by steps, in columns, thinned evenly if it is long;
+/// the last row stays.
 pub fn history(rows: &[EpochRow], unit: Unit) -> History {
-    let rows: Vec<&EpochRow> = rows.iter().filter(|row| row.position.unit == unit).collect();
+    let rows: Vec<&EpochRow> = rows
+        .iter()
+        .filter(|row| row.position.unit == unit)
+        .collect();
     let stride = rows.len().div_ceil(MAX_EPOCHS).max(1);
-    let kept: Vec<&EpochRow> =
-        rows.iter().enumerate().filter(|(at, _)| at % stride == 0 || at + 1 == rows.len()).map(|(_, row)| *row).collect();
-    let names: std::collections::BTreeSet<&String> = kept.iter().flat_map(|row| row.metrics.0.keys()).collect();
-    let values = |name: &String| kept.iter().map(|row| row.metrics.get(name).map(Real)).collect();
+    let kept: Vec<&EpochRow> = rows
+        .iter()
+        .enumerate()
+        .filter(|(at, _)| at % stride == 0 || at + 1 == rows.len())
+        .map(|(_, row)| *row)
+        .collect();
+    let names: std::collections::BTreeSet<&String> =
+        kept.iter().flat_map(|row| row.metrics.0.keys()).collect();
+    let values = |name: &String| {
+        kept.iter()
+            .map(|row| row.metrics.get(name).map(Real))
+            .collect()
+    };
     History {
         unit: unit.name(),
         epochs: kept.iter().map(|row| row.position.place).collect(),
-        metrics: names.into_iter().map(|name| (name.clone(), values(name))).collect(),
+        metrics: names
+            .into_iter()
+            .map(|name| (name.clone(), values(name)))
+            .collect(),
     }
 }
 
 fn log(dir: &Path, (file, begin, end): (String, u64, Option<u64>)) -> Log {
     let read = within(dir, &file).and_then(|path| log_end(&path, begin, end, LOG_END));
     match read {
-        Ok(text) => Log { file, text: Some(text), trouble: None },
-        Err(error) => Log { trouble: Some(format!("cannot read {file}: {error}")), text: None, file },
+        Ok(text) => Log {
+            file,
+            text: Some(text),
+            trouble: None,
+        },
+        Err(error) => Log {
+            trouble: Some(format!("cannot read {file}: {error}")),
+            text: None,
+            file,
+        },
     }
 }
 
-/// A file of the run directory. Who hands over a run directory may have put anything into its ledger: what leads out of it, by
-/// its name or by a link, is not read.
+/// A file of the run directory. Who hands over a run directory may have put anything into its
+/// ledger: what leads out of it, by its name or by a link, is not read.
 fn within(dir: &Path, file: &str) -> std::io::Result<PathBuf> {
     let outside = || std::io::Error::other("it is not in the run directory");
     let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
@@ -203,7 +284,11 @@ fn within(dir: &Path, file: &str) -> std::io::Result<PathBuf> {
         return Err(outside());
     }
     let path = dir.join(file).canonicalize()?;
-    if path.starts_with(dir.canonicalize()?) { Ok(path) } else { Err(outside()) }
+    if path.starts_with(dir.canonicalize()?) {
+        Ok(path)
+    } else {
+        Err(outside())
+    }
 }
 
 #[cfg(test)]
@@ -220,7 +305,13 @@ mod tests {
         std::os::unix::fs::symlink(outer.path().join("secret"), dir.join("logs/link.log")).unwrap();
         assert!(within(&dir, "logs/worker-1.log").is_ok());
         let absolute = outer.path().join("secret").display().to_string();
-        for file in ["../secret", "logs/../../secret", "logs/link.log", &absolute, "logs/absent.log"] {
+        for file in [
+            "../secret",
+            "logs/../../secret",
+            "logs/link.log",
+            &absolute,
+            "logs/absent.log",
+        ] {
             assert!(within(&dir, file).is_err(), "{file}");
         }
         assert!(log(&dir, ("../secret".into(), 0, None)).text.is_none());

@@ -1,5 +1,6 @@
-//! Names of columns in every table that is written for others: CSV and Parquet files, SQL views, TensorBoard, Optuna, JUnit. Users name
-//! parameters and metrics as they like, also as each other or as a column of our own; here they are told apart, by one rule.
+//! Names of columns in every table that is written for others: CSV and Parquet files, SQL views,
+//! TensorBoard, Optuna, JUnit. Users name parameters and metrics as they like, also as each other
+//! or as a column of our own; here they are told apart, by one rule.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -32,9 +33,10 @@ const FIXED: [&str; 21] = [
 
 /// The columns of the parameters and metrics of a sweep.
 ///
-/// A parameter is called by its name, unless that is a column of our own: then it has the prefix `param_`. A metric is called by its
-/// name, unless that is a column of our own or of a parameter: then it has the prefix `metric_`. A prefix is repeated until the name is
-/// free. Names that differ only in the case of ASCII letters count as the same, since SQL takes them so.
+/// A parameter is called by its name, unless that is a column of our own: then it has the prefix
+/// `param_`. A metric is called by its name, unless that is a column of our own or of a parameter:
+/// then it has the prefix `metric_`. A prefix is repeated until the name is free. Names that differ
+/// only in the case of ASCII letters count as the same, since SQL takes them so.
 #[derive(Clone, Debug)]
 pub struct ColumnNames {
     parameters: BTreeMap<String, String>,
@@ -45,8 +47,15 @@ pub struct ColumnNames {
 
 impl ColumnNames {
     /// The columns of parameters and metrics.
-    pub fn new<'a>(parameters: impl IntoIterator<Item = &'a str>, metrics: impl IntoIterator<Item = &'a str>) -> Self {
-        let mut names = Self { parameters: BTreeMap::new(), metrics: BTreeMap::new(), taken: FIXED.map(str::to_owned).into() };
+    pub fn new<'a>(
+        parameters: impl IntoIterator<Item = &'a str>,
+        metrics: impl IntoIterator<Item = &'a str>,
+    ) -> Self {
+        let mut names = Self {
+            parameters: BTreeMap::new(),
+            metrics: BTreeMap::new(),
+            taken: FIXED.map(str::to_owned).into(),
+        };
         for parameter in parameters {
             if !names.parameters.contains_key(parameter) {
                 let column = names.free("param_", parameter.to_owned());
@@ -58,8 +67,9 @@ impl ColumnNames {
         let mut metrics: Vec<&str> = metrics.into_iter().collect();
         metrics.sort_unstable();
         metrics.dedup();
-        let (clear, clashing): (Vec<&str>, Vec<&str>) =
-            metrics.into_iter().partition(|metric| !names.taken.contains(&metric.to_ascii_lowercase()));
+        let (clear, clashing): (Vec<&str>, Vec<&str>) = metrics
+            .into_iter()
+            .partition(|metric| !names.taken.contains(&metric.to_ascii_lowercase()));
         for metric in clear.into_iter().chain(clashing) {
             let column = names.free("metric_", metric.to_owned());
             names.metrics.insert(metric.to_owned(), column);
@@ -69,7 +79,13 @@ impl ColumnNames {
 
     /// The columns of a sweep whose trials report these metrics.
     pub fn of<'a>(spec: &'a Spec, metrics: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::new(spec.arms.iter().flat_map(|arm| &arm.axes).map(|axis| axis.name.as_str()), metrics)
+        Self::new(
+            spec.arms
+                .iter()
+                .flat_map(|arm| &arm.axes)
+                .map(|axis| axis.name.as_str()),
+            metrics,
+        )
     }
 
     /// The column of a parameter.
@@ -82,7 +98,8 @@ impl ColumnNames {
         self.metrics.get(name).map_or(name, String::as_str)
     }
 
-    /// A column that is made of a metric's, such as its mean: `loss_mean`. What is taken already gets the prefix `metric_`.
+    /// A column that is made of a metric's, such as its mean: `loss_mean`. What is taken already
+    /// gets the prefix `metric_`.
     pub fn figure(&mut self, metric: &str, figure: &str) -> String {
         let column = format!("{}_{figure}", self.metric(metric));
         self.free("metric_", column)
@@ -97,11 +114,17 @@ impl ColumnNames {
     }
 }
 
-/// Headings with a prefix before each that stands in front of it already, or is one of the columns of the file's own, `own`.
+/// Headings with a prefix before each that stands in front of it already, or is one of the columns
+/// of the file's own, `own`.
 pub fn apart(parameters: &[&str], own: &[&str]) -> Vec<String> {
     let mut names = ColumnNames::new([], []);
-    names.taken.extend(own.iter().map(|name| name.to_ascii_lowercase()));
-    parameters.iter().map(|name| names.free("param_", (*name).to_owned())).collect()
+    names
+        .taken
+        .extend(own.iter().map(|name| name.to_ascii_lowercase()));
+    parameters
+        .iter()
+        .map(|name| names.free("param_", (*name).to_owned()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -111,18 +134,37 @@ mod tests {
 
     #[test]
     fn a_name_that_is_taken_gets_a_prefix() {
-        let mut names = ColumnNames::new(["lr", "n", "arm", "loss_mean"], ["lr", "seed", "loss", "arm", "LR"]);
-        let parameters = ["lr", "n", "arm", "loss_mean"].map(|name| names.parameter(name).to_owned());
+        let mut names = ColumnNames::new(
+            ["lr", "n", "arm", "loss_mean"],
+            ["lr", "seed", "loss", "arm", "LR"],
+        );
+        let parameters =
+            ["lr", "n", "arm", "loss_mean"].map(|name| names.parameter(name).to_owned());
         assert_eq!(parameters, ["lr", "param_n", "param_arm", "loss_mean"]);
         let metrics = ["lr", "seed", "loss", "arm", "LR"].map(|name| names.metric(name).to_owned());
-        assert_eq!(metrics, ["metric_metric_lr", "metric_seed", "loss", "metric_arm", "metric_LR"]);
-        assert_eq!([names.figure("loss", "mean"), names.figure("loss", "std")], ["metric_loss_mean", "loss_std"]);
+        assert_eq!(
+            metrics,
+            [
+                "metric_metric_lr",
+                "metric_seed",
+                "loss",
+                "metric_arm",
+                "metric_LR"
+            ]
+        );
+        assert_eq!(
+            [names.figure("loss", "mean"), names.figure("loss", "std")],
+            ["metric_loss_mean", "loss_std"]
+        );
     }
 
     #[test]
     fn a_metric_that_clashes_with_nothing_keeps_its_name() {
         let names = ColumnNames::new(["lr"], ["lr", "metric_lr"]);
-        assert_eq!([names.metric("metric_lr"), names.metric("lr")], ["metric_lr", "metric_metric_lr"]);
+        assert_eq!(
+            [names.metric("metric_lr"), names.metric("lr")],
+            ["metric_lr", "metric_metric_lr"]
+        );
         assert_eq!(ColumnNames::new(["lr"], ["lr"]).metric("lr"), "metric_lr");
         assert_eq!(apart(&["x", "mean"], &["mean", "std"]), ["x", "param_mean"]);
         assert_eq!(apart(&["x", "X"], &[]), ["x", "param_X"]);

@@ -1,5 +1,6 @@
-//! The command line of a program of the user's that trains one trial: words with macros, and what they become for a trial.
-//! `program` reads them from the sweep file, `schedule` starts them, `show` prints them.
+//! The command line of a program of the user's that trains one trial: words with macros, and what
+//! they become for a trial. `program` reads them from the sweep file, `schedule` starts them,
+//! `show` prints them.
 
 use super::value::{Config, ParamValue};
 
@@ -144,7 +145,11 @@ impl Program {
     ///
     /// # Errors
     /// The name of a variable that is not set.
-    pub fn fill(&self, filling: &Filling<'_>, variable: &dyn Fn(&str) -> Option<String>) -> Result<Vec<String>, String> {
+    pub fn fill(
+        &self,
+        filling: &Filling<'_>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Vec<String>, String> {
         let mut line = Vec::new();
         for word in &self.words {
             match word {
@@ -173,21 +178,34 @@ impl Program {
         found
     }
 
-    /// The command line for a trial as one types it into a shell; variables of the environment by their names.
+    /// The command line for a trial as one types it into a shell; variables of the environment by
+    /// their names.
     pub fn shell(&self, filling: &Filling<'_>) -> String {
         let words = self.words.iter().flat_map(|word| match word {
-            Word::Args(style) => self.arguments(*style, filling).iter().map(|word| shell_quoted(word)).collect(),
+            Word::Args(style) => self
+                .arguments(*style, filling)
+                .iter()
+                .map(|word| shell_quoted(word))
+                .collect(),
             Word::Text(pieces) => vec![shell(pieces, filling)],
         });
         words.collect::<Vec<_>>().join(" ")
     }
 
     fn arguments(&self, style: ArgsStyle, filling: &Filling<'_>) -> Vec<String> {
-        let seed = ("seed".to_owned(), ParamValue::Int(i64::try_from(filling.seed).unwrap_or(i64::MAX)));
+        let seed = (
+            "seed".to_owned(),
+            ParamValue::Int(i64::try_from(filling.seed).unwrap_or(i64::MAX)),
+        );
         let placed = self.pieces().any(|piece| *piece == Piece::Seed);
-        let pairs = filling.config.0.iter().map(|(name, value)| (name.clone(), value.clone()));
+        let pairs = filling
+            .config
+            .0
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone()));
         let pairs = pairs.chain((!placed).then_some(seed));
-        // Python's spelling, which W&B gives: a script that compares with "True" must not be deceived.
+        // Python's spelling, which W&B gives: a script that compares with "True" must not be
+        // deceived.
         let spelled = |value: ParamValue| match value {
             ParamValue::Bool(true) => "True".to_owned(),
             ParamValue::Bool(false) => "False".to_owned(),
@@ -196,7 +214,9 @@ impl Program {
         let argument = |(name, value): (String, ParamValue)| match (style, value) {
             (ArgsStyle::NoBooleanFlags, ParamValue::Bool(true)) => vec![format!("--{name}")],
             (ArgsStyle::NoBooleanFlags, ParamValue::Bool(false)) => Vec::new(),
-            (ArgsStyle::Equals | ArgsStyle::NoBooleanFlags, value) => vec![format!("--{name}={}", spelled(value))],
+            (ArgsStyle::Equals | ArgsStyle::NoBooleanFlags, value) => {
+                vec![format!("--{name}={}", spelled(value))]
+            }
             (ArgsStyle::NoEquals, value) => vec![format!("--{name}"), spelled(value)],
             (ArgsStyle::NoHyphens, value) => vec![format!("{name}={}", spelled(value))],
             (ArgsStyle::AppendHydra, value) => vec![format!("+{name}={}", spelled(value))],
@@ -208,14 +228,20 @@ impl Program {
 
 /// Whether a variable of the environment stands in a text: it may be a secret.
 pub fn holds_variable(pieces: &[Piece]) -> bool {
-    pieces.iter().any(|piece| matches!(piece, Piece::Variable(_)))
+    pieces
+        .iter()
+        .any(|piece| matches!(piece, Piece::Variable(_)))
 }
 
 /// The text of a word for a trial.
 ///
 /// # Errors
 /// The name of a variable that is not set.
-pub fn fill(pieces: &[Piece], filling: &Filling<'_>, variable: &dyn Fn(&str) -> Option<String>) -> Result<String, String> {
+pub fn fill(
+    pieces: &[Piece],
+    filling: &Filling<'_>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> Result<String, String> {
     let mut text = String::new();
     for piece in pieces {
         match piece {
@@ -229,7 +255,12 @@ pub fn fill(pieces: &[Piece], filling: &Filling<'_>, variable: &dyn Fn(&str) -> 
 /// The same as one types it into a shell; variables of the environment by their names.
 pub fn shell(pieces: &[Piece], filling: &Filling<'_>) -> String {
     if !holds_variable(pieces) {
-        return shell_quoted(&pieces.iter().map(|piece| known(piece, filling)).collect::<String>());
+        return shell_quoted(
+            &pieces
+                .iter()
+                .map(|piece| known(piece, filling))
+                .collect::<String>(),
+        );
     }
     let part = |piece: &Piece| match piece {
         Piece::Variable(name) => format!("\"${name}\""),
@@ -238,22 +269,34 @@ pub fn shell(pieces: &[Piece], filling: &Filling<'_>) -> String {
     pieces.iter().map(part).collect()
 }
 
-/// A configuration as a JSON object, nested parameters as objects in it: as the sweep file has them.
+/// A configuration as a JSON object, nested parameters as objects in it: as the sweep file has
+/// them.
 pub fn nested_json(config: &Config) -> String {
     let mut root = serde_json::Map::new();
     for (name, value) in &config.0 {
-        put(&mut root, name, serde_json::to_value(value).unwrap_or_default());
+        put(
+            &mut root,
+            name,
+            serde_json::to_value(value).unwrap_or_default(),
+        );
     }
     serde_json::Value::Object(root).to_string()
 }
 
-fn put(object: &mut serde_json::Map<String, serde_json::Value>, path: &str, value: serde_json::Value) {
+fn put(
+    object: &mut serde_json::Map<String, serde_json::Value>,
+    path: &str,
+    value: serde_json::Value,
+) {
     let Some((group, rest)) = path.split_once('.') else {
         object.insert(path.to_owned(), value);
         return;
     };
     // No name is both a parameter and a group: `validate::groups`.
-    if let serde_json::Value::Object(group) = object.entry(group).or_insert_with(|| serde_json::Map::new().into()) {
+    if let serde_json::Value::Object(group) = object
+        .entry(group)
+        .or_insert_with(|| serde_json::Map::new().into())
+    {
         put(group, rest, value);
     }
 }
@@ -274,7 +317,11 @@ fn known(piece: &Piece, filling: &Filling<'_>) -> String {
 /// A word as a POSIX shell reads it as that word.
 pub fn shell_quoted(word: &str) -> String {
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "_-./=:,+@%".contains(letter);
-    if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', "'\\''")) }
+    if !word.is_empty() && word.chars().all(plain) {
+        word.to_owned()
+    } else {
+        format!("'{}'", word.replace('\'', "'\\''"))
+    }
 }
 
 /// A path as a POSIX shell reads it, for command lines that are shown to be typed.
@@ -299,8 +346,17 @@ mod tests {
 
     fn filled(words: Vec<Word>) -> (Result<Vec<String>, String>, String) {
         let config = config();
-        let filling = Filling { config: &config, seed: 7, trial: "k7m2p9x4qa-7", dir: "/runs/a b", interpreter: "python3" };
-        let program = Program { words, script: None };
+        let filling = Filling {
+            config: &config,
+            seed: 7,
+            trial: "k7m2p9x4qa-7",
+            dir: "/runs/a b",
+            interpreter: "python3",
+        };
+        let program = Program {
+            words,
+            script: None,
+        };
         let variable = |name: &str| (name == "HOME").then(|| "/root".to_owned());
         (program.fill(&filling, &variable), program.shell(&filling))
     }
@@ -315,7 +371,10 @@ mod tests {
             ArgsStyle::AppendHydra,
             ArgsStyle::OverrideHydra,
         ];
-        let shown: Vec<String> = styles.into_iter().map(|style| filled(vec![Word::Args(style)]).0.unwrap().join(" ")).collect();
+        let shown: Vec<String> = styles
+            .into_iter()
+            .map(|style| filled(vec![Word::Args(style)]).0.unwrap().join(" "))
+            .collect();
         insta::assert_snapshot!(shown.join("\n"), @"
         --amsgrad=False --lr=0.0001 --nesterov=True --opt.name=it's Adam --seed=7
         --amsgrad False --lr 0.0001 --nesterov True --opt.name it's Adam --seed 7
@@ -330,8 +389,16 @@ mod tests {
     fn macros_are_filled_and_shown_without_secrets() {
         let words = vec![
             Word::Text(vec![Piece::Interpreter]),
-            Word::Text(vec![Piece::Plain("--key=".into()), Piece::Variable("HOME".into())]),
-            Word::Text(vec![Piece::Plain("--out=".into()), Piece::Dir, Piece::Plain("/".into()), Piece::Trial]),
+            Word::Text(vec![
+                Piece::Plain("--key=".into()),
+                Piece::Variable("HOME".into()),
+            ]),
+            Word::Text(vec![
+                Piece::Plain("--out=".into()),
+                Piece::Dir,
+                Piece::Plain("/".into()),
+                Piece::Trial,
+            ]),
             Word::Text(vec![Piece::ArgsJson]),
             Word::Text(vec![Piece::ArgsJsonFile]),
             Word::Text(vec![Piece::Plain("--random-state".into()), Piece::Seed]),
@@ -355,11 +422,18 @@ mod tests {
 
     #[test]
     fn a_variable_that_is_not_set_is_named() {
-        assert_eq!(filled(vec![Word::Text(vec![Piece::Variable("NO_SUCH".into())])]).0, Err("NO_SUCH".to_owned()));
+        assert_eq!(
+            filled(vec![Word::Text(vec![Piece::Variable("NO_SUCH".into())])]).0,
+            Err("NO_SUCH".to_owned())
+        );
     }
 
     /// The parameters of an object by their names with dots.
-    fn flattened(prefix: &str, object: &serde_json::Value, into: &mut Vec<(String, serde_json::Value)>) {
+    fn flattened(
+        prefix: &str,
+        object: &serde_json::Value,
+        into: &mut Vec<(String, serde_json::Value)>,
+    ) {
         for (name, value) in object.as_object().unwrap() {
             let name = format!("{prefix}{name}");
             match value.is_object() {

@@ -1,5 +1,6 @@
-//! What of a trial reaches its program: its hyper-parameters and its seed, by the command line or by variables of the sweep file's.
-//! A program that gets neither does the same in every trial, which the results do not tell.
+//! What of a trial reaches its program: its hyper-parameters and its seed, by the command line or
+//! by variables of the sweep file's. A program that gets neither does the same in every trial,
+//! which the results do not tell.
 
 use super::command::{CONFIG_FILE, Piece, Program, Word};
 use super::model::Spec;
@@ -19,21 +20,33 @@ impl Handover {
     pub fn of(program: &Program, env: &[(String, Vec<Piece>)]) -> Self {
         let seed_is_placed = program.pieces().any(|piece| *piece == Piece::Seed);
         let of_word = |word: &Word| match word {
-            Word::Args(_) => Self { parameters: true, seed: !seed_is_placed },
+            Word::Args(_) => Self {
+                parameters: true,
+                seed: !seed_is_placed,
+            },
             Word::Text(pieces) => Self::of_pieces(pieces),
         };
         let words = program.words.iter().map(of_word);
-        words.chain(env.iter().map(|(_, pieces)| Self::of_pieces(pieces))).fold(Self::default(), Self::or)
+        words
+            .chain(env.iter().map(|(_, pieces)| Self::of_pieces(pieces)))
+            .fold(Self::default(), Self::or)
     }
 
-    /// By a text that names the variables which every program finds: a script, or what a shell is to do.
+    /// By a text that names the variables which every program finds: a script, or what a shell is
+    /// to do.
     pub fn of_text(text: &str) -> Self {
-        Self { parameters: text.contains("PENTAGRID_CONFIG"), seed: text.contains("PENTAGRID_SEED") }
+        Self {
+            parameters: text.contains("PENTAGRID_CONFIG"),
+            seed: text.contains("PENTAGRID_SEED"),
+        }
     }
 
     /// By either.
     pub fn or(self, other: Self) -> Self {
-        Self { parameters: self.parameters || other.parameters, seed: self.seed || other.seed }
+        Self {
+            parameters: self.parameters || other.parameters,
+            seed: self.seed || other.seed,
+        }
     }
 
     fn of_pieces(pieces: &[Piece]) -> Self {
@@ -41,12 +54,24 @@ impl Handover {
             matches!(pair, [Piece::Dir, Piece::Plain(text)] if text.strip_prefix('/').is_some_and(|file| file.starts_with(CONFIG_FILE)))
         });
         let of_piece = |piece: &Piece| match piece {
-            Piece::Seed => Self { parameters: false, seed: true },
-            Piece::ArgsJson | Piece::ArgsJsonFile => Self { parameters: true, seed: false },
+            Piece::Seed => Self {
+                parameters: false,
+                seed: true,
+            },
+            Piece::ArgsJson | Piece::ArgsJsonFile => Self {
+                parameters: true,
+                seed: false,
+            },
             Piece::Plain(text) => Self::of_text(text),
             Piece::Trial | Piece::Dir | Piece::Variable(_) | Piece::Interpreter => Self::default(),
         };
-        pieces.iter().map(of_piece).fold(Self { parameters: in_folder, seed: false }, Self::or)
+        pieces.iter().map(of_piece).fold(
+            Self {
+                parameters: in_folder,
+                seed: false,
+            },
+            Self::or,
+        )
     }
 
     /// What to tell the user of it, if anything is missing. One seed needs no handing over.
@@ -83,8 +108,12 @@ mod tests {
             "name: n\n{head}\nmetric: {{name: loss, goal: minimize}}\nseeds: {seeds}\nparameters: {{lr: {{values: [1, 2]}}}}\n"
         );
         let spec = crate::spec::read(&text, "t.yaml").unwrap_or_else(|error| panic!("{error}"));
-        let Task::Program(program) = &spec.task else { return "no program" };
-        let warning = Handover::of(program, &spec.env).warning(&spec).unwrap_or("fine");
+        let Task::Program(program) = &spec.task else {
+            return "no program";
+        };
+        let warning = Handover::of(program, &spec.env)
+            .warning(&spec)
+            .unwrap_or("fine");
         warning.split(" reach").next().unwrap()
     }
 
@@ -92,20 +121,59 @@ mod tests {
     fn what_does_not_reach_a_program_is_told() {
         let cases = [
             ("program: t.py", "fine"),
-            ("command: [python3, t.py, -c, base.yaml]", "neither parameters nor seed"),
+            (
+                "command: [python3, t.py, -c, base.yaml]",
+                "neither parameters nor seed",
+            ),
             ("command: [python3, t.py, \"${args}\"]", "fine"),
-            ("command: [python3, t.py, \"${args_no_hyphens}\", --seed, \"${seed}\"]", "fine"),
-            ("command: [python3, t.py, --seed, \"${seed}\"]", "the parameters do not"),
-            ("command: [python3, t.py, \"${args_json}\"]", "the seed does not"),
-            ("command: [python3, t.py, \"--config=${args_json_file}\", \"${seed}\"]", "fine"),
-            ("command: [python3, t.py, \"${dir}/config.json\", \"${seed}\"]", "fine"),
-            ("command: [python3, t.py, --out, \"${dir}/${trial}\"]", "neither parameters nor seed"),
-            ("command: [sh, -c, 'python3 t.py $PENTAGRID_CONFIG $PENTAGRID_SEED']", "fine"),
-            ("command: [sh, -c, 'python3 t.py $PENTAGRID_CONFIG']", "the seed does not"),
-            ("command: [sh, -c, 'python3 t.py --seed $PENTAGRID_SEED']", "the parameters do not"),
-            ("command: [python3, t.py]\nenv: {CONFIG: \"${args_json}\", SEED: \"${seed}\"}", "fine"),
-            ("command: [python3, t.py]\nenv: {SEED: \"${seed}\"}", "the parameters do not"),
-            ("command: [python3, t.py]\nenv: {DATA: /data}", "neither parameters nor seed"),
+            (
+                "command: [python3, t.py, \"${args_no_hyphens}\", --seed, \"${seed}\"]",
+                "fine",
+            ),
+            (
+                "command: [python3, t.py, --seed, \"${seed}\"]",
+                "the parameters do not",
+            ),
+            (
+                "command: [python3, t.py, \"${args_json}\"]",
+                "the seed does not",
+            ),
+            (
+                "command: [python3, t.py, \"--config=${args_json_file}\", \"${seed}\"]",
+                "fine",
+            ),
+            (
+                "command: [python3, t.py, \"${dir}/config.json\", \"${seed}\"]",
+                "fine",
+            ),
+            (
+                "command: [python3, t.py, --out, \"${dir}/${trial}\"]",
+                "neither parameters nor seed",
+            ),
+            (
+                "command: [sh, -c, 'python3 t.py $PENTAGRID_CONFIG $PENTAGRID_SEED']",
+                "fine",
+            ),
+            (
+                "command: [sh, -c, 'python3 t.py $PENTAGRID_CONFIG']",
+                "the seed does not",
+            ),
+            (
+                "command: [sh, -c, 'python3 t.py --seed $PENTAGRID_SEED']",
+                "the parameters do not",
+            ),
+            (
+                "command: [python3, t.py]\nenv: {CONFIG: \"${args_json}\", SEED: \"${seed}\"}",
+                "fine",
+            ),
+            (
+                "command: [python3, t.py]\nenv: {SEED: \"${seed}\"}",
+                "the parameters do not",
+            ),
+            (
+                "command: [python3, t.py]\nenv: {DATA: /data}",
+                "neither parameters nor seed",
+            ),
             ("worker: [w]", "no program"),
         ];
         for (head, expected) in cases {
@@ -116,8 +184,17 @@ mod tests {
 
     #[test]
     fn one_seed_needs_no_handing_over() {
-        assert_eq!(told("command: [t, \"${args_json}\"]", "{tune: 1, final: 0}"), "fine");
-        assert_eq!(told("command: [t, \"${args_json}\"]", "{tune: 1, final: 1}"), "the seed does not");
-        assert_eq!(told("command: [t]", "{tune: 1, final: 0}"), "the parameters do not");
+        assert_eq!(
+            told("command: [t, \"${args_json}\"]", "{tune: 1, final: 0}"),
+            "fine"
+        );
+        assert_eq!(
+            told("command: [t, \"${args_json}\"]", "{tune: 1, final: 1}"),
+            "the seed does not"
+        );
+        assert_eq!(
+            told("command: [t]", "{tune: 1, final: 0}"),
+            "the parameters do not"
+        );
     }
 }

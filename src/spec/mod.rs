@@ -1,6 +1,6 @@
-//! The sweep file. `parse` makes a tree with places of the text, `document` and its helpers read it into a draft,
-//! `validate` checks the rules between its parts, `schema` tells editors about it. Pure: text in, a valid `Spec`
-//! or a `Diagnosis` out.
+//! The sweep file. `parse` makes a tree with places of the text, `document` and its helpers read it
+//! into a draft, `validate` checks the rules between its parts, `schema` tells editors about it.
+//! Pure: text in, a valid `Spec` or a `Diagnosis` out.
 
 mod affinity;
 mod builtin;
@@ -38,7 +38,10 @@ pub use document::{read, read_named};
 pub use handover::Handover;
 pub use keys::nearest;
 pub use launcher::{CommandSpec, LauncherSpec, SlurmSpec};
-pub use model::{Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, Prune, PublishedFigure, Resources, Seeds, Spec, Way};
+pub use model::{
+    Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, Prune, PublishedFigure, Resources,
+    Seeds, Spec, Way,
+};
 pub(crate) use problem::is_invisible;
 pub use problem::{Diagnosis, Problem};
 pub use schema::json_schema;

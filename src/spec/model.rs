@@ -1,5 +1,5 @@
-//! What a sweep is, once it has been read and found valid. Built only by `parse` and `validate`; everyone
-//! downstream (grid, plan, report) reads it and may rely on the rules that they enforce.
+//! What a sweep is, once it has been read and found valid. Built only by `parse` and `validate`;
+//! everyone downstream (grid, plan, report) reads it and may rely on the rules that they enforce.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -33,11 +33,14 @@ pub struct Spec {
     pub resources: Resources,
     /// The same for each arm, by its number; empty where no arm has its own.
     pub arm_resources: Vec<Resources>,
-    /// Parameters of a worker's trials: those that agree in all of them have work in common. Empty: none have.
+    /// Parameters of a worker's trials: those that agree in all of them have work in common. Empty:
+    /// none have.
     pub affinity: Vec<String>,
-    /// Environment variables of the worker or program, in the order of the file. Macros of a trial only for a program.
+    /// Environment variables of the worker or program, in the order of the file. Macros of a trial
+    /// only for a program.
     pub env: Vec<(String, Vec<Piece>)>,
-    /// The folder that it is started in, relative to the one that the sweep was started from; None: that one.
+    /// The folder that it is started in, relative to the one that the sweep was started from; None:
+    /// that one.
     pub workdir: Option<String>,
     /// How workers and programs are started. Changes no result.
     pub launcher: LauncherSpec,
@@ -71,8 +74,8 @@ pub enum Prune {
     /// All run.
     #[default]
     None,
-    /// Safe racing: a point whose mean could not reach the best complete one even if every seed that it lacks gave the
-    /// best value gets no further seeds.
+    /// Safe racing: a point whose mean could not reach the best complete one even if every seed
+    /// that it lacks gave the best value gets no further seeds.
     Safe {
         /// The best value that the metric can take in the goal's direction; finite.
         best: f64,
@@ -82,7 +85,8 @@ pub enum Prune {
 /// The seeds of a sweep. The two lists are disjoint and each is free of repeats.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seeds {
-    /// Every point of every arm is trained once with each of these. Empty only if every arm has a single point.
+    /// Every point of every arm is trained once with each of these. Empty only if every arm has a
+    /// single point.
     pub tune: Vec<u64>,
     /// The selected point of each arm is trained once with each of these; may be empty.
     pub final_: Vec<u64>,
@@ -137,20 +141,29 @@ pub struct Resources {
 impl Spec {
     /// What a trial of that arm takes of the machine.
     pub fn resources_of(&self, arm: usize) -> Resources {
-        self.arm_resources.get(arm).copied().unwrap_or(self.resources)
+        self.arm_resources
+            .get(arm)
+            .copied()
+            .unwrap_or(self.resources)
     }
 
     /// The most slots that a GPU may need, and the most threads that a trial may use.
     pub fn widest_resources(&self) -> Resources {
         let all = (0..self.arms.len()).map(|arm| self.resources_of(arm));
-        all.reduce(|a, b| Resources { per_gpu: a.per_gpu.max(b.per_gpu), threads: a.threads.max(b.threads) })
-            .unwrap_or(self.resources)
+        all.reduce(|a, b| Resources {
+            per_gpu: a.per_gpu.max(b.per_gpu),
+            threads: a.threads.max(b.threads),
+        })
+        .unwrap_or(self.resources)
     }
 }
 
 impl Default for Resources {
     fn default() -> Self {
-        Self { per_gpu: 1, threads: 1 }
+        Self {
+            per_gpu: 1,
+            threads: 1,
+        }
     }
 }
 
@@ -161,13 +174,15 @@ pub struct Arm {
     pub name: String,
     /// How tables and figures call it; the name, where no label is given.
     pub label: String,
-    /// All its parameters, common ones first, in the order of the file, with the values that they take in some point.
+    /// All its parameters, common ones first, in the order of the file, with the values that they
+    /// take in some point.
     pub axes: Vec<Axis>,
     /// Which combinations of these are its points: all, unless the file says otherwise.
     pub shape: Shape,
 }
 
-/// One parameter and the values it takes. One value makes a constant, unless some points lack the parameter.
+/// One parameter and the values it takes. One value makes a constant, unless some points lack the
+/// parameter.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Axis {
     /// Parameter name; nested parameters are joined by dots.
@@ -185,11 +200,13 @@ pub struct PublishedFigure {
     pub std: Option<f64>,
     /// Over how many runs, where that was published.
     pub n: Option<u32>,
-    /// On how many images, where the mean is a percentage of images: then `n` is there and the mean lies in 0 to 100.
+    /// On how many images, where the mean is a percentage of images: then `n` is there and the mean
+    /// lies in 0 to 100.
     pub images: Option<u32>,
 }
 
-/// A sentence about the arms, in a form that results can confirm or contradict. Arms are numbers in `Spec::arms`.
+/// A sentence about the arms, in a form that results can confirm or contradict. Arms are numbers in
+/// `Spec::arms`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Claim {
     /// The sentence; one line, not empty.
@@ -200,10 +217,12 @@ pub struct Claim {
     pub kind: ClaimKind,
 }
 
-/// What a claim says. `Spec` holds only such as name arms that there are, and an arm never beside itself.
+/// What a claim says. `Spec` holds only such as name arms that there are, and an arm never beside
+/// itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClaimKind {
-    /// The arm's mean of a final metric is beyond that of each of the others (`highest`, `lowest`, `greater`, `less`).
+    /// The arm's mean of a final metric is beyond that of each of the others (`highest`, `lowest`,
+    /// `greater`, `less`).
     Beyond {
         /// Beyond in which direction.
         way: Way,
@@ -227,7 +246,8 @@ pub enum ClaimKind {
         /// By what share of it the measured one may differ; greater than 0, less than 1.
         within: f64,
     },
-    /// The mean of a final metric of each of the arms is on one side of a value (`at_least`, `at_most`).
+    /// The mean of a final metric of each of the arms is on one side of a value (`at_least`,
+    /// `at_most`).
     Bound {
         /// `Up`: at least the value.
         way: Way,
@@ -253,7 +273,8 @@ pub enum ClaimKind {
         /// What share of the whole improvement may be left; at least 0, less than 1.
         tolerance: f64,
     },
-    /// At every epoch of every trial one metric of the history is greater than another (`always_above`).
+    /// At every epoch of every trial one metric of the history is greater than another
+    /// (`always_above`).
     AlwaysAbove {
         /// The greater one.
         metric: String,

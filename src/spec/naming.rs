@@ -1,5 +1,5 @@
-//! Which names a sweep and its arms may have, in any script: they become names of folders. And what a sweep without a name is
-//! called.
+//! Which names a sweep and its arms may have, in any script: they become names of folders. And what
+//! a sweep without a name is called.
 
 use std::path::Path;
 
@@ -10,8 +10,8 @@ pub(super) const MAX_ARM: usize = 32;
 /// Bytes of a name: file systems take 255, and other names are made of this one.
 const MAX_NAME_BYTES: usize = 200;
 
-/// Marks that belong to the letter before them and that Unicode does not count as alphabetic: accents by themselves (as macOS
-/// writes them), vowel signs, tone marks.
+/// Marks that belong to the letter before them and that Unicode does not count as alphabetic:
+/// accents by themselves (as macOS writes them), vowel signs, tone marks.
 const MARKS: [(char, char); 16] = [
     ('\u{300}', '\u{36f}'),
     ('\u{483}', '\u{487}'),
@@ -33,21 +33,29 @@ const MARKS: [(char, char); 16] = [
 
 /// A letter or a digit of any script, or a mark on one.
 fn is_letter(letter: char) -> bool {
-    letter.is_alphanumeric() || MARKS.iter().any(|(first, last)| (*first..=*last).contains(&letter))
+    letter.is_alphanumeric()
+        || MARKS
+            .iter()
+            .any(|(first, last)| (*first..=*last).contains(&letter))
 }
 
 /// Whether a text can be a sweep's name as it is.
 pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(char::is_alphanumeric)
-        && text.chars().all(|letter| is_letter(letter) || "._-".contains(letter))
+        && text
+            .chars()
+            .all(|letter| is_letter(letter) || "._-".contains(letter))
         && text.chars().count() <= MAX_NAME
         && text.len() <= MAX_NAME_BYTES
 }
 
-/// Whether a text can be an arm's name. Upper case is left out, since some file systems do not tell it from lower case.
+/// Whether a text can be an arm's name. Upper case is left out, since some file systems do not tell
+/// it from lower case.
 pub(super) fn is_arm(text: &str) -> bool {
     text.starts_with(char::is_alphanumeric)
-        && text.chars().all(|letter| (is_letter(letter) && !letter.is_uppercase()) || "_-".contains(letter))
+        && text
+            .chars()
+            .all(|letter| (is_letter(letter) && !letter.is_uppercase()) || "_-".contains(letter))
         && text.chars().count() <= MAX_ARM
 }
 
@@ -62,7 +70,11 @@ pub(super) fn folder_name(text: &str) -> String {
         }
     }
     let trimmed = name.trim_matches(|letter: char| !letter.is_alphanumeric() && letter.is_ascii());
-    let mut short: String = trimmed.trim_start_matches(|letter: char| !letter.is_alphanumeric()).chars().take(MAX_NAME).collect();
+    let mut short: String = trimmed
+        .trim_start_matches(|letter: char| !letter.is_alphanumeric())
+        .chars()
+        .take(MAX_NAME)
+        .collect();
     while short.len() > MAX_NAME_BYTES {
         short.pop();
     }
@@ -75,13 +87,19 @@ pub(super) fn of_program(program: &str) -> String {
     folder_name(file.rsplit_once('.').map_or(file, |(stem, _)| stem))
 }
 
-/// The name of a sweep that has neither a name nor a program: its file's. The copy in a run directory is called
-/// `spec.yaml`: there it is the directory's, which has the name of the first file unless another was chosen.
+/// The name of a sweep that has neither a name nor a program: its file's. The copy in a run
+/// directory is called `spec.yaml`: there it is the directory's, which has the name of the first
+/// file unless another was chosen.
 pub(super) fn of_file(file: &str) -> String {
     let path = Path::new(file);
     let is_copy = path.file_name().is_some_and(|name| name == COPY);
     let folder = path.parent().and_then(Path::file_name).filter(|_| is_copy);
-    folder_name(&folder.or(path.file_stem()).unwrap_or_default().to_string_lossy())
+    folder_name(
+        &folder
+            .or(path.file_stem())
+            .unwrap_or_default()
+            .to_string_lossy(),
+    )
 }
 
 /// The copy of the sweep file in a run directory.
@@ -93,15 +111,39 @@ mod tests {
 
     #[test]
     fn names_may_be_in_any_script() {
-        for name in ["paper", "2024", "学習率", "поиск", "größe_2", "cafe\u{301}", "विश्लेषण", "ค้นหา", "が\u{3099}x", "a.b-c_d"]
-        {
+        for name in [
+            "paper",
+            "2024",
+            "学習率",
+            "поиск",
+            "größe_2",
+            "cafe\u{301}",
+            "विश्लेषण",
+            "ค้นหา",
+            "が\u{3099}x",
+            "a.b-c_d",
+        ] {
             assert!(is_name(name), "{name}");
             assert_eq!(folder_name(name), name);
         }
-        for name in ["", "-a", ".a", "a b", "a/b", "a\u{200b}b", "a\nb", "β = 0", "\u{301}a", "a\u{202e}b", "🙂"] {
+        for name in [
+            "",
+            "-a",
+            ".a",
+            "a b",
+            "a/b",
+            "a\u{200b}b",
+            "a\nb",
+            "β = 0",
+            "\u{301}a",
+            "a\u{202e}b",
+            "🙂",
+        ] {
             assert!(!is_name(name), "{name:?}");
         }
-        assert!(is_name(&"学".repeat(64)) && !is_name(&"x".repeat(65)) && !is_name(&"𠀀".repeat(51)));
+        assert!(
+            is_name(&"学".repeat(64)) && !is_name(&"x".repeat(65)) && !is_name(&"𠀀".repeat(51))
+        );
         for arm in ["sgd", "学習", "адам", "größe", "0"] {
             assert!(is_arm(arm), "{arm}");
         }
@@ -124,14 +166,26 @@ mod tests {
             assert_eq!(folder_name(text), name, "{text}");
         }
         assert_eq!(folder_name(&"𠀀".repeat(100)).len(), 200);
-        for text in ["a".repeat(100), "学 ".repeat(100), "\u{301}\u{302}-x".to_owned()] {
+        for text in [
+            "a".repeat(100),
+            "学 ".repeat(100),
+            "\u{301}\u{302}-x".to_owned(),
+        ] {
             assert!(is_name(&folder_name(&text)), "{text}");
         }
     }
 
     #[test]
     fn a_sweep_without_a_name_is_called_as_its_program_or_its_file() {
-        assert_eq!([of_program("src/train.py"), of_program("./run"), of_program("..")].as_slice(), ["train", "run", ""]);
+        assert_eq!(
+            [
+                of_program("src/train.py"),
+                of_program("./run"),
+                of_program("..")
+            ]
+            .as_slice(),
+            ["train", "run", ""]
+        );
         for (file, name) in [
             ("sweeps/mine.yaml", "mine"),
             ("探索.yml", "探索"),

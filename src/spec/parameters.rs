@@ -1,5 +1,6 @@
-//! The `parameters` blocks, flattened: nested names joined by dots, each parameter with its values and their
-//! places. Rules of a single parameter live here (type, range, repeats); rules between them in `validate`.
+//! The `parameters` blocks, flattened: nested names joined by dots, each parameter with its values
+//! and their places. Rules of a single parameter live here (type, range, repeats); rules between
+//! them in `validate`.
 
 use std::collections::HashMap;
 
@@ -26,7 +27,8 @@ pub(super) struct Param {
     pub ty: Option<ParamType>,
     /// The condition under which it exists; None: always.
     pub when: Option<Vec<Clause>>,
-    /// Values that are there before: their numbers, and those of the earlier ones. Only a `zip` may tell them apart.
+    /// Values that are there before: their numbers, and those of the earlier ones. Only a `zip` may
+    /// tell them apart.
     pub repeats: Vec<(usize, usize)>,
     /// The built-in task's entry of that name.
     pub builtin: Option<&'static TaskParam>,
@@ -51,11 +53,17 @@ impl Reader<'_, '_> {
     }
 
     fn nested(&mut self, block: &Entry, prefix: &str, params: &mut Vec<Param>) {
-        let Some(entries) = super::tree::entries(block, EXAMPLE, self.problems) else { return };
+        let Some(entries) = super::tree::entries(block, EXAMPLE, self.problems) else {
+            return;
+        };
         if entries.is_empty() {
             self.problems.add(
-                Finding::new(block.at(), format!("{} is empty", quoted(&block.key)), "nothing in it")
-                    .help("name a parameter, or remove the key"),
+                Finding::new(
+                    block.at(),
+                    format!("{} is empty", quoted(&block.key)),
+                    "nothing in it",
+                )
+                .help("name a parameter, or remove the key"),
             );
         }
         for entry in entries {
@@ -65,11 +73,16 @@ impl Reader<'_, '_> {
             if params.len() >= MAX_PARAMETERS {
                 let message = format!("more than {MAX_PARAMETERS} parameters");
                 let finding = Finding::new(entry.key_span, message, "one too many");
-                self.problems.add(finding.help("leave out what never changes: your program can hold it"));
+                self.problems
+                    .add(finding.help("leave out what never changes: your program can hold it"));
                 return;
             }
             if self.name_is_good(entry) {
-                let name = if prefix.is_empty() { entry.key.to_string() } else { format!("{prefix}.{}", entry.key) };
+                let name = if prefix.is_empty() {
+                    entry.key.to_string()
+                } else {
+                    format!("{prefix}.{}", entry.key)
+                };
                 self.parameter(entry, name, params);
             }
         }
@@ -78,15 +91,26 @@ impl Reader<'_, '_> {
     fn name_is_good(&mut self, entry: &Entry) -> bool {
         let name = &*entry.key;
         let finding = if matches!(name, "seed" | "random_seed" | "seeds") {
-            let message = format!("{} is not a hyper-parameter: seeds are an axis of their own", quoted(name));
+            let message = format!(
+                "{} is not a hyper-parameter: seeds are an axis of their own",
+                quoted(name)
+            );
             Finding::new(entry.key_span, message, "a seed")
                 .help("name them at the top of the file: `seeds: {tune: 5, final: 10}`")
         } else if name.contains('.') {
-            Finding::new(entry.key_span, format!("the parameter name {} contains a dot", quoted(name)), "has a dot")
-                .help(self.undotted(name))
+            Finding::new(
+                entry.key_span,
+                format!("the parameter name {} contains a dot", quoted(name)),
+                "has a dot",
+            )
+            .help(self.undotted(name))
         } else if name.len() > 64 || name.trim() != name || name.chars().any(char::is_control) {
-            Finding::new(entry.key_span, format!("{} cannot be a parameter's name", quoted(name)), "not a name")
-                .help("use at most 64 bytes, without control characters and outer spaces")
+            Finding::new(
+                entry.key_span,
+                format!("{} cannot be a parameter's name", quoted(name)),
+                "not a name",
+            )
+            .help("use at most 64 bytes, without control characters and outer spaces")
         } else {
             return true;
         };
@@ -104,8 +128,13 @@ impl Reader<'_, '_> {
         if name.len() > 64 || parts.len() > 4 || parts.iter().any(|part| part.is_empty()) {
             return "dots join nested parameters: use another character in names".to_owned();
         }
-        let nested =
-            parts.iter().rev().skip(1).fold(format!("{last}: ..."), |inner, part| format!("{part}: {{parameters: {{{inner}}}}}"));
+        let nested = parts
+            .iter()
+            .rev()
+            .skip(1)
+            .fold(format!("{last}: ..."), |inner, part| {
+                format!("{part}: {{parameters: {{{inner}}}}}")
+            });
         format!("nest it: {nested}")
     }
 
@@ -114,13 +143,28 @@ impl Reader<'_, '_> {
             let help = match &entry.value.kind {
                 Kind::List(_) => format!("write `{}: {{values: [...]}}`", entry.key),
                 Kind::Scalar(scalar) if scalar.is_null() => {
-                    format!("write `{0}: {{value: ...}}` or `{0}: {{values: [...]}}`", entry.key)
+                    format!(
+                        "write `{0}: {{value: ...}}` or `{0}: {{values: [...]}}`",
+                        entry.key
+                    )
                 }
-                Kind::Scalar(scalar) => format!("write `{}: {{value: {}}}`", entry.key, brief(&scalar.text)),
+                Kind::Scalar(scalar) => {
+                    format!("write `{}: {{value: {}}}`", entry.key, brief(&scalar.text))
+                }
                 Kind::Map(_) => String::new(),
             };
-            let message = format!("the parameter {} must be a mapping with `value` or `values`", quoted(&name));
-            self.problems.add(Finding::new(entry.at(), message, format!("{}, not a mapping", entry.value.describe())).help(help));
+            let message = format!(
+                "the parameter {} must be a mapping with `value` or `values`",
+                quoted(&name)
+            );
+            self.problems.add(
+                Finding::new(
+                    entry.at(),
+                    message,
+                    format!("{}, not a mapping", entry.value.describe()),
+                )
+                .help(help),
+            );
             self.push_broken(entry, name, params);
             return;
         };
@@ -139,25 +183,47 @@ impl Reader<'_, '_> {
             self.problems,
         );
         let clean = self.problems.len() == before;
-        let (value, values, group) = (fields.get("value"), fields.get("values"), fields.get("parameters"));
+        let (value, values, group) = (
+            fields.get("value"),
+            fields.get("values"),
+            fields.get("parameters"),
+        );
         let both = |a: &Entry, b: &Entry, problems: &mut Problems<'_>| {
-            let message = format!("the parameter {} has both `{}` and `{}`", quoted(&name), a.key, b.key);
-            problems.add(Finding::new(b.key_span, message, "and this").also(a.key_span, "this").help("keep one of them"));
+            let message = format!(
+                "the parameter {} has both `{}` and `{}`",
+                quoted(&name),
+                a.key,
+                b.key
+            );
+            problems.add(
+                Finding::new(b.key_span, message, "and this")
+                    .also(a.key_span, "this")
+                    .help("keep one of them"),
+            );
         };
         match (value, values, group) {
             (None, None, Some(group)) => {
                 if let Some(ty) = fields.get("type") {
-                    let finding = Finding::new(ty.key_span, "a group of parameters has no type", "not here");
-                    self.problems.add(finding.help("give each nested parameter its own `type`"));
+                    let finding =
+                        Finding::new(ty.key_span, "a group of parameters has no type", "not here");
+                    self.problems
+                        .add(finding.help("give each nested parameter its own `type`"));
                 }
                 if let Some(when) = fields.get("when") {
-                    let finding = Finding::new(when.key_span, "a group of parameters has no condition", "not here");
-                    self.problems.add(finding.help("give each nested parameter its own `when`"));
+                    let finding = Finding::new(
+                        when.key_span,
+                        "a group of parameters has no condition",
+                        "not here",
+                    );
+                    self.problems
+                        .add(finding.help("give each nested parameter its own `when`"));
                 }
                 self.nested(group, &name, params);
                 return;
             }
-            (Some(a), Some(b), _) | (Some(a), None, Some(b)) | (None, Some(a), Some(b)) => both(a, b, self.problems),
+            (Some(a), Some(b), _) | (Some(a), None, Some(b)) | (None, Some(a), Some(b)) => {
+                both(a, b, self.problems)
+            }
             // An unknown key has been reported, and is probably the missing one misspelt.
             (None, None, None) if clean => {
                 let message = format!("the parameter {} has no value", quoted(&name));
@@ -169,12 +235,19 @@ impl Reader<'_, '_> {
             _ => {}
         }
         let builtin = self.known(entry, &name);
-        let declared = fields.get("type").and_then(|ty| self.declared_type(ty, builtin));
+        let declared = fields
+            .get("type")
+            .and_then(|ty| self.declared_type(ty, builtin));
         let ty = builtin.map(|param| param.ty).or(declared);
         let condition = fields.get("when");
         let when = condition.and_then(|when| shape::clauses(when, self.problems));
         let broken = !clean || when.is_some() != condition.is_some();
-        let mut param = Param { ty, when, broken, ..Param::new(entry, name, builtin) };
+        let mut param = Param {
+            ty,
+            when,
+            broken,
+            ..Param::new(entry, name, builtin)
+        };
         if let Some(list) = values {
             self.list(list, ty, &mut param);
         } else if let Some(one) = value {
@@ -191,7 +264,10 @@ impl Reader<'_, '_> {
     fn push_broken(&mut self, entry: &Entry, name: String, params: &mut Vec<Param>) {
         let builtin = self.known(entry, &name);
         if !self.builtin || builtin.is_some() {
-            params.push(Param { broken: true, ..Param::new(entry, name, builtin) });
+            params.push(Param {
+                broken: true,
+                ..Param::new(entry, name, builtin)
+            });
         }
     }
 
@@ -206,18 +282,26 @@ impl Reader<'_, '_> {
             let last = name.rsplit('.').next().unwrap_or(name);
             let help = match (synonym(name), TaskParam::find(last)) {
                 (Some(meant), _) => format!("the task calls it `{meant}`"),
-                (None, Some(flat)) => format!("the task has no nested parameters: write `{}` beside the others", flat.name),
+                (None, Some(flat)) => format!(
+                    "the task has no nested parameters: write `{}` beside the others",
+                    flat.name
+                ),
                 _ => did_you_mean(name, &names, "its parameters"),
             };
             let message = format!("{} is not a parameter of {BUILTIN}", quoted(name));
-            self.problems.add(Finding::new(entry.key_span, message, "unknown parameter").help(help));
+            self.problems
+                .add(Finding::new(entry.key_span, message, "unknown parameter").help(help));
         }
         found
     }
 
     fn declared_type(&mut self, entry: &Entry, builtin: Option<&TaskParam>) -> Option<ParamType> {
-        const NAMES: [(&str, ParamType); 4] =
-            [("float", ParamType::Float), ("int", ParamType::Int), ("bool", ParamType::Bool), ("text", ParamType::Text)];
+        const NAMES: [(&str, ParamType); 4] = [
+            ("float", ParamType::Float),
+            ("int", ParamType::Int),
+            ("bool", ParamType::Bool),
+            ("text", ParamType::Text),
+        ];
         const OTHERS: [(&str, &str); 9] = [
             ("str", "text"),
             ("string", "text"),
@@ -230,23 +314,35 @@ impl Reader<'_, '_> {
             ("i64", "int"),
         ];
         let (written, shown) = match &entry.value.kind {
-            Kind::Scalar(scalar) if !scalar.text.is_empty() => (&*scalar.text, quoted(&scalar.text)),
+            Kind::Scalar(scalar) if !scalar.text.is_empty() => {
+                (&*scalar.text, quoted(&scalar.text))
+            }
             _ => ("", entry.value.describe().to_owned()),
         };
         let Some((_, ty)) = NAMES.iter().find(|(name, _)| *name == written) else {
-            let near = OTHERS.iter().find(|(other, _)| other.eq_ignore_ascii_case(written)).map(|(_, name)| *name);
+            let near = OTHERS
+                .iter()
+                .find(|(other, _)| other.eq_ignore_ascii_case(written))
+                .map(|(_, name)| *name);
             let help = match near {
                 Some(near) => format!("did you mean `{near}`? types: float, int, bool and text"),
                 None => did_you_mean(written, &NAMES.map(|(name, _)| name), "types"),
             };
             let message = format!("{shown} is not a type");
-            self.problems.add(Finding::new(entry.at(), message, "unknown type").help(help));
+            self.problems
+                .add(Finding::new(entry.at(), message, "unknown type").help(help));
             return None;
         };
         if let Some(param) = builtin.filter(|param| param.ty != *ty) {
             let wanted = scalar::type_words(param.ty);
-            let message = format!("`{}` of {BUILTIN} is {wanted}, not of type {written}", param.name);
-            self.problems.add(Finding::new(entry.at(), message, "another type").help("remove `type`: the task knows it"));
+            let message = format!(
+                "`{}` of {BUILTIN} is {wanted}, not of type {written}",
+                param.name
+            );
+            self.problems.add(
+                Finding::new(entry.at(), message, "another type")
+                    .help("remove `type`: the task knows it"),
+            );
         }
         Some(*ty)
     }
@@ -254,19 +350,31 @@ impl Reader<'_, '_> {
     fn list(&mut self, entry: &Entry, ty: Option<ParamType>, param: &mut Param) {
         let Kind::List(items) = &entry.value.kind else {
             param.broken = true;
-            let message = format!("`values` of {} must be a list, not {}", quoted(&param.name), entry.value.describe());
-            self.problems.add(Finding::new(entry.at(), message, "not a list").help(match &entry.value.kind {
-                Kind::Scalar(scalar) if !scalar.is_null() => {
-                    format!("write `values: [{}]`, or `value` for a single one", brief(&scalar.text))
-                }
-                _ => "write `values: [a, b]`, or `value: a` for a single one".to_owned(),
-            }));
+            let message = format!(
+                "`values` of {} must be a list, not {}",
+                quoted(&param.name),
+                entry.value.describe()
+            );
+            self.problems
+                .add(Finding::new(entry.at(), message, "not a list").help(
+                    match &entry.value.kind {
+                        Kind::Scalar(scalar) if !scalar.is_null() => {
+                            format!(
+                                "write `values: [{}]`, or `value` for a single one",
+                                brief(&scalar.text)
+                            )
+                        }
+                        _ => "write `values: [a, b]`, or `value: a` for a single one".to_owned(),
+                    },
+                ));
             return;
         };
         if items.is_empty() {
             param.broken = true;
             let message = format!("`values` of {} is empty", quoted(&param.name));
-            self.problems.add(Finding::new(entry.at(), message, "no values").help("list at least one value"));
+            self.problems.add(
+                Finding::new(entry.at(), message, "no values").help("list at least one value"),
+            );
         }
         for item in items.iter() {
             if self.problems.is_full() {
@@ -283,8 +391,11 @@ impl Reader<'_, '_> {
         let span = node.span.or(entry.key_span);
         let Kind::Scalar(scalar) = &node.kind else {
             param.broken = true;
-            let message =
-                format!("a value of {} must be a number, text or a boolean, not {}", quoted(&param.name), node.describe());
+            let message = format!(
+                "a value of {} must be a number, text or a boolean, not {}",
+                quoted(&param.name),
+                node.describe()
+            );
             let help = match &node.kind {
                 Kind::List(_) if &*entry.key == "value" => {
                     "use `values` for a list of values to try; a list that is one value is written as text: \"[a, b]\""
@@ -292,9 +403,12 @@ impl Reader<'_, '_> {
                 Kind::List(_) => {
                     "list the values themselves, [a, b], without inner brackets; a list that is one value is written as text: \"[a, b]\""
                 }
-                _ => "nest parameters with `parameters`: {group: {parameters: {name: {value: ...}}}}",
+                _ => {
+                    "nest parameters with `parameters`: {group: {parameters: {name: {value: ...}}}}"
+                }
             };
-            self.problems.add(Finding::new(span, message, "not a single value").help(help));
+            self.problems
+                .add(Finding::new(span, message, "not a single value").help(help));
             return;
         };
         let value = match scalar::value(scalar, ty) {
@@ -302,20 +416,27 @@ impl Reader<'_, '_> {
             Err(refusal) => {
                 param.broken = true;
                 let message = format!("{}: {}", param.name, refusal.message);
-                self.problems.add(Finding::new(span, message, refusal.label).help_opt(refusal.help));
+                self.problems
+                    .add(Finding::new(span, message, refusal.label).help_opt(refusal.help));
                 return;
             }
         };
         if let Some(known) = param.builtin {
             if !known.range.contains(&value) {
                 param.broken = true;
-                let message = format!("{} must be {}, not {}", param.name, known.range.describe(), brief(&scalar.text));
+                let message = format!(
+                    "{} must be {}, not {}",
+                    param.name,
+                    known.range.describe(),
+                    brief(&scalar.text)
+                );
                 let help = if known.help.starts_with(known.name) {
                     known.help.to_owned()
                 } else {
                     format!("{}: {}", known.name, known.help)
                 };
-                self.problems.add(Finding::new(span, message, "out of range").help(help));
+                self.problems
+                    .add(Finding::new(span, message, "out of range").help(help));
                 return;
             }
             if let ("optimizer", ParamValue::Text(name)) = (known.name, &value)
@@ -324,11 +445,13 @@ impl Reader<'_, '_> {
                 param.broken = true;
                 let names = OptimizerKind::ALL.map(OptimizerKind::name);
                 let message = format!("unknown optimizer {}", quoted(name));
-                self.problems.add(Finding::new(span, message, "unknown optimizer").help(did_you_mean(
-                    name,
-                    &names,
-                    "optimizers",
-                )));
+                self.problems.add(
+                    Finding::new(span, message, "unknown optimizer").help(did_you_mean(
+                        name,
+                        &names,
+                        "optimizers",
+                    )),
+                );
                 return;
             }
         }
@@ -339,14 +462,25 @@ impl Reader<'_, '_> {
 impl Param {
     fn new(entry: &Entry, name: String, builtin: Option<&'static TaskParam>) -> Self {
         let (values, repeats) = (Vec::new(), Vec::new());
-        Self { name, span: entry.key_span, values, broken: false, ty: None, when: None, repeats, builtin }
+        Self {
+            name,
+            span: entry.key_span,
+            values,
+            broken: false,
+            ty: None,
+            when: None,
+            repeats,
+            builtin,
+        }
     }
 
     /// Takes down which values come twice.
     fn find_repeats(&mut self) {
         let mut first: HashMap<(&'static str, String), usize> = HashMap::new();
         for (number, (value, _)) in self.values.iter().enumerate() {
-            let earlier = *first.entry((value.kind(), value.to_string())).or_insert(number);
+            let earlier = *first
+                .entry((value.kind(), value.to_string()))
+                .or_insert(number);
             if earlier != number {
                 self.repeats.push((number, earlier));
             }
@@ -361,18 +495,36 @@ impl Param {
             }
             let (value, span) = &self.values[*again];
             let earlier = self.values[*earlier].1;
-            let shown = if matches!(value, ParamValue::Text(_)) { quoted(&value.to_string()) } else { value.to_string() };
+            let shown = if matches!(value, ParamValue::Text(_)) {
+                quoted(&value.to_string())
+            } else {
+                value.to_string()
+            };
             let line = problems.line(earlier);
-            let message = format!("{}: the value {} is here twice, first in line {line}", self.name, shown);
+            let message = format!(
+                "{}: the value {} is here twice, first in line {line}",
+                self.name, shown
+            );
             // `1.10` and `1.1`: a version, perhaps.
-            let written = |span: Span| problems.source().get(span.start..span.end).unwrap_or_default();
-            let bare = |text: &str| text.starts_with(|letter: char| letter.is_ascii_digit() || "+-.".contains(letter));
+            let written = |span: Span| {
+                problems
+                    .source()
+                    .get(span.start..span.end)
+                    .unwrap_or_default()
+            };
+            let bare = |text: &str| {
+                text.starts_with(|letter: char| letter.is_ascii_digit() || "+-.".contains(letter))
+            };
             let (this, that) = (written(*span), written(earlier));
             let help = match this != that && bare(this) && bare(that) {
                 true => "they are one number: remove one of them, or quote both if they are texts",
                 false => "remove one of them",
             };
-            problems.add(Finding::new(*span, message, "again").also(earlier, "first here").help(help));
+            problems.add(
+                Finding::new(*span, message, "again")
+                    .also(earlier, "first here")
+                    .help(help),
+            );
         }
     }
 }
@@ -395,5 +547,11 @@ fn synonym(name: &str) -> Option<&'static str> {
 
 /// "sgd, adam and hybrid".
 pub(super) fn optimizer_list(optimizers: &[OptimizerKind]) -> String {
-    listed(&optimizers.iter().map(|kind| kind.name()).collect::<Vec<_>>(), "and")
+    listed(
+        &optimizers
+            .iter()
+            .map(|kind| kind.name())
+            .collect::<Vec<_>>(),
+        "and",
+    )
 }

@@ -1,5 +1,6 @@
-//! YAML text to a `Node` tree with a place for every node. The only file that knows serde-saphyr (its event
-//! parser: serde's own data model has no places, and guesses at scalars). Bounds what a hostile file can cost.
+//! YAML text to a `Node` tree with a place for every node. The only file that knows serde-saphyr
+//! (its event parser: serde's own data model has no places, and guesses at scalars). Bounds what a
+//! hostile file can cost.
 
 use std::collections::HashMap;
 use std::rc::Rc;
@@ -10,14 +11,22 @@ use super::problem::{Finding, Problems, Span, count, quoted};
 use super::tree::{Entry, Kind, Node, Scalar};
 use super::{MAX_DEPTH, MAX_NODES};
 
-/// The one document of the text; nothing where it could not be read to its end, which `problems` then says.
+/// The one document of the text; nothing where it could not be read to its end, which `problems`
+/// then says.
 pub(super) fn parse(problems: &mut Problems<'_>) -> Option<Node> {
     let source = problems.source();
     let mut options = yaml::Options::default();
     // `%YAML 1.1` would ask for other scalars than those we read.
     options.disallow_directives = true;
     options.emit_comments = false;
-    let mut builder = Builder { problems, stack: Vec::new(), anchors: HashMap::new(), nodes: 0, root: None, documents: 0 };
+    let mut builder = Builder {
+        problems,
+        stack: Vec::new(),
+        anchors: HashMap::new(),
+        nodes: 0,
+        root: None,
+        documents: 0,
+    };
     for event in yaml::Parser::new_from_str_with_options(source, options) {
         let step = match event {
             Ok((event, place)) => builder.event(event, &place),
@@ -67,7 +76,11 @@ struct Frame {
 
 enum Content {
     List(Vec<Node>),
-    Map { entries: Vec<Entry>, merges: Vec<(Span, Node)>, key: PendingKey },
+    Map {
+        entries: Vec<Entry>,
+        merges: Vec<(Span, Node)>,
+        key: PendingKey,
+    },
 }
 
 /// What the next node of a mapping is.
@@ -84,13 +97,20 @@ enum PendingKey {
 
 impl Builder<'_, '_> {
     fn event(&mut self, event: Event<'_>, place: &yaml::Span) -> Result<(), Stop> {
-        let span = place.byte_range().map_or(Span::new(0, 0), |range| Span::new(range.start, range.end));
+        let span = place
+            .byte_range()
+            .map_or(Span::new(0, 0), |range| Span::new(range.start, range.end));
         match event {
             Event::DocumentStart(..) => {
                 self.documents += 1;
                 if self.documents > 1 {
-                    let finding = Finding::new(span, "a second document begins here", "second document");
-                    self.problems.add(finding.help("one file holds one sweep: put the second into a file of its own"));
+                    let finding =
+                        Finding::new(span, "a second document begins here", "second document");
+                    self.problems.add(
+                        finding.help(
+                            "one file holds one sweep: put the second into a file of its own",
+                        ),
+                    );
                     return Err(Stop);
                 }
             }
@@ -99,8 +119,16 @@ impl Builder<'_, '_> {
                 self.grow(1, span)?;
                 let plain = style == ScalarStyle::Plain;
                 // An absent value arrives as a tilde that is not in the text.
-                let text = if plain && span.is_empty() { "".into() } else { Rc::from(&*text) };
-                let node = Node { span, kind: Kind::Scalar(Scalar { text, plain }), size: 1 };
+                let text = if plain && span.is_empty() {
+                    "".into()
+                } else {
+                    Rc::from(&*text)
+                };
+                let node = Node {
+                    span,
+                    kind: Kind::Scalar(Scalar { text, plain }),
+                    size: 1,
+                };
                 self.finish(node, anchor)?;
             }
             Event::SequenceStart(_, anchor, tag) => {
@@ -109,17 +137,28 @@ impl Builder<'_, '_> {
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), place, span);
-                let content = Content::Map { entries: Vec::new(), merges: Vec::new(), key: PendingKey::None };
+                let content = Content::Map {
+                    entries: Vec::new(),
+                    merges: Vec::new(),
+                    key: PendingKey::None,
+                };
                 self.open(content, anchor, span)?;
             }
             Event::SequenceEnd | Event::MappingEnd => self.close(span)?,
             Event::Alias(anchor) => {
                 let Some(target) = self.anchors.get(&anchor) else {
-                    let finding = Finding::new(span, "an alias inside the very thing that it stands for", "refers to itself");
+                    let finding = Finding::new(
+                        span,
+                        "an alias inside the very thing that it stands for",
+                        "refers to itself",
+                    );
                     self.problems.add(finding.help("write the value out here"));
                     return Err(Stop);
                 };
-                let node = Node { span, ..target.clone() };
+                let node = Node {
+                    span,
+                    ..target.clone()
+                };
                 self.grow(node.size, span)?;
                 self.finish(node, 0)?;
             }
@@ -130,9 +169,14 @@ impl Builder<'_, '_> {
 
     fn refuse_tag(&mut self, tagged: bool, place: &yaml::Span, node: Span) {
         if tagged {
-            let span = place.tag_span().and_then(|tag| tag.byte_range()).map_or(node, |range| Span::new(range.start, range.end));
+            let span = place
+                .tag_span()
+                .and_then(|tag| tag.byte_range())
+                .map_or(node, |range| Span::new(range.start, range.end));
             let finding = Finding::new(span, "YAML tags are not supported", "a tag");
-            self.problems.add(finding.help("remove it; quote a value to make it text, give its parameter a `type` otherwise"));
+            self.problems.add(finding.help(
+                "remove it; quote a value to make it text, give its parameter a `type` otherwise",
+            ));
         }
     }
 
@@ -141,8 +185,13 @@ impl Builder<'_, '_> {
         if self.nodes <= MAX_NODES {
             return Ok(());
         }
-        let message = format!("the file holds more than {} values, aliases expanded", count(MAX_NODES as u128));
-        self.problems.add(Finding::new(span, message, "one too many").help("split the sweep into several files"));
+        let message = format!(
+            "the file holds more than {} values, aliases expanded",
+            count(MAX_NODES as u128)
+        );
+        self.problems.add(
+            Finding::new(span, message, "one too many").help("split the sweep into several files"),
+        );
         Err(Stop)
     }
 
@@ -153,20 +202,38 @@ impl Builder<'_, '_> {
         }
         let nodes_before = self.nodes;
         self.grow(1, span)?;
-        self.stack.push(Frame { content, anchor, start: span.start, end: span.end, nodes_before });
+        self.stack.push(Frame {
+            content,
+            anchor,
+            start: span.start,
+            end: span.end,
+            nodes_before,
+        });
         Ok(())
     }
 
     fn close(&mut self, span: Span) -> Result<(), Stop> {
-        let Some(frame) = self.stack.pop() else { return Ok(()) };
-        // The end event of a flow collection is its bracket; that of a block is empty and lies in a later line.
+        let Some(frame) = self.stack.pop() else {
+            return Ok(());
+        };
+        // The end event of a flow collection is its bracket; that of a block is empty and lies in a
+        // later line.
         let end = if span.is_empty() { frame.end } else { span.end };
         let place = Span::new(frame.start, end.max(frame.start));
         let kind = match frame.content {
             Content::List(items) => Kind::List(Rc::new(items)),
-            Content::Map { entries, merges, .. } => Kind::Map(Rc::new(self.close_map(entries, merges)?)),
+            Content::Map {
+                entries, merges, ..
+            } => Kind::Map(Rc::new(self.close_map(entries, merges)?)),
         };
-        self.finish(Node { span: place, kind, size: self.nodes - frame.nodes_before }, frame.anchor)
+        self.finish(
+            Node {
+                span: place,
+                kind,
+                size: self.nodes - frame.nodes_before,
+            },
+            frame.anchor,
+        )
     }
 
     /// A node is complete: it goes to its place in the collection around it.
@@ -181,23 +248,38 @@ impl Builder<'_, '_> {
         frame.end = frame.end.max(node.span.end);
         match &mut frame.content {
             Content::List(items) => items.push(node),
-            Content::Map { entries, merges, key } => match std::mem::replace(key, PendingKey::None) {
+            Content::Map {
+                entries,
+                merges,
+                key,
+            } => match std::mem::replace(key, PendingKey::None) {
                 PendingKey::None => *key = pending_key(&node, self.problems),
                 PendingKey::Bad => {}
                 PendingKey::Merge(span) => merges.push((span, node)),
-                PendingKey::Text(name, key_span) => entries.push(Entry { key: name, key_span, value: node }),
+                PendingKey::Text(name, key_span) => entries.push(Entry {
+                    key: name,
+                    key_span,
+                    value: node,
+                }),
             },
         }
         Ok(())
     }
 
     /// Reports repeated keys, and puts in what the merge key names.
-    fn close_map(&mut self, own: Vec<Entry>, merges: Vec<(Span, Node)>) -> Result<Vec<Entry>, Stop> {
+    fn close_map(
+        &mut self,
+        own: Vec<Entry>,
+        merges: Vec<(Span, Node)>,
+    ) -> Result<Vec<Entry>, Stop> {
         let mut entries: Vec<Entry> = Vec::new();
         let mut index: HashMap<Rc<str>, usize> = HashMap::new();
         if let Some((first, _)) = merges.first() {
             for (span, _) in merges.iter().skip(1) {
-                self.problems.add(repeated_key("<<", *span, *first, self.problems.line(*first)).help("use one: `<<: [*a, *b]`"));
+                self.problems.add(
+                    repeated_key("<<", *span, *first, self.problems.line(*first))
+                        .help("use one: `<<: [*a, *b]`"),
+                );
             }
         }
         for (span, node) in merges.iter().take(1) {
@@ -207,13 +289,22 @@ impl Builder<'_, '_> {
             };
             for source in sources {
                 let Kind::Map(merged) = &source.kind else {
-                    let finding = Finding::new(source.span.or(*span), "`<<` takes a mapping", "not a mapping");
-                    self.problems.add(finding.help("name a mapping with an alias (`<<: *common`), or a list of such"));
+                    let finding = Finding::new(
+                        source.span.or(*span),
+                        "`<<` takes a mapping",
+                        "not a mapping",
+                    );
+                    self.problems.add(
+                        finding.help(
+                            "name a mapping with an alias (`<<: *common`), or a list of such",
+                        ),
+                    );
                     continue;
                 };
                 self.grow(source.size, *span)?;
                 for entry in merged.iter() {
-                    // Of several sources the first one wins, and the mapping's own keys win over all.
+                    // Of several sources the first one wins, and the mapping's own keys win over
+                    // all.
                     if !index.contains_key(&entry.key) {
                         index.insert(entry.key.clone(), entries.len());
                         entries.push(entry.clone());
@@ -224,7 +315,8 @@ impl Builder<'_, '_> {
         let mut written: HashMap<Rc<str>, Span> = HashMap::new();
         for entry in own {
             if let Some(&first) = written.get(&entry.key) {
-                let finding = repeated_key(&entry.key, entry.key_span, first, self.problems.line(first));
+                let finding =
+                    repeated_key(&entry.key, entry.key_span, first, self.problems.line(first));
                 self.problems.add(finding.help("remove one of them"));
                 continue;
             }
@@ -239,28 +331,50 @@ impl Builder<'_, '_> {
 }
 
 fn repeated_key(key: &str, span: Span, first: Span, line: usize) -> Finding {
-    Finding::new(span, format!("the key {} is here twice, first in line {line}", quoted(key)), "again").also(first, "first here")
+    Finding::new(
+        span,
+        format!(
+            "the key {} is here twice, first in line {line}",
+            quoted(key)
+        ),
+        "again",
+    )
+    .also(first, "first here")
 }
 
 fn pending_key(node: &Node, problems: &mut Problems<'_>) -> PendingKey {
     match &node.kind {
-        Kind::Scalar(scalar) if scalar.plain && &*scalar.text == "<<" => PendingKey::Merge(node.span),
-        Kind::Scalar(scalar) if !scalar.text.is_empty() && !scalar.is_null() => PendingKey::Text(scalar.text.clone(), node.span),
+        Kind::Scalar(scalar) if scalar.plain && &*scalar.text == "<<" => {
+            PendingKey::Merge(node.span)
+        }
+        Kind::Scalar(scalar) if !scalar.text.is_empty() && !scalar.is_null() => {
+            PendingKey::Text(scalar.text.clone(), node.span)
+        }
         Kind::Scalar(_) => {
-            problems.add(Finding::new(node.span, "a key is missing before the colon", "no key").help("write `name: value`"));
+            problems.add(
+                Finding::new(node.span, "a key is missing before the colon", "no key")
+                    .help("write `name: value`"),
+            );
             PendingKey::Bad
         }
         _ => {
             let message = format!("a key must be text, not {}", node.describe());
-            problems.add(Finding::new(node.span, message, "not text").help("quote it if the brackets belong to the text"));
+            problems.add(
+                Finding::new(node.span, message, "not text")
+                    .help("quote it if the brackets belong to the text"),
+            );
             PendingKey::Bad
         }
     }
 }
 
 fn too_deep(span: Span) -> Finding {
-    Finding::new(span, format!("nested more than {MAX_DEPTH} levels deep"), "too deep")
-        .help("a sweep file has about five levels: is a bracket or an indentation wrong?")
+    Finding::new(
+        span,
+        format!("nested more than {MAX_DEPTH} levels deep"),
+        "too deep",
+    )
+    .help("a sweep file has about five levels: is a bracket or an indentation wrong?")
 }
 
 /// The parser's errors in plain words.
@@ -272,9 +386,19 @@ fn syntax(source: &str, error: &ScanError) -> Finding {
         ErrorKind::TabNotAllowed
         | ErrorKind::TabInBlockIndentation
         | ErrorKind::TabInIndentation
-        | ErrorKind::TabAtBlockScalarStart => ("a tab in the indentation".to_owned(), "tab", Some("indent with spaces")),
-        ErrorKind::TabInPlainScalar => ("a tab inside a value".to_owned(), "tab", Some("use spaces, or quote the value")),
-        ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement | ErrorKind::MappingKeyNotAllowed => (
+        | ErrorKind::TabAtBlockScalarStart => (
+            "a tab in the indentation".to_owned(),
+            "tab",
+            Some("indent with spaces"),
+        ),
+        ErrorKind::TabInPlainScalar => (
+            "a tab inside a value".to_owned(),
+            "tab",
+            Some("use spaces, or quote the value"),
+        ),
+        ErrorKind::MappingValueNotAllowed
+        | ErrorKind::InvalidColonPlacement
+        | ErrorKind::MappingKeyNotAllowed => (
             "a `key:` is not allowed here".to_owned(),
             "unexpected `:`",
             Some("check the brackets and the indentation above; quote a text that contains `: `"),
@@ -294,38 +418,65 @@ fn syntax(source: &str, error: &ScanError) -> Finding {
             "unexpected here",
             Some("keys that belong together start in the same column"),
         ),
-        ErrorKind::MismatchedFlowCollectionEnd { open, close } => {
-            (format!("`{open}` is closed by `{close}`"), "opened here", Some("close it with its own kind of bracket"))
-        }
-        ErrorKind::UnclosedFlowCollection { open } => {
-            (format!("`{open}` is never closed"), "opened here", Some("add the closing bracket"))
-        }
-        ErrorKind::MisplacedFlowCollectionEnd => {
-            ("a closing bracket without an opening one".to_owned(), "not opened", Some("remove it, or open it above"))
-        }
+        ErrorKind::MismatchedFlowCollectionEnd { open, close } => (
+            format!("`{open}` is closed by `{close}`"),
+            "opened here",
+            Some("close it with its own kind of bracket"),
+        ),
+        ErrorKind::UnclosedFlowCollection { open } => (
+            format!("`{open}` is never closed"),
+            "opened here",
+            Some("add the closing bracket"),
+        ),
+        ErrorKind::MisplacedFlowCollectionEnd => (
+            "a closing bracket without an opening one".to_owned(),
+            "not opened",
+            Some("remove it, or open it above"),
+        ),
         ErrorKind::UnexpectedEofFlowSequence
         | ErrorKind::UnexpectedEofFlowMapping
-        | ErrorKind::UnexpectedEofImplicitFlowMapping => {
-            ("the file ends inside brackets".to_owned(), "the end", Some("close the bracket"))
+        | ErrorKind::UnexpectedEofImplicitFlowMapping => (
+            "the file ends inside brackets".to_owned(),
+            "the end",
+            Some("close the bracket"),
+        ),
+        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator
+            if is_macro(source, at) =>
+        {
+            (
+                "a `${...}` in brackets must be quoted".to_owned(),
+                "not quoted",
+                Some("write \"${args}\", with the quotes"),
+            )
         }
-        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator if is_macro(source, at) => {
-            ("a `${...}` in brackets must be quoted".to_owned(), "not quoted", Some("write \"${args}\", with the quotes"))
-        }
-        ErrorKind::ExpectedFlowMappingSeparator => {
-            ("a comma or `}` is missing before this".to_owned(), "unexpected", Some("is a bracket above still open?"))
-        }
-        ErrorKind::ExpectedFlowSequenceSeparator => {
-            ("a comma or `]` is missing before this".to_owned(), "unexpected", Some("is a bracket above still open?"))
-        }
-        ErrorKind::InvalidFlowScalarIndent => {
-            ("a bracket above is still open".to_owned(), "inside brackets", Some("close the bracket, or indent this line"))
-        }
-        ErrorKind::UnclosedQuotedScalar | ErrorKind::DocumentIndicatorInQuotedScalar | ErrorKind::InvalidQuotedScalarIndent => {
-            ("a quote is never closed".to_owned(), "opened here", Some("add the closing quote"))
-        }
-        ErrorKind::InvalidTrailingSingleQuotedScalar | ErrorKind::InvalidTrailingDoubleQuotedScalar => {
-            ("text goes on after the closing quote".to_owned(), "after the quote", Some("put all of it inside the quotes"))
-        }
+        ErrorKind::ExpectedFlowMappingSeparator => (
+            "a comma or `}` is missing before this".to_owned(),
+            "unexpected",
+            Some("is a bracket above still open?"),
+        ),
+        ErrorKind::ExpectedFlowSequenceSeparator => (
+            "a comma or `]` is missing before this".to_owned(),
+            "unexpected",
+            Some("is a bracket above still open?"),
+        ),
+        ErrorKind::InvalidFlowScalarIndent => (
+            "a bracket above is still open".to_owned(),
+            "inside brackets",
+            Some("close the bracket, or indent this line"),
+        ),
+        ErrorKind::UnclosedQuotedScalar
+        | ErrorKind::DocumentIndicatorInQuotedScalar
+        | ErrorKind::InvalidQuotedScalarIndent => (
+            "a quote is never closed".to_owned(),
+            "opened here",
+            Some("add the closing quote"),
+        ),
+        ErrorKind::InvalidTrailingSingleQuotedScalar
+        | ErrorKind::InvalidTrailingDoubleQuotedScalar => (
+            "text goes on after the closing quote".to_owned(),
+            "after the quote",
+            Some("put all of it inside the quotes"),
+        ),
         ErrorKind::UnknownQuotedScalarEscape => (
             "an unknown escape after a backslash".to_owned(),
             "unknown escape",
@@ -336,26 +487,36 @@ fn syntax(source: &str, error: &ScanError) -> Finding {
             "no such anchor",
             Some("name the value with `&name` above, or quote a text that begins with `*`"),
         ),
-        ErrorKind::MissingAnchorOrAliasName => {
-            ("a `&` or `*` without a name".to_owned(), "no name", Some("name the anchor, or quote the text"))
-        }
+        ErrorKind::MissingAnchorOrAliasName => (
+            "a `&` or `*` without a name".to_owned(),
+            "no name",
+            Some("name the anchor, or quote the text"),
+        ),
         ErrorKind::BlockSequenceEntryNotAllowed | ErrorKind::BlockEntryInFlowCollection => (
             "a `- ` item is not allowed here".to_owned(),
             "unexpected `-`",
             Some("start the list in a line of its own, or write it as [a, b]"),
         ),
-        ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
-            (format!("a control character (U+{:04X})", u32::from(*character)), "not allowed", Some("remove it"))
-        }
-        ErrorKind::UnexpectedCharacter { character } => {
-            (format!("a value must not begin with `{character}`"), "not allowed here", Some("quote the value"))
-        }
-        ErrorKind::DirectiveDisallowed => {
-            ("YAML directives are not supported".to_owned(), "a directive", Some("remove this line"))
-        }
-        ErrorKind::BomInsideDocument => {
-            ("a byte order mark inside the file".to_owned(), "invisible character", Some("remove it"))
-        }
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => (
+            format!("a control character (U+{:04X})", u32::from(*character)),
+            "not allowed",
+            Some("remove it"),
+        ),
+        ErrorKind::UnexpectedCharacter { character } => (
+            format!("a value must not begin with `{character}`"),
+            "not allowed here",
+            Some("quote the value"),
+        ),
+        ErrorKind::DirectiveDisallowed => (
+            "YAML directives are not supported".to_owned(),
+            "a directive",
+            Some("remove this line"),
+        ),
+        ErrorKind::BomInsideDocument => (
+            "a byte order mark inside the file".to_owned(),
+            "invisible character",
+            Some("remove it"),
+        ),
         other => (format!("this is not valid YAML: {other}"), "here", None),
     };
     Finding::new(span, message, label).help_opt(help.map(str::to_owned))
@@ -366,7 +527,8 @@ fn is_macro(source: &str, at: usize) -> bool {
     source.get(..at).is_some_and(|before| before.ends_with('$')) && source[at..].starts_with('{')
 }
 
-/// The word at a place, for the parser tells only where an error starts; at the end of the file, its last word.
+/// The word at a place, for the parser tells only where an error starts; at the end of the file,
+/// its last word.
 fn word_at(source: &str, at: usize) -> Span {
     let mut at = at;
     while !source.is_char_boundary(at) {
@@ -374,7 +536,10 @@ fn word_at(source: &str, at: usize) -> Span {
     }
     if source[at..].trim().is_empty() {
         let end = source[..at].trim_end().len();
-        let start = source[..end].char_indices().next_back().map_or(0, |(index, _)| index);
+        let start = source[..end]
+            .char_indices()
+            .next_back()
+            .map_or(0, |(index, _)| index);
         return Span::new(start, end);
     }
     let rest = &source[at..];

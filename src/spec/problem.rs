@@ -1,5 +1,6 @@
-//! What is wrong with a sweep file, as plain data: `Diagnosis` and its `Problem`s, and the collector that the
-//! reader's stages add findings to. How a diagnosis looks on a terminal is `cli/diagnosis.rs`'s affair.
+//! What is wrong with a sweep file, as plain data: `Diagnosis` and its `Problem`s, and the
+//! collector that the reader's stages add findings to. How a diagnosis looks on a terminal is
+//! `cli/diagnosis.rs`'s affair.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -47,8 +48,18 @@ pub struct Problem {
 impl Diagnosis {
     /// The file is larger than [`MAX_BYTES`]: for callers that look at the size before they read.
     pub fn too_large(file: &str, bytes: u64) -> Self {
-        let message = format!("the file has {} bytes; a sweep file may have {}", count(bytes.into()), count(MAX_BYTES as u128));
-        Self::of_whole_file(file, String::new(), 0..0, message, "is this really a sweep file?")
+        let message = format!(
+            "the file has {} bytes; a sweep file may have {}",
+            count(bytes.into()),
+            count(MAX_BYTES as u128)
+        );
+        Self::of_whole_file(
+            file,
+            String::new(),
+            0..0,
+            message,
+            "is this really a sweep file?",
+        )
     }
 
     /// The file is not UTF-8.
@@ -58,20 +69,49 @@ impl Diagnosis {
         // Enough of what follows to show the place.
         let source = String::from_utf8_lossy(&bytes[..bytes.len().min(valid + 80)]).into_owned();
         let span = tidy(&source, Span::new(valid, valid));
-        Self::of_whole_file(file, source, span, "the file is not UTF-8 text".to_owned(), "save it with the encoding UTF-8")
+        Self::of_whole_file(
+            file,
+            source,
+            span,
+            "the file is not UTF-8 text".to_owned(),
+            "save it with the encoding UTF-8",
+        )
     }
 
     /// "and 7 more problems", where there are more than `problems` holds.
     pub fn rest(&self) -> Option<String> {
-        let least = if self.omitted >= COLLECTED - SHOWN { "at least " } else { "" };
+        let least = if self.omitted >= COLLECTED - SHOWN {
+            "at least "
+        } else {
+            ""
+        };
         let plural = if self.omitted == 1 { "" } else { "s" };
         (self.omitted > 0).then(|| format!("and {least}{} more problem{plural}", self.omitted))
     }
 
-    fn of_whole_file(file: &str, source: String, span: Range<usize>, message: String, help: &str) -> Self {
+    fn of_whole_file(
+        file: &str,
+        source: String,
+        span: Range<usize>,
+        message: String,
+        help: &str,
+    ) -> Self {
         let (line, column) = Lines::new(&source).position(&source, span.start);
-        let problem = Problem { span, line, column, message, label: "here".to_owned(), help: Some(help.to_owned()), also: None };
-        Self { file: file.to_owned(), source, problems: vec![problem], omitted: 0 }
+        let problem = Problem {
+            span,
+            line,
+            column,
+            message,
+            label: "here".to_owned(),
+            help: Some(help.to_owned()),
+            also: None,
+        };
+        Self {
+            file: file.to_owned(),
+            source,
+            problems: vec![problem],
+            omitted: 0,
+        }
     }
 }
 
@@ -80,7 +120,11 @@ impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
             let newline = if index == 0 { "" } else { "\n" };
-            write!(f, "{newline}{}:{}:{}: {}", self.file, problem.line, problem.column, problem.message)?;
+            write!(
+                f,
+                "{newline}{}:{}:{}: {}",
+                self.file, problem.line, problem.column, problem.message
+            )?;
             if let Some(help) = &problem.help {
                 write!(f, " ({help})")?;
             }
@@ -111,7 +155,8 @@ impl Span {
         self.start >= self.end
     }
 
-    /// This place, or the other where there is nothing at this one: an absent value has no text to underline.
+    /// This place, or the other where there is nothing at this one: an absent value has no text to
+    /// underline.
     pub fn or(self, other: Self) -> Self {
         if self.is_empty() { other } else { self }
     }
@@ -129,7 +174,13 @@ pub(super) struct Finding {
 
 impl Finding {
     pub fn new(span: Span, message: impl Into<String>, label: impl Into<String>) -> Self {
-        Self { span, message: message.into(), label: label.into(), help: None, also: None }
+        Self {
+            span,
+            message: message.into(),
+            label: label.into(),
+            help: None,
+            also: None,
+        }
     }
 
     pub fn help(mut self, help: impl Into<String>) -> Self {
@@ -160,7 +211,12 @@ pub(super) struct Problems<'s> {
 
 impl<'s> Problems<'s> {
     pub fn new(source: &'s str) -> Self {
-        Self { source, lines: Lines::new(source), found: Vec::new(), seen: HashSet::new() }
+        Self {
+            source,
+            lines: Lines::new(source),
+            found: Vec::new(),
+            seen: HashSet::new(),
+        }
     }
 
     pub fn add(&mut self, finding: Finding) {
@@ -203,15 +259,31 @@ impl<'s> Problems<'s> {
             .map(|finding| {
                 let span = tidy(self.source, finding.span);
                 let (line, column) = self.lines.position(self.source, span.start);
-                let also = finding.also.map(|(place, label)| (tidy(self.source, place), label));
-                Problem { span, line, column, message: finding.message, label: finding.label, help: finding.help, also }
+                let also = finding
+                    .also
+                    .map(|(place, label)| (tidy(self.source, place), label));
+                Problem {
+                    span,
+                    line,
+                    column,
+                    message: finding.message,
+                    label: finding.label,
+                    help: finding.help,
+                    also,
+                }
             })
             .collect();
-        Diagnosis { file: file.to_owned(), source: self.source.to_owned(), problems, omitted }
+        Diagnosis {
+            file: file.to_owned(),
+            source: self.source.to_owned(),
+            problems,
+            omitted,
+        }
     }
 }
 
-/// A span for people: inside the source, on character boundaries, in one line, and not empty where the line goes on.
+/// A span for people: inside the source, on character boundaries, in one line, and not empty where
+/// the line goes on.
 fn tidy(source: &str, span: Span) -> Range<usize> {
     let mut start = span.start.min(source.len());
     while !source.is_char_boundary(start) {
@@ -221,7 +293,9 @@ fn tidy(source: &str, span: Span) -> Range<usize> {
     while !source.is_char_boundary(end) {
         end -= 1;
     }
-    let line_end = source[start..].find(['\n', '\r']).map_or(source.len(), |length| start + length);
+    let line_end = source[start..]
+        .find(['\n', '\r'])
+        .map_or(source.len(), |length| start + length);
     end = end.min(line_end);
     end = start + source[start..end].trim_end().len();
     if end == start && start < line_end {
@@ -236,14 +310,21 @@ struct Lines(Vec<usize>);
 
 impl Lines {
     fn new(source: &str) -> Self {
-        Self(std::iter::once(0).chain(source.match_indices('\n').map(|(at, _)| at + 1)).collect())
+        Self(
+            std::iter::once(0)
+                .chain(source.match_indices('\n').map(|(at, _)| at + 1))
+                .collect(),
+        )
     }
 
     /// Line and column of a byte, both from 1, the column in characters.
     fn position(&self, source: &str, at: usize) -> (usize, usize) {
         let line = self.0.partition_point(|start| *start <= at).max(1);
         let start = self.0[line - 1];
-        (line, source.get(start..at).map_or(0, |text| text.chars().count()) + 1)
+        (
+            line,
+            source.get(start..at).map_or(0, |text| text.chars().count()) + 1,
+        )
     }
 }
 
@@ -252,7 +333,11 @@ pub(super) fn brief(text: &str) -> String {
     const MOST: usize = 48;
     let mut shown = String::new();
     for c in text.chars().take(MOST) {
-        if is_invisible(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+        if is_invisible(c) {
+            shown.extend(c.escape_default())
+        } else {
+            shown.push(c)
+        }
     }
     if text.chars().nth(MOST).is_some() {
         shown.push('…');
@@ -265,9 +350,11 @@ pub(super) fn quoted(text: &str) -> String {
     format!("`{}`", brief(text))
 }
 
-/// Whether a character of the file must not reach a terminal as it is: it would not show, or change what shows.
+/// Whether a character of the file must not reach a terminal as it is: it would not show, or change
+/// what shows.
 pub(crate) fn is_invisible(c: char) -> bool {
-    c.is_control() || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
+    c.is_control()
+        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
 /// "a", "a and b", "a, b and c".

@@ -1,5 +1,5 @@
-//! Reads `prune`, and the bound of the metric that it needs: known for the built-in task, `best` under `metric` for
-//! programs of the user's own.
+//! Reads `prune`, and the bound of the metric that it needs: known for the built-in task, `best`
+//! under `metric` for programs of the user's own.
 
 use super::keys;
 use super::model::{Goal, Metric, Prune};
@@ -11,12 +11,22 @@ use super::words;
 
 const CHOICES: [&str; 2] = ["safe", "none"];
 
-/// What `prune` says. `metric` is what could be read of the metric, `builtin` whether the built-in task reports it.
-pub(super) fn read(fields: &Fields<'_>, metric: Option<&Metric>, builtin: bool, problems: &mut Problems<'_>) -> Prune {
+/// What `prune` says. `metric` is what could be read of the metric, `builtin` whether the built-in
+/// task reports it.
+pub(super) fn read(
+    fields: &Fields<'_>,
+    metric: Option<&Metric>,
+    builtin: bool,
+    problems: &mut Problems<'_>,
+) -> Prune {
     let before = problems.len();
     let bound = declared(fields, metric, builtin, problems);
-    let Some(entry) = fields.get("prune") else { return Prune::None };
-    let Some(written) = words::line(entry, usize::MAX, false, problems) else { return Prune::None };
+    let Some(entry) = fields.get("prune") else {
+        return Prune::None;
+    };
+    let Some(written) = words::line(entry, usize::MAX, false, problems) else {
+        return Prune::None;
+    };
     match &*written {
         "none" => return Prune::None,
         "safe" => {}
@@ -25,26 +35,40 @@ pub(super) fn read(fields: &Fields<'_>, metric: Option<&Metric>, builtin: bool, 
                 (_, "true" | "yes" | "on") => "write `prune: safe`".to_owned(),
                 (_, "false" | "no" | "off") => "write `prune: none`, or remove the key".to_owned(),
                 (Some(near), _) => format!("did you mean `{near}`?"),
-                (None, _) => "write `safe`: points that cannot win any more get no further seeds; or `none`".to_owned(),
+                (None, _) => {
+                    "write `safe`: points that cannot win any more get no further seeds; or `none`"
+                        .to_owned()
+                }
             };
             let message = format!("unknown way to prune {}", quoted(&written));
             problems.add(Finding::new(entry.at(), message, "unknown way").help(help));
             return Prune::None;
         }
     }
-    let (Some(metric), true) = (metric, problems.len() == before) else { return Prune::None };
+    let (Some(metric), true) = (metric, problems.len() == before) else {
+        return Prune::None;
+    };
     if let Some(best) = bound.or_else(|| builtin.then(|| known(metric)).flatten()) {
         return Prune::Safe { best };
     }
     let (name, goal) = (&metric.name, metric.goal.name());
-    let message = format!("`prune: safe` needs to know the best value that {} can take", quoted(name));
+    let message = format!(
+        "`prune: safe` needs to know the best value that {} can take",
+        quoted(name)
+    );
     let help = match (builtin, metric.goal) {
-        (true, _) => format!("to {goal} it there is no bound: remove `prune`, or select by another metric"),
+        (true, _) => {
+            format!("to {goal} it there is no bound: remove `prune`, or select by another metric")
+        }
         (false, Goal::Maximize) => {
-            format!("write it under `metric`, if there is one: `metric: {{name: {name}, goal: {goal}, best: 1.0}}`")
+            format!(
+                "write it under `metric`, if there is one: `metric: {{name: {name}, goal: {goal}, best: 1.0}}`"
+            )
         }
         (false, Goal::Minimize) => {
-            format!("write it under `metric`, if there is one: `metric: {{name: {name}, goal: {goal}, best: 0.0}}`")
+            format!(
+                "write it under `metric`, if there is one: `metric: {{name: {name}, goal: {goal}, best: 0.0}}`"
+            )
         }
     };
     let mut finding = Finding::new(entry.at(), message, "needs a bound");
@@ -56,11 +80,22 @@ pub(super) fn read(fields: &Fields<'_>, metric: Option<&Metric>, builtin: bool, 
 }
 
 /// `best` under `metric`.
-fn declared(fields: &Fields<'_>, metric: Option<&Metric>, builtin: bool, problems: &mut Problems<'_>) -> Option<f64> {
-    let Kind::Map(parts) = &fields.get("metric")?.value.kind else { return None };
+fn declared(
+    fields: &Fields<'_>,
+    metric: Option<&Metric>,
+    builtin: bool,
+    problems: &mut Problems<'_>,
+) -> Option<f64> {
+    let Kind::Map(parts) = &fields.get("metric")?.value.kind else {
+        return None;
+    };
     let entry: &Entry = parts.iter().find(|part| &*part.key == "best")?;
     if builtin {
-        let bound = metric.and_then(known).map_or("it has none".to_owned(), |best| format!("here it is {best}"));
+        let bound = metric
+            .and_then(known)
+            .map_or("it has none".to_owned(), |best| {
+                format!("here it is {best}")
+            });
         let message = format!("the bounds of the built-in task's metrics are known: {bound}");
         problems.add(Finding::new(entry.key_span, message, "known already").help("remove `best`"));
         return None;
@@ -72,7 +107,14 @@ fn declared(fields: &Fields<'_>, metric: Option<&Metric>, builtin: bool, problem
         },
         _ => scalar::not_a_number(entry.value.describe()),
     };
-    problems.add(Finding::new(entry.at(), format!("`best`: {}", refusal.message), refusal.label).help_opt(refusal.help));
+    problems.add(
+        Finding::new(
+            entry.at(),
+            format!("`best`: {}", refusal.message),
+            refusal.label,
+        )
+        .help_opt(refusal.help),
+    );
     None
 }
 

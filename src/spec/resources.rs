@@ -8,11 +8,13 @@ use super::task::Task;
 use super::tree::{Entry, Kind, fields};
 
 const EXAMPLE: &str = "resources: {per_gpu: 2, threads: 4}";
-/// More trials than that beside each other on one GPU, or threads in one trial, are a slip of the pen.
+/// More trials than that beside each other on one GPU, or threads in one trial, are a slip of the
+/// pen.
 const MOST: u64 = 1024;
 
-/// The resources of a block, of the sweep or of an arm; what it leaves out is as in `otherwise`. The built-in task trains on one
-/// thread, since its results must not depend on their number; and a worker trains the trials of all arms.
+/// The resources of a block, of the sweep or of an arm; what it leaves out is as in `otherwise`.
+/// The built-in task trains on one thread, since its results must not depend on their number; and a
+/// worker trains the trials of all arms.
 pub(super) fn read(
     entry: &Entry,
     (task, of_arm): (Option<&Task>, bool),
@@ -20,7 +22,9 @@ pub(super) fn read(
     problems: &mut Problems<'_>,
 ) -> Resources {
     let mut resources = otherwise;
-    let Some(parts) = fields(entry, "`resources`", keys::RESOURCES, EXAMPLE, problems) else { return resources };
+    let Some(parts) = fields(entry, "`resources`", keys::RESOURCES, EXAMPLE, problems) else {
+        return resources;
+    };
     if let Some(part) = parts.get("per_gpu") {
         resources.per_gpu = number(part, problems).unwrap_or(resources.per_gpu);
     }
@@ -55,7 +59,11 @@ fn number(entry: &Entry, problems: &mut Problems<'_>) -> Option<u32> {
         }
         _ => format!("must be a whole number, not {}", entry.value.describe()),
     };
-    let finding = Finding::new(entry.at(), format!("{} {refusal}", quoted(&entry.key)), "not a number of that kind");
+    let finding = Finding::new(
+        entry.at(),
+        format!("{} {refusal}", quoted(&entry.key)),
+        "not a number of that kind",
+    );
     problems.add(finding.help(format!("write for example `{EXAMPLE}`")));
     None
 }

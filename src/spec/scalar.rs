@@ -1,5 +1,6 @@
-//! What a scalar of the file means as a hyper-parameter's value. YAML's readers disagree about many spellings
-//! (`yes`, `010`, `1_000`); those are refused with the two ways to say what was meant, rather than guessed at.
+//! What a scalar of the file means as a hyper-parameter's value. YAML's readers disagree about many
+//! spellings (`yes`, `010`, `1_000`); those are refused with the two ways to say what was meant,
+//! rather than guessed at.
 
 use super::problem::{brief, quoted};
 use super::task::ParamType;
@@ -14,8 +15,16 @@ pub(super) struct Refusal {
     pub help: Option<String>,
 }
 
-fn refuse<T>(message: impl Into<String>, label: &'static str, help: impl Into<String>) -> Result<T, Refusal> {
-    Err(Refusal { message: message.into(), label, help: Some(help.into()) })
+fn refuse<T>(
+    message: impl Into<String>,
+    label: &'static str,
+    help: impl Into<String>,
+) -> Result<T, Refusal> {
+    Err(Refusal {
+        message: message.into(),
+        label,
+        help: Some(help.into()),
+    })
 }
 
 /// How long a text may be: a value is printed, stored and sent for every trial.
@@ -48,14 +57,22 @@ pub(super) fn number(scalar: &Scalar) -> Result<f64, Refusal> {
 
 fn mismatch<T>(scalar: &Scalar, value: &ParamValue, ty: ParamType) -> Result<T, Refusal> {
     let wanted = type_words(ty);
-    let bare = Scalar { text: scalar.text.trim().into(), plain: true };
+    let bare = Scalar {
+        text: scalar.text.trim().into(),
+        plain: true,
+    };
     let help = match (ty, value) {
-        (ParamType::Text, _) => Some(format!("quote it to make it text: \"{}\"", brief(&scalar.text))),
+        (ParamType::Text, _) => Some(format!(
+            "quote it to make it text: \"{}\"",
+            brief(&scalar.text)
+        )),
         (_, ParamValue::Text(_)) if !scalar.plain && self::value(&bare, Some(ty)).is_ok() => {
             Some(format!("remove the quotes: {}", brief(&bare.text)))
         }
         (ParamType::Bool, _) => Some("write true or false".to_owned()),
-        (ParamType::Int, ParamValue::Float(x)) if x.fract() == 0.0 && x.abs() < 1e15 => Some(format!("write {x:.0}")),
+        (ParamType::Int, ParamValue::Float(x)) if x.fract() == 0.0 && x.abs() < 1e15 => {
+            Some(format!("write {x:.0}"))
+        }
         _ => None,
     };
     let found = match value {
@@ -90,7 +107,11 @@ pub(super) fn type_words(ty: ParamType) -> &'static str {
 fn meaning(scalar: &Scalar, ty: Option<ParamType>) -> Result<ParamValue, Refusal> {
     let text = &*scalar.text;
     if scalar.is_null() {
-        return refuse("a value must not be null", "no value", "write a value, or \"null\" in quotes if the text is meant");
+        return refuse(
+            "a value must not be null",
+            "no value",
+            "write a value, or \"null\" in quotes if the text is meant",
+        );
     }
     if !scalar.plain {
         return self::text(text);
@@ -100,10 +121,17 @@ fn meaning(scalar: &Scalar, ty: Option<ParamType>) -> Result<ParamValue, Refusal
         "false" | "False" | "FALSE" => return Ok(ParamValue::Bool(false)),
         _ => {}
     }
-    let lower = if text.len() <= 64 { text.to_ascii_lowercase() } else { String::new() };
+    let lower = if text.len() <= 64 {
+        text.to_ascii_lowercase()
+    } else {
+        String::new()
+    };
     let number = matches!(ty, Some(ParamType::Float | ParamType::Int));
     if let ("yes" | "no" | "on" | "off" | "y" | "n", false) = (&*lower, number) {
-        let boolean = format!("write {} for the boolean", matches!(&*lower, "yes" | "on" | "y"));
+        let boolean = format!(
+            "write {} for the boolean",
+            matches!(&*lower, "yes" | "on" | "y")
+        );
         return refuse(
             format!("`{text}` is a boolean to some YAML readers and text to others"),
             "ambiguous",
@@ -157,26 +185,49 @@ fn either(ty: Option<ParamType>, value: String, text: &str) -> String {
 fn text(text: &str) -> Result<ParamValue, Refusal> {
     if text.len() > MAX_TEXT {
         return refuse(
-            format!("a text value may have {MAX_TEXT} bytes; this one has {}", text.len()),
+            format!(
+                "a text value may have {MAX_TEXT} bytes; this one has {}",
+                text.len()
+            ),
             "too long",
             "put long texts in a file and name the file",
         );
     }
-    if text.chars().any(|c| c.is_control() && c != '\n' && c != '\t') || text.contains('\0') {
-        return refuse("a text value must not contain control characters", "control character", "remove them");
+    if text
+        .chars()
+        .any(|c| c.is_control() && c != '\n' && c != '\t')
+        || text.contains('\0')
+    {
+        return refuse(
+            "a text value must not contain control characters",
+            "control character",
+            "remove them",
+        );
     }
     Ok(ParamValue::Text(text.to_owned()))
 }
 
 fn float(text: &str) -> Result<ParamValue, Refusal> {
     let Ok(number) = text.parse::<f64>() else {
-        return refuse(format!("{} is not a number", quoted(text)), "not a number", "write it like 0.001 or 1e-3");
+        return refuse(
+            format!("{} is not a number", quoted(text)),
+            "not a number",
+            "write it like 0.001 or 1e-3",
+        );
     };
     let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
     if !number.is_finite() {
-        refuse(format!("{} is too large for a 64-bit float", quoted(text)), "too large", "floats end at about 1.8e308")
+        refuse(
+            format!("{} is too large for a 64-bit float", quoted(text)),
+            "too large",
+            "floats end at about 1.8e308",
+        )
     } else if number == 0.0 && mantissa.contains(|c: char| matches!(c, '1'..='9')) {
-        refuse(format!("{} is too small for a 64-bit float", quoted(text)), "would become 0", "floats end at about 5e-324")
+        refuse(
+            format!("{} is too small for a 64-bit float", quoted(text)),
+            "would become 0",
+            "floats end at about 5e-324",
+        )
     } else {
         Ok(ParamValue::float(number))
     }
@@ -220,33 +271,56 @@ fn other_notation(text: &str) -> Option<(&'static str, String)> {
     if all_digits(body) {
         let decimal = body.trim_start_matches('0');
         let decimal = if decimal.is_empty() { "0" } else { decimal };
-        return Some(("octal to some YAML readers and decimal to others", hint(sign, decimal)));
+        return Some((
+            "octal to some YAML readers and decimal to others",
+            hint(sign, decimal),
+        ));
     }
     let radix = |prefix: &str, radix: u32| {
         let digits = body.strip_prefix(prefix)?;
         let number = u64::from_str_radix(&digits.replace('_', ""), radix).ok()?;
-        Some(("a number in another base to some YAML readers and text to others", hint(sign, &number.to_string())))
+        Some((
+            "a number in another base to some YAML readers and text to others",
+            hint(sign, &number.to_string()),
+        ))
     };
-    if let Some(found) = radix("0x", 16).or_else(|| radix("0o", 8)).or_else(|| radix("0b", 2)) {
+    if let Some(found) = radix("0x", 16)
+        .or_else(|| radix("0o", 8))
+        .or_else(|| radix("0b", 2))
+    {
         return Some(found);
     }
     if body.starts_with(|c: char| c.is_ascii_digit()) && body.contains('_') {
         let decimal = body.replace('_', "");
         if is_integer(&decimal) || is_float(&decimal) {
-            return Some(("a number to some YAML readers and text to others", hint(sign, &decimal)));
+            return Some((
+                "a number to some YAML readers and text to others",
+                hint(sign, &decimal),
+            ));
         }
     }
     if body.contains(':') && body.split(':').all(all_digits) {
-        return Some(("a number in base 60 to some YAML readers and text to others", String::new()));
+        return Some((
+            "a number in base 60 to some YAML readers and text to others",
+            String::new(),
+        ));
     }
     None
 }
 
 fn hint(sign: &str, decimal: &str) -> String {
-    if decimal.len() <= 24 { format!(" ({sign}{decimal})") } else { String::new() }
+    if decimal.len() <= 24 {
+        format!(" ({sign}{decimal})")
+    } else {
+        String::new()
+    }
 }
 
 /// The refusal of a collection where a number must be.
 pub(super) fn not_a_number(found: &str) -> Refusal {
-    Refusal { message: format!("expected a number, found {found}"), label: "not a number", help: None }
+    Refusal {
+        message: format!("expected a number, found {found}"),
+        label: "not a number",
+        help: None,
+    }
 }

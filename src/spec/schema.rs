@@ -1,5 +1,6 @@
-//! The JSON schema of sweep files, for editors: completion, hover help, and a first check while typing. Made of
-//! the lists that the reader itself uses: `keys` for the keys, `task` for the built-in task's parameters.
+//! The JSON schema of sweep files, for editors: completion, hover help, and a first check while
+//! typing. Made of the lists that the reader itself uses: `keys` for the keys, `task` for the
+//! built-in task's parameters.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +9,8 @@ use super::keys::{self, Key};
 use super::naming::MAX_ARM;
 use super::parameters::optimizer_list;
 use super::task::{
-    AS_RUN_METRICS, BUILTIN, METRICS, OptimizerKind, PARAMS, ParamDefault, ParamType, Range, SWITCH_METRIC, TaskParam,
+    AS_RUN_METRICS, BUILTIN, METRICS, OptimizerKind, PARAMS, ParamDefault, ParamType, Range,
+    SWITCH_METRIC, TaskParam,
 };
 use super::{MAX_ARMS, MAX_CLAIMS, MAX_GRIDS, MAX_RULES, MAX_SEEDS};
 
@@ -61,8 +63,12 @@ pub fn json_schema() -> String {
             ]},
         },
     });
-    // Indenting a value that is in memory cannot fail; `{:#}` is serde_json's own way to do it without a `Result`.
-    format!("{:#}\n", join(join(head, object(keys::SWEEP, sweep_key)), rules))
+    // Indenting a value that is in memory cannot fail; `{:#}` is serde_json's own way to do it
+    // without a `Result`.
+    format!(
+        "{:#}\n",
+        join(join(head, object(keys::SWEEP, sweep_key)), rules)
+    )
 }
 
 /// The keys of both objects.
@@ -75,7 +81,12 @@ fn join(mut left: Value, right: Value) -> Value {
 
 /// An object with these keys and no others; `schema` gives what each holds.
 fn object(keys: &[Key], schema: fn(&str) -> Value) -> Value {
-    let property = |key: &Key| (key.name.to_owned(), join(json!({"description": key.doc}), schema(key.name)));
+    let property = |key: &Key| {
+        (
+            key.name.to_owned(),
+            join(json!({"description": key.doc}), schema(key.name)),
+        )
+    };
     let properties: Map<String, Value> = keys.iter().map(property).collect();
     json!({"type": "object", "properties": properties, "additionalProperties": false})
 }
@@ -85,7 +96,8 @@ fn grids(parameters: &str) -> Value {
     json!({"items": {"properties": {"parameters": {"$ref": parameters}}}})
 }
 
-/// A condition, or a rule of `exclude`: a value or a list of values for each parameter that it names.
+/// A condition, or a rule of `exclude`: a value or a list of values for each parameter that it
+/// names.
 fn clauses() -> Value {
     let scalar = json!({"type": ["number", "string", "boolean"]});
     let values = json!({"anyOf": [scalar, {"type": "array", "items": scalar, "minItems": 1}]});
@@ -94,11 +106,16 @@ fn clauses() -> Value {
 
 /// The keys that shape a grid.
 fn shape_key(key: &str) -> Option<Value> {
-    let names = json!({"type": "array", "items": {"type": "string"}, "minItems": 2, "uniqueItems": true});
+    let names =
+        json!({"type": "array", "items": {"type": "string"}, "minItems": 2, "uniqueItems": true});
     Some(match key {
         "zip" => json!({"anyOf": [names, {"type": "array", "items": names, "minItems": 1}]}),
-        "exclude" => json!({"type": "array", "items": {"$ref": "#/$defs/clauses"}, "minItems": 1, "maxItems": MAX_RULES}),
-        "grids" => json!({"type": "array", "items": {"$ref": "#/$defs/grid"}, "minItems": 1, "maxItems": MAX_GRIDS}),
+        "exclude" => {
+            json!({"type": "array", "items": {"$ref": "#/$defs/clauses"}, "minItems": 1, "maxItems": MAX_RULES})
+        }
+        "grids" => {
+            json!({"type": "array", "items": {"$ref": "#/$defs/grid"}, "minItems": 1, "maxItems": MAX_GRIDS})
+        }
         _ => return None,
     })
 }
@@ -111,10 +128,16 @@ fn sweep_key(key: &str) -> Value {
         "name" => json!({"type": ["string", "number"], "minLength": 1}),
         "description" => json!({"type": "string"}),
         "task" => json!({"enum": [BUILTIN]}),
-        "worker" => json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}),
+        "worker" => {
+            json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1})
+        }
         "program" | "workdir" => json!({"type": "string", "minLength": 1}),
-        "command" => json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1}),
-        "affinity" => json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true}),
+        "command" => {
+            json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}, "minItems": 1})
+        }
+        "affinity" => {
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true})
+        }
         "env" => json!({
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
@@ -123,8 +146,14 @@ fn sweep_key(key: &str) -> Value {
         "project" | "entity" | "apiVersion" | "kind" => json!({}),
         "method" => json!({"enum": ["grid"], "default": "grid"}),
         "prune" => json!({"enum": ["none", "safe"], "default": "none"}),
-        "metric" => join(object(keys::METRIC, metric_key), json!({"required": ["name"]})),
-        "seeds" => join(object(keys::SEEDS, |_| json!({"$ref": "#/$defs/seeds"})), json!({"required": ["tune", "final"]})),
+        "metric" => join(
+            object(keys::METRIC, metric_key),
+            json!({"required": ["name"]}),
+        ),
+        "seeds" => join(
+            object(keys::SEEDS, |_| json!({"$ref": "#/$defs/seeds"})),
+            json!({"required": ["tune", "final"]}),
+        ),
         "arms" => json!({
             "type": "object",
             "minProperties": 1,
@@ -133,13 +162,21 @@ fn sweep_key(key: &str) -> Value {
             "additionalProperties": {"$ref": "#/$defs/arm"},
         }),
         "limits" => object(keys::LIMITS, limit_key),
-        "resources" => object(keys::RESOURCES, |_| json!({"type": "integer", "minimum": 1, "maximum": 1024, "default": 1})),
-        "launcher" => join(object(keys::LAUNCHER, launcher_key), json!({"required": ["kind"]})),
+        "resources" => object(
+            keys::RESOURCES,
+            |_| json!({"type": "integer", "minimum": 1, "maximum": 1024, "default": 1}),
+        ),
+        "launcher" => join(
+            object(keys::LAUNCHER, launcher_key),
+            json!({"required": ["kind"]}),
+        ),
         "published" => json!({
             "type": "object",
             "additionalProperties": {"type": "object", "additionalProperties": {"$ref": "#/$defs/figure"}},
         }),
-        "claims" => json!({"type": "array", "maxItems": MAX_CLAIMS, "items": {"$ref": "#/$defs/claim"}}),
+        "claims" => {
+            json!({"type": "array", "maxItems": MAX_CLAIMS, "items": {"$ref": "#/$defs/claim"}})
+        }
         // `parameters`: what they hold depends on who trains, see `then` and `else`.
         _ => json!({"type": "object"}),
     }
@@ -159,7 +196,10 @@ fn arm_key(key: &str) -> Value {
     }
     match key {
         "label" => json!({"type": "string", "minLength": 1, "maxLength": 100}),
-        "resources" => object(keys::RESOURCES, |_| json!({"type": "integer", "minimum": 1, "maximum": 1024, "default": 1})),
+        "resources" => object(
+            keys::RESOURCES,
+            |_| json!({"type": "integer", "minimum": 1, "maximum": 1024, "default": 1}),
+        ),
         "limits" => object(keys::LIMITS, limit_key),
         _ => json!({"type": "object"}),
     }
@@ -177,7 +217,9 @@ fn launcher_key(key: &str) -> Value {
     let words = json!({"type": "array", "items": {"type": ["string", "number", "boolean"]}});
     match key {
         "kind" => json!({"enum": ["local", "slurm", "command"]}),
-        "max_workers" | "workers" | "cpus" => json!({"type": "integer", "minimum": 1, "maximum": 10000}),
+        "max_workers" | "workers" | "cpus" => {
+            json!({"type": "integer", "minimum": 1, "maximum": 10000})
+        }
         "gpus" => json!({"type": "integer", "minimum": 0, "maximum": 10000}),
         "steps" | "quote" => json!({"type": "boolean"}),
         "prefix" => join(words, json!({"minItems": 1})),
@@ -197,8 +239,15 @@ fn figure_key(key: &str) -> Value {
 
 /// A claim: the sentence, and exactly one kind.
 fn claim() -> Value {
-    let one_of: Vec<Value> = keys::CLAIM.iter().skip(1).map(|kind| json!({"required": [kind.name]})).collect();
-    join(object(keys::CLAIM, claim_key), json!({"required": ["says"], "oneOf": one_of}))
+    let one_of: Vec<Value> = keys::CLAIM
+        .iter()
+        .skip(1)
+        .map(|kind| json!({"required": [kind.name]}))
+        .collect();
+    join(
+        object(keys::CLAIM, claim_key),
+        json!({"required": ["says"], "oneOf": one_of}),
+    )
 }
 
 fn claim_key(key: &str) -> Value {
@@ -207,13 +256,19 @@ fn claim_key(key: &str) -> Value {
     }
     const OPTIONAL: [&str; 5] = ["among", "arms", "goal", "within", "tolerance"];
     let known = of_kind(key).0;
-    let required: Vec<&str> = known.iter().map(|part| part.name).filter(|name| !OPTIONAL.contains(name)).collect();
+    let required: Vec<&str> = known
+        .iter()
+        .map(|part| part.name)
+        .filter(|name| !OPTIONAL.contains(name))
+        .collect();
     join(object(known, claim_part), json!({"required": required}))
 }
 
 fn claim_part(key: &str) -> Value {
     match key {
-        "arms" | "among" => json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true}),
+        "arms" | "among" => {
+            json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true})
+        }
         "goal" => json!({"enum": ["maximize", "minimize"]}),
         "is" => json!({"type": "number", "exclusiveMinimum": 0}),
         "at" => json!({"type": "number", "minimum": 1}),
@@ -225,11 +280,20 @@ fn claim_part(key: &str) -> Value {
 }
 
 fn metrics_to_select_by() -> Vec<&'static str> {
-    METRICS.iter().copied().filter(|metric| *metric != "training_seconds").collect()
+    METRICS
+        .iter()
+        .copied()
+        .filter(|metric| *metric != "training_seconds")
+        .collect()
 }
 
 fn published_metrics() -> Vec<&'static str> {
-    METRICS.iter().chain(AS_RUN_METRICS).copied().chain([SWITCH_METRIC]).collect()
+    METRICS
+        .iter()
+        .chain(AS_RUN_METRICS)
+        .copied()
+        .chain([SWITCH_METRIC])
+        .collect()
 }
 
 /// A parameter whose values look like `value`.
@@ -249,7 +313,10 @@ fn parameter(value: &Value, nested: bool) -> Value {
         if !matches!(key.name, "type" | "when") {
             one_of.push(json!({"required": [key.name]}));
         }
-        properties.insert(key.name.to_owned(), join(json!({"description": key.doc}), schema));
+        properties.insert(
+            key.name.to_owned(),
+            join(json!({"description": key.doc}), schema),
+        );
     }
     json!({"type": "object", "properties": properties, "additionalProperties": false, "oneOf": one_of})
 }
@@ -260,7 +327,10 @@ fn builtin() -> Value {
         .iter()
         .map(|param| {
             let schema = parameter(&builtin_value(param), false);
-            (param.name.to_owned(), join(json!({"description": describe(param)}), schema))
+            (
+                param.name.to_owned(),
+                join(json!({"description": describe(param)}), schema),
+            )
         })
         .collect();
     json!({"type": "object", "minProperties": 1, "properties": properties, "additionalProperties": false})

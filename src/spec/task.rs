@@ -1,5 +1,6 @@
-//! Who trains: the built-in task, or a program of the user's. For the built-in task this is the one list
-//! of its parameters, their types and ranges, and its metrics: validation reads it, and so does the trainer.
+//! Who trains: the built-in task, or a program of the user's. For the built-in task this is the one
+//! list of its parameters, their types and ranges, and its metrics: validation reads it, and so
+//! does the trainer.
 
 use super::command::Program;
 use super::model::Goal;
@@ -66,7 +67,13 @@ pub enum OptimizerKind {
 
 impl OptimizerKind {
     /// Every optimizer, in the order of the paper's tables.
-    pub const ALL: [Self; 5] = [Self::Sgd, Self::SgdMomentum, Self::Adam, Self::Adahessian, Self::Hybrid];
+    pub const ALL: [Self; 5] = [
+        Self::Sgd,
+        Self::SgdMomentum,
+        Self::Adam,
+        Self::Adahessian,
+        Self::Hybrid,
+    ];
 
     /// Its value of the parameter `optimizer`.
     pub fn name(self) -> &'static str {
@@ -122,8 +129,22 @@ use ParamDefault::{Float, Int, Required, Unset};
 
 /// The parameters of the built-in task.
 pub const PARAMS: &[TaskParam] = &[
-    param("optimizer", ParamType::Text, Range::Any, &[], Required, "sgd, sgd_momentum, adam, adahessian or hybrid"),
-    param("lr", ParamType::Float, Range::Positive, &[Sgd, SgdMomentum, Adam, Adahessian], Required, "learning rate"),
+    param(
+        "optimizer",
+        ParamType::Text,
+        Range::Any,
+        &[],
+        Required,
+        "sgd, sgd_momentum, adam, adahessian or hybrid",
+    ),
+    param(
+        "lr",
+        ParamType::Float,
+        Range::Positive,
+        &[Sgd, SgdMomentum, Adam, Adahessian],
+        Required,
+        "learning rate",
+    ),
     param(
         "momentum",
         ParamType::Float,
@@ -140,7 +161,14 @@ pub const PARAMS: &[TaskParam] = &[
         Float(0.0),
         "weight taken off the new gradient: m = βm + (1 - dampening) g; dampening = β is the paper's eq. 2",
     ),
-    param("tl", ParamType::Float, Range::Any, &[Hybrid], Required, "validation loss below which hybrid switches to AdaHessian"),
+    param(
+        "tl",
+        ParamType::Float,
+        Range::Any,
+        &[Hybrid],
+        Required,
+        "validation loss below which hybrid switches to AdaHessian",
+    ),
     param(
         "lr1",
         ParamType::Float,
@@ -149,7 +177,14 @@ pub const PARAMS: &[TaskParam] = &[
         Required,
         "learning rate of hybrid's first phase (SGD with momentum)",
     ),
-    param("lr2", ParamType::Float, Range::Positive, &[Hybrid], Required, "learning rate of hybrid's second phase (AdaHessian)"),
+    param(
+        "lr2",
+        ParamType::Float,
+        Range::Positive,
+        &[Hybrid],
+        Required,
+        "learning rate of hybrid's second phase (AdaHessian)",
+    ),
     param(
         "beta1",
         ParamType::Float,
@@ -182,8 +217,22 @@ pub const PARAMS: &[TaskParam] = &[
         Float(1.0),
         "Hessian power k of AdaHessian",
     ),
-    param("epochs", ParamType::Int, Range::Between(1, 10_000), &[], Int(15), "passes over the training images"),
-    param("batch_size", ParamType::Int, Range::Between(2, 10_000), &[], Int(100), "images a step"),
+    param(
+        "epochs",
+        ParamType::Int,
+        Range::Between(1, 10_000),
+        &[],
+        Int(15),
+        "passes over the training images",
+    ),
+    param(
+        "batch_size",
+        ParamType::Int,
+        Range::Between(2, 10_000),
+        &[],
+        Int(100),
+        "images a step",
+    ),
     param(
         "train_images",
         ParamType::Int,
@@ -210,12 +259,13 @@ pub const PARAMS: &[TaskParam] = &[
     ),
 ];
 
-/// The protocol that the paper describes, and the default: validation images choose, test images are only reported.
+/// The protocol that the paper describes, and the default: validation images choose, test images
+/// are only reported.
 pub const PROTOCOL_PAPER: &str = "paper";
 
-/// The protocol of the authors' program: the test images take the place of the validation images, test accuracy is
-/// that of the weights with the lowest loss on them, the last layer's gradient norm is divided by 64, all gradients
-/// carry their graph, and training time counts everything.
+/// The protocol of the authors' program: the test images take the place of the validation images,
+/// test accuracy is that of the weights with the lowest loss on them, the last layer's gradient
+/// norm is divided by 64, all gradients carry their graph, and training time counts everything.
 pub const PROTOCOL_AS_RUN: &str = "as_run";
 
 const fn param(
@@ -226,16 +276,36 @@ const fn param(
     default: ParamDefault,
     help: &'static str,
 ) -> TaskParam {
-    TaskParam { name, ty, range, help, optimizers, default }
+    TaskParam {
+        name,
+        ty,
+        range,
+        help,
+        optimizers,
+        default,
+    }
 }
 
 /// The final metrics of the built-in task. Accuracies are percentages.
-pub const METRICS: &[&str] =
-    &["train_accuracy", "val_accuracy", "test_accuracy", "train_loss", "val_loss", "test_loss", "training_seconds"];
+pub const METRICS: &[&str] = &[
+    "train_accuracy",
+    "val_accuracy",
+    "test_accuracy",
+    "train_loss",
+    "val_loss",
+    "test_loss",
+    "training_seconds",
+];
 
-/// Final metrics that only trials under the protocol `as_run` report, beside the others: what the protocol `paper`
-/// would have measured in the same training, and the epoch of the weights that gave the test accuracy.
-pub const AS_RUN_METRICS: &[&str] = &[HELDOUT_ACCURACY, HELDOUT_LOSS, STEP_SECONDS, CHECKPOINT_EPOCH];
+/// Final metrics that only trials under the protocol `as_run` report, beside the others: what the
+/// protocol `paper` would have measured in the same training, and the epoch of the weights that
+/// gave the test accuracy.
+pub const AS_RUN_METRICS: &[&str] = &[
+    HELDOUT_ACCURACY,
+    HELDOUT_LOSS,
+    STEP_SECONDS,
+    CHECKPOINT_EPOCH,
+];
 
 /// Under `as_run`: accuracy in percent on the validation images after the last epoch.
 pub const HELDOUT_ACCURACY: &str = "heldout_val_accuracy";
@@ -246,16 +316,21 @@ pub const HELDOUT_LOSS: &str = "heldout_val_loss";
 /// Under `as_run`: seconds spent in optimisation steps alone.
 pub const STEP_SECONDS: &str = "step_seconds";
 
-/// Under `as_run`: the first epoch with the lowest `val_loss`, whose weights give the test accuracy.
+/// Under `as_run`: the first epoch with the lowest `val_loss`, whose weights give the test
+/// accuracy.
 pub const CHECKPOINT_EPOCH: &str = "checkpoint_epoch";
 
 /// Which way a metric of the built-in task gets better, final or of the history.
 pub fn goal_of(metric: &str) -> Goal {
-    if metric.ends_with("_accuracy") { Goal::Maximize } else { Goal::Minimize }
+    if metric.ends_with("_accuracy") {
+        Goal::Maximize
+    } else {
+        Goal::Minimize
+    }
 }
 
-/// The least and the greatest value that a final metric of the built-in task can take, where there is one. Accuracies
-/// are percentages, losses are cross entropies.
+/// The least and the greatest value that a final metric of the built-in task can take, where there
+/// is one. Accuracies are percentages, losses are cross entropies.
 pub fn bounds_of(metric: &str) -> (Option<f64>, Option<f64>) {
     (Some(0.0), metric.ends_with("_accuracy").then_some(100.0))
 }
@@ -276,7 +351,8 @@ impl TaskParam {
 }
 
 impl Range {
-    /// Whether a value of that parameter lies in the range; booleans always do, and text unless it is `OneOf`.
+    /// Whether a value of that parameter lies in the range; booleans always do, and text unless it
+    /// is `OneOf`.
     pub fn contains(self, value: &ParamValue) -> bool {
         if let (Self::OneOf(texts), ParamValue::Text(text)) = (self, value) {
             return texts.contains(&text.as_str());
@@ -317,13 +393,21 @@ impl std::fmt::Display for Task {
 }
 
 /// What the built-in task measures at the end of each epoch. `switched` is of hybrid trials only.
-pub const HISTORY: &[&str] =
-    &["train_loss", "train_accuracy", "val_loss", "val_accuracy", GRAD_NORM_CONV1, GRAD_NORM_FC, "seconds", "switched"];
+pub const HISTORY: &[&str] = &[
+    "train_loss",
+    "train_accuracy",
+    "val_loss",
+    "val_accuracy",
+    GRAD_NORM_CONV1,
+    GRAD_NORM_FC,
+    "seconds",
+    "switched",
+];
 
-/// In the history: spectral norm of the loss's gradient with respect to the first convolution's weights, mean over
-/// its 64 filters (7x7 matrices) and over the epoch's batches.
+/// In the history: spectral norm of the loss's gradient with respect to the first convolution's
+/// weights, mean over its 64 filters (7x7 matrices) and over the epoch's batches.
 pub const GRAD_NORM_CONV1: &str = "grad_norm_conv1";
 
-/// In the history: spectral norm of the loss's gradient with respect to the last layer's weights (a 10x512 matrix),
-/// mean over the epoch's batches.
+/// In the history: spectral norm of the loss's gradient with respect to the last layer's weights (a
+/// 10x512 matrix), mean over the epoch's batches.
 pub const GRAD_NORM_FC: &str = "grad_norm_fc";

@@ -1,12 +1,13 @@
-//! The YAML tree with a place for every node, as `parse` builds it and the walkers (`document`, `parameters`)
-//! read it. Collections are shared, so that an alias costs nothing.
+//! The YAML tree with a place for every node, as `parse` builds it and the walkers (`document`,
+//! `parameters`) read it. Collections are shared, so that an alias costs nothing.
 
 use std::rc::Rc;
 
 use super::keys::{self, Key};
 use super::problem::{Finding, Problems, Span, brief, listed, quoted};
 
-/// A node. Reached through an alias, its own span is the alias, and its children's are where they are written.
+/// A node. Reached through an alias, its own span is the alias, and its children's are where they
+/// are written.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub span: Span,
@@ -87,12 +88,23 @@ impl<'n> Fields<'n> {
 }
 
 /// The entries of a value that must be a mapping; `example` shows how to write it.
-pub(super) fn entries<'n>(entry: &'n Entry, example: &str, problems: &mut Problems<'_>) -> Option<&'n [Entry]> {
+pub(super) fn entries<'n>(
+    entry: &'n Entry,
+    example: &str,
+    problems: &mut Problems<'_>,
+) -> Option<&'n [Entry]> {
     if let Kind::Map(entries) = &entry.value.kind {
         return Some(entries);
     }
-    let message = format!("{} must be a mapping, not {}", quoted(&entry.key), entry.value.describe());
-    problems.add(Finding::new(entry.at(), message, "expected a mapping").help(format!("write it as `{example}`")));
+    let message = format!(
+        "{} must be a mapping, not {}",
+        quoted(&entry.key),
+        entry.value.describe()
+    );
+    problems.add(
+        Finding::new(entry.at(), message, "expected a mapping")
+            .help(format!("write it as `{example}`")),
+    );
     None
 }
 
@@ -122,24 +134,38 @@ pub(super) fn known_fields<'n>(
         if known.iter().any(|key| key.name == &*entry.key) || problems.is_full() {
             continue;
         }
-        let is_parameter = known.iter().any(|key| key.name == "parameters") && looks_like_parameter(&entry.value);
+        let is_parameter =
+            known.iter().any(|key| key.name == "parameters") && looks_like_parameter(&entry.value);
         let finding = match foreign(&entry.key) {
             None if is_parameter => {
                 let message = format!("unknown key {} in {place}", quoted(&entry.key));
-                let help = format!("a parameter goes under `parameters`: `parameters: {{{}: ...}}`", brief(&entry.key));
+                let help = format!(
+                    "a parameter goes under `parameters`: `parameters: {{{}: ...}}`",
+                    brief(&entry.key)
+                );
                 Finding::new(entry.key_span, message, "a parameter?").help(help)
             }
-            Some(foreign) => Finding::new(entry.key_span, foreign.message, foreign.label).help(foreign.help),
+            Some(foreign) => {
+                Finding::new(entry.key_span, foreign.message, foreign.label).help(foreign.help)
+            }
             None => {
                 let names: Vec<&'static str> = known.iter().map(|key| key.name).collect();
                 meant.extend(keys::nearest(&entry.key, &names));
-                Finding::new(entry.key_span, format!("unknown key {} in {place}", quoted(&entry.key)), "unknown key")
-                    .help(did_you_mean(&entry.key, &names, "known keys"))
+                Finding::new(
+                    entry.key_span,
+                    format!("unknown key {} in {place}", quoted(&entry.key)),
+                    "unknown key",
+                )
+                .help(did_you_mean(&entry.key, &names, "known keys"))
             }
         };
         problems.add(finding);
     }
-    Fields { entries, meant, clean: problems.len() == before }
+    Fields {
+        entries,
+        meant,
+        clean: problems.len() == before,
+    }
 }
 
 /// Whether a value is one that a parameter has.

@@ -1,5 +1,6 @@
-//! The rules between the parts of a sweep: what the seeds ask of the arms, and how many trials come out of it all
-//! (counted, never laid out). What each optimizer of the built-in task needs is `builtin`'s affair.
+//! The rules between the parts of a sweep: what the seeds ask of the arms, and how many trials come
+//! out of it all (counted, never laid out). What each optimizer of the built-in task needs is
+//! `builtin`'s affair.
 
 use super::MAX_TRIALS;
 use super::model::{Axis, Seeds};
@@ -36,10 +37,17 @@ impl Draft<'_> {
     /// How many points its grid has, as far as that is known.
     fn points(&self) -> Option<u128> {
         match &self.shape {
-            Some((_, grids)) => Some(grids.iter().fold(0, |sum: u128, grid| sum.saturating_add(grid.points()))),
+            Some((_, grids)) => Some(
+                grids
+                    .iter()
+                    .fold(0, |sum: u128, grid| sum.saturating_add(grid.points())),
+            ),
             None if self.is_broken() || !self.is_plain() => None,
             None => {
-                let values = self.leaves[0].params.iter().map(|param| param.values.len() as u128);
+                let values = self.leaves[0]
+                    .params
+                    .iter()
+                    .map(|param| param.values.len() as u128);
                 Some(values.fold(1, |points: u128, values| points.saturating_mul(values)))
             }
         }
@@ -48,16 +56,24 @@ impl Draft<'_> {
 
 /// A name cannot be both a parameter and a group of parameters.
 pub(super) fn groups(grid: &Leaf<'_>, problems: &mut Problems<'_>) {
-    let names: std::collections::HashMap<&str, Span> =
-        grid.params.iter().map(|param| (param.name.as_str(), param.span)).collect();
+    let names: std::collections::HashMap<&str, Span> = grid
+        .params
+        .iter()
+        .map(|param| (param.name.as_str(), param.span))
+        .collect();
     for param in &grid.params {
         for (at, _) in param.name.match_indices('.') {
             let group = &param.name[..at];
             if let Some(&span) = names.get(group) {
-                let message =
-                    format!("{} is a parameter, and also a group with the parameter {}", quoted(group), quoted(&param.name));
+                let message = format!(
+                    "{} is a parameter, and also a group with the parameter {}",
+                    quoted(group),
+                    quoted(&param.name)
+                );
                 problems.add(
-                    Finding::new(param.span, message, "in the group").also(span, "the parameter").help("rename one of them"),
+                    Finding::new(param.span, message, "in the group")
+                        .also(span, "the parameter")
+                        .help("rename one of them"),
                 );
             }
         }
@@ -68,7 +84,11 @@ pub(super) fn groups(grid: &Leaf<'_>, problems: &mut Problems<'_>) {
 pub(super) fn untuned(arms: &[Draft<'_>], tune: Span, problems: &mut Problems<'_>) {
     for arm in arms {
         if let Some(points) = arm.points().filter(|points| *points > 1) {
-            let message = format!("without tuning seeds no point can be chosen, and {} has {} points", arm.place, count(points));
+            let message = format!(
+                "without tuning seeds no point can be chosen, and {} has {} points",
+                arm.place,
+                count(points)
+            );
             problems.add(
                 Finding::new(tune, message, "no tuning seeds")
                     .also(arm.span, format!("{} points", count(points)))
@@ -82,9 +102,15 @@ pub(super) fn untuned(arms: &[Draft<'_>], tune: Span, problems: &mut Problems<'_
 /// Refuses a sweep of an absurd size. `span` is where to point when no single arm is to blame.
 pub(super) fn size(arms: &[Draft<'_>], seeds: &Seeds, span: Span, problems: &mut Problems<'_>) {
     let (tune, last) = (seeds.tune.len() as u128, seeds.final_.len() as u128);
-    let mut sized: Vec<(u128, &Draft<'_>)> = arms.iter().filter_map(|arm| Some((arm.points()?, arm))).collect();
-    let total =
-        sized.iter().fold(0_u128, |total, (points, _)| total.saturating_add(points.saturating_mul(tune)).saturating_add(last));
+    let mut sized: Vec<(u128, &Draft<'_>)> = arms
+        .iter()
+        .filter_map(|arm| Some((arm.points()?, arm)))
+        .collect();
+    let total = sized.iter().fold(0_u128, |total, (points, _)| {
+        total
+            .saturating_add(points.saturating_mul(tune))
+            .saturating_add(last)
+    });
     if total <= MAX_TRIALS {
         return;
     }
@@ -94,13 +120,23 @@ pub(super) fn size(arms: &[Draft<'_>], seeds: &Seeds, span: Span, problems: &mut
         [(most, largest), ..] if points_are_to_blame(*most, tune) => largest.span,
         _ => span,
     };
-    let mut factors: Vec<String> =
-        sized.iter().take(3).map(|(points, arm)| format!("{}: {}", arm.name, product(*points, arm, tune))).collect();
+    let mut factors: Vec<String> = sized
+        .iter()
+        .take(3)
+        .map(|(points, arm)| format!("{}: {}", arm.name, product(*points, arm, tune)))
+        .collect();
     if sized.len() > 3 {
         factors.push(format!("{} more arms", sized.len() - 3));
     }
-    let message = format!("the sweep has {} trials; at most {} are possible", count(total), count(MAX_TRIALS));
-    problems.add(Finding::new(span, message, "too many").help(format!("{}; try fewer values", factors.join("; "))));
+    let message = format!(
+        "the sweep has {} trials; at most {} are possible",
+        count(total),
+        count(MAX_TRIALS)
+    );
+    problems.add(
+        Finding::new(span, message, "too many")
+            .help(format!("{}; try fewer values", factors.join("; "))),
+    );
 }
 
 fn points_are_to_blame(points: u128, tune: u128) -> bool {
@@ -109,11 +145,22 @@ fn points_are_to_blame(points: u128, tune: u128) -> bool {
 
 /// "5 lr × 5 beta1 = 25 points × 5 seeds".
 fn product(points: u128, arm: &Draft<'_>, tune: u128) -> String {
-    let params = if arm.is_plain() { arm.leaves[0].params.as_slice() } else { &[] };
-    let mut axes: Vec<(usize, &str)> =
-        params.iter().map(|param| (param.values.len(), param.name.as_str())).filter(|(values, _)| *values > 1).collect();
+    let params = if arm.is_plain() {
+        arm.leaves[0].params.as_slice()
+    } else {
+        &[]
+    };
+    let mut axes: Vec<(usize, &str)> = params
+        .iter()
+        .map(|param| (param.values.len(), param.name.as_str()))
+        .filter(|(values, _)| *values > 1)
+        .collect();
     axes.sort_by_key(|(values, _)| std::cmp::Reverse(*values));
-    let mut factors: Vec<String> = axes.iter().take(6).map(|(values, name)| format!("{values} {name}")).collect();
+    let mut factors: Vec<String> = axes
+        .iter()
+        .take(6)
+        .map(|(values, name)| format!("{values} {name}"))
+        .collect();
     if axes.len() > 6 {
         factors.push(format!("{} more", axes.len() - 6));
     }
@@ -123,5 +170,9 @@ fn product(points: u128, arm: &Draft<'_>, tune: u128) -> String {
     if factors.is_empty() {
         factors.push("1 point".to_owned());
     }
-    format!("{} = {} points × {tune} seeds", factors.join(" × "), count(points))
+    format!(
+        "{} = {} points × {tune} seeds",
+        factors.join(" × "),
+        count(points)
+    )
 }

@@ -1,5 +1,5 @@
-//! One value of one hyper-parameter, and a configuration made of them. Used by everyone downstream of the
-//! spec: the grid hashes configurations, the ledger stores them, the protocol sends them.
+//! One value of one hyper-parameter, and a configuration made of them. Used by everyone downstream
+//! of the spec: the grid hashes configurations, the ledger stores them, the protocol sends them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::printable;
 
-/// A hyper-parameter's value. Integers and floats are different values: `3` and `3.0` name different points,
-/// unless the parameter's type says float (then both are read as `3.0`).
+/// A hyper-parameter's value. Integers and floats are different values: `3` and `3.0` name
+/// different points, unless the parameter's type says float (then both are read as `3.0`).
 #[derive(Clone, Debug, PartialEq)]
 pub enum ParamValue {
     /// `true` or `false`.
@@ -49,7 +49,8 @@ impl ParamValue {
         }
     }
 
-    /// Appends the canonical form: JSON, floats by shortest round trip and always with a point or an exponent.
+    /// Appends the canonical form: JSON, floats by shortest round trip and always with a point or
+    /// an exponent.
     fn write_canonical(&self, out: &mut String) {
         match self {
             Self::Text(text) => out.push_str(&serde_json::Value::from(text.as_str()).to_string()),
@@ -96,10 +97,16 @@ impl<'de> Deserialize<'de> for ParamValue {
                 Ok(ParamValue::Int(value))
             }
             fn visit_u64<E: de::Error>(self, value: u64) -> Result<ParamValue, E> {
-                i64::try_from(value).map(ParamValue::Int).map_err(|_| E::custom("an integer beyond 64 bits"))
+                i64::try_from(value)
+                    .map(ParamValue::Int)
+                    .map_err(|_| E::custom("an integer beyond 64 bits"))
             }
             fn visit_f64<E: de::Error>(self, value: f64) -> Result<ParamValue, E> {
-                if value.is_finite() { Ok(ParamValue::float(value)) } else { Err(E::custom("a number that is not finite")) }
+                if value.is_finite() {
+                    Ok(ParamValue::float(value))
+                } else {
+                    Err(E::custom("a number that is not finite"))
+                }
             }
             fn visit_str<E>(self, value: &str) -> Result<ParamValue, E> {
                 Ok(ParamValue::Text(value.to_owned()))
@@ -116,14 +123,14 @@ impl ParamValue {
     }
 }
 
-/// One configuration: parameter name to value, sorted by name. A nested parameter's name is its path joined by
-/// dots (`optimizer.lr`).
+/// One configuration: parameter name to value, sorted by name. A nested parameter's name is its
+/// path joined by dots (`optimizer.lr`).
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Config(pub BTreeMap<String, ParamValue>);
 
 impl Config {
-    /// The canonical text that a point's id is the hash of: a JSON object with sorted keys, floats by shortest
-    /// round trip, integers apart from floats.
+    /// The canonical text that a point's id is the hash of: a JSON object with sorted keys, floats
+    /// by shortest round trip, integers apart from floats.
     pub fn canonical(&self) -> String {
         let mut out = String::with_capacity(24 * self.0.len());
         out.push('{');

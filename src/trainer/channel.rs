@@ -1,5 +1,5 @@
-//! The trainer's two ways out: messages to the coordinator, and words to a person on stderr. Nothing else in the
-//! trainer writes to a file descriptor or ends the process.
+//! The trainer's two ways out: messages to the coordinator, and words to a person on stderr.
+//! Nothing else in the trainer writes to a file descriptor or ends the process.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
@@ -12,8 +12,8 @@ use pentagrid::protocol::{FromWorker, encode_line};
 pub struct Channel(Mutex<Box<dyn Write + Send>>);
 
 impl Channel {
-    /// Takes stdout over: the channel gets a private descriptor, and descriptor 1 becomes stderr, so that no stray
-    /// print of a library can get between the messages.
+    /// Takes stdout over: the channel gets a private descriptor, and descriptor 1 becomes stderr,
+    /// so that no stray print of a library can get between the messages.
     ///
     /// # Errors
     /// The system's.
@@ -28,12 +28,16 @@ impl Channel {
         Self(Mutex::new(Box::new(writer)))
     }
 
-    /// Sends a message. Where it cannot be sent there is nobody left to work for, and the process ends.
+    /// Sends a message. Where it cannot be sent there is nobody left to work for, and the process
+    /// ends.
     pub fn send(&self, message: &FromWorker) {
         let line = encode_line(message);
         // A thread that panicked in here has written its line or failed; the next line may follow.
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match writer.write_all(line.as_bytes()).and_then(|()| writer.flush()) {
+        match writer
+            .write_all(line.as_bytes())
+            .and_then(|()| writer.flush())
+        {
             Ok(()) => {}
             Err(error) if error.kind() == ErrorKind::BrokenPipe => leave(0),
             Err(error) => {
@@ -50,8 +54,8 @@ pub fn say(text: &str) {
     let _ = writeln!(io::stderr(), "pentagrid-trainer: {text}");
 }
 
-/// Ends the process at once, in the middle of anything. Unlike `std::process::exit` it runs no destructors: those of
-/// libtorch would pull the ground from under a thread that computes.
+/// Ends the process at once, in the middle of anything. Unlike `std::process::exit` it runs no
+/// destructors: those of libtorch would pull the ground from under a thread that computes.
 pub fn leave(code: i32) -> ! {
     // SAFETY: `_exit` takes any number, touches no memory of ours and does not return.
     unsafe { nix::libc::_exit(code) }

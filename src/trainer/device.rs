@@ -1,5 +1,5 @@
-//! Where to compute: the device and the number of threads, from the environment that the coordinator sets. Also the
-//! device's name for the record, and waiting for it when time is taken.
+//! Where to compute: the device and the number of threads, from the environment that the
+//! coordinator sets. Also the device's name for the record, and waiting for it when time is taken.
 
 use std::fs;
 
@@ -7,7 +7,8 @@ use tch::{Cuda, Device, Kind};
 
 /// Names the device: `cpu` (the default) or `cuda`, which is the first of CUDA_VISIBLE_DEVICES.
 const DEVICE_VARIABLE: &str = "PENTAGRID_DEVICE";
-/// Number of CPU threads; 1 by default, so that results do not depend on the machine's number of cores.
+/// Number of CPU threads; 1 by default, so that results do not depend on the machine's number of
+/// cores.
 const THREADS_VARIABLE: &str = "PENTAGRID_THREADS";
 
 /// `single` (the default) or `double` precision.
@@ -20,7 +21,8 @@ pub fn wants_cuda() -> bool {
     std::env::var(DEVICE_VARIABLE).is_ok_and(|device| device == "cuda")
 }
 
-/// In what form networks are computed. All but the default is there to compare with, on a CPU, and is said in the record.
+/// In what form networks are computed. All but the default is there to compare with, on a CPU, and
+/// is said in the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Form {
     /// The precision: `Float` or `Double`.
@@ -31,7 +33,10 @@ pub struct Form {
 
 impl Default for Form {
     fn default() -> Self {
-        Self { kind: Kind::Float, dead_taps: false }
+        Self {
+            kind: Kind::Float,
+            dead_taps: false,
+        }
     }
 }
 
@@ -45,7 +50,11 @@ impl Form {
         let kind = match precision {
             "" | "single" => Kind::Float,
             "double" => Kind::Double,
-            other => return Err(format!("{PRECISION_VARIABLE}={other} is neither single nor double")),
+            other => {
+                return Err(format!(
+                    "{PRECISION_VARIABLE}={other} is neither single nor double"
+                ));
+            }
         };
         let dead_taps = match dead_taps {
             "" | "0" => false,
@@ -64,7 +73,9 @@ impl Form {
     /// What of it is not as usual, in words.
     pub fn remarks(self) -> impl Iterator<Item = &'static str> {
         let double = (self.kind == Kind::Double).then_some("double precision");
-        double.into_iter().chain(self.dead_taps.then_some("dead taps kept"))
+        double
+            .into_iter()
+            .chain(self.dead_taps.then_some("dead taps kept"))
     }
 }
 
@@ -80,13 +91,17 @@ pub struct Compute {
 }
 
 impl Compute {
-    /// Reads the environment and sets libtorch up accordingly. To be called once, before any computation.
+    /// Reads the environment and sets libtorch up accordingly. To be called once, before any
+    /// computation.
     ///
     /// # Errors
     /// Says which variable is wrong, or why there is no such device, and what to do.
     pub fn from_environment() -> Result<Self, String> {
         let read = |name| std::env::var(name).ok();
-        let mut compute = choose(read(DEVICE_VARIABLE).as_deref(), read(THREADS_VARIABLE).as_deref())?;
+        let mut compute = choose(
+            read(DEVICE_VARIABLE).as_deref(),
+            read(THREADS_VARIABLE).as_deref(),
+        )?;
         compute.form = Form::from_environment(compute.device)?;
         if compute.device.is_cuda() {
             if !Cuda::is_available() {
@@ -107,8 +122,11 @@ impl Compute {
 
     /// The device's name, as its vendor gives it, where it can be found out.
     pub fn name(self) -> String {
-        let found =
-            if self.device.is_cuda() { gpu_name() } else { cpu_name(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default()) };
+        let found = if self.device.is_cuda() {
+            gpu_name()
+        } else {
+            cpu_name(&fs::read_to_string("/proc/cpuinfo").unwrap_or_default())
+        };
         found.unwrap_or_else(|| if self.device.is_cuda() { "cuda" } else { "cpu" }.to_owned())
     }
 }
@@ -120,9 +138,15 @@ fn why_no_cuda() -> String {
         Err(error) => {
             let text = error.to_string();
             if text.contains("from the 'CUDA' backend") {
-                return "it has no CUDA: there is no libtorch_cuda.so beside its libtorch_cpu.so".to_owned();
+                return "it has no CUDA: there is no libtorch_cuda.so beside its libtorch_cpu.so"
+                    .to_owned();
             }
-            text.lines().next().unwrap_or_default().chars().take(200).collect()
+            text.lines()
+                .next()
+                .unwrap_or_default()
+                .chars()
+                .take(200)
+                .collect()
         }
     }
 }
@@ -134,13 +158,15 @@ pub fn synchronize(device: Device) {
     }
 }
 
-/// Tells the C library to keep freed memory for the next tensor instead of giving it back to the system: a training
-/// step frees and takes the same hundreds of megabytes again and again, and new pages cost 5 to 15 % of its time.
+/// Tells the C library to keep freed memory for the next tensor instead of giving it back to the
+/// system: a training step frees and takes the same hundreds of megabytes again and again, and new
+/// pages cost 5 to 15 % of its time.
 fn keep_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     {
         use nix::libc::{M_MMAP_THRESHOLD, M_TRIM_THRESHOLD, mallopt};
-        // SAFETY: `mallopt` only sets numbers of the allocator; one that it refuses changes nothing.
+        // SAFETY: `mallopt` only sets numbers of the allocator; one that it refuses changes
+        // nothing.
         unsafe {
             // 32 MiB is the most that glibc takes, and more than the largest tensor of a step.
             mallopt(M_MMAP_THRESHOLD, 32 << 20);
@@ -157,14 +183,24 @@ fn choose(device: Option<&str>, threads: Option<&str>) -> Result<Compute, String
     };
     let threads = threads.filter(|threads| !threads.is_empty()).unwrap_or("1");
     match threads.parse() {
-        Ok(threads) if threads > 0 => Ok(Compute { device, threads, form: Form::default() }),
-        _ => Err(format!("{THREADS_VARIABLE}={threads} is not a number of threads")),
+        Ok(threads) if threads > 0 => Ok(Compute {
+            device,
+            threads,
+            form: Form::default(),
+        }),
+        _ => Err(format!(
+            "{THREADS_VARIABLE}={threads} is not a number of threads"
+        )),
     }
 }
 
 fn cpu_name(cpuinfo: &str) -> Option<String> {
-    let line = cpuinfo.lines().find(|line| line.starts_with("model name"))?;
-    line.split_once(':').map(|(_, name)| name.trim().to_owned()).filter(|name| !name.is_empty())
+    let line = cpuinfo
+        .lines()
+        .find(|line| line.starts_with("model name"))?;
+    line.split_once(':')
+        .map(|(_, name)| name.trim().to_owned())
+        .filter(|name| !name.is_empty())
 }
 
 fn gpu_name() -> Option<String> {
@@ -173,11 +209,16 @@ fn gpu_name() -> Option<String> {
 
 /// Bytes that are free on the GPU, as its driver says.
 pub fn free_memory() -> Option<u64> {
-    Some(gpu(&nvml_wrapper::Nvml::init().ok()?)?.memory_info().ok()?.free)
+    Some(
+        gpu(&nvml_wrapper::Nvml::init().ok()?)?
+            .memory_info()
+            .ok()?
+            .free,
+    )
 }
 
-/// The GPU that this process sees: by UUID, as the coordinator passes devices on, or if there is but one, since NVML and CUDA may
-/// number them differently.
+/// The GPU that this process sees: by UUID, as the coordinator passes devices on, or if there is
+/// but one, since NVML and CUDA may number them differently.
 fn gpu(nvml: &nvml_wrapper::Nvml) -> Option<nvml_wrapper::Device<'_>> {
     let visible = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
     let first = visible.split(',').next().unwrap_or_default().trim();
@@ -203,9 +244,23 @@ mod tests {
 
     #[test]
     fn the_default_is_one_thread_on_the_cpu() {
-        assert_eq!(choose(None, None), Ok(Compute { device: Device::Cpu, threads: 1, form: Form::default() }));
+        assert_eq!(
+            choose(None, None),
+            Ok(Compute {
+                device: Device::Cpu,
+                threads: 1,
+                form: Form::default()
+            })
+        );
         assert_eq!(choose(Some(""), Some("")), choose(None, None));
-        assert_eq!(choose(Some("cuda"), Some("4")), Ok(Compute { device: Device::Cuda(0), threads: 4, form: Form::default() }));
+        assert_eq!(
+            choose(Some("cuda"), Some("4")),
+            Ok(Compute {
+                device: Device::Cuda(0),
+                threads: 4,
+                form: Form::default()
+            })
+        );
     }
 
     #[test]
@@ -218,12 +273,26 @@ mod tests {
     #[test]
     fn another_form_is_for_a_cpu_and_says_so() {
         let form = Form::choose("double", "1", Device::Cpu).unwrap();
-        assert_eq!(form, Form { kind: Kind::Double, dead_taps: true });
-        assert_eq!(form.remarks().collect::<Vec<_>>(), ["double precision", "dead taps kept"]);
+        assert_eq!(
+            form,
+            Form {
+                kind: Kind::Double,
+                dead_taps: true
+            }
+        );
+        assert_eq!(
+            form.remarks().collect::<Vec<_>>(),
+            ["double precision", "dead taps kept"]
+        );
         let usual = Form::choose("", "0", Device::Cuda(0)).unwrap();
         assert_eq!((usual, usual.remarks().count()), (Form::default(), 0));
-        let refused = [("half", "", Device::Cpu), ("", "yes", Device::Cpu), ("double", "", Device::Cuda(0))];
-        let said = refused.map(|(precision, taps, device)| Form::choose(precision, taps, device).unwrap_err());
+        let refused = [
+            ("half", "", Device::Cpu),
+            ("", "yes", Device::Cpu),
+            ("double", "", Device::Cuda(0)),
+        ];
+        let said = refused
+            .map(|(precision, taps, device)| Form::choose(precision, taps, device).unwrap_err());
         insta::assert_snapshot!(said.join("\n"), @r"
         PENTAGRID_PRECISION=half is neither single nor double
         PENTAGRID_DEAD_TAPS=yes is neither 0 nor 1
@@ -233,7 +302,10 @@ mod tests {
 
     #[test]
     fn the_processor_has_a_name() {
-        assert_eq!(cpu_name("processor\t: 0\nmodel name\t: AMD EPYC 9B14\nflags : x\n").as_deref(), Some("AMD EPYC 9B14"));
+        assert_eq!(
+            cpu_name("processor\t: 0\nmodel name\t: AMD EPYC 9B14\nflags : x\n").as_deref(),
+            Some("AMD EPYC 9B14")
+        );
         assert_eq!(cpu_name("Hardware: something"), None);
     }
 }

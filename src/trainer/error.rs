@@ -1,5 +1,5 @@
-//! Why a trial cannot be run, and as which kind of failure the coordinator hears of it (it decides on retries by
-//! the kind). Used by everything in the trainer.
+//! Why a trial cannot be run, and as which kind of failure the coordinator hears of it (it decides
+//! on retries by the kind). Used by everything in the trainer.
 
 use std::any::Any;
 
@@ -27,7 +27,11 @@ impl TrialError {
     /// A panic's payload as an error.
     pub fn from_panic(payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        let text = text.or_else(|| {
+            payload
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_owned())
+        });
         Self::Panic(text.unwrap_or_else(|| "no message".to_owned()))
     }
 
@@ -43,15 +47,27 @@ impl TrialError {
     }
 }
 
-/// Whether libtorch's message says that memory ran out: the wording of its CUDA and its CPU allocator.
+/// Whether libtorch's message says that memory ran out: the wording of its CUDA and its CPU
+/// allocator.
 fn tells_of_memory(message: &str) -> bool {
-    ["out of memory", "DefaultCPUAllocator", "can't allocate memory", "ALLOC_FAILED"].iter().any(|sign| message.contains(sign))
+    [
+        "out of memory",
+        "DefaultCPUAllocator",
+        "can't allocate memory",
+        "ALLOC_FAILED",
+    ]
+    .iter()
+    .any(|sign| message.contains(sign))
 }
 
 /// A libtorch message without the C++ stack that follows it, and never longer than a person reads.
 fn first_lines(message: &str) -> String {
     const SHOWN: usize = 600;
-    let message = message.split("\nException raised from").next().unwrap_or_default().trim_end();
+    let message = message
+        .split("\nException raised from")
+        .next()
+        .unwrap_or_default()
+        .trim_end();
     let mut text: String = message.chars().take(SHOWN).collect();
     if text.len() < message.len() {
         text.push('…');
@@ -70,19 +86,30 @@ mod tests {
         assert_eq!(error.kind(), FailureKind::OutOfMemory);
         insta::assert_snapshot!(error, @"libtorch: Internal torch error: CUDA out of memory. Tried to allocate 2.00 GiB.");
         let cpu = "[enforce fail at alloc_cpu.cpp:124] err == 0. DefaultCPUAllocator: can't allocate memory";
-        assert_eq!(TrialError::Panic(cpu.to_owned()).kind(), FailureKind::OutOfMemory);
-        assert_eq!(TrialError::from(TchError::Shape("[2]".to_owned())).kind(), FailureKind::Error);
+        assert_eq!(
+            TrialError::Panic(cpu.to_owned()).kind(),
+            FailureKind::OutOfMemory
+        );
+        assert_eq!(
+            TrialError::from(TchError::Shape("[2]".to_owned())).kind(),
+            FailureKind::Error
+        );
     }
 
     #[test]
     fn a_real_allocation_failure_is_out_of_memory() {
-        let error = tch::Tensor::f_zeros([1 << 46], (tch::Kind::Float, tch::Device::Cpu)).unwrap_err();
+        let error =
+            tch::Tensor::f_zeros([1 << 46], (tch::Kind::Float, tch::Device::Cpu)).unwrap_err();
         assert_eq!(TrialError::from(error).kind(), FailureKind::OutOfMemory);
     }
 
     #[test]
     fn panics_keep_their_message() {
-        let payload = std::panic::catch_unwind(|| std::panic::panic_any("lost".to_owned())).unwrap_err();
-        assert_eq!(TrialError::from_panic(&*payload).to_string(), "the trainer panicked: lost");
+        let payload =
+            std::panic::catch_unwind(|| std::panic::panic_any("lost".to_owned())).unwrap_err();
+        assert_eq!(
+            TrialError::from_panic(&*payload).to_string(),
+            "the trainer panicked: lost"
+        );
     }
 }

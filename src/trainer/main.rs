@@ -1,5 +1,6 @@
-//! `pentagrid-trainer`, the built-in task: ResNet18 on MNIST. A worker of the coordinator (`pentagrid`) when started
-//! without arguments; with `--config` it runs one trial for a person. The only program here that names libtorch.
+//! `pentagrid-trainer`, the built-in task: ResNet18 on MNIST. A worker of the coordinator
+//! (`pentagrid`) when started without arguments; with `--config` it runs one trial for a person.
+//! The only program here that names libtorch.
 //!
 //! ```text
 //! main -> worker -> engine (session, prefix, trial, evaluate) -> data, model, optim, probes
@@ -64,7 +65,8 @@ use crate::pack::Limit;
 #[derive(Parser)]
 #[command(version, verbatim_doc_comment)]
 struct Arguments {
-    /// The trial's hyper-parameters as a JSON object, e.g. '{"optimizer": "sgd", "lr": 0.01, "epochs": 3}'
+    /// The trial's hyper-parameters as a JSON object, e.g. '{"optimizer": "sgd", "lr": 0.01,
+    /// "epochs": 3}'
     #[arg(long, value_name = "JSON", requires = "seed", value_parser = read_config)]
     config: Option<Config>,
     /// The seed that all of the trial's randomness derives from
@@ -80,7 +82,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     if wants_cuda() {
         if let Err(error) = cuda::settle_tf32() {
-            say(&format!("cannot start myself anew with the switches for TF32: {error}"));
+            say(&format!(
+                "cannot start myself anew with the switches for TF32: {error}"
+            ));
             return ExitCode::FAILURE;
         }
         // Whether there is a GPU without it, libtorch will say.
@@ -103,11 +107,22 @@ fn main() -> ExitCode {
         }
     };
     if let (Some(config), Some(seed)) = (arguments.config, arguments.seed) {
-        let request = TrialRequest { trial: "by-hand".to_owned(), seed, config };
-        let well = worker::run_trial(&mut Session::new(compute.device).in_form(compute.form), request, false, &mut |message| {
-            channel.send(&message)
-        });
-        return if well { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+        let request = TrialRequest {
+            trial: "by-hand".to_owned(),
+            seed,
+            config,
+        };
+        let well = worker::run_trial(
+            &mut Session::new(compute.device).in_form(compute.form),
+            request,
+            false,
+            &mut |message| channel.send(&message),
+        );
+        return if well {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::FAILURE
+        };
     }
     let limit = match Limit::from_environment(compute) {
         Ok(limit) => limit,
@@ -117,7 +132,9 @@ fn main() -> ExitCode {
         }
     };
     if stdin().is_terminal() {
-        say("waiting for messages of a coordinator on stdin; see --help for running one trial by hand");
+        say(
+            "waiting for messages of a coordinator on stdin; see --help for running one trial by hand",
+        );
     }
     match worker::serve(channel, compute, limit) {
         Ok(()) => ExitCode::SUCCESS,
@@ -136,10 +153,15 @@ mod tests {
     #[test]
     fn the_command_line_is_sound() {
         Arguments::command().debug_assert();
-        let parse = |arguments: &[&str]| Arguments::try_parse_from([&["pentagrid-trainer"], arguments].concat());
+        let parse = |arguments: &[&str]| {
+            Arguments::try_parse_from([&["pentagrid-trainer"], arguments].concat())
+        };
         assert!(parse(&[]).unwrap().config.is_none());
         let given = parse(&["--config", r#"{"lr": 1e-4}"#, "--seed", "3"]).unwrap();
-        assert_eq!((given.seed, given.config.unwrap().canonical().as_str()), (Some(3), r#"{"lr":0.0001}"#));
+        assert_eq!(
+            (given.seed, given.config.unwrap().canonical().as_str()),
+            (Some(3), r#"{"lr":0.0001}"#)
+        );
         assert!(parse(&["--seed", "3"]).is_err() && parse(&["--config", "{}"]).is_err());
         assert!(parse(&["--config", "{lr: 1}", "--seed", "3"]).is_err());
     }

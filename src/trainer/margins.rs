@@ -1,9 +1,10 @@
 //! How the tests compare numbers that differ by rounding.
 //!
-//! Rounding depends on the instructions that libtorch picks, so a bound that holds on one processor may not hold on another.
-//! Bits are compared only between runs of one machine that compute the same thing in the same way. Everything else is held to a
-//! bound at least five times what was measured at the three levels of `scripts/test-processors.sh`, and measures what training
-//! does not blow up: one step, double precision, a norm, a mean.
+//! Rounding depends on the instructions that libtorch picks, so a bound that holds on one processor
+//! may not hold on another. Bits are compared only between runs of one machine that compute the
+//! same thing in the same way. Everything else is held to a bound at least five times what was
+//! measured at the three levels of `scripts/test-processors.sh`, and measures what training does
+//! not blow up: one step, double precision, a norm, a mean.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
@@ -11,18 +12,29 @@ use std::io::Write;
 
 use tch::{Kind, Tensor};
 
-/// A file that every distance and its bound is appended to, if it is set: `scripts/test-processors.sh` shows the narrowest.
+/// A file that every distance and its bound is appended to, if it is set:
+/// `scripts/test-processors.sh` shows the narrowest.
 const MARGINS_VARIABLE: &str = "PENTAGRID_MARGINS";
 
 /// Asserts that a distance is below its bound.
 #[track_caller]
 pub fn assert_within(what: impl Display, distance: f64, bound: f64) {
     if let Some(path) = std::env::var_os(MARGINS_VARIABLE) {
-        let line = format!("{:.3e}\t{distance:.2e}\t{bound:.0e}\t{what}\n", bound / distance);
-        let mut file = OpenOptions::new().create(true).append(true).open(path).unwrap();
+        let line = format!(
+            "{:.3e}\t{distance:.2e}\t{bound:.0e}\t{what}\n",
+            bound / distance
+        );
+        let mut file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .open(path)
+            .unwrap();
         file.write_all(line.as_bytes()).unwrap();
     }
-    assert!(distance < bound, "{what}: differs by {distance:e}, which is not below {bound:e}");
+    assert!(
+        distance < bound,
+        "{what}: differs by {distance:e}, which is not below {bound:e}"
+    );
 }
 
 /// The norm of the difference over the norm of what is expected.
@@ -53,7 +65,10 @@ mod tests {
         assert_within("near", 0.9, 1.0);
         assert_ratio("near", 2.0, 2.0 + 1e-9, 1e-8);
         for distance in [1.0, f64::INFINITY, f64::NAN] {
-            assert!(std::panic::catch_unwind(|| assert_within("far", distance, 1.0)).is_err(), "{distance}");
+            assert!(
+                std::panic::catch_unwind(|| assert_within("far", distance, 1.0)).is_err(),
+                "{distance}"
+            );
         }
     }
 }

@@ -1,14 +1,17 @@
-//! Spectral norms of the loss's gradient, the largest singular value, for the first convolution and the last layer:
-//! their means over an epoch's batches. The training loop hands over each batch's gradients.
+//! Spectral norms of the loss's gradient, the largest singular value, for the first convolution and
+//! the last layer: their means over an epoch's batches. The training loop hands over each batch's
+//! gradients.
 
 use tch::{Kind, TchError, Tensor};
 
 use crate::tensors::without_grad;
 
-/// Batches whose gradients wait for their norms together: many small matrices at once cost little more than a few.
+/// Batches whose gradients wait for their norms together: many small matrices at once cost little
+/// more than a few.
 const AT_ONCE: usize = 256;
 
-/// Matrices whose norms are computed at once: cuSOLVER 12 fails with an internal error at 76,800 of 7x7.
+/// Matrices whose norms are computed at once: cuSOLVER 12 fails with an internal error at 76,800 of
+/// 7x7.
 const MOST_MATRICES: i64 = 32_768;
 
 /// The means over the batches of an epoch.
@@ -33,9 +36,9 @@ pub struct GradientProbe {
 }
 
 impl GradientProbe {
-    /// Takes note of a batch's gradients, which are in the order of the network's parameters: the first is conv1's
-    /// weight, the last but one fc's. Holds on to these two tensors and computes nothing yet, so that it costs the
-    /// timed loop nothing.
+    /// Takes note of a batch's gradients, which are in the order of the network's parameters: the
+    /// first is conv1's weight, the last but one fc's. Holds on to these two tensors and computes
+    /// nothing yet, so that it costs the timed loop nothing.
     ///
     /// # Errors
     /// libtorch's.
@@ -44,7 +47,11 @@ impl GradientProbe {
             self.conv1.push(conv1.f_detach()?);
             self.fc.push(fc.f_detach()?);
         }
-        if self.conv1.len() >= AT_ONCE { self.settle() } else { Ok(()) }
+        if self.conv1.len() >= AT_ONCE {
+            self.settle()
+        } else {
+            Ok(())
+        }
     }
 
     /// The means over all batches since the last call. NaN where a gradient is not finite.
@@ -54,7 +61,10 @@ impl GradientProbe {
     pub fn take(&mut self) -> Result<GradientNorms, TchError> {
         self.settle()?;
         let count = self.batches as f64;
-        let norms = GradientNorms { conv1: self.sums[0] / count, fc: self.sums[1] / count };
+        let norms = GradientNorms {
+            conv1: self.sums[0] / count,
+            fc: self.sums[1] / count,
+        };
         *self = Self::default();
         Ok(norms)
     }
@@ -66,8 +76,13 @@ impl GradientProbe {
         let _guard = without_grad();
         let filters = Tensor::f_cat(&self.conv1, 0)?.f_squeeze_dim(1)?;
         let per_batch = filters.size()[0] / self.conv1.len() as i64;
-        self.sums[0] += spectral_norms(&filters)?.f_sum(Kind::Double)?.f_double_value(&[])? / per_batch as f64;
-        self.sums[1] += spectral_norms(&Tensor::f_stack(&self.fc, 0)?)?.f_sum(Kind::Double)?.f_double_value(&[])?;
+        self.sums[0] += spectral_norms(&filters)?
+            .f_sum(Kind::Double)?
+            .f_double_value(&[])?
+            / per_batch as f64;
+        self.sums[1] += spectral_norms(&Tensor::f_stack(&self.fc, 0)?)?
+            .f_sum(Kind::Double)?
+            .f_double_value(&[])?;
         self.batches += self.conv1.len();
         self.conv1.clear();
         self.fc.clear();
@@ -75,23 +90,37 @@ impl GradientProbe {
     }
 }
 
-/// The largest singular value of each matrix, `[N, rows, columns]` with rows ≤ columns to `[N]`: the square root of the
-/// largest eigenvalue of G Gᵀ. In double precision, so that squaring costs no digit that the gradients have. A matrix
-/// that is not finite has the norm NaN; LAPACK would refuse the whole lot because of it.
+/// The largest singular value of each matrix, `[N, rows, columns]` with rows ≤ columns to `[N]`:
+/// the square root of the largest eigenvalue of G Gᵀ. In double precision, so that squaring costs
+/// no digit that the gradients have. A matrix that is not finite has the norm NaN; LAPACK would
+/// refuse the whole lot because of it.
 ///
 /// # Errors
 /// libtorch's.
 pub fn spectral_norms(matrices: &Tensor) -> Result<Tensor, TchError> {
     if matrices.size()[0] > MOST_MATRICES {
         let parts = matrices.f_split(MOST_MATRICES, 0)?;
-        return Tensor::f_cat(&parts.iter().map(spectral_norms).collect::<Result<Vec<_>, _>>()?, 0);
+        return Tensor::f_cat(
+            &parts
+                .iter()
+                .map(spectral_norms)
+                .collect::<Result<Vec<_>, _>>()?,
+            0,
+        );
     }
     let matrices = matrices.f_to_kind(Kind::Double)?;
     let squares = matrices.f_bmm(&matrices.f_transpose(1, 2)?)?;
-    let unusable = squares.f_isfinite()?.f_logical_not()?.f_flatten(1, 2)?.f_any_dim(1, false)?;
+    let unusable = squares
+        .f_isfinite()?
+        .f_logical_not()?
+        .f_flatten(1, 2)?
+        .f_any_dim(1, false)?;
     let usable = squares.f_masked_fill(&unusable.f_view([-1, 1, 1])?, 0.0)?;
     // Ascending; rounding may leave the largest of a matrix of zeros a little below zero.
-    let largest = usable.f_linalg_eigvalsh("L")?.f_select(1, -1)?.f_clamp_min(0.0)?;
+    let largest = usable
+        .f_linalg_eigvalsh("L")?
+        .f_select(1, -1)?
+        .f_clamp_min(0.0)?;
     largest.f_sqrt()?.f_masked_fill(&unusable, f64::NAN)
 }
 
@@ -102,7 +131,8 @@ mod tests {
     use crate::margins::{assert_ratio, assert_within};
     use tch::Device;
 
-    /// torch.linalg.matrix_norm(ord=2) under its older name, which goes another way: a singular value decomposition.
+    /// torch.linalg.matrix_norm(ord=2) under its older name, which goes another way: a singular
+    /// value decomposition.
     fn reference(matrices: &Tensor) -> Tensor {
         matrices.linalg_norm(2.0, [-2, -1].as_slice(), false, Kind::Double)
     }
@@ -110,8 +140,11 @@ mod tests {
     /// Like gradients: six orders of magnitude from one matrix to the next, and some of low rank.
     fn matrices(count: i64, rows: i64, columns: i64, kind: Kind) -> Tensor {
         let numbers = Tensor::arange(count * rows * columns, (Kind::Double, Device::Cpu)) * 12.9898;
-        let matrices = (numbers.sin() * 43758.5453).frac().view([count, rows, columns]);
-        let sizes = Tensor::from(10.0).pow(&(Tensor::arange(count, (Kind::Double, Device::Cpu)).fmod(6.0) - 5.0));
+        let matrices = (numbers.sin() * 43758.5453)
+            .frac()
+            .view([count, rows, columns]);
+        let sizes = Tensor::from(10.0)
+            .pow(&(Tensor::arange(count, (Kind::Double, Device::Cpu)).fmod(6.0) - 5.0));
         let matrices = matrices * sizes.view([count, 1, 1]);
         let _ = matrices.get(0).fill_(0.0);
         let _ = matrices.get(1).narrow(0, 1, rows - 1).fill_(0.0);
@@ -123,10 +156,18 @@ mod tests {
         one_thread();
         for kind in [Kind::Float, Kind::Double] {
             for matrices in [matrices(64, 7, 7, kind), matrices(12, 10, 512, kind)] {
-                let (found, expected) = (spectral_norms(&matrices).unwrap(), reference(&matrices.to_kind(Kind::Double)));
+                let (found, expected) = (
+                    spectral_norms(&matrices).unwrap(),
+                    reference(&matrices.to_kind(Kind::Double)),
+                );
                 // Relative, since they are of many sizes; the first matrix is zero.
-                assert_within("spectral norm of zeros", found.double_value(&[0]).max(expected.double_value(&[0])), 1e-12);
-                let [found, expected] = [found, expected].map(|norms| norms.narrow(0, 1, norms.size()[0] - 1));
+                assert_within(
+                    "spectral norm of zeros",
+                    found.double_value(&[0]).max(expected.double_value(&[0])),
+                    1e-12,
+                );
+                let [found, expected] =
+                    [found, expected].map(|norms| norms.narrow(0, 1, norms.size()[0] - 1));
                 let apart = (found / expected - 1.0).abs().max().double_value(&[]);
                 assert_within(format!("spectral norms, {kind:?}"), apart, 1e-11);
             }
@@ -160,7 +201,12 @@ mod tests {
             let count = epoch.end;
             epoch.for_each(|batch| probe.add(&gradients(&all, batch)).unwrap());
             let found = probe.take().unwrap();
-            let expected = norms.each_ref().map(|norms| norms.narrow(0, 0, count).mean(Kind::Double).double_value(&[]));
+            let expected = norms.each_ref().map(|norms| {
+                norms
+                    .narrow(0, 0, count)
+                    .mean(Kind::Double)
+                    .double_value(&[])
+            });
             for (found, expected) in [found.conv1, found.fc].into_iter().zip(expected) {
                 assert_ratio("an epoch's mean norm", found, expected, 1e-10);
             }

@@ -1,12 +1,13 @@
-//! All randomness of a trial. Every stream derives from (seed, purpose), so nothing depends on the order in which
-//! things are drawn, on the device, or on libtorch's generator. Feeds the initialisation and Hutchinson's probes.
+//! All randomness of a trial. Every stream derives from (seed, purpose), so nothing depends on the
+//! order in which things are drawn, on the device, or on libtorch's generator. Feeds the
+//! initialisation and Hutchinson's probes.
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
-/// Sets this program's streams apart from any other use of the same seed and purpose. A change of it, or of how a
-/// stream is read, changes every result.
+/// Sets this program's streams apart from any other use of the same seed and purpose. A change of
+/// it, or of how a stream is read, changes every result.
 const CONTEXT: &str = "pentagrid trainer 1: random streams";
 
 /// The stream of random bits for one purpose of one seed, e.g. `init/layer1.0.conv1.weight`.
@@ -34,11 +35,13 @@ impl Stream {
     /// Numbers from U[-`bound`, `bound`), on a grid of 2^24 steps.
     pub fn uniform(&mut self, count: usize, bound: f64) -> Vec<f32> {
         const STEP: f64 = 1.0 / (1 << 23) as f64;
-        (0..count).map(|_| ((f64::from(self.0.next_u32() >> 8) * STEP - 1.0) * bound) as f32).collect()
+        (0..count)
+            .map(|_| ((f64::from(self.0.next_u32() >> 8) * STEP - 1.0) * bound) as f32)
+            .collect()
     }
 
-    /// Fills `out` with +1 and -1, each with probability 1/2: one random bit an element, from the low bits up
-    /// (a set bit is -1). Reads `ceil(out.len() / 32)` 32-bit words of the stream.
+    /// Fills `out` with +1 and -1, each with probability 1/2: one random bit an element, from the
+    /// low bits up (a set bit is -1). Reads `ceil(out.len() / 32)` 32-bit words of the stream.
     pub fn rademacher(&mut self, out: &mut [f32]) {
         const BLOCK: usize = 4096;
         let mut bytes = [0u8; BLOCK];
@@ -55,18 +58,27 @@ impl Stream {
         }
     }
 
-    /// As `rademacher` over kernels of nine elements, but keeps only those at the given places of each kernel: the same
-    /// signs for what is kept, without the cost of expanding the others. `out` holds `KEPT` elements a kernel.
+    /// As `rademacher` over kernels of nine elements, but keeps only those at the given places of
+    /// each kernel: the same signs for what is kept, without the cost of expanding the others.
+    /// `out` holds `KEPT` elements a kernel.
     pub fn rademacher_at<const KEPT: usize>(&mut self, places: [usize; KEPT], out: &mut [f32]) {
         // What is kept of each kernel, by its nine bits.
-        let table: [[f32; KEPT]; 512] =
-            std::array::from_fn(|kernel| places.map(|place| if (kernel >> place) & 1 == 1 { -1.0 } else { 1.0 }));
+        let table: [[f32; KEPT]; 512] = std::array::from_fn(|kernel| {
+            places.map(|place| {
+                if (kernel >> place) & 1 == 1 {
+                    -1.0
+                } else {
+                    1.0
+                }
+            })
+        });
         // Kernels a block, a multiple of 32, so that every block ends with a word.
         const BLOCK: usize = 3200;
         let mut bytes = [0u8; BLOCK / 8 * 9];
         for block in out.chunks_mut(BLOCK * KEPT) {
             let (kernels, _) = block.as_chunks_mut::<KEPT>();
-            self.0.fill_bytes(&mut bytes[..(kernels.len() * 9).div_ceil(32) * 4]);
+            self.0
+                .fill_bytes(&mut bytes[..(kernels.len() * 9).div_ceil(32) * 4]);
             // Kernel j of eight takes its bits from bytes j and j + 1 of nine, j bits up.
             let sign = |nine: &[u8; 9], j: usize| {
                 let bits = (u32::from(nine[j]) | u32::from(nine[j + 1]) << 8) >> j;
@@ -84,7 +96,8 @@ impl Stream {
     }
 }
 
-/// The eight signs of each byte: a table is the fastest way that needs no vector instructions of our own.
+/// The eight signs of each byte: a table is the fastest way that needs no vector instructions of
+/// our own.
 static SIGNS: [[f32; 8]; 256] = {
     let mut table = [[1.0; 8]; 256];
     let mut byte = 0;
@@ -135,7 +148,10 @@ mod tests {
             -0.43373203,
         ]
         ");
-        let bits: String = signs(3, "hutchinson/1", 40).iter().map(|sign| if *sign < 0.0 { '-' } else { '+' }).collect();
+        let bits: String = signs(3, "hutchinson/1", 40)
+            .iter()
+            .map(|sign| if *sign < 0.0 { '-' } else { '+' })
+            .collect();
         insta::assert_snapshot!(bits, @"+++++-+-++--+++-+++-+-++-+-++--++--+-+--");
     }
 
@@ -164,8 +180,10 @@ mod tests {
                     [a, b, c, d] => stream.rademacher_at([a, b, c, d], &mut kept),
                     _ => stream.rademacher_at([places[0]], &mut kept),
                 }
-                let expected: Vec<f32> =
-                    whole[..kernels * 9].chunks(9).flat_map(|kernel| places.iter().map(|place| kernel[*place])).collect();
+                let expected: Vec<f32> = whole[..kernels * 9]
+                    .chunks(9)
+                    .flat_map(|kernel| places.iter().map(|place| kernel[*place]))
+                    .collect();
                 assert_eq!(kept, expected);
                 // What follows begins at the next word.
                 let mut next = [0.0; 8];

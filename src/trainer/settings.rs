@@ -1,11 +1,16 @@
 //! A trial's configuration as typed settings, checked against the task's own list of parameters
 //! (`spec/task.rs`). The coordinator has checked it too, but what it sends is not taken on trust.
 
-use pentagrid::spec::task::{OptimizerKind, PARAMS, PROTOCOL_AS_RUN, ParamDefault, ParamType, TaskParam};
+use pentagrid::spec::task::{
+    OptimizerKind, PARAMS, PROTOCOL_AS_RUN, ParamDefault, ParamType, TaskParam,
+};
 use pentagrid::spec::{Config, ParamValue};
 
 use crate::error::TrialError;
-use crate::optim::{AdahessianSettings, AdamSettings, HybridSettings, OptimizerSettings, SgdMomentumSettings, SgdSettings};
+use crate::optim::{
+    AdahessianSettings, AdamSettings, HybridSettings, OptimizerSettings, SgdMomentumSettings,
+    SgdSettings,
+};
 
 /// What a trial is made of, besides its seed.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,9 +49,13 @@ impl Settings {
         let read = Reader { config };
         Ok(Self {
             optimizer: read.optimizer(optimizer)?,
-            epochs: u32::try_from(read.int("epochs")?).map_err(|_| bad("epochs", "is out of range"))?,
+            epochs: u32::try_from(read.int("epochs")?)
+                .map_err(|_| bad("epochs", "is out of range"))?,
             batch_size: read.int("batch_size")?,
-            train_images: config.get("train_images").map(|_| read.int("train_images")).transpose()?,
+            train_images: config
+                .get("train_images")
+                .map(|_| read.int("train_images"))
+                .transpose()?,
             data_dir: match config.get("data_dir") {
                 Some(ParamValue::Text(folder)) => Some(folder.clone()),
                 _ => None,
@@ -66,23 +75,47 @@ fn bad(name: &str, problem: &str) -> TrialError {
 fn optimizer_kind(config: &Config) -> Result<OptimizerKind, TrialError> {
     let known = || OptimizerKind::ALL.map(OptimizerKind::name).join(", ");
     match config.get("optimizer") {
-        None => Err(bad("optimizer", &format!("is missing; it is one of {}", known()))),
-        Some(ParamValue::Text(name)) => OptimizerKind::from_name(name)
-            .ok_or_else(|| bad("optimizer", &format!("there is no `{name}`; it is one of {}", known()))),
-        Some(other) => Err(bad("optimizer", &format!("must be text, not {} ({other})", other.kind()))),
+        None => Err(bad(
+            "optimizer",
+            &format!("is missing; it is one of {}", known()),
+        )),
+        Some(ParamValue::Text(name)) => OptimizerKind::from_name(name).ok_or_else(|| {
+            bad(
+                "optimizer",
+                &format!("there is no `{name}`; it is one of {}", known()),
+            )
+        }),
+        Some(other) => Err(bad(
+            "optimizer",
+            &format!("must be text, not {} ({other})", other.kind()),
+        )),
     }
 }
 
-/// Every parameter given is known, belongs to the optimizer, and has a value of its type and in its range; every
-/// required one is given.
+/// Every parameter given is known, belongs to the optimizer, and has a value of its type and in its
+/// range; every required one is given.
 fn check(config: &Config, optimizer: OptimizerKind) -> Result<(), TrialError> {
     for (name, value) in &config.0 {
         let Some(param) = TaskParam::find(name) else {
-            let known: Vec<&str> = PARAMS.iter().filter(|param| param.applies_to(optimizer)).map(|param| param.name).collect();
-            return Err(bad(name, &format!("is no parameter of this task; {} has {}", optimizer.name(), known.join(", "))));
+            let known: Vec<&str> = PARAMS
+                .iter()
+                .filter(|param| param.applies_to(optimizer))
+                .map(|param| param.name)
+                .collect();
+            return Err(bad(
+                name,
+                &format!(
+                    "is no parameter of this task; {} has {}",
+                    optimizer.name(),
+                    known.join(", ")
+                ),
+            ));
         };
         if !param.applies_to(optimizer) {
-            return Err(bad(name, &format!("does not belong to {}", optimizer.name())));
+            return Err(bad(
+                name,
+                &format!("does not belong to {}", optimizer.name()),
+            ));
         }
         let wanted = match (param.ty, value) {
             (ParamType::Int, ParamValue::Int(_))
@@ -95,17 +128,28 @@ fn check(config: &Config, optimizer: OptimizerKind) -> Result<(), TrialError> {
             (ParamType::Bool, _) => Some("true or false"),
         };
         if let Some(wanted) = wanted {
-            return Err(bad(name, &format!("must be {wanted}, not {} ({value})", value.kind())));
+            return Err(bad(
+                name,
+                &format!("must be {wanted}, not {} ({value})", value.kind()),
+            ));
         }
         if !param.range.contains(value) {
-            return Err(bad(name, &format!("must be {}, not {value}", param.range.describe())));
+            return Err(bad(
+                name,
+                &format!("must be {}, not {value}", param.range.describe()),
+            ));
         }
     }
     let missing = |param: &&TaskParam| {
-        param.default == ParamDefault::Required && param.applies_to(optimizer) && config.get(param.name).is_none()
+        param.default == ParamDefault::Required
+            && param.applies_to(optimizer)
+            && config.get(param.name).is_none()
     };
     match PARAMS.iter().find(missing) {
-        Some(param) => Err(bad(param.name, &format!("is missing; {} needs it ({})", optimizer.name(), param.help))),
+        Some(param) => Err(bad(
+            param.name,
+            &format!("is missing; {} needs it ({})", optimizer.name(), param.help),
+        )),
         None => Ok(()),
     }
 }
@@ -126,15 +170,22 @@ impl Reader<'_> {
     }
 
     fn int(&self, name: &str) -> Result<i64, TrialError> {
-        match (self.config.get(name), TaskParam::find(name).map(|param| param.default)) {
-            (Some(&ParamValue::Int(value)), _) | (None, Some(ParamDefault::Int(value))) => Ok(value),
+        match (
+            self.config.get(name),
+            TaskParam::find(name).map(|param| param.default),
+        ) {
+            (Some(&ParamValue::Int(value)), _) | (None, Some(ParamDefault::Int(value))) => {
+                Ok(value)
+            }
             _ => Err(bad(name, "is missing")),
         }
     }
 
     fn optimizer(&self, kind: OptimizerKind) -> Result<OptimizerSettings, TrialError> {
         Ok(match kind {
-            OptimizerKind::Sgd => OptimizerSettings::Sgd(SgdSettings { lr: self.float("lr")? }),
+            OptimizerKind::Sgd => OptimizerSettings::Sgd(SgdSettings {
+                lr: self.float("lr")?,
+            }),
             OptimizerKind::SgdMomentum => OptimizerSettings::SgdMomentum(self.momentum("lr")?),
             OptimizerKind::Adam => OptimizerSettings::Adam(AdamSettings {
                 lr: self.float("lr")?,
@@ -152,7 +203,11 @@ impl Reader<'_> {
     }
 
     fn momentum(&self, lr: &str) -> Result<SgdMomentumSettings, TrialError> {
-        Ok(SgdMomentumSettings { lr: self.float(lr)?, momentum: self.float("momentum")?, dampening: self.float("dampening")? })
+        Ok(SgdMomentumSettings {
+            lr: self.float(lr)?,
+            momentum: self.float("momentum")?,
+            dampening: self.float("dampening")?,
+        })
     }
 
     fn adahessian(&self, lr: &str) -> Result<AdahessianSettings, TrialError> {
@@ -192,7 +247,12 @@ mod tests {
             protocol: Protocol::Paper,
         };
         assert_eq!(settings, expected);
-        let OptimizerSettings::Adam(adam) = read(r#"{"optimizer": "adam", "lr": 0.001}"#).unwrap().optimizer else { panic!() };
+        let OptimizerSettings::Adam(adam) = read(r#"{"optimizer": "adam", "lr": 0.001}"#)
+            .unwrap()
+            .optimizer
+        else {
+            panic!()
+        };
         assert_eq!((adam.beta1, adam.beta2, adam.eps), (0.9, 0.999, 1e-8));
     }
 
@@ -203,9 +263,19 @@ mod tests {
             "protocol": "as_run"}"#;
         let expected = Settings {
             optimizer: OptimizerSettings::Hybrid(HybridSettings {
-                first: SgdMomentumSettings { lr: 0.005, momentum: 0.9, dampening: 0.9 },
+                first: SgdMomentumSettings {
+                    lr: 0.005,
+                    momentum: 0.9,
+                    dampening: 0.9,
+                },
                 tl: 1.0,
-                second: AdahessianSettings { lr: 0.1, beta1: 0.8, beta2: 0.99, eps: 0.001, hessian_power: 0.5 },
+                second: AdahessianSettings {
+                    lr: 0.1,
+                    beta1: 0.8,
+                    beta2: 0.99,
+                    eps: 0.001,
+                    hessian_power: 0.5,
+                },
             }),
             epochs: 3,
             batch_size: 20,

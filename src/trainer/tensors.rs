@@ -13,8 +13,8 @@ pub fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
     Ok(copy)
 }
 
-/// A number as a tensor of no axes, of the kind and on the device of `like`. tch has no `alpha=` or `value=`
-/// arguments; `addcmul` with such a scalar is `x + a y` in one pass over memory.
+/// A number as a tensor of no axes, of the kind and on the device of `like`. tch has no `alpha=` or
+/// `value=` arguments; `addcmul` with such a scalar is `x + a y` in one pass over memory.
 ///
 /// # Errors
 /// libtorch's.
@@ -22,7 +22,8 @@ pub fn scalar(value: f64, like: &Tensor) -> Result<Tensor, TchError> {
     Tensor::f_full(&[] as &[i64], value, (like.f_kind()?, like.device()))
 }
 
-/// Stops the recording of gradients until it is dropped, by a panic too (`tch::no_grad` would leave it off then).
+/// Stops the recording of gradients until it is dropped, by a panic too (`tch::no_grad` would leave
+/// it off then).
 pub fn without_grad() -> NoGradGuard {
     tch::no_grad_guard()
 }
@@ -34,7 +35,8 @@ pub fn without_grad() -> NoGradGuard {
 pub fn filled(shape: &[i64], fill: impl FnOnce(&mut [f32])) -> Result<Tensor, TchError> {
     let tensor = Tensor::f_zeros(shape, kind::FLOAT_CPU)?;
     if tensor.numel() > 0 {
-        // SAFETY: a new tensor on the CPU is contiguous, holds `numel` initialised floats, and nobody else knows it yet.
+        // SAFETY: a new tensor on the CPU is contiguous, holds `numel` initialised floats, and
+        // nobody else knows it yet.
         fill(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) });
     }
     Ok(tensor)

@@ -1,5 +1,5 @@
-//! The worker's side of the protocol: reads bundles from stdin on a thread of its own, runs their trials in order,
-//! answers through the channel, and shows that it is alive. `main` starts it.
+//! The worker's side of the protocol: reads bundles from stdin on a thread of its own, runs their
+//! trials in order, answers through the channel, and shows that it is alive. `main` starts it.
 
 use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,7 +10,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pentagrid::protocol::{
-    FromWorker, HEARTBEAT_VARIABLE, Hello, MAX_LINE, PROTOCOL_VERSION, Position, ToWorker, TrialRequest, decode_line,
+    FromWorker, HEARTBEAT_VARIABLE, Hello, MAX_LINE, PROTOCOL_VERSION, Position, ToWorker,
+    TrialRequest, decode_line,
 };
 use pentagrid::spec::task::METRICS;
 
@@ -35,39 +36,60 @@ struct Bundle {
     share: bool,
 }
 
-/// Serves the coordinator until it closes stdin; then the process ends at once, in the middle of a trial if need be.
+/// Serves the coordinator until it closes stdin; then the process ends at once, in the middle of a
+/// trial if need be.
 ///
 /// # Errors
 /// If a thread cannot be started.
 pub fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<()> {
     let out = Arc::new(out);
-    let kernels = if compute.device.is_cuda() && limit.wish() > 0 { compile() } else { None };
+    let kernels = if compute.device.is_cuda() && limit.wish() > 0 {
+        compile()
+    } else {
+        None
+    };
     let (hello, mut limit) = (hello(compute, limit, kernels.is_some()), limit);
-    let mut session = Session::new(compute.device).in_form(compute.form).with_operations(kernels);
+    let mut session = Session::new(compute.device)
+        .in_form(compute.form)
+        .with_operations(kernels);
     let (sender, bundles) = channel();
-    thread::Builder::new().name("requests".to_owned()).spawn(move || match read_requests(&mut io::stdin().lock(), &sender) {
-        Ok(()) => leave(0),
-        Err(problem) => {
-            say(&format!("bad input from the coordinator: {problem}"));
-            leave(2)
-        }
-    })?;
+    thread::Builder::new()
+        .name("requests".to_owned())
+        .spawn(
+            move || match read_requests(&mut io::stdin().lock(), &sender) {
+                Ok(()) => leave(0),
+                Err(problem) => {
+                    say(&format!("bad input from the coordinator: {problem}"));
+                    leave(2)
+                }
+            },
+        )?;
     out.send(&FromWorker::Hello(hello));
     let heart = Arc::clone(&out);
-    let silence = std::env::var(HEARTBEAT_VARIABLE).ok().and_then(|seconds| seconds.parse().ok()).map(Duration::from_secs);
-    thread::Builder::new().name("heartbeat".to_owned()).spawn(move || {
-        heard();
-        loop {
-            thread::sleep(silence.map_or(HEARTBEAT, |silence| HEARTBEAT.min(silence / 4)));
-            if let Some(silence) = silence.filter(|silence| silent_for() > *silence) {
-                say(&format!("nothing was heard of the coordinator for {} s", silence.as_secs()));
-                leave(1);
+    let silence = std::env::var(HEARTBEAT_VARIABLE)
+        .ok()
+        .and_then(|seconds| seconds.parse().ok())
+        .map(Duration::from_secs);
+    thread::Builder::new()
+        .name("heartbeat".to_owned())
+        .spawn(move || {
+            heard();
+            loop {
+                thread::sleep(silence.map_or(HEARTBEAT, |silence| HEARTBEAT.min(silence / 4)));
+                if let Some(silence) = silence.filter(|silence| silent_for() > *silence) {
+                    say(&format!(
+                        "nothing was heard of the coordinator for {} s",
+                        silence.as_secs()
+                    ));
+                    leave(1);
+                }
+                heart.send(&FromWorker::Heartbeat);
             }
-            heart.send(&FromWorker::Heartbeat);
-        }
-    })?;
+        })?;
     for bundle in bundles {
-        run_bundle(&mut session, bundle, &mut limit, &mut |message| out.send(&message));
+        run_bundle(&mut session, bundle, &mut limit, &mut |message| {
+            out.send(&message)
+        });
     }
     Ok(())
 }
@@ -80,15 +102,21 @@ fn heard() {
 }
 
 fn silent_for() -> Duration {
-    HEARD.lock().unwrap_or_else(PoisonError::into_inner).map_or(Duration::ZERO, |at| at.elapsed())
+    HEARD
+        .lock()
+        .unwrap_or_else(PoisonError::into_inner)
+        .map_or(Duration::ZERO, |at| at.elapsed())
 }
 
-/// The kernels for packs on a GPU. Without them packs compute by libtorch's, to other roundings and slower.
+/// The kernels for packs on a GPU. Without them packs compute by libtorch's, to other roundings and
+/// slower.
 fn compile() -> Option<Rc<dyn Operations>> {
     match Kernels::compile(wants_tf32()) {
         Ok(kernels) => Some(Rc::new(kernels)),
         Err(problem) => {
-            say(&format!("packs go without pentagrid's own kernels: {problem}"));
+            say(&format!(
+                "packs go without pentagrid's own kernels: {problem}"
+            ));
             None
         }
     }
@@ -102,7 +130,10 @@ fn hello(compute: Compute, limit: Limit, own_kernels: bool) -> Hello {
     }
     libraries.extend(compute.form.remarks().map(str::to_owned));
     if pack > 0 {
-        libraries.push(format!("packs of up to {pack} trials{}", if own_kernels { " on own kernels" } else { "" }));
+        libraries.push(format!(
+            "packs of up to {pack} trials{}",
+            if own_kernels { " on own kernels" } else { "" }
+        ));
     }
     Hello {
         protocol: PROTOCOL_VERSION,
@@ -117,22 +148,28 @@ fn hello(compute: Compute, limit: Limit, own_kernels: bool) -> Hello {
     }
 }
 
-/// Passes on the bundles that arrive. Ends well when the input ends; a last line without its end is the
-/// coordinator's death, not a message.
+/// Passes on the bundles that arrive. Ends well when the input ends; a last line without its end is
+/// the coordinator's death, not a message.
 fn read_requests(input: &mut impl BufRead, bundles: &Sender<Bundle>) -> Result<(), String> {
     let mut line = Vec::new();
     loop {
         line.clear();
         let limit = MAX_LINE as u64 + 1;
-        let read =
-            input.by_ref().take(limit).read_until(b'\n', &mut line).map_err(|error| format!("stdin cannot be read: {error}"))?;
+        let read = input
+            .by_ref()
+            .take(limit)
+            .read_until(b'\n', &mut line)
+            .map_err(|error| format!("stdin cannot be read: {error}"))?;
         if read as u64 != limit && line.last() != Some(&b'\n') {
             return Ok(());
         }
         heard();
         match decode_line(&line).map_err(|error| error.to_string())? {
             ToWorker::Heartbeat => {}
-            ToWorker::Run { bundle: trials, share } => {
+            ToWorker::Run {
+                bundle: trials,
+                share,
+            } => {
                 if bundles.send(Bundle { trials, share }).is_err() {
                     return Ok(());
                 }
@@ -141,8 +178,14 @@ fn read_requests(input: &mut impl BufRead, bundles: &Sender<Bundle>) -> Result<(
     }
 }
 
-/// Runs a bundle's trials, those that can be together in packs. Where fewer models fit than `limit` says, it learns so.
-fn run_bundle(session: &mut Session, bundle: Bundle, limit: &mut Limit, send: &mut dyn FnMut(FromWorker)) {
+/// Runs a bundle's trials, those that can be together in packs. Where fewer models fit than `limit`
+/// says, it learns so.
+fn run_bundle(
+    session: &mut Session,
+    bundle: Bundle,
+    limit: &mut Limit,
+    send: &mut dyn FnMut(FromWorker),
+) {
     let even_one = session.operations().is_some();
     for part in partition(bundle.trials, *limit, even_one) {
         match part {
@@ -170,54 +213,107 @@ fn run_pack(
     let mut ended = vec![false; requests.len()];
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         let seed = requests.first().map_or(0, |request| request.seed);
-        pack::run(session, settings, seed, (most, share), &mut |place, event| {
-            let name = |place: usize| requests[place].trial.clone();
-            let trial = name(place);
-            begun[place] = true;
-            ended[place] = matches!(event, Event::Done(..) | Event::Failed(..));
-            send(match event {
-                Event::Started => FromWorker::Started { trial },
-                Event::Epoch(epoch, values) => {
-                    FromWorker::Epoch { trial, position: Position::epoch(epoch), values: values.into() }
-                }
-                Event::Done(metrics, same_as, shared_epochs) => {
-                    FromWorker::Done { trial, metrics: metrics.into(), same_as: same_as.map(name), shared_epochs }
-                }
-                Event::Failed(kind, message) => FromWorker::Failed { trial, kind, message },
-            });
-        })
+        pack::run(
+            session,
+            settings,
+            seed,
+            (most, share),
+            &mut |place, event| {
+                let name = |place: usize| requests[place].trial.clone();
+                let trial = name(place);
+                begun[place] = true;
+                ended[place] = matches!(event, Event::Done(..) | Event::Failed(..));
+                send(match event {
+                    Event::Started => FromWorker::Started { trial },
+                    Event::Epoch(epoch, values) => FromWorker::Epoch {
+                        trial,
+                        position: Position::epoch(epoch),
+                        values: values.into(),
+                    },
+                    Event::Done(metrics, same_as, shared_epochs) => FromWorker::Done {
+                        trial,
+                        metrics: metrics.into(),
+                        same_as: same_as.map(name),
+                        shared_epochs,
+                    },
+                    Event::Failed(kind, message) => FromWorker::Failed {
+                        trial,
+                        kind,
+                        message,
+                    },
+                });
+            },
+        )
     }));
     outcome.unwrap_or_else(|payload| {
         let error = TrialError::from_panic(&*payload);
-        for (place, request) in requests.iter().enumerate().filter(|(place, _)| !ended[*place]) {
+        for (place, request) in requests
+            .iter()
+            .enumerate()
+            .filter(|(place, _)| !ended[*place])
+        {
             if !begun[place] {
-                send(FromWorker::Started { trial: request.trial.clone() });
+                send(FromWorker::Started {
+                    trial: request.trial.clone(),
+                });
             }
-            send(FromWorker::Failed { trial: request.trial.clone(), kind: error.kind(), message: error.to_string() });
+            send(FromWorker::Failed {
+                trial: request.trial.clone(),
+                kind: error.kind(),
+                message: error.to_string(),
+            });
         }
         most
     })
 }
 
-/// Runs a trial, sharing what it has in common with others or not, and sends all that is to be said about it. Whatever goes wrong in it, the worker lives on. True if
-/// the trial ended well.
-pub fn run_trial(session: &mut Session, request: TrialRequest, share: bool, send: &mut dyn FnMut(FromWorker)) -> bool {
-    let TrialRequest { trial, seed, config } = request;
-    send(FromWorker::Started { trial: trial.clone() });
-    let sharing = if share { Sharing::As(&trial) } else { Sharing::None };
+/// Runs a trial, sharing what it has in common with others or not, and sends all that is to be said
+/// about it. Whatever goes wrong in it, the worker lives on. True if the trial ended well.
+pub fn run_trial(
+    session: &mut Session,
+    request: TrialRequest,
+    share: bool,
+    send: &mut dyn FnMut(FromWorker),
+) -> bool {
+    let TrialRequest {
+        trial,
+        seed,
+        config,
+    } = request;
+    send(FromWorker::Started {
+        trial: trial.clone(),
+    });
+    let sharing = if share {
+        Sharing::As(&trial)
+    } else {
+        Sharing::None
+    };
     // The session only ever holds whole things: a panic cannot leave a half-made one behind.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         session.run(&config, seed, sharing, &mut |epoch, values| {
-            send(FromWorker::Epoch { trial: trial.clone(), position: Position::epoch(epoch), values: values.into() });
+            send(FromWorker::Epoch {
+                trial: trial.clone(),
+                position: Position::epoch(epoch),
+                values: values.into(),
+            });
         })
     }));
     match outcome.unwrap_or_else(|payload| Err(TrialError::from_panic(&*payload))) {
         Ok((metrics, taken)) => {
-            send(FromWorker::Done { trial, metrics: metrics.into(), same_as: taken.same_as, shared_epochs: taken.epochs });
+            send(FromWorker::Done {
+                trial,
+                metrics: metrics.into(),
+                same_as: taken.same_as,
+                shared_epochs: taken.epochs,
+            });
             true
         }
         Err(error) => {
-            send(FromWorker::Failed { trial, kind: error.kind(), message: error.to_string() });
+            send(FromWorker::Failed {
+                trial,
+                kind: error.kind(),
+                message: error.to_string(),
+            });
             false
         }
     }
@@ -231,7 +327,11 @@ mod tests {
     use tch::Device;
 
     fn request(json: &str) -> TrialRequest {
-        TrialRequest { trial: "t".to_owned(), seed: 1, config: serde_json::from_str(json).unwrap() }
+        TrialRequest {
+            trial: "t".to_owned(),
+            seed: 1,
+            config: serde_json::from_str(json).unwrap(),
+        }
     }
 
     fn read(input: &[u8]) -> (Result<(), String>, Vec<Bundle>) {
@@ -244,10 +344,23 @@ mod tests {
     #[test]
     fn bundles_arrive_in_order_until_the_input_ends() {
         let bundles = || {
-            let lists = [vec![request(r#"{"lr": 0.1}"#), request("{}")], vec![], vec![request(r#"{"lr": 1}"#)]];
-            lists.into_iter().zip([true, false, true]).map(|(trials, share)| Bundle { trials, share }).collect::<Vec<_>>()
+            let lists = [
+                vec![request(r#"{"lr": 0.1}"#), request("{}")],
+                vec![],
+                vec![request(r#"{"lr": 1}"#)],
+            ];
+            lists
+                .into_iter()
+                .zip([true, false, true])
+                .map(|(trials, share)| Bundle { trials, share })
+                .collect::<Vec<_>>()
         };
-        let line = |Bundle { trials, share }| encode_line(&ToWorker::Run { bundle: trials, share });
+        let line = |Bundle { trials, share }| {
+            encode_line(&ToWorker::Run {
+                bundle: trials,
+                share,
+            })
+        };
         let mut text: String = bundles().into_iter().map(line).collect();
         assert_eq!(read(text.as_bytes()), (Ok(()), bundles()));
         text.push_str(r#"{"type":"run","bun"#);
@@ -260,12 +373,19 @@ mod tests {
         insta::assert_snapshot!(read(b"hello?\n").0.unwrap_err(), @r#"not a message of the protocol (expected value at line 1 column 1): "hello?""#);
         insta::assert_snapshot!(read(b"{\"type\":\"stop\"}\n").0.unwrap_err(), @r#"not a message of the protocol (unknown variant `stop`, expected `run` or `heartbeat` at line 1 column 14): "{\"type\":\"stop\"}""#);
         let long = [b"x".repeat(MAX_LINE + 5), b"\n".to_vec()].concat();
-        assert!(read(&long).0.unwrap_err().starts_with("a line of more than 1048576 bytes"));
+        assert!(
+            read(&long)
+                .0
+                .unwrap_err()
+                .starts_with("a line of more than 1048576 bytes")
+        );
     }
 
     fn answers(session: &mut Session, json: &str) -> Vec<FromWorker> {
         let mut sent = Vec::new();
-        run_trial(session, request(json), false, &mut |message| sent.push(message));
+        run_trial(session, request(json), false, &mut |message| {
+            sent.push(message)
+        });
         sent
     }
 
@@ -274,9 +394,24 @@ mod tests {
         one_thread();
         let mut session = Session::new(Device::Cpu);
         let failed = answers(&mut session, r#"{"optimizer": "sgd"}"#);
-        assert_eq!(failed[0], FromWorker::Started { trial: "t".to_owned() });
-        assert!(matches!(&failed[1..], [FromWorker::Failed { kind: FailureKind::BadConfig, .. }]), "{failed:?}");
-        let json = r#"{"optimizer": "sgd", "lr": 0.01, "epochs": 2, "batch_size": 4, "train_images": 4}"#;
+        assert_eq!(
+            failed[0],
+            FromWorker::Started {
+                trial: "t".to_owned()
+            }
+        );
+        assert!(
+            matches!(
+                &failed[1..],
+                [FromWorker::Failed {
+                    kind: FailureKind::BadConfig,
+                    ..
+                }]
+            ),
+            "{failed:?}"
+        );
+        let json =
+            r#"{"optimizer": "sgd", "lr": 0.01, "epochs": 2, "batch_size": 4, "train_images": 4}"#;
         let good = answers(&mut session, json);
         assert!(
             matches!(
@@ -292,7 +427,8 @@ mod tests {
         );
     }
 
-    /// Two packs of two, a trial that is like no other, and one at fault: each is answered as if it ran by itself.
+    /// Two packs of two, a trial that is like no other, and one at fault: each is answered as if it
+    /// ran by itself.
     #[test]
     fn a_bundle_runs_in_packs_and_answers_trial_by_trial() {
         one_thread();
@@ -303,26 +439,47 @@ mod tests {
         };
         let trials = vec![
             named("a", r#"{"optimizer": "sgd", "lr": 0.01}"#),
-            named("m", r#"{"optimizer": "sgd_momentum", "lr": 0.01, "momentum": 0.9}"#),
+            named(
+                "m",
+                r#"{"optimizer": "sgd_momentum", "lr": 0.01, "momentum": 0.9}"#,
+            ),
             named("b", r#"{"optimizer": "sgd", "lr": 0.02}"#),
             named("bad", r#"{"optimizer": "sgd"}"#),
-            named("h", r#"{"optimizer": "hybrid", "lr1": 0.01, "lr2": 0.01, "momentum": 0.9, "tl": 0}"#),
+            named(
+                "h",
+                r#"{"optimizer": "hybrid", "lr1": 0.01, "lr2": 0.01, "momentum": 0.9, "tl": 0}"#,
+            ),
             named("alone", r#"{"optimizer": "adam", "lr": 0.01}"#),
         ];
         let mut said = Vec::new();
         let mut limit = Limit::Models(2);
-        run_bundle(&mut Session::new(Device::Cpu), Bundle { trials, share: true }, &mut limit, &mut |message| {
-            said.push(match message {
-                FromWorker::Started { trial } => format!("{trial} started"),
-                FromWorker::Epoch { trial, position, .. } => format!("{trial} {position}"),
-                FromWorker::Done { trial, same_as, shared_epochs, metrics } => {
-                    assert!(metrics.get("test_accuracy").is_some());
-                    format!("{trial} done {same_as:?} {shared_epochs}")
-                }
-                FromWorker::Failed { trial, kind, .. } => format!("{trial} failed: {kind}"),
-                other => panic!("{other:?}"),
-            });
-        });
+        run_bundle(
+            &mut Session::new(Device::Cpu),
+            Bundle {
+                trials,
+                share: true,
+            },
+            &mut limit,
+            &mut |message| {
+                said.push(match message {
+                    FromWorker::Started { trial } => format!("{trial} started"),
+                    FromWorker::Epoch {
+                        trial, position, ..
+                    } => format!("{trial} {position}"),
+                    FromWorker::Done {
+                        trial,
+                        same_as,
+                        shared_epochs,
+                        metrics,
+                    } => {
+                        assert!(metrics.get("test_accuracy").is_some());
+                        format!("{trial} done {same_as:?} {shared_epochs}")
+                    }
+                    FromWorker::Failed { trial, kind, .. } => format!("{trial} failed: {kind}"),
+                    other => panic!("{other:?}"),
+                });
+            },
+        );
         assert_eq!(limit, Limit::Models(2));
         insta::assert_snapshot!(said.join("\n"), @r#"
         a started
@@ -348,11 +505,17 @@ mod tests {
     #[test]
     fn a_panic_in_a_trial_is_its_failure() {
         let mut sent = Vec::new();
-        let json = r#"{"optimizer": "sgd", "lr": 0.01, "epochs": 1, "batch_size": 2, "train_images": 2}"#;
-        let well = run_trial(&mut Session::new(Device::Cpu), request(json), false, &mut |message| match message {
-            FromWorker::Epoch { .. } => panic!("the sky falls"),
-            other => sent.push(other),
-        });
+        let json =
+            r#"{"optimizer": "sgd", "lr": 0.01, "epochs": 1, "batch_size": 2, "train_images": 2}"#;
+        let well = run_trial(
+            &mut Session::new(Device::Cpu),
+            request(json),
+            false,
+            &mut |message| match message {
+                FromWorker::Epoch { .. } => panic!("the sky falls"),
+                other => sent.push(other),
+            },
+        );
         assert!(!well);
         let expected = "the trainer panicked: the sky falls";
         assert!(

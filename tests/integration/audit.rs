@@ -1,4 +1,5 @@
-//! Published figures and claims, from the sweep file through to the report and the exit code of `report --check`.
+//! Published figures and claims, from the sweep file through to the report and the exit code of
+//! `report --check`.
 
 use crate::support::{TOY, Test};
 
@@ -26,7 +27,9 @@ const OTHERS: &str = "  - {says: Far beats Near, greater: {metric: score, arm: f
 #[test]
 fn claims_are_judged_and_checked() {
     let test = Test::with_spec(&format!("{TOY}{TRUE}{OTHERS}"));
-    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
+    let ran = test
+        .run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
     insta::assert_snapshot!("claims_on_the_terminal", ran.stdout);
     let read = |name: &str| std::fs::read_to_string(test.path("reports/toy").join(name)).unwrap();
     insta::assert_snapshot!("audit_file", read("audit.txt"));
@@ -43,26 +46,56 @@ fn claims_are_judged_and_checked() {
     // Other claims, and fewer files: nothing runs again, and no consent is asked for.
     let attempts = test.count("runs/toy", "SELECT count(*) FROM attempt");
     test.write_spec(&format!("{TOY}{TRUE}"));
-    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt"), attempts);
-    assert_eq!(test.run(&["report", "runs/toy", "--check"]).expect(0).stderr, "");
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
+    assert_eq!(
+        test.count("runs/toy", "SELECT count(*) FROM attempt"),
+        attempts
+    );
+    assert_eq!(
+        test.run(&["report", "runs/toy", "--check"])
+            .expect(0)
+            .stderr,
+        ""
+    );
     test.write_spec(TOY.split("published:").next().unwrap());
-    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
     for name in ["audit.txt", "audit.md", "audit.csv", "claims.csv"] {
-        assert!(!test.path("reports/toy").join(name).exists(), "{name} is of an earlier spec");
+        assert!(
+            !test.path("reports/toy").join(name).exists(),
+            "{name} is of an earlier spec"
+        );
     }
     test.run(&["report", "runs/toy", "--check"]).expect(0);
 
     // What is not finished cannot be relied upon.
-    test.ledger("runs/toy").execute("UPDATE trial SET state = 'waiting' WHERE phase = 'final' AND seed = 1000", []).unwrap();
+    test.ledger("runs/toy")
+        .execute(
+            "UPDATE trial SET state = 'waiting' WHERE phase = 'final' AND seed = 1000",
+            [],
+        )
+        .unwrap();
     insta::assert_snapshot!(test.run(&["report", "runs/toy", "--check"]).expect(3).stderr, @"warning: the sweep is not finished: go on with `pentagrid resume runs/toy`");
 }
 
 #[test]
 fn without_final_seeds_claims_are_judged_by_the_tuning_seeds() {
     let test = Test::with_spec(&format!("{}{TRUE}", TOY.replace("final: 3", "final: 0")));
-    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
-    assert!(ran.stdout.contains("confirmed  A score takes no time: true at 12 of 12 epochs of 4 trials"), "{}", ran.stdout);
+    let ran = test
+        .run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
+    assert!(
+        ran.stdout
+            .contains("confirmed  A score takes no time: true at 12 of 12 epochs of 4 trials"),
+        "{}",
+        ran.stdout
+    );
     let audit = std::fs::read_to_string(test.path("reports/toy/audit.txt")).unwrap();
-    assert!(audit.contains("Claims (mean ± std over the 2 seeds that it was selected by (no final seeds))"), "{audit}");
+    assert!(
+        audit.contains(
+            "Claims (mean ± std over the 2 seeds that it was selected by (no final seeds))"
+        ),
+        "{audit}"
+    );
 }

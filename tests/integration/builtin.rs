@@ -1,10 +1,13 @@
-//! The built-in task through the coordinator: real training on real MNIST images, bit-identical however it is run.
+//! The built-in task through the coordinator: real training on real MNIST images, bit-identical
+//! however it is run.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
 
-use pentagrid::protocol::{FailureKind, FromWorker, ToWorker, TrialRequest, decode_line, encode_line};
+use pentagrid::protocol::{
+    FailureKind, FromWorker, ToWorker, TrialRequest, decode_line, encode_line,
+};
 
 use crate::support::Test;
 
@@ -22,61 +25,119 @@ arms:
 
 fn trainer() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pentagrid-trainer"));
-    command.env_remove("PENTAGRID_DEVICE").env_remove("PENTAGRID_THREADS");
+    command
+        .env_remove("PENTAGRID_DEVICE")
+        .env_remove("PENTAGRID_THREADS");
     command
 }
 
-/// On a CPU it gains nothing, but all of the way is the same: bundles, packs, answers trial by trial, the record of it. One step of
-/// rules that divide by nothing small: what follows would make rounding grow.
+/// On a CPU it gains nothing, but all of the way is the same: bundles, packs, answers trial by
+/// trial, the record of it. One step of rules that divide by nothing small: what follows would make
+/// rounding grow.
 #[test]
 fn packs_give_what_single_trials_give_to_rounding() {
     let spec = SMALL.replace("batch_size: {value: 4}", "batch_size: {value: 12}");
     let spec = spec.replace("lr: {value: 0.1}", "lr: {value: 0.1}, eps: {value: 1}");
-    assert!(spec.contains("value: 12}, train_images: {value: 12}") && spec.contains("eps: {value: 1}"));
+    assert!(
+        spec.contains("value: 12}, train_images: {value: 12}") && spec.contains("eps: {value: 1}")
+    );
     let (alone, packed) = (Test::with_spec(&spec), Test::with_spec(&spec));
-    alone.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
-    packed.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1", "--pack", "2"]).expect(0);
+    alone
+        .run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
+        .expect(0);
+    packed
+        .run(&[
+            "run",
+            "sweep.yaml",
+            "-q",
+            "--devices",
+            "cpu:1",
+            "--pack",
+            "2",
+        ])
+        .expect(0);
     let losses = |test: &Test| {
         let ledger = test.ledger("runs/small");
         let sql = "SELECT trial, json_extract(metrics, '$.train_loss') FROM trials WHERE phase = 'tune' ORDER BY trial";
         let mut statement = ledger.prepare(sql).unwrap();
-        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, f64>(1)?))).unwrap();
+        let rows = statement
+            .query_map([], |row| {
+                Ok((row.get::<_, String>(0)?, row.get::<_, f64>(1)?))
+            })
+            .unwrap();
         rows.collect::<Result<Vec<_>, _>>().unwrap()
     };
     let (expected, found) = (losses(&alone), losses(&packed));
     assert_eq!((expected.len(), found.len()), (6, 6));
     for ((trial, expected), (same, found)) in expected.iter().zip(&found) {
         assert_eq!(trial, same);
-        assert!((found / expected - 1.0).abs() < 1e-3, "{trial}: {found} instead of {expected}");
+        assert!(
+            (found / expected - 1.0).abs() < 1e-3,
+            "{trial}: {found} instead of {expected}"
+        );
     }
     assert_ne!(expected, found, "nothing was packed");
-    let noted = "SELECT count(*) FROM worker WHERE libraries = 'libtorch 2.11.0, packs of up to 2 trials'";
-    assert_eq!((packed.count("runs/small", noted) > 0, alone.count("runs/small", noted)), (true, 0));
+    let noted =
+        "SELECT count(*) FROM worker WHERE libraries = 'libtorch 2.11.0, packs of up to 2 trials'";
+    assert_eq!(
+        (
+            packed.count("runs/small", noted) > 0,
+            alone.count("runs/small", noted)
+        ),
+        (true, 0)
+    );
     // Final trials are timed: each trains by itself.
-    assert_eq!(packed.count("runs/small", "SELECT count(*) FROM trials WHERE phase = 'final' AND state = 'done'"), 2);
+    assert_eq!(
+        packed.count(
+            "runs/small",
+            "SELECT count(*) FROM trials WHERE phase = 'final' AND state = 'done'"
+        ),
+        2
+    );
 }
 
-/// A worker trains that many trials as one pack, in an address space of so many KiB. Its last words on each trial, in the order in
-/// which they came, whether it ended any before it began to train another, and its largest address space in KiB.
+/// A worker trains that many trials as one pack, in an address space of so many KiB. Its last words
+/// on each trial, in the order in which they came, whether it ended any before it began to train
+/// another, and its largest address space in KiB.
 fn train_a_pack(count: u64, space: Option<u64>) -> (BTreeMap<String, FromWorker>, bool, u64) {
     let request = |place: u64| {
-        let config =
-            format!(r#"{{"optimizer": "sgd", "lr": {}e-3, "epochs": 1, "batch_size": 20, "train_images": 20}}"#, place + 1);
-        TrialRequest { trial: format!("trial-{place}"), seed: 1, config: serde_json::from_str(&config).unwrap() }
+        let config = format!(
+            r#"{{"optimizer": "sgd", "lr": {}e-3, "epochs": 1, "batch_size": 20, "train_images": 20}}"#,
+            place + 1
+        );
+        TrialRequest {
+            trial: format!("trial-{place}"),
+            seed: 1,
+            config: serde_json::from_str(&config).unwrap(),
+        }
     };
     let limit = space.map_or("unlimited".to_owned(), |space| space.to_string());
     let mut command = Command::new("bash");
-    command.args(["-c", r#"ulimit -v "$0" && exec "$1""#, &limit]).arg(trainer().get_program());
-    command.env_remove("PENTAGRID_DEVICE").env_remove("PENTAGRID_THREADS").env("PENTAGRID_PACK", count.to_string());
-    let mut worker = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    command
+        .args(["-c", r#"ulimit -v "$0" && exec "$1""#, &limit])
+        .arg(trainer().get_program());
+    command
+        .env_remove("PENTAGRID_DEVICE")
+        .env_remove("PENTAGRID_THREADS")
+        .env("PENTAGRID_PACK", count.to_string());
+    let mut worker = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut stdin = worker.stdin.take().unwrap();
-    let run = ToWorker::Run { bundle: (0..count).map(request).collect(), share: false };
+    let run = ToWorker::Run {
+        bundle: (0..count).map(request).collect(),
+        share: false,
+    };
     stdin.write_all(encode_line(&run).as_bytes()).unwrap();
     let (mut ends, mut halved) = (BTreeMap::new(), false);
     for line in BufReader::new(worker.stdout.take().unwrap()).split(b'\n') {
         let message: FromWorker = decode_line(&line.unwrap()).unwrap();
         match &message {
-            FromWorker::Done { trial, .. } | FromWorker::Failed { trial, .. } => drop(ends.insert(trial.clone(), message)),
+            FromWorker::Done { trial, .. } | FromWorker::Failed { trial, .. } => {
+                drop(ends.insert(trial.clone(), message))
+            }
             FromWorker::Epoch { .. } => halved |= !ends.is_empty(),
             _ => {}
         }
@@ -85,31 +146,53 @@ fn train_a_pack(count: u64, space: Option<u64>) -> (BTreeMap<String, FromWorker>
         }
     }
     let status = std::fs::read_to_string(format!("/proc/{}/status", worker.id())).unwrap();
-    let peak = status.lines().find_map(|line| line.strip_prefix("VmPeak:")?.trim().strip_suffix(" kB")?.parse().ok());
+    let peak = status.lines().find_map(|line| {
+        line.strip_prefix("VmPeak:")?
+            .trim()
+            .strip_suffix(" kB")?
+            .parse()
+            .ok()
+    });
     drop(stdin);
     worker.wait().unwrap();
     (ends, halved, peak.unwrap())
 }
 
-/// Real lack of memory: libtorch's allocator is refused. A trial that fails for it says so, and takes no other with it.
+/// Real lack of memory: libtorch's allocator is refused. A trial that fails for it says so, and
+/// takes no other with it.
 #[test]
 fn a_pack_that_does_not_fit_is_halved() {
     const COUNT: u64 = 8;
     let (_, _, alone) = train_a_pack(1, None);
     let (whole, halved, together) = train_a_pack(COUNT, None);
-    assert!(!halved && together > alone + (100 << 10), "{alone} and {together} KiB");
-    // Between the two it does not fit, but its half or quarter does. How much more a failed attempt leaves behind varies.
+    assert!(
+        !halved && together > alone + (100 << 10),
+        "{alone} and {together} KiB"
+    );
+    // Between the two it does not fit, but its half or quarter does. How much more a failed attempt
+    // leaves behind varies.
     let mut seen = false;
     for quarter in [3, 2, 1] {
         let (ends, halved, _) = train_a_pack(COUNT, Some(alone + (together - alone) * quarter / 4));
         assert_eq!(ends.len() as u64, COUNT, "a trial was lost");
         for (trial, end) in &ends {
             match (end, &whole[trial]) {
-                (FromWorker::Done { metrics, .. }, FromWorker::Done { metrics: expected, .. }) => {
-                    let [found, expected] = [metrics, expected].map(|metrics| metrics.get("train_loss").unwrap());
-                    assert!((found / expected - 1.0).abs() < 1e-3, "{trial}: {found} {expected}");
+                (
+                    FromWorker::Done { metrics, .. },
+                    FromWorker::Done {
+                        metrics: expected, ..
+                    },
+                ) => {
+                    let [found, expected] =
+                        [metrics, expected].map(|metrics| metrics.get("train_loss").unwrap());
+                    assert!(
+                        (found / expected - 1.0).abs() < 1e-3,
+                        "{trial}: {found} {expected}"
+                    );
                 }
-                (FromWorker::Failed { kind, .. }, _) => assert_eq!(*kind, FailureKind::OutOfMemory, "{end:?}"),
+                (FromWorker::Failed { kind, .. }, _) => {
+                    assert_eq!(*kind, FailureKind::OutOfMemory, "{end:?}")
+                }
                 other => panic!("{other:?}"),
             }
         }
@@ -121,39 +204,85 @@ fn a_pack_that_does_not_fit_is_halved() {
 #[test]
 fn results_are_bit_identical_however_a_sweep_is_run() {
     let one = Test::with_spec(SMALL);
-    one.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
+    one.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
+        .expect(0);
     let other = Test::with_spec(SMALL);
-    other.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2", "--shuffle", "3", "--bundle", "2"]).expect(0);
+    other
+        .run(&[
+            "run",
+            "sweep.yaml",
+            "-q",
+            "--devices",
+            "cpu:2",
+            "--shuffle",
+            "3",
+            "--bundle",
+            "2",
+        ])
+        .expect(0);
     assert_eq!(one.report("reports/small"), other.report("reports/small"));
 
-    let verified = other.run(&["verify", "runs/small", "-n", "2", "--devices", "cpu:1"]).expect(0);
-    assert!(verified.stdout.ends_with("2 of 2 trials gave the same metrics and history, bit for bit\n"), "{}", verified.stdout);
+    let verified = other
+        .run(&["verify", "runs/small", "-n", "2", "--devices", "cpu:1"])
+        .expect(0);
+    assert!(
+        verified
+            .stdout
+            .ends_with("2 of 2 trials gave the same metrics and history, bit for bit\n"),
+        "{}",
+        verified.stdout
+    );
 
     let list = one.run(&["trials", "runs/small", "--state", "done"]).stdout;
     assert_eq!(list.lines().count(), 6 + 2);
-    assert_eq!(one.count("runs/small", "SELECT count(*) FROM history WHERE val_accuracy BETWEEN 0 AND 100 AND seconds > 0"), 8);
+    assert_eq!(
+        one.count(
+            "runs/small",
+            "SELECT count(*) FROM history WHERE val_accuracy BETWEEN 0 AND 100 AND seconds > 0"
+        ),
+        8
+    );
     let table = std::fs::read_to_string(one.path("reports/small/table2.csv")).unwrap();
-    assert!(table.lines().count() == 3 && table.contains("training_seconds_mean"), "{table}");
+    assert!(
+        table.lines().count() == 3 && table.contains("training_seconds_mean"),
+        "{table}"
+    );
 
     // The line that `show` prints reruns the very same trial.
     let id = list.split_whitespace().next().unwrap();
     let shown = one.run(&["show", "runs/small", id]).expect(0).stdout;
     let line = shown.lines().last().unwrap().trim();
-    assert!(line.contains("pentagrid-trainer --seed 0 --config '{"), "{line}");
+    assert!(
+        line.contains("pentagrid-trainer --seed 0 --config '{"),
+        "{line}"
+    );
     let again = Command::new("sh").args(["-c", line]).output().unwrap();
     assert!(again.status.success());
-    let Ok(FromWorker::Done { metrics, .. }) =
-        decode_line(again.stdout.trim_ascii().rsplit(|&byte| byte == b'\n').next().unwrap())
-    else {
+    let Ok(FromWorker::Done { metrics, .. }) = decode_line(
+        again
+            .stdout
+            .trim_ascii()
+            .rsplit(|&byte| byte == b'\n')
+            .next()
+            .unwrap(),
+    ) else {
         panic!("{}", String::from_utf8_lossy(&again.stdout));
     };
-    let recorded: String =
-        one.ledger("runs/small").query_row("SELECT metrics FROM trials WHERE trial = ?", [id], |row| row.get(0)).unwrap();
+    let recorded: String = one
+        .ledger("runs/small")
+        .query_row("SELECT metrics FROM trials WHERE trial = ?", [id], |row| {
+            row.get(0)
+        })
+        .unwrap();
     let recorded: pentagrid::protocol::Metrics = serde_json::from_str(&recorded).unwrap();
-    assert_eq!(metrics.numbers.without_wall_clock(), recorded.without_wall_clock());
+    assert_eq!(
+        metrics.numbers.without_wall_clock(),
+        recorded.without_wall_clock()
+    );
 }
 
-/// Three thresholds, of which all but one are crossed at the first epoch, and the first phase as an arm of its own.
+/// Three thresholds, of which all but one are crossed at the first epoch, and the first phase as an
+/// arm of its own.
 const FAMILY: &str = "
 name: family
 task: mnist-resnet18
@@ -174,29 +303,69 @@ arms:
 #[test]
 fn trials_that_share_their_beginnings_give_the_same_numbers() {
     let lone = Test::with_spec(FAMILY);
-    lone.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1", "--no-sharing"]).expect(0);
+    lone.run(&[
+        "run",
+        "sweep.yaml",
+        "-q",
+        "--devices",
+        "cpu:1",
+        "--no-sharing",
+    ])
+    .expect(0);
     let shared = Test::with_spec(FAMILY);
-    shared.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
-    assert_eq!(lone.report("reports/family"), shared.report("reports/family"));
-    // What was computed once has one and the same time: of each seed's seven trials, four are different computations.
+    shared
+        .run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
+        .expect(0);
+    assert_eq!(
+        lone.report("reports/family"),
+        shared.report("reports/family")
+    );
+    // What was computed once has one and the same time: of each seed's seven trials, four are
+    // different computations.
     let different = "SELECT count(DISTINCT json_extract(metrics, '$.training_seconds')) FROM trials WHERE phase = 'tune'";
-    assert_eq!((lone.count("runs/family", different), shared.count("runs/family", different)), (14, 8));
+    assert_eq!(
+        (
+            lone.count("runs/family", different),
+            shared.count("runs/family", different)
+        ),
+        (14, 8)
+    );
     let alike = "SELECT count(*) FROM trials WHERE same_as IS NOT NULL";
-    assert_eq!((lone.count("runs/family", alike), shared.count("runs/family", alike)), (0, 6));
+    assert_eq!(
+        (
+            lone.count("runs/family", alike),
+            shared.count("runs/family", alike)
+        ),
+        (0, 6)
+    );
     // What was shared is what comes out when each is computed by itself.
-    shared.run(&["verify", "runs/family", "-n", "14", "-q", "--devices", "cpu:2"]).expect(0);
+    shared
+        .run(&[
+            "verify",
+            "runs/family",
+            "-n",
+            "14",
+            "-q",
+            "--devices",
+            "cpu:2",
+        ])
+        .expect(0);
 }
 
 #[test]
 fn provenance_names_what_trained() {
     let test = Test::with_spec(SMALL);
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"]).expect(0);
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"])
+        .expect(0);
     let text = std::fs::read_to_string(test.path("reports/small/provenance.json")).unwrap();
     let provenance: serde_json::Value = serde_json::from_str(&text).unwrap();
     let trainer = &provenance["trained_by"][0];
     assert_eq!(trainer["program"], "pentagrid-trainer");
     assert_eq!(trainer["libraries"], "libtorch 2.11.0");
-    assert_eq!((trainer["threads"].as_u64(), trainer["trials"].as_u64()), (Some(1), Some(8)));
+    assert_eq!(
+        (trainer["threads"].as_u64(), trainer["trials"].as_u64()),
+        (Some(1), Some(8))
+    );
     assert_eq!(provenance["runs"][0]["outcome"], "done");
     assert_eq!(provenance["spec_blake3"].as_str().unwrap().len(), 64);
 }
@@ -204,20 +373,35 @@ fn provenance_names_what_trained() {
 #[test]
 fn only_the_trainer_loads_libtorch() {
     let needs = |program: &str| {
-        let output = Command::new("ldd").arg(program).output().expect("ldd is a part of glibc");
-        String::from_utf8(output.stdout).unwrap().contains("libtorch")
+        let output = Command::new("ldd")
+            .arg(program)
+            .output()
+            .expect("ldd is a part of glibc");
+        String::from_utf8(output.stdout)
+            .unwrap()
+            .contains("libtorch")
     };
     assert!(needs(env!("CARGO_BIN_EXE_pentagrid-trainer")));
-    assert!(!needs(env!("CARGO_BIN_EXE_pentagrid")), "the coordinator would take a quarter of a second to start");
+    assert!(
+        !needs(env!("CARGO_BIN_EXE_pentagrid")),
+        "the coordinator would take a quarter of a second to start"
+    );
 }
 
 #[test]
 fn a_trainer_without_its_coordinator_goes_at_once() {
-    let mut child = trainer().stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    let mut child = trainer()
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
     let mut out = std::io::BufReader::new(child.stdout.take().unwrap());
     let mut line = String::new();
     std::io::BufRead::read_line(&mut out, &mut line).unwrap();
-    assert!(line.starts_with(r#"{"type":"hello","protocol":1,"program":"pentagrid-trainer""#), "{line}");
+    assert!(
+        line.starts_with(r#"{"type":"hello","protocol":1,"program":"pentagrid-trainer""#),
+        "{line}"
+    );
     let mut stdin = child.stdin.take().unwrap();
     let long = r#"{"type":"run","bundle":[{"trial":"t","seed":0,"config":{"optimizer":"adahessian","lr":0.1,"epochs":10000}}]}"#;
     std::io::Write::write_all(&mut stdin, format!("{long}\n").as_bytes()).unwrap();
@@ -231,7 +415,11 @@ fn a_trainer_without_its_coordinator_goes_at_once() {
 #[test]
 fn a_missing_trainer_is_named_before_anything_starts() {
     let test = Test::with_spec(SMALL);
-    let output = test.command(&["run", "sweep.yaml"]).env("PENTAGRID_TRAINER", "/no/such/trainer").output().unwrap();
+    let output = test
+        .command(&["run", "sweep.yaml"])
+        .env("PENTAGRID_TRAINER", "/no/such/trainer")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(2));
     insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"
     error: the built-in task's program is not at /no/such/trainer

@@ -1,4 +1,5 @@
-//! Names that users give to parameters and metrics, also as each other or as columns of our own: told apart in every file, by one rule.
+//! Names that users give to parameters and metrics, also as each other or as columns of our own:
+//! told apart in every file, by one rule.
 
 use std::collections::BTreeSet;
 
@@ -14,12 +15,19 @@ fn odd() -> Test {
         "for e in 1 2; do echo \"{\\\"epoch\\\": $e, \\\"loss\\\": $e, \\\"lr\\\": 9, \\\"late\\\": 4}\"; done > $PENTAGRID_METRICS\n\
          echo '{\"loss\": 2, \"lr\": 8, \"seed\": 5, \"state\": 6, \"point\": 1, \"trial\": 2}' >> $PENTAGRID_METRICS",
     );
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
+        .expect(0);
     test
 }
 
 fn headings(text: &str) -> Vec<String> {
-    let names: Vec<String> = text.lines().next().unwrap().split(',').map(str::to_owned).collect();
+    let names: Vec<String> = text
+        .lines()
+        .next()
+        .unwrap()
+        .split(',')
+        .map(str::to_owned)
+        .collect();
     let different: BTreeSet<String> = names.iter().map(|name| name.to_lowercase()).collect();
     assert_eq!(different.len(), names.len(), "{names:?}");
     names
@@ -32,35 +40,94 @@ fn no_file_has_two_columns_of_one_name() {
     let trials = "trial,arm,point,seed,phase,state,lr,param_n,param_arm,loss_mean,late,loss,metric_lr,metric_point,metric_seed,metric_state,metric_trial";
     let names = headings(&read("reports/odd/trials.csv"));
     assert_eq!(names, trials.split(',').collect::<Vec<_>>());
-    assert_eq!(names, headings(&test.run(&["trials", "runs/odd", "--csv"]).expect(0).stdout));
-    assert!(headings(&read("reports/odd/history.csv")).contains(&"metric_lr".to_owned()), "the same name in every file");
+    assert_eq!(
+        names,
+        headings(&test.run(&["trials", "runs/odd", "--csv"]).expect(0).stdout)
+    );
+    assert!(
+        headings(&read("reports/odd/history.csv")).contains(&"metric_lr".to_owned()),
+        "the same name in every file"
+    );
     let points = headings(&read("reports/odd/points.csv"));
-    for name in ["n", "param_n", "param_arm", "lr", "metric_lr_mean", "metric_lr_n", "loss_mean", "metric_loss_mean"] {
+    for name in [
+        "n",
+        "param_n",
+        "param_arm",
+        "lr",
+        "metric_lr_mean",
+        "metric_lr_n",
+        "loss_mean",
+        "metric_loss_mean",
+    ] {
         assert!(points.contains(&name.to_owned()), "{name} in {points:?}");
     }
     headings(&read("reports/odd/table1.csv"));
-    for figure in test.figures("reports/odd").iter().filter(|name| name.ends_with(".csv")) {
+    for figure in test
+        .figures("reports/odd")
+        .iter()
+        .filter(|name| name.ends_with(".csv"))
+    {
         headings(&read(&format!("reports/odd/figures/{figure}")));
     }
 
     // The value of the metric is not that of the parameter.
-    let row: Vec<String> = read("reports/odd/trials.csv").lines().nth(1).unwrap().split(',').map(str::to_owned).collect();
+    let row: Vec<String> = read("reports/odd/trials.csv")
+        .lines()
+        .nth(1)
+        .unwrap()
+        .split(',')
+        .map(str::to_owned)
+        .collect();
     let cell = |name: &str| row[names.iter().position(|other| other == name).unwrap()].as_str();
-    assert_eq!((cell("lr"), cell("metric_lr"), cell("metric_seed"), cell("param_n")), ("0.5", "8.0", "5.0", "7"));
+    assert_eq!(
+        (
+            cell("lr"),
+            cell("metric_lr"),
+            cell("metric_seed"),
+            cell("param_n")
+        ),
+        ("0.5", "8.0", "5.0", "7")
+    );
     let sql = "SELECT lr || ' ' || metric_lr || ' ' || metric_seed || ' ' || seed || ' ' || param_n FROM trials WHERE lr = 0.5 AND phase = 'tune'";
-    let found: String = test.ledger("runs/odd").query_row(sql, [], |row| row.get(0)).unwrap();
+    let found: String = test
+        .ledger("runs/odd")
+        .query_row(sql, [], |row| row.get(0))
+        .unwrap();
     assert_eq!(found, "0.5 8.0 5.0 0 7");
 
     for format in ["csv", "parquet", "tensorboard", "optuna", "junit"] {
-        test.run(&["export", "runs/odd", "--format", format]).expect(0);
+        test.run(&["export", "runs/odd", "--format", format])
+            .expect(0);
     }
     assert_eq!(names, headings(&read("exports/odd/trials.csv")));
-    assert!(read("exports/odd/junit.xml").contains("param_arm=left") && read("exports/odd/junit.xml").contains("param_n=7"));
-    for line in read("exports/odd/optuna.journal").lines().filter(|line| line.contains("user_attrs")) {
-        let attributes = line.split("\"user_attrs\":{").nth(1).unwrap().split('}').next().unwrap();
-        let keys: Vec<&str> = attributes.split(',').map(|pair| pair.split(':').next().unwrap()).collect();
-        assert_eq!(keys.iter().collect::<BTreeSet<_>>().len(), keys.len(), "{attributes}");
-        assert!(keys.contains(&"\"metric_seed\"") && keys.contains(&"\"seed\""), "{attributes}");
+    assert!(
+        read("exports/odd/junit.xml").contains("param_arm=left")
+            && read("exports/odd/junit.xml").contains("param_n=7")
+    );
+    for line in read("exports/odd/optuna.journal")
+        .lines()
+        .filter(|line| line.contains("user_attrs"))
+    {
+        let attributes = line
+            .split("\"user_attrs\":{")
+            .nth(1)
+            .unwrap()
+            .split('}')
+            .next()
+            .unwrap();
+        let keys: Vec<&str> = attributes
+            .split(',')
+            .map(|pair| pair.split(':').next().unwrap())
+            .collect();
+        assert_eq!(
+            keys.iter().collect::<BTreeSet<_>>().len(),
+            keys.len(),
+            "{attributes}"
+        );
+        assert!(
+            keys.contains(&"\"metric_seed\"") && keys.contains(&"\"seed\""),
+            "{attributes}"
+        );
     }
 }
 
@@ -74,11 +141,27 @@ fn the_views_have_a_column_for_each_metric_that_trials_report() {
         "echo '{\"epoch\": 1, \"val_acc\": 0.25, \"train_loss\": 3}' > $PENTAGRID_METRICS\n\
          echo '{\"val_acc\": 0.5, \"test_acc\": 0.75}' >> $PENTAGRID_METRICS",
     );
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
-    let text = |sql: &str| -> String { test.ledger("runs/t").query_row(sql, [], |row| row.get(0)).unwrap() };
-    assert_eq!(text("SELECT test_acc || ' ' || val_acc FROM trials LIMIT 1"), "0.75 0.5");
-    assert_eq!(text("SELECT mean_test_acc || ' ' || mean_val_acc || ' ' || n_test_acc FROM summary LIMIT 1"), "0.75 0.5 2");
-    assert_eq!(text("SELECT train_loss || ' ' || val_acc FROM history LIMIT 1"), "3.0 0.25");
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
+        .expect(0);
+    let text = |sql: &str| -> String {
+        test.ledger("runs/t")
+            .query_row(sql, [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(
+        text("SELECT test_acc || ' ' || val_acc FROM trials LIMIT 1"),
+        "0.75 0.5"
+    );
+    assert_eq!(
+        text(
+            "SELECT mean_test_acc || ' ' || mean_val_acc || ' ' || n_test_acc FROM summary LIMIT 1"
+        ),
+        "0.75 0.5 2"
+    );
+    assert_eq!(
+        text("SELECT train_loss || ' ' || val_acc FROM history LIMIT 1"),
+        "3.0 0.25"
+    );
 
     // A metric that only later trials report comes to the others.
     test.write_spec(
@@ -87,10 +170,31 @@ fn the_views_have_a_column_for_each_metric_that_trials_report() {
     );
     test.write_script("echo '{\"val_acc\": 1e308, \"late\": 1}' > $PENTAGRID_METRICS");
     let reader = test.ledger("runs/t");
-    let mut old = reader.prepare("SELECT count(test_acc) FROM trials").unwrap();
+    let mut old = reader
+        .prepare("SELECT count(test_acc) FROM trials")
+        .unwrap();
     assert_eq!(old.query_row([], |row| row.get::<_, i64>(0)).unwrap(), 4);
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1", "--accept-changes"]).expect(0);
-    assert_eq!(old.query_row([], |row| row.get::<_, i64>(0)).unwrap(), 4, "a statement that was made before still holds");
-    assert_eq!(text("SELECT count(*) || ' ' || count(test_acc) || ' ' || count(late) FROM trials"), "6 4 2");
-    assert_eq!(text("SELECT group_concat(mean_val_acc = 1e308) FROM summary WHERE n_late = 2"), "1", "large numbers have a mean");
+    test.run(&[
+        "run",
+        "sweep.yaml",
+        "-q",
+        "--devices",
+        "cpu:1",
+        "--accept-changes",
+    ])
+    .expect(0);
+    assert_eq!(
+        old.query_row([], |row| row.get::<_, i64>(0)).unwrap(),
+        4,
+        "a statement that was made before still holds"
+    );
+    assert_eq!(
+        text("SELECT count(*) || ' ' || count(test_acc) || ' ' || count(late) FROM trials"),
+        "6 4 2"
+    );
+    assert_eq!(
+        text("SELECT group_concat(mean_val_acc = 1e308) FROM summary WHERE n_late = 2"),
+        "1",
+        "large numbers have a mean"
+    );
 }

@@ -1,4 +1,5 @@
-//! `export`: the files that other tools open. That they do open them is `scripts/check-export.sh`'s to show, with the tools themselves.
+//! `export`: the files that other tools open. That they do open them is `scripts/check-export.sh`'s
+//! to show, with the tools themselves.
 
 use crate::support::Test;
 
@@ -16,9 +17,16 @@ arms:
 #[test]
 fn a_sweep_with_failed_and_diverged_trials_in_every_format() {
     let test = Test::with_spec(ODD);
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(3);
-    let export = |format: &str| test.run(&["export", "runs/odd", "--format", format, "--out", "out"]).expect(0).all();
-    let said: Vec<String> = ["csv", "parquet", "tensorboard", "optuna", "junit"].map(export).into();
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
+        .expect(3);
+    let export = |format: &str| {
+        test.run(&["export", "runs/odd", "--format", format, "--out", "out"])
+            .expect(0)
+            .all()
+    };
+    let said: Vec<String> = ["csv", "parquet", "tensorboard", "optuna", "junit"]
+        .map(export)
+        .into();
     insta::assert_snapshot!(said.join("\n"));
     let text = |name: &str| std::fs::read_to_string(test.path(name)).unwrap();
     // Times differ from run to run.
@@ -29,11 +37,20 @@ fn a_sweep_with_failed_and_diverged_trials_in_every_format() {
         insta::assert_snapshot!("junit", text("out/junit.xml"));
         insta::assert_snapshot!("optuna", text("out/optuna.journal"));
     });
-    assert_eq!(text("out/trials.csv"), std::fs::read_to_string(test.path("reports/odd/trials.csv")).unwrap());
-    assert_eq!(text("out/history.csv"), std::fs::read_to_string(test.path("reports/odd/history.csv")).unwrap());
+    assert_eq!(
+        text("out/trials.csv"),
+        std::fs::read_to_string(test.path("reports/odd/trials.csv")).unwrap()
+    );
+    assert_eq!(
+        text("out/history.csv"),
+        std::fs::read_to_string(test.path("reports/odd/history.csv")).unwrap()
+    );
     for file in ["trials.parquet", "history.parquet"] {
         let bytes = std::fs::read(test.path("out").join(file)).unwrap();
-        assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"), "{file}");
+        assert!(
+            bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"),
+            "{file}"
+        );
     }
     // A folder for each trial, and none twice after a second export.
     export("tensorboard");
@@ -44,7 +61,8 @@ fn a_sweep_with_failed_and_diverged_trials_in_every_format() {
         .collect();
     let trials = test.count("runs/odd", "SELECT count(*) FROM trial");
     assert_eq!(runs, vec![1; trials as usize]);
-    // Every number of Optuna's journal is JSON that Python reads: NaN is spelled without quotes, and no value is NaN.
+    // Every number of Optuna's journal is JSON that Python reads: NaN is spelled without quotes,
+    // and no value is NaN.
     assert!(text("out/optuna.journal").contains(r#""score":NaN"#));
     assert!(!text("out/optuna.journal").contains(r#""value":NaN"#));
 }
@@ -69,9 +87,13 @@ fn peak(test: &Test, arguments: &[&str]) -> u64 {
     let mut child = test.start(arguments);
     let mut peak = 0;
     let status = loop {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
+        let status =
+            std::fs::read_to_string(format!("/proc/{}/status", child.id())).unwrap_or_default();
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        peak = peak.max(line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok()).unwrap_or(0));
+        peak = peak.max(
+            line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok())
+                .unwrap_or(0),
+        );
         if let Some(status) = child.try_wait().unwrap() {
             break status;
         }
@@ -87,8 +109,11 @@ fn a_long_history_needs_no_more_memory_than_a_short_one() {
         "name: long\nprogram: train.sh\ncommand: [\"./train.sh\"]\nmetric: {name: loss, goal: minimize}\n\
          seeds: {tune: 1, final: 0}\nparameters: {x: {values: [1, 2]}}\n",
     );
-    test.write_script("printf '{\"epoch\": 1, \"loss\": 1, \"acc\": 2}\\n{\"loss\": 1}\\n' > $PENTAGRID_METRICS");
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
+    test.write_script(
+        "printf '{\"epoch\": 1, \"loss\": 1, \"acc\": 2}\\n{\"loss\": 1}\\n' > $PENTAGRID_METRICS",
+    );
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
+        .expect(0);
     let commands = [
         &["report", "runs/long"][..],
         &["show", "runs/long", "d415"],
@@ -105,9 +130,24 @@ fn a_long_history_needs_no_more_memory_than_a_short_one() {
     for (command, short) in commands.iter().zip(short) {
         // All rows in memory at a time would be a hundred MiB and more.
         let long = peak(&test, command);
-        assert!(long < short + 48 * 1024, "{command:?}: {long} KiB, {short} KiB with a short history");
+        assert!(
+            long < short + 48 * 1024,
+            "{command:?}: {long} KiB, {short} KiB with a short history"
+        );
     }
-    let lines = |name: &str| std::fs::read_to_string(test.path(name)).unwrap().lines().count();
-    assert_eq!(lines("reports/long/history.csv"), 1 + 200_000 + 1, "every row is there");
-    assert!(lines("reports/long/figures/history_loss.csv") < 2100, "a curve is thinned");
+    let lines = |name: &str| {
+        std::fs::read_to_string(test.path(name))
+            .unwrap()
+            .lines()
+            .count()
+    };
+    assert_eq!(
+        lines("reports/long/history.csv"),
+        1 + 200_000 + 1,
+        "every row is there"
+    );
+    assert!(
+        lines("reports/long/figures/history_loss.csv") < 2100,
+        "a curve is thinned"
+    );
 }

@@ -1,5 +1,5 @@
-//! Workers that say more than can be written as fast, or kept: what waits for the disk is bounded by bytes, and the rest waits in the
-//! workers' pipes.
+//! Workers that say more than can be written as fast, or kept: what waits for the disk is bounded
+//! by bytes, and the rest waits in the workers' pipes.
 
 use std::io::Write;
 use std::time::Duration;
@@ -19,7 +19,9 @@ fn huge(epochs: i64) -> String {
 /// The most memory that a process has had, in MiB. None where the kernel does not say.
 fn peak(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
     Some(line.split_whitespace().next()?.parse::<u64>().ok()? >> 10)
 }
 
@@ -43,7 +45,10 @@ fn huge_epochs_wait_in_the_pipe_while_the_ledger_is_locked() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert_eq!(
-        test.count("runs/toy", "SELECT count(*) FROM attempt WHERE outcome NOT IN ('running', 'done')"),
+        test.count(
+            "runs/toy",
+            "SELECT count(*) FROM attempt WHERE outcome NOT IN ('running', 'done')"
+        ),
         0,
         "the same attempts go on"
     );
@@ -61,18 +66,30 @@ fn a_failure_with_a_long_message_is_recorded_and_shown_in_part_and_logged_whole(
         "name: toy\nworker: [WORKER]\nmetric: {name: score, goal: maximize}\nseeds: {tune: 1, final: 0}\n\
          parameters: {behaviour: {value: long-error}, x: {values: [1, 2, 3, 4, 5, 6]}}\n",
     );
-    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:1"]).expect(3);
+    let ran = test
+        .run(&["run", "sweep.yaml", "--devices", "cpu:1"])
+        .expect(3);
     assert!(ran.stderr.len() < 10_000, "{} bytes", ran.stderr.len());
     assert!(
-        ran.stderr.contains("a long story a long story") && ran.stderr.contains("`pentagrid show` has more"),
+        ran.stderr.contains("a long story a long story")
+            && ran.stderr.contains("`pentagrid show` has more"),
         "{}",
         ran.stderr
     );
-    assert!(ran.stderr.contains("error: the same again; failed for good"), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("error: the same again; failed for good"),
+        "{}",
+        ran.stderr
+    );
     let longest = test.count("runs/toy", "SELECT max(length(message)) FROM attempt");
     assert!((4000..4300).contains(&longest), "{longest}");
-    let noted = "SELECT count(*) FROM attempt WHERE message LIKE '%… (905904 more bytes are in the log)'";
-    assert_eq!(test.count("runs/toy", noted), test.count("runs/toy", "SELECT count(*) FROM attempt"));
+    let noted =
+        "SELECT count(*) FROM attempt WHERE message LIKE '%… (905904 more bytes are in the log)'";
+    assert_eq!(
+        test.count("runs/toy", noted),
+        test.count("runs/toy", "SELECT count(*) FROM attempt")
+    );
     let log = std::fs::read_to_string(test.path("runs/toy/logs/worker-0.log")).unwrap();
     assert!(log.contains(&"a long story ".repeat(70_000)));
 }
@@ -84,9 +101,12 @@ fn a_metrics_file_of_long_lines_is_read_whole() {
         "name: toy\ncommand: [./train.sh]\nmetric: {name: score, goal: maximize}\nseeds: {tune: 1, final: 0}\n\
          parameters: {x: {values: [1, 2]}}\n",
     );
-    let metrics: String = (0..4).map(|number| format!(r#", "{number:050000}": 0.5"#)).collect();
+    let metrics: String = (0..4)
+        .map(|number| format!(r#", "{number:050000}": 0.5"#))
+        .collect();
     let mut lines = std::fs::File::create(test.path("lines")).unwrap();
-    (1..=20).for_each(|epoch| writeln!(lines, r#"{{"epoch": {epoch}, "score": 1{metrics}}}"#).unwrap());
+    (1..=20)
+        .for_each(|epoch| writeln!(lines, r#"{{"epoch": {epoch}, "score": 1{metrics}}}"#).unwrap());
     test.write_script(r#"cat lines >> "$PENTAGRID_METRICS""#);
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]);
     test.wait_for("runs/toy", DONE, 2);

@@ -1,5 +1,5 @@
-//! A ledger that another program has locked: trials go on, results wait in memory, nothing is told before it is written, and who wants
-//! to stop can.
+//! A ledger that another program has locked: trials go on, results wait in memory, nothing is told
+//! before it is written, and who wants to stop can.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -10,7 +10,10 @@ use crate::support::{TOY, Test, wait_until};
 const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
 
 fn slow() -> String {
-    TOY.replace("epochs: {value: 3}", "epochs: {value: 3}, epoch_ms: {value: 30}")
+    TOY.replace(
+        "epochs: {value: 3}",
+        "epochs: {value: 3}, epoch_ms: {value: 30}",
+    )
 }
 
 fn send(child: &std::process::Child, signal: Signal) {
@@ -26,7 +29,10 @@ fn lock(test: &Test) -> Connection {
 }
 
 fn told(test: &Test) -> usize {
-    test.stderr().lines().filter(|line| line.starts_with('[') && line.contains("score")).count()
+    test.stderr()
+        .lines()
+        .filter(|line| line.starts_with('[') && line.contains("score"))
+        .count()
 }
 
 #[test]
@@ -37,15 +43,39 @@ fn somebody_elses_transaction_is_waited_for_and_cuts_nothing_off() {
     let other = lock(&test);
     let recorded: i64 = other.query_row(DONE, [], |row| row.get(0)).unwrap();
     // Two messages: for more than half a minute.
-    wait_until("it was told twice", || test.stderr().matches("has been locked by").count() >= 2);
+    wait_until("it was told twice", || {
+        test.stderr().matches("has been locked by").count() >= 2
+    });
     let said = test.stderr();
-    assert!(said.contains(&format!("runs/toy/ledger.sqlite has been locked by process {} (", std::process::id())), "{said}");
-    assert!(said.contains("trials go on, ") && said.contains("results wait in memory"), "{said}");
-    assert!(told(&test) as i64 <= recorded, "more was told than is on the disk: {said}");
+    assert!(
+        said.contains(&format!(
+            "runs/toy/ledger.sqlite has been locked by process {} (",
+            std::process::id()
+        )),
+        "{said}"
+    );
+    assert!(
+        said.contains("trials go on, ") && said.contains("results wait in memory"),
+        "{said}"
+    );
+    assert!(
+        told(&test) as i64 <= recorded,
+        "more was told than is on the disk: {said}"
+    );
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", test.stderr());
-    assert!(test.stderr().contains("the ledger is free again"), "{}", test.stderr());
-    assert_eq!((test.count("runs/toy", DONE), test.count("runs/toy", "SELECT count(*) FROM attempt")), (20, 20));
+    assert!(
+        test.stderr().contains("the ledger is free again"),
+        "{}",
+        test.stderr()
+    );
+    assert_eq!(
+        (
+            test.count("runs/toy", DONE),
+            test.count("runs/toy", "SELECT count(*) FROM attempt")
+        ),
+        (20, 20)
+    );
 }
 
 #[test]
@@ -55,7 +85,9 @@ fn the_second_ctrl_c_does_not_wait_for_somebody_elses_transaction() {
     test.wait_for("runs/toy", DONE, 2);
     let other = lock(&test);
     let recorded: i64 = other.query_row(DONE, [], |row| row.get(0)).unwrap();
-    wait_until("it is told", || test.stderr().contains("results wait in memory"));
+    wait_until("it is told", || {
+        test.stderr().contains("results wait in memory")
+    });
     send(&child, Signal::SIGINT);
     wait_until("it is stopping", || test.stderr().contains("stopping"));
     send(&child, Signal::SIGINT);
@@ -65,7 +97,8 @@ fn the_second_ctrl_c_does_not_wait_for_somebody_elses_transaction() {
     assert!(told(&test) as i64 <= recorded, "{said}");
     other.execute_batch("ROLLBACK").unwrap();
     drop(other);
-    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
     assert_eq!(test.count("runs/toy", DONE), 20);
 }
 
@@ -76,12 +109,17 @@ fn the_first_ctrl_c_keeps_what_can_be_written_in_time() {
     test.wait_for("runs/toy", DONE, 2);
     let other = lock(&test);
     let recorded: i64 = other.query_row(DONE, [], |row| row.get(0)).unwrap();
-    wait_until("results wait", || test.stderr().contains("results wait in memory"));
+    wait_until("results wait", || {
+        test.stderr().contains("results wait in memory")
+    });
     send(&child, Signal::SIGINT);
     wait_until("it is stopping", || test.stderr().contains("stopping"));
     other.execute_batch("ROLLBACK").unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130), "{}", test.stderr());
-    assert!(test.count("runs/toy", DONE) > recorded, "what waited was written");
+    assert!(
+        test.count("runs/toy", DONE) > recorded,
+        "what waited was written"
+    );
     test.run(&["resume", "runs/toy", "-q"]).expect(0);
 }
 
@@ -91,7 +129,15 @@ fn a_sweep_does_not_start_before_its_ledger_is_free_and_can_be_stopped_until_the
     test.run(&["run", "sweep.yaml", "-q"]).expect(0);
     test.write_spec(&TOY.replace("tune: 2", "tune: 3"));
     let other = lock(&test);
-    let run = || test.start(&["run", "sweep.yaml", "--accept-changes", "--devices", "cpu:2"]);
+    let run = || {
+        test.start(&[
+            "run",
+            "sweep.yaml",
+            "--accept-changes",
+            "--devices",
+            "cpu:2",
+        ])
+    };
     let waits = || test.stderr().contains("waiting until it is free");
     let mut child = run();
     wait_until("it waits", waits);

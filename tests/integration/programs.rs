@@ -1,4 +1,5 @@
-//! Programs that train one trial each: examples, macros, metrics, faults, what a killed coordinator leaves.
+//! Programs that train one trial each: examples, macros, metrics, faults, what a killed coordinator
+//! leaves.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -18,7 +19,13 @@ fn examples() -> &'static Path {
 /// A folder with a copy of the examples.
 fn with_examples() -> Test {
     let test = Test::new();
-    for name in ["train.py", "train.sh", "sweep.yaml", "shell.yaml", "wandb.yaml"] {
+    for name in [
+        "train.py",
+        "train.sh",
+        "sweep.yaml",
+        "shell.yaml",
+        "wandb.yaml",
+    ] {
         std::fs::copy(examples().join("programs").join(name), test.path(name)).unwrap();
     }
     test
@@ -27,26 +34,49 @@ fn with_examples() -> Test {
 #[test]
 fn a_python_program_gives_tables_and_curves() {
     let test = with_examples();
-    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:2"]).expect(0);
+    let ran = test
+        .run(&["run", "sweep.yaml", "--devices", "cpu:2"])
+        .expect(0);
     insta::assert_snapshot!(ran.stdout);
-    assert_eq!(test.count("runs/line", "SELECT count(*) FROM epoch"), (3 * 9 + 2 * 5) * 20);
-    assert!(test.figures("reports/line").iter().any(|name| name.ends_with(".png")));
-    let again = test.run(&["verify", "runs/line", "-n", "3"]).expect(0).stdout;
-    assert!(again.ends_with("3 of 3 trials gave the same metrics and history, bit for bit\n"), "{again}");
+    assert_eq!(
+        test.count("runs/line", "SELECT count(*) FROM epoch"),
+        (3 * 9 + 2 * 5) * 20
+    );
+    assert!(
+        test.figures("reports/line")
+            .iter()
+            .any(|name| name.ends_with(".png"))
+    );
+    let again = test
+        .run(&["verify", "runs/line", "-n", "3"])
+        .expect(0)
+        .stdout;
+    assert!(
+        again.ends_with("3 of 3 trials gave the same metrics and history, bit for bit\n"),
+        "{again}"
+    );
 }
 
 #[test]
 fn a_shell_program_gives_its_last_line() {
     let test = with_examples();
-    let ran = test.run(&["run", "shell.yaml", "--devices", "cpu:2"]).expect(0);
+    let ran = test
+        .run(&["run", "shell.yaml", "--devices", "cpu:2"])
+        .expect(0);
     insta::assert_snapshot!(ran.stdout);
 }
 
 #[test]
 fn a_sweep_file_of_wandb_runs_as_it_is() {
     let test = with_examples();
-    let ran = test.run(&["run", "wandb.yaml", "--devices", "cpu:2", "-q"]).expect(0);
-    assert!(ran.stdout.contains("lr = 0.1  (loss 0.785"), "{}", ran.stdout);
+    let ran = test
+        .run(&["run", "wandb.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
+    assert!(
+        ran.stdout.contains("lr = 0.1  (loss 0.785"),
+        "{}",
+        ran.stdout
+    );
     assert_eq!(test.count("runs/from-wandb", DONE), 14);
 }
 
@@ -54,13 +84,29 @@ fn a_sweep_file_of_wandb_runs_as_it_is() {
 fn a_worker_in_python_needs_no_library() {
     let test = Test::new();
     let worker = examples().join("worker.py").display().to_string();
-    let checked = test.run(&["worker-check", "--metric", "loss", "--devices", "cpu", "--", "python3", &worker]).expect(0).stdout;
-    assert!(checked.ends_with("9 checks, nothing against the protocol\n"), "{checked}");
+    let checked = test
+        .run(&[
+            "worker-check",
+            "--metric",
+            "loss",
+            "--devices",
+            "cpu",
+            "--",
+            "python3",
+            &worker,
+        ])
+        .expect(0)
+        .stdout;
+    assert!(
+        checked.ends_with("9 checks, nothing against the protocol\n"),
+        "{checked}"
+    );
     test.write_spec(&format!(
         "name: toy\nworker: [python3, {worker}]\nmetric: {{name: loss, goal: minimize}}\nseeds: {{tune: 2, final: 2}}\n\
          parameters: {{lr: {{values: [0.1, 0.3]}}, epochs: {{value: 5}}}}\n"
     ));
-    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
     assert_eq!(test.count("runs/toy", "SELECT count(*) FROM epoch"), 30);
 }
 
@@ -87,13 +133,19 @@ fn a_program_is_told_of_its_trial() {
     let test = script(text, more);
     std::fs::create_dir(test.path("inner")).unwrap();
     std::fs::rename(test.path("train.sh"), test.path("inner/train.sh")).unwrap();
-    let output =
-        test.command(&["run", "sweep.yaml", "--devices", "cpu:1", "-vv"]).env("PENTAGRID_TEST_SECRET", "hunter2").output();
+    let output = test
+        .command(&["run", "sweep.yaml", "--devices", "cpu:1", "-vv"])
+        .env("PENTAGRID_TEST_SECRET", "hunter2")
+        .output();
     let output = output.unwrap();
-    let said = String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
+    let said =
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap();
     assert!(output.status.success(), "{said}");
     let logs = test.path("runs/toy/trials");
-    let mut folders: Vec<_> = std::fs::read_dir(&logs).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let mut folders: Vec<_> = std::fs::read_dir(&logs)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     folders.sort();
     let log = std::fs::read_to_string(folders[0].join("output.log")).unwrap();
     let dir = test.path("").canonicalize().unwrap();
@@ -136,11 +188,18 @@ env PENTAGRID_TRIAL=[TRIAL] PENTAGRID_SEED=0 PENTAGRID_DIR=/tmp/pentagrid-[TRIAL
 "#) });
     // The line that is shown does run it again.
     let mut shell = std::process::Command::new("sh");
-    let again =
-        shell.args(["-c", &rerun.replace("[DIR]", &test.path("").display().to_string())]).env("PENTAGRID_TEST_SECRET", "x");
+    let again = shell
+        .args([
+            "-c",
+            &rerun.replace("[DIR]", &test.path("").display().to_string()),
+        ])
+        .env("PENTAGRID_TEST_SECRET", "x");
     let again = String::from_utf8(again.output().unwrap().stdout).unwrap();
     std::fs::remove_dir_all(std::env::temp_dir().join(format!("pentagrid-{id}"))).unwrap();
-    assert!(again.ends_with("{\"score\": 1}\n") && again.contains(&format!("seed 0 of {id}")), "{again}");
+    assert!(
+        again.ends_with("{\"score\": 1}\n") && again.contains(&format!("seed 0 of {id}")),
+        "{again}"
+    );
 }
 
 #[test]
@@ -150,16 +209,43 @@ fn programs_fail_in_ways_that_are_told_apart() {
         ("signal", "kill -SEGV $$"),
         ("no metrics", "exit 0"),
         ("another metric", "echo '{\"loss\": 1}'"),
-        ("a bad line", "echo 'epoch 1' > $PENTAGRID_METRICS; sleep 100"),
-        ("half a line", "printf '{\"epoch\": 1, \"score\": 1}\\n{\"epoch\": 2' > $PENTAGRID_METRICS"),
-        ("no number", "echo '{\"score\": \"high\"}' > $PENTAGRID_METRICS"),
-        ("binary", "head -c 3000000 /dev/zero > $PENTAGRID_METRICS; sleep 100"),
+        (
+            "a bad line",
+            "echo 'epoch 1' > $PENTAGRID_METRICS; sleep 100",
+        ),
+        (
+            "half a line",
+            "printf '{\"epoch\": 1, \"score\": 1}\\n{\"epoch\": 2' > $PENTAGRID_METRICS",
+        ),
+        (
+            "no number",
+            "echo '{\"score\": \"high\"}' > $PENTAGRID_METRICS",
+        ),
+        (
+            "binary",
+            "head -c 3000000 /dev/zero > $PENTAGRID_METRICS; sleep 100",
+        ),
         ("a flood", "yes | head -c 20000000 | tr -d '\\n'"),
-        ("a pipe", "rm $PENTAGRID_METRICS; mkfifo $PENTAGRID_METRICS; sleep 100"),
-        ("shorter", "echo '{\"epoch\": 1, \"score\": 1}' > $PENTAGRID_METRICS; sleep 3; echo > $PENTAGRID_METRICS; sleep 100"),
-        ("written anew", "for v in 9 5 1; do echo \"{\\\"score\\\": $v}\" > $PENTAGRID_METRICS; sleep 0.5; done"),
-        ("cut short", "printf '{\"epoch\": 1, \"sc' > $PENTAGRID_METRICS; echo CUDA out of memory; kill -KILL $$"),
-        ("memory", "echo 'RuntimeError: CUDA out of memory. Tried to allocate 9 GiB' >&2; exit 1"),
+        (
+            "a pipe",
+            "rm $PENTAGRID_METRICS; mkfifo $PENTAGRID_METRICS; sleep 100",
+        ),
+        (
+            "shorter",
+            "echo '{\"epoch\": 1, \"score\": 1}' > $PENTAGRID_METRICS; sleep 3; echo > $PENTAGRID_METRICS; sleep 100",
+        ),
+        (
+            "written anew",
+            "for v in 9 5 1; do echo \"{\\\"score\\\": $v}\" > $PENTAGRID_METRICS; sleep 0.5; done",
+        ),
+        (
+            "cut short",
+            "printf '{\"epoch\": 1, \"sc' > $PENTAGRID_METRICS; echo CUDA out of memory; kill -KILL $$",
+        ),
+        (
+            "memory",
+            "echo 'RuntimeError: CUDA out of memory. Tried to allocate 9 GiB' >&2; exit 1",
+        ),
         ("time", "sleep 100"),
     ];
     let said: Vec<String> = std::thread::scope(|scope| {
@@ -168,11 +254,17 @@ fn programs_fail_in_ways_that_are_told_apart() {
             let test = script(text, &format!("limits: {{retries: 0, timeout: {limit}}}"));
             run(&test).expect(3);
             let sql = "SELECT kind || ' x' || count(*) || ': ' || max(message) FROM attempt";
-            let message: String = test.ledger("runs/toy").query_row(sql, [], |row| row.get(0)).unwrap();
+            let message: String = test
+                .ledger("runs/toy")
+                .query_row(sql, [], |row| row.get(0))
+                .unwrap();
             format!("{name}: {message}")
         };
         let threads = faults.map(|fault| scope.spawn(move || one(fault)));
-        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
     });
     insta::assert_snapshot!(said.join("\n"));
 }
@@ -182,12 +274,18 @@ fn what_it_prints_does_no_harm() {
     let text = "head -c 100000 /dev/urandom; yes x | head -c 3000000 | tr -d '\\n'; printf '\\n{\"score\": 5}\\n'; printf 'bye'";
     let test = script(text, "");
     run(&test).expect(0);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM trials WHERE score = 5"), 2);
+    assert_eq!(
+        test.count("runs/toy", "SELECT count(*) FROM trials WHERE score = 5"),
+        2
+    );
 }
 
 #[test]
 fn a_failed_trial_is_shown_with_the_end_of_its_output_and_can_be_tried_again() {
-    let test = script("echo seed $PENTAGRID_SEED; echo Traceback: no data >&2; exit 1", "limits: {retries: 0}");
+    let test = script(
+        "echo seed $PENTAGRID_SEED; echo Traceback: no data >&2; exit 1",
+        "limits: {retries: 0}",
+    );
     let ran = run(&test).expect(3);
     insta::with_settings!({filters => filters()}, { insta::assert_snapshot!(ran.stderr, @r#"
 tuning phase: 2 trials on 1 slot
@@ -196,11 +294,21 @@ trial cm3ch8jysj-0 (toy x=2, seed 0): exit: the program ended with exit code 1; 
 warning: 2 trials failed, no retries left: see `pentagrid trials runs/toy --state failed`; `pentagrid resume runs/toy --retry-failed` runs them again
 warning: toy: no point is selected: 2 points without a result for every tuning seed (d415hwh25a: seed 0; cm3ch8jysj: seed 0)
 "#) });
-    let list = test.run(&["trials", "runs/toy", "--state", "failed"]).expect(0).stdout;
-    let shown = test.run(&["show", "runs/toy", &list[..12]]).expect(0).stdout;
-    assert!(shown.contains("  | seed 0\n  | Traceback: no data\n"), "{shown}");
+    let list = test
+        .run(&["trials", "runs/toy", "--state", "failed"])
+        .expect(0)
+        .stdout;
+    let shown = test
+        .run(&["show", "runs/toy", &list[..12]])
+        .expect(0)
+        .stdout;
+    assert!(
+        shown.contains("  | seed 0\n  | Traceback: no data\n"),
+        "{shown}"
+    );
     test.write_script("echo '{\"score\": 1}'");
-    test.run(&["resume", "runs/toy", "--retry-failed", "-q"]).expect(0);
+    test.run(&["resume", "runs/toy", "--retry-failed", "-q"])
+        .expect(0);
     assert_eq!(test.count("runs/toy", DONE), 2);
 }
 
@@ -212,7 +320,11 @@ fn what_cannot_start_is_told_before_anything_starts() {
         said.push(test.run(&["run", "sweep.yaml"]).expect(2).stderr);
         assert!(!test.path("runs").exists(), "nothing was made");
     };
-    std::fs::set_permissions(test.path("train.sh"), std::fs::Permissions::from_mode(0o644)).unwrap();
+    std::fs::set_permissions(
+        test.path("train.sh"),
+        std::fs::Permissions::from_mode(0o644),
+    )
+    .unwrap();
     refuse(&test);
     std::fs::remove_file(test.path("train.sh")).unwrap();
     refuse(&test);
@@ -231,14 +343,19 @@ fn what_cannot_start_is_told_before_anything_starts() {
 }
 
 /// A script that says its process id and waits, with a grandchild that ignores SIGTERM.
-const STUBBORN: &str =
-    "trap '' TERM; (trap '' TERM; while true; do sleep 1; done) & echo \"pids $$ $!\"; while true; do sleep 1; done";
+const STUBBORN: &str = "trap '' TERM; (trap '' TERM; while true; do sleep 1; done) & echo \"pids $$ $!\"; while true; do sleep 1; done";
 
 /// Processes that the scripts have named.
 fn named(test: &Test) -> Vec<u32> {
-    let folders = std::fs::read_dir(test.path("runs/toy/trials")).into_iter().flatten();
-    let logs = folders.filter_map(|folder| std::fs::read_to_string(folder.unwrap().path().join("output.log")).ok());
-    let lines: Vec<String> = logs.flat_map(|log| log.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let folders = std::fs::read_dir(test.path("runs/toy/trials"))
+        .into_iter()
+        .flatten();
+    let logs = folders.filter_map(|folder| {
+        std::fs::read_to_string(folder.unwrap().path().join("output.log")).ok()
+    });
+    let lines: Vec<String> = logs
+        .flat_map(|log| log.lines().map(str::to_owned).collect::<Vec<_>>())
+        .collect();
     lines
         .iter()
         .filter_map(|line| line.strip_prefix("pids "))
@@ -249,14 +366,22 @@ fn named(test: &Test) -> Vec<u32> {
 fn all_gone(test: &Test) {
     let pids = named(test);
     assert!(pids.len() >= 2);
-    wait_until("all processes are gone", || pids.iter().all(|&pid| start_ticks(pid).is_none()));
+    wait_until("all processes are gone", || {
+        pids.iter().all(|&pid| start_ticks(pid).is_none())
+    });
 }
 
 #[test]
 fn a_timeout_ends_the_grandchildren_too() {
     let test = script(STUBBORN, "limits: {timeout: 1s, retries: 0}");
     run(&test).expect(3);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt WHERE kind = 'timeout'"), 2);
+    assert_eq!(
+        test.count(
+            "runs/toy",
+            "SELECT count(*) FROM attempt WHERE kind = 'timeout'"
+        ),
+        2
+    );
     all_gone(&test);
 }
 
@@ -279,24 +404,34 @@ fn a_huge_metrics_file_keeps_nobody_waiting() {
     let text = "yes '{\"loss\": 1}' | head -c 30000000 > $PENTAGRID_METRICS; echo '{\"score\": 2}' >> $PENTAGRID_METRICS";
     let test = script(text, "");
     run(&test).expect(0);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM trials WHERE score = 2"), 2);
+    assert_eq!(
+        test.count("runs/toy", "SELECT count(*) FROM trials WHERE score = 2"),
+        2
+    );
 }
 
 #[test]
 fn what_a_program_started_has_its_grace_too() {
-    let child = "trap 'sleep 0.5; touch saved; exit 0' TERM; touch ready; while true; do sleep 0.05; done";
+    let child =
+        "trap 'sleep 0.5; touch saved; exit 0' TERM; touch ready; while true; do sleep 0.05; done";
     let test = script("bash ./child.sh; true", "");
     std::fs::write(test.path("child.sh"), child).unwrap();
     let mut coordinator = test.start(&["run", "sweep.yaml", "--devices", "cpu:1"]);
     wait_until("the child is there", || test.path("ready").exists());
     kill(Pid::from_raw(coordinator.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(coordinator.wait().unwrap().code(), Some(130));
-    assert!(test.path("saved").exists(), "the child was killed before it had put its things in order");
+    assert!(
+        test.path("saved").exists(),
+        "the child was killed before it had put its things in order"
+    );
 }
 
 #[test]
 fn a_child_that_left_the_group_is_ended_with_the_sweep() {
-    let test = script("setsid sleep 600 & echo \"pids $! $!\"; echo '{\"score\": 1}'", "");
+    let test = script(
+        "setsid sleep 600 & echo \"pids $! $!\"; echo '{\"score\": 1}'",
+        "",
+    );
     run(&test).expect(0);
     all_gone(&test);
 }
@@ -309,7 +444,10 @@ fn reruns_do_not_meet_what_others_left() {
     for _ in 0..2 {
         test.run(&["verify", "runs/toy", "-n", "2"]).expect(0);
     }
-    assert!(!test.path("runs/toy/verify").exists(), "reruns leave nothing");
+    assert!(
+        !test.path("runs/toy/verify").exists(),
+        "reruns leave nothing"
+    );
 }
 
 #[test]
@@ -330,14 +468,26 @@ fn a_program_that_ends_well_when_told_to_end_has_no_result() {
     let text = "trap 'exit 0' TERM; echo '{\"epoch\": 1, \"score\": 1}' >> $PENTAGRID_METRICS; while true; do sleep 0.05; done";
     let test = script(text, "limits: {timeout: 1s, retries: 0}");
     run(&test).expect(3);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt WHERE kind = 'timeout'"), 2);
+    assert_eq!(
+        test.count(
+            "runs/toy",
+            "SELECT count(*) FROM attempt WHERE kind = 'timeout'"
+        ),
+        2
+    );
     let test = script(text, "");
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:1"]);
     test.wait_for("runs/toy", "SELECT count(*) FROM epoch", 1);
     kill(Pid::from_raw(child.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(130));
     assert_eq!(test.count("runs/toy", DONE), 0);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt WHERE outcome = 'interrupted'"), 1);
+    assert_eq!(
+        test.count(
+            "runs/toy",
+            "SELECT count(*) FROM attempt WHERE outcome = 'interrupted'"
+        ),
+        1
+    );
 }
 
 #[test]
@@ -348,8 +498,16 @@ fn epochs_may_begin_with_0_and_nested_parameters_stay_nested() {
     let test = Test::with_spec(spec);
     test.write_script(text);
     run(&test).expect(0);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM history WHERE epoch = 0"), 1);
-    let folder = std::fs::read_dir(test.path("runs/toy/trials")).unwrap().next().unwrap().unwrap().path();
+    assert_eq!(
+        test.count("runs/toy", "SELECT count(*) FROM history WHERE epoch = 0"),
+        1
+    );
+    let folder = std::fs::read_dir(test.path("runs/toy/trials"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .path();
     let log = std::fs::read_to_string(folder.join("output.log")).unwrap();
     insta::assert_snapshot!(log, @r#"
 {"opt":{"lr":0.1,"nesterov":true},"x":1}
@@ -367,11 +525,23 @@ fn what_a_killed_coordinator_left_running_is_ended_grandchildren_and_all() {
     let pids = named(&test);
     // One leader is gone, too: only the mark in its child's environment tells whose it is.
     kill(Pid::from_raw(pids[0] as i32), Signal::SIGKILL).unwrap();
-    assert!(pids[1..].iter().all(|&pid| start_ticks(pid).is_some()), "the test needs processes that outlive their coordinator");
+    assert!(
+        pids[1..].iter().all(|&pid| start_ticks(pid).is_some()),
+        "the test needs processes that outlive their coordinator"
+    );
     test.write_script("echo '{\"score\": 1}'");
-    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:2"]).expect(0);
-    assert!(ran.stderr.contains("that a killed coordinator had left running"), "{}", ran.stderr);
-    wait_until("all processes are gone", || pids.iter().all(|&pid| start_ticks(pid).is_none()));
+    let ran = test
+        .run(&["run", "sweep.yaml", "--devices", "cpu:2"])
+        .expect(0);
+    assert!(
+        ran.stderr
+            .contains("that a killed coordinator had left running"),
+        "{}",
+        ran.stderr
+    );
+    wait_until("all processes are gone", || {
+        pids.iter().all(|&pid| start_ticks(pid).is_none())
+    });
     assert_eq!(test.count("runs/toy", "SELECT sum(failures) FROM trial"), 0);
 }
 
@@ -383,6 +553,15 @@ fn a_sweep_goes_on_from_another_folder() {
     let elsewhere = tempfile::tempdir().unwrap();
     let runs = test.path("runs/toy").display().to_string();
     let mut resume = test.command(&["resume", &runs, "--retry-failed", "-q"]);
-    assert!(resume.current_dir(elsewhere.path()).status().unwrap().success());
-    assert!(test.path("reports/toy/table1.txt").exists() && !elsewhere.path().join("reports").exists(), "beside the one before");
+    assert!(
+        resume
+            .current_dir(elsewhere.path())
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert!(
+        test.path("reports/toy/table1.txt").exists() && !elsewhere.path().join("reports").exists(),
+        "beside the one before"
+    );
 }

@@ -1,11 +1,13 @@
-//! Safe racing: fewer trials, the same tables; interrupted, turned off, and with a bound that does not hold.
+//! Safe racing: fewer trials, the same tables; interrupted, turned off, and with a bound that does
+//! not hold.
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::support::Test;
 
-/// Two arms that share the points x = 4 and x = 8: 8 points, 40 tuning trials. The best are x = 3 and x = 4.
+/// Two arms that share the points x = 4 and x = 8: 8 points, 40 tuning trials. The best are x = 3
+/// and x = 4.
 const RACE: &str = "
 name: race
 worker: [WORKER]
@@ -29,13 +31,22 @@ fn outcome(test: &Test) -> (String, Vec<String>) {
     let points = file(test, "points.csv");
     let selected = |row: &&str| row.split(',').nth(3) == Some("true");
     // The column `pruned` is there only with a race.
-    let row = |row: &str| row.split(',').filter(|cell| *cell != "false").collect::<Vec<_>>().join(",");
-    (file(test, "table1.csv"), points.lines().filter(selected).map(row).collect())
+    let row = |row: &str| {
+        row.split(',')
+            .filter(|cell| *cell != "false")
+            .collect::<Vec<_>>()
+            .join(",")
+    };
+    (
+        file(test, "table1.csv"),
+        points.lines().filter(selected).map(row).collect(),
+    )
 }
 
 fn unpruned() -> Test {
     let test = Test::with_spec(&RACE.replace("prune: safe\n", ""));
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"]).expect(0);
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"])
+        .expect(0);
     assert_eq!(test.count("runs/race", TUNED), 40);
     test
 }
@@ -46,17 +57,37 @@ fn fewer_trials_give_the_same_tables() {
     assert_eq!(expected.1.len(), 2);
     // In the last round x = 3 and x = 4 are complete before 8, 5 and 6 have their turn.
     let test = Test::with_spec(RACE);
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]).expect(0);
-    assert_eq!((test.count("runs/race", TUNED), outcome(&test)), (37, expected.clone()));
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
+        .expect(0);
+    assert_eq!(
+        (test.count("runs/race", TUNED), outcome(&test)),
+        (37, expected.clone())
+    );
 
-    // By what can still be reached: 5 + 5 for the best points, 3 for x = 2, 2 for x = 5, 1 for each other.
+    // By what can still be reached: 5 + 5 for the best points, 3 for x = 2, 2 for x = 5, 1 for each
+    // other.
     let test = Test::with_spec(RACE);
-    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:1", "--best-first"]).expect(0);
-    assert_eq!((test.count("runs/race", TUNED), outcome(&test)), (19, expected.clone()));
-    assert!(ran.stderr.contains("21 of 40 tuning trials did not need to run"), "{}", ran.stderr);
-    let note = "Note: Safe racing (`prune: safe`): 7 points have fewer tuning seeds than the others.";
+    let ran = test
+        .run(&["run", "sweep.yaml", "--devices", "cpu:1", "--best-first"])
+        .expect(0);
+    assert_eq!(
+        (test.count("runs/race", TUNED), outcome(&test)),
+        (19, expected.clone())
+    );
+    assert!(
+        ran.stderr
+            .contains("21 of 40 tuning trials did not need to run"),
+        "{}",
+        ran.stderr
+    );
+    let note =
+        "Note: Safe racing (`prune: safe`): 7 points have fewer tuning seeds than the others.";
     assert!(ran.stdout.contains(note), "{}", ran.stdout);
-    assert!(ran.stdout.contains("best of 6, 4 of them pruned)"), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("best of 6, 4 of them pruned)"),
+        "{}",
+        ran.stdout
+    );
     insta::assert_snapshot!(file(&test, "points.csv").lines().map(|line| line.split(',').skip(2).take(8).collect::<Vec<_>>().join(",")).collect::<Vec<_>>().join("\n"), @"
 position,selected,n,planned,diverged,pruned,epochs,x
 0,false,1,5,0,true,2,0
@@ -81,48 +112,94 @@ race: finished; tables: pentagrid report runs/race
  High    9 of 20   2 of 2         0          0        0       11   x = 4
 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
 ");
-    let pruned = test.run(&["trials", "runs/race", "--state", "pruned"]).expect(0).stdout;
+    let pruned = test
+        .run(&["trials", "runs/race", "--state", "pruned"])
+        .expect(0)
+        .stdout;
     assert_eq!(pruned.lines().count(), 21, "{pruned}");
-    assert_eq!(test.run(&["trials", "runs/race", "--state", "waiting"]).expect(0).stdout, "");
+    assert_eq!(
+        test.run(&["trials", "runs/race", "--state", "waiting"])
+            .expect(0)
+            .stdout,
+        ""
+    );
     let first = pruned.split_whitespace().next().unwrap();
     let shown = test.run(&["show", "runs/race", first]).expect(0).stdout;
-    assert!(shown.contains("Pruned: its point cannot become the best of its arm any more"), "{shown}");
+    assert!(
+        shown.contains("Pruned: its point cannot become the best of its arm any more"),
+        "{shown}"
+    );
     let plan = test.run(&["plan", "sweep.yaml"]).expect(0).stdout;
-    assert!(plan.contains("runs/race: 0 tuning and 0 final trials left"), "{plan}");
-    assert!(plan.contains("so fewer tuning trials may run (score is at most 100)"), "{plan}");
-    assert_eq!(test.run(&["plan", "sweep.yaml", "--trials"]).expect(0).stdout, "");
+    assert!(
+        plan.contains("runs/race: 0 tuning and 0 final trials left"),
+        "{plan}"
+    );
+    assert!(
+        plan.contains("so fewer tuning trials may run (score is at most 100)"),
+        "{plan}"
+    );
+    assert_eq!(
+        test.run(&["plan", "sweep.yaml", "--trials"])
+            .expect(0)
+            .stdout,
+        ""
+    );
 
     // Nothing is left to do.
     test.run(&["resume", "runs/race", "-q"]).expect(0);
     assert_eq!(test.count("runs/race", TUNED), 19);
 
-    // Turned off, it fills in what is missing, without being asked twice, and nothing tells the difference.
+    // Turned off, it fills in what is missing, without being asked twice, and nothing tells the
+    // difference.
     test.write_spec(&RACE.replace("prune: safe", "prune: none"));
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"]).expect(0);
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"])
+        .expect(0);
     assert_eq!(test.count("runs/race", TUNED), 40);
-    assert_eq!(test.report("reports/race"), unpruned().report("reports/race"));
+    assert_eq!(
+        test.report("reports/race"),
+        unpruned().report("reports/race")
+    );
 }
 
 #[test]
 fn killed_and_in_any_order_it_ends_with_the_same_tables() {
     let expected = outcome(&unpruned());
-    for order in [&["--best-first"][..], &["--shuffle", "3", "--bundle", "3"], &["--best-first", "--bundle", "2"]] {
-        let test = Test::with_spec(&RACE.replace("{epochs: {value: 2}}", "{epochs: {value: 2}, epoch_ms: {value: 10}}"));
+    for order in [
+        &["--best-first"][..],
+        &["--shuffle", "3", "--bundle", "3"],
+        &["--best-first", "--bundle", "2"],
+    ] {
+        let test = Test::with_spec(&RACE.replace(
+            "{epochs: {value: 2}}",
+            "{epochs: {value: 2}, epoch_ms: {value: 10}}",
+        ));
         for round in 0..4 {
-            let mut child = test.start(&[&["run", "sweep.yaml", "--devices", "cpu:2"], order].concat());
-            test.wait_for("runs/race", "SELECT count(*) FROM trial WHERE state = 'done'", round * 4 + 1);
+            let mut child =
+                test.start(&[&["run", "sweep.yaml", "--devices", "cpu:2"], order].concat());
+            test.wait_for(
+                "runs/race",
+                "SELECT count(*) FROM trial WHERE state = 'done'",
+                round * 4 + 1,
+            );
             kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
             child.wait().unwrap();
         }
-        test.run(&[&["run", "sweep.yaml", "-q", "--devices", "cpu:2"], order].concat()).expect(0);
+        test.run(&[&["run", "sweep.yaml", "-q", "--devices", "cpu:2"], order].concat())
+            .expect(0);
         let strip = |(table, points): (String, Vec<String>)| {
-            let table: Vec<Vec<String>> = table.lines().map(|row| row.split(',').take(5).map(str::to_owned).collect()).collect();
+            let table: Vec<Vec<String>> = table
+                .lines()
+                .map(|row| row.split(',').take(5).map(str::to_owned).collect())
+                .collect();
             (table, points.len())
         };
         assert_eq!(strip(outcome(&test)), strip(expected.clone()), "{order:?}");
         let tuned = test.count("runs/race", TUNED);
         assert!((19..40).contains(&tuned), "{tuned} trials, {order:?}");
-        let pruned = test.run(&["trials", "runs/race", "--state", "pruned"]).expect(0).stdout;
+        let pruned = test
+            .run(&["trials", "runs/race", "--state", "pruned"])
+            .expect(0)
+            .stdout;
         assert_eq!(pruned.lines().count() as i64, 40 - tuned);
     }
 }
@@ -131,21 +208,46 @@ fn killed_and_in_any_order_it_ends_with_the_same_tables() {
 fn a_bound_that_does_not_hold_ends_the_race_and_the_full_grid_runs() {
     let expected = outcome(&unpruned());
     let test = Test::with_spec(&RACE.replace("best: 100", "best: 99"));
-    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:1", "--best-first"]).expect(0);
-    assert_eq!((test.count("runs/race", TUNED), outcome(&test)), (40, expected));
+    let ran = test
+        .run(&["run", "sweep.yaml", "--devices", "cpu:1", "--best-first"])
+        .expect(0);
+    assert_eq!(
+        (test.count("runs/race", TUNED), outcome(&test)),
+        (40, expected)
+    );
     assert!(
-        ran.stderr.contains("reached 100, which is better than the best value that the metric can take (99)"),
+        ran.stderr.contains(
+            "reached 100, which is better than the best value that the metric can take (99)"
+        ),
         "{}",
         ran.stderr
     );
-    assert!(ran.stdout.contains("Note: Safe racing is off, and every tuning trial runs: trial "), "{}", ran.stdout);
+    assert!(
+        ran.stdout
+            .contains("Note: Safe racing is off, and every tuning trial runs: trial "),
+        "{}",
+        ran.stdout
+    );
 
     // Only the final trials show it here, when the race is over.
-    let late = RACE.replace("best: 100", "best: 99.9").replace("tune: 5, final: 2", "tune: [1, 2, 3, 4, 5], final: [7]");
+    let late = RACE
+        .replace("best: 100", "best: 99.9")
+        .replace("tune: 5, final: 2", "tune: [1, 2, 3, 4, 5], final: [7]");
     let test = Test::with_spec(&late);
-    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:1", "--best-first"]).expect(0);
-    assert!(ran.stderr.contains("tuning trials did not need to run"), "{}", ran.stderr);
-    assert!(ran.stderr.contains("`prune: safe` is off, and trials that were held back will run after all"), "{}", ran.stderr);
+    let ran = test
+        .run(&["run", "sweep.yaml", "--devices", "cpu:1", "--best-first"])
+        .expect(0);
+    assert!(
+        ran.stderr.contains("tuning trials did not need to run"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stderr
+            .contains("`prune: safe` is off, and trials that were held back will run after all"),
+        "{}",
+        ran.stderr
+    );
     assert_eq!(test.count("runs/race", TUNED), 40);
 }
 

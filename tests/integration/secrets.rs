@@ -8,7 +8,11 @@ use crate::support::{Ran, Test};
 const SECRET: &str = "hunter2-hunter2-hunter2";
 
 fn run(test: &Test, arguments: &[&str]) -> Ran {
-    let output = test.command(arguments).env("SECRET", SECRET).output().unwrap();
+    let output = test
+        .command(arguments)
+        .env("SECRET", SECRET)
+        .output()
+        .unwrap();
     Ran {
         code: output.status.code(),
         stdout: String::from_utf8(output.stdout).unwrap(),
@@ -23,7 +27,11 @@ fn holding(folder: &Path) -> Vec<String> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             found.extend(holding(&path));
-        } else if std::fs::read(&path).unwrap().windows(8).any(|bytes| bytes == &SECRET.as_bytes()[..8]) {
+        } else if std::fs::read(&path)
+            .unwrap()
+            .windows(8)
+            .any(|bytes| bytes == &SECRET.as_bytes()[..8])
+        {
             found.push(path.display().to_string());
         }
     }
@@ -36,11 +44,19 @@ fn shown_nowhere(test: &Test, dir: &str, ran: &[Ran]) {
     for ran in ran {
         assert!(!ran.all().contains(&SECRET[..8]), "{}", ran.all());
     }
-    for arguments in
-        [&["status", dir][..], &["trials", dir], &["trials", dir, "--json"], &["report", dir], &["status", dir, "--json"]]
-    {
+    for arguments in [
+        &["status", dir][..],
+        &["trials", dir],
+        &["trials", dir, "--json"],
+        &["report", dir],
+        &["status", dir, "--json"],
+    ] {
         let ran = run(test, arguments);
-        assert!(!ran.all().contains(&SECRET[..8]), "{arguments:?}: {}", ran.all());
+        assert!(
+            !ran.all().contains(&SECRET[..8]),
+            "{arguments:?}: {}",
+            ran.all()
+        );
     }
     assert_eq!(holding(&test.path("")), Vec::<String>::new());
 }
@@ -53,7 +69,9 @@ const PROGRAM: &str = "name: p\ncommand: [./train.sh, \"--key=${envvar:SECRET}\"
 #[test]
 fn a_prefix_that_prints_its_words_prints_no_secret() {
     for (spec, dir) in [(WORKER, "runs/w"), (PROGRAM, "runs/p")] {
-        let test = Test::with_spec(&format!("{spec}launcher: {{kind: command, prefix: [echo]}}\n"));
+        let test = Test::with_spec(&format!(
+            "{spec}launcher: {{kind: command, prefix: [echo]}}\n"
+        ));
         test.write_script("true");
         let ran = run(&test, &["run", "sweep.yaml", "-vv"]);
         assert_ne!(ran.code, Some(0), "{}", ran.all());
@@ -63,13 +81,16 @@ fn a_prefix_that_prints_its_words_prints_no_secret() {
 
 #[test]
 fn secrets_reach_workers_and_programs_through_a_prefix() {
-    let check =
-        format!("[ \"$1\" = --key={SECRET} ] && [ \"$AA\" = x{SECRET}y ] && echo '{{\"loss\": 1}}' >> $PENTAGRID_METRICS");
+    let check = format!(
+        "[ \"$1\" = --key={SECRET} ] && [ \"$AA\" = x{SECRET}y ] && echo '{{\"loss\": 1}}' >> $PENTAGRID_METRICS"
+    );
     // The script itself must not hold it.
     let check = check.replace(SECRET, "$(echo hun_ter2-hun_ter2-hun_ter2 | tr -d _)");
-    for launcher in
-        ["", "launcher: {kind: command, prefix: [env]}\n", "launcher: {kind: command, prefix: [setsid, -w], quote: false}\n"]
-    {
+    for launcher in [
+        "",
+        "launcher: {kind: command, prefix: [env]}\n",
+        "launcher: {kind: command, prefix: [setsid, -w], quote: false}\n",
+    ] {
         let test = Test::with_spec(&format!("{PROGRAM}{launcher}"));
         test.write_script(&check);
         let ran = run(&test, &["run", "sweep.yaml"]);
@@ -89,8 +110,12 @@ fn secrets_reach_workers_and_programs_through_a_prefix() {
 /// ssh joins its words into one line, which a shell reads.
 #[test]
 fn secrets_reach_the_other_side_of_what_joins_its_words() {
-    let test = Test::with_spec(&format!("{PROGRAM}launcher: {{kind: command, prefix: [./ssh, host]}}\n"));
-    test.write_script("[ \"${#1}\" = 29 ] && [ \"${#AA}\" = 25 ] && echo '{\"loss\": 1}' >> $PENTAGRID_METRICS");
+    let test = Test::with_spec(&format!(
+        "{PROGRAM}launcher: {{kind: command, prefix: [./ssh, host]}}\n"
+    ));
+    test.write_script(
+        "[ \"${#1}\" = 29 ] && [ \"${#AA}\" = 25 ] && echo '{\"loss\": 1}' >> $PENTAGRID_METRICS",
+    );
     std::fs::write(test.path("ssh"), "#!/bin/sh\nshift\nexec sh -c \"$*\"\n").unwrap();
     std::fs::set_permissions(test.path("ssh"), std::fs::Permissions::from_mode(0o755)).unwrap();
     let ran = run(&test, &["run", "sweep.yaml"]);
@@ -110,15 +135,32 @@ fn what_a_worker_says_of_a_secret_is_not_recorded() {
          done",
     );
     let ran = run(&test, &["run", "sweep.yaml"]);
-    assert!(ran.stderr.contains("401 for key ${envvar:SECRET}"), "{}", ran.all());
+    assert!(
+        ran.stderr.contains("401 for key ${envvar:SECRET}"),
+        "{}",
+        ran.all()
+    );
     shown_nowhere(&test, "runs/w", &[ran]);
     // What a program writes itself is in its own log, and hidden where the log is shown.
     let test = Test::with_spec(PROGRAM);
     test.write_script("echo \"the key is $AA\"; exit 3");
     let ran = run(&test, &["run", "sweep.yaml"]);
     assert!(!ran.all().contains(SECRET), "{}", ran.all());
-    let id = std::fs::read_dir(test.path("runs/p/trials")).unwrap().next().unwrap().unwrap().file_name();
+    let id = std::fs::read_dir(test.path("runs/p/trials"))
+        .unwrap()
+        .next()
+        .unwrap()
+        .unwrap()
+        .file_name();
     let shown = run(&test, &["show", "runs/p", id.to_str().unwrap()]);
-    assert!(shown.stdout.contains("the key is x${envvar:SECRET}y") && !shown.all().contains(SECRET), "{}", shown.all());
-    assert!(holding(&test.path("")).iter().all(|file| file.contains("/output") && file.ends_with(".log")));
+    assert!(
+        shown.stdout.contains("the key is x${envvar:SECRET}y") && !shown.all().contains(SECRET),
+        "{}",
+        shown.all()
+    );
+    assert!(
+        holding(&test.path(""))
+            .iter()
+            .all(|file| file.contains("/output") && file.ends_with(".log"))
+    );
 }

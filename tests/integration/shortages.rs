@@ -1,5 +1,6 @@
-//! What the machine lacks for a while: space, inodes, open files, processes, the program itself. No trial is to blame for that: what
-//! cannot be started is put back, and the same command goes on once the shortage is over.
+//! What the machine lacks for a while: space, inodes, open files, processes, the program itself. No
+//! trial is to blame for that: what cannot be started is put back, and the same command goes on
+//! once the shortage is over.
 
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
@@ -16,7 +17,10 @@ const NOT_DONE: &str = "SELECT count(*) FROM attempt WHERE outcome NOT IN ('done
 
 /// A sweep of 32 trials, each run by these words.
 fn spec(command: &str) -> String {
-    let values = (1..=32).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
+    let values = (1..=32)
+        .map(|value| value.to_string())
+        .collect::<Vec<_>>()
+        .join(", ");
     format!(
         "name: toy\n{command}\nmetric: {{name: loss, goal: minimize}}\nseeds: {{tune: 1, final: 0}}\n\
          parameters: {{lr: {{values: [{values}]}}}}\n"
@@ -36,9 +40,18 @@ fn under(test: &Test, limits: &str, arguments: &[&str], user: Option<u32>) -> Ou
         None => PathBuf::from(own.get_program()),
     };
     let mut limited = Command::new("bash");
-    limited.args(["-c", &format!("{limits}; exec \"$0\" \"$@\"")]).arg(program).args(arguments);
-    limited.current_dir(test.path("")).env("NO_COLOR", "1").env("RUST_BACKTRACE", "0").stdin(Stdio::null());
-    limited.env_remove("PENTAGRID_LOG").env("PENTAGRID_SHORTAGE", "2");
+    limited
+        .args(["-c", &format!("{limits}; exec \"$0\" \"$@\"")])
+        .arg(program)
+        .args(arguments);
+    limited
+        .current_dir(test.path(""))
+        .env("NO_COLOR", "1")
+        .env("RUST_BACKTRACE", "0")
+        .stdin(Stdio::null());
+    limited
+        .env_remove("PENTAGRID_LOG")
+        .env("PENTAGRID_SHORTAGE", "2");
     if let Some(user) = user {
         limited.uid(user).gid(user);
     }
@@ -49,7 +62,9 @@ fn copy_of_the_program(test: &Test) -> PathBuf {
     let (program, original) = (test.path("program"), env!("CARGO_BIN_EXE_pentagrid"));
     // One that is there may be the original itself, and is not to be written over.
     if !program.exists() {
-        std::fs::hard_link(original, &program).or_else(|_| std::fs::copy(original, &program).map(drop)).unwrap();
+        std::fs::hard_link(original, &program)
+            .or_else(|_| std::fs::copy(original, &program).map(drop))
+            .unwrap();
     }
     program
 }
@@ -70,13 +85,19 @@ fn taken_away(command: &str, file: &str) {
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:4"]);
     test.wait_for("runs/toy", DONE, 4);
     std::fs::rename(test.path(file), test.path("away")).unwrap();
-    wait_until("it is told", || test.stderr().contains("is not there any more"));
+    wait_until("it is told", || {
+        test.stderr().contains("is not there any more")
+    });
     std::thread::sleep(std::time::Duration::from_secs(3));
     std::fs::rename(test.path("away"), test.path(file)).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", test.stderr());
     let said = test.stderr();
     assert_eq!(said.matches("shortage: ").count(), 1, "told once: {said}");
-    assert_eq!(said.matches("trials start again, after ").count(), 1, "told once: {said}");
+    assert_eq!(
+        said.matches("trials start again, after ").count(),
+        1,
+        "told once: {said}"
+    );
     all_done_at_the_first_attempt(&test, "runs/toy");
 }
 
@@ -100,7 +121,9 @@ fn a_program_whose_interpreter_is_away_for_a_while_fails_no_trial() {
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:4"]);
     test.wait_for("runs/toy", DONE, 4);
     std::fs::rename(test.path("shell"), test.path("away")).unwrap();
-    wait_until("it is told", || test.stderr().contains("shortage: cannot start ./train.sh"));
+    wait_until("it is told", || {
+        test.stderr().contains("shortage: cannot start ./train.sh")
+    });
     std::fs::rename(test.path("away"), test.path("shell")).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", test.stderr());
     all_done_at_the_first_attempt(&test, "runs/toy");
@@ -127,7 +150,10 @@ fn a_program_that_is_being_written_fails_no_trial() {
     test.write_script(&format!("sleep 0.4\n{REPORT}"));
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:4"]);
     test.wait_for("runs/toy", DONE, 4);
-    let busy = std::fs::OpenOptions::new().append(true).open(test.path("train.sh")).unwrap();
+    let busy = std::fs::OpenOptions::new()
+        .append(true)
+        .open(test.path("train.sh"))
+        .unwrap();
     wait_until("it is told", || test.stderr().contains("Text file busy"));
     drop(busy);
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", test.stderr());
@@ -140,48 +166,79 @@ fn a_program_that_stays_away_ends_the_sweep_and_fails_no_trial() {
     test.write_script(&format!("sleep 0.4\n{REPORT}"));
     let mut command = test.command(&["run", "sweep.yaml", "--devices", "cpu:4"]);
     command.env("PENTAGRID_SHORTAGE", "2").stdout(Stdio::null());
-    let mut child = command.stderr(std::fs::File::create(test.path("stderr")).unwrap()).spawn().unwrap();
+    let mut child = command
+        .stderr(std::fs::File::create(test.path("stderr")).unwrap())
+        .spawn()
+        .unwrap();
     test.wait_for("runs/toy", DONE, 4);
     std::fs::rename(test.path("train.sh"), test.path("away")).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(5), "{}", test.stderr());
     let said = test.stderr();
-    assert!(said.contains("error: no trial could be started for ") && said.contains("train.sh is not there any more"), "{said}");
-    assert!(said.contains("results so far are kept in runs/toy: the same command goes on from there"), "{said}");
+    assert!(
+        said.contains("error: no trial could be started for ")
+            && said.contains("train.sh is not there any more"),
+        "{said}"
+    );
+    assert!(
+        said.contains("results so far are kept in runs/toy: the same command goes on from there"),
+        "{said}"
+    );
     let done = test.count("runs/toy", DONE);
     assert!((4..32).contains(&done) && test.count("runs/toy", NOT_DONE) == 0);
     std::fs::rename(test.path("away"), test.path("train.sh")).unwrap();
-    // While it was away it was another version of what is trained, for those attempts that had begun.
-    test.run(&["run", "sweep.yaml", "--devices", "cpu:4", "-q"]).expect(0);
+    // While it was away it was another version of what is trained, for those attempts that had
+    // begun.
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:4", "-q"])
+        .expect(0);
     all_done_at_the_first_attempt(&test, "runs/toy");
 }
 
 /// A worker whose script is away cannot be followed by another one; it is waited for.
 #[test]
 fn a_worker_that_is_away_for_a_while_fails_no_trial() {
-    let test = Test::with_spec(&spec("worker: [WORKER]").replace("name: loss, goal: minimize", "name: score, goal: maximize"));
+    let test = Test::with_spec(
+        &spec("worker: [WORKER]")
+            .replace("name: loss, goal: minimize", "name: score, goal: maximize"),
+    );
     let worker = test.path("worker");
     std::fs::copy(crate::support::fake_worker(), &worker).unwrap();
     test.write_spec(
         &std::fs::read_to_string(test.path("sweep.yaml"))
             .unwrap()
-            .replace(&crate::support::fake_worker().display().to_string(), "./worker"),
+            .replace(
+                &crate::support::fake_worker().display().to_string(),
+                "./worker",
+            ),
     );
     // Each worker ends after its trials, and another has to be started.
     let text = std::fs::read_to_string(test.path("sweep.yaml")).unwrap();
-    std::fs::write(test.path("sweep.yaml"), text.replace("parameters: {", "parameters: {epoch_ms: {value: 50}, ")).unwrap();
+    std::fs::write(
+        test.path("sweep.yaml"),
+        text.replace("parameters: {", "parameters: {epoch_ms: {value: 50}, "),
+    )
+    .unwrap();
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:2"]);
     test.wait_for("runs/toy", DONE, 2);
     std::fs::rename(&worker, test.path("away")).unwrap();
     let pid = test.count("runs/toy", "SELECT max(pid) FROM worker") as i32;
     kill(Pid::from_raw(pid), Signal::SIGKILL).unwrap();
-    wait_until("it is told", || test.stderr().contains("worker is not there any more"));
+    wait_until("it is told", || {
+        test.stderr().contains("worker is not there any more")
+    });
     std::fs::rename(test.path("away"), &worker).unwrap();
     assert_eq!(child.wait().unwrap().code(), Some(0), "{}", test.stderr());
     assert_eq!(test.count("runs/toy", DONE), 32);
-    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt WHERE outcome = 'failed' AND kind <> 'signal'"), 0);
+    assert_eq!(
+        test.count(
+            "runs/toy",
+            "SELECT count(*) FROM attempt WHERE outcome = 'failed' AND kind <> 'signal'"
+        ),
+        0
+    );
 }
 
-/// A file system with so few inodes, below a test's folder. None where this machine lets nobody mount one.
+/// A file system with so few inodes, below a test's folder. None where this machine lets nobody
+/// mount one.
 struct FewInodes(PathBuf);
 
 impl FewInodes {
@@ -200,7 +257,11 @@ impl FewInodes {
     }
 
     fn remount(&self, option: &str) {
-        let status = Command::new("mount").args(["-o", &format!("remount,{option}")]).arg(&self.0).status().unwrap();
+        let status = Command::new("mount")
+            .args(["-o", &format!("remount,{option}")])
+            .arg(&self.0)
+            .status()
+            .unwrap();
         assert!(status.success());
     }
 }
@@ -215,11 +276,24 @@ impl Drop for FewInodes {
 fn without_inodes_every_trial_is_kept_for_later() {
     let test = Test::with_spec(&spec(PROGRAM));
     test.write_script(REPORT);
-    let Some(disk) = FewInodes::mount(&test.path("disk"), 24) else { return };
-    let arguments = ["run", "sweep.yaml", "--devices", "cpu:4", "--dir", "disk/toy"];
+    let Some(disk) = FewInodes::mount(&test.path("disk"), 24) else {
+        return;
+    };
+    let arguments = [
+        "run",
+        "sweep.yaml",
+        "--devices",
+        "cpu:4",
+        "--dir",
+        "disk/toy",
+    ];
     let output = under(&test, "true", &arguments, None);
     assert_eq!(output.status.code(), Some(5), "{}", stderr(&output));
-    assert!(stderr(&output).contains("no trial could be started for "), "{}", stderr(&output));
+    assert!(
+        stderr(&output).contains("no trial could be started for "),
+        "{}",
+        stderr(&output)
+    );
     assert_eq!(test.count("disk/toy", NOT_DONE), 0, "{}", stderr(&output));
     let done = test.count("disk/toy", DONE);
     assert!(done < 32);
@@ -236,8 +310,14 @@ fn with_few_open_files_fewer_slots_are_used_and_no_trial_fails() {
         let dir = format!("runs/{limit}");
         let arguments = ["run", "sweep.yaml", "--devices", "cpu:16", "--dir", &dir];
         let output = under(&test, &format!("ulimit -n {limit}"), &arguments, None);
-        assert_eq!(output.status.code(), Some(0), "{limit}: {}", stderr(&output));
-        let warned = stderr(&output).contains("warning: the limit of open files (`ulimit -n`) has room for ");
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{limit}: {}",
+            stderr(&output)
+        );
+        let warned = stderr(&output)
+            .contains("warning: the limit of open files (`ulimit -n`) has room for ");
         assert_eq!(warned, limit < 100, "{limit}: {}", stderr(&output));
         all_done_at_the_first_attempt(&test, &dir);
     }
@@ -245,12 +325,20 @@ fn with_few_open_files_fewer_slots_are_used_and_no_trial_fails() {
 
 #[test]
 fn with_few_open_files_fewer_workers_are_used_and_no_trial_fails() {
-    let test = Test::with_spec(&spec("worker: [WORKER]").replace("name: loss, goal: minimize", "name: score, goal: maximize"));
+    let test = Test::with_spec(
+        &spec("worker: [WORKER]")
+            .replace("name: loss, goal: minimize", "name: score, goal: maximize"),
+    );
     for limit in [28, 40, 64] {
         let dir = format!("runs/{limit}");
         let arguments = ["run", "sweep.yaml", "--devices", "cpu:16", "--dir", &dir];
         let output = under(&test, &format!("ulimit -n {limit}"), &arguments, None);
-        assert_eq!(output.status.code(), Some(0), "{limit}: {}", stderr(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{limit}: {}",
+            stderr(&output)
+        );
         all_done_at_the_first_attempt(&test, &dir);
     }
 }
@@ -260,45 +348,80 @@ fn with_too_few_open_files_the_limit_is_named() {
     let test = Test::with_spec(&spec(PROGRAM));
     test.write_script(REPORT);
     for limit in [6, 9, 12, 16, 20] {
-        let output = under(&test, &format!("ulimit -n {limit}"), &["run", "sweep.yaml", "--devices", "cpu:4"], None);
+        let output = under(
+            &test,
+            &format!("ulimit -n {limit}"),
+            &["run", "sweep.yaml", "--devices", "cpu:4"],
+            None,
+        );
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(1), "{limit}: {said}");
-        assert!(said.starts_with(&format!("error: the limit of open files is {limit} (`ulimit -n`), and ")), "{limit}: {said}");
-        assert!(said.contains("raise it, e.g. with `ulimit -n 1024`"), "{limit}: {said}");
+        assert!(
+            said.starts_with(&format!(
+                "error: the limit of open files is {limit} (`ulimit -n`), and "
+            )),
+            "{limit}: {said}"
+        );
+        assert!(
+            said.contains("raise it, e.g. with `ulimit -n 1024`"),
+            "{limit}: {said}"
+        );
     }
     assert!(!test.path("runs").exists(), "nothing has been begun");
 }
 
-/// The soft limit is raised for the coordinator alone: a program that uses select(2) must not get a larger one than it had.
+/// The soft limit is raised for the coordinator alone: a program that uses select(2) must not get a
+/// larger one than it had.
 #[test]
 fn the_soft_limit_of_open_files_is_raised_and_programs_have_the_one_that_was() {
     let report = r#"sleep 0.4
 echo "soft $(ulimit -Sn), mine $(grep 'Max open files' /proc/$PPID/limits | tr -s ' ' | cut -d' ' -f4)"
 grep SigIgn /proc/self/status
 "#;
-    // In the folder of the coordinator, in another, and by a worker: each is started in a way of its own.
-    for (name, extra, slots) in [("direct", "", "cpu:4"), ("folder", "\nworkdir: work", "cpu:4"), ("many", "", "cpu:40")] {
+    // In the folder of the coordinator, in another, and by a worker: each is started in a way of
+    // its own.
+    for (name, extra, slots) in [
+        ("direct", "", "cpu:4"),
+        ("folder", "\nworkdir: work", "cpu:4"),
+        ("many", "", "cpu:40"),
+    ] {
         let test = Test::with_spec(&spec(&format!("{PROGRAM}{extra}")));
         std::fs::create_dir(test.path("work")).unwrap();
         test.write_script(&format!("{report}{REPORT}"));
         std::fs::copy(test.path("train.sh"), test.path("work/train.sh")).unwrap();
         let limits = "ulimit -Sn 100; ulimit -Hn 400";
-        let output = under(&test, limits, &["run", "sweep.yaml", "--devices", slots, "-q"], None);
+        let output = under(
+            &test,
+            limits,
+            &["run", "sweep.yaml", "--devices", slots, "-q"],
+            None,
+        );
         assert_eq!(output.status.code(), Some(0), "{name}: {}", stderr(&output));
         let logs = logs(&test);
         assert_eq!(logs.matches("soft 100, ").count(), 32, "{name}: {logs}");
         // While a program is being started directly the coordinator's own is lowered for a moment.
         assert!(logs.contains("mine 400\n"), "{name}: {logs}");
-        let ignored = logs.lines().filter_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:\t")?, 16).ok());
-        let of_ours = [Signal::SIGXFSZ, Signal::SIGPIPE].map(|signal| 1 << (signal as u64 - 1)).iter().sum::<u64>();
-        assert_eq!(ignored.filter(|mask| mask & of_ours == 0).count(), 32, "{name}: nothing of ours is handed on: {logs}");
+        let ignored = logs
+            .lines()
+            .filter_map(|line| u64::from_str_radix(line.strip_prefix("SigIgn:\t")?, 16).ok());
+        let of_ours = [Signal::SIGXFSZ, Signal::SIGPIPE]
+            .map(|signal| 1 << (signal as u64 - 1))
+            .iter()
+            .sum::<u64>();
+        assert_eq!(
+            ignored.filter(|mask| mask & of_ours == 0).count(),
+            32,
+            "{name}: nothing of ours is handed on: {logs}"
+        );
     }
 }
 
 /// All that programs have printed.
 fn logs(test: &Test) -> String {
     let folders = std::fs::read_dir(test.path("runs/toy/trials")).unwrap();
-    folders.map(|folder| std::fs::read_to_string(folder.unwrap().path().join("output.log")).unwrap()).collect()
+    folders
+        .map(|folder| std::fs::read_to_string(folder.unwrap().path().join("output.log")).unwrap())
+        .collect()
 }
 
 /// A user of whom nothing else runs on this machine; the limit of processes binds no root.
@@ -308,7 +431,9 @@ fn another_user(test: &Test) -> Option<u32> {
         return None;
     }
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let user = 61_000 + std::process::id() % 1000 * 4 + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    let user = 61_000
+        + std::process::id() % 1000 * 4
+        + NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     std::fs::set_permissions(test.path(""), std::fs::Permissions::from_mode(0o755)).unwrap();
     chown(test.path(""), Some(user), Some(user)).unwrap();
     Some(user)
@@ -318,24 +443,55 @@ fn another_user(test: &Test) -> Option<u32> {
 fn with_few_processes_what_cannot_be_started_is_put_back() {
     let test = Test::with_spec(&spec(PROGRAM));
     // Without a further process, and long enough that several run at once.
-    test.write_script(&format!("for ((i = 0; i < 20000; i++)); do :; done\n{REPORT}"));
-    let Some(user) = another_user(&test) else { return };
-    let output = under(&test, "ulimit -u 8", &["run", "sweep.yaml", "--devices", "cpu:10"], Some(user));
+    test.write_script(&format!(
+        "for ((i = 0; i < 20000; i++)); do :; done\n{REPORT}"
+    ));
+    let Some(user) = another_user(&test) else {
+        return;
+    };
+    let output = under(
+        &test,
+        "ulimit -u 8",
+        &["run", "sweep.yaml", "--devices", "cpu:10"],
+        Some(user),
+    );
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(0), "{said}");
-    assert_eq!(said.matches("shortage: cannot start ./train.sh").count(), 1, "{said}");
-    assert_eq!((test.count("runs/toy", DONE), test.count("runs/toy", NOT_DONE)), (32, 0), "{said}");
+    assert_eq!(
+        said.matches("shortage: cannot start ./train.sh").count(),
+        1,
+        "{said}"
+    );
+    assert_eq!(
+        (
+            test.count("runs/toy", DONE),
+            test.count("runs/toy", NOT_DONE)
+        ),
+        (32, 0),
+        "{said}"
+    );
 }
 
 #[test]
 fn with_too_few_threads_the_limit_is_named() {
     let test = Test::with_spec(&spec(PROGRAM));
     test.write_script(REPORT);
-    let Some(user) = another_user(&test) else { return };
+    let Some(user) = another_user(&test) else {
+        return;
+    };
     for limit in [1, 3] {
-        let output = under(&test, &format!("ulimit -u {limit}"), &["run", "sweep.yaml"], Some(user));
+        let output = under(
+            &test,
+            &format!("ulimit -u {limit}"),
+            &["run", "sweep.yaml"],
+            Some(user),
+        );
         assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
-        assert!(stderr(&output).starts_with("error: no more threads can be started ("), "{}", stderr(&output));
+        assert!(
+            stderr(&output).starts_with("error: no more threads can be started ("),
+            "{}",
+            stderr(&output)
+        );
     }
 }
 
@@ -348,10 +504,20 @@ fn a_limit_of_file_sizes_is_an_error_with_everything_kept() {
         REPORT.replace("{\"loss\"", "{\"epoch\": '$i', \"loss\"")
     ));
     // In kibibytes: too little for the ledger, enough for each program.
-    let output = under(&test, "ulimit -f 200", &["run", "sweep.yaml", "--devices", "cpu:2"], None);
+    let output = under(
+        &test,
+        "ulimit -f 200",
+        &["run", "sweep.yaml", "--devices", "cpu:2"],
+        None,
+    );
     let said = stderr(&output);
     assert_eq!(output.status.code(), Some(5), "{said}");
-    assert!(said.contains("(`ulimit -f`)") && said.contains("run the same command again; what was recorded is kept"), "{said}");
-    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
+    assert!(
+        said.contains("(`ulimit -f`)")
+            && said.contains("run the same command again; what was recorded is kept"),
+        "{said}"
+    );
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
     all_done_at_the_first_attempt(&test, "runs/toy");
 }

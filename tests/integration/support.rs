@@ -26,7 +26,9 @@ pub struct Ran {
 
 impl Test {
     pub fn new() -> Self {
-        Self { dir: tempfile::tempdir().unwrap() }
+        Self {
+            dir: tempfile::tempdir().unwrap(),
+        }
     }
 
     /// With a sweep file `sweep.yaml`; `WORKER` in it stands for the fake worker's path.
@@ -37,14 +39,19 @@ impl Test {
     }
 
     pub fn write_spec(&self, spec: &str) {
-        std::fs::write(self.path("sweep.yaml"), spec.replace("WORKER", &fake_worker().display().to_string())).unwrap();
+        std::fs::write(
+            self.path("sweep.yaml"),
+            spec.replace("WORKER", &fake_worker().display().to_string()),
+        )
+        .unwrap();
     }
 
     /// Writes the program `train.sh`.
     pub fn write_script(&self, text: &str) {
         let path = self.path("train.sh");
         std::fs::write(&path, format!("#!/bin/bash\n{text}\n")).unwrap();
-        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
+            .unwrap();
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
@@ -53,10 +60,20 @@ impl Test {
 
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_pentagrid"));
-        command.args(arguments).current_dir(self.dir.path()).env_remove("PENTAGRID_LOG").env_remove("PENTAGRID_TRAINER");
-        command.env_remove("PENTAGRID_SLURM").env_remove("PENTAGRID_SSHD");
-        command.env("RUST_BACKTRACE", "0").env("NO_COLOR", "1").stdin(Stdio::null());
-        // SAFETY: between fork and exec only signals get their usual effects, which runs none of our code.
+        command
+            .args(arguments)
+            .current_dir(self.dir.path())
+            .env_remove("PENTAGRID_LOG")
+            .env_remove("PENTAGRID_TRAINER");
+        command
+            .env_remove("PENTAGRID_SLURM")
+            .env_remove("PENTAGRID_SSHD");
+        command
+            .env("RUST_BACKTRACE", "0")
+            .env("NO_COLOR", "1")
+            .stdin(Stdio::null());
+        // SAFETY: between fork and exec only signals get their usual effects, which runs none of
+        // our code.
         unsafe { command.pre_exec(listen_to_signals) };
         command
     }
@@ -74,7 +91,11 @@ impl Test {
     /// Starts the program in the background, its output in files.
     pub fn start(&self, arguments: &[&str]) -> Child {
         let file = |name: &str| std::fs::File::create(self.path(name)).unwrap();
-        self.command(arguments).stdout(file("stdout")).stderr(file("stderr")).spawn().unwrap()
+        self.command(arguments)
+            .stdout(file("stdout"))
+            .stderr(file("stderr"))
+            .spawn()
+            .unwrap()
     }
 
     /// What the program that was started last has printed on stderr.
@@ -94,7 +115,9 @@ impl Test {
 
     /// One number from a ledger.
     pub fn count(&self, run: &str, sql: &str) -> i64 {
-        self.ledger(run).query_row(sql, [], |row| row.get(0)).unwrap()
+        self.ledger(run)
+            .query_row(sql, [], |row| row.get(0))
+            .unwrap()
     }
 
     /// Waits until a query on a ledger gives at least so much.
@@ -102,15 +125,22 @@ impl Test {
         let path = self.path(run).join("ledger.sqlite");
         let ask = || -> Option<i64> {
             let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
-            Connection::open_with_flags(&path, flags).ok()?.query_row(sql, [], |row| row.get(0)).ok()
+            Connection::open_with_flags(&path, flags)
+                .ok()?
+                .query_row(sql, [], |row| row.get(0))
+                .ok()
         };
-        wait_until(&format!("{sql} gives {least}"), || ask().is_some_and(|count| count >= least));
+        wait_until(&format!("{sql} gives {least}"), || {
+            ask().is_some_and(|count| count >= least)
+        });
     }
 
     /// Names of the files in the report's folder of figures.
     pub fn figures(&self, dir: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(dir).join("figures")).unwrap();
-        let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        let mut names: Vec<String> = entries
+            .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+            .collect();
         names.sort();
         names
     }
@@ -118,11 +148,31 @@ impl Test {
     /// The report's tables, figures and data files, wall-clock columns left out.
     pub fn report(&self, dir: &str) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
-        for name in ["table1.txt", "table1.md", "table1.tex", "table1.csv", "points.csv", "trials.csv", "history.csv"] {
-            let text = std::fs::read_to_string(self.path(dir).join(name)).unwrap_or_else(|error| panic!("{name}: {error}"));
-            files.insert(name.to_owned(), if name.ends_with(".csv") { without_wall_clock(&text) } else { text });
+        for name in [
+            "table1.txt",
+            "table1.md",
+            "table1.tex",
+            "table1.csv",
+            "points.csv",
+            "trials.csv",
+            "history.csv",
+        ] {
+            let text = std::fs::read_to_string(self.path(dir).join(name))
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            files.insert(
+                name.to_owned(),
+                if name.ends_with(".csv") {
+                    without_wall_clock(&text)
+                } else {
+                    text
+                },
+            );
         }
-        for name in self.figures(dir).into_iter().filter(|name| !name.ends_with(".png")) {
+        for name in self
+            .figures(dir)
+            .into_iter()
+            .filter(|name| !name.ends_with(".png"))
+        {
             let text = std::fs::read_to_string(self.path(dir).join("figures").join(&name)).unwrap();
             files.insert(name, text);
         }
@@ -133,15 +183,30 @@ impl Test {
 /// CSV without columns that measure time.
 fn without_wall_clock(text: &str) -> String {
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(',').collect()).collect();
-    let keep: Vec<bool> = rows[0].iter().map(|heading| !heading.contains("seconds")).collect();
-    let kept =
-        |row: &Vec<&str>| row.iter().zip(&keep).filter(|(_, keep)| **keep).map(|(cell, _)| *cell).collect::<Vec<_>>().join(",");
+    let keep: Vec<bool> = rows[0]
+        .iter()
+        .map(|heading| !heading.contains("seconds"))
+        .collect();
+    let kept = |row: &Vec<&str>| {
+        row.iter()
+            .zip(&keep)
+            .filter(|(_, keep)| **keep)
+            .map(|(cell, _)| *cell)
+            .collect::<Vec<_>>()
+            .join(",")
+    };
     rows.iter().map(kept).collect::<Vec<_>>().join("\n")
 }
 
-/// However the tests were started (`nohup`, `&` in a script), the program does not ignore what they send.
+/// However the tests were started (`nohup`, `&` in a script), the program does not ignore what they
+/// send.
 fn listen_to_signals() -> std::io::Result<()> {
-    for which in [Signal::SIGHUP, Signal::SIGINT, Signal::SIGTERM, Signal::SIGTSTP] {
+    for which in [
+        Signal::SIGHUP,
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGTSTP,
+    ] {
         // SAFETY: the default disposition is always valid.
         unsafe { signal(which, SigHandler::SigDfl) }?;
     }
@@ -151,7 +216,12 @@ fn listen_to_signals() -> std::io::Result<()> {
 impl Ran {
     /// Everything, for a snapshot.
     pub fn all(&self) -> String {
-        format!("exit code {:?}\n--- stdout\n{}--- stderr\n{}", self.code.unwrap_or(-1), self.stdout, self.stderr)
+        format!(
+            "exit code {:?}\n--- stdout\n{}--- stderr\n{}",
+            self.code.unwrap_or(-1),
+            self.stdout,
+            self.stderr
+        )
     }
 
     #[track_caller]
@@ -173,21 +243,35 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 /// Says loudly that something is not here, so that a test is skipped; fails where it is expected.
 pub fn skip(what: &str, variable: &str, packages: &str) {
     let expected = std::env::var(variable).is_ok_and(|value| value == "expected");
-    assert!(!expected, "{what} is not here, but {variable} says that it is expected (Debian: {packages})");
-    say_skipped(&format!("{what} (Debian: {packages}; set {variable}=expected to make this an error)"));
+    assert!(
+        !expected,
+        "{what} is not here, but {variable} says that it is expected (Debian: {packages})"
+    );
+    say_skipped(&format!(
+        "{what} (Debian: {packages}; set {variable}=expected to make this an error)"
+    ));
 }
 
 /// Says loudly what is not here, so that a test is skipped.
 pub fn say_skipped(what: &str) {
     // Not by `eprintln!`: what a test prints so is shown only when it fails.
     let said = format!("SKIPPED: not here: {what}\n");
-    drop(std::io::Write::write_all(&mut std::io::stderr(), said.as_bytes()));
+    drop(std::io::Write::write_all(
+        &mut std::io::stderr(),
+        said.as_bytes(),
+    ));
 }
 
 /// The scripted worker, an example of this package.
 pub fn fake_worker() -> PathBuf {
-    let path = Path::new(env!("CARGO_BIN_EXE_pentagrid")).with_file_name("examples").join("fake_worker");
-    assert!(path.is_file(), "{} is not built: run `cargo build --examples`, or `cargo test` without --test", path.display());
+    let path = Path::new(env!("CARGO_BIN_EXE_pentagrid"))
+        .with_file_name("examples")
+        .join("fake_worker");
+    assert!(
+        path.is_file(),
+        "{} is not built: run `cargo build --examples`, or `cargo test` without --test",
+        path.display()
+    );
     path
 }
 
@@ -198,7 +282,10 @@ pub fn filters() -> Vec<(&'static str, &'static str)> {
         (r"after \d+\.\d s", "after [DURATION]"),
         (r"\d+\.\d s(, about [^\n]* left)?", "[DURATION]"),
         (r"about \d[^\n]* left", "about [DURATION] left"),
-        (r"process \d+ on \S+, since", "process [PID] on [HOST], since"),
+        (
+            r"process \d+ on \S+, since",
+            "process [PID] on [HOST], since",
+        ),
         (r"kill \d+` on \S+\)", "kill [PID]` on [HOST])"),
         (r"worker-\d+\.log", "worker-[SLOT].log"),
         (r"bytes \d+ to \d+", "bytes [BEGIN] to [END]"),

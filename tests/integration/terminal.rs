@@ -1,4 +1,5 @@
-//! What comes from workers and programs reaches a terminal without anything that it obeys, each message on one line.
+//! What comes from workers and programs reaches a terminal without anything that it obeys, each
+//! message on one line.
 
 use crate::support::Test;
 
@@ -24,27 +25,53 @@ fn nothing_that_a_terminal_obeys_comes_from_a_worker() {
          b: {parameters: {x: {values: [2]}}}\n",
     );
     test.write_script(WORKER);
-    let mut seen = vec![test.run(&["run", "sweep.yaml"]).expect(3), test.run(&["run", "sweep.yaml", "-vv", "--retry-failed"])];
-    for arguments in [&["status"][..], &["trials"], &["watch", "--once"], &["report"], &["verify", "-n", "1"]] {
+    let mut seen = vec![
+        test.run(&["run", "sweep.yaml"]).expect(3),
+        test.run(&["run", "sweep.yaml", "-vv", "--retry-failed"]),
+    ];
+    for arguments in [
+        &["status"][..],
+        &["trials"],
+        &["watch", "--once"],
+        &["report"],
+        &["verify", "-n", "1"],
+    ] {
         seen.push(test.run(&[&[arguments[0], "runs/t"], &arguments[1..]].concat()));
     }
     seen.push(test.run(&["plan", "sweep.yaml", "--trials"]));
     let listed = test.run(&["trials", "runs/t", "--json"]).expect(0).stdout;
     for line in listed.lines() {
         let trial: serde_json::Value = serde_json::from_str(line).unwrap();
-        seen.push(test.run(&["show", "runs/t", trial["trial"].as_str().unwrap()]).expect(0));
+        seen.push(
+            test.run(&["show", "runs/t", trial["trial"].as_str().unwrap()])
+                .expect(0),
+        );
         if trial["state"] == "done" {
-            assert_eq!(trial["metrics"]["o\u{1b}[2Jther\nFAKE line"], 1.0, "data for programs is exact: {line}");
+            assert_eq!(
+                trial["metrics"]["o\u{1b}[2Jther\nFAKE line"], 1.0,
+                "data for programs is exact: {line}"
+            );
         }
     }
     for ran in &seen {
         let text = ran.all();
-        let bad =
-            |letter: char| (letter.is_control() && !matches!(letter, '\n' | '\t')) || matches!(letter, '\u{202a}'..='\u{202e}');
+        let bad = |letter: char| {
+            (letter.is_control() && !matches!(letter, '\n' | '\t'))
+                || matches!(letter, '\u{202a}'..='\u{202e}')
+        };
         assert!(!text.contains(bad), "{text:?}");
-        assert!(!text.lines().any(|line| line.trim_start().starts_with("FAKE")), "{text}");
+        assert!(
+            !text
+                .lines()
+                .any(|line| line.trim_start().starts_with("FAKE")),
+            "{text}"
+        );
     }
     let (said, shown) = (&seen[0].stderr, &seen.last().unwrap().stdout);
     assert!(said.contains(r"red\r\nFAKE line\u{7}\u{202e}"), "{said}");
-    assert!(seen.iter().any(|ran| ran.stdout.contains(r"other\nFAKE line")), "{shown}");
+    assert!(
+        seen.iter()
+            .any(|ran| ran.stdout.contains(r"other\nFAKE line")),
+        "{shown}"
+    );
 }

@@ -1,5 +1,5 @@
-//! What is trained is part of a result: a change of variables, folder, program or the code around it is listed, asks for
-//! consent, and is told with every table that it stands behind.
+//! What is trained is part of a result: a change of variables, folder, program or the code around
+//! it is listed, asks for consent, and is told with every table that it stands behind.
 
 use crate::support::{Ran, Test};
 
@@ -40,10 +40,23 @@ fn run(test: &Test, more: &[&str]) -> Ran {
 fn refused(test: &Test, line: &str) {
     let before = std::fs::read(test.path("runs/v/ledger.sqlite")).unwrap();
     let ran = run(test, &[]).expect(2);
-    assert!(ran.stderr.contains("what is trained has changed since 4 finished trials in runs/v ran:"), "{}", ran.stderr);
+    assert!(
+        ran.stderr
+            .contains("what is trained has changed since 4 finished trials in runs/v ran:"),
+        "{}",
+        ran.stderr
+    );
     assert!(ran.stderr.contains(line), "{line}: {}", ran.stderr);
-    assert!(ran.stderr.contains("--rerun-changed") && ran.stderr.contains("--accept-changes"), "{}", ran.stderr);
-    assert_eq!(std::fs::read(test.path("runs/v/ledger.sqlite")).unwrap(), before, "nothing has been changed");
+    assert!(
+        ran.stderr.contains("--rerun-changed") && ran.stderr.contains("--accept-changes"),
+        "{}",
+        ran.stderr
+    );
+    assert_eq!(
+        std::fs::read(test.path("runs/v/ledger.sqlite")).unwrap(),
+        before,
+        "nothing has been changed"
+    );
 }
 
 #[test]
@@ -51,14 +64,27 @@ fn another_value_of_a_variable_asks_for_consent_and_is_not_kept() {
     let test = test("program: ./t.sh\nenv: {DATA: one, TOKEN: hunter2}");
     run(&test, &[]).expect(0);
     run(&test, &[]).expect(0);
-    test.write_spec(&sweep("program: ./t.sh\nenv: {DATA: two, TOKEN: hunter2}").replace("0.2]", "0.2, 0.3]"));
+    test.write_spec(
+        &sweep("program: ./t.sh\nenv: {DATA: two, TOKEN: hunter2}").replace("0.2]", "0.2, 0.3]"),
+    );
     refused(&test, "  env: DATA has another value\n");
     let ran = test.run(&["plan", "sweep.yaml"]).expect(0);
-    assert!(ran.stdout.contains("env: DATA has another value (since 4 finished trials ran)"), "{}", ran.stdout);
+    assert!(
+        ran.stdout
+            .contains("env: DATA has another value (since 4 finished trials ran)"),
+        "{}",
+        ran.stdout
+    );
     run(&test, &["--accept-changes"]).expect(0);
     let fingerprints = "SELECT group_concat(parts) FROM fingerprint";
-    let kept: String = test.ledger("runs/v").query_row(fingerprints, [], |row| row.get(0)).unwrap();
-    assert!(!kept.contains("hunter2") && kept.contains("TOKEN"), "{kept}");
+    let kept: String = test
+        .ledger("runs/v")
+        .query_row(fingerprints, [], |row| row.get(0))
+        .unwrap();
+    assert!(
+        !kept.contains("hunter2") && kept.contains("TOKEN"),
+        "{kept}"
+    );
 }
 
 #[test]
@@ -77,15 +103,28 @@ fn the_folder_that_it_is_started_from_counts() {
     let test = test("program: ./t.sh");
     let dir = test.path("X").display().to_string();
     for (folder, code) in [("A", 0), ("B", 2)] {
-        write_script(&test, &format!("{folder}/t.sh"), &SCRIPT.replace("1.0", if folder == "A" { "1.0" } else { "9.0" }));
-        let mut command = test.command(&["run", "../sweep.yaml", "--dir", &dir, "--devices", "cpu:2", "-q"]);
+        write_script(
+            &test,
+            &format!("{folder}/t.sh"),
+            &SCRIPT.replace("1.0", if folder == "A" { "1.0" } else { "9.0" }),
+        );
+        let mut command = test.command(&[
+            "run",
+            "../sweep.yaml",
+            "--dir",
+            &dir,
+            "--devices",
+            "cpu:2",
+            "-q",
+        ]);
         let output = command.current_dir(test.path(folder)).output().unwrap();
         let stderr = String::from_utf8_lossy(&output.stderr);
         assert_eq!(output.status.code(), Some(code), "{stderr}");
         assert_eq!(stderr.contains("./t.sh has changed"), code == 2, "{stderr}");
     }
     // `resume` goes back to the folder that it was started from.
-    test.run(&["resume", &dir, "--devices", "cpu:2", "-q"]).expect(0);
+    test.run(&["resume", &dir, "--devices", "cpu:2", "-q"])
+        .expect(0);
 }
 
 #[test]
@@ -100,18 +139,32 @@ fn edited_code_is_named_and_accepted_results_are_told_apart() {
     assert!(ran.stdout.contains("5.00 ± 4.62"), "{}", ran.stdout);
     let note = "What is trained changed between the";
     let counts = "4 trials by version 1, 4 trials by version 2";
-    assert!(ran.stdout.contains(note) && ran.stdout.contains(counts), "{}", ran.stdout);
-    for name in ["table1.txt", "table1.md", "table1.tex", "report.md", "report.html"] {
+    assert!(
+        ran.stdout.contains(note) && ran.stdout.contains(counts),
+        "{}",
+        ran.stdout
+    );
+    for name in [
+        "table1.txt",
+        "table1.md",
+        "table1.tex",
+        "report.md",
+        "report.html",
+    ] {
         let text = std::fs::read_to_string(test.path("reports/v").join(name)).unwrap();
         assert!(text.contains(note), "{name}");
     }
     let provenance = std::fs::read_to_string(test.path("reports/v/provenance.json")).unwrap();
     let provenance: serde_json::Value = serde_json::from_str(&provenance).unwrap();
     assert_eq!(provenance["versions"][1]["trials"], 4);
-    assert_eq!(provenance["versions"][1]["changes"][0], "./t.sh has changed");
+    assert_eq!(
+        provenance["versions"][1]["changes"][0],
+        "./t.sh has changed"
+    );
     let status = test.run(&["status", "runs/v"]).expect(0).stdout;
     assert!(status.contains("2 versions of what is trained"), "{status}");
-    let status: serde_json::Value = serde_json::from_str(&test.run(&["status", "runs/v", "--json"]).stdout).unwrap();
+    let status: serde_json::Value =
+        serde_json::from_str(&test.run(&["status", "runs/v", "--json"]).stdout).unwrap();
     assert_eq!(status["versions"][0]["trials"], 4);
     let trials = test.run(&["trials", "runs/v", "--json"]).stdout;
     assert_eq!(trials.matches("\"version\":1").count(), 4);
@@ -130,23 +183,60 @@ fn rerun_changed_runs_earlier_versions_again_and_keeps_what_they_gave() {
     refused(&test, "./t.sh has changed\n");
     // A checkpoint of the earlier code would make each trial fail.
     let ran = run(&test, &["--rerun-changed"]).expect(0);
-    assert!(ran.stdout.contains("9.000 ± 0.000") && !ran.stdout.contains("What is trained changed"), "{}", ran.stdout);
-    assert_eq!(test.count("runs/v", "SELECT count(*) FROM attempt WHERE outcome = 'done'"), 8);
-    assert_eq!(test.count("runs/v", "SELECT count(*) FROM attempt WHERE metrics = '{\"loss\":1.0}'"), 4);
-    let id: String = test.ledger("runs/v").query_row("SELECT trial FROM trials LIMIT 1", [], |row| row.get(0)).unwrap();
+    assert!(
+        ran.stdout.contains("9.000 ± 0.000") && !ran.stdout.contains("What is trained changed"),
+        "{}",
+        ran.stdout
+    );
+    assert_eq!(
+        test.count(
+            "runs/v",
+            "SELECT count(*) FROM attempt WHERE outcome = 'done'"
+        ),
+        8
+    );
+    assert_eq!(
+        test.count(
+            "runs/v",
+            "SELECT count(*) FROM attempt WHERE metrics = '{\"loss\":1.0}'"
+        ),
+        4
+    );
+    let id: String = test
+        .ledger("runs/v")
+        .query_row("SELECT trial FROM trials LIMIT 1", [], |row| row.get(0))
+        .unwrap();
     let shown = test.run(&["show", "runs/v", &id]).expect(0).stdout;
-    assert!(shown.contains("its result, before the trial was run again: loss 1"), "{shown}");
+    assert!(
+        shown.contains("its result, before the trial was run again: loss 1"),
+        "{shown}"
+    );
     run(&test, &[]).expect(0);
 }
 
 #[test]
 fn a_commit_is_named_with_the_one_before() {
     let test = test("program: ./t.sh");
-    write_script(&test, "t.sh", "#!/bin/sh\ncat model >> \"$PENTAGRID_METRICS\"\n");
+    write_script(
+        &test,
+        "t.sh",
+        "#!/bin/sh\ncat model >> \"$PENTAGRID_METRICS\"\n",
+    );
     std::fs::write(test.path("model"), "{\"loss\": 1.0}\n").unwrap();
     let git = |arguments: &[&str]| {
-        let who = ["-c", "user.name=t", "-c", "user.email=t@example.org", "-c", "commit.gpgsign=false"];
-        let output = std::process::Command::new("git").current_dir(test.path("")).args(who).args(arguments).output();
+        let who = [
+            "-c",
+            "user.name=t",
+            "-c",
+            "user.email=t@example.org",
+            "-c",
+            "commit.gpgsign=false",
+        ];
+        let output = std::process::Command::new("git")
+            .current_dir(test.path(""))
+            .args(who)
+            .args(arguments)
+            .output();
         output.is_ok_and(|output| output.status.success())
     };
     if !git(&["init", "-q"]) {
@@ -160,7 +250,12 @@ fn a_commit_is_named_with_the_one_before() {
     test.write_spec(&sweep("program: ./t.sh").replace("tune: 2", "tune: 3"));
     refused(&test, " instead of ");
     let ran = run(&test, &["--accept-changes"]).expect(0);
-    assert!(ran.stdout.contains("by version 1 (commit ") && ran.stdout.contains("by version 2 (commit "), "{}", ran.stdout);
+    assert!(
+        ran.stdout.contains("by version 1 (commit ")
+            && ran.stdout.contains("by version 2 (commit "),
+        "{}",
+        ran.stdout
+    );
 }
 
 #[test]
@@ -175,10 +270,25 @@ fn an_edit_before_anything_has_finished_asks_nothing() {
 #[test]
 fn an_edit_while_trials_run_is_told() {
     let test = test("program: ./t.sh");
-    write_script(&test, "t.sh", &format!("{SCRIPT}test $(grep -c edited t.sh) -gt 1 || echo '# edited' >> t.sh\n"));
-    let ran = test.run(&["run", "sweep.yaml", "--devices", "cpu:2"]).expect(0);
-    assert!(ran.stderr.contains("what is trained was changed while trials ran"), "{}", ran.stderr);
-    assert!(ran.stdout.contains("while trials ran: ./t.sh has changed"), "below the table: {}", ran.stdout);
+    write_script(
+        &test,
+        "t.sh",
+        &format!("{SCRIPT}test $(grep -c edited t.sh) -gt 1 || echo '# edited' >> t.sh\n"),
+    );
+    let ran = test
+        .run(&["run", "sweep.yaml", "--devices", "cpu:2"])
+        .expect(0);
+    assert!(
+        ran.stderr
+            .contains("what is trained was changed while trials ran"),
+        "{}",
+        ran.stderr
+    );
+    assert!(
+        ran.stdout.contains("while trials ran: ./t.sh has changed"),
+        "below the table: {}",
+        ran.stdout
+    );
     refused(&test, "while trials ran: ./t.sh has changed\n");
     run(&test, &["--rerun-changed"]).expect(0);
     run(&test, &[]).expect(0);
@@ -186,11 +296,28 @@ fn an_edit_while_trials_run_is_told() {
 
 #[test]
 fn a_worker_and_its_files_count() {
-    let test = Test::with_spec(&crate::support::TOY.replace("[WORKER]", "[bash, -c, 'exec WORKER', ./notes.cfg]"));
+    let test = Test::with_spec(
+        &crate::support::TOY.replace("[WORKER]", "[bash, -c, 'exec WORKER', ./notes.cfg]"),
+    );
     std::fs::write(test.path("notes.cfg"), "1").unwrap();
-    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]).expect(0);
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
     std::fs::write(test.path("notes.cfg"), "2").unwrap();
-    let ran = test.run(&["resume", "runs/toy", "--devices", "cpu:2", "-q"]).expect(2);
-    assert!(ran.stderr.contains("./notes.cfg has changed"), "{}", ran.stderr);
-    test.run(&["resume", "runs/toy", "--devices", "cpu:2", "-q", "--accept-changes"]).expect(0);
+    let ran = test
+        .run(&["resume", "runs/toy", "--devices", "cpu:2", "-q"])
+        .expect(2);
+    assert!(
+        ran.stderr.contains("./notes.cfg has changed"),
+        "{}",
+        ran.stderr
+    );
+    test.run(&[
+        "resume",
+        "runs/toy",
+        "--devices",
+        "cpu:2",
+        "-q",
+        "--accept-changes",
+    ])
+    .expect(0);
 }

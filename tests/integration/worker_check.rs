@@ -4,7 +4,12 @@ use crate::support::{Test, fake_worker};
 
 fn check(arguments: &[&str], code: i32) -> String {
     let worker = fake_worker().display().to_string();
-    let (options, worker_options) = arguments.split_at(arguments.iter().position(|a| *a == "--").unwrap_or(arguments.len()));
+    let (options, worker_options) = arguments.split_at(
+        arguments
+            .iter()
+            .position(|a| *a == "--")
+            .unwrap_or(arguments.len()),
+    );
     let mut all = vec!["worker-check"];
     all.extend(options);
     all.extend(["--", &worker]);
@@ -34,17 +39,38 @@ ok    leaves when its stdin is closed in the middle of a trial: the worker ended
 fn bad_workers_are_told_what_is_wrong() {
     let behaviour = |name: &str| format!("{{\"behaviour\": \"{name}\", \"epoch_ms\": 50}}");
     let of = |name: &str| check(&["--metric", "score", "--config", &behaviour(name)], 3);
-    let mut said: Vec<String> = ["crash", "error", "junk", "twice", "old-news", "no-metric", "done-twice", "liar"]
-        .iter()
-        .map(|name| format!("== {name}\n{}", of(name)))
-        .collect();
+    let mut said: Vec<String> = [
+        "crash",
+        "error",
+        "junk",
+        "twice",
+        "old-news",
+        "no-metric",
+        "done-twice",
+        "liar",
+    ]
+    .iter()
+    .map(|name| format!("== {name}\n{}", of(name)))
+    .collect();
     for option in ["--no-start", "--chatty", "--old-protocol"] {
         said.push(format!("== {option}\n{}", check(&["--", option], 3)));
     }
-    said.push(format!("== hang\n{}", check(&["--patience", "1", "--config", &behaviour("hang")], 3)));
-    said.push(format!("== --ignore-eof\n{}", check(&["--config", r#"{"epoch_ms": 50}"#, "--", "--ignore-eof"], 3)));
+    said.push(format!(
+        "== hang\n{}",
+        check(&["--patience", "1", "--config", &behaviour("hang")], 3)
+    ));
+    said.push(format!(
+        "== --ignore-eof\n{}",
+        check(
+            &["--config", r#"{"epoch_ms": 50}"#, "--", "--ignore-eof"],
+            3
+        )
+    ));
     let text = said.join("\n");
-    assert!(text.contains("The end of what it wrote on stderr:\n  | fake_worker: told not to start\n"), "{text}");
+    assert!(
+        text.contains("The end of what it wrote on stderr:\n  | fake_worker: told not to start\n"),
+        "{text}"
+    );
     insta::with_settings!({filters => vec![
         (r"check\d{5}-\d", "[TRIAL]"),
         // Whether it still came to writing is a matter of chance.
@@ -55,17 +81,33 @@ fn bad_workers_are_told_what_is_wrong() {
 #[test]
 fn the_built_in_trainer_passes() {
     let trainer = env!("CARGO_BIN_EXE_pentagrid-trainer");
-    let config = r#"{"optimizer": "sgd", "lr": 0.1, "epochs": 1, "batch_size": 10, "train_images": 20}"#;
-    let ran =
-        Test::new().run(&["worker-check", "--metric", "val_accuracy", "--config", config, "--devices", "cpu", "--", trainer]);
+    let config =
+        r#"{"optimizer": "sgd", "lr": 0.1, "epochs": 1, "batch_size": 10, "train_images": 20}"#;
+    let ran = Test::new().run(&[
+        "worker-check",
+        "--metric",
+        "val_accuracy",
+        "--config",
+        config,
+        "--devices",
+        "cpu",
+        "--",
+        trainer,
+    ]);
     let text = ran.expect(0).stdout;
-    assert!(text.ends_with("9 checks, nothing against the protocol\n"), "{text}");
+    assert!(
+        text.ends_with("9 checks, nothing against the protocol\n"),
+        "{text}"
+    );
 }
 
 #[test]
 fn bad_usage_is_told() {
     let test = Test::new();
-    let nothing = test.run(&["worker-check", "--", "/no/such/program"]).expect(2).stderr;
+    let nothing = test
+        .run(&["worker-check", "--", "/no/such/program"])
+        .expect(2)
+        .stderr;
     insta::assert_snapshot!(nothing, @r#"error: cannot start "/no/such/program": No such file or directory (os error 2)"#);
     insta::assert_snapshot!(test.run(&["worker-check", "--config", "lr=1", "--", "true"]).expect(2).stderr, @r#"
 error: --config "lr=1" is no JSON object of parameters: expected value at line 1 column 1

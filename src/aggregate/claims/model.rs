@@ -1,5 +1,5 @@
-//! What judging a claim gives: a verdict, and the figures that it rests on, arm by arm, for whoever puts them into
-//! words or draws them.
+//! What judging a claim gives: a verdict, and the figures that it rests on, arm by arm, for whoever
+//! puts them into words or draws them.
 
 use crate::aggregate::significance::{NoTest, Sample};
 use crate::protocol::{Position, Unit};

@@ -6,11 +6,20 @@ use super::*;
 fn ledgers_from_before_there_were_launchers_are_read() {
     let dir = tempfile::tempdir().unwrap();
     let writer = schema::open_writable(&dir.path().join(FILE_NAME), None).unwrap();
-    let drop = |column: &str| writer.execute_batch(&format!("ALTER TABLE worker DROP COLUMN {column}")).unwrap();
-    ["launcher", "host", "job", "waits"].into_iter().for_each(drop);
+    let drop = |column: &str| {
+        writer
+            .execute_batch(&format!("ALTER TABLE worker DROP COLUMN {column}"))
+            .unwrap()
+    };
+    ["launcher", "host", "job", "waits"]
+        .into_iter()
+        .for_each(drop);
     writer.pragma_update(None, "user_version", 3).unwrap();
     let reader = Reader::open(dir.path()).unwrap();
-    assert_eq!((reader.workers().unwrap().len(), reader.waiting().unwrap()), (0, Vec::new()));
+    assert_eq!(
+        (reader.workers().unwrap().len(), reader.waiting().unwrap()),
+        (0, Vec::new())
+    );
 }
 
 #[test]
@@ -18,18 +27,29 @@ fn a_frozen_reader_sees_one_moment_and_stops_nobody() {
     for network in [None, Some("NFS")] {
         let dir = tempfile::tempdir().unwrap();
         let writer = schema::open_writable(&dir.path().join(FILE_NAME), network).unwrap();
-        let revise = |text: &str| writer.execute("INSERT INTO spec (text, accepted_at) VALUES (?, '')", [text]).unwrap();
+        let revise = |text: &str| {
+            writer
+                .execute(
+                    "INSERT INTO spec (text, accepted_at) VALUES (?, '')",
+                    [text],
+                )
+                .unwrap()
+        };
         revise("first");
         let reader = Reader::open(dir.path()).unwrap();
         reader.freeze().unwrap();
         revise("second");
         let seen = if network.is_none() { "first" } else { "second" };
         assert_eq!(reader.spec_text().unwrap(), seen);
-        assert_eq!(Reader::open(dir.path()).unwrap().spec_text().unwrap(), "second");
+        assert_eq!(
+            Reader::open(dir.path()).unwrap().spec_text().unwrap(),
+            "second"
+        );
     }
 }
 
-/// Two workers: one had a pack of three that took ten seconds, one had three trials one after the other.
+/// Two workers: one had a pack of three that took ten seconds, one had three trials one after the
+/// other.
 #[test]
 fn the_trials_of_a_pack_count_as_the_time_that_passed() {
     let dir = tempfile::tempdir().unwrap();
@@ -39,15 +59,37 @@ fn the_trials_of_a_pack_count_as_the_time_that_passed() {
         let point = format!("{arm}{number}");
         let sql = "INSERT INTO arm_point (arm, position, point) VALUES (?, ?, ?)";
         writer.execute(sql, (arm, number, &point)).unwrap();
-        let sql = "INSERT INTO trial (id, point, seed, phase, state) VALUES (?, ?, 0, 'tune', 'done')";
+        let sql =
+            "INSERT INTO trial (id, point, seed, phase, state) VALUES (?, ?, 0, 'tune', 'done')";
         writer.execute(sql, (number, &point)).unwrap();
         let [started, ended] = times.map(|second| format!("2026-11-24T12:00:{second:02}.000Z"));
         let sql = "INSERT INTO attempt (trial, worker, started_at, ended_at, outcome, duration) VALUES (?, ?, ?, ?, 'done', ?)";
-        writer.execute(sql, (number, worker, started, ended, f64::from(times[1] - times[0]))).unwrap();
+        writer
+            .execute(
+                sql,
+                (
+                    number,
+                    worker,
+                    started,
+                    ended,
+                    f64::from(times[1] - times[0]),
+                ),
+            )
+            .unwrap();
     };
     (0..3).for_each(|number| insert("packed", number, 1, [5, 15]));
-    (0..3).for_each(|number| insert("single", 10 + number, 2, [10 * number as u32, 10 * number as u32 + 9]));
+    (0..3).for_each(|number| {
+        insert(
+            "single",
+            10 + number,
+            2,
+            [10 * number as u32, 10 * number as u32 + 9],
+        )
+    });
     let found = Reader::open(dir.path()).unwrap().durations().unwrap();
     assert_eq!(found["single"], (3, 27.0));
-    assert!(found["packed"].0 == 3 && (found["packed"].1 - 10.0).abs() < 1e-3, "{found:?}");
+    assert!(
+        found["packed"].0 == 3 && (found["packed"].1 - 10.0).abs() < 1e-3,
+        "{found:?}"
+    );
 }

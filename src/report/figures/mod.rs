@@ -1,6 +1,6 @@
-//! Every figure of a report: learning curves of the selected points, spectral norms, sensitivity to each
-//! hyper-parameter, heat maps of pairs, distributions. `plot` draws them; this module knows which there are and what
-//! stands below them. Pure.
+//! Every figure of a report: learning curves of the selected points, spectral norms, sensitivity to
+//! each hyper-parameter, heat maps of pairs, distributions. `plot` draws them; this module knows
+//! which there are and what stands below them. Pure.
 
 mod curves;
 mod distribution;

@@ -29,7 +29,11 @@ pub(super) fn metric_label(task: &Task, metric: &str) -> String {
 /// What an arm is called in a legend.
 pub(super) fn arm_label(arm: &Arm) -> String {
     let label = shorten(&clean(&arm.label), LETTERS);
-    if label.is_empty() { shorten(&clean(&arm.name), LETTERS) } else { label }
+    if label.is_empty() {
+        shorten(&clean(&arm.name), LETTERS)
+    } else {
+        label
+    }
 }
 
 /// Names of files: no two are the same, nor differ in case only.
@@ -37,12 +41,23 @@ pub(super) fn arm_label(arm: &Arm) -> String {
 pub(super) struct FileNames(HashSet<String>);
 
 impl FileNames {
-    /// A name made of parts, joined by underscores. What a file system or LaTeX may not like becomes a hyphen.
+    /// A name made of parts, joined by underscores. What a file system or LaTeX may not like
+    /// becomes a hyphen.
     pub fn make(&mut self, parts: &[&str]) -> String {
         let plain = |part: &&str| -> String {
-            let safe = |letter: char| if letter.is_ascii_alphanumeric() || "-_".contains(letter) { letter } else { '-' };
+            let safe = |letter: char| {
+                if letter.is_ascii_alphanumeric() || "-_".contains(letter) {
+                    letter
+                } else {
+                    '-'
+                }
+            };
             let text: String = part.chars().map(safe).take(40).collect();
-            if text.is_empty() { "-".to_owned() } else { text }
+            if text.is_empty() {
+                "-".to_owned()
+            } else {
+                text
+            }
         };
         let base = parts.iter().map(plain).collect::<Vec<_>>().join("_");
         let mut name = base.clone();
@@ -57,12 +72,19 @@ impl FileNames {
 
 /// Whether a file's name is one that a figure may have: only such files are ever removed.
 pub fn is_figure_file(file: &str) -> bool {
-    let Some((name, "svg" | "png" | "csv")) = file.rsplit_once('.') else { return false };
-    let number = |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-    let safe = name.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter));
+    let Some((name, "svg" | "png" | "csv")) = file.rsplit_once('.') else {
+        return false;
+    };
+    let number =
+        |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let safe = name
+        .bytes()
+        .all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter));
     safe && (name == "distribution"
         || name.strip_prefix("figure").is_some_and(number)
-        || ["history_", "sensitivity_", "heatmap_"].iter().any(|prefix| name.len() > prefix.len() && name.starts_with(prefix)))
+        || ["history_", "sensitivity_", "heatmap_"]
+            .iter()
+            .any(|prefix| name.len() > prefix.len() && name.starts_with(prefix)))
 }
 
 #[cfg(test)]
@@ -72,12 +94,24 @@ mod tests {
 
     #[test]
     fn only_our_own_files_are_ours() {
-        for ours in ["figure1.svg", "figure12.png", "distribution.csv", "sensitivity_sgd.svg", "heatmap_a_lr_beta-1.png"] {
+        for ours in [
+            "figure1.svg",
+            "figure12.png",
+            "distribution.csv",
+            "sensitivity_sgd.svg",
+            "heatmap_a_lr_beta-1.png",
+        ] {
             assert!(is_figure_file(ours), "{ours}");
         }
-        for foreign in
-            ["figure.svg", "figure1b.svg", "figure1.pdf", "my_figure1.svg", "notes.csv", "heatmap_.svg", "heatmap_a/../b.svg"]
-        {
+        for foreign in [
+            "figure.svg",
+            "figure1b.svg",
+            "figure1.pdf",
+            "my_figure1.svg",
+            "notes.csv",
+            "heatmap_.svg",
+            "heatmap_a/../b.svg",
+        ] {
             assert!(!is_figure_file(foreign), "{foreign}");
         }
     }

@@ -1,5 +1,5 @@
-//! Sensitivity: the selection metric against each searched hyper-parameter of an arm, over the rest of the grid and
-//! along the line through the selected point.
+//! Sensitivity: the selection metric against each searched hyper-parameter of an arm, over the rest
+//! of the grid and along the line through the selected point.
 
 use super::curves::{median, scale_of};
 use super::names::{FileNames, arm_label, metric_label};
@@ -7,7 +7,9 @@ use super::set::{FigureData, Sketch, csv_text};
 use crate::aggregate::{Sensitivity, Stat, sensitivity};
 use crate::grid::ArmGrid;
 use crate::report::csv_files::{cell, exact};
-use crate::report::plot::{Axis, Chart, LegendEntry, Mark, Panel, Scale, Spread, Style, clean, shorten};
+use crate::report::plot::{
+    Axis, Chart, LegendEntry, Mark, Panel, Scale, Spread, Style, clean, shorten,
+};
 use crate::spec::{Axis as Parameter, ParamValue};
 
 /// An axis of a parameter's values: where each value stands, in the order of the spec.
@@ -20,18 +22,32 @@ pub(super) struct ValueAxis {
 const WIDE: f64 = 30.0;
 
 impl ValueAxis {
-    /// Numbers on a log axis if they span orders of magnitude or grow by a factor, on a linear one if they do not
-    /// crowd there; everything else in slots of equal width.
+    /// Numbers on a log axis if they span orders of magnitude or grow by a factor, on a linear one
+    /// if they do not crowd there; everything else in slots of equal width.
     pub fn new(parameter: &Parameter) -> Self {
         let name = |value: &ParamValue| short_value(value);
         let numbers: Option<Vec<f64>> = parameter.values.iter().map(ParamValue::as_f64).collect();
         let label = shorten(&clean(&parameter.name), 36);
-        let Some((numbers, scale)) = numbers.and_then(|numbers| Some((numbers.clone(), number_scale(&numbers)?))) else {
+        let Some((numbers, scale)) =
+            numbers.and_then(|numbers| Some((numbers.clone(), number_scale(&numbers)?)))
+        else {
             return Self::slots(parameter, label);
         };
-        let mut ticks: Vec<(f64, String)> = numbers.iter().copied().zip(parameter.values.iter().map(name)).collect();
+        let mut ticks: Vec<(f64, String)> = numbers
+            .iter()
+            .copied()
+            .zip(parameter.values.iter().map(name))
+            .collect();
         ticks.sort_by(|a, b| a.0.total_cmp(&b.0));
-        Self { axis: Axis { label, scale, ticks: Some(ticks), reach: Vec::new() }, places: numbers }
+        Self {
+            axis: Axis {
+                label,
+                scale,
+                ticks: Some(ticks),
+                reach: Vec::new(),
+            },
+            places: numbers,
+        }
     }
 
     /// One slot a value: numbers from the least to the greatest, others in the order of the spec.
@@ -47,7 +63,15 @@ impl ValueAxis {
             places[*value] = slot as f64;
             ticks.push((slot as f64, short_value(&parameter.values[*value])));
         }
-        Self { axis: Axis { label, scale: Scale::Slots, ticks: Some(ticks), reach: Vec::new() }, places }
+        Self {
+            axis: Axis {
+                label,
+                scale: Scale::Slots,
+                ticks: Some(ticks),
+                reach: Vec::new(),
+            },
+            places,
+        }
     }
 }
 
@@ -59,7 +83,12 @@ pub(super) fn short_value(value: &ParamValue) -> String {
             let plain = text.strip_suffix(".0").unwrap_or(&text);
             let exponent = format!("{x:e}");
             // As people write learning rates, where that is clearly shorter.
-            if exponent.len() + 2 <= plain.len() { &exponent } else { plain }.replace('-', "−")
+            if exponent.len() + 2 <= plain.len() {
+                &exponent
+            } else {
+                plain
+            }
+            .replace('-', "−")
         }
         ParamValue::Text(_) if text.trim().is_empty() => format!("\"{text}\""),
         _ => clean(&text),
@@ -76,10 +105,15 @@ fn number_scale(numbers: &[f64]) -> Option<Scale> {
         let span = place(*high) - place(*low);
         span > 0.0
             && span.is_finite()
-            && sorted.windows(2).all(|pair| (place(pair[1]) - place(pair[0])) / span > 0.45 / sorted.len() as f64)
+            && sorted
+                .windows(2)
+                .all(|pair| (place(pair[1]) - place(pair[0])) / span > 0.45 / sorted.len() as f64)
     };
     let ratios: Vec<f64> = sorted.windows(2).map(|pair| pair[1] / pair[0]).collect();
-    let geometric = ratios.len() > 1 && ratios.iter().all(|ratio| *ratio >= 1.5 && (ratio / ratios[0] - 1.0).abs() < 0.01);
+    let geometric = ratios.len() > 1
+        && ratios
+            .iter()
+            .all(|ratio| *ratio >= 1.5 && (ratio / ratios[0] - 1.0).abs() < 0.01);
     if *low > 0.0 && (high / low > WIDE || geometric) && apart(&f64::ln) {
         return Some(Scale::Log);
     }
@@ -90,21 +124,38 @@ fn number_scale(numbers: &[f64]) -> Option<Scale> {
 pub(super) fn sketch(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -> Option<Sketch> {
     let grid = &data.grid.arms()[arm];
     let metric = &data.spec.metric.name;
-    let best = data.evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
+    let best = data
+        .evaluation
+        .arms
+        .get(arm)
+        .and_then(|arm| arm.selection.best);
     let found = sensitivity(grid, &data.points_of(arm), metric, best);
-    if found.is_empty() || found.iter().all(|one| one.marginal.iter().all(|average| average.stat.is_none())) {
+    if found.is_empty()
+        || found
+            .iter()
+            .all(|one| one.marginal.iter().all(|average| average.stat.is_none()))
+    {
         return None;
     }
     let label = arm_label(grid.arm());
     let metric_name = metric_label(&data.spec.task, metric);
-    // With one parameter there is no rest of the grid to average over: both series would be the same points.
+    // With one parameter there is no rest of the grid to average over: both series would be the
+    // same points.
     let rest = found.len() > 1;
     let values = found.iter().flat_map(|one| {
-        let means = one.marginal.iter().filter_map(|average| average.stat).chain(one.slice.iter().filter_map(|stat| *stat));
+        let means = one
+            .marginal
+            .iter()
+            .filter_map(|average| average.stat)
+            .chain(one.slice.iter().filter_map(|stat| *stat));
         means.map(|stat| stat.mean)
     });
     let values: Vec<f64> = values.collect();
-    let scale = scale_of(metric, median(values.iter().copied()), values.iter().copied());
+    let scale = scale_of(
+        metric,
+        median(values.iter().copied()),
+        values.iter().copied(),
+    );
     let reach = reach(&found, rest, scale);
     let style = Style::of_arm(arm).with_line_of(0);
     let selected = best.map(|index| grid.config(index));
@@ -112,7 +163,11 @@ pub(super) fn sketch(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -
         let parameter = &grid.arm().axes[one.axis];
         let ValueAxis { axis, places } = ValueAxis::new(parameter);
         let spreads = |stats: Vec<Option<Stat>>| -> Vec<Spread> {
-            let missing = Stat { mean: f64::NAN, std: None, n: 0 };
+            let missing = Stat {
+                mean: f64::NAN,
+                std: None,
+                n: 0,
+            };
             let spread = |(place, stat): (&f64, Option<Stat>)| {
                 let stat = stat.unwrap_or(missing);
                 Spread::new(*place, stat.mean, stat.std)
@@ -131,15 +186,34 @@ pub(super) fn sketch(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -
             });
         }
         if best.is_some() {
-            marks.push(Mark::Bars { points: spreads(one.slice.clone()), style, shift: 0.0 });
+            marks.push(Mark::Bars {
+                points: spreads(one.slice.clone()),
+                style,
+                shift: 0.0,
+            });
         }
-        let chosen = selected.as_ref().and_then(|config| config.get(&parameter.name));
+        let chosen = selected
+            .as_ref()
+            .and_then(|config| config.get(&parameter.name));
         let at = chosen.and_then(|value| parameter.values.iter().position(|other| other == value));
         if let Some((place, stat)) = at.and_then(|at| Some((places[at], one.slice[at]?))) {
-            marks.push(Mark::Star { x: place, y: stat.mean });
+            marks.push(Mark::Star {
+                x: place,
+                y: stat.mean,
+            });
         }
-        let y = Axis { label: metric_name.clone(), scale, ticks: None, reach: reach.clone() };
-        Panel { title: String::new(), x: axis, y, marks }
+        let y = Axis {
+            label: metric_name.clone(),
+            scale,
+            ticks: None,
+            reach: reach.clone(),
+        };
+        Panel {
+            title: String::new(),
+            x: axis,
+            y,
+            marks,
+        }
     };
     let mut legend = Vec::new();
     if rest || best.is_none() {
@@ -150,27 +224,72 @@ pub(super) fn sketch(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -
         });
     }
     if rest && best.is_some() {
-        legend.push(LegendEntry { label: "Others as selected (± std over seeds)".to_owned(), style, band: false });
+        legend.push(LegendEntry {
+            label: "Others as selected (± std over seeds)".to_owned(),
+            style,
+            band: false,
+        });
     }
     let panels: Vec<Panel> = found.iter().map(panel).collect();
-    let mut caption = caption(data, grid, (&label, &metric_name), &found, (rest, best.is_some()));
+    let mut caption = caption(
+        data,
+        grid,
+        (&label, &metric_name),
+        &found,
+        (rest, best.is_some()),
+    );
     caption.push_str(&data.note_on_seeds(arm));
     let csv = csv(data, arm, &found);
-    let chart = Chart { title: label.clone(), columns: panels.len().min(2), panels, wide: false, legend };
+    let chart = Chart {
+        title: label.clone(),
+        columns: panels.len().min(2),
+        panels,
+        wide: false,
+        legend,
+    };
     let name = names.make(&["sensitivity", &grid.arm().name]);
-    Some(Sketch { name, title: format!("Sensitivity of {label}"), caption, chart, csv })
+    Some(Sketch {
+        name,
+        title: format!("Sensitivity of {label}"),
+        caption,
+        chart,
+        csv,
+    })
 }
 
 /// The ends of everything that is drawn, so that the panels share one range.
 fn reach(found: &[Sensitivity], rest: bool, scale: Scale) -> Vec<f64> {
-    let marginals = found.iter().flat_map(|one| &one.marginal).filter(|_| rest).filter_map(|average| average.stat);
-    let slices = found.iter().flat_map(|one| &one.slice).filter_map(|stat| *stat);
-    let ends = marginals.chain(slices).filter(|stat| stat.mean.is_finite()).flat_map(|stat| {
-        let spread = Spread::new(0.0, stat.mean, stat.std);
-        [if scale == Scale::Log { spread.low.max(stat.mean / 4.0) } else { spread.low }, spread.high]
+    let marginals = found
+        .iter()
+        .flat_map(|one| &one.marginal)
+        .filter(|_| rest)
+        .filter_map(|average| average.stat);
+    let slices = found
+        .iter()
+        .flat_map(|one| &one.slice)
+        .filter_map(|stat| *stat);
+    let ends = marginals
+        .chain(slices)
+        .filter(|stat| stat.mean.is_finite())
+        .flat_map(|stat| {
+            let spread = Spread::new(0.0, stat.mean, stat.std);
+            [
+                if scale == Scale::Log {
+                    spread.low.max(stat.mean / 4.0)
+                } else {
+                    spread.low
+                },
+                spread.high,
+            ]
+        });
+    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| {
+        (low.min(v), high.max(v))
     });
-    let (low, high) = ends.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), v| (low.min(v), high.max(v)));
-    if low <= high { vec![low, high] } else { Vec::new() }
+    if low <= high {
+        vec![low, high]
+    } else {
+        Vec::new()
+    }
 }
 
 fn caption(
@@ -181,22 +300,39 @@ fn caption(
     (rest, best): (bool, bool),
 ) -> String {
     let seeds = super::set::count(data.spec.seeds.tune.len(), "tuning seed");
-    let mut out = format!("{metric} against each searched hyper-parameter of {label}, from {seeds}.");
+    let mut out =
+        format!("{metric} against each searched hyper-parameter of {label}, from {seeds}.");
     if rest || !best {
-        out.push_str(" Squares: mean over all points with that value, ± std over these points' means.");
+        out.push_str(
+            " Squares: mean over all points with that value, ± std over these points' means.",
+        );
     }
     if best {
         out.push_str(" Disks: the points that differ from the selected one in this hyper-parameter only, mean ± std over seeds. Diamond: the selected point.");
         if !grid.is_product() {
-            out.push_str(" The grid does not hold every combination, so some values have no such point.");
+            out.push_str(
+                " The grid does not hold every combination, so some values have no such point.",
+            );
         }
     }
     if found.iter().any(|one| grid.is_lacking(one.axis)) {
         out.push_str(" Points without a hyper-parameter are not in its panel.");
     }
-    let odd = found.iter().map(|one| one.marginal.iter().map(|average| average.not_finite).sum::<u32>()).max().unwrap_or(0);
+    let odd = found
+        .iter()
+        .map(|one| {
+            one.marginal
+                .iter()
+                .map(|average| average.not_finite)
+                .sum::<u32>()
+        })
+        .max()
+        .unwrap_or(0);
     if odd > 0 {
-        out.push_str(&format!(" Left out: {} whose mean is not finite.", super::set::count(odd as usize, "point")));
+        out.push_str(&format!(
+            " Left out: {} whose mean is not finite.",
+            super::set::count(odd as usize, "point")
+        ));
     }
     out
 }
@@ -221,8 +357,17 @@ fn csv(data: &FigureData<'_>, arm: usize, found: &[Sensitivity]) -> String {
             rows.push(row);
         }
     }
-    let headings =
-        ["parameter", "value", "grid_mean", "grid_std", "grid_points", "grid_not_finite", "slice_mean", "slice_std", "slice_n"];
+    let headings = [
+        "parameter",
+        "value",
+        "grid_mean",
+        "grid_std",
+        "grid_points",
+        "grid_not_finite",
+        "slice_mean",
+        "slice_std",
+        "slice_n",
+    ];
     csv_text(&headings, rows)
 }
 

@@ -31,17 +31,23 @@ pub struct FigureData<'a> {
 impl FigureData<'_> {
     /// The points of an arm that have a result.
     pub(super) fn points_of(&self, arm: usize) -> Vec<&PointStats> {
-        self.evaluation.points.iter().filter(|point| point.arm == arm).collect()
+        self.evaluation
+            .points
+            .iter()
+            .filter(|point| point.arm == arm)
+            .collect()
     }
 }
 
 impl FigureData<'_> {
-    /// What the captions of figures over an arm's points say where some have fewer seeds, pruned or not; else nothing.
+    /// What the captions of figures over an arm's points say where some have fewer seeds, pruned or
+    /// not; else nothing.
     pub(super) fn note_on_seeds(&self, arm: usize) -> String {
         let seeds = self.spec.seeds.tune.len() as u32;
         let lacks = |point: &&&PointStats| {
             let stat = point.stats.get(&self.spec.metric.name);
-            stat.is_some_and(|stat| stat.n < seeds) && !self.evaluation.pruned.contains(&(arm, point.index))
+            stat.is_some_and(|stat| stat.n < seeds)
+                && !self.evaluation.pruned.contains(&(arm, point.index))
         };
         let fewer = match self.points_of(arm).iter().filter(lacks).count() {
             0 => String::new(),
@@ -98,9 +104,23 @@ pub(super) struct Sketch {
 pub fn figures(data: &FigureData<'_>) -> Result<Vec<FigureFile>, PlotError> {
     let finish = |sketch: Sketch| {
         let picture = draw(&sketch.chart)?;
-        let Sketch { name, title, caption, csv, chart } = sketch;
+        let Sketch {
+            name,
+            title,
+            caption,
+            csv,
+            chart,
+        } = sketch;
         let wide = chart.columns > 1 || chart.wide;
-        Ok(FigureFile { name, title, caption, wide, svg: picture.svg, png: picture.png, csv })
+        Ok(FigureFile {
+            name,
+            title,
+            caption,
+            wide,
+            svg: picture.svg,
+            png: picture.png,
+            csv,
+        })
     };
     sketches(data).into_iter().map(finish).collect()
 }
@@ -127,10 +147,17 @@ pub(super) fn csv_text(headings: &[&str], rows: impl IntoIterator<Item = Vec<Str
     for row in rows {
         let _ = csv.write_record(&row);
     }
-    csv.into_inner().ok().and_then(|bytes| String::from_utf8(bytes).ok()).unwrap_or_default()
+    csv.into_inner()
+        .ok()
+        .and_then(|bytes| String::from_utf8(bytes).ok())
+        .unwrap_or_default()
 }
 
 /// "1 seed", "3 seeds".
 pub(super) fn count(n: usize, noun: &str) -> String {
-    if n == 1 { format!("1 {noun}") } else { format!("{n} {noun}s") }
+    if n == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{n} {noun}s")
+    }
 }

@@ -1,5 +1,6 @@
-//! Lines, areas and text in a picture, and the picture as SVG and PNG. The only file that names kuva: its axes and
-//! plots are not used (no readable text on dark cells, no room for error bars), its scene and backends are.
+//! Lines, areas and text in a picture, and the picture as SVG and PNG. The only file that names
+//! kuva: its axes and plots are not used (no readable text on dark cells, no room for error bars),
+//! its scene and backends are.
 
 use kuva::PngBackend;
 use kuva::backend::svg::SvgBackend;
@@ -39,7 +40,8 @@ pub(super) enum Align {
     End,
 }
 
-/// A picture that is being drawn. Coordinates are from the top left; whatever is not finite is not drawn.
+/// A picture that is being drawn. Coordinates are from the top left; whatever is not finite is not
+/// drawn.
 pub(super) struct Canvas {
     scene: Scene,
 }
@@ -64,7 +66,8 @@ impl Canvas {
         self.polyline(&[from, to], stroke, width, &[]);
     }
 
-    /// A line through points. Dashes are cut here, since kuva's PNGs would begin them anew at every point.
+    /// A line through points. Dashes are cut here, since kuva's PNGs would begin them anew at every
+    /// point.
     pub fn polyline(&mut self, points: &[(f64, f64)], stroke: Rgb, width: f64, dashes: &[f64]) {
         if points.len() < 2 || !finite(points) {
             return;
@@ -85,7 +88,10 @@ impl Canvas {
                     break;
                 }
                 let part = left / length;
-                from = (from.0 + (to.0 - from.0) * part, from.1 + (to.1 - from.1) * part);
+                from = (
+                    from.0 + (to.0 - from.0) * part,
+                    from.1 + (to.1 - from.1) * part,
+                );
                 piece.push(from);
                 if dash % 2 == 0 {
                     self.stroke(std::mem::take(&mut piece), stroke, width);
@@ -101,7 +107,12 @@ impl Canvas {
     }
 
     fn stroke(&mut self, points: Vec<(f64, f64)>, stroke: Rgb, width: f64) {
-        self.scene.add(Primitive::PolyLine { points, stroke: colour(stroke), stroke_width: width, stroke_dasharray: None });
+        self.scene.add(Primitive::PolyLine {
+            points,
+            stroke: colour(stroke),
+            stroke_width: width,
+            stroke_dasharray: None,
+        });
     }
 
     /// A filled area.
@@ -111,7 +122,10 @@ impl Canvas {
         }
         let mut d = String::new();
         for (number, (x, y)) in points.iter().enumerate() {
-            d.push_str(&format!("{} {x:.2} {y:.2} ", if number == 0 { 'M' } else { 'L' }));
+            d.push_str(&format!(
+                "{} {x:.2} {y:.2} ",
+                if number == 0 { 'M' } else { 'L' }
+            ));
         }
         d.push('Z');
         self.scene.add(Primitive::Path(Box::new(PathData {
@@ -125,7 +139,13 @@ impl Canvas {
     }
 
     /// A filled rectangle, with a frame if a colour and a width are given.
-    pub fn rect(&mut self, (x, y): (f64, f64), (width, height): (f64, f64), fill: Option<Rgb>, frame: Option<(Rgb, f64)>) {
+    pub fn rect(
+        &mut self,
+        (x, y): (f64, f64),
+        (width, height): (f64, f64),
+        fill: Option<Rgb>,
+        frame: Option<(Rgb, f64)>,
+    ) {
         self.scene.add(Primitive::Rect {
             x,
             y,
@@ -154,7 +174,15 @@ impl Canvas {
     }
 
     /// Text; `turn` is in degrees, clockwise.
-    pub fn text(&mut self, (x, y): (f64, f64), text: &str, size: u32, align: Align, turn: Option<f64>, ink: Rgb) {
+    pub fn text(
+        &mut self,
+        (x, y): (f64, f64),
+        text: &str,
+        size: u32,
+        align: Align,
+        turn: Option<f64>,
+        ink: Rgb,
+    ) {
         let anchor = match align {
             Align::Start => TextAnchor::Start,
             Align::Middle => TextAnchor::Middle,
@@ -162,7 +190,16 @@ impl Canvas {
         };
         // Between two dollar signs kuva would read TeX.
         let content = text.replace('$', "\\$");
-        self.scene.add(Primitive::Text { x, y, content, size, anchor, rotate: turn, bold: false, color: Some(colour(ink)) });
+        self.scene.add(Primitive::Text {
+            x,
+            y,
+            content,
+            size,
+            anchor,
+            rotate: turn,
+            bold: false,
+            color: Some(colour(ink)),
+        });
     }
 
     /// The picture in both formats.
@@ -171,11 +208,19 @@ impl Canvas {
     /// `PlotError`, if there is nothing to draw on.
     pub fn finish(self) -> Result<Picture, PlotError> {
         let scale = (LEAST_PIXELS / self.scene.width).max(2.0);
-        let png = PngBackend::new().with_scale(scale as f32).render_scene(&self.scene).map_err(|message| PlotError {
-            width: self.scene.width,
-            height: self.scene.height,
-            message,
-        })?;
-        Ok(Picture { svg: SvgBackend::new().with_pretty(true).render_scene(&self.scene), png })
+        let png = PngBackend::new()
+            .with_scale(scale as f32)
+            .render_scene(&self.scene)
+            .map_err(|message| PlotError {
+                width: self.scene.width,
+                height: self.scene.height,
+                message,
+            })?;
+        Ok(Picture {
+            svg: SvgBackend::new()
+                .with_pretty(true)
+                .render_scene(&self.scene),
+            png,
+        })
     }
 }

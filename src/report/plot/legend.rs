@@ -35,15 +35,31 @@ impl<'a> Columns<'a> {
         let longest = (room + BETWEEN) / least - BETWEEN - SAMPLE - GAP;
         let label = |entry: &LegendEntry| fit(&entry.label, f64::from(SIZE), longest);
         let labels: Vec<String> = entries.iter().map(label).collect();
-        let widths: Vec<f64> = labels.iter().map(|label| SAMPLE + GAP + width(label, f64::from(SIZE))).collect();
-        // As many columns as there is room for, each as wide as its widest entry; then as few as give no more rows.
+        let widths: Vec<f64> = labels
+            .iter()
+            .map(|label| SAMPLE + GAP + width(label, f64::from(SIZE)))
+            .collect();
+        // As many columns as there is room for, each as wide as its widest entry; then as few as
+        // give no more rows.
         let columns = |count: usize| -> Vec<f64> {
-            let column = |number: usize| widths.iter().skip(number).step_by(count).copied().fold(0.0, f64::max);
+            let column = |number: usize| {
+                widths
+                    .iter()
+                    .skip(number)
+                    .step_by(count)
+                    .copied()
+                    .fold(0.0, f64::max)
+            };
             (0..count).map(column).collect()
         };
-        let fits = |count: &usize| columns(*count).iter().sum::<f64>() + BETWEEN * (*count as f64 - 1.0) <= room;
+        let fits = |count: &usize| {
+            columns(*count).iter().sum::<f64>() + BETWEEN * (*count as f64 - 1.0) <= room
+        };
         let most = (1..=entries.len().max(1)).rev().find(fits).unwrap_or(1);
-        let even = entries.len().max(1).div_ceil(entries.len().max(1).div_ceil(most));
+        let even = entries
+            .len()
+            .max(1)
+            .div_ceil(entries.len().max(1).div_ceil(most));
         let widths = columns(if fits(&even) { even } else { most });
         let total = widths.iter().sum::<f64>() + BETWEEN * (widths.len() as f64 - 1.0);
         let mut from = ((room - total) / 2.0).max(0.0);
@@ -52,11 +68,19 @@ impl<'a> Columns<'a> {
             starts.push(from);
             from += width + BETWEEN;
         }
-        Self { entries, labels, columns: starts }
+        Self {
+            entries,
+            labels,
+            columns: starts,
+        }
     }
 
     pub fn height(&self) -> f64 {
-        if self.entries.is_empty() { 0.0 } else { self.entries.len().div_ceil(self.columns.len()) as f64 * LINE + 14.0 }
+        if self.entries.is_empty() {
+            0.0
+        } else {
+            self.entries.len().div_ceil(self.columns.len()) as f64 * LINE + 14.0
+        }
     }
 
     pub fn draw(&self, canvas: &mut Canvas, (left, top): (f64, f64)) {
@@ -64,12 +88,29 @@ impl<'a> Columns<'a> {
             let x = left + self.columns[number % self.columns.len()];
             let y = top + 12.0 + (number / self.columns.len()) as f64 * LINE + LINE / 2.0;
             if entry.band {
-                let corners = [(x, y - 9.0), (x + SAMPLE, y - 9.0), (x + SAMPLE, y + 9.0), (x, y + 9.0)];
+                let corners = [
+                    (x, y - 9.0),
+                    (x + SAMPLE, y - 9.0),
+                    (x + SAMPLE, y + 9.0),
+                    (x, y + 9.0),
+                ];
                 canvas.area(&corners, entry.style.colour, BAND);
             }
-            canvas.polyline(&[(x, y), (x + SAMPLE, y)], entry.style.colour, STROKE, entry.style.dashes);
+            canvas.polyline(
+                &[(x, y), (x + SAMPLE, y)],
+                entry.style.colour,
+                STROKE,
+                entry.style.dashes,
+            );
             marker(canvas, (x + SAMPLE / 2.0, y), &entry.style, MARKER);
-            canvas.text((x + SAMPLE + GAP, y + 0.36 * f64::from(SIZE)), label, SIZE, Align::Start, None, INK);
+            canvas.text(
+                (x + SAMPLE + GAP, y + 0.36 * f64::from(SIZE)),
+                label,
+                SIZE,
+                Align::Start,
+                None,
+                INK,
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Charts as SVG and PNG. `model` says what a chart is, `layout` places panels and legend, `marks` draws data,
-//! `canvas` is the only file that names kuva. Knows nothing of sweeps; `figures` makes the charts.
+//! Charts as SVG and PNG. `model` says what a chart is, `layout` places panels and legend, `marks`
+//! draws data, `canvas` is the only file that names kuva. Knows nothing of sweeps; `figures` makes
+//! the charts.
 
 mod axis;
 mod canvas;

@@ -1,5 +1,5 @@
-//! What a chart is: panels of axes and marks, and one legend for all of them. Plain data, in the units of the data;
-//! `figures` fills it, `layout` draws it.
+//! What a chart is: panels of axes and marks, and one legend for all of them. Plain data, in the
+//! units of the data; `figures` fills it, `layout` draws it.
 
 use super::style::Style;
 
@@ -88,7 +88,12 @@ impl Spread {
     /// A mean and a deviation, if there is one.
     pub fn new(x: f64, mean: f64, std: Option<f64>) -> Self {
         let std = std.filter(|std| std.is_finite()).unwrap_or(0.0);
-        Self { x, mean, low: mean - std, high: mean + std }
+        Self {
+            x,
+            mean,
+            low: mean - std,
+            high: mean + std,
+        }
     }
 }
 
@@ -111,7 +116,8 @@ pub enum Mark {
         /// Moves them sideways, in widths of a marker, so that bars at one place stay apart.
         shift: f64,
     },
-    /// One slot's distribution: an outline of its density, a box from quartile to quartile, dots where they are few.
+    /// One slot's distribution: an outline of its density, a box from quartile to quartile, dots
+    /// where they are few.
     Cloud {
         /// The slot.
         x: f64,

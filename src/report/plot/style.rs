@@ -1,5 +1,6 @@
-//! Colours, lines and markers. Colours are Okabe and Ito's, which the colour-blind can tell apart, without the yellow
-//! that white paper swallows; line and marker are a second cue. Heat maps go from white to blue.
+//! Colours, lines and markers. Colours are Okabe and Ito's, which the colour-blind can tell apart,
+//! without the yellow that white paper swallows; line and marker are a second cue. Heat maps go
+//! from white to blue.
 
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +28,13 @@ const COLOURS: [Rgb; 7] = [
 ];
 
 /// Lengths of dashes and gaps, in widths of the line; empty: drawn through.
-const DASHES: [&[f64]; 5] = [&[], &[5.0, 2.0], &[1.8, 1.6], &[6.0, 1.8, 1.6, 1.8], &[9.0, 2.4]];
+const DASHES: [&[f64]; 5] = [
+    &[],
+    &[5.0, 2.0],
+    &[1.8, 1.6],
+    &[6.0, 1.8, 1.6, 1.8],
+    &[9.0, 2.4],
+];
 
 /// A marker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,7 +53,14 @@ pub enum Shape {
     Cross,
 }
 
-const SHAPES: [Shape; 6] = [Shape::Disk, Shape::Square, Shape::Up, Shape::Diamond, Shape::Down, Shape::Cross];
+const SHAPES: [Shape; 6] = [
+    Shape::Disk,
+    Shape::Square,
+    Shape::Up,
+    Shape::Diamond,
+    Shape::Down,
+    Shape::Cross,
+];
 
 /// How the marks of one series look.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -60,27 +74,46 @@ pub struct Style {
 }
 
 impl Style {
-    /// The style of the arm of that number: the same in every chart. The first seven differ in colour, and all of the
-    /// first 210 in colour, line or marker.
+    /// The style of the arm of that number: the same in every chart. The first seven differ in
+    /// colour, and all of the first 210 in colour, line or marker.
     pub fn of_arm(arm: usize) -> Self {
-        Self { colour: COLOURS[arm % COLOURS.len()], dashes: DASHES[arm % DASHES.len()], shape: SHAPES[arm % SHAPES.len()] }
+        Self {
+            colour: COLOURS[arm % COLOURS.len()],
+            dashes: DASHES[arm % DASHES.len()],
+            shape: SHAPES[arm % SHAPES.len()],
+        }
     }
 
     /// The same, with the line and the marker of another number: a second series of one arm.
     #[must_use]
     pub fn with_line_of(self, number: usize) -> Self {
-        Self { colour: self.colour, ..Self::of_arm(number) }
+        Self {
+            colour: self.colour,
+            ..Self::of_arm(number)
+        }
     }
 
     /// A second series beside one of an arm: grey, or light grey beside black.
     pub fn second_to(style: Self) -> Self {
-        let colour = if style.colour == Rgb(0, 0, 0) { Rgb(0x8c, 0x8c, 0x8c) } else { Rgb(0x55, 0x55, 0x55) };
-        Self { colour, dashes: DASHES[1], shape: Shape::Square }
+        let colour = if style.colour == Rgb(0, 0, 0) {
+            Rgb(0x8c, 0x8c, 0x8c)
+        } else {
+            Rgb(0x55, 0x55, 0x55)
+        };
+        Self {
+            colour,
+            dashes: DASHES[1],
+            shape: Shape::Square,
+        }
     }
 
     /// A series that belongs to no arm.
     pub fn neutral() -> Self {
-        Self { colour: Rgb(0x77, 0x77, 0x77), dashes: DASHES[1], shape: Shape::Square }
+        Self {
+            colour: Rgb(0x77, 0x77, 0x77),
+            dashes: DASHES[1],
+            shape: Shape::Square,
+        }
     }
 }
 
@@ -107,7 +140,11 @@ pub(super) fn heat(part: f64) -> Rgb {
 fn luminance(colour: Rgb) -> f64 {
     let linear = |c: u8| {
         let c = f64::from(c) / 255.0;
-        if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) }
+        if c <= 0.04045 {
+            c / 12.92
+        } else {
+            ((c + 0.055) / 1.055).powf(2.4)
+        }
     };
     0.2126 * linear(colour.0) + 0.7152 * linear(colour.1) + 0.0722 * linear(colour.2)
 }
@@ -116,7 +153,11 @@ fn luminance(colour: Rgb) -> f64 {
 pub(super) fn text_on(ground: Rgb) -> Rgb {
     let contrast = |a: f64, b: f64| (a.max(b) + 0.05) / (a.min(b) + 0.05);
     let ground = luminance(ground);
-    if contrast(ground, luminance(INK)) >= contrast(ground, luminance(WHITE)) { INK } else { WHITE }
+    if contrast(ground, luminance(INK)) >= contrast(ground, luminance(WHITE)) {
+        INK
+    } else {
+        WHITE
+    }
 }
 
 #[cfg(test)]
@@ -130,7 +171,11 @@ mod tests {
             assert!(styles[i + 1..].iter().all(|b| a != b));
         }
         for (i, a) in styles[..5].iter().enumerate() {
-            assert!(styles[i + 1..5].iter().all(|b| a.colour != b.colour && a.dashes != b.dashes && a.shape != b.shape));
+            assert!(
+                styles[i + 1..5]
+                    .iter()
+                    .all(|b| a.colour != b.colour && a.dashes != b.dashes && a.shape != b.shape)
+            );
         }
     }
 

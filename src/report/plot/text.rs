@@ -1,12 +1,12 @@
-//! Text in pictures: how wide it is, what is to be cut or left out of it. Widths are those of DejaVu Sans, in which
-//! PNGs are drawn and for which SVGs ask.
+//! Text in pictures: how wide it is, what is to be cut or left out of it. Widths are those of
+//! DejaVu Sans, in which PNGs are drawn and for which SVGs ask.
 
 /// Advances of the printable ASCII letters, in hundredths of the size.
 const ADVANCES: [u8; 95] = [
-    32, 40, 46, 84, 64, 95, 78, 27, 39, 39, 50, 84, 32, 36, 32, 34, 64, 64, 64, 64, 64, 64, 64, 64, 64, 64, 34, 34, 84, 84, 84,
-    53, 100, 68, 69, 70, 77, 63, 58, 77, 75, 29, 29, 66, 56, 86, 75, 79, 60, 79, 69, 63, 61, 73, 68, 99, 69, 61, 69, 39, 34, 39,
-    84, 50, 50, 61, 63, 55, 63, 62, 35, 63, 63, 28, 28, 58, 28, 97, 63, 61, 63, 63, 41, 52, 39, 63, 59, 82, 59, 59, 52, 64, 34,
-    64, 84,
+    32, 40, 46, 84, 64, 95, 78, 27, 39, 39, 50, 84, 32, 36, 32, 34, 64, 64, 64, 64, 64, 64, 64, 64,
+    64, 64, 34, 34, 84, 84, 84, 53, 100, 68, 69, 70, 77, 63, 58, 77, 75, 29, 29, 66, 56, 86, 75,
+    79, 60, 79, 69, 63, 61, 73, 68, 99, 69, 61, 69, 39, 34, 39, 84, 50, 50, 61, 63, 55, 63, 62, 35,
+    63, 63, 28, 28, 58, 28, 97, 63, 61, 63, 63, 41, 52, 39, 63, 59, 82, 59, 59, 52, 64, 34, 64, 84,
 ];
 
 /// The width of text of that size. Letters beyond the tables count as wide rather than narrow.
@@ -27,11 +27,20 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
 pub fn clean(text: &str) -> String {
     let kept = |letter: char| match letter {
         '\n' | '\r' | '\t' => Some(' '),
-        '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{fffe}' | '\u{ffff}' => None,
+        '\u{200e}'
+        | '\u{200f}'
+        | '\u{202a}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{fffe}'
+        | '\u{ffff}' => None,
         letter if letter.is_control() => None,
         letter => Some(letter),
     };
-    text.chars().filter_map(kept).collect::<String>().trim().to_owned()
+    text.chars()
+        .filter_map(kept)
+        .collect::<String>()
+        .trim()
+        .to_owned()
 }
 
 /// At most so many letters, an ellipsis in place of the rest.
@@ -49,7 +58,11 @@ pub(super) fn fit(text: &str, size: f64, most: f64) -> String {
         return text.to_owned();
     }
     let letters = text.chars().count();
-    (1..letters).rev().map(|count| shorten(text, count)).find(|cut| width(cut, size) <= most).unwrap_or_else(|| "…".to_owned())
+    (1..letters)
+        .rev()
+        .map(|count| shorten(text, count))
+        .find(|cut| width(cut, size) <= most)
+        .unwrap_or_else(|| "…".to_owned())
 }
 
 #[cfg(test)]

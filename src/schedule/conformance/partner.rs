@@ -1,5 +1,5 @@
-//! The coordinator's side of one conversation with a worker that is being checked: sends, waits, and holds each message
-//! against the protocol.
+//! The coordinator's side of one conversation with a worker that is being checked: sends, waits,
+//! and holds each message against the protocol.
 
 use std::time::Duration;
 
@@ -8,7 +8,9 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::Subject;
-use crate::protocol::{FailureKind, FromWorker, Hello, Position, Reported, ToWorker, TrialRequest, encode_line};
+use crate::protocol::{
+    FailureKind, FromWorker, Hello, Position, Reported, ToWorker, TrialRequest, encode_line,
+};
 use crate::schedule::budget::{self, Budget};
 use crate::schedule::launch::{self, CommandLine, Incoming, LocalWorker, SpawnPlan};
 use crate::schedule::processes::signal_group;
@@ -68,7 +70,12 @@ impl Partner {
             }
         })
         .map_err(|refusal| refusal.error)?;
-        Ok(Self { pid: local.pid, local: Some(local), incoming, exit: None })
+        Ok(Self {
+            pid: local.pid,
+            local: Some(local),
+            incoming,
+            exit: None,
+        })
     }
 
     /// The first message, which must be a hello.
@@ -80,16 +87,29 @@ impl Partner {
     }
 
     /// Sends trials and waits until each has ended.
-    pub async fn run(&mut self, bundle: &[TrialRequest], patience: Duration) -> Result<Vec<Answer>, String> {
+    pub async fn run(
+        &mut self,
+        bundle: &[TrialRequest],
+        patience: Duration,
+    ) -> Result<Vec<Answer>, String> {
         self.ask(bundle, false, patience).await
     }
 
     /// The same, of trials that may be computed together.
-    pub async fn share(&mut self, bundle: &[TrialRequest], patience: Duration) -> Result<Vec<Answer>, String> {
+    pub async fn share(
+        &mut self,
+        bundle: &[TrialRequest],
+        patience: Duration,
+    ) -> Result<Vec<Answer>, String> {
         self.ask(bundle, true, patience).await
     }
 
-    async fn ask(&mut self, bundle: &[TrialRequest], share: bool, patience: Duration) -> Result<Vec<Answer>, String> {
+    async fn ask(
+        &mut self,
+        bundle: &[TrialRequest],
+        share: bool,
+        patience: Duration,
+    ) -> Result<Vec<Answer>, String> {
         self.send(bundle, share);
         let mut answers = vec![Answer::default(); bundle.len()];
         let until = Instant::now() + patience * bundle.len() as u32;
@@ -101,7 +121,11 @@ impl Partner {
     }
 
     /// Sends a trial and waits until it has begun.
-    pub async fn begin(&mut self, request: &TrialRequest, patience: Duration) -> Result<(), String> {
+    pub async fn begin(
+        &mut self,
+        request: &TrialRequest,
+        patience: Duration,
+    ) -> Result<(), String> {
         self.send(std::slice::from_ref(request), false);
         match self.next(Instant::now() + patience).await? {
             FromWorker::Started { .. } => Ok(()),
@@ -111,7 +135,10 @@ impl Partner {
 
     fn send(&self, bundle: &[TrialRequest], share: bool) {
         if let Some(local) = &self.local {
-            let line = encode_line(&ToWorker::Run { bundle: bundle.to_vec(), share });
+            let line = encode_line(&ToWorker::Run {
+                bundle: bundle.to_vec(),
+                share,
+            });
             // If it has gone, the next message is its exit.
             let _ = local.stdin.as_ref().map(|stdin| stdin.send(line));
         }
@@ -164,7 +191,11 @@ impl Partner {
 }
 
 /// Puts a message where it belongs, or says what is wrong with it.
-fn take(answers: &mut [Answer], (bundle, share): (&[TrialRequest], bool), message: FromWorker) -> Result<(), String> {
+fn take(
+    answers: &mut [Answer],
+    (bundle, share): (&[TrialRequest], bool),
+    message: FromWorker,
+) -> Result<(), String> {
     let what = name(&message);
     let trial = match &message {
         FromWorker::Started { trial }
@@ -175,29 +206,57 @@ fn take(answers: &mut [Answer], (bundle, share): (&[TrialRequest], bool), messag
         FromWorker::Heartbeat => return Ok(()),
     };
     let Some(place) = bundle.iter().position(|request| request.trial == *trial) else {
-        return Err(format!("`{what}` is about trial {:?}, which it does not have", trial.chars().take(40).collect::<String>()));
+        return Err(format!(
+            "`{what}` is about trial {:?}, which it does not have",
+            trial.chars().take(40).collect::<String>()
+        ));
     };
-    if let FromWorker::Done { same_as, shared_epochs, .. } = &message {
+    if let FromWorker::Done {
+        same_as,
+        shared_epochs,
+        ..
+    } = &message
+    {
         if !share && (same_as.is_some() || *shared_epochs > 0) {
-            return Err("it shared work although `run` did not say `share`: such a trial may be timed".to_owned());
+            return Err(
+                "it shared work although `run` did not say `share`: such a trial may be timed"
+                    .to_owned(),
+            );
         }
         let known = |other: &String| {
-            bundle.iter().zip(&*answers).any(|(request, answer)| request.trial == *other && answer.metrics.is_some())
+            bundle
+                .iter()
+                .zip(&*answers)
+                .any(|(request, answer)| request.trial == *other && answer.metrics.is_some())
         };
         if let Some(other) = same_as.as_ref().filter(|other| !known(other)) {
             let shown: String = other.chars().take(40).collect();
-            return Err(format!("`same_as` names trial {shown:?}, which is not one of the group that it has finished"));
+            return Err(format!(
+                "`same_as` names trial {shown:?}, which is not one of the group that it has finished"
+            ));
         }
     }
     let answer = &mut answers[place];
     match message {
-        FromWorker::Started { .. } if answer.started => return Err("it said `started` twice for one trial".to_owned()),
+        FromWorker::Started { .. } if answer.started => {
+            return Err("it said `started` twice for one trial".to_owned());
+        }
         FromWorker::Started { .. } => answer.started = true,
         _ if !answer.started => return Err(format!("it said `{what}` before `started`")),
-        _ if answer.ended() => return Err(format!("it said `{what}` about a trial that had ended")),
-        FromWorker::Epoch { position, values, .. } => answer.history.push((position, values)),
-        FromWorker::Done { metrics, same_as, shared_epochs, .. } => {
-            (answer.metrics, answer.same_as, answer.shared_epochs) = (Some(metrics), same_as, shared_epochs);
+        _ if answer.ended() => {
+            return Err(format!("it said `{what}` about a trial that had ended"));
+        }
+        FromWorker::Epoch {
+            position, values, ..
+        } => answer.history.push((position, values)),
+        FromWorker::Done {
+            metrics,
+            same_as,
+            shared_epochs,
+            ..
+        } => {
+            (answer.metrics, answer.same_as, answer.shared_epochs) =
+                (Some(metrics), same_as, shared_epochs);
         }
         FromWorker::Failed { kind, message, .. } => answer.failure = Some((kind, message)),
         FromWorker::Hello(_) | FromWorker::Heartbeat => {}

@@ -1,5 +1,6 @@
-//! The dispatcher's part that has programs' folders and command lines made ready before their turn, on a thread of its own: when a
-//! slot becomes free, its next program need not wait for the file system.
+//! The dispatcher's part that has programs' folders and command lines made ready before their turn,
+//! on a thread of its own: when a slot becomes free, its next program need not wait for the file
+//! system.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -11,16 +12,18 @@ use super::preparer::{Make, Preparer};
 use crate::grid::TrialId;
 use crate::plan::PlannedTrial;
 
-/// So many are made ready at most. A disk may take a tenth of a second to read what it needs for a new folder.
+/// So many are made ready at most. A disk may take a tenth of a second to read what it needs for a
+/// new folder.
 const MOST: usize = 256;
 
 /// Programs that are ready to be started.
 #[derive(Default)]
 pub(super) struct Ahead {
-    /// Where they are made, from the first one on. What is None there went wrong. It will go wrong again when the trial is to start,
-    /// and is reported then.
+    /// Where they are made, from the first one on. What is None there went wrong. It will go wrong
+    /// again when the trial is to start, and is reported then.
     preparer: Option<Preparer<Option<ProgramPlan>>>,
-    /// How many programs were started since the last ones were asked for, and how many were known to come then.
+    /// How many programs were started since the last ones were asked for, and how many were known
+    /// to come then.
     started: usize,
     known: usize,
     /// How many were started since the last tick, and from the last but one to that.
@@ -33,8 +36,8 @@ impl Ahead {
         self.recent = (0, self.recent.0);
     }
 
-    /// How many are to be ready: as many as there are slots, which may all become free at once; if trials are short, as many as
-    /// start from tick to tick.
+    /// How many are to be ready: as many as there are slots, which may all become free at once; if
+    /// trials are short, as many as start from tick to tick.
     fn depth(&self, slots: usize) -> usize {
         let (this_tick, last_tick) = self.recent;
         slots.max(this_tick).max(last_tick).min(MOST)
@@ -80,22 +83,32 @@ impl Dispatcher {
     /// Has the next programs made ready.
     pub(super) fn prepare(&mut self) {
         self.ahead.started = 0;
-        let Start::Program(start) = &self.workers.start else { return };
+        let Start::Program(start) = &self.workers.start else {
+            return;
+        };
         if self.ahead.preparer.is_none() {
             // Without a thread nothing is made ready: each is made at its turn.
             self.ahead.preparer = Preparer::new().ok();
         }
         let depth = self.ahead.depth(self.processes.len());
-        let Some(preparer) = &mut self.ahead.preparer else { return };
+        let Some(preparer) = &mut self.ahead.preparer else {
+            return;
+        };
         // Those that have been passed over are made ready anew when it is their turn again.
         let coming: Vec<&PlannedTrial> = self.reactor.upcoming().take(MOST).collect();
         preparer.keep(&coming.iter().map(|trial| trial.id).collect());
         self.ahead.known = coming.len();
-        let missing = coming.into_iter().take(depth).filter(|trial| !preparer.has(trial.id));
+        let missing = coming
+            .into_iter()
+            .take(depth)
+            .filter(|trial| !preparer.has(trial.id));
         let order = |trial: &PlannedTrial| -> (TrialId, Make<Option<ProgramPlan>>) {
             let (start, dir) = (Arc::clone(start), self.workers.dir.clone());
             let (config, trial) = ((self.config_of)(trial), *trial);
-            (trial.id, Box::new(move || start.plan(&trial, &config, &dir).ok()))
+            (
+                trial.id,
+                Box::new(move || start.plan(&trial, &config, &dir).ok()),
+            )
         };
         let orders = missing.map(order).collect();
         preparer.ask(orders);
@@ -110,19 +123,34 @@ mod tests {
     fn due_after(ahead: &mut Ahead, slots: usize) -> usize {
         (ahead.started, ahead.known) = (0, 1000);
         assert!(!ahead.is_due(slots), "nothing has been started");
-        (1..).find(|_| ahead.take("k7m2p9x4qa-3".parse().unwrap()).is_some() || ahead.is_due(slots)).unwrap()
+        (1..)
+            .find(|_| ahead.take("k7m2p9x4qa-3".parse().unwrap()).is_some() || ahead.is_due(slots))
+            .unwrap()
     }
 
     #[test]
     fn long_trials_have_as_many_ready_as_there_are_slots() {
         let mut ahead = Ahead::default();
-        assert_eq!([ahead.depth(1), ahead.depth(8), ahead.depth(1000)], [1, 8, MOST]);
-        assert_eq!([due_after(&mut ahead, 1), due_after(&mut ahead, 8), due_after(&mut ahead, 1000)], [1, 2, MOST / 4]);
+        assert_eq!(
+            [ahead.depth(1), ahead.depth(8), ahead.depth(1000)],
+            [1, 8, MOST]
+        );
+        assert_eq!(
+            [
+                due_after(&mut ahead, 1),
+                due_after(&mut ahead, 8),
+                due_after(&mut ahead, 1000)
+            ],
+            [1, 2, MOST / 4]
+        );
     }
 
     #[test]
     fn short_trials_have_as_many_ready_as_start_in_a_tick() {
-        let mut ahead = Ahead { recent: (100, 0), ..Ahead::default() };
+        let mut ahead = Ahead {
+            recent: (100, 0),
+            ..Ahead::default()
+        };
         assert_eq!((ahead.depth(2), due_after(&mut ahead, 2)), (100, 34));
         ahead.on_tick();
         assert_eq!((ahead.depth(2), ahead.recent), (134, (0, 134)));
@@ -134,8 +162,24 @@ mod tests {
     fn where_few_are_known_to_come_they_are_looked_for_often() {
         // `--best-first` knows one at a time.
         for known in [0, 1, 4] {
-            assert!(Ahead { started: 1, known, recent: (200, 200), ..Ahead::default() }.is_due(2));
+            assert!(
+                Ahead {
+                    started: 1,
+                    known,
+                    recent: (200, 200),
+                    ..Ahead::default()
+                }
+                .is_due(2)
+            );
         }
-        assert!(!Ahead { started: 1, known: 5, recent: (200, 200), ..Ahead::default() }.is_due(2));
+        assert!(
+            !Ahead {
+                started: 1,
+                known: 5,
+                recent: (200, 200),
+                ..Ahead::default()
+            }
+            .is_due(2)
+        );
     }
 }

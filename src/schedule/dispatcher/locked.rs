@@ -1,5 +1,5 @@
-//! The dispatcher's part for a ledger that another program has locked: trials go on, their results wait in memory, and the user is told.
-//! Only who asks to stop does not wait for ever.
+//! The dispatcher's part for a ledger that another program has locked: trials go on, their results
+//! wait in memory, and the user is told. Only who asks to stop does not wait for ever.
 
 use super::super::action::{Action, Time};
 use super::super::notice::Notice;
@@ -24,7 +24,10 @@ impl Dispatcher {
     /// The writer waits for another program.
     pub(super) fn on_ledger_locked(&mut self, waiting: Waiting) -> Vec<Action> {
         let results = self.reactor.unwritten_results();
-        self.observer.notice(&Notice::LedgerLocked { what: waiting.to_string(), results });
+        self.observer.notice(&Notice::LedgerLocked {
+            what: waiting.to_string(),
+            results,
+        });
         self.locked.by = Some(waiting);
         self.give_up_where_due()
     }
@@ -46,16 +49,28 @@ impl Dispatcher {
         actions
     }
 
-    /// Gives up what cannot be written, if the user wants to stop and has waited long enough, or does not want to wait.
+    /// Gives up what cannot be written, if the user wants to stop and has waited long enough, or
+    /// does not want to wait.
     pub(super) fn give_up_where_due(&mut self) -> Vec<Action> {
         let now = self.now();
-        let waited = self.locked.stop_asked.is_some_and(|asked| now.saturating_sub(asked) > STOP_TIMEOUT);
-        let Some(waiting) = self.locked.by.clone().filter(|_| (waited || self.locked.hurry) && self.ledger_error.is_none())
+        let waited = self
+            .locked
+            .stop_asked
+            .is_some_and(|asked| now.saturating_sub(asked) > STOP_TIMEOUT);
+        let Some(waiting) = self
+            .locked
+            .by
+            .clone()
+            .filter(|_| (waited || self.locked.hurry) && self.ledger_error.is_none())
         else {
             return Vec::new();
         };
         let results = self.reactor.unwritten_results();
-        let error = LedgerError::Unwritten { path: waiting.path, by: waiting.by, results };
+        let error = LedgerError::Unwritten {
+            path: waiting.path,
+            by: waiting.by,
+            results,
+        };
         let actions = self.reactor.on_ledger_failure(now, error.to_string());
         self.ledger_error = Some(error);
         actions
@@ -63,6 +78,9 @@ impl Dispatcher {
 
     /// Whether the user asks to stop within so long.
     pub async fn is_stopped_within(&mut self, time: Time) -> bool {
-        matches!(tokio::time::timeout(time, self.stops.asked()).await, Ok(super::Asked::Stop))
+        matches!(
+            tokio::time::timeout(time, self.stops.asked()).await,
+            Ok(super::Asked::Stop)
+        )
     }
 }

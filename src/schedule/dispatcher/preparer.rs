@@ -1,5 +1,6 @@
-//! A thread that makes things ready in the order in which they are asked for, so that the event loop waits neither for the file
-//! system nor for its disk. It knows nothing of what it makes; `ahead.rs` asks.
+//! A thread that makes things ready in the order in which they are asked for, so that the event
+//! loop waits neither for the file system nor for its disk. It knows nothing of what it makes;
+//! `ahead.rs` asks.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -43,11 +44,27 @@ impl<T: Send + 'static> Preparer<T> {
     /// # Errors
     /// The operating system's, if there may be no further thread.
     pub fn new() -> std::io::Result<Self> {
-        let state = State { orders: VecDeque::new(), at_hand: None, ready: HashMap::new(), awaited: false, closed: false };
-        let shared = Arc::new(Shared { state: Mutex::new(state), ordered: Condvar::new(), made: Condvar::new() });
+        let state = State {
+            orders: VecDeque::new(),
+            at_hand: None,
+            ready: HashMap::new(),
+            awaited: false,
+            closed: false,
+        };
+        let shared = Arc::new(Shared {
+            state: Mutex::new(state),
+            ordered: Condvar::new(),
+            made: Condvar::new(),
+        });
         let worker = Worker(Arc::clone(&shared));
-        let thread = std::thread::Builder::new().name("preparer".to_owned()).spawn(move || worker.work())?;
-        Ok(Self { shared, thread: Some(thread), asked: HashSet::new() })
+        let thread = std::thread::Builder::new()
+            .name("preparer".to_owned())
+            .spawn(move || worker.work())?;
+        Ok(Self {
+            shared,
+            thread: Some(thread),
+            asked: HashSet::new(),
+        })
     }
 
     /// Whether a trial's thing has been asked for, and neither taken nor forgotten.
@@ -62,7 +79,8 @@ impl<T: Send + 'static> Preparer<T> {
         self.shared.ordered.notify_one();
     }
 
-    /// A trial's thing, if it is ready or being made. If not, the thread is not at work on it, nor will be.
+    /// A trial's thing, if it is ready or being made. If not, the thread is not at work on it, nor
+    /// will be.
     pub fn take(&mut self, trial: TrialId) -> Option<T> {
         if !self.asked.remove(&trial) {
             return None;
@@ -70,7 +88,11 @@ impl<T: Send + 'static> Preparer<T> {
         let mut state = self.shared.lock();
         while state.at_hand == Some(trial) {
             state.awaited = true;
-            state = self.shared.made.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self
+                .shared
+                .made
+                .wait(state)
+                .unwrap_or_else(PoisonError::into_inner);
         }
         let made = state.ready.remove(&trial);
         if made.is_none() {
@@ -83,7 +105,8 @@ impl<T: Send + 'static> Preparer<T> {
     pub fn keep(&mut self, trials: &HashSet<TrialId>) {
         let mut state = self.shared.lock();
         let at_hand = state.at_hand;
-        self.asked.retain(|trial| trials.contains(trial) || at_hand == Some(*trial));
+        self.asked
+            .retain(|trial| trials.contains(trial) || at_hand == Some(*trial));
         state.orders.retain(|(trial, _)| trials.contains(trial));
         state.ready.retain(|trial, _| trials.contains(trial));
     }
@@ -123,7 +146,11 @@ impl<T> Worker<T> {
         let mut state = self.0.lock();
         while !state.closed {
             let Some((trial, make)) = state.orders.pop_front() else {
-                state = self.0.ordered.wait(state).unwrap_or_else(PoisonError::into_inner);
+                state = self
+                    .0
+                    .ordered
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
                 continue;
             };
             state.at_hand = Some(trial);
@@ -155,7 +182,10 @@ mod tests {
     use super::*;
 
     fn trial(seed: u64) -> TrialId {
-        TrialId { point: "k7m2p9x4qa".parse().unwrap(), seed }
+        TrialId {
+            point: "k7m2p9x4qa".parse().unwrap(),
+            seed,
+        }
     }
 
     fn make<T>(make: impl FnOnce() -> T + Send + 'static) -> Make<T> {
@@ -163,7 +193,11 @@ mod tests {
     }
 
     /// What takes until `go` to be made, and what says that it has been begun.
-    fn slow() -> (mpsc::Receiver<()>, mpsc::Sender<&'static str>, Make<&'static str>) {
+    fn slow() -> (
+        mpsc::Receiver<()>,
+        mpsc::Sender<&'static str>,
+        Make<&'static str>,
+    ) {
         let ((begun, has_begun), (go, wait)) = (mpsc::channel(), mpsc::channel());
         (
             has_begun,
@@ -190,16 +224,30 @@ mod tests {
     fn what_is_ready_or_at_hand_is_taken_and_the_rest_is_not_waited_for() {
         let mut preparer = Preparer::new().unwrap();
         let (begun, go, one) = slow();
-        preparer.ask(vec![(trial(1), one), (trial(2), make(|| "two")), (trial(3), make(|| "three"))]);
+        preparer.ask(vec![
+            (trial(1), one),
+            (trial(2), make(|| "two")),
+            (trial(3), make(|| "three")),
+        ]);
         begun.recv().unwrap();
         assert_eq!(preparer.take(trial(4)), None, "nobody asked for it");
-        assert_eq!(preparer.take(trial(2)), None, "its turn has not come, nor will it");
-        assert_eq!([1, 2, 3].map(|seed| preparer.has(trial(seed))), [true, false, true]);
+        assert_eq!(
+            preparer.take(trial(2)),
+            None,
+            "its turn has not come, nor will it"
+        );
+        assert_eq!(
+            [1, 2, 3].map(|seed| preparer.has(trial(seed))),
+            [true, false, true]
+        );
         go.send("one").unwrap();
         assert_eq!(preparer.take(trial(1)), Some("one"));
         settle(&preparer);
         assert_eq!(preparer.shared.lock().ready.len(), 1);
-        assert_eq!((preparer.take(trial(3)), preparer.take(trial(3))), (Some("three"), None));
+        assert_eq!(
+            (preparer.take(trial(3)), preparer.take(trial(3))),
+            (Some("three"), None)
+        );
         preparer.ask(vec![(trial(1), make(|| "anew"))]);
         settle(&preparer);
         assert_eq!(preparer.take(trial(1)), Some("anew"));
@@ -211,17 +259,27 @@ mod tests {
         preparer.ask(vec![(trial(1), make(|| "one")), (trial(2), make(|| "two"))]);
         settle(&preparer);
         let (begun, go, three) = slow();
-        preparer.ask(vec![(trial(3), three), (trial(4), make(|| "four")), (trial(5), make(|| "five"))]);
+        preparer.ask(vec![
+            (trial(3), three),
+            (trial(4), make(|| "four")),
+            (trial(5), make(|| "five")),
+        ]);
         begun.recv().unwrap();
         preparer.keep(&[trial(2), trial(5)].into());
         // What is at hand is made, but not for long.
-        assert_eq!([1, 2, 3, 4, 5].map(|seed| preparer.has(trial(seed))), [false, true, true, false, true]);
+        assert_eq!(
+            [1, 2, 3, 4, 5].map(|seed| preparer.has(trial(seed))),
+            [false, true, true, false, true]
+        );
         go.send("three").unwrap();
         settle(&preparer);
         preparer.keep(&[trial(2), trial(5)].into());
         let mut ready: Vec<&str> = preparer.shared.lock().ready.values().copied().collect();
         ready.sort_unstable();
-        assert_eq!((ready, preparer.has(trial(3))), (vec!["five", "two"], false));
+        assert_eq!(
+            (ready, preparer.has(trial(3))),
+            (vec!["five", "two"], false)
+        );
     }
 
     #[test]
@@ -231,7 +289,10 @@ mod tests {
         preparer.ask(vec![(trial(1), one), (trial(2), make(|| "two"))]);
         begun.recv().unwrap();
         drop(go);
-        assert_eq!((preparer.take(trial(1)), preparer.take(trial(2))), (None, None));
+        assert_eq!(
+            (preparer.take(trial(1)), preparer.take(trial(2))),
+            (None, None)
+        );
         preparer.ask(vec![(trial(3), make(|| "three"))]);
         assert_eq!(preparer.take(trial(3)), None);
     }
@@ -243,7 +304,10 @@ mod tests {
         let made = Arc::new(Mutex::new(Vec::new()));
         let (first, second) = (Arc::clone(&made), Arc::clone(&made));
         let one = make(move || first.lock().unwrap().push(one()));
-        preparer.ask(vec![(trial(1), one), (trial(2), make(move || second.lock().unwrap().push("two")))]);
+        preparer.ask(vec![
+            (trial(1), one),
+            (trial(2), make(move || second.lock().unwrap().push("two"))),
+        ]);
         begun.recv().unwrap();
         let shared = Arc::clone(&preparer.shared);
         let end = std::thread::spawn(move || drop(preparer));
@@ -252,6 +316,10 @@ mod tests {
         }
         go.send("one").unwrap();
         end.join().unwrap();
-        assert_eq!(*made.lock().unwrap(), ["one"], "what was at hand is made to its end");
+        assert_eq!(
+            *made.lock().unwrap(),
+            ["one"],
+            "what was at hand is made to its end"
+        );
     }
 }

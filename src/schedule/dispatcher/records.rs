@@ -18,13 +18,42 @@ impl Dispatcher {
                 trial: trial.id,
                 phase: trial.phase,
                 worker: WorkerId(self.processes[slot].worker),
-                log: LogMark { file: Arc::clone(&self.processes[slot].log), offset: self.processes[slot].log_mark },
+                log: LogMark {
+                    file: Arc::clone(&self.processes[slot].log),
+                    offset: self.processes[slot].log_mark,
+                },
             },
-            Record::Epoch { trial, position, values, .. } => Write::Epoch { trial: trial.id, position, values },
-            Record::Done { slot, trial, metrics, shared, duration } => {
-                Write::TrialDone { trial: trial.id, metrics, shared, log_end: self.mark_log(slot), duration: seconds(duration) }
-            }
-            Record::Failed { slot, trial, kind, message, for_good, duration } => Write::TrialFailed {
+            Record::Epoch {
+                trial,
+                position,
+                values,
+                ..
+            } => Write::Epoch {
+                trial: trial.id,
+                position,
+                values,
+            },
+            Record::Done {
+                slot,
+                trial,
+                metrics,
+                shared,
+                duration,
+            } => Write::TrialDone {
+                trial: trial.id,
+                metrics,
+                shared,
+                log_end: self.mark_log(slot),
+                duration: seconds(duration),
+            },
+            Record::Failed {
+                slot,
+                trial,
+                kind,
+                message,
+                for_good,
+                duration,
+            } => Write::TrialFailed {
                 trial: trial.id,
                 phase: trial.phase,
                 kind,
@@ -33,9 +62,15 @@ impl Dispatcher {
                 log_end: self.mark_log(slot),
                 duration: seconds(duration),
             },
-            Record::Interrupted { slot, trial, message } => {
-                Write::TrialInterrupted { trial: trial.id, message, log_end: self.log_size(slot) }
-            }
+            Record::Interrupted {
+                slot,
+                trial,
+                message,
+            } => Write::TrialInterrupted {
+                trial: trial.id,
+                message,
+                log_end: self.log_size(slot),
+            },
         }
     }
 
@@ -47,11 +82,15 @@ impl Dispatcher {
 
     /// Appends a failure's message that is too long to be recorded whole to the log of its worker.
     pub(super) fn log_long_failure(&self, slot: usize, message: &FromWorker) {
-        let FromWorker::Failed { message, .. } = message else { return };
+        let FromWorker::Failed { message, .. } = message else {
+            return;
+        };
         if !failures::is_too_long(message) {
             return;
         }
-        let Some(mut log) = self.processes[slot].log_file.as_deref() else { return };
+        let Some(mut log) = self.processes[slot].log_file.as_deref() else {
+            return;
+        };
         if let Err(error) = log.write_all(format!("{message}\n").as_bytes()) {
             tracing::warn!(slot, "cannot write a failure's message to the log: {error}");
         }
@@ -62,7 +101,9 @@ impl Dispatcher {
     }
 
     pub(super) fn log_end_for(&self, fatal: &Fatal) -> Option<String> {
-        let (Fatal::NoStart { slot, .. } | Fatal::AllAlike { slot, .. }) = fatal else { return None };
+        let (Fatal::NoStart { slot, .. } | Fatal::AllAlike { slot, .. }) = fatal else {
+            return None;
+        };
         let end = self.processes[*slot].log_end(&self.workers.dir, 0).ok()?;
         (!end.trim().is_empty()).then_some(end)
     }

@@ -1,5 +1,5 @@
-//! The dispatcher's part that tells when nothing can be started for now: because this machine lacks something, or because the program
-//! is away.
+//! The dispatcher's part that tells when nothing can be started for now: because this machine lacks
+//! something, or because the program is away.
 
 use std::io;
 
@@ -27,17 +27,24 @@ impl Dispatcher {
 
     /// What the command line needs and is not there, though it was when the sweep began.
     pub(super) fn is_away(&self) -> Option<String> {
-        self.files.missing().map(|path| format!("{} is not there any more", path.display()))
+        self.files
+            .missing()
+            .map(|path| format!("{} is not there any more", path.display()))
     }
 
-    /// A shortage that a process which has ended with an exit code may have ended for: what it needs is away, or the disk that its log
-    /// and its metrics are on is full. A worker that had said hello had all that it needs.
+    /// A shortage that a process which has ended with an exit code may have ended for: what it
+    /// needs is away, or the disk that its log and its metrics are on is full. A worker that had
+    /// said hello had all that it needs.
     pub(super) fn is_short_at_exit(&self, slot: usize, exit: Exit) -> Option<String> {
         let suspect = match self.workers.start {
             Start::Worker(_) => self.reactor.is_starting(slot),
             Start::Program(_) => true,
         };
-        if exit == Exit::Code(0) || !matches!(exit, Exit::Code(_)) || !suspect || self.processes[slot].ending {
+        if exit == Exit::Code(0)
+            || !matches!(exit, Exit::Code(_))
+            || !suspect
+            || self.processes[slot].ending
+        {
             return None;
         }
         self.is_away().or_else(|| self.is_full())
@@ -47,12 +54,19 @@ impl Dispatcher {
     pub(super) fn is_full(&self) -> Option<String> {
         let disk = nix::sys::statvfs::statvfs(&self.workers.dir).ok()?;
         // File systems that make inodes as they need them have none to count.
-        let lacks = match (disk.blocks_available(), disk.files(), disk.files_available()) {
+        let lacks = match (
+            disk.blocks_available(),
+            disk.files(),
+            disk.files_available(),
+        ) {
             (0, _, _) => "space",
             (_, 1.., 0) => "inodes",
             _ => return None,
         };
-        Some(format!("no {lacks} left on the disk of {}", self.workers.dir.display()))
+        Some(format!(
+            "no {lacks} left on the disk of {}",
+            self.workers.dir.display()
+        ))
     }
 
     /// What an agent could not start, if that is a shortage where it stands.
@@ -64,7 +78,8 @@ impl Dispatcher {
         refusal.is_shortage(self.proven.elsewhere).then_some(why)
     }
 
-    /// Whether the system has refused to make a trial's folder: nothing of the trial was there that could be to blame.
+    /// Whether the system has refused to make a trial's folder: nothing of the trial was there that
+    /// could be to blame.
     pub(super) fn has_no_folder(&self, error: &io::Error, trial: &PlannedTrial) -> bool {
         let folder = self.workers.dir.join(TRIALS).join(trial.id.to_string());
         error.raw_os_error().is_some() && folder.symlink_metadata().is_err()

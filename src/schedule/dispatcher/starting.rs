@@ -8,7 +8,9 @@ use std::time::Duration;
 use nix::sys::signal::Signal;
 
 use super::super::action::{Action, EndBy, Exit, Time};
-use super::super::launch::{self, CommandLine, Incoming, LocalWorker, Place, SpawnPlan, signal_process};
+use super::super::launch::{
+    self, CommandLine, Incoming, LocalWorker, Place, SpawnPlan, signal_process,
+};
 use super::super::memory;
 use super::super::process::{Process, log_name};
 use super::super::processes::{StartClock, start_ticks};
@@ -17,7 +19,9 @@ use super::super::start::{ProgramStart, Start, TRIALS, WorkerStart};
 use super::{BoxFuture, Dispatcher};
 use crate::ledger::{WorkerId, Write};
 use crate::plan::PlannedTrial;
-use crate::protocol::{FromWorker, HEARTBEAT_VARIABLE, Hello, PROTOCOL_VERSION, ToAgent, encode_line};
+use crate::protocol::{
+    FromWorker, HEARTBEAT_VARIABLE, Hello, PROTOCOL_VERSION, ToAgent, encode_line,
+};
 
 /// So old may the kernel's count of killed processes be when a process is started.
 const MOMENT: Time = Time::from_millis(100);
@@ -32,7 +36,8 @@ impl Dispatcher {
             Start::Program(start) => {
                 self.processes[slot].ending = false;
                 let hello = self.introduction(slot, &start, 1);
-                self.reactor.on_message(self.began.elapsed(), slot, FromWorker::Hello(hello))
+                self.reactor
+                    .on_message(self.began.elapsed(), slot, FromWorker::Hello(hello))
             }
         }
     }
@@ -42,7 +47,12 @@ impl Dispatcher {
             return self.postpone(slot, &why);
         }
         let device = &self.workers.slots[slot];
-        let mut environment: BTreeMap<_, _> = device.environment.iter().cloned().chain(start.environment).collect();
+        let mut environment: BTreeMap<_, _> = device
+            .environment
+            .iter()
+            .cloned()
+            .chain(start.environment)
+            .collect();
         let agent = self.workers.launcher.has_agent(false);
         if let Some(silence) = self.workers.launcher.silence().filter(|_| !agent) {
             environment.insert(HEARTBEAT_VARIABLE.to_owned(), silence.as_secs().to_string());
@@ -56,7 +66,11 @@ impl Dispatcher {
         };
         let log = self.workers.dir.join(log_name(slot));
         let report = self.reporter(slot);
-        let plan = SpawnPlan { line: self.wrap(slot, line, None), log, agent };
+        let plan = SpawnPlan {
+            line: self.wrap(slot, line, None),
+            log,
+            agent,
+        };
         let before = StartClock::ticks();
         match launch::spawn(&plan, self.budget.clone(), report) {
             Ok(local) => {
@@ -65,39 +79,65 @@ impl Dispatcher {
             }
             Err(refusal) => {
                 let program = plan.line.command.first().map_or("", String::as_str);
-                let here = std::env::current_dir().map_or(String::new(), |dir| format!(" (from {})", dir.display()));
+                let here = std::env::current_dir()
+                    .map_or(String::new(), |dir| format!(" (from {})", dir.display()));
                 let error = &refusal.error;
-                let workdir = plan.line.workdir.clone().or_else(|| std::env::current_dir().ok()).unwrap_or_default();
-                let why = format!("cannot start {program:?}{here}: {}", explain(error, program, &workdir));
+                let workdir = plan
+                    .line
+                    .workdir
+                    .clone()
+                    .or_else(|| std::env::current_dir().ok())
+                    .unwrap_or_default();
+                let why = format!(
+                    "cannot start {program:?}{here}: {}",
+                    explain(error, program, &workdir)
+                );
                 if refusal.is_shortage(self.proven.here) {
                     return self.postpone(slot, &format!("{why}{}", hint(error)));
                 }
-                self.reactor.on_exit(self.began.elapsed(), slot, Exit::NotStarted, &why)
+                self.reactor
+                    .on_exit(self.began.elapsed(), slot, Exit::NotStarted, &why)
             }
         }
     }
 
     /// Starts the program of a trial. It is told of its trial by being started.
-    pub(super) fn spawn_program(&mut self, slot: usize, start: &ProgramStart, trial: &PlannedTrial) -> Vec<Action> {
+    pub(super) fn spawn_program(
+        &mut self,
+        slot: usize,
+        start: &ProgramStart,
+        trial: &PlannedTrial,
+    ) -> Vec<Action> {
         if let Some(why) = self.is_away() {
             return self.postpone(slot, &why);
         }
         let report = self.reporter(slot);
         let agent = self.workers.launcher.has_agent(true);
         let attempt = self.attempt_name(slot);
-        let plan = self.program_of(start, trial, &attempt).map(|(mut plan, log)| {
-            for (name, value) in &self.workers.slots[slot].environment {
-                plan.line.environment.entry(name.clone()).or_insert_with(|| value.clone());
-            }
-            plan.line = self.wrap(slot, std::mem::take(&mut plan.line), Some(&plan.metrics));
-            plan.agent = agent;
-            (plan, log)
-        });
+        let plan = self
+            .program_of(start, trial, &attempt)
+            .map(|(mut plan, log)| {
+                for (name, value) in &self.workers.slots[slot].environment {
+                    plan.line
+                        .environment
+                        .entry(name.clone())
+                        .or_insert_with(|| value.clone());
+                }
+                plan.line = self.wrap(slot, std::mem::take(&mut plan.line), Some(&plan.metrics));
+                plan.agent = agent;
+                (plan, log)
+            });
         let before = StartClock::ticks();
         let spawned = plan.map_err(Refusal::from).and_then(|(plan, log)| {
             let name = plan.line.name();
             let log_name = format!("{TRIALS}/{}/{}", plan.trial, plan.log);
-            let spawned = launch::spawn_program(plan, log, self.spawner.as_ref(), self.budget.clone(), report)?;
+            let spawned = launch::spawn_program(
+                plan,
+                log,
+                self.spawner.as_ref(),
+                self.budget.clone(),
+                report,
+            )?;
             Ok((spawned, name, log_name))
         });
         let now = self.began.elapsed();
@@ -105,17 +145,34 @@ impl Dispatcher {
             Ok((local, name, log_name)) => {
                 self.started(slot, local, before, log_name, name);
                 let hello = self.introduction(slot, start, start.threads_of(trial));
-                (self.record)(Write::WorkerHello { worker: WorkerId(self.processes[slot].worker), hello });
+                (self.record)(Write::WorkerHello {
+                    worker: WorkerId(self.processes[slot].worker),
+                    hello,
+                });
                 // Behind an agent it begins when the agent says so.
                 match agent {
                     true => Vec::new(),
-                    false => self.reactor.on_message(now, slot, FromWorker::Started { trial: trial.id.to_string() }),
+                    false => self.reactor.on_message(
+                        now,
+                        slot,
+                        FromWorker::Started {
+                            trial: trial.id.to_string(),
+                        },
+                    ),
                 }
             }
             Err(refusal) => {
                 let error = &refusal.error;
-                let cause = explain(error, start.program.first().unwrap_or_default(), &start.workdir);
-                let why = format!("cannot start {} in {}: {cause}", start.program, start.workdir.display());
+                let cause = explain(
+                    error,
+                    start.program.first().unwrap_or_default(),
+                    &start.workdir,
+                );
+                let why = format!(
+                    "cannot start {} in {}: {cause}",
+                    start.program,
+                    start.workdir.display()
+                );
                 if refusal.is_shortage(self.proven.here) || self.has_no_folder(error, trial) {
                     return self.postpone(slot, &format!("{why}{}", hint(error)));
                 }
@@ -124,16 +181,27 @@ impl Dispatcher {
         }
     }
 
-    /// What the files of a slot's next process are told apart by: its number, and the beginning of the run directory's identity,
-    /// since one that was restored from a copy counts from where the copy ended.
+    /// What the files of a slot's next process are told apart by: its number, and the beginning of
+    /// the run directory's identity, since one that was restored from a copy counts from where the
+    /// copy ended.
     fn attempt_name(&self, slot: usize) -> String {
         let identity: String = self.workers.identity.chars().take(4).collect();
         format!("{}-{identity}", self.processes[slot].worker)
     }
 
     /// What is really started for a command line.
-    fn wrap(&self, slot: usize, line: CommandLine, metrics: Option<&std::path::Path>) -> CommandLine {
-        let place = Place { slot, worker: self.processes[slot].worker, mark: &self.away.mark, metrics };
+    fn wrap(
+        &self,
+        slot: usize,
+        line: CommandLine,
+        metrics: Option<&std::path::Path>,
+    ) -> CommandLine {
+        let place = Place {
+            slot,
+            worker: self.processes[slot].worker,
+            mark: &self.away.mark,
+            metrics,
+        };
         self.workers.launcher.wrap(line, place)
     }
 
@@ -163,11 +231,22 @@ impl Dispatcher {
     }
 
     /// A slot's process has started; `before` is when that was asked for.
-    fn started(&mut self, slot: usize, local: LocalWorker, before: Option<u64>, log: String, program: Arc<str>) {
+    fn started(
+        &mut self,
+        slot: usize,
+        local: LocalWorker,
+        before: Option<u64>,
+        log: String,
+        program: Arc<str>,
+    ) {
         self.proven.here = true;
         let (pid, worker) = (local.pid, self.processes[slot].worker);
         let start_ticks = self.start_clock.start_of(pid, before).unwrap_or(0);
-        let killed_before = if self.workers.launcher.is_local() { self.killed_by_now() } else { 0 };
+        let killed_before = if self.workers.launcher.is_local() {
+            self.killed_by_now()
+        } else {
+            0
+        };
         self.processes[slot] = Process {
             worker,
             pid,
@@ -195,11 +274,14 @@ impl Dispatcher {
         });
     }
 
-    /// How many processes the kernel has killed for lack of memory, by a count that is at most a moment old: that of a big host takes
-    /// as long to read as a short process to start.
+    /// How many processes the kernel has killed for lack of memory, by a count that is at most a
+    /// moment old: that of a big host takes as long to read as a short process to start.
     fn killed_by_now(&mut self) -> u64 {
         let now = self.now();
-        if self.killed.is_none_or(|(at, _)| now.saturating_sub(at) > MOMENT) {
+        if self
+            .killed
+            .is_none_or(|(at, _)| now.saturating_sub(at) > MOMENT)
+        {
             self.killed = Some((now, memory::killed_by_kernel()));
         }
         self.killed.map_or(0, |(_, count)| count)
@@ -212,7 +294,9 @@ impl Dispatcher {
         process.ending = true;
         if !process.alive && program {
             // Between trials there is no process.
-            return self.reactor.on_exit(self.began.elapsed(), slot, Exit::Code(0), "");
+            return self
+                .reactor
+                .on_exit(self.began.elapsed(), slot, Exit::Code(0), "");
         }
         if !process.alive {
             // Its start has failed, and the reactor knows.
@@ -234,7 +318,11 @@ impl Dispatcher {
             EndBy::Kill => {
                 launcher.kill(process.pid);
                 if launcher.has_queue() {
-                    tokio::spawn(insist(process.pid, process.start_ticks, process.job.clone()));
+                    tokio::spawn(insist(
+                        process.pid,
+                        process.start_ticks,
+                        process.job.clone(),
+                    ));
                 }
             }
         }
@@ -244,7 +332,12 @@ impl Dispatcher {
 
 /// Why a program could not be started, with what the kernel does not say.
 fn explain(error: &std::io::Error, program: &str, workdir: &Path) -> String {
-    launch::explained(error, program, workdir, &std::env::var_os("PATH").unwrap_or_default())
+    launch::explained(
+        error,
+        program,
+        workdir,
+        &std::env::var_os("PATH").unwrap_or_default(),
+    )
 }
 
 /// Ends a process of `srun` that does not go. Only it: it has a child that then cancels its job.
@@ -254,7 +347,12 @@ async fn insist(pid: u32, ticks: u64, job: Option<String>) {
         signal_process(pid, Signal::SIGKILL);
         if let Some(job) = job {
             // Whether it was still there does not matter, nor whether anybody answers.
-            drop(tokio::process::Command::new("scancel").arg(job).status().await);
+            drop(
+                tokio::process::Command::new("scancel")
+                    .arg(job)
+                    .status()
+                    .await,
+            );
         }
     }
 }

@@ -1,5 +1,6 @@
-//! Starts a program of this machine as the standard library would, but without a copy of this program's environment for each: where
-//! trials are short, starting them is most of what the coordinator does.
+//! Starts a program of this machine as the standard library would, but without a copy of this
+//! program's environment for each: where trials are short, starting them is most of what the
+//! coordinator does.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
@@ -45,8 +46,8 @@ pub struct Spawned {
 }
 
 impl Spawner {
-    /// Takes note of this program's environment and folder as they are now. None where programs cannot be started in this way: the
-    /// kernel has no pidfds (before Linux 5.3).
+    /// Takes note of this program's environment and folder as they are now. None where programs
+    /// cannot be started in this way: the kernel has no pidfds (before Linux 5.3).
     pub fn new() -> Option<Self> {
         pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).ok()?;
         let pair = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
@@ -62,23 +63,36 @@ impl Spawner {
         })
     }
 
-    /// Whether a command line can be started in this way: in this program's folder, and found by this program's `PATH`.
+    /// Whether a command line can be started in this way: in this program's folder, and found by
+    /// this program's `PATH`.
     pub fn can_start(&self, line: &CommandLine) -> bool {
         let here = line.workdir.is_none() || line.workdir == self.here;
         here && !line.environment.contains_key("PATH") && line.without.is_empty() && is_roomy()
     }
 
-    /// Starts a command line that `can_start`, as the leader of a process group, its output appended to `log`. Must be called
-    /// within a tokio runtime.
+    /// Starts a command line that `can_start`, as the leader of a process group, its output
+    /// appended to `log`. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// The operating system's; a word or variable with a NUL in it. Nothing has been started then.
     pub fn spawn(&self, line: &CommandLine, log: &File) -> io::Result<Spawned> {
-        let words = line.command.iter().map(|word| CString::new(word.as_str())).collect::<Result<Vec<_>, _>>()?;
-        let program = words.first().ok_or_else(|| io::Error::other("an empty command"))?;
+        let words = line
+            .command
+            .iter()
+            .map(|word| CString::new(word.as_str()))
+            .collect::<Result<Vec<_>, _>>()?;
+        let program = words
+            .first()
+            .ok_or_else(|| io::Error::other("an empty command"))?;
         let own = pairs(&line.environment)?;
-        let kept = self.environment.iter().filter(|(name, _)| !is_among(name, &line.environment));
-        let environment: Vec<&CStr> = kept.map(|(_, pair)| pair.as_c_str()).chain(own.iter().map(CString::as_c_str)).collect();
+        let kept = self
+            .environment
+            .iter()
+            .filter(|(name, _)| !is_among(name, &line.environment));
+        let environment: Vec<&CStr> = kept
+            .map(|(_, pair)| pair.as_c_str())
+            .chain(own.iter().map(CString::as_c_str))
+            .collect();
         let mut files = spawn::PosixSpawnFileActions::init()?;
         files.add_dup2(self.null.as_raw_fd(), 0)?;
         files.add_dup2(log.as_raw_fd(), 1)?;
@@ -91,7 +105,10 @@ impl Spawner {
         let ended = watch(child).inspect_err(|_| {
             // One that nobody would see the end of is not to run.
             signal_group(pid, Signal::SIGKILL);
-            let _ = waitpid(rustix::process::Pid::from_raw(child.as_raw()), WaitOptions::empty());
+            let _ = waitpid(
+                rustix::process::Pid::from_raw(child.as_raw()),
+                WaitOptions::empty(),
+            );
         })?;
         Ok(Spawned { pid, ended })
     }
@@ -116,15 +133,19 @@ fn attributes() -> nix::Result<spawn::PosixSpawnAttr> {
     attributes.set_pgroup(Pid::from_raw(0))?;
     // Rust programs ignore this one. All others stay as this program was started with them.
     attributes.set_sigdefault(&SigSet::from(Signal::SIGPIPE))?;
-    attributes.set_flags(PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF)?;
+    attributes.set_flags(
+        PosixSpawnFlags::POSIX_SPAWN_SETPGROUP | PosixSpawnFlags::POSIX_SPAWN_SETSIGDEF,
+    )?;
     Ok(attributes)
 }
 
 /// What tells of a child's end.
 fn watch(child: Pid) -> io::Result<AsyncFd<OwnedFd>> {
-    let pid = rustix::process::Pid::from_raw(child.as_raw()).ok_or_else(|| io::Error::other("a process without a number"))?;
+    let pid = rustix::process::Pid::from_raw(child.as_raw())
+        .ok_or_else(|| io::Error::other("a process without a number"))?;
     let fd = pidfd_open(pid, PidfdFlags::NONBLOCK)?;
-    // SAFETY: an `OwnedFd` is open, and stays the same, for as long as it lives; the `AsyncFd` owns it.
+    // SAFETY: an `OwnedFd` is open, and stays the same, for as long as it lives; the `AsyncFd` owns
+    // it.
     Ok(unsafe { AsyncFd::register_with_interest(fd, Interest::READABLE) }?)
 }
 
@@ -147,11 +168,17 @@ mod tests {
     use super::*;
 
     /// What a command line prints, and how it ends: started so, and as the standard library does.
-    async fn both(command: &[&str], environment: &[(&str, &str)]) -> [(io::Result<ExitStatus>, String); 2] {
+    async fn both(
+        command: &[&str],
+        environment: &[(&str, &str)],
+    ) -> [(io::Result<ExitStatus>, String); 2] {
         let dir = tempfile::tempdir().unwrap();
         let line = CommandLine {
             command: command.iter().map(|&word| word.to_owned()).collect(),
-            environment: environment.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect(),
+            environment: environment
+                .iter()
+                .map(|&(name, value)| (name.to_owned(), value.to_owned()))
+                .collect(),
             ..CommandLine::default()
         };
         let spawner = Spawner::new().expect("Linux has pidfds");
@@ -161,7 +188,14 @@ mod tests {
         let direct = async { spawner.spawn(&line, &log("direct"))?.wait().await }.await;
         let standard = async {
             let (out, null) = (log("standard"), File::open("/dev/null").unwrap());
-            line.process().unwrap().stdin(null).stdout(out.try_clone().unwrap()).stderr(out).spawn()?.wait().await
+            line.process()
+                .unwrap()
+                .stdin(null)
+                .stdout(out.try_clone().unwrap())
+                .stderr(out)
+                .spawn()?
+                .wait()
+                .await
         };
         let standard = standard.await;
         [(direct, read("direct")), (standard, read("standard"))]
@@ -174,19 +208,37 @@ mod tests {
                       test $(ps -o pgid= -p $$) = $$ && echo leader; pwd; echo err >&2; exit 7";
         let own = [("HOME", "over ours"), ("A", "b=c"), ("EMPTY", "")];
         let [(direct, said), (standard, expected)] = both(&["sh", "-c", script], &own).await;
-        assert_eq!((direct.unwrap().code(), standard.unwrap().code()), (Some(7), Some(7)));
+        assert_eq!(
+            (direct.unwrap().code(), standard.unwrap().code()),
+            (Some(7), Some(7))
+        );
         assert_eq!(said, expected);
-        assert!(said.contains("\nHOME=over ours\n") && said.contains("\nEMPTY=\n") && said.contains("\nleader\n"), "{said}");
+        assert!(
+            said.contains("\nHOME=over ours\n")
+                && said.contains("\nEMPTY=\n")
+                && said.contains("\nleader\n"),
+            "{said}"
+        );
         assert!(said.ends_with("\nerr\n"), "{said}");
     }
 
     #[tokio::test]
     async fn ends_are_told_as_the_standard_library_does() {
-        for command in [&["sh", "-c", "kill -9 $$"][..], &["sh", "-c", "kill -64 $$"], &["true"]] {
+        for command in [
+            &["sh", "-c", "kill -9 $$"][..],
+            &["sh", "-c", "kill -64 $$"],
+            &["true"],
+        ] {
             let [(direct, _), (standard, _)] = both(command, &[]).await;
             assert_eq!(direct.unwrap(), standard.unwrap());
         }
-        for command in [&["/nowhere/at/all"][..], &["no-such-program-here"], &["/"], &["tr\0ue"], &["true", "a\0b"]] {
+        for command in [
+            &["/nowhere/at/all"][..],
+            &["no-such-program-here"],
+            &["/"],
+            &["tr\0ue"],
+            &["true", "a\0b"],
+        ] {
             let [(direct, _), (standard, _)] = both(command, &[]).await;
             let (direct, standard) = (direct.unwrap_err(), standard.unwrap_err());
             assert_eq!((direct.kind(), command), (standard.kind(), command));
@@ -196,9 +248,21 @@ mod tests {
     #[tokio::test]
     async fn other_folders_and_paths_are_not_for_this_way() {
         let spawner = Spawner::new().unwrap();
-        let elsewhere = CommandLine { workdir: Some("/".into()), ..CommandLine::default() };
-        let here = CommandLine { workdir: std::env::current_dir().ok(), ..CommandLine::default() };
-        let path = CommandLine { environment: [("PATH".to_owned(), "/bin".to_owned())].into(), ..CommandLine::default() };
-        assert_eq!([elsewhere, here, path].map(|line| spawner.can_start(&line)), [false, true, false]);
+        let elsewhere = CommandLine {
+            workdir: Some("/".into()),
+            ..CommandLine::default()
+        };
+        let here = CommandLine {
+            workdir: std::env::current_dir().ok(),
+            ..CommandLine::default()
+        };
+        let path = CommandLine {
+            environment: [("PATH".to_owned(), "/bin".to_owned())].into(),
+            ..CommandLine::default()
+        };
+        assert_eq!(
+            [elsewhere, here, path].map(|line| spawner.can_start(&line)),
+            [false, true, false]
+        );
     }
 }

@@ -1,6 +1,7 @@
-//! The last line of a program's output that holds its metric, for programs that write no metrics file. stdout and stderr share one log:
-//! the line may stand behind a progress bar that ended without a newline, and before any amount of other text. It is searched for
-//! backwards, in bounded memory.
+//! The last line of a program's output that holds its metric, for programs that write no metrics
+//! file. stdout and stderr share one log: the line may stand behind a progress bar that ended
+//! without a newline, and before any amount of other text. It is searched for backwards, in bounded
+//! memory.
 
 use std::fs::File;
 use std::io;
@@ -48,7 +49,9 @@ pub fn last_line(log: &File, begin: u64, metric: &str) -> io::Result<Printed> {
         let mut bytes = read_at(log, next, (from - next) as usize)?;
         from = next;
         if within_long {
-            let Some(place) = bytes.iter().rposition(|&byte| is_break(byte)) else { continue };
+            let Some(place) = bytes.iter().rposition(|&byte| is_break(byte)) else {
+                continue;
+            };
             bytes.truncate(place + 1);
             within_long = false;
         }
@@ -96,23 +99,43 @@ impl Printed {
     /// Looks at a line. True if it ends with an object that has the metric.
     fn take(&mut self, line: &[u8], metric: &str) -> bool {
         // Most lines are seen through at a glance.
-        let Some(first) = line.iter().position(|&byte| byte == b'{').filter(|_| line.contains(&b'}')) else { return false };
+        let Some(first) = line
+            .iter()
+            .position(|&byte| byte == b'{')
+            .filter(|_| line.contains(&b'}'))
+        else {
+            return false;
+        };
         let text = String::from_utf8_lossy(&line[first..]);
         let text = console::strip_ansi_codes(&text);
         let text = text.trim_matches(|letter: char| letter.is_whitespace() || letter.is_control());
         if !text.ends_with('}') {
             return false;
         }
-        let mut beginnings = text.match_indices('{').take(MAX_BEGINNINGS).map(|(place, _)| &text[place..]);
+        let mut beginnings = text
+            .match_indices('{')
+            .take(MAX_BEGINNINGS)
+            .map(|(place, _)| &text[place..]);
         // The first one that makes a whole is the outermost.
-        let Some(object) = beginnings.find_map(|text| object(text).ok()) else { return false };
+        let Some(object) = beginnings.find_map(|text| object(text).ok()) else {
+            return false;
+        };
         let line = Line::of(object, metric);
         if line.values.get(metric).is_some() {
             self.values = Some(line.values);
             return true;
         }
-        if let Some(value) = line.values.notes.get(metric).filter(|_| self.not_a_number.is_none()) {
-            self.not_a_number = Some(format!("{:?} in the line {}", quoted(&note_text(value)), quoted(text)));
+        if let Some(value) = line
+            .values
+            .notes
+            .get(metric)
+            .filter(|_| self.not_a_number.is_none())
+        {
+            self.not_a_number = Some(format!(
+                "{:?} in the line {}",
+                quoted(&note_text(value)),
+                quoted(text)
+            ));
         }
         if self.others.is_none() && !line.values.numbers.0.is_empty() {
             self.others = Some(line.values);
@@ -143,9 +166,21 @@ mod tests {
     #[test]
     fn it_is_found_behind_a_progress_bar() {
         assert_eq!(found("\r 50%|#  |\r100%|###|{\"loss\": 0.5}\n"), Some(0.5));
-        assert_eq!(found("\r100%|###| 9/9 [00:01<00:00]\n{\"loss\": 0.5}"), Some(0.5));
-        assert_eq!(found("{\"loss\": 0.5}\r100%|###|\n"), Some(0.5), "a bar in unbuffered output");
-        assert_eq!(found("\u{1b}[32mINFO\u{1b}[0m result: {\"loss\": 0.5, \"a\": {\"b\": [{}]}}\u{1b}[K\r\n"), Some(0.5));
+        assert_eq!(
+            found("\r100%|###| 9/9 [00:01<00:00]\n{\"loss\": 0.5}"),
+            Some(0.5)
+        );
+        assert_eq!(
+            found("{\"loss\": 0.5}\r100%|###|\n"),
+            Some(0.5),
+            "a bar in unbuffered output"
+        );
+        assert_eq!(
+            found(
+                "\u{1b}[32mINFO\u{1b}[0m result: {\"loss\": 0.5, \"a\": {\"b\": [{}]}}\u{1b}[K\r\n"
+            ),
+            Some(0.5)
+        );
         assert_eq!(found("{broken {\"loss\": 0.5}\n"), Some(0.5));
     }
 
@@ -153,14 +188,30 @@ mod tests {
     fn it_is_found_before_any_amount_of_other_text() {
         for size in [90_000_usize, 5_000_000] {
             let lines = "other text of a library {x} that goes on\n".repeat(size / 40);
-            assert_eq!(found(format!("{{\"loss\": 0.5}}\n{lines}")), Some(0.5), "lines of {size} bytes");
-            assert_eq!(found(format!("{{\"loss\": 0.5}}\n{}", "x".repeat(size))), Some(0.5), "one line of {size} bytes");
-            assert_eq!(found(format!("{}{{\"loss\": 0.5}}", "x".repeat(size))), Some(0.5), "behind {size} bytes");
+            assert_eq!(
+                found(format!("{{\"loss\": 0.5}}\n{lines}")),
+                Some(0.5),
+                "lines of {size} bytes"
+            );
+            assert_eq!(
+                found(format!("{{\"loss\": 0.5}}\n{}", "x".repeat(size))),
+                Some(0.5),
+                "one line of {size} bytes"
+            );
+            assert_eq!(
+                found(format!("{}{{\"loss\": 0.5}}", "x".repeat(size))),
+                Some(0.5),
+                "behind {size} bytes"
+            );
         }
         // Wherever the ends of what is read at a time fall.
         let line = "{\"loss\": 0.5, \"name\": \"ä\"}";
         for after in CHUNK as usize - line.len() - 3..CHUNK as usize + 3 {
-            assert_eq!(found(format!("before\n{line}\n{}", "y".repeat(after))), Some(0.5), "{after}");
+            assert_eq!(
+                found(format!("before\n{line}\n{}", "y".repeat(after))),
+                Some(0.5),
+                "{after}"
+            );
         }
     }
 
@@ -169,19 +220,35 @@ mod tests {
         let output = "loading {\n{\"loss\": 1}\n{\"loss\": 0.5, \"model\": \"resnet\", \"ok\": true, \"acc\": NaN, \"epoch\": 3}\ndone\n{not json}\n{}\n\
                       {\"lr\": 0.1, \"nested\": {\"loss\": 7}}\n";
         let values = search(output.as_bytes()).values.unwrap();
-        assert_eq!(serde_json::to_string(&values).unwrap(), r#"{"acc":"NaN","loss":0.5,"ok":1.0,"model":"resnet"}"#);
+        assert_eq!(
+            serde_json::to_string(&values).unwrap(),
+            r#"{"acc":"NaN","loss":0.5,"ok":1.0,"model":"resnet"}"#
+        );
         let others = search(b"{\"acc\": 1}\nnothing {}\n");
-        assert_eq!((others.values, others.others.unwrap().get("acc")), (None, Some(1.0)));
+        assert_eq!(
+            (others.values, others.others.unwrap().get("acc")),
+            (None, Some(1.0))
+        );
         assert_eq!(search(b""), Printed::default());
         // As Hugging Face's trainer prints it.
-        assert_eq!(found("{'loss': '0.5', 'epoch': '1.0'}\n{'train_runtime': 2.5, 'epoch': 1.0}\n"), Some(0.5));
+        assert_eq!(
+            found("{'loss': '0.5', 'epoch': '1.0'}\n{'train_runtime': 2.5, 'epoch': 1.0}\n"),
+            Some(0.5)
+        );
     }
 
     #[test]
     fn a_text_in_the_metrics_place_is_named_unless_there_is_a_number() {
         let config = "{\"loss\": \"cross_entropy\", \"lr\": 0.1}\n";
-        assert_eq!(found(format!("{{\"loss\": 0.5}}\n{config}")), Some(0.5), "a configuration that names its loss");
+        assert_eq!(
+            found(format!("{{\"loss\": 0.5}}\n{config}")),
+            Some(0.5),
+            "a configuration that names its loss"
+        );
         let printed = search(config.as_bytes());
-        assert_eq!(printed.not_a_number.unwrap(), "\"cross_entropy\" in the line {\"loss\": \"cross_entropy\", \"lr\": 0.1}");
+        assert_eq!(
+            printed.not_a_number.unwrap(),
+            "\"cross_entropy\" in the line {\"loss\": \"cross_entropy\", \"lr\": 0.1}"
+        );
     }
 }

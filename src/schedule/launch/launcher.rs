@@ -1,5 +1,5 @@
-//! The one interface of all launchers: what is really started for a command line, whether it waits in a queue, whether an agent
-//! stands beside it, and how it is ended.
+//! The one interface of all launchers: what is really started for a command line, whether it waits
+//! in a queue, whether an agent stands beside it, and how it is ended.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -29,9 +29,11 @@ pub struct CommandLine {
     pub without: Vec<String>,
     /// The folder that it is started in; None: the coordinator's.
     pub workdir: Option<PathBuf>,
-    /// Names of those variables in `environment` whose values may be secrets: they must not stand on a command line.
+    /// Names of those variables in `environment` whose values may be secrets: they must not stand
+    /// on a command line.
     pub secret: Vec<String>,
-    /// Places in `command` of words that may hold secrets: on a command line only where the program itself is started.
+    /// Places in `command` of words that may hold secrets: on a command line only where the program
+    /// itself is started.
     pub secret_words: Vec<usize>,
     /// What its stdin begins with.
     pub first_lines: Hidden,
@@ -52,21 +54,37 @@ impl CommandLine {
     pub fn take_secret_words(&mut self) -> Vec<(usize, String)> {
         let places = std::mem::take(&mut self.secret_words);
         let placeholder = || "${secret}".to_owned();
-        places.into_iter().map(|place| (place, std::mem::replace(&mut self.command[place], placeholder()))).collect()
+        places
+            .into_iter()
+            .map(|place| {
+                (
+                    place,
+                    std::mem::replace(&mut self.command[place], placeholder()),
+                )
+            })
+            .collect()
     }
 
     /// The program's name, without its folder.
     pub fn name(&self) -> Arc<str> {
-        self.command.first().and_then(|program| program.rsplit('/').next()).unwrap_or_default().into()
+        self.command
+            .first()
+            .and_then(|program| program.rsplit('/').next())
+            .unwrap_or_default()
+            .into()
     }
 
-    /// The process that it stands for, without its pipes, as the leader of a process group: Ctrl-C in the terminal reaches the
-    /// coordinator only, which then ends workers in order; and whatever the process starts can be ended with it.
+    /// The process that it stands for, without its pipes, as the leader of a process group: Ctrl-C
+    /// in the terminal reaches the coordinator only, which then ends workers in order; and whatever
+    /// the process starts can be ended with it.
     ///
     /// # Errors
     /// If there is no program.
     pub fn process(&self) -> std::io::Result<Command> {
-        let (program, arguments) = self.command.split_first().ok_or_else(|| std::io::Error::other("an empty command"))?;
+        let (program, arguments) = self
+            .command
+            .split_first()
+            .ok_or_else(|| std::io::Error::other("an empty command"))?;
         let mut command = Command::new(program);
         if let Some(workdir) = &self.workdir {
             command.current_dir(workdir);
@@ -74,7 +92,10 @@ impl CommandLine {
         for name in &self.without {
             command.env_remove(name);
         }
-        command.args(arguments).envs(&self.environment).process_group(0);
+        command
+            .args(arguments)
+            .envs(&self.environment)
+            .process_group(0);
         if let Some(limit) = original_open_files() {
             let as_it_was = move || set_open_files(limit);
             // SAFETY: between fork and exec only a system call is made.
@@ -133,7 +154,8 @@ impl Launcher {
         matches!(self, Self::Slurm(_))
     }
 
-    /// Whether processes run on this machine: the kernel's counts, and this machine's devices, are theirs.
+    /// Whether processes run on this machine: the kernel's counts, and this machine's devices, are
+    /// theirs.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Local)
     }
@@ -146,7 +168,8 @@ impl Launcher {
         }
     }
 
-    /// After how long without a word of the coordinator a worker ends itself. None: the end of its stdin is sure to come.
+    /// After how long without a word of the coordinator a worker ends itself. None: the end of its
+    /// stdin is sure to come.
     pub fn silence(&self) -> Option<Duration> {
         match self {
             Self::Local => None,
@@ -164,7 +187,8 @@ impl Launcher {
         }
     }
 
-    /// Asks a process that takes no messages to end. With an agent it is the agent that is asked, by a message.
+    /// Asks a process that takes no messages to end. With an agent it is the agent that is asked,
+    /// by a message.
     pub fn terminate(&self, pid: u32) {
         signal_group(pid, Signal::SIGTERM);
     }
@@ -172,8 +196,9 @@ impl Launcher {
     /// Ends a process at once.
     pub fn kill(&self, pid: u32) {
         match self {
-            // srun passes that on as SIGKILL, and cancels a job that waits. A signal to its group would kill the child that does
-            // so if srun itself is killed, and the worker would live on.
+            // srun passes that on as SIGKILL, and cancels a job that waits. A signal to its group
+            // would kill the child that does so if srun itself is killed, and the worker would live
+            // on.
             Self::Slurm(_) => signal_process(pid, Signal::SIGTERM),
             Self::Local | Self::Prefix(_) => signal_group(pid, Signal::SIGKILL),
         }
@@ -197,9 +222,15 @@ pub fn signal_process(pid: u32, signal: Signal) {
     }
 }
 
-/// The agent's own command line, before what it is to start. `secrets`: it waits for the secrets that come on its stdin.
+/// The agent's own command line, before what it is to start. `secrets`: it waits for the secrets
+/// that come on its stdin.
 pub fn agent_words(agent: &str, silence: Duration, place: Place<'_>, secrets: bool) -> Vec<String> {
-    let mut words = vec![agent.to_owned(), "agent".to_owned(), "--silence".to_owned(), silence.as_secs().to_string()];
+    let mut words = vec![
+        agent.to_owned(),
+        "agent".to_owned(),
+        "--silence".to_owned(),
+        silence.as_secs().to_string(),
+    ];
     words.extend(["--run".to_owned(), place.mark.dir.clone()]);
     if let Some(metrics) = place.metrics {
         words.extend(["--metrics".to_owned(), metrics.display().to_string()]);

@@ -1,6 +1,6 @@
-//! An object as loggers write it: JSON first of all, then what Python and others write in its place. `NaN`, `Infinity`, `nan` and
-//! `-inf` stand bare, numbers are too large for a float, and a dictionary that was printed has single quotes, `True`, `None` and
-//! `np.float64(0.5)`. Pure.
+//! An object as loggers write it: JSON first of all, then what Python and others write in its
+//! place. `NaN`, `Infinity`, `nan` and `-inf` stand bare, numbers are too large for a float, and a
+//! dictionary that was printed has single quotes, `True`, `None` and `np.float64(0.5)`. Pure.
 
 use serde_json::{Map, Number, Value};
 
@@ -22,7 +22,8 @@ pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
     }
 }
 
-/// The value that a text is, read leniently. Numbers that are not finite become text, which means the same in a report.
+/// The value that a text is, read leniently. Numbers that are not finite become text, which means
+/// the same in a report.
 fn lenient(text: &str) -> Option<Value> {
     let mut reader = Reader { rest: text };
     let value = reader.value(0)?;
@@ -51,7 +52,10 @@ impl<'a> Reader<'a> {
 
     /// Takes all letters from here on that are of a kind.
     fn take_while(&mut self, of_the_kind: impl Fn(char) -> bool) -> &'a str {
-        let end = self.rest.find(|letter| !of_the_kind(letter)).unwrap_or(self.rest.len());
+        let end = self
+            .rest
+            .find(|letter| !of_the_kind(letter))
+            .unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at(end);
         self.rest = rest;
         taken
@@ -80,7 +84,11 @@ impl<'a> Reader<'a> {
                 Value::Number(number) => number.to_string(),
                 _ => return None,
             };
-            let value = if self.take(':') { self.value(depth + 1)? } else { return None };
+            let value = if self.take(':') {
+                self.value(depth + 1)?
+            } else {
+                return None;
+            };
             map.insert(name, value);
             if !self.take(',') && self.peek() != Some('}') {
                 return None;
@@ -123,7 +131,11 @@ impl<'a> Reader<'a> {
                             'u' => 4,
                             _ => 8,
                         };
-                        let digits: String = letters.by_ref().take(length).map(|(_, digit)| digit).collect();
+                        let digits: String = letters
+                            .by_ref()
+                            .take(length)
+                            .map(|(_, digit)| digit)
+                            .collect();
                         let code = u32::from_str_radix(&digits, 16).ok()?;
                         // Half of a pair says nothing by itself.
                         out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
@@ -141,18 +153,24 @@ impl<'a> Reader<'a> {
             let word = self.take_while(char::is_alphanumeric);
             return not_finite(&format!("{sign}{word}"));
         }
-        let digits = self.take_while(|letter| letter.is_ascii_digit() || matches!(letter, '.' | 'e' | 'E' | '-' | '+'));
+        let digits = self.take_while(|letter| {
+            letter.is_ascii_digit() || matches!(letter, '.' | 'e' | 'E' | '-' | '+')
+        });
         let text = format!("{sign}{digits}");
         if let Ok(whole) = text.parse::<i64>() {
             return Some(Value::from(whole));
         }
         let number: f64 = text.parse().ok()?;
-        Number::from_f64(number).map(Value::Number).or_else(|| not_finite(&number.to_string()))
+        Number::from_f64(number)
+            .map(Value::Number)
+            .or_else(|| not_finite(&number.to_string()))
     }
 
-    /// A bare word: a constant, or a call whose first argument is the value, as in `tensor(0.5, device='cuda:0')`.
+    /// A bare word: a constant, or a call whose first argument is the value, as in `tensor(0.5,
+    /// device='cuda:0')`.
     fn word(&mut self, depth: usize) -> Option<Value> {
-        let word = self.take_while(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '.'));
+        let word =
+            self.take_while(|letter| letter.is_alphanumeric() || matches!(letter, '_' | '.'));
         match word {
             "true" | "True" => return Some(Value::Bool(true)),
             "false" | "False" => return Some(Value::Bool(false)),
@@ -170,7 +188,9 @@ impl<'a> Reader<'a> {
                 continue;
             }
             // A further argument, by its name or not.
-            let named = self.rest.trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_');
+            let named = self
+                .rest
+                .trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_');
             if let Some(rest) = named.strip_prefix('=') {
                 self.rest = rest;
             }
@@ -197,7 +217,9 @@ impl<'a> Reader<'a> {
                         _ => {}
                     }
                     if open == 0 {
-                        return Some(Value::String(begin[..begin.len() - self.rest.len()].to_owned()));
+                        return Some(Value::String(
+                            begin[..begin.len() - self.rest.len()].to_owned(),
+                        ));
                     }
                 }
             }
@@ -207,8 +229,12 @@ impl<'a> Reader<'a> {
 
 /// A word for a number that is not finite, as the text that a report has for it.
 fn not_finite(word: &str) -> Option<Value> {
-    // Every such word, in whichever case, is one to Rust's reader; of finite numbers none begins with a letter.
-    let number: f64 = word.parse().ok().filter(|number: &f64| !number.is_finite())?;
+    // Every such word, in whichever case, is one to Rust's reader; of finite numbers none begins
+    // with a letter.
+    let number: f64 = word
+        .parse()
+        .ok()
+        .filter(|number: &f64| !number.is_finite())?;
     let name = if number.is_nan() {
         "NaN"
     } else if number > 0.0 {
@@ -231,7 +257,8 @@ mod tests {
 
     #[test]
     fn numbers_that_are_not_finite_stand_bare() {
-        let python = r#"{"NaN": NaN, "a\"NaN": [-Infinity], "b": Infinity, "big": 1e400, "small": -1e400}"#;
+        let python =
+            r#"{"NaN": NaN, "a\"NaN": [-Infinity], "b": Infinity, "big": 1e400, "small": -1e400}"#;
         let read_as = json!({"NaN": "NaN", "a\"NaN": ["-Infinity"], "b": "Infinity", "big": "Infinity", "small": "-Infinity"});
         assert_eq!(read(python), read_as);
         assert_eq!(
@@ -244,26 +271,46 @@ mod tests {
     fn a_dictionary_as_python_prints_it_is_read() {
         let printed = "{'loss': 0.5, \"it's\": True, 'n': None, 1: (1, 2,), 'x': np.float64(0.25), 'y': tensor(3., device='cuda:0', \
                        dtype=torch.float64), 'nan': nan, 'text': 'a \\'b\\' \\xe4',}";
-        let read_as =
-            json!({"loss": 0.5, "it's": true, "n": null, "1": [1, 2], "x": 0.25, "y": 3.0, "nan": "NaN", "text": "a 'b' ä"});
+        let read_as = json!({"loss": 0.5, "it's": true, "n": null, "1": [1, 2], "x": 0.25, "y": 3.0, "nan": "NaN", "text": "a 'b' ä"});
         assert_eq!(read(printed), read_as);
     }
 
     #[test]
     fn what_is_too_deep_is_kept_as_text() {
-        let deep = format!(r#"{{"a": {}1{}, "loss": 0.5}}"#, "[".repeat(5000), "]".repeat(5000));
+        let deep = format!(
+            r#"{{"a": {}1{}, "loss": 0.5}}"#,
+            "[".repeat(5000),
+            "]".repeat(5000)
+        );
         assert_eq!(read(&deep)["loss"], json!(0.5));
     }
 
     #[test]
     fn what_is_no_object_is_refused() {
         for text in ["[1, 2]", "7", "NaN", "(1,)"] {
-            assert_eq!(object(text), Err("is not a JSON object".to_owned()), "{text}");
+            assert_eq!(
+                object(text),
+                Err("is not a JSON object".to_owned()),
+                "{text}"
+            );
         }
-        for text in
-            ["", "{", "{'a': 1", "{'a' 1}", "{a: 1}", "loss: 3", "{'a': b}", "{'a': 1} {'b': 2}", "{\"a\": 1 2}", "{(", "{1]"]
-        {
-            assert!(object(text).unwrap_err().starts_with("is not JSON ("), "{text}");
+        for text in [
+            "",
+            "{",
+            "{'a': 1",
+            "{'a' 1}",
+            "{a: 1}",
+            "loss: 3",
+            "{'a': b}",
+            "{'a': 1} {'b': 2}",
+            "{\"a\": 1 2}",
+            "{(",
+            "{1]",
+        ] {
+            assert!(
+                object(text).unwrap_err().starts_with("is not JSON ("),
+                "{text}"
+            );
         }
     }
 

@@ -1,5 +1,5 @@
-//! A worker's process, or that of the launcher that it is behind: its pipes, its log file, its process group. Reports to the dispatcher what
-//! the process says and how it ends; decides nothing.
+//! A worker's process, or that of the launcher that it is behind: its pipes, its log file, its
+//! process group. Reports to the dispatcher what the process says and how it ends; decides nothing.
 
 use std::fs::File;
 use std::os::unix::process::ExitStatusExt;
@@ -20,7 +20,8 @@ use crate::schedule::action::Exit;
 use crate::schedule::budget::{Budget, Held};
 use crate::schedule::shortage::Refusal;
 
-/// After a worker's process has ended, its output may still be held open by a grandchild: how long it is waited for, ...
+/// After a worker's process has ended, its output may still be held open by a grandchild: how long
+/// it is waited for, ...
 const LEAKED_PIPE: Duration = Duration::from_secs(2);
 /// ... and how much is read. What the worker itself wrote is in the pipe.
 const LEAKED_BYTES: usize = 4 << 20;
@@ -57,7 +58,8 @@ pub struct LocalWorker {
 pub enum Incoming {
     /// A message.
     Message(FromWorker),
-    /// Messages that were read together, and the room that they take until what they lead to is on the disk.
+    /// Messages that were read together, and the room that they take until what they lead to is on
+    /// the disk.
     Messages(Vec<FromWorker>, Held),
     /// What was to be waited for is over: the worker is being started.
     Running {
@@ -80,7 +82,8 @@ pub enum Incoming {
     Ended(Exit, FromWorker),
     /// A program has ended, and what it reported cannot be read for a shortage of this machine.
     Unread(String),
-    /// The process is gone, and its output is read to the end. With what the agent beside it said, if there was one.
+    /// The process is gone, and its output is read to the end. With what the agent beside it said,
+    /// if there was one.
     Exit(Exit, Option<Proof>),
 }
 
@@ -95,22 +98,39 @@ where
 {
     let log = files::open_to_append(&plan.log).map_err(|error| match error.raw_os_error() {
         Some(_) => error,
-        None => std::io::Error::other(format!("cannot open its log, {}: {error}", plan.log.display())),
+        None => std::io::Error::other(format!(
+            "cannot open its log, {}: {error}",
+            plan.log.display()
+        )),
     })?;
     let begin = log.metadata()?.len();
     let mut command = plan.line.process()?;
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log.try_clone()?);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(log.try_clone()?);
     let mut child = command.spawn().map_err(Refusal::of_the_process)?;
-    let pid = child.id().ok_or_else(|| std::io::Error::other("the worker ended at once"))?;
+    let pid = child
+        .id()
+        .ok_or_else(|| std::io::Error::other("the worker ended at once"))?;
     let (stdin, messages) = mpsc::unbounded_channel();
     if !plan.line.first_lines.0.is_empty() {
         // The receiver is still here.
         let _ = stdin.send(plan.line.first_lines.0.clone());
     }
-    let pipes = child.stdin.take().zip(child.stdout.take()).ok_or_else(|| std::io::Error::other("the worker has no pipes"))?;
+    let pipes = child
+        .stdin
+        .take()
+        .zip(child.stdout.take())
+        .ok_or_else(|| std::io::Error::other("the worker has no pipes"))?;
     tokio::spawn(feed(pipes.0, messages));
     tokio::spawn(attend(child, pipes.1, plan.agent, budget, report));
-    Ok(LocalWorker { pid, stdin: Some(stdin), log: Arc::new(log), begin })
+    Ok(LocalWorker {
+        pid,
+        stdin: Some(stdin),
+        log: Arc::new(log),
+        begin,
+    })
 }
 
 /// Writes messages to a worker's stdin until there are no more, then closes it.
@@ -157,11 +177,13 @@ pub(super) fn exit_of(status: std::io::Result<ExitStatus>) -> Exit {
     }
 }
 
-/// Reads messages until the end of the pipe, and reports together those that come together. After a line that is not a message
-/// nothing more is believed, but the pipe is still emptied, so that the worker does not block before it is ended. Where `proof` is
-/// there, lines of an agent come among them. While the budget has no room nothing is read, and the worker waits for its pipe.
+/// Reads messages until the end of the pipe, and reports together those that come together. After a
+/// line that is not a message nothing more is believed, but the pipe is still emptied, so that the
+/// worker does not block before it is ended. Where `proof` is there, lines of an agent come among
+/// them. While the budget has no room nothing is read, and the worker waits for its pipe.
 ///
-/// Grandchildren may keep the pipe open for ever: once the process is `gone`, it is read for a while only.
+/// Grandchildren may keep the pipe open for ever: once the process is `gone`, it is read for a
+/// while only.
 pub(super) async fn read_lines<R, F>(
     mut stdout: ChildStdout,
     proof: &mut Option<Proof>,
@@ -189,7 +211,9 @@ pub(super) async fn read_lines<R, F>(
             Some((time, bytes)) => {
                 // Only waiting for the pipe counts, not waiting for room.
                 let began = Instant::now();
-                let Ok(read) = tokio::time::timeout(*time, stdout.read(&mut chunk)).await else { break };
+                let Ok(read) = tokio::time::timeout(*time, stdout.read(&mut chunk)).await else {
+                    break;
+                };
                 *time = time.saturating_sub(began.elapsed());
                 if *bytes == 0 {
                     break;
@@ -222,11 +246,18 @@ pub(super) async fn read_lines<R, F>(
                 }
             };
             if let Some(proof) = proof.as_mut().filter(|_| whole.starts_with(AGENT_LINE)) {
-                // What an agent says is believed whatever the worker has said; a line of a later agent's says nothing to us.
-                let news = decode_line(whole).ok().and_then(|message| proof.hear(message));
+                // What an agent says is believed whatever the worker has said; a line of a later
+                // agent's says nothing to us.
+                let news = decode_line(whole)
+                    .ok()
+                    .and_then(|message| proof.hear(message));
                 if let Some(news) = news {
                     if !messages.is_empty() {
-                        report(Incoming::Messages(std::mem::take(&mut messages), std::mem::take(&mut held))).await;
+                        report(Incoming::Messages(
+                            std::mem::take(&mut messages),
+                            std::mem::take(&mut held),
+                        ))
+                        .await;
                     }
                     report(news).await;
                 }
@@ -236,7 +267,11 @@ pub(super) async fn read_lines<R, F>(
                     None => {
                         // What has been read is passed on before: its room is given back only then.
                         if !messages.is_empty() {
-                            report(Incoming::Messages(std::mem::take(&mut messages), std::mem::take(&mut held))).await;
+                            report(Incoming::Messages(
+                                std::mem::take(&mut messages),
+                                std::mem::take(&mut held),
+                            ))
+                            .await;
                         }
                         budget.take(whole.len()).await
                     }

@@ -1,14 +1,18 @@
-//! What a program that trains one trial reports, line by line: numbers are metrics, anything else is a note, and a line with an epoch
-//! or a step is a row of history. Pure: bytes in, rows and final metrics out. `docs/programs.md` describes it for people.
+//! What a program that trains one trial reports, line by line: numbers are metrics, anything else
+//! is a note, and a line with an epoch or a step is a row of history. Pure: bytes in, rows and
+//! final metrics out. `docs/programs.md` describes it for people.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
 use super::literal::object;
-use crate::protocol::{EPOCH_KEY, MAX_LINE, Metrics, Position, Reading, Reported, STEP_KEYS, Unit, note_text};
+use crate::protocol::{
+    EPOCH_KEY, MAX_LINE, Metrics, Position, Reading, Reported, STEP_KEYS, Unit, note_text,
+};
 
-/// Longest line of a metrics file, in bytes: of a list of a million numbers that nobody reads as a metric, the metrics in its line count.
+/// Longest line of a metrics file, in bytes: of a list of a million numbers that nobody reads as a
+/// metric, the metrics in its line count.
 const MAX_METRICS_LINE: usize = 16 << 20;
 /// How much of a line is quoted in a message, in characters.
 const QUOTED: usize = 80;
@@ -40,11 +44,15 @@ impl Line {
             match (&reading, step) {
                 _ if name == metric => {}
                 (Reading::Number(_) | Reading::Null, _) if name == EPOCH_KEY => {
-                    epoch = reading.number().and_then(|number| Position::new(Unit::Epoch, number));
+                    epoch = reading
+                        .number()
+                        .and_then(|number| Position::new(Unit::Epoch, number));
                     continue;
                 }
                 (Reading::Number(_) | Reading::Null, Some(key)) => {
-                    steps[key] = reading.number().and_then(|number| Position::new(Unit::Step, number));
+                    steps[key] = reading
+                        .number()
+                        .and_then(|number| Position::new(Unit::Step, number));
                     continue;
                 }
                 _ => {}
@@ -77,18 +85,25 @@ pub struct MetricsFile {
 impl MetricsFile {
     /// A file of which nothing has been read. `metric` is the one that the sweep selects by.
     pub fn new(metric: &str) -> Self {
-        Self { metric: metric.to_owned(), rest: Vec::new(), lines: 0, row: None, last: Reported::default() }
+        Self {
+            metric: metric.to_owned(),
+            rest: Vec::new(),
+            lines: 0,
+            row: None,
+            last: Reported::default(),
+        }
     }
 
-    /// Takes what was added to the file; returns the rows that it adds to the history. Of a row that was returned before, only the
-    /// values that are new.
+    /// Takes what was added to the file; returns the rows that it adds to the history. Of a row
+    /// that was returned before, only the values that are new.
     ///
     /// # Errors
     /// What is wrong with a line, and with which.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<Rows, String> {
         let mut rows = Rows::new();
         self.rest.extend_from_slice(bytes);
-        // Taken out while its lines are read, and moved once: many short lines must not cost more than their bytes.
+        // Taken out while its lines are read, and moved once: many short lines must not cost more
+        // than their bytes.
         let mut buffer = std::mem::take(&mut self.rest);
         let mut begin = 0;
         while let Some(length) = buffer[begin..].iter().position(|&byte| byte == b'\n') {
@@ -98,10 +113,17 @@ impl MetricsFile {
         buffer.drain(..begin);
         self.rest = buffer;
         // What does not begin as an object will not become one.
-        let begins = self.rest.trim_ascii_start().first().is_none_or(|first| matches!(first, b'{' | 0xef));
+        let begins = self
+            .rest
+            .trim_ascii_start()
+            .first()
+            .is_none_or(|first| matches!(first, b'{' | 0xef));
         let most = if begins { MAX_METRICS_LINE } else { MAX_LINE };
         if self.rest.len() > most {
-            return Err(format!("line {} of the metrics file is longer than {most} bytes", self.lines + 1));
+            return Err(format!(
+                "line {} of the metrics file is longer than {most} bytes",
+                self.lines + 1
+            ));
         }
         Ok(rows)
     }
@@ -123,37 +145,60 @@ impl MetricsFile {
     }
 
     fn line(&mut self, line: &[u8], rows: &mut Rows) -> Result<(), String> {
-        // What is not UTF-8 can only be text, which is a note; some editors and shells begin a file with a byte order mark.
+        // What is not UTF-8 can only be text, which is a note; some editors and shells begin a file
+        // with a byte order mark.
         let text = String::from_utf8_lossy(line);
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             return Ok(());
         }
         self.lines += 1;
-        let wrong = |what: String| format!("line {} of the metrics file {what}: {}", self.lines, quoted(text));
+        let wrong = |what: String| {
+            format!(
+                "line {} of the metrics file {what}: {}",
+                self.lines,
+                quoted(text)
+            )
+        };
         let mut line = Line::of(object(text).map_err(wrong)?, &self.metric);
         if let Some(value) = line.values.notes.get(&self.metric) {
             let (metric, value) = (&self.metric, quoted(&note_text(value)));
-            return Err(wrong(format!("has {metric:?}, which the sweep selects by, as {value:?}, which is not a number")));
+            return Err(wrong(format!(
+                "has {metric:?}, which the sweep selects by, as {value:?}, which is not a number"
+            )));
         }
         let Some(position) = line.position else {
             self.last.extend(&line.values);
             return Ok(());
         };
-        let mut row = self.row.take().filter(|(of, _)| *of == position).map(|(_, row)| row).unwrap_or_default();
-        // Tables that are written row by row have a null where another line of the same epoch has the number.
+        let mut row = self
+            .row
+            .take()
+            .filter(|(of, _)| *of == position)
+            .map(|(_, row)| row)
+            .unwrap_or_default();
+        // Tables that are written row by row have a null where another line of the same epoch has
+        // the number.
         for name in line.nulls.iter().filter(|name| row.get(name).is_some()) {
             line.values.numbers.0.remove(name);
         }
         // A program that says its phase says so on every line.
         let known = &self.last.notes;
-        line.values.notes.retain(|name, value| known.get(name) != Some(value));
+        line.values
+            .notes
+            .retain(|name, value| known.get(name) != Some(value));
         self.last.extend(&line.values);
         // The step is a fact about the row, and no metric of the trial.
         if let Some(step) = line.step {
             line.values.numbers.set(Unit::Step.name(), step);
         }
-        row.0.extend(line.values.numbers.0.iter().map(|(name, value)| (name.clone(), *value)));
+        row.0.extend(
+            line.values
+                .numbers
+                .0
+                .iter()
+                .map(|(name, value)| (name.clone(), *value)),
+        );
         self.row = Some((position, row));
         // Several lines may speak of one epoch: one after training, one after validation.
         rows.entry(position).or_default().extend(&line.values);
@@ -163,7 +208,10 @@ impl MetricsFile {
 
 /// The beginning of a text, on one line, for a message.
 pub(in crate::schedule) fn quoted(text: &str) -> String {
-    text.chars().filter(|letter| !letter.is_control()).take(QUOTED).collect()
+    text.chars()
+        .filter(|letter| !letter.is_control())
+        .take(QUOTED)
+        .collect()
 }
 
 #[cfg(test)]
@@ -173,7 +221,10 @@ mod tests {
     use serde_json::json;
 
     fn metrics(pairs: &[(&str, f64)]) -> Metrics {
-        pairs.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), *value))
+            .collect()
     }
 
     /// All that a file with these lines reports: its rows, and its final values.
@@ -189,26 +240,55 @@ mod tests {
     /// One line: where it stands, its metrics, its notes as JSON.
     fn one(line: &str) -> (Option<String>, Metrics, String) {
         let (rows, last) = read(line);
-        (rows.keys().next().map(ToString::to_string), last.numbers, serde_json::to_string(&last.notes).unwrap())
+        (
+            rows.keys().next().map(ToString::to_string),
+            last.numbers,
+            serde_json::to_string(&last.notes).unwrap(),
+        )
     }
 
     #[test]
     fn numbers_are_metrics_and_anything_else_is_a_note() {
         let half = metrics(&[("loss", 0.5)]);
         let at = |position: &str| Some(position.to_owned());
-        assert_eq!(one(r#"{"epoch": 1.0, "loss": 0.5}"#), (at("epoch 1"), half.clone(), "{}".into()));
+        assert_eq!(
+            one(r#"{"epoch": 1.0, "loss": 0.5}"#),
+            (at("epoch 1"), half.clone(), "{}".into())
+        );
         assert_eq!(
             one(r#"{"epoch": 1, "loss": 0.5, "phase": "train"}"#),
             (at("epoch 1"), half.clone(), r#"{"phase":"train"}"#.into())
         );
-        assert_eq!(one(r#"{"loss": 0.5, "ok": true}"#), (None, metrics(&[("loss", 0.5), ("ok", 1.0)]), "{}".into()));
-        assert_eq!(one(r#"{"epoch": 1, "loss": "0.5"}"#), (at("epoch 1"), half.clone(), "{}".into()));
-        assert_eq!(one(r#"{"epoch": 0.33, "loss": 0.5}"#), (at("epoch 0.33"), half.clone(), "{}".into()));
-        assert_eq!(one(r#"{"epoch": "3", "loss": 0.5, "off": false}"#).1, metrics(&[("loss", 0.5), ("off", 0.0)]));
-        assert_eq!(one(r#"{"loss": null, "a": "nan", "b": "-inf"}"#).1.get("b"), Some(f64::NEG_INFINITY));
+        assert_eq!(
+            one(r#"{"loss": 0.5, "ok": true}"#),
+            (None, metrics(&[("loss", 0.5), ("ok", 1.0)]), "{}".into())
+        );
+        assert_eq!(
+            one(r#"{"epoch": 1, "loss": "0.5"}"#),
+            (at("epoch 1"), half.clone(), "{}".into())
+        );
+        assert_eq!(
+            one(r#"{"epoch": 0.33, "loss": 0.5}"#),
+            (at("epoch 0.33"), half.clone(), "{}".into())
+        );
+        assert_eq!(
+            one(r#"{"epoch": "3", "loss": 0.5, "off": false}"#).1,
+            metrics(&[("loss", 0.5), ("off", 0.0)])
+        );
+        assert_eq!(
+            one(r#"{"loss": null, "a": "nan", "b": "-inf"}"#).1.get("b"),
+            Some(f64::NEG_INFINITY)
+        );
         assert!(one(r#"{"loss": null}"#).1.get("loss").unwrap().is_nan());
         let nested = one(r#"{"loss": 0.5, "val": {"acc": 0.5}, "lrs": [0.1, 0.2], "run": "a"}"#);
-        assert_eq!(nested, (None, half.clone(), r#"{"lrs":[0.1,0.2],"run":"a","val":{"acc":0.5}}"#.into()));
+        assert_eq!(
+            nested,
+            (
+                None,
+                half.clone(),
+                r#"{"lrs":[0.1,0.2],"run":"a","val":{"acc":0.5}}"#.into()
+            )
+        );
         assert_eq!(one(r#"{"loss": 1, "loss": 0.5}"#).1, half);
         assert_eq!(one("{'loss': '0.5', 'epoch': 0.33}").0, at("epoch 0.33"));
     }
@@ -226,7 +306,10 @@ mod tests {
         assert_eq!(at(r#"{"epoch": 1e300, "loss": 1}"#), "epoch 1e300");
         // The step of an epoch's row is kept in the row, and is no metric of the trial.
         let (rows, last) = read(r#"{"loss": 0.5, "epoch": 0.33, "step": 7}"#);
-        assert_eq!(rows.values().next().unwrap().numbers, metrics(&[("loss", 0.5), ("step", 7.0)]));
+        assert_eq!(
+            rows.values().next().unwrap().numbers,
+            metrics(&[("loss", 0.5), ("step", 7.0)])
+        );
         assert_eq!(last.numbers, metrics(&[("loss", 0.5)]));
         // What the sweep selects by is a metric whatever its name.
         let mut file = MetricsFile::new("step");
@@ -238,38 +321,83 @@ mod tests {
     fn rows_of_one_epoch_are_one_and_the_last_values_are_final() {
         let mut file = MetricsFile::new("loss");
         assert_eq!(file.last(), None);
-        let row = |epoch, values: &[(&str, f64)]| Rows::from([(Position::epoch(epoch), metrics(values).into())]);
-        let rows = file.feed(b"{\"epoch\": 1, \"train_loss\": 2.5}\n\n{\"epoch\": 1, \"val_loss\": 3}\n{\"epo").unwrap();
+        let row = |epoch, values: &[(&str, f64)]| {
+            Rows::from([(Position::epoch(epoch), metrics(values).into())])
+        };
+        let rows = file
+            .feed(b"{\"epoch\": 1, \"train_loss\": 2.5}\n\n{\"epoch\": 1, \"val_loss\": 3}\n{\"epo")
+            .unwrap();
         assert_eq!(rows, row(1, &[("train_loss", 2.5), ("val_loss", 3.0)]));
-        let rows = file.feed(b"ch\": 2, \"val_loss\": NaN, \"x\": -Infinity}\n{\"test\": 0.5}").unwrap();
-        assert_eq!(rows, row(2, &[("val_loss", f64::NAN), ("x", f64::NEG_INFINITY)]));
+        let rows = file
+            .feed(b"ch\": 2, \"val_loss\": NaN, \"x\": -Infinity}\n{\"test\": 0.5}")
+            .unwrap();
+        assert_eq!(
+            rows,
+            row(2, &[("val_loss", f64::NAN), ("x", f64::NEG_INFINITY)])
+        );
         assert_eq!(file.finish().unwrap(), Rows::new());
-        let last = metrics(&[("train_loss", 2.5), ("val_loss", f64::NAN), ("x", f64::NEG_INFINITY), ("test", 0.5)]);
+        let last = metrics(&[
+            ("train_loss", 2.5),
+            ("val_loss", f64::NAN),
+            ("x", f64::NEG_INFINITY),
+            ("test", 0.5),
+        ]);
         assert_eq!(file.last(), Some(&last.into()));
         // Epochs may go back: the row is added to.
-        assert_eq!(file.feed(b"{\"epoch\": 1, \"val_loss\": 4}\n").unwrap(), row(1, &[("val_loss", 4.0)]));
+        assert_eq!(
+            file.feed(b"{\"epoch\": 1, \"val_loss\": 4}\n").unwrap(),
+            row(1, &[("val_loss", 4.0)])
+        );
     }
 
     #[test]
     fn a_note_that_stays_the_same_is_reported_once() {
         let mut file = MetricsFile::new("loss");
-        let mut notes = |line: &[u8]| -> usize { file.feed(line).unwrap().values().map(|row| row.notes.iter().count()).sum() };
-        assert_eq!(notes(b"{\"epoch\": 1, \"phase\": \"train\", \"tags\": [1]}\n"), 2);
-        assert_eq!(notes(b"{\"epoch\": 2, \"phase\": \"train\", \"tags\": [1]}\n"), 0);
-        assert_eq!(notes(b"{\"epoch\": 3, \"phase\": \"val\", \"tags\": [1]}\n"), 1);
-        assert_eq!(serde_json::to_string(&file.last().unwrap().notes).unwrap(), r#"{"phase":"val","tags":[1]}"#);
+        let mut notes = |line: &[u8]| -> usize {
+            file.feed(line)
+                .unwrap()
+                .values()
+                .map(|row| row.notes.iter().count())
+                .sum()
+        };
+        assert_eq!(
+            notes(b"{\"epoch\": 1, \"phase\": \"train\", \"tags\": [1]}\n"),
+            2
+        );
+        assert_eq!(
+            notes(b"{\"epoch\": 2, \"phase\": \"train\", \"tags\": [1]}\n"),
+            0
+        );
+        assert_eq!(
+            notes(b"{\"epoch\": 3, \"phase\": \"val\", \"tags\": [1]}\n"),
+            1
+        );
+        assert_eq!(
+            serde_json::to_string(&file.last().unwrap().notes).unwrap(),
+            r#"{"phase":"val","tags":[1]}"#
+        );
     }
 
-    /// Lightning's CSV as JSON: a row after training, a row after validation, and nulls where the other one has the number.
+    /// Lightning's CSV as JSON: a row after training, a row after validation, and nulls where the
+    /// other one has the number.
     #[test]
     fn a_null_beside_a_number_of_the_same_epoch_says_nothing() {
         let (rows, last) = read(
             "{\"epoch\": 1, \"step\": 9, \"loss\": 0.5, \"val\": null}\n{\"epoch\": 1, \"step\": 9, \"loss\": null, \"val\": 0.7}\n",
         );
-        assert_eq!(rows[&Position::epoch(1)].numbers, metrics(&[("loss", 0.5), ("step", 9.0), ("val", 0.7)]));
+        assert_eq!(
+            rows[&Position::epoch(1)].numbers,
+            metrics(&[("loss", 0.5), ("step", 9.0), ("val", 0.7)])
+        );
         assert_eq!(last.numbers, metrics(&[("loss", 0.5), ("val", 0.7)]));
         // Of another epoch it is NaN: that is how JavaScript and others write it.
-        assert!(read("{\"epoch\": 1, \"loss\": 0.5}\n{\"epoch\": 2, \"loss\": null}\n").1.get("loss").unwrap().is_nan());
+        assert!(
+            read("{\"epoch\": 1, \"loss\": 0.5}\n{\"epoch\": 2, \"loss\": null}\n")
+                .1
+                .get("loss")
+                .unwrap()
+                .is_nan()
+        );
     }
 
     #[test]
@@ -277,9 +405,16 @@ mod tests {
         let (_, last) = read("\u{feff}{\"loss\": 0.5}\r\n\r\n  \n{\"acc\": 1}\r\n");
         assert_eq!(last.numbers, metrics(&[("loss", 0.5), ("acc", 1.0)]));
         let mut file = MetricsFile::new("loss");
-        file.feed(b"{\"loss\": 0.5, \"name\": \"caf\xe9\"}\n").unwrap();
-        assert_eq!(file.last().unwrap().notes.get("name"), Some(&json!("caf\u{fffd}")));
-        let long = format!("{{\"loss\": 0.5, \"histogram\": [{}1]}}\n", "1, ".repeat(1 << 20));
+        file.feed(b"{\"loss\": 0.5, \"name\": \"caf\xe9\"}\n")
+            .unwrap();
+        assert_eq!(
+            file.last().unwrap().notes.get("name"),
+            Some(&json!("caf\u{fffd}"))
+        );
+        let long = format!(
+            "{{\"loss\": 0.5, \"histogram\": [{}1]}}\n",
+            "1, ".repeat(1 << 20)
+        );
         assert_eq!(read(&long).1.get("loss"), Some(0.5));
     }
 

@@ -1,7 +1,7 @@
-//! Starting processes. `local` starts workers, `program` programs that train one trial each, mostly by `direct`, whose reports `metrics_file` and
-//! `last_line` read; `launcher` makes of
-//! their command lines those that are really started: on this machine, behind a `prefix`, or by `slurm`, which `squeue` asks. `proof`
-//! judges ends.
+//! Starting processes. `local` starts workers, `program` programs that train one trial each, mostly
+//! by `direct`, whose reports `metrics_file` and `last_line` read; `launcher` makes of their
+//! command lines those that are really started: on this machine, behind a `prefix`, or by `slurm`,
+//! which `squeue` asks. `proof` judges ends.
 
 mod direct;
 mod last_line;

@@ -1,5 +1,5 @@
-//! Workers behind a program that carries stdin and stdout to another place: ssh, kubectl exec, docker run. The environment and the
-//! working folder travel with the command line.
+//! Workers behind a program that carries stdin and stdout to another place: ssh, kubectl exec,
+//! docker run. The environment and the working folder travel with the command line.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,9 +11,11 @@ use crate::spec::command::shell_quoted;
 
 /// A worker that hears nothing of its coordinator for so long ends itself.
 pub const SILENCE: Duration = Duration::from_secs(120);
-/// Starts the words behind it in the folder that is its first word. POSIX, so that it works in the smallest container.
+/// Starts the words behind it in the folder that is its first word. POSIX, so that it works in the
+/// smallest container.
 const IN_FOLDER: &str = "cd -- \"$0\" && exec env \"$@\"";
-/// The same, with variables that are the first lines of its stdin (`lines_for_shell`). A shell reads no further than the line's end.
+/// The same, with variables that are the first lines of its stdin (`lines_for_shell`). A shell
+/// reads no further than the line's end.
 const IN_FOLDER_WITH_SECRETS: &str = "cd -- \"$0\" && while IFS= read -r _pg && [ -n \"$_pg\" ]; do \
     _pgv=$(printf '%b.' \"${_pg#*=}\"); export \"${_pg%%=*}=${_pgv%.}\"; done && unset _pg _pgv && exec env \"$@\"";
 
@@ -31,15 +33,22 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// As the sweep file says. `own` is where this program is, for an agent that has no place of its own.
+    /// As the sweep file says. `own` is where this program is, for an agent that has no place of
+    /// its own.
     pub fn new(spec: &CommandSpec, own: &str, programs: bool) -> Self {
-        let name = spec.prefix.first().map_or("", |first| first.rsplit('/').next().unwrap_or(first));
+        let name = spec
+            .prefix
+            .first()
+            .map_or("", |first| first.rsplit('/').next().unwrap_or(first));
         Self {
             words: spec.prefix.clone(),
             // ssh joins its arguments into one line.
             quote: spec.quote.unwrap_or(name == "ssh"),
             // A program says nothing by itself: without an agent nobody would know how it ended.
-            agent: spec.agent.clone().or_else(|| programs.then(|| own.to_owned())),
+            agent: spec
+                .agent
+                .clone()
+                .or_else(|| programs.then(|| own.to_owned())),
             start: spec.start,
             silence: spec.heartbeat.unwrap_or(SILENCE),
         }
@@ -57,22 +66,39 @@ impl Prefix {
 
     /// The prefix, and behind it the worker's environment, folder and words.
     ///
-    /// What may be a secret goes over its stdin: command lines are shown by `ps`, and printed by some prefixes.
+    /// What may be a secret goes over its stdin: command lines are shown by `ps`, and printed by
+    /// some prefixes.
     pub fn wrap(&self, mut line: CommandLine, place: Place<'_>) -> CommandLine {
         let secret_words = line.take_secret_words();
         let is_secret = |name: &String| line.secret.contains(name);
         let (secret, open): (BTreeMap<_, _>, BTreeMap<_, _>) =
-            std::mem::take(&mut line.environment).into_iter().partition(|(name, _)| is_secret(name));
+            std::mem::take(&mut line.environment)
+                .into_iter()
+                .partition(|(name, _)| is_secret(name));
         let secrets = !secret.is_empty() || !secret_words.is_empty();
-        let script = if secrets && self.agent.is_none() { IN_FOLDER_WITH_SECRETS } else { IN_FOLDER };
-        let folder = line.workdir.as_ref().map_or(".".to_owned(), |folder| folder.display().to_string());
+        let script = if secrets && self.agent.is_none() {
+            IN_FOLDER_WITH_SECRETS
+        } else {
+            IN_FOLDER
+        };
+        let folder = line
+            .workdir
+            .as_ref()
+            .map_or(".".to_owned(), |folder| folder.display().to_string());
         let mut words = vec!["sh".to_owned(), "-c".to_owned(), script.to_owned(), folder];
         words.extend(open.iter().map(|(name, value)| format!("{name}={value}")));
         let first_lines = match &self.agent {
             Some(agent) => {
                 words.extend(agent_words(agent, self.silence, place, secrets));
                 words.push("--".to_owned());
-                if secrets { encode_line(&ToAgent::Secrets { environment: secret, words: secret_words }) } else { String::new() }
+                if secrets {
+                    encode_line(&ToAgent::Secrets {
+                        environment: secret,
+                        words: secret_words,
+                    })
+                } else {
+                    String::new()
+                }
             }
             None if secrets => lines_for_shell(&secret),
             None => String::new(),
@@ -85,7 +111,8 @@ impl Prefix {
         let prefix = self.words.iter().map(|word| word.replace("${slot}", &slot));
         CommandLine {
             command: prefix.chain(words).collect(),
-            // By its mark what a killed coordinator left is found; on this side that is the prefix's own process.
+            // By its mark what a killed coordinator left is found; on this side that is the
+            // prefix's own process.
             environment: place.mark.variables().into(),
             first_lines: Hidden(first_lines),
             ..CommandLine::default()
@@ -93,11 +120,16 @@ impl Prefix {
     }
 }
 
-/// Variables as `IN_FOLDER_WITH_SECRETS` reads them: a line each, in the escapes of `printf %b`, and an empty line.
+/// Variables as `IN_FOLDER_WITH_SECRETS` reads them: a line each, in the escapes of `printf %b`,
+/// and an empty line.
 fn lines_for_shell(variables: &BTreeMap<String, String>) -> String {
     let escaped = |value: &str| value.replace('\\', "\\0134").replace('\n', "\\0012");
     let line = |(name, value): (&String, &String)| format!("{name}={}\n", escaped(value));
-    variables.iter().map(line).chain(["\n".to_owned()]).collect()
+    variables
+        .iter()
+        .map(line)
+        .chain(["\n".to_owned()])
+        .collect()
 }
 
 #[cfg(test)]
@@ -113,8 +145,17 @@ mod tests {
             ..CommandLine::default()
         };
         let metrics = program.then_some(std::path::Path::new("/m"));
-        let mark = Mark { dir: "/runs/a".to_owned(), id: "f00d".to_owned(), legacy: false };
-        let place = Place { slot: 3, worker: 7, mark: &mark, metrics };
+        let mark = Mark {
+            dir: "/runs/a".to_owned(),
+            id: "f00d".to_owned(),
+            legacy: false,
+        };
+        let place = Place {
+            slot: 3,
+            worker: 7,
+            mark: &mark,
+            metrics,
+        };
         let prefix = Prefix::new(spec, "/bin/pentagrid", program);
         let made = prefix.wrap(line, place);
         assert_eq!(made.environment, mark.variables().into());
@@ -177,7 +218,12 @@ mod tests {
             .stdout(std::process::Stdio::piped())
             .spawn()
             .unwrap();
-        child.stdin.take().unwrap().write_all((first_lines.to_owned() + rest).as_bytes()).unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all((first_lines.to_owned() + rest).as_bytes())
+            .unwrap();
         String::from_utf8(child.wait_with_output().unwrap().stdout).unwrap()
     }
 
@@ -185,7 +231,9 @@ mod tests {
     fn secrets_come_by_stdin_and_not_by_the_command_line() {
         let value = "it's \"a\" $HOME `b` \\n \\ and\ntwo lines\n";
         let line = CommandLine {
-            command: ["sh", "-c", "printf '%s|' \"$KEY\" \"$A\" \"$EMPTY\"; cat"].map(str::to_owned).into(),
+            command: ["sh", "-c", "printf '%s|' \"$KEY\" \"$A\" \"$EMPTY\"; cat"]
+                .map(str::to_owned)
+                .into(),
             environment: [("KEY", value), ("A", "x y"), ("EMPTY", "")]
                 .map(|(name, value)| (name.to_owned(), value.to_owned()))
                 .into(),
@@ -193,19 +241,57 @@ mod tests {
             secret: vec!["KEY".to_owned(), "EMPTY".to_owned()],
             ..CommandLine::default()
         };
-        let spec = CommandSpec { prefix: vec!["env".to_owned()], ..CommandSpec::default() };
-        let mark = Mark { dir: "/r".to_owned(), id: "f00d".to_owned(), legacy: false };
-        let place = Place { slot: 0, worker: 1, mark: &mark, metrics: None };
+        let spec = CommandSpec {
+            prefix: vec!["env".to_owned()],
+            ..CommandSpec::default()
+        };
+        let mark = Mark {
+            dir: "/r".to_owned(),
+            id: "f00d".to_owned(),
+            legacy: false,
+        };
+        let place = Place {
+            slot: 0,
+            worker: 1,
+            mark: &mark,
+            metrics: None,
+        };
         let made = Prefix::new(&spec, "/bin/pentagrid", false).wrap(line.clone(), place);
         assert!(!format!("{made:?}").contains("it's"), "{made:?}");
-        assert_eq!(started(&made.command, &made.first_lines.0, "and the worker's\n"), format!("{value}|x y||and the worker's\n"));
-        let spec = CommandSpec { agent: Some("/bin/agent".to_owned()), ..spec };
-        let line = CommandLine { secret_words: vec![2], ..line };
+        assert_eq!(
+            started(&made.command, &made.first_lines.0, "and the worker's\n"),
+            format!("{value}|x y||and the worker's\n")
+        );
+        let spec = CommandSpec {
+            agent: Some("/bin/agent".to_owned()),
+            ..spec
+        };
+        let line = CommandLine {
+            secret_words: vec![2],
+            ..line
+        };
         let made = Prefix::new(&spec, "/bin/pentagrid", true).wrap(line, place);
         assert_eq!(
             made.command[5..],
-            ["A=x y", "/bin/agent", "agent", "--silence", "120", "--run", "/r", "--secrets", "--", "sh", "-c", "${secret}"]
+            [
+                "A=x y",
+                "/bin/agent",
+                "agent",
+                "--silence",
+                "120",
+                "--run",
+                "/r",
+                "--secrets",
+                "--",
+                "sh",
+                "-c",
+                "${secret}"
+            ]
         );
-        assert!(made.first_lines.0.starts_with("{\"agent\":\"secrets\","), "{}", made.first_lines.0);
+        assert!(
+            made.first_lines.0.starts_with("{\"agent\":\"secrets\","),
+            "{}",
+            made.first_lines.0
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! A program that trains one trial: its folder, its process, the metrics that it writes. Makes of what it does the messages that
-//! a worker would send, and reports them to the dispatcher; decides nothing.
+//! A program that trains one trial: its folder, its process, the metrics that it writes. Makes of
+//! what it does the messages that a worker would send, and reports them to the dispatcher; decides
+//! nothing.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
@@ -61,13 +62,17 @@ pub struct ProgramPlan {
 }
 
 impl ProgramPlan {
-    /// Gives the attempt files of its own, and opens its log. The program of an earlier attempt may live, on another machine or as
-    /// a child that left its group: what it writes must not be taken for this attempt's.
+    /// Gives the attempt files of its own, and opens its log. The program of an earlier attempt may
+    /// live, on another machine or as a child that left its group: what it writes must not be taken
+    /// for this attempt's.
     ///
     /// # Errors
     /// The operating system's; that the folder is not there any more is one of them.
     pub fn begin(&mut self, attempt: &str) -> std::io::Result<File> {
-        let default = std::mem::replace(&mut self.metrics, self.folder.join(format!("metrics-{attempt}.jsonl")));
+        let default = std::mem::replace(
+            &mut self.metrics,
+            self.folder.join(format!("metrics-{attempt}.jsonl")),
+        );
         if let Some(named) = self.line.environment.get_mut(METRICS_VARIABLE)
             // Unless the sweep file names another one.
             && *named == default.display().to_string()
@@ -78,16 +83,22 @@ impl ProgramPlan {
             return files::open_to_append(&self.folder.join(&self.log));
         }
         if std::fs::symlink_metadata(&self.metrics).is_ok() {
-            return Err(std::io::Error::other(format!("{} is there already", self.metrics.display())));
+            return Err(std::io::Error::other(format!(
+                "{} is there already",
+                self.metrics.display()
+            )));
         }
-        // One that was made ready in vain, or holds nothing, is made again: it may be open in an earlier attempt's program.
+        // One that was made ready in vain, or holds nothing, is made again: it may be open in an
+        // earlier attempt's program.
         let first = self.folder.join(&self.log);
         match std::fs::symlink_metadata(&first) {
             Ok(metadata) if metadata.is_file() && metadata.len() == 0 => {
                 std::fs::remove_file(&first)?;
                 return files::create(&first);
             }
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return files::create(&first),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                return files::create(&first);
+            }
             _ => {}
         }
         self.log = format!("output-{attempt}.log");
@@ -95,8 +106,8 @@ impl ProgramPlan {
     }
 }
 
-/// Starts a program whose log has been opened. What it reports goes to `report`: epochs as they come, and at last
-/// `Incoming::Ended` or `Incoming::Exit`.
+/// Starts a program whose log has been opened. What it reports goes to `report`: epochs as they
+/// come, and at last `Incoming::Ended` or `Incoming::Exit`.
 ///
 /// # Errors
 /// The operating system's, if the folder cannot be written or the program not be started.
@@ -114,7 +125,8 @@ where
     let log = Arc::new(log);
     let begin = if plan.fresh { 0 } else { log.metadata()?.len() };
     if plan.agent {
-        // Of a file that another machine makes one may not hear for a while, of one that grows at once.
+        // Of a file that another machine makes one may not hear for a while, of one that grows at
+        // once.
         files::create(&plan.metrics)?;
     }
     let spawner = spawner.filter(|spawner| !plan.agent && spawner.can_start(&plan.line));
@@ -122,23 +134,47 @@ where
         match spawner.spawn(&plan.line, &log) {
             Ok(spawned) => {
                 let pid = spawned.pid;
-                tokio::spawn(attend(plan, Program::Direct(spawned), None, pid, (Arc::clone(&log), begin), budget, report));
-                return Ok(LocalWorker { pid, stdin: None, log, begin });
+                tokio::spawn(attend(
+                    plan,
+                    Program::Direct(spawned),
+                    None,
+                    pid,
+                    (Arc::clone(&log), begin),
+                    budget,
+                    report,
+                ));
+                return Ok(LocalWorker {
+                    pid,
+                    stdin: None,
+                    log,
+                    begin,
+                });
             }
-            // This program's folder may have been replaced by another one of that name, which the other way finds.
-            Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle) => {}
+            // This program's folder may have been replaced by another one of that name, which the
+            // other way finds.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle
+                ) => {}
             Err(error) => return Err(Refusal::of_the_process(error)),
         }
     }
     let mut command = plan.line.process()?;
     if plan.agent {
-        // The agent hears us on its stdin and answers on its stdout; the program's output comes on its stderr.
+        // The agent hears us on its stdin and answers on its stdout; the program's output comes on
+        // its stderr.
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
     } else {
         command.stdin(Stdio::null()).stdout(log.try_clone()?);
     }
-    let mut child = command.stderr(log.try_clone()?).spawn().map_err(Refusal::of_the_process)?;
-    let pid = child.id().ok_or_else(|| std::io::Error::other("it ended at once"))?;
+    let mut child = command
+        .stderr(log.try_clone()?)
+        .spawn()
+        .map_err(Refusal::of_the_process)?;
+    let pid = child
+        .id()
+        .ok_or_else(|| std::io::Error::other("it ended at once"))?;
     let stdin = child.stdin.take().map(|pipe| {
         let (stdin, messages) = mpsc::unbounded_channel();
         if !plan.line.first_lines.0.is_empty() {
@@ -149,8 +185,21 @@ where
         stdin
     });
     let agent = child.stdout.take();
-    tokio::spawn(attend(plan, Program::Child(child), agent, pid, (Arc::clone(&log), begin), budget, report));
-    Ok(LocalWorker { pid, stdin, log, begin })
+    tokio::spawn(attend(
+        plan,
+        Program::Child(child),
+        agent,
+        pid,
+        (Arc::clone(&log), begin),
+        budget,
+        report,
+    ));
+    Ok(LocalWorker {
+        pid,
+        stdin,
+        log,
+        begin,
+    })
 }
 
 /// A program that runs.
@@ -183,7 +232,8 @@ async fn attend<R, F>(
 {
     let mut follower = Follower::new(&plan, budget.clone());
     let mut proof = agent.is_some().then(Proof::default);
-    // An agent's word that the program runs may come later than the program's metrics, by another way.
+    // An agent's word that the program runs may come later than the program's metrics, by another
+    // way.
     let begun = AtomicBool::new(agent.is_none());
     let report = |incoming| {
         if matches!(incoming, Incoming::Running { .. }) {
@@ -215,10 +265,15 @@ async fn attend<R, F>(
     let end = proof.as_ref().map(|proof| proof.end.clone());
     let exit = match &end {
         None => launchers,
-        Some(Some(FromAgent::Ended { code: Some(code), lost: None, .. })) => Exit::Code(*code),
+        Some(Some(FromAgent::Ended {
+            code: Some(code),
+            lost: None,
+            ..
+        })) => Exit::Code(*code),
         Some(_) => Exit::Lost,
     };
-    // Told to end, the leader may be gone before those that it started have put their things in order. An agent has seen to that.
+    // Told to end, the leader may be gone before those that it started have put their things in
+    // order. An agent has seen to that.
     if end.is_none() && matches!(exit, Exit::Signal(SIGTERM | SIGINT) | Exit::Code(130 | 143)) {
         for _ in 0..PATIENCE {
             if !group_lives(pid) {
@@ -231,7 +286,13 @@ async fn attend<R, F>(
     if exit != Exit::Code(0) {
         follower.mute = true;
     }
-    if let (Exit::Code(0), Some(Some(FromAgent::Ended { metrics: Some(size), .. }))) = (exit, &end)
+    if let (
+        Exit::Code(0),
+        Some(Some(FromAgent::Ended {
+            metrics: Some(size),
+            ..
+        })),
+    ) = (exit, &end)
         && let Err(what) = wait_for_size(&plan.metrics, *size).await
     {
         report(Incoming::Misreport(what)).await;
@@ -249,7 +310,10 @@ async fn attend<R, F>(
         match &follower.short {
             None => break,
             Some(why) if ended.elapsed() > SHARED => {
-                return report(Incoming::Unread(format!("cannot read the metrics file: {why}"))).await;
+                return report(Incoming::Unread(format!(
+                    "cannot read the metrics file: {why}"
+                )))
+                .await;
             }
             Some(_) => tokio::time::sleep(PACE).await,
         }
@@ -261,12 +325,14 @@ async fn attend<R, F>(
     report(Incoming::Ended(exit, message)).await;
 }
 
-/// Waits until a file that another machine wrote is as long here as it was there. File systems that machines share take their time;
-/// a file that is opened anew is looked at anew.
+/// Waits until a file that another machine wrote is as long here as it was there. File systems that
+/// machines share take their time; a file that is opened anew is looked at anew.
 async fn wait_for_size(path: &Path, size: u64) -> Result<(), String> {
     let began = tokio::time::Instant::now();
     loop {
-        let here = files::open(path).and_then(|file| file.metadata()).map_or(0, |metadata| metadata.len());
+        let here = files::open(path)
+            .and_then(|file| file.metadata())
+            .map_or(0, |metadata| metadata.len());
         if here >= size {
             return Ok(());
         }
@@ -281,7 +347,11 @@ async fn wait_for_size(path: &Path, size: u64) -> Result<(), String> {
 }
 
 /// What a program that ended well has to say of its trial.
-async fn conclusion(plan: ProgramPlan, metrics: Option<Reported>, output: (Arc<File>, u64)) -> FromWorker {
+async fn conclusion(
+    plan: ProgramPlan,
+    metrics: Option<Reported>,
+    output: (Arc<File>, u64),
+) -> FromWorker {
     let trial = plan.trial;
     let mut not_a_number = None;
     let metrics = match metrics {
@@ -298,19 +368,34 @@ async fn conclusion(plan: ProgramPlan, metrics: Option<Reported>, output: (Arc<F
     let reported = match (not_a_number, metrics.numbers.0.is_empty()) {
         (Some(value), _) => format!("its output has it as {value}, which is not a number"),
         (None, true) => "it reported no metrics".to_owned(),
-        (None, false) => format!("it reported {}", metrics.numbers.0.keys().cloned().collect::<Vec<_>>().join(", ")),
+        (None, false) => format!(
+            "it reported {}",
+            metrics
+                .numbers
+                .0
+                .keys()
+                .cloned()
+                .collect::<Vec<_>>()
+                .join(", ")
+        ),
     };
     let message = format!(
         "the program ended well, but without the metric {:?}: {reported} (write {{\"{}\": VALUE}} as a line to the file named by \
          PENTAGRID_METRICS, or print it as the last line)",
         plan.metric, plan.metric
     );
-    FromWorker::Failed { trial, kind: FailureKind::MissingMetric, message }
+    FromWorker::Failed {
+        trial,
+        kind: FailureKind::MissingMetric,
+        message,
+    }
 }
 
 /// What a program printed of its metrics. An output that cannot be read has none.
 async fn printed((log, begin): (Arc<File>, u64), metric: String) -> Printed {
-    let size = log.metadata().map_or(0, |metadata| metadata.len().saturating_sub(begin));
+    let size = log
+        .metadata()
+        .map_or(0, |metadata| metadata.len().saturating_sub(begin));
     if size <= FEW {
         return last_line(&log, begin, &metric).unwrap_or_default();
     }
@@ -318,8 +403,8 @@ async fn printed((log, begin): (Arc<File>, u64), metric: String) -> Printed {
     aside(search).await.unwrap_or_default()
 }
 
-/// Reads a metrics file as it grows. Files are read and lines parsed on a thread of their own, so that a large file keeps
-/// nobody waiting.
+/// Reads a metrics file as it grows. Files are read and lines parsed on a thread of their own, so
+/// that a large file keeps nobody waiting.
 struct Follower {
     trial: String,
     path: PathBuf,
@@ -403,7 +488,8 @@ impl Follower {
         .await
     }
 
-    /// The program has ended well: a last line may lack its newline, and what was read must still stand there.
+    /// The program has ended well: a last line may lack its newline, and what was read must still
+    /// stand there.
     async fn finish<R, F>(self, report: &R) -> Self
     where
         R: Fn(Incoming) -> F,
@@ -415,14 +501,21 @@ impl Follower {
             let rows = follower.file.finish()?;
             match is_there {
                 true => Ok(rows),
-                false => Err(Trouble::Wrong("the metrics file was written anew: open it to append".to_owned())),
+                false => Err(Trouble::Wrong(
+                    "the metrics file was written anew: open it to append".to_owned(),
+                )),
             }
         })
         .await
     }
 
     /// Reads so many bytes, on a thread if they are many: for a few the way there takes longer.
-    async fn on_a_thread<R, F>(mut self, bytes: u64, report: &R, read: impl FnOnce(&mut Self) -> Taken + Send + 'static) -> Self
+    async fn on_a_thread<R, F>(
+        mut self,
+        bytes: u64,
+        report: &R,
+        read: impl FnOnce(&mut Self) -> Taken + Send + 'static,
+    ) -> Self
     where
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
@@ -444,13 +537,32 @@ impl Follower {
             done.unwrap_or_else(|| {
                 let (trial, path, budget) = fallback;
                 let (file, short) = (MetricsFile::new(""), None);
-                let follower = Self { trial, path, read: 0, hash: None, file, broken: false, mute: false, short, budget };
-                (follower, Err(Trouble::Wrong("the metrics file could not be read: a bug of ours".to_owned())))
+                let follower = Self {
+                    trial,
+                    path,
+                    read: 0,
+                    hash: None,
+                    file,
+                    broken: false,
+                    mute: false,
+                    short,
+                    budget,
+                };
+                (
+                    follower,
+                    Err(Trouble::Wrong(
+                        "the metrics file could not be read: a bug of ours".to_owned(),
+                    )),
+                )
             })
         };
         match rows {
             Ok(rows) => {
-                let row = |(position, values)| FromWorker::Epoch { trial: follower.trial.clone(), position, values };
+                let row = |(position, values)| FromWorker::Epoch {
+                    trial: follower.trial.clone(),
+                    position,
+                    values,
+                };
                 let messages: Vec<FromWorker> = rows.into_iter().map(row).collect();
                 if !messages.is_empty() {
                     report(Incoming::Messages(messages, held)).await;
@@ -468,7 +580,8 @@ impl Follower {
     }
 }
 
-/// Does something on a thread of its own; on this one, if no further one can be started. None if it panicked.
+/// Does something on a thread of its own; on this one, if no further one can be started. None if it
+/// panicked.
 async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (tell, told) = tokio::sync::oneshot::channel();
     let work = Arc::new(Mutex::new(Some(work)));
@@ -479,7 +592,10 @@ async fn aside<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> 
             drop(tell.send(work()));
         }
     };
-    match std::thread::Builder::new().name("metrics".to_owned()).spawn(run) {
+    match std::thread::Builder::new()
+        .name("metrics".to_owned())
+        .spawn(run)
+    {
         Ok(_) => told.await.ok(),
         Err(_) => take(&work).map(|work| work()),
     }
@@ -493,10 +609,13 @@ fn take<T>(shared: &Mutex<Option<T>>) -> Option<T> {
 fn size(path: &Path, read: u64) -> Result<u64, String> {
     match std::fs::metadata(path) {
         // To open a pipe would be to wait for its other end.
-        Ok(metadata) if !metadata.is_file() => Err("the metrics file is not a plain file any more".to_owned()),
-        Ok(metadata) if metadata.len() < read => {
-            Err(format!("the metrics file got shorter ({read} bytes, then {}): open it to append", metadata.len()))
+        Ok(metadata) if !metadata.is_file() => {
+            Err("the metrics file is not a plain file any more".to_owned())
         }
+        Ok(metadata) if metadata.len() < read => Err(format!(
+            "the metrics file got shorter ({read} bytes, then {}): open it to append",
+            metadata.len()
+        )),
         Ok(metadata) => Ok(metadata.len()),
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(read),
         Err(error) => Err(format!("cannot read the metrics file: {error}")),
@@ -512,9 +631,12 @@ fn added(path: &Path, from: u64, most: u64) -> std::io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Whether a file still begins with what was read of it. One that was removed after all of it was read is as good.
+/// Whether a file still begins with what was read of it. One that was removed after all of it was
+/// read is as good.
 fn still_there(path: &Path, read: u64, hash: Option<&blake3::Hasher>) -> std::io::Result<bool> {
-    let Some(hash) = hash.filter(|_| path.exists()) else { return Ok(true) };
+    let Some(hash) = hash.filter(|_| path.exists()) else {
+        return Ok(true);
+    };
     let mut now = blake3::Hasher::new();
     std::io::copy(&mut files::open(path)?.take(read), &mut now)?;
     Ok(now.finalize() == hash.finalize())
@@ -522,5 +644,6 @@ fn still_there(path: &Path, read: u64, hash: Option<&blake3::Hasher>) -> std::io
 
 /// Whether a process of that group is left.
 fn group_lives(pid: u32) -> bool {
-    i32::try_from(pid).is_ok_and(|pid| nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), None).is_ok())
+    i32::try_from(pid)
+        .is_ok_and(|pid| nix::sys::signal::killpg(nix::unistd::Pid::from_raw(pid), None).is_ok())
 }

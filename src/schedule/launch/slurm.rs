@@ -1,4 +1,5 @@
-//! Workers by `srun`: as steps of the allocation that the coordinator runs in, or each as a job of its own.
+//! Workers by `srun`: as steps of the allocation that the coordinator runs in, or each as a job of
+//! its own.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,8 +16,8 @@ use crate::spec::SlurmSpec;
 /// Outside an allocation, where nothing else is said.
 const WORKERS: u32 = 8;
 
-/// So much of an allocation's end is left alone, at most a tenth of it: batch scripts are warned before the end, and what runs then is
-/// to be ended in order.
+/// So much of an allocation's end is left alone, at most a tenth of it: batch scripts are warned
+/// before the end, and what runs then is to be ended in order.
 const RESERVE: Duration = Duration::from_secs(150);
 
 /// What of an allocation's environment tells `srun` how to share it out: we say that ourselves.
@@ -62,7 +63,8 @@ const SHARED_OUT: &[&str] = &[
 pub struct Surroundings {
     /// The allocation that the coordinator runs in.
     pub job: Option<String>,
-    /// Whether the coordinator is itself within a step of it, which holds what further steps would need.
+    /// Whether the coordinator is itself within a step of it, which holds what further steps would
+    /// need.
     pub in_step: bool,
     /// How many GPUs the allocation has.
     pub gpus: u32,
@@ -101,12 +103,18 @@ impl Surroundings {
     pub fn look(partition: Option<&str>) -> Self {
         let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let job = variable("SLURM_JOB_ID").or_else(|| variable("SLURM_JOBID"));
-        let ends_in = job.as_deref().and_then(|job| seconds_left(job, variable("SLURM_JOB_END_TIME").as_deref()));
-        let nodes = variable("SLURM_JOB_NUM_NODES").and_then(|nodes| nodes.parse().ok()).unwrap_or(1);
+        let ends_in = job
+            .as_deref()
+            .and_then(|job| seconds_left(job, variable("SLURM_JOB_END_TIME").as_deref()));
+        let nodes = variable("SLURM_JOB_NUM_NODES")
+            .and_then(|nodes| nodes.parse().ok())
+            .unwrap_or(1);
         let cpus = variable("SLURM_JOB_CPUS_PER_NODE").map_or(0, |text| sum_of_nodes(&text));
         let all = variable("SLURM_GPUS").map(|text| count_of(&text));
-        let each =
-            ["SLURM_GPUS_ON_NODE", "SLURM_GPUS_PER_NODE"].into_iter().find_map(variable).map(|text| count_of(&text) * nodes);
+        let each = ["SLURM_GPUS_ON_NODE", "SLURM_GPUS_PER_NODE"]
+            .into_iter()
+            .find_map(variable)
+            .map(|text| count_of(&text) * nodes);
         // An interactive step (salloc) has a number at the end of the range, and holds nothing.
         let step: Option<u64> = variable("SLURM_STEP_ID").and_then(|step| step.parse().ok());
         Self {
@@ -125,7 +133,8 @@ impl Surroundings {
 }
 
 impl Slurm {
-    /// What a sweep file and `--devices` ask for, here. `threads` is what a trial is told to use, `agent` where this program is.
+    /// What a sweep file and `--devices` ask for, here. `threads` is what a trial is told to use,
+    /// `agent` where this program is.
     ///
     /// # Errors
     /// What cannot be, in words.
@@ -147,12 +156,18 @@ impl Slurm {
             DeviceRequest::Cpu(_) => Some(0),
             DeviceRequest::Cuda(None) => Some(1),
             DeviceRequest::Cuda(Some(_)) => {
-                return Err("--devices cannot name GPUs under Slurm, which gives each worker its own\n\
+                return Err(
+                    "--devices cannot name GPUs under Slurm, which gives each worker its own\n\
                             write --devices cuda, and `max_workers` under `launcher`"
-                    .to_owned());
+                        .to_owned(),
+                );
             }
         };
-        let there = if steps { around.gpus > 0 } else { around.cluster_has_gpus || (around.job.is_some() && around.gpus > 0) };
+        let there = if steps {
+            around.gpus > 0
+        } else {
+            around.cluster_has_gpus || (around.job.is_some() && around.gpus > 0)
+        };
         let gpus = wished.or(spec.gpus).unwrap_or(u32::from(there));
         let cpus = spec.cpus.unwrap_or(threads);
         let room = match gpus {
@@ -163,7 +178,10 @@ impl Slurm {
             DeviceRequest::Cpu(Some(count)) => u32::try_from(*count).ok(),
             _ => None,
         };
-        let workers = asked.or(spec.max_workers).unwrap_or(if steps { room.max(1) } else { WORKERS });
+        let workers =
+            asked
+                .or(spec.max_workers)
+                .unwrap_or(if steps { room.max(1) } else { WORKERS });
         let mut remarks = Vec::new();
         if steps && around.in_step {
             remarks.push(
@@ -179,7 +197,12 @@ impl Slurm {
         let without = match steps {
             true => SHARED_OUT.iter().map(|name| (*name).to_owned()).collect(),
             // A job of its own has nothing to do with the one that we run in.
-            false => around.variables.iter().filter(|name| *name != "SLURM_CONF" && *name != "SLURM_CLUSTERS").cloned().collect(),
+            false => around
+                .variables
+                .iter()
+                .filter(|name| *name != "SLURM_CONF" && *name != "SLURM_CLUSTERS")
+                .cloned()
+                .collect(),
         };
         Ok(Self {
             steps,
@@ -189,7 +212,10 @@ impl Slurm {
             agent: spec.agent.clone().unwrap_or_else(|| agent.to_owned()),
             without,
             silence: spec.heartbeat.unwrap_or(SILENCE),
-            ends_in: around.ends_in.filter(|_| steps).map(|ends_in| ends_in - RESERVE.min(ends_in / 10)),
+            ends_in: around
+                .ends_in
+                .filter(|_| steps)
+                .map(|ends_in| ends_in - RESERVE.min(ends_in / 10)),
             remarks,
             spec: spec.clone(),
         })
@@ -200,7 +226,11 @@ impl Slurm {
         let slot = |number: u32| SlotDevice {
             device: number as usize,
             name: format!("slurm:{number}"),
-            model: if self.gpus > 0 { format!("{} GPU of Slurm's", self.gpus) } else { "CPU of Slurm's".to_owned() },
+            model: if self.gpus > 0 {
+                format!("{} GPU of Slurm's", self.gpus)
+            } else {
+                "CPU of Slurm's".to_owned()
+            },
             environment: match self.gpus {
                 0 => [("PENTAGRID_DEVICE", "cpu"), ("CUDA_VISIBLE_DEVICES", "")]
                     .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -219,13 +249,19 @@ impl Slurm {
     pub fn wrap(&self, mut line: CommandLine, place: Place<'_>) -> CommandLine {
         let secret_words = line.take_secret_words();
         let secrets = !secret_words.is_empty();
-        let mut words: Vec<String> = vec!["srun".into(), format!("--job-name={}", job_name(&place.mark.id, place.worker))];
+        let mut words: Vec<String> = vec![
+            "srun".into(),
+            format!("--job-name={}", job_name(&place.mark.id, place.worker)),
+        ];
         // The folder is the agent's to enter: srun would go on in /tmp where it is missing.
         words.extend(["--nodes=1", "--ntasks=1", "--export=ALL", "--chdir=/"].map(str::to_owned));
         words.push(format!("--cpus-per-task={}", self.cpus));
         if self.steps {
             // Without these, steps wait for each other, or share a GPU.
-            words.extend(["--exact".to_owned(), format!("--mem={}", self.spec.mem.as_deref().unwrap_or("0"))]);
+            words.extend([
+                "--exact".to_owned(),
+                format!("--mem={}", self.spec.mem.as_deref().unwrap_or("0")),
+            ]);
         } else {
             let options = [
                 ("partition", &self.spec.partition),
@@ -234,7 +270,11 @@ impl Slurm {
                 ("time", &self.spec.time),
                 ("mem", &self.spec.mem),
             ];
-            words.extend(options.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))));
+            words.extend(
+                options
+                    .into_iter()
+                    .filter_map(|(name, value)| Some(format!("--{name}={}", value.as_ref()?))),
+            );
         }
         match self.gpus {
             0 if self.steps => words.push("--gres=none".to_owned()),
@@ -249,14 +289,23 @@ impl Slurm {
         words.push("--".to_owned());
         words.extend(line.command);
         let mut environment = line.environment;
-        // By its mark srun would be found and killed with its child, and the worker would live on: the agent bears it.
+        // By its mark srun would be found and killed with its child, and the worker would live on:
+        // the agent bears it.
         environment.remove(MARK);
         CommandLine {
             command: words,
             environment,
-            without: self.without.iter().cloned().chain([MARK.to_owned()]).collect(),
+            without: self
+                .without
+                .iter()
+                .cloned()
+                .chain([MARK.to_owned()])
+                .collect(),
             first_lines: Hidden(match secrets {
-                true => encode_line(&ToAgent::Secrets { environment: BTreeMap::new(), words: secret_words }),
+                true => encode_line(&ToAgent::Secrets {
+                    environment: BTreeMap::new(),
+                    words: secret_words,
+                }),
                 false => String::new(),
             }),
             ..CommandLine::default()
@@ -265,19 +314,31 @@ impl Slurm {
 }
 
 fn is_slurms(name: &str) -> bool {
-    ["SLURM_", "SRUN_", "SBATCH_", "SALLOC_", "SLURMD_"].iter().any(|prefix| name.starts_with(prefix))
+    ["SLURM_", "SRUN_", "SBATCH_", "SALLOC_", "SLURMD_"]
+        .iter()
+        .any(|prefix| name.starts_with(prefix))
 }
 
 /// `4`, `a100:4`, `gpu:a100:4`, `gpu:2,gpu:4`: how many.
 fn count_of(text: &str) -> u32 {
-    text.split(',').map(|part| part.rsplit(':').next().and_then(|last| last.parse::<u32>().ok()).unwrap_or(0)).sum()
+    text.split(',')
+        .map(|part| {
+            part.rsplit(':')
+                .next()
+                .and_then(|last| last.parse::<u32>().ok())
+                .unwrap_or(0)
+        })
+        .sum()
 }
 
 /// `8(x2),4`: over all nodes.
 fn sum_of_nodes(text: &str) -> u32 {
     let node = |part: &str| -> Option<u32> {
         match part.split_once("(x") {
-            Some((each, times)) => each.parse::<u32>().ok()?.checked_mul(times.trim_end_matches(')').parse().ok()?),
+            Some((each, times)) => each
+                .parse::<u32>()
+                .ok()?
+                .checked_mul(times.trim_end_matches(')').parse().ok()?),
             None => part.parse().ok(),
         }
     };
@@ -287,9 +348,15 @@ fn sum_of_nodes(text: &str) -> u32 {
 /// Whether a partition, or any, has GPUs.
 fn has_gpus(partition: Option<&str>) -> bool {
     let mut command = std::process::Command::new("sinfo");
-    command.args(["--noheader", "--format=%G"]).args(partition.map(|name| format!("--partition={name}")));
+    command
+        .args(["--noheader", "--format=%G"])
+        .args(partition.map(|name| format!("--partition={name}")));
     let output = command.stdin(std::process::Stdio::null()).output();
-    output.is_ok_and(|output| String::from_utf8_lossy(&output.stdout).lines().any(|line| line.contains("gpu")))
+    output.is_ok_and(|output| {
+        String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .any(|line| line.contains("gpu"))
+    })
 }
 
 #[cfg(test)]
@@ -300,7 +367,11 @@ mod tests {
     fn line() -> CommandLine {
         CommandLine {
             command: ["train", "it"].map(str::to_owned).into(),
-            environment: [("A".to_owned(), "1".to_owned()), (MARK.to_owned(), "/r".to_owned())].into(),
+            environment: [
+                ("A".to_owned(), "1".to_owned()),
+                (MARK.to_owned(), "/r".to_owned()),
+            ]
+            .into(),
             workdir: Some("/data".into()),
             ..CommandLine::default()
         }
@@ -308,11 +379,27 @@ mod tests {
 
     fn words(spec: &SlurmSpec, around: &Surroundings, request: &DeviceRequest) -> String {
         let slurm = Slurm::new(spec, around, request, 2, "/bin/pentagrid").unwrap();
-        let mark = Mark { dir: "/r".to_owned(), id: "f00d".to_owned(), legacy: false };
-        let made = slurm.wrap(line(), Place { slot: 0, worker: 5, mark: &mark, metrics: None });
+        let mark = Mark {
+            dir: "/r".to_owned(),
+            id: "f00d".to_owned(),
+            legacy: false,
+        };
+        let made = slurm.wrap(
+            line(),
+            Place {
+                slot: 0,
+                worker: 5,
+                mark: &mark,
+                metrics: None,
+            },
+        );
         assert_eq!(made.environment, [("A".to_owned(), "1".to_owned())].into());
         assert!(made.without.contains(&MARK.to_owned()));
-        format!("{} workers: {}", slurm.slots(2).len(), made.command.join(" "))
+        format!(
+            "{} workers: {}",
+            slurm.slots(2).len(),
+            made.command.join(" ")
+        )
     }
 
     fn inside() -> Surroundings {
@@ -327,7 +414,10 @@ mod tests {
 
     #[test]
     fn srun_is_called_as_each_place_needs_it() {
-        let outside = Surroundings { cluster_has_gpus: true, ..Surroundings::default() };
+        let outside = Surroundings {
+            cluster_has_gpus: true,
+            ..Surroundings::default()
+        };
         let spec = SlurmSpec {
             max_workers: Some(20),
             partition: Some("gpu".to_owned()),
@@ -340,10 +430,21 @@ mod tests {
         let all = [
             words(&SlurmSpec::default(), &outside, &auto),
             words(&spec, &outside, &auto),
-            words(&SlurmSpec::default(), &outside, &DeviceRequest::Cpu(Some(3))),
+            words(
+                &SlurmSpec::default(),
+                &outside,
+                &DeviceRequest::Cpu(Some(3)),
+            ),
             words(&SlurmSpec::default(), &inside(), &auto),
             words(&SlurmSpec::default(), &inside(), &DeviceRequest::Cpu(None)),
-            words(&SlurmSpec { steps: Some(false), ..SlurmSpec::default() }, &inside(), &auto),
+            words(
+                &SlurmSpec {
+                    steps: Some(false),
+                    ..SlurmSpec::default()
+                },
+                &inside(),
+                &auto,
+            ),
         ];
         insta::assert_snapshot!(all.join("\n"), @r#"
 8 workers: srun --job-name=pg-9d1fde6159.5 --nodes=1 --ntasks=1 --export=ALL --chdir=/ --cpus-per-task=2 --gpus=1 /bin/pentagrid agent --silence 120 --run /r --workdir /data -- train it
@@ -358,30 +459,67 @@ mod tests {
     #[test]
     fn what_an_allocation_says_to_srun_is_kept_from_it() {
         let slurm = |steps| {
-            let spec = SlurmSpec { steps, ..SlurmSpec::default() };
-            let mark = Mark { dir: "/r".to_owned(), id: "f00d".to_owned(), legacy: false };
-            let place = Place { slot: 0, worker: 5, mark: &mark, metrics: None };
-            Slurm::new(&spec, &inside(), &DeviceRequest::Auto, 1, "p").unwrap().wrap(line(), place).without
+            let spec = SlurmSpec {
+                steps,
+                ..SlurmSpec::default()
+            };
+            let mark = Mark {
+                dir: "/r".to_owned(),
+                id: "f00d".to_owned(),
+                legacy: false,
+            };
+            let place = Place {
+                slot: 0,
+                worker: 5,
+                mark: &mark,
+                metrics: None,
+            };
+            Slurm::new(&spec, &inside(), &DeviceRequest::Auto, 1, "p")
+                .unwrap()
+                .wrap(line(), place)
+                .without
         };
         let has = |steps, name: &str| slurm(steps).iter().any(|other| other == name);
-        assert!(has(None, "SLURM_MEM_PER_CPU") && !has(None, "SLURM_JOB_ID"), "steps belong to the job");
-        assert!(has(Some(false), "SLURM_JOB_ID") && !has(Some(false), "SLURM_CONF"), "jobs of their own do not");
+        assert!(
+            has(None, "SLURM_MEM_PER_CPU") && !has(None, "SLURM_JOB_ID"),
+            "steps belong to the job"
+        );
+        assert!(
+            has(Some(false), "SLURM_JOB_ID") && !has(Some(false), "SLURM_CONF"),
+            "jobs of their own do not"
+        );
     }
 
     #[test]
     fn what_cannot_be_is_told() {
         let no = |spec: &SlurmSpec, request: &DeviceRequest| {
-            Slurm::new(spec, &Surroundings::default(), request, 1, "p").map(|_| ()).unwrap_err()
+            Slurm::new(spec, &Surroundings::default(), request, 1, "p")
+                .map(|_| ())
+                .unwrap_err()
         };
-        let steps = SlurmSpec { steps: Some(true), ..SlurmSpec::default() };
-        assert!(no(&steps, &DeviceRequest::Auto).starts_with("the launcher's `steps: true` needs an allocation"));
+        let steps = SlurmSpec {
+            steps: Some(true),
+            ..SlurmSpec::default()
+        };
+        assert!(
+            no(&steps, &DeviceRequest::Auto)
+                .starts_with("the launcher's `steps: true` needs an allocation")
+        );
         let named = DeviceRequest::Cuda(Some(vec!["0".to_owned()]));
-        assert!(no(&SlurmSpec::default(), &named).starts_with("--devices cannot name GPUs under Slurm"));
+        assert!(
+            no(&SlurmSpec::default(), &named).starts_with("--devices cannot name GPUs under Slurm")
+        );
     }
 
     #[test]
     fn slurms_own_counts_are_read() {
-        assert_eq!(["4", "a100:4", "gpu:a100:4", "gpu:2,gpu:4", "", "x"].map(count_of), [4, 4, 4, 6, 0, 0]);
-        assert_eq!(["8", "8(x2)", "8(x2),4", "", "x(x"].map(sum_of_nodes), [8, 16, 20, 0, 0]);
+        assert_eq!(
+            ["4", "a100:4", "gpu:a100:4", "gpu:2,gpu:4", "", "x"].map(count_of),
+            [4, 4, 4, 6, 0, 0]
+        );
+        assert_eq!(
+            ["8", "8(x2)", "8(x2),4", "", "x(x"].map(sum_of_nodes),
+            [8, 16, 20, 0, 0]
+        );
     }
 }

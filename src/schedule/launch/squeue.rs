@@ -1,9 +1,11 @@
-//! What Slurm says of our jobs and steps, and how those that an earlier coordinator left are ended. They are known by their names.
+//! What Slurm says of our jobs and steps, and how those that an earlier coordinator left are ended.
+//! They are known by their names.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long what was cancelled may take to go: Slurm's own grace between SIGTERM and SIGKILL, which is 30 s as a rule, and more.
+/// How long what was cancelled may take to go: Slurm's own grace between SIGTERM and SIGKILL, which
+/// is 30 s as a rule, and more.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// How every name of ours begins.
 const OURS: &str = "pg-";
@@ -25,8 +27,17 @@ pub struct Entry {
 impl Entry {
     /// Whether it waits for its turn, and what for.
     pub fn waits(&self) -> Option<String> {
-        let waiting = matches!(self.state.as_str(), "PENDING" | "CONFIGURING" | "REQUEUED" | "REQUEUE_HOLD" | "SPECIAL_EXIT");
-        waiting.then(|| if matches!(self.reason.as_str(), "" | "None") { self.state.clone() } else { self.reason.clone() })
+        let waiting = matches!(
+            self.state.as_str(),
+            "PENDING" | "CONFIGURING" | "REQUEUED" | "REQUEUE_HOLD" | "SPECIAL_EXIT"
+        );
+        waiting.then(|| {
+            if matches!(self.reason.as_str(), "" | "None") {
+                self.state.clone()
+            } else {
+                self.reason.clone()
+            }
+        })
     }
 }
 
@@ -54,13 +65,18 @@ pub fn read(answer: &str, mark: &str) -> Vec<Entry> {
         let (id, name) = (parts.next()?.trim(), parts.next()?.trim());
         let worker = name.strip_prefix(&family)?.parse().ok()?;
         let mut text = || parts.next().unwrap_or_default().trim().to_owned();
-        Some(Entry { id: id.to_owned(), worker, state: text(), reason: text() })
+        Some(Entry {
+            id: id.to_owned(),
+            worker,
+            state: text(),
+            reason: text(),
+        })
     };
     answer.lines().filter_map(entry).collect()
 }
 
-/// Jobs and steps of a run directory that are still there, and those among `recorded` that have a name of ours: a run directory
-/// may have been moved.
+/// Jobs and steps of a run directory that are still there, and those among `recorded` that have a
+/// name of ours: a run directory may have been moved.
 fn left(mark: &str, recorded: &[String]) -> Result<Vec<String>, String> {
     let mut ids = Vec::new();
     for question in [&JOBS[..], &STEPS[..]] {
@@ -70,7 +86,9 @@ fn left(mark: &str, recorded: &[String]) -> Result<Vec<String>, String> {
             let mut parts = line.split('|').map(str::trim);
             if let (Some(id), Some(name)) = (parts.next(), parts.next())
                 && name.starts_with(OURS)
-                && recorded.iter().any(|recorded| recorded == id || recorded.strip_suffix(".0") == Some(id))
+                && recorded
+                    .iter()
+                    .any(|recorded| recorded == id || recorded.strip_suffix(".0") == Some(id))
             {
                 ids.push(id.to_owned());
             }
@@ -80,12 +98,15 @@ fn left(mark: &str, recorded: &[String]) -> Result<Vec<String>, String> {
     ids.dedup();
     // A step goes with its job.
     let jobs: Vec<String> = ids.iter().filter(|id| !id.contains('.')).cloned().collect();
-    ids.retain(|id| id.split_once('.').is_none_or(|(job, _)| !jobs.iter().any(|other| other == job)));
+    ids.retain(|id| {
+        id.split_once('.')
+            .is_none_or(|(job, _)| !jobs.iter().any(|other| other == job))
+    });
     Ok(ids)
 }
 
-/// Cancels the jobs and steps that an earlier coordinator of a run directory has left, and waits until they are gone. How many there
-/// were.
+/// Cancels the jobs and steps that an earlier coordinator of a run directory has left, and waits
+/// until they are gone. How many there were.
 ///
 /// # Errors
 /// What Slurm says, if it cannot be asked; or which of them do not go.
@@ -101,10 +122,17 @@ pub fn end_left(mark: &str, recorded: &[String]) -> Result<usize, String> {
             return Ok(found.len());
         }
         if began.elapsed() > PATIENCE {
-            return Err(format!("cancelled, but still there after {} s: {}", PATIENCE.as_secs(), rest.join(" ")));
+            return Err(format!(
+                "cancelled, but still there after {} s: {}",
+                PATIENCE.as_secs(),
+                rest.join(" ")
+            ));
         }
         // One that ended meanwhile makes scancel complain; whether any is left is what counts.
-        drop(ask("scancel", &rest.iter().map(String::as_str).collect::<Vec<_>>()));
+        drop(ask(
+            "scancel",
+            &rest.iter().map(String::as_str).collect::<Vec<_>>(),
+        ));
         std::thread::sleep(PACE);
     }
 }
@@ -118,7 +146,10 @@ fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
         .map_err(|error| format!("cannot start {program}: {error}"))?;
     if !output.status.success() {
         let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!("{program}: {}", said.lines().last().unwrap_or("no answer")));
+        return Err(format!(
+            "{program}: {}",
+            said.lines().last().unwrap_or("no answer")
+        ));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -135,8 +166,19 @@ mod tests {
              16|{mine}|CONFIGURING|None\nnonsense\n17|{mine}x|PENDING|None\n18.0|{mine}|RUNNING|\n"
         );
         let entries = read(&answer, "/runs/a");
-        let seen: Vec<_> = entries.iter().map(|entry| (entry.id.as_str(), entry.worker, entry.waits())).collect();
+        let seen: Vec<_> = entries
+            .iter()
+            .map(|entry| (entry.id.as_str(), entry.worker, entry.waits()))
+            .collect();
         let waits = |text: &str| Some(text.to_owned());
-        assert_eq!(seen, [("12", 3, waits("Priority")), ("15", 3, None), ("16", 3, waits("CONFIGURING")), ("18.0", 3, None)]);
+        assert_eq!(
+            seen,
+            [
+                ("12", 3, waits("Priority")),
+                ("15", 3, None),
+                ("16", 3, waits("CONFIGURING")),
+                ("18.0", 3, None)
+            ]
+        );
     }
 }

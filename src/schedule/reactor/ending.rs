@@ -11,10 +11,14 @@ impl Reactor {
         })
     }
 
-    /// Ends a worker whose trial takes too long: with a warning first, so that it may put its things in order.
+    /// Ends a worker whose trial takes too long: with a warning first, so that it may put its
+    /// things in order.
     pub(super) fn time_out(&mut self, now: Time, number: usize) {
         if let Some(limit) = self.overdue(now, number) {
-            let message = format!("it took longer than {} s, which is the limit (`timeout`)", limit.as_secs());
+            let message = format!(
+                "it took longer than {} s, which is the limit (`timeout`)",
+                limit.as_secs()
+            );
             self.slots[number].fault = Some((FailureKind::Timeout, message));
             self.end(now, number, EndBy::Terminate);
         }
@@ -34,7 +38,12 @@ impl Reactor {
             );
         }
         let shown: String = trial.chars().take(40).collect();
-        self.blame(now, number, FailureKind::Protocol, format!("`{what}` for trial {shown:?}, which this worker has not begun"));
+        self.blame(
+            now,
+            number,
+            FailureKind::Protocol,
+            format!("`{what}` for trial {shown:?}, which this worker has not begun"),
+        );
     }
 
     /// Ends a worker at once by its own fault, unless it is being ended anyhow.

@@ -1,4 +1,5 @@
-//! Which worker gets which trials, and where a worker is started: the reactor's part that shares out the work.
+//! Which worker gets which trials, and where a worker is started: the reactor's part that shares
+//! out the work.
 
 use super::{Action, EndBy, Given, Job, Policy, Reactor, Slot, State, Time};
 
@@ -36,13 +37,20 @@ impl Reactor {
             return;
         }
         let alone = self.policy == Policy::OnePerDevice;
-        let mut busy = if alone { self.busy_devices(|slot| !slot.given.is_empty()) } else { Vec::new() };
+        let mut busy = if alone {
+            self.busy_devices(|slot| !slot.given.is_empty())
+        } else {
+            Vec::new()
+        };
         // Ready workers first: a trial should not wait for a process to start if one is idle.
         for ready in [true, false] {
             if !ready && alone {
-                // A worker that is starting will take its device's next trial: no second one is needed.
+                // A worker that is starting will take its device's next trial: no second one is
+                // needed.
                 let starting = self.busy_devices(|slot| matches!(slot.state, State::Starting(_)));
-                busy.iter_mut().zip(starting).for_each(|(busy, starting)| *busy |= starting);
+                busy.iter_mut()
+                    .zip(starting)
+                    .for_each(|(busy, starting)| *busy |= starting);
             }
             let mut starting = if ready { 0 } else { self.starting() };
             // Whether the queue has nothing for those that have not begun a group.
@@ -105,11 +113,17 @@ impl Reactor {
 
     /// By device: whether a slot of it is so.
     fn busy_devices(&self, is_so: impl Fn(&Slot) -> bool) -> Vec<bool> {
-        self.devices.iter().map(|slots| slots.iter().any(|&slot| is_so(&self.slots[slot]))).collect()
+        self.devices
+            .iter()
+            .map(|slots| slots.iter().any(|&slot| is_so(&self.slots[slot])))
+            .collect()
     }
 
     fn starting(&self) -> usize {
-        self.slots.iter().filter(|slot| matches!(slot.state, State::Starting(_))).count()
+        self.slots
+            .iter()
+            .filter(|slot| matches!(slot.state, State::Starting(_)))
+            .count()
     }
 
     fn is_idle(&self, number: usize) -> bool {
@@ -118,11 +132,19 @@ impl Reactor {
 
     /// The slots that share a slot's device.
     fn beside(&self, number: usize) -> impl Iterator<Item = usize> + '_ {
-        self.devices[self.slots[number].device].iter().copied().filter(move |&other| other != number)
+        self.devices[self.slots[number].device]
+            .iter()
+            .copied()
+            .filter(move |&other| other != number)
     }
 
     fn turn(&self, number: usize) -> Turn {
-        let has_it_alone = |other: usize| self.slots[other].given.iter().any(|given| given.job.own_device.is_some());
+        let has_it_alone = |other: usize| {
+            self.slots[other]
+                .given
+                .iter()
+                .any(|given| given.job.own_device.is_some())
+        };
         if self.beside(number).any(has_it_alone) {
             return Turn::Wait;
         }
@@ -130,9 +152,17 @@ impl Reactor {
             return Turn::Wait;
         }
         let device = Some(self.slots[number].device);
-        match self.solitary.iter().position(|job| job.own_device == device) {
+        match self
+            .solitary
+            .iter()
+            .position(|job| job.own_device == device)
+        {
             None => Turn::Queue,
-            Some(place) if self.beside(number).all(|other| matches!(self.slots[other].state, State::Empty(_))) => {
+            Some(place)
+                if self
+                    .beside(number)
+                    .all(|other| matches!(self.slots[other].state, State::Empty(_))) =>
+            {
                 Turn::Solitary(place)
             }
             Some(_) => Turn::Wait,
@@ -141,37 +171,68 @@ impl Reactor {
 
     /// What share of its device a trial takes.
     fn share(&self, job: &Job) -> f64 {
-        self.settings.per_gpu.get(job.trial.arm).map_or(0.0, |&trials| 1.0 / f64::from(trials))
+        self.settings
+            .per_gpu
+            .get(job.trial.arm)
+            .map_or(0.0, |&trials| 1.0 / f64::from(trials))
     }
 
-    /// Whether the next trial of the queue fits beside those that its device has. It is waited for: a trial that needs a whole
-    /// device would otherwise never get one.
+    /// Whether the next trial of the queue fits beside those that its device has. It is waited for:
+    /// a trial that needs a whole device would otherwise never get one.
     fn has_room(&self, number: usize) -> bool {
-        let Some(next) = self.queue.peek(number) else { return true };
-        let most = |slot: usize| self.slots[slot].given.iter().map(|given| self.share(&given.job)).fold(0.0, f64::max);
+        let Some(next) = self.queue.peek(number) else {
+            return true;
+        };
+        let most = |slot: usize| {
+            self.slots[slot]
+                .given
+                .iter()
+                .map(|given| self.share(&given.job))
+                .fold(0.0, f64::max)
+        };
         let taken: f64 = self.beside(number).map(most).sum();
         // Thirds do not add up to one exactly.
         taken == 0.0 || taken + self.share(next) <= 1.0 + 1e-9
     }
 
     fn close_idle_beside(&mut self, now: Time, number: usize) {
-        let idle: Vec<usize> =
-            self.beside(number).filter(|&other| self.slots[other].state == State::Ready && self.is_idle(other)).collect();
-        if self.solitary.iter().any(|job| job.own_device == Some(self.slots[number].device)) {
-            idle.into_iter().for_each(|other| self.end(now, other, EndBy::Close));
+        let idle: Vec<usize> = self
+            .beside(number)
+            .filter(|&other| self.slots[other].state == State::Ready && self.is_idle(other))
+            .collect();
+        if self
+            .solitary
+            .iter()
+            .any(|job| job.own_device == Some(self.slots[number].device))
+        {
+            idle.into_iter()
+                .for_each(|other| self.end(now, other, EndBy::Close));
         }
     }
 
     fn give_from_queue(&mut self, now: Time, number: usize) {
         // A worker may compute the trials of a bundle together: one that is timed comes by itself.
         let timed = self.policy == Policy::OnePerDevice;
-        let most = if timed { 1 } else { self.settings.bundle.max(self.slots[number].pack) };
+        let most = if timed {
+            1
+        } else {
+            self.settings.bundle.max(self.slots[number].pack)
+        };
         let (most, room) = (most.min(self.room(now, number)), self.room(now, number));
         while self.queue.peek(number).is_some() {
-            let bundle = self.queue.take(number, self.slots.len(), most, !timed && self.settings.persistent);
+            let bundle = self.queue.take(
+                number,
+                self.slots.len(),
+                most,
+                !timed && self.settings.persistent,
+            );
             let mut bundle = self.still_in(bundle);
             // Trials with work in common come together, but no more of them than can finish.
-            bundle.split_off(room.min(bundle.len())).into_iter().rev().for_each(|job| self.put_back(job));
+            bundle
+                .split_off(room.min(bundle.len()))
+                .into_iter()
+                .rev()
+                .for_each(|job| self.put_back(job));
             if !bundle.is_empty() {
                 return self.give(now, number, bundle);
             }
@@ -179,7 +240,10 @@ impl Reactor {
     }
 
     fn give(&mut self, now: Time, number: usize, bundle: Vec<Job>) {
-        let group = bundle.first().and_then(Job::group).filter(|_| self.policy == Policy::AllSlots);
+        let group = bundle
+            .first()
+            .and_then(Job::group)
+            .filter(|_| self.policy == Policy::AllSlots);
         self.handed_out = true;
         let slot = &mut self.slots[number];
         slot.last_seen = now;
@@ -193,8 +257,20 @@ impl Reactor {
             slot.finished.clear();
         }
         slot.group = group;
-        slot.given = bundle.iter().cloned().map(|job| Given { job, started: None, unheard: Time::ZERO }).collect();
+        slot.given = bundle
+            .iter()
+            .cloned()
+            .map(|job| Given {
+                job,
+                started: None,
+                unheard: Time::ZERO,
+            })
+            .collect();
         let bundle = bundle.into_iter().map(|job| job.trial).collect();
-        self.actions.push(Action::Send { slot: number, bundle, share: group.is_some() });
+        self.actions.push(Action::Send {
+            slot: number,
+            bundle,
+            share: group.is_some(),
+        });
     }
 }

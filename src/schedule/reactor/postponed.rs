@@ -1,10 +1,13 @@
-//! Starts that this machine refuses for now: no space, no more processes, a program that is away. What was to be started goes back to
-//! the queue without counting as an attempt, and is tried again after a backoff. A shortage is told once when it begins and once when
-//! it is over, and ends the sweep if it lasts and nothing runs.
+//! Starts that this machine refuses for now: no space, no more processes, a program that is away.
+//! What was to be started goes back to the queue without counting as an attempt, and is tried again
+//! after a backoff. A shortage is told once when it begins and once when it is over, and ends the
+//! sweep if it lasts and nothing runs.
 
 use std::collections::BTreeSet;
 
-use super::{Action, Duration, EndBy, Fatal, Given, Notice, OnDisk, Reactor, Record, State, Stop, Time};
+use super::{
+    Action, Duration, EndBy, Fatal, Given, Notice, OnDisk, Reactor, Record, State, Stop, Time,
+};
 
 /// The longest pause before a slot is tried again, as a power of two in seconds.
 const LONGEST_BACKOFF: u32 = 3;
@@ -17,12 +20,14 @@ pub(super) struct Shortage {
     stalled: Time,
     /// What was refused last, and why.
     why: String,
-    /// The slots whose last start was refused. It is over when all of them have started something since.
+    /// The slots whose last start was refused. It is over when all of them have started something
+    /// since.
     slots: BTreeSet<usize>,
 }
 
 impl Reactor {
-    /// Nothing could be started in a slot, or what was started there could not begin its work, for a shortage of this machine.
+    /// Nothing could be started in a slot, or what was started there could not begin its work, for
+    /// a shortage of this machine.
     pub fn on_start_postponed(&mut self, now: Time, number: usize, why: &str) -> Vec<Action> {
         self.free.insert(number);
         let slot = &mut self.slots[number];
@@ -44,7 +49,14 @@ impl Reactor {
         for Given { job, started, .. } in given.into_iter().rev() {
             if started.is_some() {
                 let message = format!("it is to start again: {why}");
-                self.record(Record::Interrupted { slot: number, trial: job.trial, message }, OnDisk::Nothing);
+                self.record(
+                    Record::Interrupted {
+                        slot: number,
+                        trial: job.trial,
+                        message,
+                    },
+                    OnDisk::Nothing,
+                );
             }
             self.put_back(job);
         }
@@ -59,8 +71,14 @@ impl Reactor {
                 shortage.why = why;
             }
             None => {
-                self.actions.push(Action::Tell(Notice::Shortage { why: why.clone() }));
-                self.shortage = Some(Shortage { began: now, stalled: now, why, slots: [number].into() });
+                self.actions
+                    .push(Action::Tell(Notice::Shortage { why: why.clone() }));
+                self.shortage = Some(Shortage {
+                    began: now,
+                    stalled: now,
+                    why,
+                    slots: [number].into(),
+                });
             }
         }
     }
@@ -68,12 +86,15 @@ impl Reactor {
     /// Something runs in a slot.
     pub(super) fn note_start(&mut self, now: Time, number: usize) {
         self.slots[number].postponed = 0;
-        let Some(shortage) = &mut self.shortage else { return };
+        let Some(shortage) = &mut self.shortage else {
+            return;
+        };
         shortage.slots.remove(&number);
         if shortage.slots.is_empty() {
             let lasted = now.saturating_sub(shortage.began);
             self.shortage = None;
-            self.actions.push(Action::Tell(Notice::ShortageOver { lasted }));
+            self.actions
+                .push(Action::Tell(Notice::ShortageOver { lasted }));
         }
     }
 
@@ -83,11 +104,15 @@ impl Reactor {
         self.slots.iter_mut().for_each(|slot| slot.postponed = 0);
     }
 
-    /// Gives the sweep up if a shortage has lasted for too long with nothing running: as long as trials run, their ends may bring what
-    /// is lacking.
+    /// Gives the sweep up if a shortage has lasted for too long with nothing running: as long as
+    /// trials run, their ends may bring what is lacking.
     pub(super) fn check_shortage(&mut self, now: Time) {
-        let busy = self.slots.iter().any(|slot| !slot.given.is_empty() || !matches!(slot.state, State::Empty(_) | State::Ready));
-        let Some(shortage) = self.shortage.as_mut().filter(|_| self.stop.is_none()) else { return };
+        let busy = self.slots.iter().any(|slot| {
+            !slot.given.is_empty() || !matches!(slot.state, State::Empty(_) | State::Ready)
+        });
+        let Some(shortage) = self.shortage.as_mut().filter(|_| self.stop.is_none()) else {
+            return;
+        };
         if busy {
             shortage.stalled = now;
             return;
@@ -95,7 +120,14 @@ impl Reactor {
         let lasted = now.saturating_sub(shortage.stalled);
         if lasted > self.settings.shortage {
             let why = shortage.why.clone();
-            self.stop(now, Stop::Fatal(Fatal::Shortage { seconds: lasted.as_secs(), why }), EndBy::Close);
+            self.stop(
+                now,
+                Stop::Fatal(Fatal::Shortage {
+                    seconds: lasted.as_secs(),
+                    why,
+                }),
+                EndBy::Close,
+            );
         }
     }
 
@@ -115,12 +147,17 @@ mod tests {
     use crate::spec::Limits;
 
     fn programs(slots: &[usize]) -> Settings {
-        Settings { persistent: false, ..settings(slots, 1, Limits::default()) }
+        Settings {
+            persistent: false,
+            ..settings(slots, 1, Limits::default())
+        }
     }
 
     fn told<'a>(actions: &'a [Action]) -> Vec<&'a Notice> {
         let notice = |action: &'a Action| match action {
-            Action::Tell(notice @ (Notice::Shortage { .. } | Notice::ShortageOver { .. })) => Some(notice),
+            Action::Tell(notice @ (Notice::Shortage { .. } | Notice::ShortageOver { .. })) => {
+                Some(notice)
+            }
             _ => None,
         };
         actions.iter().filter_map(notice).collect()
@@ -141,7 +178,10 @@ mod tests {
     #[test]
     fn a_postponed_program_is_tried_again_ever_more_slowly_and_costs_no_attempt() {
         let mut r = Reactor::new(programs(&[0]));
-        assert_eq!(short(&r.on_trials(at(0), vec![trial(1)], Policy::AllSlots)), "spawn 0");
+        assert_eq!(
+            short(&r.on_trials(at(0), vec![trial(1)], Policy::AllSlots)),
+            "spawn 0"
+        );
         let (mut now, mut pauses) = (0, Vec::new());
         for round in 0..6 {
             assert_eq!(short(&r.on_message(at(now), 0, hello())), "send 0:1");
@@ -162,7 +202,10 @@ mod tests {
 
     #[test]
     fn a_shortage_that_lasts_ends_the_sweep_and_leaves_every_trial() {
-        let mut r = Reactor::new(Settings { shortage: at(60), ..programs(&[0, 1]) });
+        let mut r = Reactor::new(Settings {
+            shortage: at(60),
+            ..programs(&[0, 1])
+        });
         r.on_trials(at(0), vec![trial(1), trial(2)], Policy::AllSlots);
         let mut stopped = None;
         for now in 0..200 {
@@ -178,13 +221,22 @@ mod tests {
             }
         }
         assert_eq!(stopped, Some(61));
-        assert_eq!(r.fatal(), Some(&Fatal::Shortage { seconds: 61, why: "no more processes".to_owned() }));
+        assert_eq!(
+            r.fatal(),
+            Some(&Fatal::Shortage {
+                seconds: 61,
+                why: "no more processes".to_owned()
+            })
+        );
         assert_eq!((r.left(), r.waiting.len()), (2, 0), "none has failed");
     }
 
     #[test]
     fn as_long_as_something_runs_a_shortage_may_last() {
-        let mut r = Reactor::new(Settings { shortage: at(60), ..programs(&[0, 1]) });
+        let mut r = Reactor::new(Settings {
+            shortage: at(60),
+            ..programs(&[0, 1])
+        });
         r.on_trials(at(0), vec![trial(1), trial(2)], Policy::AllSlots);
         assert_eq!(short(&r.on_message(at(0), 0, hello())), "send 0:1");
         r.on_message(at(0), 0, started(1));
@@ -213,7 +265,11 @@ mod tests {
             assert_eq!(next(&mut r, &mut now), "spawn 0");
         }
         assert!(r.fatal().is_none());
-        assert_eq!(told(&r.on_message(at(now), 0, hello())).len(), 1, "it is over with the hello");
+        assert_eq!(
+            told(&r.on_message(at(now), 0, hello())).len(),
+            1,
+            "it is over with the hello"
+        );
     }
 
     #[test]
@@ -222,7 +278,10 @@ mod tests {
         r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
         r.on_message(at(0), 0, hello());
         r.on_message(at(0), 0, started(1));
-        assert_eq!(short(&r.on_start_postponed(at(1), 0, "its program is away")), "record interrupted 1");
+        assert_eq!(
+            short(&r.on_start_postponed(at(1), 0, "its program is away")),
+            "record interrupted 1"
+        );
         r.on_committed(2);
         assert_eq!(r.left(), 1);
     }
@@ -233,7 +292,10 @@ mod tests {
         r.on_trials(at(0), vec![trial(1)], Policy::AllSlots);
         r.on_message(at(0), 0, hello());
         assert_eq!(short(&r.on_interrupt(at(0))), "terminate 0");
-        assert_eq!(short(&r.on_start_postponed(at(0), 0, "no space")), "stopped");
+        assert_eq!(
+            short(&r.on_start_postponed(at(0), 0, "no space")),
+            "stopped"
+        );
         assert!(r.is_interrupted());
     }
 }

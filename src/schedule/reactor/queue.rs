@@ -1,5 +1,6 @@
-//! The trials that no worker has, in the order in which they are to run. Trials of one group (`plan/sharing.rs`) go to one
-//! worker, bundle after bundle, since it still has what they have in common.
+//! The trials that no worker has, in the order in which they are to run. Trials of one group
+//! (`plan/sharing.rs`) go to one worker, bundle after bundle, since it still has what they have in
+//! common.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
 
@@ -9,7 +10,8 @@ use super::slot::{Group, Job};
 use crate::grid::PointId;
 use crate::plan::{Phase, Race};
 
-/// The most trials of a group in one bundle: what a dying worker can take down with it, and a message's length.
+/// The most trials of a group in one bundle: what a dying worker can take down with it, and a
+/// message's length.
 const MOST: usize = 64;
 
 /// Trials that wait for a worker.
@@ -63,20 +65,26 @@ impl Queue {
             let group = job.group();
             match self.fresh.back_mut() {
                 Some(stretch) if stretch.group == group => stretch.jobs.push_back(job),
-                _ => self.fresh.push_back(Stretch { group, jobs: [job].into() }),
+                _ => self.fresh.push_back(Stretch {
+                    group,
+                    jobs: [job].into(),
+                }),
             }
         }
     }
 
-    /// From now on the tuning trials that `extend_ranked` adds go by what their points can still reach in the race.
+    /// From now on the tuning trials that `extend_ranked` adds go by what their points can still
+    /// reach in the race.
     pub fn rank(&mut self) {
         self.ranked.get_or_insert_default();
     }
 
-    /// Adds trials: as they come those of the final phase and the first one of each point without a result, the others by
-    /// what their points can still reach.
+    /// Adds trials: as they come those of the final phase and the first one of each point without a
+    /// result, the others by what their points can still reach.
     pub fn extend_ranked(&mut self, jobs: Vec<Job>, race: &Race) {
-        let Some(mut ranked) = self.ranked.take() else { return self.extend(jobs) };
+        let Some(mut ranked) = self.ranked.take() else {
+            return self.extend(jobs);
+        };
         let mut begun = HashSet::new();
         for job in jobs {
             let point = job.trial.id.point;
@@ -104,13 +112,18 @@ impl Queue {
         let fresh = self.fresh.iter_mut().map(|stretch| &mut stretch.jobs);
         let open = self.open.values_mut().map(|open| &mut open.stretch.jobs);
         for jobs in std::iter::once(&mut self.again).chain(open).chain(fresh) {
-            let (gone, kept): (Vec<Job>, Vec<Job>) = std::mem::take(jobs).into_iter().partition(is_out);
+            let (gone, kept): (Vec<Job>, Vec<Job>) =
+                std::mem::take(jobs).into_iter().partition(is_out);
             *jobs = kept.into();
             out.extend(gone);
         }
         self.fresh.retain(|stretch| !stretch.jobs.is_empty());
         self.open.retain(|_, open| !open.stretch.jobs.is_empty());
-        out.extend(self.ranked.iter_mut().flat_map(|ranked| ranked.take_out(is_out)));
+        out.extend(
+            self.ranked
+                .iter_mut()
+                .flat_map(|ranked| ranked.take_out(is_out)),
+        );
         self.left -= out.len();
         out
     }
@@ -126,8 +139,8 @@ impl Queue {
         self.left
     }
 
-    /// The trial that a slot would get next. There may be none although trials wait: those of a group that another slot will
-    /// sooner be done with.
+    /// The trial that a slot would get next. There may be none although trials wait: those of a
+    /// group that another slot will sooner be done with.
     pub fn peek(&self, slot: usize) -> Option<&Job> {
         match self.place(slot)? {
             Place::Again => self.again.front(),
@@ -141,12 +154,17 @@ impl Queue {
     /// The trials that will probably come next, for slots that have begun no group.
     pub fn upcoming(&self) -> impl Iterator<Item = &Job> {
         let ranked = self.ranked.as_ref().and_then(Ranked::peek);
-        self.again.iter().chain(self.fresh.iter().flat_map(|stretch| &stretch.jobs)).chain(ranked)
+        self.again
+            .iter()
+            .chain(self.fresh.iter().flat_map(|stretch| &stretch.jobs))
+            .chain(ranked)
     }
 
     /// The next bundle for a slot: trials of one group, or at most `most` that have none.
     pub fn take(&mut self, slot: usize, slots: usize, most: usize, grouped: bool) -> Vec<Job> {
-        let Some(place) = self.place(slot) else { return Vec::new() };
+        let Some(place) = self.place(slot) else {
+            return Vec::new();
+        };
         let bundle = match place {
             Place::Again => self.take_again(most, grouped),
             Place::Own => self.take_open(slot, |queue, jobs| {
@@ -154,18 +172,29 @@ impl Queue {
                 jobs.drain(..count).collect()
             }),
             Place::Fresh => self.take_fresh(slot, slots, most, grouped),
-            Place::Ranked => self.ranked.as_mut().map(|ranked| ranked.take(most)).unwrap_or_default(),
-            Place::Others(other) => {
-                self.take_open(other, |_, jobs| jobs.split_off(jobs.len() - jobs.len().div_ceil(2).min(MOST.max(most))).into())
-            }
+            Place::Ranked => self
+                .ranked
+                .as_mut()
+                .map(|ranked| ranked.take(most))
+                .unwrap_or_default(),
+            Place::Others(other) => self.take_open(other, |_, jobs| {
+                jobs.split_off(jobs.len() - jobs.len().div_ceil(2).min(MOST.max(most)))
+                    .into()
+            }),
         };
         self.left -= bundle.len();
         bundle
     }
 
     /// Takes some of the rest of the group that a slot works on.
-    fn take_open(&mut self, slot: usize, some: impl FnOnce(&Self, &mut VecDeque<Job>) -> Vec<Job>) -> Vec<Job> {
-        let Some(mut open) = self.open.remove(&slot) else { return Vec::new() };
+    fn take_open(
+        &mut self,
+        slot: usize,
+        some: impl FnOnce(&Self, &mut VecDeque<Job>) -> Vec<Job>,
+    ) -> Vec<Job> {
+        let Some(mut open) = self.open.remove(&slot) else {
+            return Vec::new();
+        };
         let bundle = some(self, &mut open.stretch.jobs);
         if !open.stretch.jobs.is_empty() {
             self.open.insert(slot, open);
@@ -173,8 +202,8 @@ impl Queue {
         bundle
     }
 
-    /// How many of a group's trials a slot is given at a time: with other groups to go round, as many as a message takes;
-    /// towards the end half of them, so that other slots can help.
+    /// How many of a group's trials a slot is given at a time: with other groups to go round, as
+    /// many as a message takes; towards the end half of them, so that other slots can help.
     fn share(&self, there: usize, slots: usize, most: usize, grouped: bool) -> usize {
         match grouped {
             false => most.min(there),
@@ -184,24 +213,45 @@ impl Queue {
     }
 
     fn take_again(&mut self, most: usize, grouped: bool) -> Vec<Job> {
-        let Some(first) = self.again.pop_front() else { return Vec::new() };
+        let Some(first) = self.again.pop_front() else {
+            return Vec::new();
+        };
         let (alone, group) = (first.alone, first.group());
-        let most = if group.is_some() && grouped { MOST.max(most) } else { most };
+        let most = if group.is_some() && grouped {
+            MOST.max(most)
+        } else {
+            most
+        };
         let mut bundle = vec![first];
-        while !alone && bundle.len() < most && self.again.front().is_some_and(|next| !next.alone && next.group() == group) {
+        while !alone
+            && bundle.len() < most
+            && self
+                .again
+                .front()
+                .is_some_and(|next| !next.alone && next.group() == group)
+        {
             bundle.extend(self.again.pop_front());
         }
         bundle
     }
 
     fn take_fresh(&mut self, slot: usize, slots: usize, most: usize, grouped: bool) -> Vec<Job> {
-        let Some(mut stretch) = self.fresh.pop_front() else { return Vec::new() };
+        let Some(mut stretch) = self.fresh.pop_front() else {
+            return Vec::new();
+        };
         let there = stretch.jobs.len();
         let count = self.share(there, slots, most, grouped && stretch.group.is_some());
         let bundle = stretch.jobs.drain(..count).collect();
         match stretch.group {
             _ if count == there => {}
-            Some(_) => drop(self.open.insert(slot, Open { stretch, first: None, others: (0, Time::ZERO) })),
+            Some(_) => drop(self.open.insert(
+                slot,
+                Open {
+                    stretch,
+                    first: None,
+                    others: (0, Time::ZERO),
+                },
+            )),
             None => self.fresh.push_front(stretch),
         }
         bundle
@@ -209,7 +259,13 @@ impl Queue {
 
     /// A slot has finished a trial of a group.
     pub fn finished(&mut self, slot: usize, group: Option<Group>, took: Time) {
-        let Some(open) = self.open.get_mut(&slot).filter(|open| open.stretch.group == group) else { return };
+        let Some(open) = self
+            .open
+            .get_mut(&slot)
+            .filter(|open| open.stretch.group == group)
+        else {
+            return;
+        };
         match open.first {
             None => open.first = Some(took),
             Some(_) => open.others = (open.others.0 + 1, open.others.1 + took),
@@ -231,7 +287,11 @@ impl Queue {
         if !self.fresh.is_empty() {
             return Some(Place::Fresh);
         }
-        if self.ranked.as_ref().is_some_and(|ranked| ranked.peek().is_some()) {
+        if self
+            .ranked
+            .as_ref()
+            .is_some_and(|ranked| ranked.peek().is_some())
+        {
             return Some(Place::Ranked);
         }
         let (&longest, open) = self.open.iter().max_by_key(|(_, open)| open.remaining())?;
@@ -243,10 +303,15 @@ impl Open {
     /// How long its slot will take for the rest; zero while that is not known.
     fn remaining(&self) -> Time {
         let (count, took) = self.others;
-        if count == 0 { Time::ZERO } else { took / count * self.stretch.jobs.len() as u32 }
+        if count == 0 {
+            Time::ZERO
+        } else {
+            took / count * self.stretch.jobs.len() as u32
+        }
     }
 
-    /// Whether another slot had better take half of the rest, which has to compute anew what the trials have in common.
+    /// Whether another slot had better take half of the rest, which has to compute anew what the
+    /// trials have in common.
     fn is_worth_helping(&self) -> bool {
         self.stretch.jobs.len() > 1 && self.first.is_some_and(|first| self.remaining() / 2 > first)
     }
@@ -277,12 +342,33 @@ mod tests {
     #[test]
     fn groups_go_to_one_slot_and_end_at_their_borders() {
         let mut queue = Queue::default();
-        queue.extend(of(None, 0..3).chain(of(Some(0), 3..6)).chain(of(Some(1), 6..9)).chain(of(None, 9..11)));
+        queue.extend(
+            of(None, 0..3)
+                .chain(of(Some(0), 3..6))
+                .chain(of(Some(1), 6..9))
+                .chain(of(None, 9..11)),
+        );
         assert_eq!(numbers(&queue.take(0, 2, 2, true)), [0, 1]);
-        assert_eq!(numbers(&queue.take(1, 2, 2, true)), [2], "not with those of the group");
-        assert_eq!(numbers(&queue.take(0, 2, 2, true)), [3, 4, 5], "groups enough for all");
-        assert_eq!(numbers(&queue.take(1, 2, 2, true)), [6, 7], "towards the end only a half");
-        assert_eq!(numbers(&queue.take(0, 2, 2, true)), [9, 10], "the rest of a group is for the slot that has begun it");
+        assert_eq!(
+            numbers(&queue.take(1, 2, 2, true)),
+            [2],
+            "not with those of the group"
+        );
+        assert_eq!(
+            numbers(&queue.take(0, 2, 2, true)),
+            [3, 4, 5],
+            "groups enough for all"
+        );
+        assert_eq!(
+            numbers(&queue.take(1, 2, 2, true)),
+            [6, 7],
+            "towards the end only a half"
+        );
+        assert_eq!(
+            numbers(&queue.take(0, 2, 2, true)),
+            [9, 10],
+            "the rest of a group is for the slot that has begun it"
+        );
         assert_eq!(numbers(&queue.take(1, 2, 2, true)), [8]);
         assert_eq!(queue.len(), 0);
         assert!(queue.peek(0).is_none() && queue.take(0, 2, 2, true).is_empty());
@@ -295,18 +381,31 @@ mod tests {
         queue.extend(of(None, 0..3));
         of(None, 7..9).for_each(|job| queue.put_back(job));
         let upcoming: Vec<u64> = queue.upcoming().map(|job| job.trial.index).collect();
-        assert_eq!((upcoming.as_slice(), queue.len()), (&[8, 7, 0, 1, 2][..], 5));
-        let come: Vec<u64> = (0..5).flat_map(|turn| numbers(&queue.take(turn % 2, 2, 1, false))).collect();
+        assert_eq!(
+            (upcoming.as_slice(), queue.len()),
+            (&[8, 7, 0, 1, 2][..], 5)
+        );
+        let come: Vec<u64> = (0..5)
+            .flat_map(|turn| numbers(&queue.take(turn % 2, 2, 1, false)))
+            .collect();
         assert_eq!(come, upcoming);
     }
 
     #[test]
     fn a_long_group_comes_in_several_bundles() {
         let mut queue = Queue::default();
-        queue.extend(of(Some(0), 0..150).chain(of(Some(1), 150..152)).chain(of(Some(2), 152..154)));
+        queue.extend(
+            of(Some(0), 0..150)
+                .chain(of(Some(1), 150..152))
+                .chain(of(Some(2), 152..154)),
+        );
         assert_eq!(queue.take(0, 2, 1, true).len(), MOST);
         assert_eq!(numbers(&queue.take(1, 2, 1, true)), [150]);
-        assert_eq!(queue.take(0, 2, 1, true).len(), (150 - MOST).div_ceil(2), "its own group before others");
+        assert_eq!(
+            queue.take(0, 2, 1, true).len(),
+            (150 - MOST).div_ceil(2),
+            "its own group before others"
+        );
         assert_eq!(numbers(&queue.take(1, 2, 1, true)), [151]);
         assert_eq!(queue.take(0, 2, 100, true).len(), (150 - MOST) / 2 / 2 + 1);
     }
@@ -322,9 +421,16 @@ mod tests {
         queue.finished(0, group, seconds(10));
         assert!(queue.peek(1).is_none());
         queue.finished(0, group, seconds(1));
-        assert!(queue.peek(1).is_none(), "ten more seconds are no work for two");
+        assert!(
+            queue.peek(1).is_none(),
+            "ten more seconds are no work for two"
+        );
         queue.finished(0, group, seconds(9));
-        assert_eq!(numbers(&queue.take(1, 2, 1, true)), [15, 16, 17, 18, 19], "half of 50 s is more than 10");
+        assert_eq!(
+            numbers(&queue.take(1, 2, 1, true)),
+            [15, 16, 17, 18, 19],
+            "half of 50 s is more than 10"
+        );
         queue.finished(0, group, seconds(1));
         assert!(queue.peek(1).is_none(), "half of 18 s is less");
         assert_eq!(numbers(&queue.take(0, 2, 1, true)), [10, 11, 12]);

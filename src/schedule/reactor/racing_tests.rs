@@ -1,4 +1,5 @@
-//! Safe racing in the reactor: by example, and under random results, crashes and orders against the real selection.
+//! Safe racing in the reactor: by example, and under random results, crashes and orders against the
+//! real selection.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -25,7 +26,12 @@ fn sweep(points: usize, seeds: usize) -> (Spec, Grid, Vec<PlannedTrial>) {
 }
 
 /// A reactor that has begun a race.
-fn racing(slots: &[usize], points: usize, seeds: usize, best_first: bool) -> (Reactor, Vec<PlannedTrial>) {
+fn racing(
+    slots: &[usize],
+    points: usize,
+    seeds: usize,
+    best_first: bool,
+) -> (Reactor, Vec<PlannedTrial>) {
     let (spec, grid, trials) = sweep(points, seeds);
     let mut r = reactor(slots, 1);
     r.race(Race::new(&spec, &grid).unwrap(), best_first);
@@ -39,14 +45,23 @@ fn racing(slots: &[usize], points: usize, seeds: usize, best_first: bool) -> (Re
 /// A slot's worker runs the trial that it has; says what is then done.
 fn result(r: &mut Reactor, slot: usize, value: f64) -> String {
     let trial = r.slots[slot].given[0].job.trial.id.to_string();
-    r.on_message(at(1), slot, FromWorker::Started { trial: trial.clone() });
+    r.on_message(
+        at(1),
+        slot,
+        FromWorker::Started {
+            trial: trial.clone(),
+        },
+    );
     let metrics = Metrics::from_iter([("m", value)]);
     short(&r.on_message(at(1), slot, FromWorker::done(trial, metrics)))
 }
 
 /// The seed and number of the trial that a slot's worker has.
 fn has(r: &Reactor, slot: usize) -> Option<(u64, u64)> {
-    r.slots[slot].given.first().map(|given| (given.job.trial.id.seed, given.job.trial.index))
+    r.slots[slot]
+        .given
+        .first()
+        .map(|given| (given.job.trial.id.seed, given.job.trial.index))
 }
 
 #[test]
@@ -56,9 +71,16 @@ fn trials_of_points_that_are_out_are_held_back() {
         result(&mut r, 0, value);
         assert_eq!(has(&r, 0), Some(next));
     }
-    assert_eq!(result(&mut r, 0, 0.9), "record done 0", "0.1 and 1.0 do not make 0.9 in the mean, nor do 0.2 and 1.0");
+    assert_eq!(
+        result(&mut r, 0, 0.9),
+        "record done 0",
+        "0.1 and 1.0 do not make 0.9 in the mean, nor do 0.2 and 1.0"
+    );
     assert_eq!((has(&r, 0), r.held.len()), (None, 2));
-    assert_eq!(short(&r.on_committed(8)), "tell done 0, tell done 1, tell done 2, tell done 0, phase done");
+    assert_eq!(
+        short(&r.on_committed(8)),
+        "tell done 0, tell done 1, tell done 2, tell done 0, phase done"
+    );
 }
 
 #[test]
@@ -70,7 +92,10 @@ fn on_resume_what_is_out_already_does_not_run() {
     }
     let mut r = reactor(&[0], 1);
     r.race(race, false);
-    assert_eq!(short(&r.on_trials(at(0), vec![trials[3]], Policy::AllSlots)), "phase done");
+    assert_eq!(
+        short(&r.on_trials(at(0), vec![trials[3]], Policy::AllSlots)),
+        "phase done"
+    );
 }
 
 #[test]
@@ -81,11 +106,25 @@ fn a_result_beyond_the_bound_brings_back_what_was_held() {
     result(&mut r, 0, 0.1);
     assert_eq!((has(&r, 0), has(&r, 1)), (Some((1, 1)), Some((1, 0))));
     result(&mut r, 1, 0.9);
-    assert_eq!((has(&r, 1), r.held.len()), (None, 1), "the third point is out");
+    assert_eq!(
+        (has(&r, 1), r.held.len()),
+        (None, 1),
+        "the third point is out"
+    );
     let actions = {
         let trial = r.slots[0].given[0].job.trial.id.to_string();
-        r.on_message(at(1), 0, FromWorker::Started { trial: trial.clone() });
-        r.on_message(at(1), 0, FromWorker::done(trial, Metrics::from_iter([("m", 1.5)])))
+        r.on_message(
+            at(1),
+            0,
+            FromWorker::Started {
+                trial: trial.clone(),
+            },
+        );
+        r.on_message(
+            at(1),
+            0,
+            FromWorker::done(trial, Metrics::from_iter([("m", 1.5)])),
+        )
     };
     let off = |action: &Action| matches!(action, Action::Tell(Notice::RaceOff { back, .. }) if back.len() == 1);
     assert!(actions.iter().any(off), "{actions:?}");
@@ -98,14 +137,29 @@ fn what_waits_for_another_attempt_does_not_hold_up_the_phase() {
     result(&mut r, 0, 0.9);
     result(&mut r, 0, 0.1);
     result(&mut r, 0, 0.2);
-    // The second seed of point 1 fails, and will be tried again; but the point is out with the result that follows.
+    // The second seed of point 1 fails, and will be tried again; but the point is out with the
+    // result that follows.
     let (mut r, _) = racing(&[0, 1], 2, 2, false);
     result(&mut r, 0, 0.9);
     result(&mut r, 1, 0.1);
     assert_eq!((has(&r, 0), has(&r, 1)), (Some((1, 0)), Some((1, 1))));
     let trial = r.slots[1].given[0].job.trial.id.to_string();
-    r.on_message(at(1), 1, FromWorker::Started { trial: trial.clone() });
-    r.on_message(at(1), 1, FromWorker::Failed { trial, kind: FailureKind::Signal, message: String::new() });
+    r.on_message(
+        at(1),
+        1,
+        FromWorker::Started {
+            trial: trial.clone(),
+        },
+    );
+    r.on_message(
+        at(1),
+        1,
+        FromWorker::Failed {
+            trial,
+            kind: FailureKind::Signal,
+            message: String::new(),
+        },
+    );
     assert_eq!(r.waiting.len(), 1);
     result(&mut r, 0, 0.9);
     assert_eq!((r.waiting.len(), r.held.len()), (0, 1));
@@ -120,17 +174,29 @@ fn best_first_runs_every_point_once_and_then_goes_by_what_can_be_reached() {
         assert_eq!(has(&r, 0), Some(next));
     }
     result(&mut r, 0, 0.6);
-    assert_eq!(has(&r, 0), Some((1, 2)), "0.7 and two best ones are more than 0.8, 0.6 and a best one");
+    assert_eq!(
+        has(&r, 0),
+        Some((1, 2)),
+        "0.7 and two best ones are more than 0.8, 0.6 and a best one"
+    );
     result(&mut r, 0, 0.1);
     assert_eq!(has(&r, 0), Some((2, 1)));
-    assert!(result(&mut r, 0, 0.8).ends_with("send 0:0"), "(0.2 + 2) / 3 is as much as 0.73");
-    assert_eq!(r.held.len(), 3, "the last seed of point 2, and two of point 3");
+    assert!(
+        result(&mut r, 0, 0.8).ends_with("send 0:0"),
+        "(0.2 + 2) / 3 is as much as 0.73"
+    );
+    assert_eq!(
+        r.held.len(),
+        3,
+        "the last seed of point 2, and two of point 3"
+    );
 }
 
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
-    /// Workers that now and then fail or die; in the end the selection is that of a sweep without a race.
+    /// Workers that now and then fail or die; in the end the selection is that of a sweep without a
+    /// race.
     #[test]
     fn whatever_happens_the_selection_is_that_of_the_full_grid(
         (points, seeds, slots, bundle) in (1_usize..7, 1_usize..5, 1_usize..4, 1_usize..4),
@@ -193,7 +259,8 @@ proptest! {
                     let (value, fails) = truth[&trial];
                     match (begun, kind) {
                         (false, _) => r.on_message(at(now), slot, FromWorker::Started { trial: name }),
-                        // Now and then a worker dies, early on only, so that trials come to their end.
+                        // Now and then a worker dies, early on only, so that trials come to their
+                        // end.
                         (true, 0) if turn < 30 => r.on_exit(at(now), slot, Exit::Signal(9), ""),
                         (true, _) if fails => {
                             let message = String::new();

@@ -1,5 +1,5 @@
-//! The reactor under random orders of events: no slot is double-booked, every trial ends once, attempts stay within their
-//! limits, and all work is done while workers live.
+//! The reactor under random orders of events: no slot is double-booked, every trial ends once,
+//! attempts stay within their limits, and all work is done while workers live.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -57,7 +57,12 @@ struct World {
 
 fn trials_of(trials: u64, grouped: u64) -> Vec<PlannedTrial> {
     let group = |number: u64| (grouped > 0).then(|| (number / grouped.max(1)) as u32);
-    (0..trials).map(|number| PlannedTrial { group: group(number), ..trial(number) }).collect()
+    (0..trials)
+        .map(|number| PlannedTrial {
+            group: group(number),
+            ..trial(number)
+        })
+        .collect()
 }
 
 impl World {
@@ -78,7 +83,9 @@ impl World {
             ended: BTreeMap::new(),
             phase_done: false,
         };
-        let actions = world.reactor.on_trials(at(0), trials_of(trials, grouped), Policy::AllSlots);
+        let actions = world
+            .reactor
+            .on_trials(at(0), trials_of(trials, grouped), Policy::AllSlots);
         world.obey(actions);
         world
     }
@@ -93,29 +100,55 @@ impl World {
                         "started beside a trial that needs the device"
                     );
                     if self.lacks {
-                        let actions = self.reactor.on_start_postponed(at(self.now), slot, "no more processes");
+                        let actions = self.reactor.on_start_postponed(
+                            at(self.now),
+                            slot,
+                            "no more processes",
+                        );
                         self.obey(actions);
                         continue;
                     }
                     (self.alive[slot], self.greeted[slot]) = (true, false);
                 }
-                Action::Send { slot, bundle, share } => {
-                    assert!(bundle.iter().all(|trial| !share || trial.group == bundle[0].group), "two groups in one bundle");
+                Action::Send {
+                    slot,
+                    bundle,
+                    share,
+                } => {
+                    assert!(
+                        bundle
+                            .iter()
+                            .all(|trial| !share || trial.group == bundle[0].group),
+                        "two groups in one bundle"
+                    );
                     assert!(!share || bundle[0].group.is_some());
-                    assert!(self.alive[slot] && self.greeted[slot] && self.has[slot].is_empty(), "slot {slot} is double-booked");
+                    assert!(
+                        self.alive[slot] && self.greeted[slot] && self.has[slot].is_empty(),
+                        "slot {slot} is double-booked"
+                    );
                     for trial in &bundle {
                         assert!(
-                            self.has.iter().flatten().all(|(other, _)| *other != trial.index),
+                            self.has
+                                .iter()
+                                .flatten()
+                                .all(|(other, _)| *other != trial.index),
                             "trial {} runs twice",
                             trial.index
                         );
-                        assert!(!self.ended.contains_key(&trial.index), "trial {} had ended", trial.index);
+                        assert!(
+                            !self.ended.contains_key(&trial.index),
+                            "trial {} had ended",
+                            trial.index
+                        );
                     }
                     assert!(
                         self.beside(slot).all(|other| !self.has_lacking(other)),
                         "slot {slot} works beside one that needs it all"
                     );
-                    if bundle.iter().any(|trial| self.lacked.contains(&trial.index)) {
+                    if bundle
+                        .iter()
+                        .any(|trial| self.lacked.contains(&trial.index))
+                    {
                         assert_eq!(bundle.len(), 1);
                         assert!(
                             self.beside(slot).all(|other| !self.alive[other]),
@@ -134,7 +167,12 @@ impl World {
                 Action::Record(record) => {
                     self.unwritten += 1;
                     let end = match record {
-                        Record::Done { trial, .. } | Record::Failed { trial, for_good: true, .. } => Some(trial.index),
+                        Record::Done { trial, .. }
+                        | Record::Failed {
+                            trial,
+                            for_good: true,
+                            ..
+                        } => Some(trial.index),
                         Record::Failed { trial, .. } => {
                             *self.attempts.entry(trial.index).or_default() += 1;
                             assert!(self.attempts[&trial.index] <= 2, "at most three attempts");
@@ -147,7 +185,10 @@ impl World {
                     }
                 }
                 Action::PhaseDone => {
-                    assert_eq!(self.unwritten, 0, "the phase is done before its results are on the disk");
+                    assert_eq!(
+                        self.unwritten, 0,
+                        "the phase is done before its results are on the disk"
+                    );
                     self.phase_done = true;
                 }
                 Action::Tell(_) | Action::Stopped => {}
@@ -170,7 +211,9 @@ impl World {
     }
 
     fn has_lacking(&self, slot: usize) -> bool {
-        self.has[slot].iter().any(|(trial, _)| self.lacked.contains(trial))
+        self.has[slot]
+            .iter()
+            .any(|(trial, _)| self.lacked.contains(trial))
     }
 
     fn hear(&mut self, slot: usize, message: FromWorker) {
@@ -186,7 +229,9 @@ impl World {
                 self.hear(slot, hello());
             }
             Step::Say(slot) if self.alive[slot] => {
-                let Some((number, begun)) = self.has[slot].first().copied() else { return };
+                let Some((number, begun)) = self.has[slot].first().copied() else {
+                    return;
+                };
                 if begun {
                     self.has[slot].remove(0);
                     self.hear(slot, done(number));
@@ -195,21 +240,42 @@ impl World {
                     self.hear(slot, started(number));
                 }
             }
-            Step::Fail(slot) if self.alive[slot] && self.has[slot].first().is_some_and(|(_, begun)| *begun) => {
+            Step::Fail(slot)
+                if self.alive[slot] && self.has[slot].first().is_some_and(|(_, begun)| *begun) =>
+            {
                 let (number, _) = self.has[slot].remove(0);
                 let trial = trial(number).id.to_string();
-                self.hear(slot, FromWorker::Failed { trial, kind: FailureKind::Error, message: String::new() });
+                self.hear(
+                    slot,
+                    FromWorker::Failed {
+                        trial,
+                        kind: FailureKind::Error,
+                        message: String::new(),
+                    },
+                );
             }
-            Step::LackMemory(slot) if self.alive[slot] && self.has[slot].first().is_some_and(|(_, begun)| *begun) => {
+            Step::LackMemory(slot)
+                if self.alive[slot] && self.has[slot].first().is_some_and(|(_, begun)| *begun) =>
+            {
                 let (number, _) = self.has[slot].remove(0);
                 if self.beside(slot).next().is_some() {
                     self.lacked.insert(number);
                 }
                 let trial = trial(number).id.to_string();
-                self.hear(slot, FromWorker::Failed { trial, kind: FailureKind::OutOfMemory, message: String::new() });
+                self.hear(
+                    slot,
+                    FromWorker::Failed {
+                        trial,
+                        kind: FailureKind::OutOfMemory,
+                        message: String::new(),
+                    },
+                );
             }
-            // Crashes before hello three times in a row end the sweep, which is not what is tested here.
-            Step::Crash(slot) if self.greeted[slot] && !self.closing[slot] => self.die(slot, Exit::Signal(11)),
+            // Crashes before hello three times in a row end the sweep, which is not what is tested
+            // here.
+            Step::Crash(slot) if self.greeted[slot] && !self.closing[slot] => {
+                self.die(slot, Exit::Signal(11))
+            }
             Step::Garbage(slot) if self.alive[slot] && self.greeted[slot] => {
                 let actions = self.reactor.on_garbage(at(self.now), slot, "junk".into());
                 self.obey(actions);
@@ -227,7 +293,8 @@ impl World {
                         if self.alive[slot] && self.greeted[slot] {
                             self.hear(slot, FromWorker::Heartbeat);
                         } else {
-                            // Workers that never greet end the sweep, which is not what is tested here.
+                            // Workers that never greet end the sweep, which is not what is tested
+                            // here.
                             self.take(Step::Say(slot));
                         }
                     }

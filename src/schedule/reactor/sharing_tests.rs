@@ -1,17 +1,24 @@
-//! Trials with work in common, in the reactor: which come together, and what their worker may say of them.
+//! Trials with work in common, in the reactor: which come together, and what their worker may say
+//! of them.
 
 use super::tests::{at, done, hello, reactor, short, started, trial};
 use super::*;
 
 fn grouped(number: u64) -> PlannedTrial {
-    PlannedTrial { group: Some(0), ..trial(number) }
+    PlannedTrial {
+        group: Some(0),
+        ..trial(number)
+    }
 }
 
 fn same_as(number: u64, other: u64) -> FromWorker {
     match done(number) {
-        FromWorker::Done { trial, metrics, .. } => {
-            FromWorker::Done { trial, metrics, same_as: Some(super::tests::trial(other).id.to_string()), shared_epochs: 2 }
-        }
+        FromWorker::Done { trial, metrics, .. } => FromWorker::Done {
+            trial,
+            metrics,
+            same_as: Some(super::tests::trial(other).id.to_string()),
+            shared_epochs: 2,
+        },
         other => other,
     }
 }
@@ -26,16 +33,30 @@ fn trials_of_a_group_share_and_name_only_what_their_worker_has_finished() {
     r.on_message(at(3), 0, started(1));
     let actions = r.on_message(at(4), 0, same_as(1, 0));
     assert_eq!(short(&actions), "record done 1, send 0:2 shared");
-    let Some(Action::Record(Record::Done { shared, .. })) = actions.first() else { panic!("{actions:?}") };
-    assert_eq!(*shared, Shared { same_as: Some(trial(0).id), epochs: 2 });
+    let Some(Action::Record(Record::Done { shared, .. })) = actions.first() else {
+        panic!("{actions:?}")
+    };
+    assert_eq!(
+        *shared,
+        Shared {
+            same_as: Some(trial(0).id),
+            epochs: 2
+        }
+    );
     r.on_message(at(5), 0, started(2));
     // Nobody has finished that one.
-    assert_eq!(short(&r.on_message(at(6), 0, same_as(2, 3))), "record protocol 2, kill 0");
+    assert_eq!(
+        short(&r.on_message(at(6), 0, same_as(2, 3))),
+        "record protocol 2, kill 0"
+    );
     assert_eq!(short(&r.on_exit(at(6), 0, Exit::Signal(9), "")), "spawn 0");
     // The next worker knows nothing of what the last one did.
     assert_eq!(short(&r.on_message(at(6), 0, hello())), "send 0:3 shared");
     r.on_message(at(6), 0, started(3));
-    assert_eq!(short(&r.on_message(at(6), 0, same_as(3, 0))), "record protocol 3, kill 0");
+    assert_eq!(
+        short(&r.on_message(at(6), 0, same_as(3, 0))),
+        "record protocol 3, kill 0"
+    );
 }
 
 #[test]

@@ -16,7 +16,8 @@ pub(super) struct Job {
     pub failures: u32,
     /// Whether it once brought a worker down: it is never bundled again.
     pub alone: bool,
-    /// The device on which it ran out of memory beside other trials: there it runs again, with the device to itself.
+    /// The device on which it ran out of memory beside other trials: there it runs again, with the
+    /// device to itself.
     pub own_device: Option<usize>,
     /// How often its worker was lost.
     pub losses: u32,
@@ -85,12 +86,22 @@ pub(super) struct Slot {
 impl Job {
     /// A trial that has not been tried.
     pub fn new(trial: PlannedTrial) -> Self {
-        Self { trial, failures: 0, alone: false, own_device: None, losses: 0 }
+        Self {
+            trial,
+            failures: 0,
+            alone: false,
+            own_device: None,
+            losses: 0,
+        }
     }
 
-    /// The trials that it has work in common with. One that brought a worker down is computed by itself.
+    /// The trials that it has work in common with. One that brought a worker down is computed by
+    /// itself.
     pub fn group(&self) -> Option<Group> {
-        self.trial.group.filter(|_| !self.alone).map(|group| (group, self.trial.id.seed))
+        self.trial
+            .group
+            .filter(|_| !self.alone)
+            .map(|group| (group, self.trial.id.seed))
     }
 }
 
@@ -120,20 +131,24 @@ impl Slot {
         }
     }
 
-    /// Its worker is gone: the next one has all its time before it. The trial that the last one got first, and from when on it was near
-    /// its end.
+    /// Its worker is gone: the next one has all its time before it. The trial that the last one got
+    /// first, and from when on it was near its end.
     pub fn vacate(&mut self) -> (Option<TrialId>, Option<Time>) {
         (self.queued, self.fresh, self.ends) = (false, true, None);
         (self.first.take(), self.nearly.take())
     }
 
-    /// Its worker could not be heard for a while: that counts for no limit, though it may have worked.
+    /// Its worker could not be heard for a while: that counts for no limit, though it may have
+    /// worked.
     pub fn pardon(&mut self, gap: Time) {
         self.last_seen += gap;
         if let State::Starting(since) = &mut self.state {
             *since += gap;
         }
-        self.given.iter_mut().filter(|given| given.started.is_some()).for_each(|given| given.unheard += gap);
+        self.given
+            .iter_mut()
+            .filter(|given| given.started.is_some())
+            .for_each(|given| given.unheard += gap);
     }
 
     /// The process was stopped for a while: that time does not count.
@@ -142,7 +157,11 @@ impl Slot {
         if let State::Starting(since) | State::Ending(_, since) = &mut self.state {
             *since += gap;
         }
-        for since in self.given.iter_mut().filter_map(|given| given.started.as_mut()) {
+        for since in self
+            .given
+            .iter_mut()
+            .filter_map(|given| given.started.as_mut())
+        {
             *since += gap;
         }
     }

@@ -1,5 +1,5 @@
-//! The simulation's books: where each trial is, so that a trial given out twice, counted twice or lost is noticed at once; and
-//! what the workers' time went into.
+//! The simulation's books: where each trial is, so that a trial given out twice, counted twice or
+//! lost is noticed at once; and what the workers' time went into.
 
 use std::collections::VecDeque;
 
@@ -49,7 +49,8 @@ pub struct Outcome {
     pub lost: f64,
     /// Workers' time between their start and their hello.
     pub starting: f64,
-    /// Time of workers that were ready and had nothing, while there were trials that nobody had been given.
+    /// Time of workers that were ready and had nothing, while there were trials that nobody had
+    /// been given.
     pub idle: f64,
     /// All workers' time until the last trial had been given out for the first time.
     pub until_dry: f64,
@@ -58,9 +59,14 @@ pub struct Outcome {
 }
 
 impl Outcome {
-    /// The share of the workers' time, until no trial was left to give out, in which they were ready and waited for the coordinator.
+    /// The share of the workers' time, until no trial was left to give out, in which they were
+    /// ready and waited for the coordinator.
     pub fn idle_share(&self) -> f64 {
-        if self.until_dry > 0.0 { self.idle / self.until_dry } else { 0.0 }
+        if self.until_dry > 0.0 {
+            self.idle / self.until_dry
+        } else {
+            0.0
+        }
     }
 }
 
@@ -192,7 +198,11 @@ impl Books {
 
     /// The reactor says that all trials have ended and are on the disk.
     pub fn all_ended(&self) -> Result<(), Breach> {
-        if self.left > 0 || self.unwritten > 0 { Err(Breach::Lost(self.left, self.unwritten)) } else { Ok(()) }
+        if self.left > 0 || self.unwritten > 0 {
+            Err(Breach::Lost(self.left, self.unwritten))
+        } else {
+            Ok(())
+        }
     }
 
     pub fn close(mut self, now: Time, workers: usize, given_up: Option<String>) -> Outcome {

@@ -1,14 +1,29 @@
-//! Whatever happens to a simulated cluster, every trial ends once; and the same chance gives the same outcome.
+//! Whatever happens to a simulated cluster, every trial ends once; and the same chance gives the
+//! same outcome.
 
 use proptest::prelude::*;
 
 use super::*;
 
-/// Any cluster, of any size, that is not so bad that sweeps are given up for want of a single worker that starts.
+/// Any cluster, of any size, that is not so bad that sweeps are given up for want of a single
+/// worker that starts.
 fn cluster() -> impl Strategy<Value = Cluster> {
-    let size = (1_usize..24, 1_usize..5, 1_usize..9, 0_u64..160, 0_u64..70, 1_usize..5);
+    let size = (
+        1_usize..24,
+        1_usize..5,
+        1_usize..9,
+        0_u64..160,
+        0_u64..70,
+        1_usize..5,
+    );
     let trials = (any::<bool>(), 0_u32..4, 0.001_f64..40.0, 0.0_f64..8.0);
-    let harm = (0.0_f64..0.2, 0.0_f64..0.1, 0.0_f64..0.1, 0.0_f64..0.05, prop_oneof![Just(0.0), 0.01_f64..1.0]);
+    let harm = (
+        0.0_f64..0.2,
+        0.0_f64..0.1,
+        0.0_f64..0.1,
+        0.0_f64..0.05,
+        prop_oneof![Just(0.0), 0.01_f64..1.0],
+    );
     let coordinator = (0.0_f64..0.05, 0.0_f64..0.01, any::<u64>());
     (size, trials, harm, coordinator).prop_map(|(size, trials, harm, coordinator)| Cluster {
         workers: size.0,
@@ -50,35 +65,78 @@ proptest! {
     }
 }
 
-/// Eight workers of a node are taken away again and again before their hello, while hundreds of others work.
+/// Eight workers of a node are taken away again and again before their hello, while hundreds of
+/// others work.
 #[test]
 fn a_node_that_never_comes_up_does_not_end_the_sweep() {
-    let cluster =
-        Cluster { workers: 240, trials: 20_000, preempted_every_hours: 0.02, start_seconds: 20.0, ..Cluster::default() };
+    let cluster = Cluster {
+        workers: 240,
+        trials: 20_000,
+        preempted_every_hours: 0.02,
+        start_seconds: 20.0,
+        ..Cluster::default()
+    };
     let outcome = simulate(&cluster, &mut ()).unwrap();
-    assert_eq!((outcome.given_up.as_ref(), outcome.done + outcome.failed), (None, 20_000), "{outcome:?}");
+    assert_eq!(
+        (outcome.given_up.as_ref(), outcome.done + outcome.failed),
+        (None, 20_000),
+        "{outcome:?}"
+    );
     assert!(outcome.preempted > 300, "{outcome:?}");
 }
 
 #[test]
 fn the_same_chance_gives_the_same_outcome() {
-    let cluster = Cluster { error: 0.05, crash: 0.05, preempted_every_hours: 0.03, trials: 3000, ..Cluster::default() };
+    let cluster = Cluster {
+        error: 0.05,
+        crash: 0.05,
+        preempted_every_hours: 0.03,
+        trials: 3000,
+        ..Cluster::default()
+    };
     let outcome = simulate(&cluster, &mut ()).unwrap();
     assert_eq!(outcome, simulate(&cluster, &mut ()).unwrap());
-    assert!(outcome.retried > 100 && outcome.preempted > 0 && outcome.lost > 0.0, "{outcome:?}");
-    assert_ne!(outcome, simulate(&Cluster { seed: 1, ..cluster }, &mut ()).unwrap());
+    assert!(
+        outcome.retried > 100 && outcome.preempted > 0 && outcome.lost > 0.0,
+        "{outcome:?}"
+    );
+    assert_ne!(
+        outcome,
+        simulate(&Cluster { seed: 1, ..cluster }, &mut ()).unwrap()
+    );
 }
 
 /// Worked out by hand: two workers, four trials of a second, hello after five.
 #[test]
 fn time_adds_up() {
-    let cluster = Cluster { workers: 2, trials: 4, spread: 0.0, commit_seconds: 0.0, ..Cluster::default() };
+    let cluster = Cluster {
+        workers: 2,
+        trials: 4,
+        spread: 0.0,
+        commit_seconds: 0.0,
+        ..Cluster::default()
+    };
     let outcome = simulate(&cluster, &mut ()).unwrap();
-    assert_eq!((outcome.done, outcome.training, outcome.starting, outcome.lost), (4, 4.0, 10.0, 0.0));
+    assert_eq!(
+        (
+            outcome.done,
+            outcome.training,
+            outcome.starting,
+            outcome.lost
+        ),
+        (4, 4.0, 10.0, 0.0)
+    );
     // They are told to end at 7 s and take a tenth of a second.
-    assert_eq!((outcome.makespan, outcome.idle, outcome.until_dry), (7.1, 0.0, 12.0));
-    // A coordinator that takes 0.1 s for a turn: the second worker waits while the first one is served.
-    let slow = Cluster { trial_overhead_seconds: 0.1, ..cluster };
+    assert_eq!(
+        (outcome.makespan, outcome.idle, outcome.until_dry),
+        (7.1, 0.0, 12.0)
+    );
+    // A coordinator that takes 0.1 s for a turn: the second worker waits while the first one is
+    // served.
+    let slow = Cluster {
+        trial_overhead_seconds: 0.1,
+        ..cluster
+    };
     let outcome = simulate(&slow, &mut ()).unwrap();
     assert!((outcome.idle - 0.3 - 0.2).abs() < 0.2, "{outcome:?}");
     assert!(outcome.idle_share() > 0.0 && outcome.makespan > 7.3);

@@ -62,7 +62,11 @@ pub(super) struct Workers<'a> {
 impl<'a> Workers<'a> {
     pub fn new(cluster: &'a Cluster) -> Self {
         let workers = (0..cluster.workers).map(|_| Worker::default()).collect();
-        Self { cluster, workers, metrics: [("score", 1.0)].into_iter().collect() }
+        Self {
+            cluster,
+            workers,
+            metrics: [("score", 1.0)].into_iter().collect(),
+        }
     }
 
     /// Starts a worker; returns its process and when it says hello.
@@ -73,7 +77,13 @@ impl<'a> Workers<'a> {
             return Err(Breach::Slot(slot, "is given a second worker"));
         }
         let (process, away) = (worker.process + 1, worker.away);
-        *worker = Worker { process, alive: true, spawned: now, away, ..Worker::default() };
+        *worker = Worker {
+            process,
+            alive: true,
+            spawned: now,
+            away,
+            ..Worker::default()
+        };
         Ok((process, now.max(away) + start))
     }
 
@@ -81,8 +91,13 @@ impl<'a> Workers<'a> {
     pub fn give(&mut self, slot: usize, bundle: Vec<PlannedTrial>) -> Result<u64, Breach> {
         let worker = &mut self.workers[slot];
         // One that has just died is not known to be gone.
-        if worker.alive && (!worker.greeted || !worker.bundle.is_empty() || worker.training.is_some()) {
-            return Err(Breach::Slot(slot, "is given trials although its worker is not ready for them"));
+        if worker.alive
+            && (!worker.greeted || !worker.bundle.is_empty() || worker.training.is_some())
+        {
+            return Err(Breach::Slot(
+                slot,
+                "is given trials although its worker is not ready for them",
+            ));
         }
         worker.bundle = bundle.into();
         Ok(worker.process)
@@ -102,8 +117,12 @@ impl<'a> Workers<'a> {
         }
         worker.alive = false;
         match &worker.training {
-            Some(training) => books.outcome.lost += now.saturating_sub(training.began).as_secs_f64(),
-            None if !worker.greeted => books.outcome.starting += now.saturating_sub(worker.spawned).as_secs_f64(),
+            Some(training) => {
+                books.outcome.lost += now.saturating_sub(training.began).as_secs_f64()
+            }
+            None if !worker.greeted => {
+                books.outcome.starting += now.saturating_sub(worker.spawned).as_secs_f64()
+            }
             None => books.busy(now, slot),
         }
         (worker.training, worker.bundle) = (None, VecDeque::new());
@@ -140,8 +159,12 @@ impl<'a> Workers<'a> {
             worker.greeted = true;
             books.outcome.starting += now.saturating_sub(worker.spawned).as_secs_f64();
             books.idle(now, slot);
-            let hello =
-                Hello { protocol: PROTOCOL_VERSION, program: "simulated".into(), version: "1".into(), ..Hello::default() };
+            let hello = Hello {
+                protocol: PROTOCOL_VERSION,
+                program: "simulated".into(),
+                version: "1".into(),
+                ..Hello::default()
+            };
             return Some((Some(FromWorker::Hello(hello)), None));
         }
         let Some(training) = &mut worker.training else {
@@ -149,18 +172,33 @@ impl<'a> Workers<'a> {
             let training = Training::begin(self.cluster, now, trial, chance);
             let pause = training.pause(now);
             worker.training = Some(training);
-            return Some((Some(FromWorker::Started { trial: trial.id.to_string() }), Some(Say::Next(pause))));
+            return Some((
+                Some(FromWorker::Started {
+                    trial: trial.id.to_string(),
+                }),
+                Some(Say::Next(pause)),
+            ));
         };
         let trial = training.trial.id.to_string();
         if now < training.next {
-            return Some((Some(FromWorker::Heartbeat), Some(Say::Next(training.pause(now)))));
+            return Some((
+                Some(FromWorker::Heartbeat),
+                Some(Say::Next(training.pause(now))),
+            ));
         }
         if training.epochs_told < self.cluster.epochs && training.fate != Fate::Hang {
             training.epochs_told += 1;
             // After the last epoch comes the result, at once.
-            training.next = if training.epochs_told == self.cluster.epochs { now } else { now + training.epoch };
-            let message =
-                FromWorker::Epoch { trial, position: Position::epoch(training.epochs_told), values: self.metrics.clone().into() };
+            training.next = if training.epochs_told == self.cluster.epochs {
+                now
+            } else {
+                now + training.epoch
+            };
+            let message = FromWorker::Epoch {
+                trial,
+                position: Position::epoch(training.epochs_told),
+                values: self.metrics.clone().into(),
+            };
             return Some((Some(message), Some(Say::Next(training.pause(now)))));
         }
         let took = now.saturating_sub(training.began).as_secs_f64();
@@ -179,7 +217,11 @@ impl<'a> Workers<'a> {
         } else {
             Some(Say::Next(Time::ZERO))
         };
-        let failed = |kind| FromWorker::Failed { trial: trial.clone(), kind, message: "simulated".into() };
+        let failed = |kind| FromWorker::Failed {
+            trial: trial.clone(),
+            kind,
+            message: "simulated".into(),
+        };
         let message = match fate {
             Fate::Error => failed(FailureKind::Error),
             Fate::OutOfMemory => failed(FailureKind::OutOfMemory),
@@ -191,7 +233,8 @@ impl<'a> Workers<'a> {
 
 impl Training {
     fn begin(cluster: &Cluster, now: Time, trial: PlannedTrial, chance: &mut Chance) -> Self {
-        let mut long = cluster.trial_seconds * (1.0 + cluster.spread * (2.0 * chance.number() - 1.0));
+        let mut long =
+            cluster.trial_seconds * (1.0 + cluster.spread * (2.0 * chance.number() - 1.0));
         let mut drawn = chance.number();
         let fates = [
             (Fate::Error, cluster.error),
@@ -210,7 +253,14 @@ impl Training {
             long *= chance.number();
         }
         let epoch = seconds(long / f64::from(cluster.epochs.max(1)));
-        Self { trial, began: now, fate, epoch, epochs_told: 0, next: now + epoch }
+        Self {
+            trial,
+            began: now,
+            fate,
+            epoch,
+            epochs_told: 0,
+            next: now + epoch,
+        }
     }
 
     /// How long it is silent.

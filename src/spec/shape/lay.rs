@@ -1,5 +1,6 @@
-//! Lays a grid out as disjoint regions: splits the product where parameters exist only under a condition, takes away what
-//! is excluded, and what stands in an earlier grid of the arm. Counts by multiplication, never point by point.
+//! Lays a grid out as disjoint regions: splits the product where parameters exist only under a
+//! condition, takes away what is excluded, and what stands in an earlier grid of the arm. Counts by
+//! multiplication, never point by point.
 
 use super::project::project;
 use super::region::{Dimension, Region, Side, Subgrid, points};
@@ -8,21 +9,27 @@ use super::region::{Dimension, Region, Side, Subgrid, points};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TooMany;
 
-/// What a dimension's condition or a rule of `exclude` asks for: all of these. None: what can never be.
+/// What a dimension's condition or a rule of `exclude` asks for: all of these. None: what can never
+/// be.
 pub(super) type Asked = Option<Vec<(usize, Side)>>;
 
-/// The regions of a product whose dimensions exist under conditions. `order` names the dimensions so that each comes after
-/// those that its condition speaks of.
+/// The regions of a product whose dimensions exist under conditions. `order` names the dimensions
+/// so that each comes after those that its condition speaks of.
 pub(super) fn conditional(
     dimensions: &[Dimension],
     conditions: &[Option<Asked>],
     order: &[usize],
     most: usize,
 ) -> Result<Vec<Region>, TooMany> {
-    let sides = dimensions.iter().map(|dimension| Side::all(dimension.settings.len())).collect();
+    let sides = dimensions
+        .iter()
+        .map(|dimension| Side::all(dimension.settings.len()))
+        .collect();
     let mut regions = vec![Region { sides }];
     for &dimension in order {
-        let Some(condition) = &conditions[dimension] else { continue };
+        let Some(condition) = &conditions[dimension] else {
+            continue;
+        };
         let absent = |mut region: Region| {
             region.sides[dimension] = Side::Absent;
             region
@@ -30,7 +37,12 @@ pub(super) fn conditional(
         regions = match condition {
             Some(demands) => regions
                 .iter()
-                .flat_map(|region| region.within(demands).into_iter().chain(region.without(demands).into_iter().map(absent)))
+                .flat_map(|region| {
+                    region
+                        .within(demands)
+                        .into_iter()
+                        .chain(region.without(demands).into_iter().map(absent))
+                })
                 .collect(),
             None => regions.into_iter().map(absent).collect(),
         };
@@ -56,7 +68,14 @@ pub(super) fn lay(
     let kept = points(&regions);
     for grid in earlier {
         for other in &grid.regions {
-            let seen = project(other, &grid.dimensions, &dimensions, |axis, value| Some((axis, value)), most).ok_or(TooMany)?;
+            let seen = project(
+                other,
+                &grid.dimensions,
+                &dimensions,
+                |axis, value| Some((axis, value)),
+                most,
+            )
+            .ok_or(TooMany)?;
             for part in seen {
                 let demands: Vec<(usize, Side)> = part.sides.into_iter().enumerate().collect();
                 regions = take_away(&regions, &demands, most)?;
@@ -64,10 +83,26 @@ pub(super) fn lay(
         }
     }
     let repeated = kept.saturating_sub(points(&regions));
-    Ok(Subgrid { dimensions, regions, excluded: all.saturating_sub(kept), repeated })
+    Ok(Subgrid {
+        dimensions,
+        regions,
+        excluded: all.saturating_sub(kept),
+        repeated,
+    })
 }
 
-fn take_away(regions: &[Region], demands: &[(usize, Side)], most: usize) -> Result<Vec<Region>, TooMany> {
-    let left: Vec<Region> = regions.iter().flat_map(|region| region.without(demands)).collect();
-    if left.len() > most { Err(TooMany) } else { Ok(left) }
+fn take_away(
+    regions: &[Region],
+    demands: &[(usize, Side)],
+    most: usize,
+) -> Result<Vec<Region>, TooMany> {
+    let left: Vec<Region> = regions
+        .iter()
+        .flat_map(|region| region.without(demands))
+        .collect();
+    if left.len() > most {
+        Err(TooMany)
+    } else {
+        Ok(left)
+    }
 }

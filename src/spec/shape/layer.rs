@@ -1,5 +1,6 @@
-//! Reads what shapes a grid: `parameters`, `zip` and `exclude` of the sweep, an arm or one of its `grids`, and a
-//! parameter's `when`. Names and values are only taken down here; `resolve` holds them against the parameters.
+//! Reads what shapes a grid: `parameters`, `zip` and `exclude` of the sweep, an arm or one of its
+//! `grids`, and a parameter's `when`. Names and values are only taken down here; `resolve` holds
+//! them against the parameters.
 
 use crate::spec::parameters::{Param, Reader};
 use crate::spec::problem::{Finding, Problems, Span, brief, listed};
@@ -8,7 +9,8 @@ use crate::spec::{MAX_GRIDS, MAX_RULES, keys};
 
 const ZIP_EXAMPLE: &str = "write `zip: [lr, batch_size]`, or `zip: [[lr, batch_size], [width, depth]]` for several groups";
 const EXCLUDE_EXAMPLE: &str = "write a list of rules, each a mapping of parameters to a value or a list of values: `exclude: [{optimizer: adam, lr: [1, 10]}]`";
-const GRIDS_EXAMPLE: &str = "write a list of grids: `grids: [{parameters: {lr: {values: [0.1, 1]}}}, {parameters: {...}}]`";
+const GRIDS_EXAMPLE: &str =
+    "write a list of grids: `grids: [{parameters: {lr: {values: [0.1, 1]}}}, {parameters: {...}}]`";
 
 /// What one place of the file says of the grids below it.
 #[derive(Debug, Default)]
@@ -52,15 +54,31 @@ impl Layer {
             Some(block) => Reader { builtin, problems }.block(block),
             None => Vec::new(),
         };
-        let zips = fields.get("zip").map(|entry| zips(entry, problems)).unwrap_or_default();
-        let rules = fields.get("exclude").map(|entry| rules(entry, problems)).unwrap_or_default();
-        Self { params, zips, rules }
+        let zips = fields
+            .get("zip")
+            .map(|entry| zips(entry, problems))
+            .unwrap_or_default();
+        let rules = fields
+            .get("exclude")
+            .map(|entry| rules(entry, problems))
+            .unwrap_or_default();
+        Self {
+            params,
+            zips,
+            rules,
+        }
     }
 }
 
 /// The `grids` of an arm, or of a sweep without arms, with their places.
-pub(in crate::spec) fn grids(entry: &Entry, builtin: bool, problems: &mut Problems<'_>) -> Vec<(Layer, Span)> {
-    let Some(items) = list(entry, "grids", GRIDS_EXAMPLE, MAX_GRIDS, problems) else { return Vec::new() };
+pub(in crate::spec) fn grids(
+    entry: &Entry,
+    builtin: bool,
+    problems: &mut Problems<'_>,
+) -> Vec<(Layer, Span)> {
+    let Some(items) = list(entry, "grids", GRIDS_EXAMPLE, MAX_GRIDS, problems) else {
+        return Vec::new();
+    };
     let mut grids = Vec::new();
     for item in items {
         let span = item.span.or(entry.key_span);
@@ -77,32 +95,60 @@ pub(in crate::spec) fn grids(entry: &Entry, builtin: bool, problems: &mut Proble
 }
 
 /// The items of a list that is not empty nor too long.
-fn list<'n>(entry: &'n Entry, what: &str, example: &str, most: usize, problems: &mut Problems<'_>) -> Option<&'n [Node]> {
+fn list<'n>(
+    entry: &'n Entry,
+    what: &str,
+    example: &str,
+    most: usize,
+    problems: &mut Problems<'_>,
+) -> Option<&'n [Node]> {
     let (message, label) = match &entry.value.kind {
-        Kind::List(items) if items.len() > most => {
-            (format!("`{what}` has {} items; at most {most} are possible", items.len()), "too many")
-        }
+        Kind::List(items) if items.len() > most => (
+            format!(
+                "`{what}` has {} items; at most {most} are possible",
+                items.len()
+            ),
+            "too many",
+        ),
         Kind::List(items) if !items.is_empty() => return Some(items),
         Kind::List(_) => (format!("`{what}` is empty"), "nothing in it"),
-        _ => (format!("`{what}` must be a list, not {}", entry.value.describe()), "not a list"),
+        _ => (
+            format!("`{what}` must be a list, not {}", entry.value.describe()),
+            "not a list",
+        ),
     };
     problems.add(Finding::new(entry.at(), message, label).help(example));
     None
 }
 
 fn zips(entry: &Entry, problems: &mut Problems<'_>) -> Vec<Zip> {
-    let Some(items) = list(entry, "zip", ZIP_EXAMPLE, MAX_RULES, problems) else { return Vec::new() };
-    let nested = items.iter().filter(|item| matches!(item.kind, Kind::List(_))).count();
+    let Some(items) = list(entry, "zip", ZIP_EXAMPLE, MAX_RULES, problems) else {
+        return Vec::new();
+    };
+    let nested = items
+        .iter()
+        .filter(|item| matches!(item.kind, Kind::List(_)))
+        .count();
     if nested != 0 && nested != items.len() {
-        let finding = Finding::new(entry.at(), "`zip` mixes names and groups of names", "names and lists");
+        let finding = Finding::new(
+            entry.at(),
+            "`zip` mixes names and groups of names",
+            "names and lists",
+        );
         problems.add(finding.help(ZIP_EXAMPLE));
         return Vec::new();
     }
     let groups: Vec<(&[Node], Span)> = match nested {
         0 => vec![(items, entry.at())],
-        _ => items.iter().filter_map(|item| Some((group(item)?, item.span.or(entry.key_span)))).collect(),
+        _ => items
+            .iter()
+            .filter_map(|item| Some((group(item)?, item.span.or(entry.key_span))))
+            .collect(),
     };
-    groups.into_iter().filter_map(|(names, span)| zip(names, span, problems)).collect()
+    groups
+        .into_iter()
+        .filter_map(|(names, span)| zip(names, span, problems))
+        .collect()
 }
 
 fn group(node: &Node) -> Option<&[Node]> {
@@ -117,14 +163,24 @@ fn zip(names: &[Node], span: Span, problems: &mut Problems<'_>) -> Option<Zip> {
     for node in names {
         let at = node.span.or(span);
         let (message, label, also) = match &node.kind {
-            Kind::Scalar(scalar) if !scalar.is_null() => match members.iter().find(|(name, _)| **name == *scalar.text) {
-                None => {
-                    members.push((scalar.text.to_string(), at));
-                    continue;
+            Kind::Scalar(scalar) if !scalar.is_null() => {
+                match members.iter().find(|(name, _)| **name == *scalar.text) {
+                    None => {
+                        members.push((scalar.text.to_string(), at));
+                        continue;
+                    }
+                    Some((name, first)) => (
+                        format!("`{name}` is twice in a group of `zip`"),
+                        "again",
+                        Some(*first),
+                    ),
                 }
-                Some((name, first)) => (format!("`{name}` is twice in a group of `zip`"), "again", Some(*first)),
-            },
-            _ => (format!("`zip` groups names of parameters, not {}", node.describe()), "not a name", None),
+            }
+            _ => (
+                format!("`zip` groups names of parameters, not {}", node.describe()),
+                "not a name",
+                None,
+            ),
         };
         let finding = Finding::new(at, message, label).help(ZIP_EXAMPLE);
         problems.add(match also {
@@ -134,30 +190,54 @@ fn zip(names: &[Node], span: Span, problems: &mut Problems<'_>) -> Option<Zip> {
         return None;
     }
     if members.len() < 2 {
-        problems.add(Finding::new(span, "a group of `zip` needs at least two parameters", "nothing to pair").help(ZIP_EXAMPLE));
+        problems.add(
+            Finding::new(
+                span,
+                "a group of `zip` needs at least two parameters",
+                "nothing to pair",
+            )
+            .help(ZIP_EXAMPLE),
+        );
         return None;
     }
     Some(Zip { members })
 }
 
 fn rules(entry: &Entry, problems: &mut Problems<'_>) -> Vec<Rule> {
-    let Some(items) = list(entry, "exclude", EXCLUDE_EXAMPLE, MAX_RULES, problems) else { return Vec::new() };
+    let Some(items) = list(entry, "exclude", EXCLUDE_EXAMPLE, MAX_RULES, problems) else {
+        return Vec::new();
+    };
     let mut rules = Vec::new();
     for item in items {
         let span = item.span.or(entry.key_span);
         match &item.kind {
             Kind::Map(parts) if !parts.is_empty() => {
-                let clauses: Vec<Clause> = parts.iter().filter_map(|part| clause(part, "exclude", problems)).collect();
-                // What could not be read has been reported; the rest of the rule would leave out more than was meant.
+                let clauses: Vec<Clause> = parts
+                    .iter()
+                    .filter_map(|part| clause(part, "exclude", problems))
+                    .collect();
+                // What could not be read has been reported; the rest of the rule would leave out
+                // more than was meant.
                 if clauses.len() == parts.len() {
-                    rules.push(Rule { span: parts[0].key_span, clauses });
+                    rules.push(Rule {
+                        span: parts[0].key_span,
+                        clauses,
+                    });
                 }
             }
-            Kind::Map(_) => {
-                problems.add(Finding::new(span, "a rule of `exclude` is empty", "leaves out everything").help(EXCLUDE_EXAMPLE))
-            }
+            Kind::Map(_) => problems.add(
+                Finding::new(
+                    span,
+                    "a rule of `exclude` is empty",
+                    "leaves out everything",
+                )
+                .help(EXCLUDE_EXAMPLE),
+            ),
             _ => {
-                let message = format!("a rule of `exclude` must be a mapping, not {}", item.describe());
+                let message = format!(
+                    "a rule of `exclude` must be a mapping, not {}",
+                    item.describe()
+                );
                 problems.add(Finding::new(span, message, "not a rule").help(EXCLUDE_EXAMPLE));
             }
         }
@@ -174,7 +254,10 @@ pub(in crate::spec) fn clauses(entry: &Entry, problems: &mut Problems<'_>) -> Op
         problems.add(finding.help(format!("write `{EXAMPLE}`, or remove the key")));
         return None;
     }
-    let clauses: Vec<Clause> = parts.iter().filter_map(|part| clause(part, "when", problems)).collect();
+    let clauses: Vec<Clause> = parts
+        .iter()
+        .filter_map(|part| clause(part, "when", problems))
+        .collect();
     (clauses.len() == parts.len()).then_some(clauses)
 }
 
@@ -192,20 +275,33 @@ fn clause(entry: &Entry, key: &str, problems: &mut Problems<'_>) -> Option<Claus
         }
     }
     if values.len() != nodes.len() || values.is_empty() {
-        let found = if nodes.is_empty() { "an empty list" } else { nodes[values.len().min(nodes.len() - 1)].describe() };
+        let found = if nodes.is_empty() {
+            "an empty list"
+        } else {
+            nodes[values.len().min(nodes.len() - 1)].describe()
+        };
         let name = brief(&entry.key);
-        let message = format!("`{key}` names values of `{name}`: a value or a list of values, not {found}");
+        let message =
+            format!("`{key}` names values of `{name}`: a value or a list of values, not {found}");
         let help = format!("write `{name}: value` or `{name}: [value, value]`");
         problems.add(Finding::new(entry.at(), message, "no values").help(help));
         return None;
     }
-    Some(Clause { name: entry.key.to_string(), span: entry.key_span, values })
+    Some(Clause {
+        name: entry.key.to_string(),
+        span: entry.key_span,
+        values,
+    })
 }
 
 /// A condition in words: `optimizer is sgd and lr is 0.1 or 1`.
 pub(super) fn words(clauses: &[Clause]) -> String {
     let clause = |clause: &Clause| {
-        let values: Vec<&str> = clause.values.iter().map(|(scalar, _)| &*scalar.text).collect();
+        let values: Vec<&str> = clause
+            .values
+            .iter()
+            .map(|(scalar, _)| &*scalar.text)
+            .collect();
         format!("{} is {}", clause.name, listed(&values, "or"))
     };
     clauses.iter().map(clause).collect::<Vec<_>>().join(" and ")

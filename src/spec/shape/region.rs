@@ -1,5 +1,5 @@
-//! The shape of an arm's grid as plain data: dimensions, and disjoint regions of their product. Made by `lay`; the grid
-//! counts its points and puts them in order.
+//! The shape of an arm's grid as plain data: dimensions, and disjoint regions of their product.
+//! Made by `lay`; the grid counts its points and puts them in order.
 
 use std::sync::Arc;
 
@@ -15,7 +15,8 @@ pub struct Shape {
 pub struct Subgrid {
     /// What the nested loops run over, the slowest first.
     pub dimensions: Vec<Dimension>,
-    /// Its points, as regions that share no point with each other nor with those of other grids of the arm.
+    /// Its points, as regions that share no point with each other nor with those of other grids of
+    /// the arm.
     pub regions: Vec<Region>,
     /// How many points the rules of `exclude` took away.
     pub excluded: u128,
@@ -26,9 +27,18 @@ pub struct Subgrid {
 impl Shape {
     /// Whether some points lack the parameter of that number.
     pub fn lacks(&self, axis: usize) -> bool {
-        self.grids.iter().any(|grid| match grid.dimensions.iter().position(|dimension| dimension.axes.contains(&axis)) {
-            Some(dimension) => grid.regions.iter().any(|region| region.sides[dimension] == Side::Absent),
-            None => !grid.regions.is_empty(),
+        self.grids.iter().any(|grid| {
+            match grid
+                .dimensions
+                .iter()
+                .position(|dimension| dimension.axes.contains(&axis))
+            {
+                Some(dimension) => grid
+                    .regions
+                    .iter()
+                    .any(|region| region.sides[dimension] == Side::Absent),
+                None => !grid.regions.is_empty(),
+            }
         })
     }
 }
@@ -45,7 +55,8 @@ impl Subgrid {
 pub struct Dimension {
     /// Numbers of the parameters among the arm's axes.
     pub axes: Vec<usize>,
-    /// The settings that it goes through: for each, the numbers of the axes' values. Each setting comes once.
+    /// The settings that it goes through: for each, the numbers of the axes' values. Each setting
+    /// comes once.
     pub settings: Vec<Vec<usize>>,
     /// The condition under which its parameters exist, in words; empty: always.
     pub when: String,
@@ -90,7 +101,9 @@ impl Side {
     fn common(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (Self::Absent, Self::Absent) => Some(Self::Absent),
-            (Self::Settings(ours), Self::Settings(theirs)) => some(ours, |one| theirs.binary_search(one).is_ok()),
+            (Self::Settings(ours), Self::Settings(theirs)) => {
+                some(ours, |one| theirs.binary_search(one).is_ok())
+            }
             _ => None,
         }
     }
@@ -99,7 +112,9 @@ impl Side {
     fn rest(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (Self::Absent, Self::Absent) => None,
-            (Self::Settings(ours), Self::Settings(theirs)) => some(ours, |one| theirs.binary_search(one).is_err()),
+            (Self::Settings(ours), Self::Settings(theirs)) => {
+                some(ours, |one| theirs.binary_search(one).is_err())
+            }
             _ => Some(self.clone()),
         }
     }
@@ -116,12 +131,17 @@ pub(super) type Demands = [(usize, Side)];
 impl Region {
     /// Number of its points; saturates.
     pub fn points(&self) -> u128 {
-        self.sides.iter().fold(1, |points, side| points.saturating_mul(side.len() as u128))
+        self.sides
+            .iter()
+            .fold(1, |points, side| points.saturating_mul(side.len() as u128))
     }
 
     /// Whether both, regions of the same dimensions, share a point.
     pub fn meets(&self, other: &Self) -> bool {
-        self.sides.iter().zip(&other.sides).all(|(ours, theirs)| ours.common(theirs).is_some())
+        self.sides
+            .iter()
+            .zip(&other.sides)
+            .all(|(ours, theirs)| ours.common(theirs).is_some())
     }
 
     /// The part that meets all demands; None if there is none.
@@ -160,7 +180,9 @@ impl Region {
 
 /// Number of points of disjoint regions; saturates.
 pub(super) fn points(regions: &[Region]) -> u128 {
-    regions.iter().fold(0, |sum, region| sum.saturating_add(region.points()))
+    regions
+        .iter()
+        .fold(0, |sum, region| sum.saturating_add(region.points()))
 }
 
 #[cfg(test)]
@@ -176,7 +198,11 @@ mod tests {
     }
 
     fn holds(region: &Region, point: &[Option<u32>]) -> bool {
-        region.sides.iter().zip(point).all(|(side, at)| holds_side(side, *at))
+        region
+            .sides
+            .iter()
+            .zip(point)
+            .all(|(side, at)| holds_side(side, *at))
     }
 
     fn holds_side(side: &Side, at: Option<u32>) -> bool {

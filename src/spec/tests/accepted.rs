@@ -5,17 +5,30 @@ use crate::spec::{Goal, ParamValue, Task};
 
 fn values(text: &str, name: &str) -> Vec<ParamValue> {
     let spec = good(text);
-    spec.arms[0].axes.iter().find(|axis| axis.name == name).map(|axis| axis.values.clone()).unwrap_or_default()
+    spec.arms[0]
+        .axes
+        .iter()
+        .find(|axis| axis.name == name)
+        .map(|axis| axis.values.clone())
+        .unwrap_or_default()
 }
 
 #[test]
 fn a_sweep_without_arms_has_the_arm_main() {
-    let spec =
-        good(&format!("{WORKER}description: |\n  two\n  lines\nmethod: grid\nparameters: {{lr: {{values: [0.1, 0.2]}}}}\n"));
+    let spec = good(&format!(
+        "{WORKER}description: |\n  two\n  lines\nmethod: grid\nparameters: {{lr: {{values: [0.1, 0.2]}}}}\n"
+    ));
     assert_eq!(spec.task, Task::Worker(vec!["w".to_owned()]));
     assert_eq!(spec.metric.goal, Goal::Minimize);
     assert_eq!(spec.description.as_deref(), Some("two\nlines"));
-    assert_eq!((spec.arms.len(), spec.arms[0].name.as_str(), spec.arms[0].label.as_str()), (1, "main", "t"));
+    assert_eq!(
+        (
+            spec.arms.len(),
+            spec.arms[0].name.as_str(),
+            spec.arms[0].label.as_str()
+        ),
+        (1, "main", "t")
+    );
 }
 
 #[test]
@@ -28,12 +41,36 @@ fn an_arms_parameter_takes_the_place_of_the_common_one() {
         spec.arms[arm]
             .axes
             .iter()
-            .map(|axis| format!("{}={:?}", axis.name, axis.values.iter().map(ToString::to_string).collect::<Vec<_>>()))
+            .map(|axis| {
+                format!(
+                    "{}={:?}",
+                    axis.name,
+                    axis.values
+                        .iter()
+                        .map(ToString::to_string)
+                        .collect::<Vec<_>>()
+                )
+            })
             .collect()
     };
-    assert_eq!(axes(0), [r#"a=["8"]"#, r#"b=["2"]"#, r#"g.c=["6", "7"]"#, r#"g.d=["4"]"#, r#"x=["5"]"#]);
-    assert_eq!(axes(1), [r#"a=["1"]"#, r#"b=["2"]"#, r#"g.c=["3"]"#, r#"g.d=["4"]"#]);
-    assert_eq!((spec.arms[0].label.as_str(), spec.arms[1].label.as_str()), ("Z", "y"));
+    assert_eq!(
+        axes(0),
+        [
+            r#"a=["8"]"#,
+            r#"b=["2"]"#,
+            r#"g.c=["6", "7"]"#,
+            r#"g.d=["4"]"#,
+            r#"x=["5"]"#
+        ]
+    );
+    assert_eq!(
+        axes(1),
+        [r#"a=["1"]"#, r#"b=["2"]"#, r#"g.c=["3"]"#, r#"g.d=["4"]"#]
+    );
+    assert_eq!(
+        (spec.arms[0].label.as_str(), spec.arms[1].label.as_str()),
+        ("Z", "y")
+    );
 }
 
 #[test]
@@ -69,17 +106,22 @@ fn numbers_text_and_booleans() {
 
 #[test]
 fn a_float_parameter_reads_integers_as_floats() {
-    let text = format!("{WORKER}parameters: {{x: {{type: float, values: [1, 10000000000000000000000, -0]}}}}\n");
+    let text = format!(
+        "{WORKER}parameters: {{x: {{type: float, values: [1, 10000000000000000000000, -0]}}}}\n"
+    );
     assert_eq!(values(&text, "x"), [1.0, 1e22, 0.0].map(ParamValue::Float));
-    let text = format!("{BUILTIN}parameters: {{optimizer: {{value: sgd}}, lr: {{values: [1, 0.1]}}, epochs: {{value: 2}}}}\n");
+    let text = format!(
+        "{BUILTIN}parameters: {{optimizer: {{value: sgd}}, lr: {{values: [1, 0.1]}}, epochs: {{value: 2}}}}\n"
+    );
     assert_eq!(values(&text, "lr"), [1.0, 0.1].map(ParamValue::Float));
     assert_eq!(values(&text, "epochs"), [ParamValue::Int(2)]);
 }
 
 #[test]
 fn the_optimizer_may_be_an_axis() {
-    let spec =
-        good(&format!("{BUILTIN}parameters: {{optimizer: {{values: [sgd, adam, adahessian]}}, lr: {{values: [0.1, 0.2]}}}}\n"));
+    let spec = good(&format!(
+        "{BUILTIN}parameters: {{optimizer: {{values: [sgd, adam, adahessian]}}, lr: {{values: [0.1, 0.2]}}}}\n"
+    ));
     assert_eq!(spec.arms[0].axes[0].values.len(), 3);
 }
 
@@ -93,7 +135,10 @@ fn seeds_by_count_and_by_list() {
     };
     assert_eq!(seeds("{tune: 3, final: 2}").tune, [0, 1, 2]);
     assert_eq!(seeds("{tune: 3, final: 2}").final_, [1000, 1001]);
-    assert_eq!(seeds("{tune: [7, 3], final: [1, 9223372036854775807]}").final_, [1, i64::MAX as u64]);
+    assert_eq!(
+        seeds("{tune: [7, 3], final: [1, 9223372036854775807]}").final_,
+        [1, i64::MAX as u64]
+    );
     assert_eq!(seeds("{tune: 0, final: 1}").tune, [0_u64; 0]);
     assert_eq!(seeds("{tune: 1000, final: 1000}").tune.len(), 1000);
     assert_eq!(seeds("{tune: 1, final: 0}").final_, [0_u64; 0]);
@@ -105,7 +150,10 @@ fn published_figures() {
         "{WORKER}parameters: {{l: {{value: 1}}}}\narms: {{a: {{}}}}\npublished: {{a: {{anything: {{mean: 100, std: 0, n: 10}}, other: {{mean: -1.5}}}}}}\n"
     ));
     let figure = spec.published["a"]["anything"];
-    assert_eq!((figure.mean, figure.std, figure.n), (100.0, Some(0.0), Some(10)));
+    assert_eq!(
+        (figure.mean, figure.std, figure.n),
+        (100.0, Some(0.0), Some(10))
+    );
     assert_eq!(spec.published["a"]["other"].std, None);
 }
 
@@ -115,9 +163,16 @@ fn aliases_and_merge_keys_are_expanded() {
         "{WORKER}arms:\n  a: &a\n    label: A\n    parameters: &p {{x: &x {{values: [1, 2]}}, y: {{value: 3}}}}\n  b: {{<<: *a, label: B}}\n  c: {{parameters: {{<<: *p, y: *x}}}}\n  d: {{parameters: {{<<: [{{y: {{value: 9}}}}, *p], \"<<\": {{value: 1}}}}}}\n"
     ));
     let axes = |arm: usize| -> Vec<String> {
-        spec.arms[arm].axes.iter().map(|axis| format!("{} {}", axis.name, axis.values.len())).collect()
+        spec.arms[arm]
+            .axes
+            .iter()
+            .map(|axis| format!("{} {}", axis.name, axis.values.len()))
+            .collect()
     };
-    assert_eq!((axes(0), axes(1)), (axes(1), vec!["x 2".to_owned(), "y 1".to_owned()]));
+    assert_eq!(
+        (axes(0), axes(1)),
+        (axes(1), vec!["x 2".to_owned(), "y 1".to_owned()])
+    );
     assert_eq!(axes(2), ["x 2", "y 2"]);
     assert_eq!(axes(3), ["y 1", "x 2", "<< 1"]);
     assert_eq!(spec.arms[1].label, "B");
@@ -126,10 +181,16 @@ fn aliases_and_merge_keys_are_expanded() {
 #[test]
 fn windows_line_ends_and_a_byte_order_mark() {
     let text = format!("{WORKER}parameters:\n  a: {{values: [1, x]}} # comment\n");
-    assert_eq!(good(&format!("\u{feff}{}", text.replace('\n', "\r\n"))), good(&text));
+    assert_eq!(
+        good(&format!("\u{feff}{}", text.replace('\n', "\r\n"))),
+        good(&text)
+    );
     // Places do not count the mark, which nobody sees.
     let diagnosis = super::bad("\u{feff}name: [x]\r\n");
-    let problem = diagnosis.problems.iter().find(|problem| problem.message.starts_with("`name`"));
+    let problem = diagnosis
+        .problems
+        .iter()
+        .find(|problem| problem.message.starts_with("`name`"));
     assert!(problem.is_some_and(|problem| (problem.line, problem.column, &problem.span) == (1, 7, &(6..9))), "{diagnosis:?}");
 }
 
@@ -140,6 +201,12 @@ fn a_command_line_keeps_its_spelling() {
     );
     assert_eq!(
         spec.task,
-        Task::Worker(["python3", "train.py", "--lr", "1e-4", "--x", "010", "", "yes"].map(str::to_owned).to_vec())
+        Task::Worker(
+            [
+                "python3", "train.py", "--lr", "1e-4", "--x", "010", "", "yes"
+            ]
+            .map(str::to_owned)
+            .to_vec()
+        )
     );
 }

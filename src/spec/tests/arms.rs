@@ -151,8 +151,9 @@ sweep.yaml:
 
 #[test]
 fn published_figures() {
-    let head =
-        format!("{BUILTIN}parameters: {{lr: {{value: 1}}}}\narms: {{sgd: {{parameters: {{optimizer: {{value: sgd}}}}}}}}\n");
+    let head = format!(
+        "{BUILTIN}parameters: {{lr: {{value: 1}}}}\narms: {{sgd: {{parameters: {{optimizer: {{value: sgd}}}}}}}}\n"
+    );
     insta::assert_snapshot!(shown(&format!(
         "{head}published:\n  sdg: {{test_accuracy: {{mean: 1}}}}\n  sgd:\n    test_acuracy: {{mean: 1}}\n    test_accuracy: 87.5\n    val_accuracy: {{std: 1}}\n    train_accuracy: {{mean: x, std: -1, n: 0}}\n    test_loss: {{mean: .inf, sd: 1, n: 1.5}}\n    val_loss: {{mean: [1], n: [2]}}\n"
     )), @r#"
@@ -300,7 +301,12 @@ sweep.yaml:
 
 #[test]
 fn too_many_trials() {
-    let values = |count: usize| (0..count).map(|value| value.to_string()).collect::<Vec<_>>().join(", ");
+    let values = |count: usize| {
+        (0..count)
+            .map(|value| value.to_string())
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
     let (fifty, hundred) = (values(50), values(100));
     insta::assert_snapshot!(each(&[
         &format!("{WORKER}parameters:\n  a: {{values: [{hundred}]}}\n  b: {{values: [{hundred}]}}\n  c: {{values: [{hundred}]}}\n  d: {{values: [{fifty}]}}\n  e: {{value: 1}}\n"),

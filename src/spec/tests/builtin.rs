@@ -1,4 +1,5 @@
-//! Mistakes in sweeps of the built-in task: its parameters, their ranges, and what each optimizer takes.
+//! Mistakes in sweeps of the built-in task: its parameters, their ranges, and what each optimizer
+//! takes.
 
 use super::{BUILTIN, each, shown};
 

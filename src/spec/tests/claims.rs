@@ -1,4 +1,5 @@
-//! Claims: what they mean once read, and mistakes in the claim as such; those within its kind are in `claim_kinds`.
+//! Claims: what they mean once read, and mistakes in the claim as such; those within its kind are
+//! in `claim_kinds`.
 
 use super::{BUILTIN, WORKER, each, good, shown};
 use crate::spec::{ClaimKind, Goal, Way};
@@ -26,16 +27,45 @@ fn every_kind_is_read() {
     ));
     let all = vec![0, 1, 2];
     let metric = |name: &str| name.to_owned();
-    let beyond =
-        |way, name: &str, others: &[usize]| ClaimKind::Beyond { way, metric: metric(name), arm: 1, others: others.to_vec() };
+    let beyond = |way, name: &str, others: &[usize]| ClaimKind::Beyond {
+        way,
+        metric: metric(name),
+        arm: 1,
+        others: others.to_vec(),
+    };
     let expected = [
         ("highest", beyond(Way::Up, "test_accuracy", &[0, 2])),
         ("lowest", beyond(Way::Down, "test_loss", &[0])),
         ("greater", beyond(Way::Up, "test_accuracy", &[0])),
         ("less", beyond(Way::Down, "test_accuracy", &[0])),
-        ("ratio", ClaimKind::Ratio { metric: metric("training_seconds"), of: 1, to: 0, is: 1.26, within: 0.1 }),
-        ("at_least", ClaimKind::Bound { way: Way::Up, metric: metric("test_accuracy"), arms: vec![0], value: 80.0 }),
-        ("at_most", ClaimKind::Bound { way: Way::Down, metric: metric("test_loss"), arms: all.clone(), value: 1.0 }),
+        (
+            "ratio",
+            ClaimKind::Ratio {
+                metric: metric("training_seconds"),
+                of: 1,
+                to: 0,
+                is: 1.26,
+                within: 0.1,
+            },
+        ),
+        (
+            "at_least",
+            ClaimKind::Bound {
+                way: Way::Up,
+                metric: metric("test_accuracy"),
+                arms: vec![0],
+                value: 80.0,
+            },
+        ),
+        (
+            "at_most",
+            ClaimKind::Bound {
+                way: Way::Down,
+                metric: metric("test_loss"),
+                arms: all.clone(),
+                value: 1.0,
+            },
+        ),
         (
             "saturates",
             ClaimKind::Saturates {
@@ -58,7 +88,14 @@ fn every_kind_is_read() {
                 tolerance: 0.0,
             },
         ),
-        ("always_above", ClaimKind::AlwaysAbove { metric: metric("grad_norm_conv1"), than: metric("grad_norm_fc"), arms: all }),
+        (
+            "always_above",
+            ClaimKind::AlwaysAbove {
+                metric: metric("grad_norm_conv1"),
+                than: metric("grad_norm_fc"),
+                arms: all,
+            },
+        ),
     ];
     assert_eq!(spec.claims.len(), expected.len());
     for (claim, (key, kind)) in spec.claims.iter().zip(expected) {
@@ -72,14 +109,32 @@ fn a_workers_metrics_are_its_own() {
     let spec = good(&format!(
         "{WORKER}parameters: {{l: {{value: 1}}}}\narms: {{a: {{}}, b: {{}}}}\nclaims:\n  - {{says: x, saturates: {{metric: loss, at: 2}}}}\n  - {{says: y, saturates: {{metric: f1, goal: maximize, at: 2}}}}\n"
     ));
-    let goals: Vec<_> =
-        spec.claims.iter().map(|claim| matches!(claim.kind, ClaimKind::Saturates { goal: Goal::Maximize, .. })).collect();
+    let goals: Vec<_> = spec
+        .claims
+        .iter()
+        .map(|claim| {
+            matches!(
+                claim.kind,
+                ClaimKind::Saturates {
+                    goal: Goal::Maximize,
+                    ..
+                }
+            )
+        })
+        .collect();
     assert_eq!(goals, [false, true]);
     // With a single arm, claims that compare nothing are still of use.
-    let spec =
-        good(&format!("{WORKER}parameters: {{l: {{value: 1}}}}\nclaims: [{{says: x, at_most: {{metric: loss, value: 2}}}}]\n"));
+    let spec = good(&format!(
+        "{WORKER}parameters: {{l: {{value: 1}}}}\nclaims: [{{says: x, at_most: {{metric: loss, value: 2}}}}]\n"
+    ));
     assert_eq!(spec.claims.len(), 1);
-    assert!(good(&format!("{WORKER}parameters: {{l: {{value: 1}}}}\nclaims: []\n")).claims.is_empty());
+    assert!(
+        good(&format!(
+            "{WORKER}parameters: {{l: {{value: 1}}}}\nclaims: []\n"
+        ))
+        .claims
+        .is_empty()
+    );
 }
 
 #[test]
@@ -231,12 +286,18 @@ sweep.yaml:
 
 #[test]
 fn too_many_claims() {
-    let claims: String =
-        (0..201).map(|n| format!("  - {{says: c{n}, at_least: {{metric: test_accuracy, value: {n}}}}}\n")).collect();
+    let claims: String = (0..201)
+        .map(|n| format!("  - {{says: c{n}, at_least: {{metric: test_accuracy, value: {n}}}}}\n"))
+        .collect();
     let text = builtin(&claims);
     let diagnosis = super::bad(&text);
     assert_eq!(diagnosis.problems.len(), 1);
-    assert!(diagnosis.problems[0].message.contains("201 claims; at most 200"), "{diagnosis}");
+    assert!(
+        diagnosis.problems[0]
+            .message
+            .contains("201 claims; at most 200"),
+        "{diagnosis}"
+    );
 }
 
 #[test]

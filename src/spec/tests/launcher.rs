@@ -16,7 +16,10 @@ fn launchers_are_read() {
     let read = |launcher: &str| good(&file(launcher)).launcher;
     assert_eq!(good(&format!("{WORKER}{X}")).launcher, LauncherSpec::Local);
     assert_eq!(read("{kind: local}"), LauncherSpec::Local);
-    assert_eq!(read("{kind: slurm}"), LauncherSpec::Slurm(SlurmSpec::default()));
+    assert_eq!(
+        read("{kind: slurm}"),
+        LauncherSpec::Slurm(SlurmSpec::default())
+    );
     let all = "{kind: slurm, max_workers: 20, steps: false, partition: gpu, account: a1, qos: q, time: 1h30m, gpus: 0, cpus: 4, \
                mem: 8G, args: [--constraint=a100, -v], agent: /opt/pentagrid, heartbeat: 5m}";
     insta::assert_debug_snapshot!(read(all), @r#"
@@ -66,7 +69,10 @@ Slurm(
         LauncherSpec::Slurm(slurm) => slurm.time.unwrap(),
         other => panic!("{other:?}"),
     };
-    assert_eq!(["4h", "90s", "90", "4:00:00", "2-00:00"].map(time), ["240", "2", "90", "4:00:00", "2-00:00"]);
+    assert_eq!(
+        ["4h", "90s", "90", "4:00:00", "2-00:00"].map(time),
+        ["240", "2", "90", "4:00:00", "2-00:00"]
+    );
     let command = CommandSpec {
         prefix: ["ssh", "-p", "22", "gpu${slot}"].map(str::to_owned).into(),
         workers: Some(4),
@@ -244,6 +250,10 @@ fn a_launcher_is_no_part_of_any_id() {
     let plain = good(&format!("{WORKER}{X}"));
     let slurm = good(&file("{kind: slurm, max_workers: 3}"));
     assert!(crate::plan::SpecChanges::between(&plain, &slurm).is_cosmetic());
-    let ids = |spec| crate::grid::Grid::new(spec).arms()[0].ids().collect::<Vec<_>>();
+    let ids = |spec| {
+        crate::grid::Grid::new(spec).arms()[0]
+            .ids()
+            .collect::<Vec<_>>()
+    };
     assert_eq!(ids(&plain), ids(&slurm));
 }

@@ -1,5 +1,6 @@
-//! Tests of the sweep-file reader: the drawn diagnosis of every kind of mistake, one file a region of the sweep
-//! file; what hostile files cost (`hostile`); properties (`properties`); the files that are shipped (`shipped`).
+//! Tests of the sweep-file reader: the drawn diagnosis of every kind of mistake, one file a region
+//! of the sweep file; what hostile files cost (`hostile`); properties (`properties`); the files
+//! that are shipped (`shipped`).
 
 mod accepted;
 mod arms;
@@ -27,7 +28,8 @@ use crate::cli::diagnosis::render;
 use crate::spec::{Diagnosis, Spec, read};
 
 /// The beginning of a sweep of somebody's own program.
-const WORKER: &str = "name: t\nworker: [w]\nmetric: {name: loss, goal: minimize}\nseeds: {tune: 2, final: 3}\n";
+const WORKER: &str =
+    "name: t\nworker: [w]\nmetric: {name: loss, goal: minimize}\nseeds: {tune: 2, final: 3}\n";
 /// The beginning of a sweep of the built-in task.
 const BUILTIN: &str = "name: t\ntask: mnist-resnet18\nmetric: {name: val_accuracy, goal: maximize}\nseeds: {tune: 2, final: 3}\n";
 
@@ -42,13 +44,17 @@ fn bad(text: &str) -> Diagnosis {
     }
 }
 
-/// The diagnosis as people see it. The first line keeps insta from eating the indentation of the others.
+/// The diagnosis as people see it. The first line keeps insta from eating the indentation of the
+/// others.
 fn shown(text: &str) -> String {
     format!("sweep.yaml:\n{}", render(&bad(text), false, 100))
 }
 
 /// The same for several small files.
 fn each(texts: &[&str]) -> String {
-    let shown: String = texts.iter().map(|text| render(&bad(text), false, 100)).collect();
+    let shown: String = texts
+        .iter()
+        .map(|text| render(&bad(text), false, 100))
+        .collect();
     format!("sweep.yaml:\n{shown}")
 }

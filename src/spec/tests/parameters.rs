@@ -4,7 +4,11 @@ use super::{WORKER, shown};
 
 /// A sweep with one parameter for each line.
 pub(super) fn file(lines: &[&str]) -> String {
-    let lines: String = lines.iter().enumerate().map(|(index, line)| format!("  p{index}: {line}\n")).collect();
+    let lines: String = lines
+        .iter()
+        .enumerate()
+        .map(|(index, line)| format!("  p{index}: {line}\n"))
+        .collect();
     format!("{WORKER}parameters:\n{lines}")
 }
 

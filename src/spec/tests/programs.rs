@@ -22,15 +22,28 @@ program `/usr/bin/env ${interpreter} -u train.py ${args_no_equals} --n 3`
 program `sh -c cd ${dir} && exec x-${seed}-${trial} ${envvar:HOME} ${HOME} ${args_json} ${args_json_file}`
 "#);
     let goal = |metric: &str| {
-        good(&format!("program: a.py\nname: t\nmetric: {metric}\nseeds: {{tune: 1, final: 1}}\n{PARAMETERS}")).metric.goal
+        good(&format!(
+            "program: a.py\nname: t\nmetric: {metric}\nseeds: {{tune: 1, final: 1}}\n{PARAMETERS}"
+        ))
+        .metric
+        .goal
     };
     assert_eq!(goal("{name: a}"), crate::spec::Goal::Minimize, "as in W&B");
-    assert_eq!(goal("{name: a, goal: maximize}"), crate::spec::Goal::Maximize);
+    assert_eq!(
+        goal("{name: a, goal: maximize}"),
+        crate::spec::Goal::Maximize
+    );
     let name = |name: &str| {
         good(&format!("program: src/train_net.py\n{name}metric: {{name: a}}\nseeds: {{tune: 1, final: 1}}\n{PARAMETERS}")).name
     };
-    assert_eq!((name(""), name("name: My sweep (2)\n")), ("train_net".to_owned(), "My-sweep-2".to_owned()), "as in W&B");
-    let spec = good(&format!("program: a.py\nenv: {{A: 1, B: 'x${{seed}}', C: }}\nworkdir: sub\n{OWN}{PARAMETERS}"));
+    assert_eq!(
+        (name(""), name("name: My sweep (2)\n")),
+        ("train_net".to_owned(), "My-sweep-2".to_owned()),
+        "as in W&B"
+    );
+    let spec = good(&format!(
+        "program: a.py\nenv: {{A: 1, B: 'x${{seed}}', C: }}\nworkdir: sub\n{OWN}{PARAMETERS}"
+    ));
     assert_eq!((spec.env.len(), spec.workdir.as_deref()), (3, Some("sub")));
 }
 
@@ -245,7 +258,13 @@ fn resources() {
     };
     let spec = good(&own("{per_gpu: 3, threads: 4}"));
     assert_eq!((spec.resources.per_gpu, spec.resources.threads), (3, 4));
-    assert_eq!(good(&own("{}")).resources, crate::spec::Resources { per_gpu: 1, threads: 1 });
+    assert_eq!(
+        good(&own("{}")).resources,
+        crate::spec::Resources {
+            per_gpu: 1,
+            threads: 1
+        }
+    );
     let arms = |who: &str| {
         format!(
             "name: t\n{who}\nmetric: {{name: loss, goal: minimize}}\nseeds: {{tune: 1, final: 0}}\nresources: {{per_gpu: 4}}\n\
@@ -253,9 +272,19 @@ fn resources() {
         )
     };
     let spec = good(&arms("program: a.py"));
-    let of = |arm| (spec.resources_of(arm).per_gpu, spec.resources_of(arm).threads);
-    assert_eq!((of(0), of(1), spec.widest_resources().per_gpu), ((4, 1), (1, 2), 4));
-    let builtin = format!("{BUILTIN}parameters: {{optimizer: {{value: sgd}}, lr: {{value: 1}}}}\nresources: {{threads: 2}}\n");
+    let of = |arm| {
+        (
+            spec.resources_of(arm).per_gpu,
+            spec.resources_of(arm).threads,
+        )
+    };
+    assert_eq!(
+        (of(0), of(1), spec.widest_resources().per_gpu),
+        ((4, 1), (1, 2), 4)
+    );
+    let builtin = format!(
+        "{BUILTIN}parameters: {{optimizer: {{value: sgd}}, lr: {{value: 1}}}}\nresources: {{threads: 2}}\n"
+    );
     insta::assert_snapshot!(each(&[&own("{per_gpu: 0, threads: many}"), &own("{gpus: 2}"), &builtin, &arms("worker: [w]")]), @r#"
 sweep.yaml:
   × `per_gpu` must be from 1 to 1024, not 0

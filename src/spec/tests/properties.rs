@@ -1,5 +1,5 @@
-//! Properties: nothing makes the reader panic, every place lies in the source, and the way in which a file is
-//! written does not change what it says.
+//! Properties: nothing makes the reader panic, every place lies in the source, and the way in which
+//! a file is written does not change what it says.
 
 use proptest::prelude::*;
 
@@ -31,22 +31,42 @@ arms:
 
 /// Reads a text; whatever is wrong with it, the diagnosis is sound.
 fn is_sound(text: &str) {
-    let Err(diagnosis) = read(text, "sweep.yaml") else { return };
+    let Err(diagnosis) = read(text, "sweep.yaml") else {
+        return;
+    };
     assert!((1..=20).contains(&diagnosis.problems.len()));
     let lines = diagnosis.source.split('\n').count();
     for problem in &diagnosis.problems {
-        for span in std::iter::once(&problem.span).chain(problem.also.as_ref().map(|(span, _)| span)) {
+        for span in
+            std::iter::once(&problem.span).chain(problem.also.as_ref().map(|(span, _)| span))
+        {
             let marked = diagnosis.source.get(span.clone());
-            assert!(marked.is_some_and(|marked| !marked.contains('\n')), "{problem:?}");
+            assert!(
+                marked.is_some_and(|marked| !marked.contains('\n')),
+                "{problem:?}"
+            );
         }
-        assert!((1..=lines).contains(&problem.line) && problem.column >= 1, "{problem:?}");
+        assert!(
+            (1..=lines).contains(&problem.line) && problem.column >= 1,
+            "{problem:?}"
+        );
         let before = &diagnosis.source[..problem.span.start];
         assert_eq!(problem.line, before.matches('\n').count() + 1);
-        assert!(!problem.message.is_empty() && !problem.message.contains(['\n', '\u{1b}']), "{problem:?}");
+        assert!(
+            !problem.message.is_empty() && !problem.message.contains(['\n', '\u{1b}']),
+            "{problem:?}"
+        );
     }
-    assert!(diagnosis.problems.is_sorted_by_key(|problem| problem.span.start));
+    assert!(
+        diagnosis
+            .problems
+            .is_sorted_by_key(|problem| problem.span.start)
+    );
     let drawn = render(&diagnosis, false, 80);
-    assert!(!drawn.contains(['\u{1b}', '\r']) && !drawn.contains("Failed to read"), "{drawn}");
+    assert!(
+        !drawn.contains(['\u{1b}', '\r']) && !drawn.contains("Failed to read"),
+        "{drawn}"
+    );
 }
 
 /// Pieces that sweep files, good and bad, are made of.
@@ -105,7 +125,10 @@ proptest! {
 
 #[test]
 fn the_file_of_all_shapes_is_good() {
-    assert_eq!(crate::grid::Grid::new(&good(SHAPES)).len(), 2 * (3 + 2 * 3 + 2) - 3 + 2 * (2 * 2 + 2 + 2));
+    assert_eq!(
+        crate::grid::Grid::new(&good(SHAPES)).len(),
+        2 * (3 + 2 * 3 + 2) - 3 + 2 * (2 * 2 + 2 + 2)
+    );
 }
 
 /// Parameters and their values.
@@ -136,22 +159,26 @@ fn sweep() -> impl Strategy<Value = Sweep> {
     ];
     let name = "[a-z][a-z0-9_]{0,6}";
     let params = move |least: usize| {
-        prop::collection::btree_map(name, prop::collection::vec(value.clone(), 1..4), least..4).prop_map(|params| {
-            params
-                .into_iter()
-                .filter(|(name, _)| !name.starts_with("seed"))
-                .map(|(name, mut values)| {
-                    let mut seen = std::collections::HashSet::new();
-                    values.retain(|value| seen.insert(format!("{value:?}")));
-                    (name, values)
-                })
-                .collect::<Vec<_>>()
-        })
+        prop::collection::btree_map(name, prop::collection::vec(value.clone(), 1..4), least..4)
+            .prop_map(|params| {
+                params
+                    .into_iter()
+                    .filter(|(name, _)| !name.starts_with("seed"))
+                    .map(|(name, mut values)| {
+                        let mut seen = std::collections::HashSet::new();
+                        values.retain(|value| seen.insert(format!("{value:?}")));
+                        (name, values)
+                    })
+                    .collect::<Vec<_>>()
+            })
     };
     let arms = prop::collection::btree_map("[a-z][a-z0-9_-]{0,6}", params(0), 1..4);
     (params(1), arms).prop_map(|(mut common, arms)| {
         common.push(("always".to_owned(), vec![Spelt::Int(1)]));
-        Sweep { common, arms: arms.into_iter().collect() }
+        Sweep {
+            common,
+            arms: arms.into_iter().collect(),
+        }
     })
 }
 
@@ -161,17 +188,33 @@ impl Sweep {
         let mut style = Style(style);
         let mut parts = vec![
             format!("{}: {}\n", style.key("name"), style.text("t")),
-            format!("{}: [w, {}]\n", style.key("worker"), style.text("two words")),
-            format!("{}: {{\"name\": {}, goal: minimize}}\n", style.key("metric"), style.text("loss")),
+            format!(
+                "{}: [w, {}]\n",
+                style.key("worker"),
+                style.text("two words")
+            ),
+            format!(
+                "{}: {{\"name\": {}, goal: minimize}}\n",
+                style.key("metric"),
+                style.text("loss")
+            ),
             format!(
                 "seeds: {}\n",
-                ["{tune: 2, final: 3}", "{final: [1000, 1001, 1002], tune: [0, 1]}", "\n  tune: 2\n  final: 3"][style.take(3)]
+                [
+                    "{tune: 2, final: 3}",
+                    "{final: [1000, 1001, 1002], tune: [0, 1]}",
+                    "\n  tune: 2\n  final: 3"
+                ][style.take(3)]
             ),
             format!("parameters:{}", style.parameters(&self.common, 2)),
         ];
         let mut arms = "arms:\n".to_owned();
         for (name, params) in &self.arms {
-            arms.push_str(&format!("  {}:\n    label: {}\n", style.key(name), style.text(name)));
+            arms.push_str(&format!(
+                "  {}:\n    label: {}\n",
+                style.key(name),
+                style.text(name)
+            ));
             if !params.is_empty() {
                 arms.push_str(&format!("    parameters:{}", style.parameters(params, 6)));
             }
@@ -198,30 +241,56 @@ impl Style {
     /// A choice out of so many.
     fn take(&mut self, choices: usize) -> usize {
         let choice = (self.0 % choices as u64) as usize;
-        self.0 = (self.0 / choices as u64).rotate_left(17).wrapping_mul(if self.0 == 0 { 0 } else { 0x9e37_79b9_7f4a_7c15 });
+        self.0 = (self.0 / choices as u64)
+            .rotate_left(17)
+            .wrapping_mul(if self.0 == 0 {
+                0
+            } else {
+                0x9e37_79b9_7f4a_7c15
+            });
         choice
     }
 
     fn key(&mut self, key: &str) -> String {
-        [format!("\"{key}\""), key.to_owned(), format!("'{key}'"), format!("\"{key}\" ")][self.take(4)].clone()
+        [
+            format!("\"{key}\""),
+            key.to_owned(),
+            format!("'{key}'"),
+            format!("\"{key}\" "),
+        ][self.take(4)]
+        .clone()
     }
 
     fn text(&mut self, text: &str) -> String {
         let double = serde_json::Value::from(text).to_string();
         let single = format!("'{}'", text.replace('\'', "''"));
         // Plain only where nothing in it means anything to YAML.
-        let plain = if text.len() > 4 && text.bytes().all(|b| b.is_ascii_lowercase()) && text != "false" {
-            text.to_owned()
-        } else {
-            double.clone()
-        };
+        let plain =
+            if text.len() > 4 && text.bytes().all(|b| b.is_ascii_lowercase()) && text != "false" {
+                text.to_owned()
+            } else {
+                double.clone()
+            };
         [double, single, plain][self.take(3)].clone()
     }
 
     fn value(&mut self, value: &Spelt) -> String {
         match value {
-            Spelt::Float(x) => [format!("{x:?}"), format!("{x:e}"), format!("{x:?}").replace('e', "E")][self.take(3)].clone(),
-            Spelt::Int(x) => [x.to_string(), if *x >= 0 { format!("+{x}") } else { x.to_string() }][self.take(2)].clone(),
+            Spelt::Float(x) => [
+                format!("{x:?}"),
+                format!("{x:e}"),
+                format!("{x:?}").replace('e', "E"),
+            ][self.take(3)]
+            .clone(),
+            Spelt::Int(x) => [
+                x.to_string(),
+                if *x >= 0 {
+                    format!("+{x}")
+                } else {
+                    x.to_string()
+                },
+            ][self.take(2)]
+            .clone(),
             Spelt::Text(text) => self.text(text),
             Spelt::Bool(true) => ["true", "True", "TRUE"][self.take(3)].to_owned(),
             Spelt::Bool(false) => ["false", "False", "FALSE"][self.take(3)].to_owned(),
@@ -237,15 +306,24 @@ impl Style {
             let spelt: Vec<String> = values.iter().map(|value| self.value(value)).collect();
             let block = !flow && self.take(2) == 1;
             let values = if block {
-                let items: String = spelt.iter().map(|value| format!("\n{pad}    - {value}  # one")).collect();
+                let items: String = spelt
+                    .iter()
+                    .map(|value| format!("\n{pad}    - {value}  # one"))
+                    .collect();
                 format!("\n{pad}  values:{items}")
             } else if spelt.len() == 1 && self.take(2) == 1 {
                 format!(" {{value: {}}}", spelt[0])
             } else {
-                format!(" {{\"values\": [{}]}}", spelt.join([", ", " , ", ",\n            "][self.take(3)]))
+                format!(
+                    " {{\"values\": [{}]}}",
+                    spelt.join([", ", " , ", ",\n            "][self.take(3)])
+                )
             };
             match flow {
-                true => out.push_str(&format!("{}{name}:{values}", if index == 0 { " {" } else { ", " })),
+                true => out.push_str(&format!(
+                    "{}{name}:{values}",
+                    if index == 0 { " {" } else { ", " }
+                )),
                 false => out.push_str(&format!("\n{pad}{name}:{values}")),
             }
         }

@@ -7,20 +7,40 @@ const X: &str = "parameters: {x: {values: [1, 2]}}\n";
 const SGD: &str = "parameters: {optimizer: {value: sgd}, lr: {values: [0.1, 0.2]}}\n";
 
 fn own(metric: &str, prune: &str) -> String {
-    format!("name: t\nworker: [w]\nmetric: {metric}\nseeds: {{tune: 2, final: 3}}\n{X}prune: {prune}\n")
+    format!(
+        "name: t\nworker: [w]\nmetric: {metric}\nseeds: {{tune: 2, final: 3}}\n{X}prune: {prune}\n"
+    )
 }
 
 #[test]
 fn the_bound_is_declared_or_known() {
     let prune = |text: &str| good(text).prune;
-    assert_eq!(prune(&own("{name: acc, goal: maximize, best: 1}", "safe")), Prune::Safe { best: 1.0 });
-    assert_eq!(prune(&own("{name: loss, goal: minimize, best: -1e-3}", "safe")), Prune::Safe { best: -1e-3 });
-    assert_eq!(prune(&own("{name: acc, goal: maximize, best: 1}", "none")), Prune::None);
-    assert_eq!(prune(&own("{name: acc, goal: maximize}", "none")), Prune::None);
+    assert_eq!(
+        prune(&own("{name: acc, goal: maximize, best: 1}", "safe")),
+        Prune::Safe { best: 1.0 }
+    );
+    assert_eq!(
+        prune(&own("{name: loss, goal: minimize, best: -1e-3}", "safe")),
+        Prune::Safe { best: -1e-3 }
+    );
+    assert_eq!(
+        prune(&own("{name: acc, goal: maximize, best: 1}", "none")),
+        Prune::None
+    );
+    assert_eq!(
+        prune(&own("{name: acc, goal: maximize}", "none")),
+        Prune::None
+    );
     assert_eq!(prune(&format!("{BUILTIN}{SGD}")), Prune::None);
-    assert_eq!(prune(&format!("{BUILTIN}{SGD}prune: safe\n")), Prune::Safe { best: 100.0 });
+    assert_eq!(
+        prune(&format!("{BUILTIN}{SGD}prune: safe\n")),
+        Prune::Safe { best: 100.0 }
+    );
     let loss = BUILTIN.replace("val_accuracy, goal: maximize", "val_loss, goal: minimize");
-    assert_eq!(prune(&format!("{loss}{SGD}prune: safe\n")), Prune::Safe { best: 0.0 });
+    assert_eq!(
+        prune(&format!("{loss}{SGD}prune: safe\n")),
+        Prune::Safe { best: 0.0 }
+    );
 }
 
 #[test]

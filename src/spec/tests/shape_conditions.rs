@@ -1,4 +1,5 @@
-//! Mistakes in `when` and `grids`, conditions that do not fit the built-in task, and shaped grids of absurd size.
+//! Mistakes in `when` and `grids`, conditions that do not fit the built-in task, and shaped grids
+//! of absurd size.
 
 use super::shapes::file;
 use super::{BUILTIN, each, shown};
@@ -265,9 +266,16 @@ sweep.yaml:
 
 #[test]
 fn a_shaped_grid_without_tuning_seeds_or_of_absurd_size() {
-    let values = (0..1000).map(|value| value.to_string()).collect::<Vec<_>>().join(",");
-    let axes: String = (0..12).map(|axis| format!("  a{axis}: {{values: [{values}]}}\n")).collect();
-    let huge = file(&format!("parameters:\n{axes}exclude: [{{a0: 1, a1: 2}}]\nzip: [a5, a6]\n"));
+    let values = (0..1000)
+        .map(|value| value.to_string())
+        .collect::<Vec<_>>()
+        .join(",");
+    let axes: String = (0..12)
+        .map(|axis| format!("  a{axis}: {{values: [{values}]}}\n"))
+        .collect();
+    let huge = file(&format!(
+        "parameters:\n{axes}exclude: [{{a0: 1, a1: 2}}]\nzip: [a5, a6]\n"
+    ));
     let problems = super::bad(&huge).problems;
     assert_eq!(problems.len(), 1);
     insta::assert_snapshot!(format!("{} ({})", problems[0].message, problems[0].help.as_deref().unwrap_or_default()), @"the sweep has more than 10^33 trials; at most 10,000,000 are possible (main: more than 10^32 points × 2 seeds; try fewer values)");
@@ -291,12 +299,25 @@ sweep.yaml:
 #[test]
 fn rules_that_shatter_a_grid() {
     // Each rule of two parameters cuts what the others have left in pieces.
-    let axes: String = (0..12).map(|axis| format!("  a{axis}: {{values: [0, 1, 2, 3, 4]}}\n")).collect();
-    let rule = |n: usize| format!("  - {{a{}: {}, a{}: {}}}\n", n % 12, n % 5, (n + 1 + n / 12) % 12, n / 7 % 5);
+    let axes: String = (0..12)
+        .map(|axis| format!("  a{axis}: {{values: [0, 1, 2, 3, 4]}}\n"))
+        .collect();
+    let rule = |n: usize| {
+        format!(
+            "  - {{a{}: {}, a{}: {}}}\n",
+            n % 12,
+            n % 5,
+            (n + 1 + n / 12) % 12,
+            n / 7 % 5
+        )
+    };
     let rules: String = (0..120).map(rule).collect();
     let problems = super::bad(&file(&format!("parameters:\n{axes}exclude:\n{rules}"))).problems;
     insta::assert_snapshot!(problems[0].message, @"the grids of the sweep fall apart into more than 5,000 products");
     let rules = "  - {a: 1}\n".repeat(1001);
-    let problems = super::bad(&file(&format!("parameters: {{a: {{values: [1, 2]}}}}\nexclude:\n{rules}"))).problems;
+    let problems = super::bad(&file(&format!(
+        "parameters: {{a: {{values: [1, 2]}}}}\nexclude:\n{rules}"
+    )))
+    .problems;
     insta::assert_snapshot!(problems[0].message, @"`exclude` has 1001 items; at most 1000 are possible");
 }

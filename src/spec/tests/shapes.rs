@@ -1,5 +1,5 @@
-//! Grid shapes: what `zip`, `exclude`, `when` and `grids` make of a sweep. Mistakes in them: `shape_rules` and
-//! `shape_conditions`.
+//! Grid shapes: what `zip`, `exclude`, `when` and `grids` make of a sweep. Mistakes in them:
+//! `shape_rules` and `shape_conditions`.
 
 use super::{BUILTIN, WORKER, good};
 use crate::grid::Grid;
@@ -7,10 +7,19 @@ use crate::grid::Grid;
 /// The points of every arm, one a line.
 fn points(text: &str) -> String {
     let arm = |arm: &crate::grid::ArmGrid| -> String {
-        let points = arm.points().map(|point| format!("  {}\n", point.config.canonical()));
+        let points = arm
+            .points()
+            .map(|point| format!("  {}\n", point.config.canonical()));
         format!("{}\n{}", arm.arm().name, points.collect::<String>())
     };
-    format!("\n{}", Grid::new(&good(text)).arms().iter().map(arm).collect::<String>())
+    format!(
+        "\n{}",
+        Grid::new(&good(text))
+            .arms()
+            .iter()
+            .map(arm)
+            .collect::<String>()
+    )
 }
 
 /// A sweep of somebody's own program.
@@ -136,9 +145,16 @@ fn axes_hold_what_occurs() {
         "parameters: {a: {values: [1, 2, 3]}, b: {values: [1, 2]}, c: {value: 0, when: {opt: x}}}\nexclude: [{a: 2}]\narms: {p: {}, q: {parameters: {opt: {value: x}}}}\n",
     ));
     let axes = |arm: usize| -> String {
-        spec.arms[arm].axes.iter().map(|axis| format!("{}:{} ", axis.name, axis.values.len())).collect()
+        spec.arms[arm]
+            .axes
+            .iter()
+            .map(|axis| format!("{}:{} ", axis.name, axis.values.len()))
+            .collect()
     };
-    assert_eq!((axes(0).trim(), axes(1).trim()), ("a:2 b:2", "a:2 b:2 c:1 opt:1"));
+    assert_eq!(
+        (axes(0).trim(), axes(1).trim()),
+        ("a:2 b:2", "a:2 b:2 c:1 opt:1")
+    );
 }
 
 #[test]

@@ -289,14 +289,30 @@ sweep.yaml:
 
 #[test]
 fn many_problems_are_cut_short() {
-    let keys: String = (0..57).map(|index| format!("unknown_{index}: 1\n")).collect();
-    let diagnosis = super::bad(&format!("{BUILTIN}parameters: {{optimizer: {{value: sgd}}, lr: {{value: 1}}}}\n{keys}"));
+    let keys: String = (0..57)
+        .map(|index| format!("unknown_{index}: 1\n"))
+        .collect();
+    let diagnosis = super::bad(&format!(
+        "{BUILTIN}parameters: {{optimizer: {{value: sgd}}, lr: {{value: 1}}}}\n{keys}"
+    ));
     assert_eq!((diagnosis.problems.len(), diagnosis.omitted), (20, 37));
-    assert!(diagnosis.to_string().ends_with("\nsweep.yaml: and 37 more problems"), "{diagnosis}");
+    assert!(
+        diagnosis
+            .to_string()
+            .ends_with("\nsweep.yaml: and 37 more problems"),
+        "{diagnosis}"
+    );
 
-    let keys: String = (0..5000).map(|index| format!("unknown_{index}: 1\n")).collect();
+    let keys: String = (0..5000)
+        .map(|index| format!("unknown_{index}: 1\n"))
+        .collect();
     let diagnosis = super::bad(&keys);
-    assert!(diagnosis.to_string().ends_with("and at least 180 more problems"), "{diagnosis}");
+    assert!(
+        diagnosis
+            .to_string()
+            .ends_with("and at least 180 more problems"),
+        "{diagnosis}"
+    );
 }
 
 #[test]
@@ -309,7 +325,10 @@ fn limits() {
     };
     let spec = good(&file("{timeout: 1h30m, retries: 3, max_failures: 7}"));
     let (a, b) = (spec.limits.of(0), spec.limits.of(1));
-    assert_eq!((a.retries, b.retries, a.max_failures), (Some(0), Some(3), Some(7)));
+    assert_eq!(
+        (a.retries, b.retries, a.max_failures),
+        (Some(0), Some(3), Some(7))
+    );
     assert_eq!(b.timeout, Some(std::time::Duration::from_secs(5400)));
     insta::assert_snapshot!(each(&[&file("{timeout: 5, retries: -1, max_failures: many}"), &file("{time_out: 1h, timeout: [1h]}"), &file("3")]), @r#"
 sweep.yaml:

@@ -7,7 +7,9 @@ const PARAMETERS: &str = "parameters: {lr: {values: [1, 2]}}\n";
 #[test]
 fn who_trains() {
     let file = |line: &str| {
-        format!("name: t\n{line}\nmetric: {{name: loss, goal: minimize}}\nseeds: {{tune: 2, final: 3}}\n{PARAMETERS}")
+        format!(
+            "name: t\n{line}\nmetric: {{name: loss, goal: minimize}}\nseeds: {{tune: 2, final: 3}}\n{PARAMETERS}"
+        )
     };
     insta::assert_snapshot!(each(&[
         &file("task: mnist_resnet"),

@@ -1,4 +1,5 @@
-//! Mistakes in the YAML itself: the parser's errors in plain words, repeated keys, tags, aliases, merge keys.
+//! Mistakes in the YAML itself: the parser's errors in plain words, repeated keys, tags, aliases,
+//! merge keys.
 
 use super::{WORKER, each, shown};
 

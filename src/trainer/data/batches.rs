@@ -1,4 +1,5 @@
-//! Cuts the training set into batches, in file order: no shuffling. The engine takes a step on each.
+//! Cuts the training set into batches, in file order: no shuffling. The engine takes a step on
+//! each.
 
 use super::sets::Split;
 use crate::error::TrialError;
@@ -8,16 +9,22 @@ use crate::error::TrialError;
 pub struct Batches(Vec<Split>);
 
 impl Batches {
-    /// Batches of `size` images; the last one is what is left over. A last batch of one image is left out: batch
-    /// norm has nothing to normalise over on layer4's 1x1 maps, and libtorch refuses it.
+    /// Batches of `size` images; the last one is what is left over. A last batch of one image is
+    /// left out: batch norm has nothing to normalise over on layer4's 1x1 maps, and libtorch
+    /// refuses it.
     ///
     /// # Errors
     /// libtorch's.
     pub fn new(train: &Split, size: i64) -> Result<Self, TrialError> {
         let total = train.len();
         let starts = (0..total).step_by(size.max(1) as usize);
-        let lengths = starts.map(|start| (start, size.min(total - start))).filter(|(_, length)| *length > 1);
-        lengths.map(|(start, length)| train.narrow(start, length)).collect::<Result<_, _>>().map(Self)
+        let lengths = starts
+            .map(|start| (start, size.min(total - start)))
+            .filter(|(_, length)| *length > 1);
+        lengths
+            .map(|(start, length)| train.narrow(start, length))
+            .collect::<Result<_, _>>()
+            .map(Self)
     }
 
     /// The batches in their order.
@@ -37,8 +44,16 @@ mod tests {
             labels: Tensor::arange(total, tch::kind::INT64_CPU),
         };
         let batches = Batches::new(&train, size).unwrap();
-        let firsts: Vec<i64> = batches.iter().map(|batch| batch.labels.int64_value(&[0])).collect();
-        assert_eq!(firsts, (0..firsts.len() as i64).map(|index| index * size).collect::<Vec<_>>());
+        let firsts: Vec<i64> = batches
+            .iter()
+            .map(|batch| batch.labels.int64_value(&[0]))
+            .collect();
+        assert_eq!(
+            firsts,
+            (0..firsts.len() as i64)
+                .map(|index| index * size)
+                .collect::<Vec<_>>()
+        );
         batches.iter().map(Split::len).collect()
     }
 

@@ -1,5 +1,6 @@
-//! Reads IDX files, the format of MNIST: a magic number that gives the type and the number of axes, the sizes
-//! (32-bit, big-endian), the bytes. Hands plain bytes to `sets`; every error names the file.
+//! Reads IDX files, the format of MNIST: a magic number that gives the type and the number of axes,
+//! the sizes (32-bit, big-endian), the bytes. Hands plain bytes to `sets`; every error names the
+//! file.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -35,10 +36,12 @@ pub enum IdxError {
     },
 }
 
-/// More than MNIST's largest file (47 MB) has; keeps a wrong or hostile .gz from filling the memory.
+/// More than MNIST's largest file (47 MB) has; keeps a wrong or hostile .gz from filling the
+/// memory.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Reads an IDX file of unsigned bytes with so many axes, plain or gzipped (told by its first bytes, not its name).
+/// Reads an IDX file of unsigned bytes with so many axes, plain or gzipped (told by its first
+/// bytes, not its name).
 ///
 /// # Errors
 /// `IdxError`, naming the file.
@@ -46,7 +49,10 @@ pub fn read_file(path: &Path, axes: usize) -> Result<Bytes, IdxError> {
     let name = path.display().to_string();
     let mut raw = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut raw));
-    read.map_err(|source| IdxError::Io { file: name.clone(), source })?;
+    read.map_err(|source| IdxError::Io {
+        file: name.clone(),
+        source,
+    })?;
     read_bytes(&name, &raw, axes)
 }
 
@@ -55,7 +61,10 @@ pub fn read_file(path: &Path, axes: usize) -> Result<Bytes, IdxError> {
 /// # Errors
 /// `IdxError::Malformed`, naming the file.
 pub fn read_bytes(name: &str, raw: &[u8], axes: usize) -> Result<Bytes, IdxError> {
-    let malformed = |problem: String| IdxError::Malformed { file: name.to_owned(), problem };
+    let malformed = |problem: String| IdxError::Malformed {
+        file: name.to_owned(),
+        problem,
+    };
     if raw.starts_with(&[0x1f, 0x8b]) {
         let mut plain = Vec::new();
         flate2::read::MultiGzDecoder::new(raw)
@@ -73,25 +82,43 @@ fn parse(raw: &[u8], axes: usize) -> Result<Bytes, String> {
         return Err(format!("is no IDX file: it ends after {} bytes", raw.len()));
     };
     if (*a, *b) != (0, 0) {
-        return Err(format!("is no IDX file: it begins with {a:02x} {b:02x}, not 00 00"));
+        return Err(format!(
+            "is no IDX file: it begins with {a:02x} {b:02x}, not 00 00"
+        ));
     }
     if *kind != 0x08 {
-        return Err(format!("holds elements of type {kind:#04x}; only unsigned bytes (0x08) are read"));
+        return Err(format!(
+            "holds elements of type {kind:#04x}; only unsigned bytes (0x08) are read"
+        ));
     }
     if usize::from(*found) != axes {
-        return Err(format!("has {found} axes where {axes} are expected (are images and labels mixed up?)"));
+        return Err(format!(
+            "has {found} axes where {axes} are expected (are images and labels mixed up?)"
+        ));
     }
     let Some((sizes, data)) = rest.split_at_checked(4 * axes) else {
         return Err("ends within the sizes of its axes".to_owned());
     };
     let (sizes, _) = sizes.as_chunks::<4>();
-    let shape: Vec<usize> = sizes.iter().map(|size| u32::from_be_bytes(*size) as usize).collect();
-    let expected = shape.iter().try_fold(1usize, |product, size| product.checked_mul(*size));
+    let shape: Vec<usize> = sizes
+        .iter()
+        .map(|size| u32::from_be_bytes(*size) as usize)
+        .collect();
+    let expected = shape
+        .iter()
+        .try_fold(1usize, |product, size| product.checked_mul(*size));
     if expected != Some(data.len()) {
         let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
-        return Err(format!("says that it holds {} bytes but holds {}", shape.join("x"), data.len()));
+        return Err(format!(
+            "says that it holds {} bytes but holds {}",
+            shape.join("x"),
+            data.len()
+        ));
     }
-    Ok(Bytes { shape, data: data.to_vec() })
+    Ok(Bytes {
+        shape,
+        data: data.to_vec(),
+    })
 }
 
 #[cfg(test)]
@@ -108,7 +135,10 @@ mod tests {
 
     #[test]
     fn plain_and_gzipped_are_read() {
-        let expected = Bytes { shape: vec![2, 1], data: vec![7, 9] };
+        let expected = Bytes {
+            shape: vec![2, 1],
+            data: vec![7, 9],
+        };
         assert_eq!(read_bytes("f", &GOOD, 2).unwrap(), expected);
         let mut packer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         packer.write_all(&GOOD).unwrap();
@@ -127,7 +157,12 @@ mod tests {
         insta::assert_snapshot!(message(&GOOD[..13], 2), @"f: says that it holds 2x1 bytes but holds 1");
         insta::assert_snapshot!(message(&[0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 1], 3), @"f: says that it holds 4294967295x4294967295x4294967295 bytes but holds 1");
         let missing = read_file(Path::new("/nowhere/train-images-idx3-ubyte"), 3).unwrap_err();
-        assert!(missing.to_string().starts_with("/nowhere/train-images-idx3-ubyte: No such file"), "{missing}");
+        assert!(
+            missing
+                .to_string()
+                .starts_with("/nowhere/train-images-idx3-ubyte: No such file"),
+            "{missing}"
+        );
     }
 
     proptest! {

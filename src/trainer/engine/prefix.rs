@@ -1,6 +1,6 @@
-//! The common beginning of Hybrid trials: until its switch, Hybrid is SGD with momentum. `session` holds the last such
-//! beginning; each trial of it takes the epochs that are there, adds those that are missing, and branches off.
-//! Exact: a trial gets the numbers that it would have got by itself.
+//! The common beginning of Hybrid trials: until its switch, Hybrid is SGD with momentum. `session`
+//! holds the last such beginning; each trial of it takes the epochs that are there, adds those that
+//! are missing, and branches off. Exact: a trial gets the numbers that it would have got by itself.
 
 use pentagrid::protocol::Metrics;
 
@@ -24,10 +24,18 @@ impl PrefixKey {
         let first = match &settings.optimizer {
             OptimizerSettings::SgdMomentum(first) => first,
             OptimizerSettings::Hybrid(hybrid) => &hybrid.first,
-            OptimizerSettings::Sgd(_) | OptimizerSettings::Adam(_) | OptimizerSettings::Adahessian(_) => return None,
+            OptimizerSettings::Sgd(_)
+            | OptimizerSettings::Adam(_)
+            | OptimizerSettings::Adahessian(_) => return None,
         };
         let optimizer = OptimizerSettings::SgdMomentum(first.clone());
-        Some(Self { settings: Settings { optimizer, ..settings.clone() }, seed })
+        Some(Self {
+            settings: Settings {
+                optimizer,
+                ..settings.clone()
+            },
+            seed,
+        })
     }
 }
 
@@ -37,8 +45,8 @@ pub struct Prefix {
     progress: Progress,
     optimizer: Box<dyn Optimizer>,
     rows: Vec<Row>,
-    /// The state after each epoch whose loss was lower than any before it. A trial switches at the first epoch below its
-    /// threshold, so it can switch at no other.
+    /// The state after each epoch whose loss was lower than any before it. A trial switches at the
+    /// first epoch below its threshold, so it can switch at no other.
     lows: Vec<Progress>,
     endings: Vec<Ending>,
 }
@@ -66,7 +74,14 @@ impl Prefix {
     /// A beginning of which nothing is done. The network is at the seed's starting weights.
     pub fn start(key: PrefixKey, network: ResNet18) -> Self {
         let optimizer = key.settings.optimizer.start(key.seed);
-        Self { key, progress: Progress::start(network), optimizer, rows: Vec::new(), lows: Vec::new(), endings: Vec::new() }
+        Self {
+            key,
+            progress: Progress::start(network),
+            optimizer,
+            rows: Vec::new(),
+            lows: Vec::new(),
+            endings: Vec::new(),
+        }
     }
 
     /// Whether this is the beginning of that key.
@@ -74,7 +89,8 @@ impl Prefix {
         self.key == *key
     }
 
-    /// Runs a trial that begins so, called `name`; as `Trial::run`, and tells what it took from others.
+    /// Runs a trial that begins so, called `name`; as `Trial::run`, and tells what it took from
+    /// others.
     ///
     /// # Errors
     /// As for `Trial::run`. The beginning may be half-made then and must not be used again.
@@ -105,7 +121,12 @@ impl Prefix {
             return Ok((ending.metrics.clone(), taken));
         }
         let metrics = trial.finish(&self.progress)?;
-        self.endings.push(Ending { branch: None, of: name.to_owned(), rows: Vec::new(), metrics: metrics.clone() });
+        self.endings.push(Ending {
+            branch: None,
+            of: name.to_owned(),
+            rows: Vec::new(),
+            metrics: metrics.clone(),
+        });
         Ok((metrics, taken))
     }
 
@@ -115,7 +136,11 @@ impl Prefix {
             return Ok(row.clone());
         }
         let row = trial.epoch(&mut self.progress, &mut *self.optimizer)?;
-        let is_low = !row.val_loss.is_nan() && !self.rows.iter().any(|before| before.val_loss <= row.val_loss);
+        let is_low = !row.val_loss.is_nan()
+            && !self
+                .rows
+                .iter()
+                .any(|before| before.val_loss <= row.val_loss);
         if is_low {
             self.lows.push(self.progress.duplicate()?);
         }
@@ -133,14 +158,19 @@ impl Prefix {
     ) -> Result<(Metrics, Taken), TrialError> {
         let branch = Some((epoch, hybrid.second.clone()));
         if let Some(ending) = self.endings.iter().find(|ending| ending.branch == branch) {
-            ending.rows.iter().for_each(|(epoch, row)| report(*epoch, row.clone()));
+            ending
+                .rows
+                .iter()
+                .for_each(|(epoch, row)| report(*epoch, row.clone()));
             taken.epochs += ending.rows.len() as u32;
             taken.same_as = Some(ending.of.clone());
             return Ok((ending.metrics.clone(), taken));
         }
         let mut progress = match self.lows.iter().find(|low| low.epoch() == epoch) {
             Some(low) => low.duplicate()?,
-            None => unreachable!("an epoch below a threshold that none before it was below is the lowest so far"),
+            None => unreachable!(
+                "an epoch below a threshold that none before it was below is the lowest so far"
+            ),
         };
         progress.switched();
         let mut rows = Vec::new();
@@ -150,7 +180,12 @@ impl Prefix {
             report(epoch, row);
         })?;
         let metrics = trial.finish(&progress)?;
-        self.endings.push(Ending { branch, of: name.to_owned(), rows, metrics: metrics.clone() });
+        self.endings.push(Ending {
+            branch,
+            of: name.to_owned(),
+            rows,
+            metrics: metrics.clone(),
+        });
         Ok((metrics, taken))
     }
 }

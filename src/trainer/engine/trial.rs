@@ -1,12 +1,14 @@
-//! The training loop of one trial: a function of its settings, its data and its network, which carry the seed.
-//! Reports a history row after each epoch. Under the protocol `as_run` it measures what the authors' program did.
-//! How far a trial is stands in its `Progress`, which can be copied: `prefix` branches trials from such copies.
+//! The training loop of one trial: a function of its settings, its data and its network, which
+//! carry the seed. Reports a history row after each epoch. Under the protocol `as_run` it measures
+//! what the authors' program did. How far a trial is stands in its `Progress`, which can be copied:
+//! `prefix` branches trials from such copies.
 
 use std::time::{Duration, Instant};
 
 use pentagrid::protocol::Metrics;
 use pentagrid::spec::task::{
-    CHECKPOINT_EPOCH, GRAD_NORM_CONV1, GRAD_NORM_FC, HELDOUT_ACCURACY, HELDOUT_LOSS, METRICS, STEP_SECONDS, SWITCH_METRIC,
+    CHECKPOINT_EPOCH, GRAD_NORM_CONV1, GRAD_NORM_FC, HELDOUT_ACCURACY, HELDOUT_LOSS, METRICS,
+    STEP_SECONDS, SWITCH_METRIC,
 };
 use tch::{Device, Reduction, TchError, Tensor};
 
@@ -49,7 +51,14 @@ pub struct Progress {
 impl Progress {
     /// Nothing done yet; the network is at the seed's starting weights.
     pub fn start(network: ResNet18) -> Self {
-        Self { network, epoch: 0, metrics: Metrics::default(), checkpoint: None, step_seconds: 0.0, all_seconds: 0.0 }
+        Self {
+            network,
+            epoch: 0,
+            metrics: Metrics::default(),
+            checkpoint: None,
+            step_seconds: 0.0,
+            all_seconds: 0.0,
+        }
     }
 
     /// A copy that shares no memory with this one.
@@ -60,7 +69,11 @@ impl Progress {
         Ok(Self {
             network: self.network.duplicate()?,
             metrics: self.metrics.clone(),
-            checkpoint: self.checkpoint.as_ref().map(Checkpoint::duplicate).transpose()?,
+            checkpoint: self
+                .checkpoint
+                .as_ref()
+                .map(Checkpoint::duplicate)
+                .transpose()?,
             ..*self
         })
     }
@@ -77,14 +90,23 @@ impl Progress {
 }
 
 impl Trial<'_> {
-    /// Trains to the end, calls `report` with each epoch's number (from 1) and history row, and gives the final
-    /// metrics. A loss that is not finite is a result like any other, and training goes on.
+    /// Trains to the end, calls `report` with each epoch's number (from 1) and history row, and
+    /// gives the final metrics. A loss that is not finite is a result like any other, and training
+    /// goes on.
     ///
     /// # Errors
     /// `BadConfig` if the set is smaller than the settings want it; libtorch's.
-    pub fn run(&self, network: ResNet18, report: &mut dyn FnMut(u32, Metrics)) -> Result<Metrics, TrialError> {
+    pub fn run(
+        &self,
+        network: ResNet18,
+        report: &mut dyn FnMut(u32, Metrics),
+    ) -> Result<Metrics, TrialError> {
         let mut progress = Progress::start(network);
-        self.train(&mut progress, &mut *self.settings.optimizer.start(self.seed), report)?;
+        self.train(
+            &mut progress,
+            &mut *self.settings.optimizer.start(self.seed),
+            report,
+        )?;
         self.finish(&progress)
     }
 
@@ -114,11 +136,19 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// As for `run`.
-    pub fn epoch(&self, progress: &mut Progress, optimizer: &mut dyn Optimizer) -> Result<Row, TrialError> {
+    pub fn epoch(
+        &self,
+        progress: &mut Progress,
+        optimizer: &mut dyn Optimizer,
+    ) -> Result<Row, TrialError> {
         let train = self.training_set()?;
         let batches = Batches::new(&train, self.settings.batch_size)?;
         let as_run = self.settings.protocol == Protocol::AsRun;
-        let held_out = if as_run { &self.sets.test } else { &self.sets.val };
+        let held_out = if as_run {
+            &self.sets.test
+        } else {
+            &self.sets.val
+        };
         let start = Instant::now();
         let (steps, norms) = self.steps(&progress.network, &batches, optimizer)?;
         progress.epoch += 1;
@@ -127,9 +157,21 @@ impl Trial<'_> {
         let val = evaluate(&progress.network, held_out)?;
         put_score(&mut values, "val", val);
         values.set(GRAD_NORM_CONV1, norms.conv1);
-        values.set(GRAD_NORM_FC, if as_run { norms.fc / AS_RUN_FC_DIVISOR } else { norms.fc });
+        values.set(
+            GRAD_NORM_FC,
+            if as_run {
+                norms.fc / AS_RUN_FC_DIVISOR
+            } else {
+                norms.fc
+            },
+        );
         if as_run {
-            Checkpoint::keep(&mut progress.checkpoint, progress.epoch, val.loss, &progress.network)?;
+            Checkpoint::keep(
+                &mut progress.checkpoint,
+                progress.epoch,
+                val.loss,
+                &progress.network,
+            )?;
         }
         progress.step_seconds += steps.as_secs_f64();
         progress.all_seconds += start.elapsed().as_secs_f64();
@@ -139,8 +181,14 @@ impl Trial<'_> {
                 progress.metrics.set(name, value.0);
             }
         }
-        values.set("seconds", if as_run { start.elapsed() } else { steps }.as_secs_f64());
-        Ok(Row { values, val_loss: val.loss })
+        values.set(
+            "seconds",
+            if as_run { start.elapsed() } else { steps }.as_secs_f64(),
+        );
+        Ok(Row {
+            values,
+            val_loss: val.loss,
+        })
     }
 
     /// The final metrics of a trial that is trained to its end.
@@ -148,12 +196,23 @@ impl Trial<'_> {
     /// # Errors
     /// libtorch's.
     pub fn finish(&self, progress: &Progress) -> Result<Metrics, TrialError> {
-        let Progress { network, checkpoint, step_seconds, all_seconds, .. } = progress;
+        let Progress {
+            network,
+            checkpoint,
+            step_seconds,
+            all_seconds,
+            ..
+        } = progress;
         let mut metrics = progress.metrics.clone();
-        let tested = checkpoint.as_ref().map_or(network, |checkpoint| &checkpoint.network);
+        let tested = checkpoint
+            .as_ref()
+            .map_or(network, |checkpoint| &checkpoint.network);
         put_score(&mut metrics, "test", evaluate(tested, &self.sets.test)?);
         let as_run = self.settings.protocol == Protocol::AsRun;
-        metrics.set("training_seconds", if as_run { *all_seconds } else { *step_seconds });
+        metrics.set(
+            "training_seconds",
+            if as_run { *all_seconds } else { *step_seconds },
+        );
         if let Some(checkpoint) = checkpoint {
             let val = evaluate(network, &self.sets.val)?;
             metrics.set(HELDOUT_LOSS, val.loss);
@@ -164,15 +223,19 @@ impl Trial<'_> {
         Ok(metrics)
     }
 
-    /// A step that counts for nothing, on a copy of the network: the first step of a kind in a process waits for libtorch
-    /// to compile its kernels and for memory, which is no part of what an optimizer costs.
+    /// A step that counts for nothing, on a copy of the network: the first step of a kind in a
+    /// process waits for libtorch to compile its kernels and for memory, which is no part of what
+    /// an optimizer costs.
     ///
     /// # Errors
     /// libtorch's.
     pub fn warm_up(&self, network: &ResNet18) -> Result<(), TrialError> {
         let network = network.duplicate()?;
         let mut optimizer = self.settings.optimizer.costliest().start(self.seed);
-        if let Some(batch) = Batches::new(&self.training_set()?, self.settings.batch_size)?.iter().next() {
+        if let Some(batch) = Batches::new(&self.training_set()?, self.settings.batch_size)?
+            .iter()
+            .next()
+        {
             step(&network, batch, &mut *optimizer)?;
         }
         Ok(())
@@ -191,12 +254,15 @@ impl Trial<'_> {
             )));
         }
         if wanted < 2 {
-            return Err(TrialError::BadConfig("data_dir: one training image is not enough for batch norm".to_owned()));
+            return Err(TrialError::BadConfig(
+                "data_dir: one training image is not enough for batch norm".to_owned(),
+            ));
         }
         self.sets.train.narrow(0, wanted)
     }
 
-    /// One pass over the batches. Gives the wall-clock time of the steps alone, and the gradients' norms.
+    /// One pass over the batches. Gives the wall-clock time of the steps alone, and the gradients'
+    /// norms.
     fn steps(
         &self,
         network: &ResNet18,
@@ -208,7 +274,8 @@ impl Trial<'_> {
         synchronize(self.device);
         let start = Instant::now();
         for batch in batches.iter() {
-            let gradients = batch_gradients(network, batch, with_graph || optimizer.needs_curvature())?;
+            let gradients =
+                batch_gradients(network, batch, with_graph || optimizer.needs_curvature())?;
             optimizer.step(network.parameters(), &gradients)?;
             probe.add(&gradients)?;
         }
@@ -236,8 +303,8 @@ impl Row {
     }
 }
 
-/// The weights with the lowest loss on the held-out images so far, as the authors' program keeps them (on disk there,
-/// in memory here).
+/// The weights with the lowest loss on the held-out images so far, as the authors' program keeps
+/// them (on disk there, in memory here).
 struct Checkpoint {
     epoch: u32,
     loss: f64,
@@ -246,13 +313,29 @@ struct Checkpoint {
 
 impl Checkpoint {
     fn duplicate(&self) -> Result<Self, TchError> {
-        Ok(Self { network: self.network.duplicate()?, ..*self })
+        Ok(Self {
+            network: self.network.duplicate()?,
+            ..*self
+        })
     }
 
-    /// Keeps the network if its loss is strictly below that of the one kept; the first one whatever its loss is.
-    fn keep(kept: &mut Option<Self>, epoch: u32, loss: f64, network: &ResNet18) -> Result<(), TrialError> {
-        if kept.as_ref().is_none_or(|kept| loss < kept.loss || (kept.loss.is_nan() && !loss.is_nan())) {
-            *kept = Some(Self { epoch, loss, network: network.duplicate()? });
+    /// Keeps the network if its loss is strictly below that of the one kept; the first one whatever
+    /// its loss is.
+    fn keep(
+        kept: &mut Option<Self>,
+        epoch: u32,
+        loss: f64,
+        network: &ResNet18,
+    ) -> Result<(), TrialError> {
+        if kept
+            .as_ref()
+            .is_none_or(|kept| loss < kept.loss || (kept.loss.is_nan() && !loss.is_nan()))
+        {
+            *kept = Some(Self {
+                epoch,
+                loss,
+                network: network.duplicate()?,
+            });
         }
         Ok(())
     }
@@ -262,16 +345,27 @@ impl Checkpoint {
 ///
 /// # Errors
 /// libtorch's.
-pub fn step(network: &ResNet18, batch: &Split, optimizer: &mut dyn Optimizer) -> Result<(), TrialError> {
+pub fn step(
+    network: &ResNet18,
+    batch: &Split,
+    optimizer: &mut dyn Optimizer,
+) -> Result<(), TrialError> {
     let gradients = batch_gradients(network, batch, optimizer.needs_curvature())?;
     Ok(optimizer.step(network.parameters(), &gradients)?)
 }
 
-/// Gradients of the batch's mean cross entropy, with their graph if they are to be `differentiable`.
-fn batch_gradients(network: &ResNet18, batch: &Split, differentiable: bool) -> Result<Vec<Tensor>, TrialError> {
-    // Logits and loss end here: what the gradients do not need is freed before the optimizer's move takes memory.
+/// Gradients of the batch's mean cross entropy, with their graph if they are to be
+/// `differentiable`.
+fn batch_gradients(
+    network: &ResNet18,
+    batch: &Split,
+    differentiable: bool,
+) -> Result<Vec<Tensor>, TrialError> {
+    // Logits and loss end here: what the gradients do not need is freed before the optimizer's move
+    // takes memory.
     let logits = network.forward(&batch.images, Mode::Train)?;
-    let loss = logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)?;
+    let loss =
+        logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)?;
     Ok(gradients(&loss, network.parameters(), differentiable)?)
 }
 

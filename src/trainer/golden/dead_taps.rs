@@ -1,5 +1,6 @@
 //! The network without its dead taps against the whole one: the same function, the same gradients
-//! and Hz, and after some steps of each optimizer the same weights; the dead taps have no derivative and never move.
+//! and Hz, and after some steps of each optimizer the same weights; the dead taps have no
+//! derivative and never move.
 
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -19,7 +20,10 @@ const SEED: u64 = 9;
 /// The same network in double precision, cut and whole.
 fn networks() -> [ResNet18; 2] {
     one_thread();
-    [ResNet18::new(SEED, Kind::Double, Device::Cpu).unwrap(), ResNet18::with_dead_taps(SEED, Kind::Double, Device::Cpu).unwrap()]
+    [
+        ResNet18::new(SEED, Kind::Double, Device::Cpu).unwrap(),
+        ResNet18::with_dead_taps(SEED, Kind::Double, Device::Cpu).unwrap(),
+    ]
 }
 
 /// Live taps agree; what else the whole tensor holds is what `dead` holds there.
@@ -28,29 +32,54 @@ fn assert_same(what: &str, [live, full, dead]: [&[Tensor]; 3], tolerance: f64) {
     for (index, (live, full)) in live.iter().zip(full).enumerate() {
         let kept = taps::keep_live(full.copy(), &live.size()).unwrap();
         let share = ((live - &kept).norm() / (kept.norm() + 1e-300)).double_value(&[]);
-        assert_within(format!("{what} without dead taps, parameter {index}"), share, tolerance);
-        assert_eq!(taps::put_live(&dead[index], &kept), *full, "{what}: a dead tap of parameter {index} is alive");
+        assert_within(
+            format!("{what} without dead taps, parameter {index}"),
+            share,
+            tolerance,
+        );
+        assert_eq!(
+            taps::put_live(&dead[index], &kept),
+            *full,
+            "{what}: a dead tap of parameter {index} is alive"
+        );
     }
 }
 
 /// Enough images for the products on 2x2 maps, which fewer do without (`layers`).
 fn many_images() -> Split {
-    Sets::load(None, Kind::Double, Device::Cpu).unwrap().train.narrow(0, 40).unwrap()
+    Sets::load(None, Kind::Double, Device::Cpu)
+        .unwrap()
+        .train
+        .narrow(0, 40)
+        .unwrap()
 }
 
 fn logits_and_loss(network: &ResNet18) -> (Tensor, Tensor) {
     let batch = many_images();
     let logits = network.forward(&batch.images, Mode::Train).unwrap();
-    let loss = logits.cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0);
+    let loss =
+        logits.cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0);
     (logits, loss)
 }
 
 #[test]
 fn the_cut_network_is_the_same_function() {
     let [cut, full] = networks();
-    let zeros: Vec<Tensor> = full.parameters().iter().map(|tensor| tensor.zeros_like().detach()).collect();
-    let starts: Vec<Tensor> = full.parameters().iter().map(|tensor| copy(tensor).unwrap()).collect();
-    assert_same("the start", [cut.parameters(), full.parameters(), &starts], f64::MIN_POSITIVE);
+    let zeros: Vec<Tensor> = full
+        .parameters()
+        .iter()
+        .map(|tensor| tensor.zeros_like().detach())
+        .collect();
+    let starts: Vec<Tensor> = full
+        .parameters()
+        .iter()
+        .map(|tensor| copy(tensor).unwrap())
+        .collect();
+    assert_same(
+        "the start",
+        [cut.parameters(), full.parameters(), &starts],
+        f64::MIN_POSITIVE,
+    );
     let [(logits, loss), (full_logits, full_loss)] = [&cut, &full].map(logits_and_loss);
     assert_near("logits without dead taps", &logits, &full_logits, 1e-10);
     assert_near("loss without dead taps", &loss, &full_loss, 1e-10);
@@ -60,7 +89,8 @@ fn the_cut_network_is_the_same_function() {
         let second = hessian_product(&first, network.parameters(), &signs).unwrap();
         (first, second)
     };
-    let [(first, second), (full_first, full_second)] = [derive(&cut, &loss), derive(&full, &full_loss)];
+    let [(first, second), (full_first, full_second)] =
+        [derive(&cut, &loss), derive(&full, &full_loss)];
     assert_same("gradient", [&first, &full_first, &zeros], 1e-9);
     assert_same("Hz", [&second, &full_second, &zeros], 1e-9);
 }
@@ -69,7 +99,14 @@ fn the_cut_network_is_the_same_function() {
 fn every_optimizer_takes_the_same_steps() {
     let batch = batch(Kind::Double);
     let start = networks();
-    for run in ["sgd", "sgd_momentum", "adam", "adahessian", "adahessian_half_power", "hybrid"] {
+    for run in [
+        "sgd",
+        "sgd_momentum",
+        "adam",
+        "adahessian",
+        "adahessian_half_power",
+        "hybrid",
+    ] {
         let config = &Reference::get().of(Kind::Double).runs[run].config;
         let settings = Settings::from_config(config).unwrap().optimizer;
         let networks = [&start[0], &start[1]].map(|network| network.duplicate().unwrap());
@@ -80,8 +117,17 @@ fn every_optimizer_takes_the_same_steps() {
                 let _ = optimizer.end_epoch(0.0);
             }
         }
-        // Adam divides by |g| and AdaHessian by |Hz|: where one nearly cancels, they make much of the rounding.
+        // Adam divides by |g| and AdaHessian by |Hz|: where one nearly cancels, they make much of
+        // the rounding.
         let tolerance = if run.starts_with("sgd") { 1e-9 } else { 1e-6 };
-        assert_same(run, [networks[0].parameters(), networks[1].parameters(), start[1].parameters()], tolerance);
+        assert_same(
+            run,
+            [
+                networks[0].parameters(),
+                networks[1].parameters(),
+                start[1].parameters(),
+            ],
+            tolerance,
+        );
     }
 }

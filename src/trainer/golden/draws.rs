@@ -1,5 +1,6 @@
-//! The numbers that `scripts/reference/draws.py` draws too: the network's weights and the sign vectors of the sketches. From
-//! splitmix64 (Steele, Lea & Flood 2014) as a counter: value i of key k is mix(k + (i + 1) G).
+//! The numbers that `scripts/reference/draws.py` draws too: the network's weights and the sign
+//! vectors of the sketches. From splitmix64 (Steele, Lea & Flood 2014) as a counter: value i of key
+//! k is mix(k + (i + 1) G).
 
 /// How many sign vectors there are.
 pub const SKETCHES: usize = 8;
@@ -14,7 +15,8 @@ fn splitmix(key: u64, index: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The tensor at that place among the parameters, then the running statistics: centre + spread u, u uniform on [-1, 1).
+/// The tensor at that place among the parameters, then the running statistics: centre + spread u, u
+/// uniform on [-1, 1).
 pub fn weights(place: usize, name: &str, shape: &[i64]) -> Vec<f32> {
     let key = splitmix(WEIGHTS_KEY, place as u64);
     let (centre, spread) = match shape {
@@ -26,10 +28,13 @@ pub fn weights(place: usize, name: &str, shape: &[i64]) -> Vec<f32> {
         _ => (0.0, 0.1),
     };
     let uniform = |index| (splitmix(key, index) >> 40) as f64 * 2f64.powi(-23) - 1.0;
-    (0..shape.iter().product::<i64>() as u64).map(|index| (uniform(index) * spread + centre) as f32).collect()
+    (0..shape.iter().product::<i64>() as u64)
+        .map(|index| (uniform(index) * spread + centre) as f32)
+        .collect()
 }
 
-/// Sign vectors of `count` elements, one after the other: -1 where bit k of an element's value is set, else 1.
+/// Sign vectors of `count` elements, one after the other: -1 where bit k of an element's value is
+/// set, else 1.
 pub fn sketch_signs(count: usize) -> Vec<f64> {
     let mut signs = vec![1.0; SKETCHES * count];
     for index in 0..count {

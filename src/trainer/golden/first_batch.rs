@@ -1,4 +1,5 @@
-//! One batch at the drawn weights: logits, loss, gradients, Hz, running statistics, evaluation mode.
+//! One batch at the drawn weights: logits, loss, gradients, Hz, running statistics, evaluation
+//! mode.
 
 use tch::{Kind, Reduction, Tensor};
 
@@ -12,13 +13,23 @@ use crate::tensors::without_grad;
 
 /// Holds a tensor to the reference's values.
 fn assert_values(what: &str, kind: Kind, found: &Tensor, expected: &[f64], bound: f64) {
-    assert_near(format!("{what} ({kind:?})"), &found.flatten(0, -1), &Tensor::from_slice(expected), bound);
+    assert_near(
+        format!("{what} ({kind:?})"),
+        &found.flatten(0, -1),
+        &Tensor::from_slice(expected),
+        bound,
+    );
 }
 
 #[test]
 fn both_sides_draw_the_same_weights() {
     let network = network(Kind::Float);
-    Sketcher::new().assert_near("the draw", weights(&network), &Reference::get().weights, 1e-12);
+    Sketcher::new().assert_near(
+        "the draw",
+        weights(&network),
+        &Reference::get().weights,
+        1e-12,
+    );
 }
 
 #[test]
@@ -28,20 +39,42 @@ fn a_batch_gives_the_reference_values() {
         let (network, batch, expected) = (network(kind), batch(kind), reference.of(kind));
         let logits = network.forward(&batch.images, Mode::Train).unwrap();
         // Not `cross_entropy_for_logits`, which goes through single precision.
-        let loss = logits.cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0);
+        let loss =
+            logits.cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0);
         assert_values("logits", kind, &logits, &expected.logits, tolerance);
         assert_values("loss", kind, &loss.view(1), &[expected.loss], tolerance);
 
         let first = gradients(&loss, network.parameters(), true).unwrap();
-        let signs = Probes::new(reference.plan.seed).signs(1, network.parameters()).unwrap();
+        let signs = Probes::new(reference.plan.seed)
+            .signs(1, network.parameters())
+            .unwrap();
         let second = hessian_product(&first, network.parameters(), &signs).unwrap();
-        for (what, derivatives, rows) in [("gradient", &first, &expected.gradients), ("Hz", &second, &expected.hz)] {
-            sketcher.assert_near(&format!("{what} ({kind:?})"), named(&network, derivatives), rows, tolerance);
+        for (what, derivatives, rows) in [
+            ("gradient", &first, &expected.gradients),
+            ("Hz", &second, &expected.hz),
+        ] {
+            sketcher.assert_near(
+                &format!("{what} ({kind:?})"),
+                named(&network, derivatives),
+                rows,
+                tolerance,
+            );
         }
 
-        sketcher.assert_near(&format!("running statistics ({kind:?})"), statistics(&network), &expected.statistics, tolerance);
+        sketcher.assert_near(
+            &format!("running statistics ({kind:?})"),
+            statistics(&network),
+            &expected.statistics,
+            tolerance,
+        );
         let _guard = without_grad();
         let logits = network.forward(&batch.images, Mode::Evaluate).unwrap();
-        assert_values("logits in evaluation mode", kind, &logits, &expected.evaluated_logits, tolerance);
+        assert_values(
+            "logits in evaluation mode",
+            kind,
+            &logits,
+            &expected.evaluated_logits,
+            tolerance,
+        );
     }
 }

@@ -1,5 +1,6 @@
-//! Parity with PyTorch, torchvision and torch-optimizer: the trainer's own code, on a few images, against the values in
-//! `resnet18.json`, which `scripts/reference/golden.py` wrote. Only tests; README.md beside that script has the measures.
+//! Parity with PyTorch, torchvision and torch-optimizer: the trainer's own code, on a few images,
+//! against the values in `resnet18.json`, which `scripts/reference/golden.py` wrote. Only tests;
+//! README.md beside that script has the measures.
 //!
 //! ```text
 //! first_batch, optimizers, dead_taps -> setting (the network and its batch) -> draws

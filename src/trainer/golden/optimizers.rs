@@ -1,9 +1,11 @@
-//! Ten steps of each optimizer on one batch, as a trial takes them, from the configurations in the golden file.
+//! Ten steps of each optimizer on one batch, as a trial takes them, from the configurations in the
+//! golden file.
 //!
-//! In double precision each parameter is held to 1e-7 of its norm, and half of the ways from the start to 1e-6 of their
-//! lengths. In single precision rounding grows with the steps: one element whose |Hz| nearly vanishes, or an activation that
-//! rounds to the other side of zero, moves differently. There a step from the same weights is held to the same step in double
-//! precision, with an eps that keeps the denominator of AdaHessian away from zero.
+//! In double precision each parameter is held to 1e-7 of its norm, and half of the ways from the
+//! start to 1e-6 of their lengths. In single precision rounding grows with the steps: one element
+//! whose |Hz| nearly vanishes, or an activation that rounds to the other side of zero, moves
+//! differently. There a step from the same weights is held to the same step in double precision,
+//! with an eps that keeps the denominator of AdaHessian away from zero.
 
 use pentagrid::spec::ParamValue;
 use tch::{Kind, Tensor};
@@ -32,11 +34,20 @@ const EVALUATION: f64 = 1e-6;
 fn ways(network: &ResNet18, start: &[Tensor]) -> Vec<Tensor> {
     let _guard = without_grad();
     let double = |tensor: &Tensor| tensor.to_kind(Kind::Double);
-    network.parameters().iter().zip(start).map(|(parameter, start)| double(parameter) - double(start)).collect()
+    network
+        .parameters()
+        .iter()
+        .zip(start)
+        .map(|(parameter, start)| double(parameter) - double(start))
+        .collect()
 }
 
 fn copies(network: &ResNet18) -> Vec<Tensor> {
-    network.parameters().iter().map(|tensor| copy(tensor).unwrap()).collect()
+    network
+        .parameters()
+        .iter()
+        .map(|tensor| copy(tensor).unwrap())
+        .collect()
 }
 
 /// Ten steps in double precision, against the reference.
@@ -46,7 +57,10 @@ fn check(run: &str) {
     let expected = &reference.float64.runs[run];
     let (network, batch) = (network(kind), batch(kind));
     let start = copies(&network);
-    let mut optimizer = Settings::from_config(&expected.config).unwrap().optimizer.start(reference.plan.seed);
+    let mut optimizer = Settings::from_config(&expected.config)
+        .unwrap()
+        .optimizer
+        .start(reference.plan.seed);
     for taken in 0..reference.plan.steps {
         if taken == reference.plan.switch {
             // A loss at the threshold is not below it.
@@ -62,15 +76,36 @@ fn check(run: &str) {
         let share = distance.distance / parameter.norm().double_value(&[]);
         assert_within(format!("{run}, {}", distance.name), share, PARAMETER);
     }
-    let mut shares: Vec<f64> = distances.iter().map(|distance| distance.distance / distance.norm).collect();
+    let mut shares: Vec<f64> = distances
+        .iter()
+        .map(|distance| distance.distance / distance.norm)
+        .collect();
     shares.sort_by(f64::total_cmp);
-    assert_within(format!("{run}, median of the ways"), shares[shares.len() / 2], MEDIAN_WAY);
-    assert_within(format!("{run}, largest of the ways"), shares[shares.len() - 1], WAY);
+    assert_within(
+        format!("{run}, median of the ways"),
+        shares[shares.len() / 2],
+        MEDIAN_WAY,
+    );
+    assert_within(
+        format!("{run}, largest of the ways"),
+        shares[shares.len() - 1],
+        WAY,
+    );
 
     let _guard = without_grad();
-    sketcher.assert_near(&format!("{run}, running statistics"), statistics(&network), &expected.statistics, EVALUATION);
+    sketcher.assert_near(
+        &format!("{run}, running statistics"),
+        statistics(&network),
+        &expected.statistics,
+        EVALUATION,
+    );
     let loss = evaluate(&network, &batch).unwrap().loss;
-    assert_ratio(format!("{run}, loss in evaluation mode"), loss, expected.evaluated_loss, EVALUATION);
+    assert_ratio(
+        format!("{run}, loss in evaluation mode"),
+        loss,
+        expected.evaluated_loss,
+        EVALUATION,
+    );
 }
 
 #[test]
@@ -118,14 +153,17 @@ fn one_step(kind: Kind, mut optimizer: Box<dyn Optimizer>, batch: &Split) -> Vec
     ways(&network, &start)
 }
 
-/// The network, its derivatives and each optimizer's move, Hybrid's after its switch. Where nothing small is divided by, a step
-/// differs by rounding alone.
+/// The network, its derivatives and each optimizer's move, Hybrid's after its switch. Where nothing
+/// small is divided by, a step differs by rounding alone.
 #[test]
 fn a_step_in_single_precision_is_that_in_double() {
     let reference = Reference::get();
     // The larger batch, for steady batch norms.
     let batch = batch(Kind::Float);
-    let double = Split { images: batch.images.to_kind(Kind::Double), labels: batch.labels.shallow_clone() };
+    let double = Split {
+        images: batch.images.to_kind(Kind::Double),
+        labels: batch.labels.shallow_clone(),
+    };
     for (run, expected) in &reference.float64.runs {
         let mut config = expected.config.clone();
         // At a rate of 1 the weights' own rounding is small beside the way.
@@ -134,10 +172,23 @@ fn a_step_in_single_precision_is_that_in_double() {
                 *value = ParamValue::float(1.0);
             }
         }
-        let start = || Settings::from_config(&config).unwrap().optimizer.start(reference.plan.seed);
-        let (found, expected) = (one_step(Kind::Float, start(), &batch), one_step(Kind::Double, start(), &double));
+        let start = || {
+            Settings::from_config(&config)
+                .unwrap()
+                .optimizer
+                .start(reference.plan.seed)
+        };
+        let (found, expected) = (
+            one_step(Kind::Float, start(), &batch),
+            one_step(Kind::Double, start(), &double),
+        );
         for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
-            assert_near(format!("a step of {run} in single precision, parameter {index}"), found, expected, 3e-2);
+            assert_near(
+                format!("a step of {run} in single precision, parameter {index}"),
+                found,
+                expected,
+                3e-2,
+            );
         }
     }
 }

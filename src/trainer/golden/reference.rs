@@ -82,6 +82,10 @@ impl Reference {
 
     /// The values in that precision.
     pub fn of(&self, kind: Kind) -> &Precision {
-        if kind == Kind::Double { &self.float64 } else { &self.float32 }
+        if kind == Kind::Double {
+            &self.float64
+        } else {
+            &self.float32
+        }
     }
 }

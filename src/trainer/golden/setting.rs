@@ -16,7 +16,9 @@ pub fn network(kind: Kind) -> ResNet18 {
     let _guard = without_grad();
     for (place, (name, tensor)) in network.tensors().enumerate() {
         let drawn = drawn(place, name, &taps::full_shape(&tensor.size()));
-        tensor.shallow_clone().copy_(&taps::keep_live(drawn, &tensor.size()).unwrap());
+        tensor
+            .shallow_clone()
+            .copy_(&taps::keep_live(drawn, &tensor.size()).unwrap());
     }
     network
 }
@@ -28,28 +30,44 @@ fn drawn(place: usize, name: &str, shape: &[i64]) -> Tensor {
 
 /// Parameters and running statistics as the reference has them: dead taps at their drawn values.
 pub fn weights(network: &ResNet18) -> impl Iterator<Item = (&str, Tensor)> {
-    network.tensors().enumerate().map(|(place, (name, tensor))| {
-        let full = drawn(place, name, &taps::full_shape(&tensor.size())).to_kind(tensor.kind());
-        (name, taps::put_live(&full, tensor))
-    })
+    network
+        .tensors()
+        .enumerate()
+        .map(|(place, (name, tensor))| {
+            let full = drawn(place, name, &taps::full_shape(&tensor.size())).to_kind(tensor.kind());
+            (name, taps::put_live(&full, tensor))
+        })
 }
 
 /// The first images of the embedded training set.
 pub fn batch(kind: Kind) -> Split {
-    Sets::load(None, kind, Device::Cpu).unwrap().train.narrow(0, Reference::get().of(kind).images).unwrap()
+    Sets::load(None, kind, Device::Cpu)
+        .unwrap()
+        .train
+        .narrow(0, Reference::get().of(kind).images)
+        .unwrap()
 }
 
 /// The names of the parameters with the given derivatives or moves, which are zero at dead taps.
-pub fn named<'a>(network: &'a ResNet18, tensors: &'a [Tensor]) -> impl Iterator<Item = (&'a str, Tensor)> {
+pub fn named<'a>(
+    network: &'a ResNet18,
+    tensors: &'a [Tensor],
+) -> impl Iterator<Item = (&'a str, Tensor)> {
     assert_eq!(tensors.len(), network.parameters().len());
     let widen = |live: &Tensor| {
         let zeros = Tensor::zeros(taps::full_shape(&live.size()), (live.kind(), live.device()));
         taps::put_live(&zeros, live)
     };
-    network.tensors().map(|(name, _)| name).zip(tensors.iter().map(widen))
+    network
+        .tensors()
+        .map(|(name, _)| name)
+        .zip(tensors.iter().map(widen))
 }
 
 /// The running statistics.
 pub fn statistics(network: &ResNet18) -> impl Iterator<Item = (&str, Tensor)> {
-    network.tensors().skip(network.parameters().len()).map(|(name, tensor)| (name, tensor.shallow_clone()))
+    network
+        .tensors()
+        .skip(network.parameters().len())
+        .map(|(name, tensor)| (name, tensor.shallow_clone()))
 }

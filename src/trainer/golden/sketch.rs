@@ -1,12 +1,14 @@
-//! How far tensors are from the reference's, by sketches: with a tensor x here, y there, and sign vectors r_1 .. r_8,
+//! How far tensors are from the reference's, by sketches: with a tensor x here, y there, and sign
+//! vectors r_1 .. r_8,
 //!
 //! ```text
 //! distance = sqrt(mean over k of (r_k·x - r_k·y)²)
 //! ```
 //!
-//! whose square has the mean |x - y|² over random signs: every element counts. For a difference spread over many elements it is
-//! chi-square with 8 degrees of freedom: below a tenth of the true distance with probability 1e-7, below a half with 2 %.
-//! A difference in one element shows in full. The file holds r_k·y and |y|, nine numbers a tensor.
+//! whose square has the mean |x - y|² over random signs: every element counts. For a difference
+//! spread over many elements it is chi-square with 8 degrees of freedom: below a tenth of the true
+//! distance with probability 1e-7, below a half with 2 %. A difference in one element shows in
+//! full. The file holds r_k·y and |y|, nine numbers a tensor.
 
 use tch::{Kind, Tensor};
 
@@ -37,7 +39,10 @@ pub struct Distance {
 
 impl Sketcher {
     pub fn new() -> Self {
-        Self { signs: Tensor::from_slice(&sketch_signs(LARGEST as usize)).view([SKETCHES as i64, LARGEST]) }
+        Self {
+            signs: Tensor::from_slice(&sketch_signs(LARGEST as usize))
+                .view([SKETCHES as i64, LARGEST]),
+        }
     }
 
     fn row(&self, tensor: &Tensor) -> Row {
@@ -50,22 +55,38 @@ impl Sketcher {
     }
 
     fn distance(&self, tensor: &Tensor, row: &Row) -> f64 {
-        let squares = self.row(tensor).into_iter().zip(row).skip(1).map(|(found, expected)| (found - expected).powi(2));
+        let squares = self
+            .row(tensor)
+            .into_iter()
+            .zip(row)
+            .skip(1)
+            .map(|(found, expected)| (found - expected).powi(2));
         (squares.sum::<f64>() / SKETCHES as f64).sqrt()
     }
 
     /// The distance of each tensor. All that the reference has must be there, and nothing else.
-    pub fn distances<'a>(&self, tensors: impl Iterator<Item = (&'a str, Tensor)>, rows: &Rows) -> Vec<Distance> {
+    pub fn distances<'a>(
+        &self,
+        tensors: impl Iterator<Item = (&'a str, Tensor)>,
+        rows: &Rows,
+    ) -> Vec<Distance> {
         let measure = |(name, tensor): (&str, Tensor)| {
-            let row = rows.get(name).unwrap_or_else(|| panic!("the reference has no {name}"));
-            Distance { name: name.to_owned(), distance: self.distance(&tensor, row), norm: row[0] }
+            let row = rows
+                .get(name)
+                .unwrap_or_else(|| panic!("the reference has no {name}"));
+            Distance {
+                name: name.to_owned(),
+                distance: self.distance(&tensor, row),
+                norm: row[0],
+            }
         };
         let distances: Vec<_> = tensors.map(measure).collect();
         assert_eq!(distances.len(), rows.len());
         distances
     }
 
-    /// Holds the distance of each tensor to a share of the reference's norm. Gives the largest share.
+    /// Holds the distance of each tensor to a share of the reference's norm. Gives the largest
+    /// share.
     pub fn assert_near<'a>(
         &self,
         what: &str,
@@ -73,7 +94,10 @@ impl Sketcher {
         rows: &Rows,
         tolerance: f64,
     ) -> f64 {
-        let shares = self.distances(tensors, rows).into_iter().map(|distance| (distance.distance / distance.norm, distance.name));
+        let shares = self
+            .distances(tensors, rows)
+            .into_iter()
+            .map(|distance| (distance.distance / distance.norm, distance.name));
         let (share, name) = shares.max_by(|a, b| a.0.total_cmp(&b.0)).unwrap();
         assert_within(format!("{what}, {name}"), share, tolerance);
         share
@@ -86,32 +110,49 @@ mod tests {
     use crate::device::one_thread;
     use crate::golden::draws::weights;
 
-    /// A tensor that differs by 1e-9 of its norm is told from its row, however it differs; rounding is not.
+    /// A tensor that differs by 1e-9 of its norm is told from its row, however it differs; rounding
+    /// is not.
     #[test]
     fn what_differs_is_detected() {
         one_thread();
         let sketcher = Sketcher::new();
         let shape = [64, 64, 3, 3];
-        let x = Tensor::from_slice(&weights(3, "layer1.0.conv1.weight", &shape)).to_kind(Kind::Double).view(shape);
+        let x = Tensor::from_slice(&weights(3, "layer1.0.conv1.weight", &shape))
+            .to_kind(Kind::Double)
+            .view(shape);
         let row = sketcher.row(&x);
         let norm = row[0];
         let share = |x: &Tensor| sketcher.distance(x, &row) / norm;
         assert!(share(&x) == 0.0 && share(&(&x * 3.0 / 3.0)) < 1e-13);
-        let noise = Tensor::from_slice(&weights(4, "layer1.0.conv1.weight", &shape)).to_kind(Kind::Double).view(shape);
+        let noise = Tensor::from_slice(&weights(4, "layer1.0.conv1.weight", &shape))
+            .to_kind(Kind::Double)
+            .view(shape);
         let noise = &noise / noise.norm();
         for scale in [1e-9, 1e-4, 1.0] {
             for perturbed in [&x * (1.0 + scale), &x + &noise * (scale * norm)] {
                 let share = share(&perturbed);
-                assert!(share > 0.3 * scale && share < 3.0 * scale, "{share:e} instead of {scale:e}");
+                assert!(
+                    share > 0.3 * scale && share < 3.0 * scale,
+                    "{share:e} instead of {scale:e}"
+                );
             }
             for place in [0, 20_000, 36_863] {
                 let perturbed = x.copy();
-                let _ = perturbed.view(-1).narrow(0, place, 1).f_add_scalar_(scale * norm).unwrap();
+                let _ = perturbed
+                    .view(-1)
+                    .narrow(0, place, 1)
+                    .f_add_scalar_(scale * norm)
+                    .unwrap();
                 assert!((share(&perturbed) / scale - 1.0).abs() < 1e-3);
             }
         }
         // The right numbers in the wrong places.
-        for moved in [x.flip([2]), x.transpose(2, 3), x.transpose(0, 1), x.roll(1, 0)] {
+        for moved in [
+            x.flip([2]),
+            x.transpose(2, 3),
+            x.transpose(0, 1),
+            x.roll(1, 0),
+        ] {
             assert!(share(&moved) > 0.3);
         }
     }

@@ -1,13 +1,16 @@
-//! 3x3 convolutions on maps of 2x2 and 4x4 pixels by fewer multiplications (Winograd 1980; Lavin & Gray 2016). `layers` uses them.
+//! 3x3 convolutions on maps of 2x2 and 4x4 pixels by fewer multiplications (Winograd 1980; Lavin &
+//! Gray 2016). `layers` uses them.
 //!
-//! In one dimension and with zeros around the map, y_i = Σ_k g_k x_{i+k-1} is bilinear in kernel and map:
+//! In one dimension and with zeros around the map, y_i = Σ_k g_k x_{i+k-1} is bilinear in kernel
+//! and map:
 //!
 //! ```text
 //! y = O ((K g) ∘ (I x)),   in two dimensions with O ⊗ O, K ⊗ K, I ⊗ I
 //! ```
 //!
-//! The products between channels are then 9 matrix products instead of 16 for 2x2 pixels, 36 instead of 100 for 4x4: exact but for
-//! rounding, and made of matrix products alone, so that derivatives of every order are too.
+//! The products between channels are then 9 matrix products instead of 16 for 2x2 pixels, 36
+//! instead of 100 for 4x4: exact but for rounding, and made of matrix products alone, so that
+//! derivatives of every order are too.
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -27,15 +30,17 @@ pub struct Bilinear {
 /// In one dimension, row by row: I, K, O.
 type Matrices = [&'static [&'static [f64]]; 3];
 
-/// A 2x2 Toeplitz matrix times a vector with three products: y_0 = g_1 (x_0 + x_1) + (g_2 - g_1) x_1, and so y_1.
+/// A 2x2 Toeplitz matrix times a vector with three products: y_0 = g_1 (x_0 + x_1) + (g_2 - g_1)
+/// x_1, and so y_1.
 const TWO: Matrices = [
     &[&[1.0, 1.0], &[0.0, 1.0], &[1.0, 0.0]],
     &[&[0.0, 1.0, 0.0], &[0.0, -1.0, 1.0], &[1.0, -1.0, 0.0]],
     &[&[1.0, 1.0, 0.0], &[1.0, 0.0, 1.0]],
 ];
 
-/// Toom and Cook's F(4, 3) at 0, ±3/4, ±3/2 and infinity, of the points with small fractions the ones that round best: 1e-6 of the norm in
-/// single precision where a plain sum has 1.4e-7. Scaled so that I and O have exact entries.
+/// Toom and Cook's F(4, 3) at 0, ±3/4, ±3/2 and infinity, of the points with small fractions the
+/// ones that round best: 1e-6 of the norm in single precision where a plain sum has 1.4e-7. Scaled
+/// so that I and O have exact entries.
 const FOUR: Matrices = [
     &[
         &[0.0, -2.8125, 0.0, 1.0],
@@ -78,10 +83,15 @@ impl Bilinear {
             _ => return Ok(None),
         }
         .map(|rows| squared(rows, kind, device));
-        Ok(Some(Self { input: input?, kernel: kernel?, output: output? }))
+        Ok(Some(Self {
+            input: input?,
+            kernel: kernel?,
+            output: output?,
+        }))
     }
 
-    /// The convolution of `[P, N, in]` (pixels row by row) with kernels `[out, in, 3, 3]`, which best lie in memory tap by tap: `[P, N, out]`.
+    /// The convolution of `[P, N, in]` (pixels row by row) with kernels `[out, in, 3, 3]`, which
+    /// best lie in memory tap by tap: `[P, N, out]`.
     ///
     /// # Errors
     /// libtorch's.
@@ -89,19 +99,34 @@ impl Bilinear {
         let (pixels, images, input) = rows.size3()?;
         let outputs = weight.size4()?.0;
         let products = self.output.size()[1];
-        // Copied tap by tap, if it does not lie so: a product with the transposed view has a backward pass that is six times slower.
-        let by_tap = weight.f_view([outputs * input, taps::KERNEL])?.f_transpose(0, 1)?.f_contiguous()?;
-        let kernels = self.kernel.f_mm(&by_tap)?.f_view([products, outputs, input])?;
-        let maps = self.input.f_mm(&rows.f_reshape([pixels, images * input])?)?.f_view([products, images, input])?;
-        let product = maps.f_bmm(&kernels.f_transpose(1, 2)?)?.f_view([products, images * outputs])?;
-        self.output.f_mm(&product)?.f_view([pixels, images, outputs])
+        // Copied tap by tap, if it does not lie so: a product with the transposed view has a
+        // backward pass that is six times slower.
+        let by_tap = weight
+            .f_view([outputs * input, taps::KERNEL])?
+            .f_transpose(0, 1)?
+            .f_contiguous()?;
+        let kernels = self
+            .kernel
+            .f_mm(&by_tap)?
+            .f_view([products, outputs, input])?;
+        let maps = self
+            .input
+            .f_mm(&rows.f_reshape([pixels, images * input])?)?
+            .f_view([products, images, input])?;
+        let product = maps
+            .f_bmm(&kernels.f_transpose(1, 2)?)?
+            .f_view([products, images * outputs])?;
+        self.output
+            .f_mm(&product)?
+            .f_view([pixels, images, outputs])
     }
 }
 
 /// The Kronecker product of a matrix with itself.
 fn squared(rows: &[&[f64]], kind: Kind, device: Device) -> Result<Tensor, TchError> {
     let columns = rows.first().map_or(0, |row| row.len());
-    let matrix = Tensor::f_from_slice(&rows.concat())?.f_view([rows.len() as i64, columns as i64])?;
+    let matrix =
+        Tensor::f_from_slice(&rows.concat())?.f_view([rows.len() as i64, columns as i64])?;
     matrix.f_kron(&matrix)?.f_to_kind(kind)?.f_to_device(device)
 }
 
@@ -119,11 +144,18 @@ mod tests {
         for side in [2, 4] {
             let (x, weight) = (wave(&[side * side, 7, 5]), wave(&[3, 5, 3, 3]));
             let maps = x.view([side, side, 7, 5]).permute([2, 3, 0, 1]);
-            let expected = maps.conv2d(&weight, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1).permute([2, 3, 0, 1]);
-            let way = Bilinear::for_side(side, Kind::Double, Device::Cpu).unwrap().unwrap();
+            let expected = maps
+                .conv2d(&weight, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1)
+                .permute([2, 3, 0, 1]);
+            let way = Bilinear::for_side(side, Kind::Double, Device::Cpu)
+                .unwrap()
+                .unwrap();
             let found = way.convolve(&x, &weight).unwrap();
             let inputs = [&x, &weight];
-            assert_same(&derivatives(&found, &inputs), &derivatives(&expected.reshape([side * side, 7, 3]), &inputs));
+            assert_same(
+                &derivatives(&found, &inputs),
+                &derivatives(&expected.reshape([side * side, 7, 3]), &inputs),
+            );
         }
     }
 
@@ -134,9 +166,16 @@ mod tests {
         let (x, weight) = (wave(&[16, 20, 64]).detach(), wave(&[64, 64, 3, 3]).detach());
         let convolve = |kind| {
             let way = Bilinear::for_side(4, kind, Device::Cpu).unwrap().unwrap();
-            way.convolve(&x.to_kind(kind), &weight.to_kind(kind)).unwrap().to_kind(Kind::Double)
+            way.convolve(&x.to_kind(kind), &weight.to_kind(kind))
+                .unwrap()
+                .to_kind(Kind::Double)
         };
         let (single, double) = (convolve(Kind::Float), convolve(Kind::Double));
-        assert_near("a convolution with fewer products, in single precision", &single, &double, 3e-5);
+        assert_near(
+            "a convolution with fewer products, in single precision",
+            &single,
+            &double,
+            3e-5,
+        );
     }
 }

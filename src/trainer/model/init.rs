@@ -1,5 +1,6 @@
-//! Where a network's tensors come from: drawn from a seed, or copied from another network. A network is built by
-//! asking a `Source` for each of its tensors by name; loading weights from a file would be one more source.
+//! Where a network's tensors come from: drawn from a seed, or copied from another network. A
+//! network is built by asking a `Source` for each of its tensors by name; loading weights from a
+//! file would be one more source.
 
 use std::collections::HashMap;
 
@@ -12,11 +13,12 @@ use crate::tensors::copy;
 /// How a tensor starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Init {
-    /// torch's `kaiming_normal_(mode="fan_out", nonlinearity="relu")` (He et al. 2015, eq. 14): N(0, 2 / fan_out),
-    /// where fan_out = output channels x kernel area. torchvision's choice for the convolutions of a ResNet.
+    /// torch's `kaiming_normal_(mode="fan_out", nonlinearity="relu")` (He et al. 2015, eq. 14):
+    /// N(0, 2 / fan_out), where fan_out = output channels x kernel area. torchvision's choice for
+    /// the convolutions of a ResNet.
     KaimingNormalFanOut,
-    /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what torch's own `nn.Conv2d` and `nn.Linear` do (kaiming_uniform with
-    /// a = sqrt(5)). Holds the fan_in, since a bias does not know it.
+    /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what torch's own `nn.Conv2d` and `nn.Linear` do
+    /// (kaiming_uniform with a = sqrt(5)). Holds the fan_in, since a bias does not know it.
     UniformFanIn(i64),
     /// All elements this number.
     Constant(f64),
@@ -31,8 +33,9 @@ pub trait Source {
     fn tensor(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, TchError>;
 }
 
-/// Draws each tensor from its own stream, `init/<name>`, on the CPU and in single precision: the same seed gives
-/// the same weights on every device and in every precision. Of a kernel with dead taps all is drawn and the live ones kept.
+/// Draws each tensor from its own stream, `init/<name>`, on the CPU and in single precision: the
+/// same seed gives the same weights on every device and in every precision. Of a kernel with dead
+/// taps all is drawn and the live ones kept.
 pub struct Drawn {
     /// The trial's seed.
     pub seed: u64,
@@ -56,7 +59,9 @@ impl Source for Drawn {
             Init::Constant(value) => return Tensor::f_full(shape, value, (self.kind, self.device)),
         };
         let drawn = Tensor::f_from_slice(&values)?.f_view(full.as_slice())?;
-        taps::keep_live(drawn, shape)?.f_to_device(self.device)?.f_to_kind(self.kind)
+        taps::keep_live(drawn, shape)?
+            .f_to_device(self.device)?
+            .f_to_kind(self.kind)
     }
 }
 
@@ -66,10 +71,16 @@ pub struct CopyOf<'a>(pub HashMap<&'a str, &'a Tensor>);
 impl Source for CopyOf<'_> {
     fn tensor(&mut self, name: &str, shape: &[i64], _init: Init) -> Result<Tensor, TchError> {
         let Some(original) = self.0.get(name) else {
-            return Err(TchError::TensorNameNotFound(name.to_owned(), "the network that is copied".to_owned()));
+            return Err(TchError::TensorNameNotFound(
+                name.to_owned(),
+                "the network that is copied".to_owned(),
+            ));
         };
         if original.size() != shape {
-            return Err(TchError::Shape(format!("{name} has the shape {:?}, not {shape:?}", original.size())));
+            return Err(TchError::Shape(format!(
+                "{name} has the shape {:?}, not {shape:?}",
+                original.size()
+            )));
         }
         copy(original)
     }

@@ -1,4 +1,5 @@
-//! The layers of the network, as plain structs of tensors with a forward pass. `resnet18` puts them together.
+//! The layers of the network, as plain structs of tensors with a forward pass. `resnet18` puts them
+//! together.
 
 use tch::{TchError, Tensor};
 
@@ -36,11 +37,15 @@ impl<S: Source> Builder<'_, S> {
         self.keep(name, tensor)
     }
 
-    /// A kernel `[out, in, k, k]` for which there are fewer products: in memory tap by tap, or channel by channel.
+    /// A kernel `[out, in, k, k]` for which there are fewer products: in memory tap by tap, or
+    /// channel by channel.
     fn kernel(&mut self, name: String, shape: &[i64], init: Init) -> Result<Tensor, TchError> {
         let tensor = self.source.tensor(&name, shape, init)?;
         let tensor = match self.by_tap {
-            true => tensor.f_permute([2, 3, 0, 1])?.f_contiguous()?.f_permute([2, 3, 0, 1])?,
+            true => tensor
+                .f_permute([2, 3, 0, 1])?
+                .f_contiguous()?
+                .f_permute([2, 3, 0, 1])?,
             false => tensor.f_contiguous()?,
         };
         self.keep(name, tensor)
@@ -84,15 +89,44 @@ pub struct ConvSize {
 
 impl Conv {
     /// The convolution named `name`.
-    pub fn new(on: &mut Builder<impl Source>, name: &str, size: &ConvSize, init: Init) -> Result<Self, TchError> {
-        let ConvSize { channels: [input, output], kernel, stride, side } = *size;
-        let live = if on.cut && kernel == 3 { taps::live_count(side, stride) } else { None };
-        let shape = live.map_or(vec![output, input, kernel, kernel], |taps| vec![output, input, taps]);
+    pub fn new(
+        on: &mut Builder<impl Source>,
+        name: &str,
+        size: &ConvSize,
+        init: Init,
+    ) -> Result<Self, TchError> {
+        let ConvSize {
+            channels: [input, output],
+            kernel,
+            stride,
+            side,
+        } = *size;
+        let live = if on.cut && kernel == 3 {
+            taps::live_count(side, stride)
+        } else {
+            None
+        };
+        let shape = live.map_or(vec![output, input, kernel, kernel], |taps| {
+            vec![output, input, taps]
+        });
         let name = format!("{name}.weight");
         let few = kernel == 3 && stride == 1 && Bilinear::is_for_side(side);
-        let weight = if few { on.kernel(name, &shape, init)? } else { on.parameter(name, &shape, init)? };
-        let way = if few { Bilinear::for_side(side, weight.f_kind()?, weight.device())? } else { None };
-        Ok(Self { weight, stride, padding: kernel / 2, bilinear: way })
+        let weight = if few {
+            on.kernel(name, &shape, init)?
+        } else {
+            on.parameter(name, &shape, init)?
+        };
+        let way = if few {
+            Bilinear::for_side(side, weight.f_kind()?, weight.device())?
+        } else {
+            None
+        };
+        Ok(Self {
+            weight,
+            stride,
+            padding: kernel / 2,
+            bilinear: way,
+        })
     }
 
     /// The maps that it makes. They come as rows if they are small.
@@ -100,8 +134,14 @@ impl Conv {
         let size = self.weight.size();
         if let [output, input, taps] = size[..] {
             // The live taps cover the whole map, in its order: one product with the flattened maps.
-            let maps = x.rows()?.f_permute([1, 2, 0])?.f_reshape([-1, input * taps])?;
-            let product = maps.f_linear(&self.weight.f_view([output, input * taps])?, None::<&Tensor>)?;
+            let maps = x
+                .rows()?
+                .f_permute([1, 2, 0])?
+                .f_reshape([-1, input * taps])?;
+            let product = maps.f_linear(
+                &self.weight.f_view([output, input * taps])?,
+                None::<&Tensor>,
+            )?;
             return Ok(Maps::Rows(product.f_view([1, -1, output])?));
         }
         if let Some(way) = &self.bilinear {
@@ -111,22 +151,37 @@ impl Conv {
             }
         }
         if size[2] == 1 && self.stride == 2 {
-            return Ok(Maps::Rows(x.halved()?.f_linear(&self.weight.f_view([size[0], size[1]])?, None::<&Tensor>)?));
+            return Ok(Maps::Rows(x.halved()?.f_linear(
+                &self.weight.f_view([size[0], size[1]])?,
+                None::<&Tensor>,
+            )?));
         }
         let [stride, padding] = [[self.stride; 2], [self.padding; 2]];
-        let planes = Maps::Planes(x.planes()?.f_conv2d(&self.weight, None::<&Tensor>, stride, padding, [1, 1], 1)?);
-        if planes.tensor().size()[2] > Self::ROWS_UP_TO { Ok(planes) } else { Ok(Maps::Rows(planes.rows()?)) }
+        let planes = Maps::Planes(x.planes()?.f_conv2d(
+            &self.weight,
+            None::<&Tensor>,
+            stride,
+            padding,
+            [1, 1],
+            1,
+        )?);
+        if planes.tensor().size()[2] > Self::ROWS_UP_TO {
+            Ok(planes)
+        } else {
+            Ok(Maps::Rows(planes.rows()?))
+        }
     }
 
-    /// Images at once from which fewer products pay: the kernels are transformed at each step, however few they are.
+    /// Images at once from which fewer products pay: the kernels are transformed at each step,
+    /// however few they are.
     pub const BILINEAR_FROM: i64 = 32;
 
     /// The largest side of maps that are kept as rows.
     const ROWS_UP_TO: i64 = 4;
 }
 
-/// Batch norm (Ioffe & Szegedy 2015) as torch does it: normalises by the biased variance of the batch, keeps the
-/// unbiased one in its running statistics, s = 0.9 s + 0.1 s_batch.
+/// Batch norm (Ioffe & Szegedy 2015) as torch does it: normalises by the biased variance of the
+/// batch, keeps the unbiased one in its running statistics, s = 0.9 s + 0.1 s_batch.
 #[derive(Debug)]
 pub struct Norm {
     /// `[C]`.
@@ -148,8 +203,16 @@ impl Norm {
         Ok(Self {
             weight: on.parameter(format!("{name}.weight"), &[channels], Init::Constant(1.0))?,
             bias: on.parameter(format!("{name}.bias"), &[channels], Init::Constant(0.0))?,
-            running_mean: on.buffer(format!("{name}.running_mean"), &[channels], Init::Constant(0.0))?,
-            running_var: on.buffer(format!("{name}.running_var"), &[channels], Init::Constant(1.0))?,
+            running_mean: on.buffer(
+                format!("{name}.running_mean"),
+                &[channels],
+                Init::Constant(0.0),
+            )?,
+            running_var: on.buffer(
+                format!("{name}.running_var"),
+                &[channels],
+                Init::Constant(1.0),
+            )?,
         })
     }
 
@@ -159,7 +222,8 @@ impl Norm {
             Maps::Planes(planes) => self.normalise(planes, mode)?,
             Maps::Rows(rows) => {
                 let size = rows.size();
-                self.normalise(&rows.f_reshape([-1, size[2]])?, mode)?.f_view(size.as_slice())?
+                self.normalise(&rows.f_reshape([-1, size[2]])?, mode)?
+                    .f_view(size.as_slice())?
             }
         };
         Ok(x.with(tensor))
@@ -191,9 +255,18 @@ pub struct Linear {
 
 impl Linear {
     /// The layer named `name`, initialised as `nn.Linear` is.
-    pub fn new(on: &mut Builder<impl Source>, name: &str, input: i64, output: i64) -> Result<Self, TchError> {
+    pub fn new(
+        on: &mut Builder<impl Source>,
+        name: &str,
+        input: i64,
+        output: i64,
+    ) -> Result<Self, TchError> {
         Ok(Self {
-            weight: on.parameter(format!("{name}.weight"), &[output, input], Init::UniformFanIn(input))?,
+            weight: on.parameter(
+                format!("{name}.weight"),
+                &[output, input],
+                Init::UniformFanIn(input),
+            )?,
             bias: on.parameter(format!("{name}.bias"), &[output], Init::UniformFanIn(input))?,
         })
     }
@@ -214,23 +287,57 @@ mod tests {
 
     fn builder(source: &mut Drawn) -> Builder<'_, Drawn> {
         one_thread();
-        Builder { source, cut: true, by_tap: true, parameters: Vec::new(), buffers: Vec::new() }
+        Builder {
+            source,
+            cut: true,
+            by_tap: true,
+            parameters: Vec::new(),
+            buffers: Vec::new(),
+        }
     }
 
-    const DOUBLE: Drawn = Drawn { seed: 2, kind: Kind::Double, device: Device::Cpu };
+    const DOUBLE: Drawn = Drawn {
+        seed: 2,
+        kind: Kind::Double,
+        device: Device::Cpu,
+    };
 
     /// Each kind of convolution of the network, given planes and given rows.
     #[test]
     fn every_way_is_the_convolution() {
-        for (kernel, stride, side) in [(3, 1, 2), (3, 1, 4), (3, 2, 4), (3, 2, 7), (1, 2, 2), (1, 2, 4), (1, 2, 7), (3, 1, 1)] {
+        for (kernel, stride, side) in [
+            (3, 1, 2),
+            (3, 1, 4),
+            (3, 2, 4),
+            (3, 2, 7),
+            (1, 2, 2),
+            (1, 2, 4),
+            (1, 2, 7),
+            (3, 1, 1),
+        ] {
             let mut source = DOUBLE;
-            let size = ConvSize { channels: [5, 3], kernel, stride, side };
-            let mut on = Builder { cut: false, ..builder(&mut source) };
+            let size = ConvSize {
+                channels: [5, 3],
+                kernel,
+                stride,
+                side,
+            };
+            let mut on = Builder {
+                cut: false,
+                ..builder(&mut source)
+            };
             let conv = Conv::new(&mut on, "conv", &size, Init::KaimingNormalFanOut).unwrap();
             let x = wave(&[Conv::BILINEAR_FROM, 5, side, side]);
             let inputs = [&x, &conv.weight];
             let padding = [kernel / 2; 2];
-            let expected = x.conv2d(&conv.weight, None::<&Tensor>, [stride; 2], padding, [1, 1], 1);
+            let expected = x.conv2d(
+                &conv.weight,
+                None::<&Tensor>,
+                [stride; 2],
+                padding,
+                [1, 1],
+                1,
+            );
             let expected = derivatives(&expected, &inputs);
             let planes = Maps::Planes(x.shallow_clone());
             for given in [Maps::Rows(planes.rows().unwrap()), planes] {
@@ -247,10 +354,19 @@ mod tests {
         let x = wave(&[4, 3, 2, 2]);
         let planes = Maps::Planes(x.shallow_clone());
         let rows = Maps::Rows(planes.rows().unwrap());
-        let forward = |norm: &Norm, maps: &Maps, mode| norm.forward(maps, mode).unwrap().planes().unwrap();
-        let derive = |norm: &Norm, maps: &Maps| derivatives(&forward(norm, maps, Mode::Train), &[&x, &norm.weight, &norm.bias]);
+        let forward =
+            |norm: &Norm, maps: &Maps, mode| norm.forward(maps, mode).unwrap().planes().unwrap();
+        let derive = |norm: &Norm, maps: &Maps| {
+            derivatives(
+                &forward(norm, maps, Mode::Train),
+                &[&x, &norm.weight, &norm.bias],
+            )
+        };
         assert_same(&derive(&norms[0], &rows), &derive(&norms[1], &planes));
-        let evaluated = [forward(&norms[0], &rows, Mode::Evaluate), forward(&norms[1], &planes, Mode::Evaluate)];
+        let evaluated = [
+            forward(&norms[0], &rows, Mode::Evaluate),
+            forward(&norms[1], &planes, Mode::Evaluate),
+        ];
         assert_same(&evaluated[..1], &evaluated[1..]);
         let variances = norms.map(|norm| norm.running_var);
         assert_same(&variances[..1], &variances[1..]);

@@ -1,5 +1,6 @@
-//! A layer's maps in one of two orders, and the way from one to the other. Convolutions of libtorch want planes; the small maps of the
-//! later layers are kept as rows, so that all that is done with them are matrix products and sums over columns.
+//! A layer's maps in one of two orders, and the way from one to the other. Convolutions of libtorch
+//! want planes; the small maps of the later layers are kept as rows, so that all that is done with
+//! them are matrix products and sums over columns.
 
 use tch::{TchError, Tensor};
 
@@ -38,7 +39,10 @@ impl Maps {
             Self::Rows(tensor) => {
                 let (pixels, images, channels) = tensor.size3()?;
                 let side = pixels.isqrt();
-                tensor.f_view([side, side, images, channels])?.f_permute([2, 3, 0, 1])?.f_contiguous()
+                tensor
+                    .f_view([side, side, images, channels])?
+                    .f_permute([2, 3, 0, 1])?
+                    .f_contiguous()
             }
         }
     }
@@ -52,7 +56,11 @@ impl Maps {
             Self::Rows(tensor) => Ok(tensor.shallow_clone()),
             Self::Planes(tensor) => {
                 let (images, channels, height, width) = tensor.size4()?;
-                tensor.f_permute([2, 3, 0, 1])?.f_contiguous()?.f_view([height * width, images, channels])
+                tensor.f_permute([2, 3, 0, 1])?.f_contiguous()?.f_view([
+                    height * width,
+                    images,
+                    channels,
+                ])
             }
         }
     }
@@ -63,12 +71,19 @@ impl Maps {
     /// libtorch's.
     pub fn halved(&self) -> Result<Tensor, TchError> {
         match self {
-            Self::Planes(tensor) => Self::Planes(tensor.f_slice(2, None, None, 2)?.f_slice(3, None, None, 2)?).rows(),
+            Self::Planes(tensor) => Self::Planes(
+                tensor
+                    .f_slice(2, None, None, 2)?
+                    .f_slice(3, None, None, 2)?,
+            )
+            .rows(),
             Self::Rows(tensor) => {
                 let (pixels, images, channels) = tensor.size3()?;
                 let side = pixels.isqrt();
                 let grid = tensor.f_view([side, side, images, channels])?;
-                grid.f_slice(0, None, None, 2)?.f_slice(1, None, None, 2)?.f_reshape([-1, images, channels])
+                grid.f_slice(0, None, None, 2)?
+                    .f_slice(1, None, None, 2)?
+                    .f_reshape([-1, images, channels])
             }
         }
     }
@@ -85,10 +100,17 @@ mod tests {
         let planes = Tensor::arange(2 * 3 * 16, tch::kind::FLOAT_CPU).view([2, 3, 4, 4]);
         let rows = Maps::Planes(planes.shallow_clone()).rows().unwrap();
         assert_eq!(rows.size(), [16, 2, 3]);
-        assert_eq!(rows.double_value(&[6, 1, 2]), planes.double_value(&[1, 2, 1, 2]));
+        assert_eq!(
+            rows.double_value(&[6, 1, 2]),
+            planes.double_value(&[1, 2, 1, 2])
+        );
         assert_eq!(Maps::Rows(rows.shallow_clone()).planes().unwrap(), planes);
-        let halves = [Maps::Planes(planes.shallow_clone()), Maps::Rows(rows)].map(|maps| maps.halved().unwrap());
+        let halves = [Maps::Planes(planes.shallow_clone()), Maps::Rows(rows)]
+            .map(|maps| maps.halved().unwrap());
         assert_eq!(halves[0], halves[1]);
-        assert_eq!(halves[0].double_value(&[3, 1, 2]), planes.double_value(&[1, 2, 2, 2]));
+        assert_eq!(
+            halves[0].double_value(&[3, 1, 2]),
+            planes.double_value(&[1, 2, 2, 2])
+        );
     }
 }

@@ -1,9 +1,11 @@
-//! Dead and live taps. On 28x28 images layer4 works on maps of one pixel: of its 3x3 kernels only some taps ever meet data
-//! instead of padding. Such kernels are kept and trained as their live taps. `layers` builds them, the optimizers know them.
+//! Dead and live taps. On 28x28 images layer4 works on maps of one pixel: of its 3x3 kernels only
+//! some taps ever meet data instead of padding. Such kernels are kept and trained as their live
+//! taps. `layers` builds them, the optimizers know them.
 //!
-//! A parameter of three axes, `[O, I, T]`, is the T live taps of the 3x3 kernels `[O, I, 3, 3]`. A dead tap's derivatives are
-//! zero at every order and no rule moves it, so leaving it out changes nothing, as long as the weights are drawn from the
-//! same stream and AdaHessian's mean over the kernel still divides by nine.
+//! A parameter of three axes, `[O, I, T]`, is the T live taps of the 3x3 kernels `[O, I, 3, 3]`. A
+//! dead tap's derivatives are zero at every order and no rule moves it, so leaving it out changes
+//! nothing, as long as the weights are drawn from the same stream and AdaHessian's mean over the
+//! kernel still divides by nine.
 
 use tch::{TchError, Tensor};
 
@@ -42,24 +44,41 @@ pub fn full_shape(shape: &[i64]) -> Vec<i64> {
     }
 }
 
-/// The part of a drawn tensor that a parameter of that shape keeps: `[O, I, 3, 3]` to `[O, I, T]`; others stay.
+/// The part of a drawn tensor that a parameter of that shape keeps: `[O, I, 3, 3]` to `[O, I, T]`;
+/// others stay.
 ///
 /// # Errors
 /// libtorch's.
 pub fn keep_live(drawn: Tensor, shape: &[i64]) -> Result<Tensor, TchError> {
-    let [outputs, inputs, taps] = *shape else { return Ok(drawn) };
-    let places: Vec<i64> = live_places(taps).iter().map(|place| *place as i64).collect();
+    let [outputs, inputs, taps] = *shape else {
+        return Ok(drawn);
+    };
+    let places: Vec<i64> = live_places(taps)
+        .iter()
+        .map(|place| *place as i64)
+        .collect();
     let places = Tensor::f_from_slice(&places)?.f_to_device(drawn.device())?;
-    drawn.f_view([outputs, inputs, KERNEL])?.f_index_select(2, &places)
+    drawn
+        .f_view([outputs, inputs, KERNEL])?
+        .f_index_select(2, &places)
 }
 
 /// The inverse of `keep_live`: writes the live taps over those of `full`.
 #[cfg(test)]
 pub fn put_live(full: &Tensor, live: &Tensor) -> Tensor {
-    let [outputs, inputs, taps] = live.size()[..] else { return live.shallow_clone() };
-    let places: Vec<i64> = live_places(taps).iter().map(|place| *place as i64).collect();
+    let [outputs, inputs, taps] = live.size()[..] else {
+        return live.shallow_clone();
+    };
+    let places: Vec<i64> = live_places(taps)
+        .iter()
+        .map(|place| *place as i64)
+        .collect();
     let full = full.detach().copy();
-    let _ = full.view([outputs, inputs, KERNEL]).index_copy_(2, &Tensor::from_slice(&places), &live.detach());
+    let _ = full.view([outputs, inputs, KERNEL]).index_copy_(
+        2,
+        &Tensor::from_slice(&places),
+        &live.detach(),
+    );
     full
 }
 
@@ -70,12 +89,28 @@ mod tests {
     #[test]
     fn live_taps_are_those_that_meet_data() {
         for (side, stride) in [(1, 1), (2, 2)] {
-            let (maps, ones) = (Tensor::ones([1, 1, side, side], tch::kind::FLOAT_CPU), tch::kind::FLOAT_CPU);
+            let (maps, ones) = (
+                Tensor::ones([1, 1, side, side], tch::kind::FLOAT_CPU),
+                tch::kind::FLOAT_CPU,
+            );
             let kernel = Tensor::ones([1, 1, 3, 3], ones).set_requires_grad(true);
-            let sum = maps.conv2d(&kernel, None::<&Tensor>, [stride, stride], [1, 1], [1, 1], 1).sum(None);
-            let gradient = Tensor::run_backward(&[sum], &[&kernel], false, false).remove(0).view(-1);
-            let met: Vec<usize> =
-                (0..9).filter(|place| gradient.double_value(&[*place]) > 0.0).map(|place| place as usize).collect();
+            let sum = maps
+                .conv2d(
+                    &kernel,
+                    None::<&Tensor>,
+                    [stride, stride],
+                    [1, 1],
+                    [1, 1],
+                    1,
+                )
+                .sum(None);
+            let gradient = Tensor::run_backward(&[sum], &[&kernel], false, false)
+                .remove(0)
+                .view(-1);
+            let met: Vec<usize> = (0..9)
+                .filter(|place| gradient.double_value(&[*place]) > 0.0)
+                .map(|place| place as usize)
+                .collect();
             assert_eq!(met, live_places(live_count(side, stride).unwrap()));
         }
     }
@@ -85,7 +120,10 @@ mod tests {
         let full = Tensor::arange(2 * 3 * 9, tch::kind::FLOAT_CPU).view([2, 3, 3, 3]);
         for (taps, last) in [(1, 49.0), (4, 53.0)] {
             let live = keep_live(full.shallow_clone(), &[2, 3, taps]).unwrap();
-            assert_eq!((live.size(), live.double_value(&[1, 2, taps - 1])), (vec![2, 3, taps], last));
+            assert_eq!(
+                (live.size(), live.double_value(&[1, 2, taps - 1])),
+                (vec![2, 3, taps], last)
+            );
             assert_eq!(put_live(&full, &live), full);
             assert_eq!(full_shape(&live.size()), full.size());
         }

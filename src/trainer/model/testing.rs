@@ -6,21 +6,37 @@ use crate::margins::assert_near;
 
 /// Numbers in double precision that want gradients.
 pub fn wave(shape: &[i64]) -> Tensor {
-    (Tensor::arange(shape.iter().product::<i64>(), tch::kind::DOUBLE_CPU) * 0.7).sin().view(shape).set_requires_grad(true)
+    (Tensor::arange(shape.iter().product::<i64>(), tch::kind::DOUBLE_CPU) * 0.7)
+        .sin()
+        .view(shape)
+        .set_requires_grad(true)
 }
 
-/// A value that depends on the output nonlinearly, its gradients, and the gradients of their squares' sum.
+/// A value that depends on the output nonlinearly, its gradients, and the gradients of their
+/// squares' sum.
 pub fn derivatives(output: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
     let first = Tensor::run_backward(&[output.pow_tensor_scalar(3).sum(None)], inputs, true, true);
-    let squares: Vec<Tensor> = first.iter().map(|gradient| gradient.square().sum(None)).collect();
+    let squares: Vec<Tensor> = first
+        .iter()
+        .map(|gradient| gradient.square().sum(None))
+        .collect();
     let second = Tensor::run_backward(&squares, inputs, false, false);
-    [output.shallow_clone()].into_iter().chain(first).chain(second).collect()
+    [output.shallow_clone()]
+        .into_iter()
+        .chain(first)
+        .chain(second)
+        .collect()
 }
 
 /// Equal in shape, and but for rounding in value.
 pub fn assert_same(found: &[Tensor], expected: &[Tensor]) {
     assert_eq!(found.len(), expected.len());
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
-        assert_near(format!("derivative {index} of a layer"), found, expected, 1e-12);
+        assert_near(
+            format!("derivative {index} of a layer"),
+            found,
+            expected,
+            1e-12,
+        );
     }
 }

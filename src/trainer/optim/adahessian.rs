@@ -1,4 +1,5 @@
-//! AdaHessian (Yao et al. 2021, algorithm 1) as the authors ran it, `torch_optimizer.Adahessian` without weight decay:
+//! AdaHessian (Yao et al. 2021, algorithm 1) as the authors ran it, `torch_optimizer.Adahessian`
+//! without weight decay:
 //!
 //! ```text
 //! D_n = mean of |H z| over each convolution kernel's spatial axes; |H z| itself for other tensors
@@ -6,8 +7,8 @@
 //! p <- p - lr (m_n / (1 - β1^n)) / (sqrt(v_n / (1 - β2^n))^k + eps)
 //! ```
 //!
-//! with one probe z of random signs a step, drawn afresh. The paper's eq. 10 averages z ∘ H z with its sign; every
-//! implementation takes the size first, and so does this.
+//! with one probe z of random signs a step, drawn afresh. The paper's eq. 10 averages z ∘ H z with
+//! its sign; every implementation takes the size first, and so does this.
 
 use tch::{TchError, Tensor};
 
@@ -45,7 +46,13 @@ pub struct Adahessian {
 impl Adahessian {
     /// The rule before its first step; its probes derive from the trial's seed.
     pub fn new(settings: AdahessianSettings, seed: u64) -> Self {
-        Self { settings, probes: Probes::new(seed), steps: 0, first: Vec::new(), second: Vec::new() }
+        Self {
+            settings,
+            probes: Probes::new(seed),
+            steps: 0,
+            first: Vec::new(),
+            second: Vec::new(),
+        }
     }
 }
 
@@ -55,14 +62,25 @@ impl Optimizer for Adahessian {
     }
 
     fn step(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<(), TchError> {
-        let AdahessianSettings { lr, beta1, beta2, eps, hessian_power } = self.settings;
+        let AdahessianSettings {
+            lr,
+            beta1,
+            beta2,
+            eps,
+            hessian_power,
+        } = self.settings;
         self.steps += 1;
-        let signs = self.probes.signs(self.steps.unsigned_abs().into(), parameters)?;
+        let signs = self
+            .probes
+            .signs(self.steps.unsigned_abs().into(), parameters)?;
         let products = hessian_product(gradients, parameters, &signs)?;
         drop(signs);
         let _guard = without_grad();
         if self.first.is_empty() {
-            self.first = parameters.iter().map(Tensor::f_zeros_like).collect::<Result<_, _>>()?;
+            self.first = parameters
+                .iter()
+                .map(Tensor::f_zeros_like)
+                .collect::<Result<_, _>>()?;
         }
         let (bias1, bias2) = (1.0 - beta1.powi(self.steps), 1.0 - beta2.powi(self.steps));
         for (index, (parameter, g)) in parameters.iter().zip(gradients).enumerate() {
@@ -72,7 +90,9 @@ impl Optimizer for Adahessian {
             }
             let (m, v) = (&mut self.first[index], &mut self.second[index]);
             let _ = m.f_lerp_(g, 1.0 - beta1)?;
-            let _ = v.f_mul_scalar_(beta2)?.f_addcmul_(&d.f_mul_scalar(1.0 - beta2)?, &d)?;
+            let _ = v
+                .f_mul_scalar_(beta2)?
+                .f_addcmul_(&d.f_mul_scalar(1.0 - beta2)?, &d)?;
             let mut denominator = v.f_sqrt()?.f_div_scalar_(bias2.sqrt())?;
             if hessian_power != 1.0 {
                 denominator = denominator.f_pow_(hessian_power)?;
@@ -92,15 +112,25 @@ mod tests {
     use crate::optim::optimizer::testing::{assert_close, descend};
 
     fn settings(hessian_power: f64) -> AdahessianSettings {
-        AdahessianSettings { lr: 0.1, beta1: 0.9, beta2: 0.99, eps: 0.5, hessian_power }
+        AdahessianSettings {
+            lr: 0.1,
+            beta1: 0.9,
+            beta2: 0.99,
+            eps: 0.5,
+            hessian_power,
+        }
     }
 
-    /// f = p² has the Hessian 2 I: |Hz| = 2 whatever the signs, so sqrt(v / bias2) = 2 at every step.
+    /// f = p² has the Hessian 2 I: |Hz| = 2 whatever the signs, so sqrt(v / bias2) = 2 at every
+    /// step.
     #[test]
     fn steps_match_the_algorithm_by_hand() {
         for (power, denominator) in [(1.0, 2.5), (0.0, 1.5), (0.5, 2f64.sqrt() + 0.5)] {
             let path = descend(&mut Adahessian::new(settings(power), 1), [1.0, -2.0], 2);
-            let first = [1.0 - 0.1 * 2.0 / denominator, -2.0 + 0.1 * 4.0 / denominator];
+            let first = [
+                1.0 - 0.1 * 2.0 / denominator,
+                -2.0 + 0.1 * 4.0 / denominator,
+            ];
             let second = [0, 1].map(|i| {
                 let m = (0.09 * 2.0 * [1.0, -2.0][i] + 0.1 * 2.0 * first[i]) / 0.19;
                 first[i] - 0.1 * m / denominator
@@ -109,12 +139,20 @@ mod tests {
         }
     }
 
-    /// f = Σ a p² / 2 on a 4-d tensor: |Hz| = a, and the step divides by the mean of a over each kernel.
+    /// f = Σ a p² / 2 on a 4-d tensor: |Hz| = a, and the step divides by the mean of a over each
+    /// kernel.
     #[test]
     fn a_kernel_shares_its_mean_curvature() {
-        let a = Tensor::from_slice::<f64>(&[1.0, 2.0, 3.0, 10.0, 0.0, 0.0, 0.0, 8.0]).view([2, 1, 2, 2]);
+        let a = Tensor::from_slice::<f64>(&[1.0, 2.0, 3.0, 10.0, 0.0, 0.0, 0.0, 8.0])
+            .view([2, 1, 2, 2]);
         let p = [Tensor::ones([2, 1, 2, 2], tch::kind::DOUBLE_CPU).set_requires_grad(true)];
-        let mut rule = Adahessian::new(AdahessianSettings { eps: 0.0, ..settings(1.0) }, 3);
+        let mut rule = Adahessian::new(
+            AdahessianSettings {
+                eps: 0.0,
+                ..settings(1.0)
+            },
+            3,
+        );
         let first = gradients(&((&p[0] * &p[0] * &a).sum(None) * 0.5), &p, true).unwrap();
         rule.step(&p, &first).unwrap();
         assert_eq!(rule.second[0].size(), [2, 1, 1, 1]);
@@ -122,12 +160,17 @@ mod tests {
             .map(|a| 1.0 - 0.1 * a / 4.0)
             .into_iter()
             .chain([0.0, 0.0, 0.0, 8.0].map(|a| 1.0 - 0.1 * a / 2.0));
-        for (found, expected) in Vec::<f64>::try_from(p[0].flatten(0, -1)).unwrap().into_iter().zip(expected) {
+        for (found, expected) in Vec::<f64>::try_from(p[0].flatten(0, -1))
+            .unwrap()
+            .into_iter()
+            .zip(expected)
+        {
             assert!((found - expected).abs() < 1e-12, "{found} {expected}");
         }
     }
 
-    /// Off the diagonal the signs matter: the second moment is the square of |H z| for the documented stream.
+    /// Off the diagonal the signs matter: the second moment is the square of |H z| for the
+    /// documented stream.
     #[test]
     fn the_second_moment_is_the_probes() {
         let hessian = Tensor::from_slice::<f64>(&[2.0, 1.0, 1.0, 3.0]).view([2, 2]);

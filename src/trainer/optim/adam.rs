@@ -41,22 +41,42 @@ pub struct Adam {
 impl Adam {
     /// The rule before its first step.
     pub fn new(settings: AdamSettings) -> Self {
-        Self { settings, steps: 0, first: Vec::new(), second: Vec::new(), avx2: Avx2::find() }
+        Self {
+            settings,
+            steps: 0,
+            first: Vec::new(),
+            second: Vec::new(),
+            avx2: Avx2::find(),
+        }
     }
 }
 
 impl Optimizer for Adam {
     fn step(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<(), TchError> {
         let _guard = without_grad();
-        let AdamSettings { lr, beta1, beta2, eps } = self.settings;
+        let AdamSettings {
+            lr,
+            beta1,
+            beta2,
+            eps,
+        } = self.settings;
         if self.first.is_empty() {
-            self.first = parameters.iter().map(Tensor::f_zeros_like).collect::<Result<_, _>>()?;
-            self.second = parameters.iter().map(Tensor::f_zeros_like).collect::<Result<_, _>>()?;
+            self.first = parameters
+                .iter()
+                .map(Tensor::f_zeros_like)
+                .collect::<Result<_, _>>()?;
+            self.second = parameters
+                .iter()
+                .map(Tensor::f_zeros_like)
+                .collect::<Result<_, _>>()?;
         }
         self.steps += 1;
-        // The denominator takes the bias corrections and the rate in, which saves passes over memory:
-        // (sqrt(v) + eps sqrt(bias2)) (-bias1 / (lr sqrt(bias2))).
-        let (bias1, root2) = (1.0 - beta1.powi(self.steps), (1.0 - beta2.powi(self.steps)).sqrt());
+        // The denominator takes the bias corrections and the rate in, which saves passes over
+        // memory: (sqrt(v) + eps sqrt(bias2)) (-bias1 / (lr sqrt(bias2))).
+        let (bias1, root2) = (
+            1.0 - beta1.powi(self.steps),
+            (1.0 - beta2.powi(self.steps)).sqrt(),
+        );
         let in_one_pass = Move {
             to_gradient: (1.0 - beta1) as f32,
             keep: beta2 as f32,
@@ -65,15 +85,32 @@ impl Optimizer for Adam {
             eps: (eps * root2) as f32,
         };
         let moments = self.first.iter_mut().zip(&mut self.second);
-        for ((parameter, gradient), (first, second)) in parameters.iter().zip(gradients).zip(moments) {
-            let mut moved = Moved { parameter, gradient, first, second };
+        for ((parameter, gradient), (first, second)) in
+            parameters.iter().zip(gradients).zip(moments)
+        {
+            let mut moved = Moved {
+                parameter,
+                gradient,
+                first,
+                second,
+            };
             if fused::adam(in_one_pass, &mut moved, self.avx2)? {
                 continue;
             }
-            let Moved { parameter, gradient: g, first: m, second: v } = moved;
+            let Moved {
+                parameter,
+                gradient: g,
+                first: m,
+                second: v,
+            } = moved;
             let _ = m.f_lerp_(g, 1.0 - beta1)?;
-            let _ = v.f_mul_scalar_(beta2)?.f_addcmul_(&g.f_mul_scalar(1.0 - beta2)?, g)?;
-            let denominator = v.f_sqrt()?.f_add_scalar_(eps * root2)?.f_mul_scalar_(-bias1 / (lr * root2))?;
+            let _ = v
+                .f_mul_scalar_(beta2)?
+                .f_addcmul_(&g.f_mul_scalar(1.0 - beta2)?, g)?;
+            let denominator = v
+                .f_sqrt()?
+                .f_add_scalar_(eps * root2)?
+                .f_mul_scalar_(-bias1 / (lr * root2))?;
             let _ = parameter.shallow_clone().f_addcdiv_(m, &denominator)?;
         }
         Ok(())
@@ -90,8 +127,18 @@ mod tests {
 
     #[test]
     fn steps_match_the_algorithm_by_hand() {
-        // f = p², p = (1, -2). Step 1: m/bias1 = g, v/bias2 = g², so the step is lr g / (|g| + eps).
-        let path = descend(&mut Adam::new(AdamSettings { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 0.5 }), [1.0, -2.0], 2);
+        // f = p², p = (1, -2). Step 1: m/bias1 = g, v/bias2 = g², so the step is lr g / (|g| +
+        // eps).
+        let path = descend(
+            &mut Adam::new(AdamSettings {
+                lr: 0.1,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 0.5,
+            }),
+            [1.0, -2.0],
+            2,
+        );
         let first = [1.0 - 0.1 * 2.0 / 2.5, -2.0 + 0.1 * 4.0 / 4.5];
         let second = [0, 1].map(|i| {
             let (g1, g2): (f64, f64) = (2.0 * [1.0, -2.0][i], 2.0 * first[i]);
@@ -102,31 +149,58 @@ mod tests {
         assert_close(&path, &[first, second]);
     }
 
-    /// The way in one pass, where this processor has it, and the portable way, both against the latter in double precision.
+    /// The way in one pass, where this processor has it, and the portable way, both against the
+    /// latter in double precision.
     #[test]
     fn both_ways_take_the_same_steps() {
         one_thread();
         const COUNT: i64 = 1001;
         const STEPS: i64 = 20;
-        let gradients = (Tensor::arange(STEPS * COUNT, kind::DOUBLE_CPU) * 0.7).sin().view([STEPS, COUNT]).to_kind(Kind::Float);
+        let gradients = (Tensor::arange(STEPS * COUNT, kind::DOUBLE_CPU) * 0.7)
+            .sin()
+            .view([STEPS, COUNT])
+            .to_kind(Kind::Float);
         let moved = |avx2: Option<Avx2>, kind: Kind| {
-            let mut rule = Adam::new(AdamSettings { lr: 0.01, beta1: 0.9, beta2: 0.999, eps: 1e-8 });
+            let mut rule = Adam::new(AdamSettings {
+                lr: 0.01,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+            });
             rule.avx2 = avx2;
             let parameter = Tensor::zeros([COUNT], (kind, Device::Cpu));
             for step in 0..STEPS {
-                rule.step(&[parameter.shallow_clone()], &[gradients.get(step).to_kind(kind)]).unwrap();
+                rule.step(
+                    &[parameter.shallow_clone()],
+                    &[gradients.get(step).to_kind(kind)],
+                )
+                .unwrap();
             }
             parameter
         };
         let expected = moved(None, Kind::Double);
         for avx2 in [Avx2::find(), None] {
-            assert_near(format!("Adam's steps with {avx2:?}"), &moved(avx2, Kind::Float), &expected, 1e-5);
+            assert_near(
+                format!("Adam's steps with {avx2:?}"),
+                &moved(avx2, Kind::Float),
+                &expected,
+                1e-5,
+            );
         }
     }
 
     #[test]
     fn a_gradient_of_zero_does_not_move() {
-        let path = descend(&mut Adam::new(AdamSettings { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-8 }), [0.0, 1.0], 1);
+        let path = descend(
+            &mut Adam::new(AdamSettings {
+                lr: 0.1,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-8,
+            }),
+            [0.0, 1.0],
+            1,
+        );
         assert_eq!(path[0][0], 0.0);
     }
 }

@@ -1,21 +1,40 @@
-//! First derivatives through libtorch's engine. `.grad` fields are never touched, so that no parameter holds on to
-//! a graph: the graph goes when the returned tensors go.
+//! First derivatives through libtorch's engine. `.grad` fields are never touched, so that no
+//! parameter holds on to a graph: the graph goes when the returned tensors go.
 
 use tch::{TchError, Tensor};
 
-/// Gradients of a scalar loss, in the parameters' order. With `differentiable`, each carries its own graph (twice
-/// the memory and time) and can be differentiated once more.
+/// Gradients of a scalar loss, in the parameters' order. With `differentiable`, each carries its
+/// own graph (twice the memory and time) and can be differentiated once more.
 ///
 /// # Errors
 /// libtorch's.
-pub fn gradients(loss: &Tensor, parameters: &[Tensor], differentiable: bool) -> Result<Vec<Tensor>, TchError> {
-    zeros_where_undefined(Tensor::f_run_backward(&[loss], parameters, differentiable, differentiable)?, parameters)
+pub fn gradients(
+    loss: &Tensor,
+    parameters: &[Tensor],
+    differentiable: bool,
+) -> Result<Vec<Tensor>, TchError> {
+    zeros_where_undefined(
+        Tensor::f_run_backward(&[loss], parameters, differentiable, differentiable)?,
+        parameters,
+    )
 }
 
-/// libtorch gives an undefined tensor for a parameter that the result does not depend on: that derivative is zero.
-pub(super) fn zeros_where_undefined(derivatives: Vec<Tensor>, parameters: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
+/// libtorch gives an undefined tensor for a parameter that the result does not depend on: that
+/// derivative is zero.
+pub(super) fn zeros_where_undefined(
+    derivatives: Vec<Tensor>,
+    parameters: &[Tensor],
+) -> Result<Vec<Tensor>, TchError> {
     let pairs = derivatives.into_iter().zip(parameters);
-    pairs.map(|(derivative, parameter)| if derivative.defined() { Ok(derivative) } else { parameter.f_zeros_like() }).collect()
+    pairs
+        .map(|(derivative, parameter)| {
+            if derivative.defined() {
+                Ok(derivative)
+            } else {
+                parameter.f_zeros_like()
+            }
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -24,8 +43,14 @@ mod tests {
 
     #[test]
     fn a_parameter_without_influence_has_gradient_zero() {
-        let parameters = [[2.0, 3.0], [5.0, 7.0]].map(|values| Tensor::from_slice::<f64>(&values).set_requires_grad(true));
-        let gradients = gradients(&(&parameters[0] * &parameters[0]).sum(None), &parameters, false).unwrap();
+        let parameters = [[2.0, 3.0], [5.0, 7.0]]
+            .map(|values| Tensor::from_slice::<f64>(&values).set_requires_grad(true));
+        let gradients = gradients(
+            &(&parameters[0] * &parameters[0]).sum(None),
+            &parameters,
+            false,
+        )
+        .unwrap();
         assert_eq!(Vec::<f64>::try_from(&gradients[0]).unwrap(), [4.0, 6.0]);
         assert_eq!(Vec::<f64>::try_from(&gradients[1]).unwrap(), [0.0, 0.0]);
         assert!(!parameters[0].grad().defined());

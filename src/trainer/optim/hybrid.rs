@@ -1,5 +1,6 @@
-//! The paper's Hybrid: SGD with momentum until the validation loss at an epoch's end is strictly below `tl`, then a
-//! fresh AdaHessian (no state carried over, its own step count from 1). One way: it never goes back.
+//! The paper's Hybrid: SGD with momentum until the validation loss at an epoch's end is strictly
+//! below `tl`, then a fresh AdaHessian (no state carried over, its own step count from 1). One way:
+//! it never goes back.
 
 use tch::{TchError, Tensor};
 
@@ -34,7 +35,12 @@ enum Phase {
 impl Hybrid {
     /// The rule at its start.
     pub fn new(settings: HybridSettings, seed: u64) -> Self {
-        Self { phase: Phase::First(SgdMomentum::new(settings.first)), tl: settings.tl, second: settings.second, seed }
+        Self {
+            phase: Phase::First(SgdMomentum::new(settings.first)),
+            tl: settings.tl,
+            second: settings.second,
+            seed,
+        }
     }
 }
 
@@ -70,16 +76,29 @@ mod tests {
 
     fn settings() -> HybridSettings {
         HybridSettings {
-            first: SgdMomentumSettings { lr: 0.1, momentum: 0.9, dampening: 0.0 },
+            first: SgdMomentumSettings {
+                lr: 0.1,
+                momentum: 0.9,
+                dampening: 0.0,
+            },
             tl: 1.0,
-            second: AdahessianSettings { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 1e-4, hessian_power: 1.0 },
+            second: AdahessianSettings {
+                lr: 0.1,
+                beta1: 0.9,
+                beta2: 0.999,
+                eps: 1e-4,
+                hessian_power: 1.0,
+            },
         }
     }
 
     #[test]
     fn it_switches_once_strictly_below_the_threshold() {
         let mut rule = Hybrid::new(settings(), 0);
-        assert_eq!([1.5, f64::NAN, 1.0].map(|loss| rule.end_epoch(loss)), [false; 3]);
+        assert_eq!(
+            [1.5, f64::NAN, 1.0].map(|loss| rule.end_epoch(loss)),
+            [false; 3]
+        );
         assert!(!rule.needs_curvature());
         assert!(rule.end_epoch(0.999));
         assert!(rule.needs_curvature());
@@ -92,9 +111,15 @@ mod tests {
         let mut rule = Hybrid::new(settings(), 5);
         let start = [1.0, -2.0];
         let path = descend(&mut rule, start, 2);
-        assert_eq!(path, descend(&mut SgdMomentum::new(settings().first), start, 2));
+        assert_eq!(
+            path,
+            descend(&mut SgdMomentum::new(settings().first), start, 2)
+        );
         rule.end_epoch(0.0);
         let later = descend(&mut rule, path[1], 2);
-        assert_eq!(later, descend(&mut Adahessian::new(settings().second, 5), path[1], 2));
+        assert_eq!(
+            later,
+            descend(&mut Adahessian::new(settings().second, 5), path[1], 2)
+        );
     }
 }

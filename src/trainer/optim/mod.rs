@@ -1,5 +1,5 @@
-//! The five optimizers, one file each with its equation, behind one trait (`optimizer`); `gradient` and `hutchinson`
-//! give them first and second derivatives. The engine steps them.
+//! The five optimizers, one file each with its equation, behind one trait (`optimizer`); `gradient`
+//! and `hutchinson` give them first and second derivatives. The engine steps them.
 
 mod adahessian;
 mod adam;

@@ -8,15 +8,17 @@ use super::hybrid::{Hybrid, HybridSettings};
 use super::sgd::{Sgd, SgdSettings};
 use super::sgd_momentum::{SgdMomentum, SgdMomentumSettings};
 
-/// A rule that changes the parameters step by step. All of its state is in its own tensors and numbers.
+/// A rule that changes the parameters step by step. All of its state is in its own tensors and
+/// numbers.
 pub trait Optimizer {
-    /// Whether the next `step` takes second derivatives, so that the gradients must come with their graph.
+    /// Whether the next `step` takes second derivatives, so that the gradients must come with their
+    /// graph.
     fn needs_curvature(&self) -> bool {
         false
     }
 
-    /// One step: changes the parameters in place. `gradients` are of the loss at the parameters, in their order;
-    /// they stay as they are, but their graph is used up.
+    /// One step: changes the parameters in place. `gradients` are of the loss at the parameters, in
+    /// their order; they stay as they are, but their graph is used up.
     ///
     /// # Errors
     /// libtorch's.
@@ -44,7 +46,8 @@ pub enum OptimizerSettings {
 }
 
 impl OptimizerSettings {
-    /// The optimizer whose steps cost the most of those that a trial takes: hybrid's second phase, else itself.
+    /// The optimizer whose steps cost the most of those that a trial takes: hybrid's second phase,
+    /// else itself.
     pub fn costliest(&self) -> Self {
         match self {
             Self::Hybrid(settings) => Self::Adahessian(settings.second.clone()),
@@ -81,7 +84,8 @@ pub mod testing {
     pub fn descend(rule: &mut dyn Optimizer, start: [f64; 2], steps: usize) -> Vec<[f64; 2]> {
         let p = [Tensor::from_slice(&start).set_requires_grad(true)];
         let step = |_| {
-            let gradients = gradients(&(&p[0] * &p[0]).sum(None), &p, rule.needs_curvature()).unwrap();
+            let gradients =
+                gradients(&(&p[0] * &p[0]).sum(None), &p, rule.needs_curvature()).unwrap();
             rule.step(&p, &gradients).unwrap();
             [0, 1].map(|index| p[0].double_value(&[index]))
         };
@@ -92,7 +96,12 @@ pub mod testing {
     pub fn assert_close(found: &[[f64; 2]], expected: &[[f64; 2]]) {
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
-            assert_ratio(format!("{found} instead of {expected}"), *found, *expected, 1e-12);
+            assert_ratio(
+                format!("{found} instead of {expected}"),
+                *found,
+                *expected,
+                1e-12,
+            );
         }
     }
 }

@@ -32,7 +32,9 @@ impl Optimizer for Sgd {
     fn step(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<(), TchError> {
         let _guard = without_grad();
         for (parameter, gradient) in parameters.iter().zip(gradients) {
-            let _ = parameter.shallow_clone().f_addcmul_(gradient, &scalar(-self.settings.lr, parameter)?)?;
+            let _ = parameter
+                .shallow_clone()
+                .f_addcmul_(gradient, &scalar(-self.settings.lr, parameter)?)?;
         }
         Ok(())
     }

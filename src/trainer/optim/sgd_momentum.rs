@@ -5,7 +5,8 @@
 //! p <- p - lr m_n
 //! ```
 //!
-//! d = 0 is what the authors ran; d = β is the paper's eq. 2 (but for the first step, which torch does not dampen).
+//! d = 0 is what the authors ran; d = β is the paper's eq. 2 (but for the first step, which torch
+//! does not dampen).
 
 use tch::{TchError, Tensor};
 
@@ -33,14 +34,21 @@ pub struct SgdMomentum {
 impl SgdMomentum {
     /// The rule before its first step.
     pub fn new(settings: SgdMomentumSettings) -> Self {
-        Self { settings, momentum: Vec::new() }
+        Self {
+            settings,
+            momentum: Vec::new(),
+        }
     }
 }
 
 impl Optimizer for SgdMomentum {
     fn step(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<(), TchError> {
         let _guard = without_grad();
-        let SgdMomentumSettings { lr, momentum: beta, dampening } = self.settings;
+        let SgdMomentumSettings {
+            lr,
+            momentum: beta,
+            dampening,
+        } = self.settings;
         if self.momentum.is_empty() {
             self.momentum = gradients.iter().map(copy).collect::<Result<_, _>>()?;
         } else {
@@ -49,7 +57,9 @@ impl Optimizer for SgdMomentum {
                     // β m + g in one pass.
                     let _ = g.f_addcmul_out(m, m, &scalar(beta, m)?)?;
                 } else {
-                    let _ = m.f_mul_scalar_(beta)?.f_addcmul_(g, &scalar(1.0 - dampening, m)?)?;
+                    let _ = m
+                        .f_mul_scalar_(beta)?
+                        .f_addcmul_(g, &scalar(1.0 - dampening, m)?)?;
                 }
             }
         }
@@ -66,19 +76,25 @@ mod tests {
     use crate::optim::optimizer::testing::{assert_close, descend};
 
     fn settings(dampening: f64) -> SgdMomentumSettings {
-        SgdMomentumSettings { lr: 0.1, momentum: 0.9, dampening }
+        SgdMomentumSettings {
+            lr: 0.1,
+            momentum: 0.9,
+            dampening,
+        }
     }
 
     #[test]
     fn the_first_step_is_the_gradient_and_the_next_ones_gather() {
-        // f = p², p = 1: g = 2, m = 2, p = 0.8; g = 1.6, m = 3.4, p = 0.46; g = 0.92, m = 3.98, p = 0.062.
+        // f = p², p = 1: g = 2, m = 2, p = 0.8; g = 1.6, m = 3.4, p = 0.46; g = 0.92, m = 3.98, p =
+        // 0.062.
         let path = descend(&mut SgdMomentum::new(settings(0.0)), [1.0, -1.0], 3);
         assert_close(&path, &[[0.8, -0.8], [0.46, -0.46], [0.062, -0.062]]);
     }
 
     #[test]
     fn dampening_spares_the_first_step_as_in_torch() {
-        // m = 2, p = 0.8; m = 0.9·2 + 0.1·1.6 = 1.96, p = 0.604; m = 1.764 + 0.1208 = 1.8848, p = 0.41552.
+        // m = 2, p = 0.8; m = 0.9·2 + 0.1·1.6 = 1.96, p = 0.604; m = 1.764 + 0.1208 = 1.8848, p =
+        // 0.41552.
         let path = descend(&mut SgdMomentum::new(settings(0.9)), [1.0, -1.0], 3);
         assert_close(&path, &[[0.8, -0.8], [0.604, -0.604], [0.41552, -0.41552]]);
     }

@@ -1,5 +1,5 @@
-//! Second derivatives on a net so small that its whole Hessian is computed by brute force: central differences of the
-//! gradient, without double backward. Only tests.
+//! Second derivatives on a net so small that its whole Hessian is computed by brute force: central
+//! differences of the gradient, without double backward. Only tests.
 
 use tch::{Kind, Tensor};
 
@@ -10,7 +10,8 @@ use super::optimizer::Optimizer;
 use crate::device::one_thread;
 use crate::tensors::{filled, without_grad};
 
-/// A 3x3 convolution, batch norm, a smooth activation, a 1x1 convolution, the mean over the map, and a linear layer.
+/// A 3x3 convolution, batch norm, a smooth activation, a 1x1 convolution, the mean over the map,
+/// and a linear layer.
 const SHAPES: [&[i64]; 6] = [&[2, 1, 3, 3], &[2], &[2], &[2, 2, 1, 1], &[3, 2], &[3]];
 
 /// Parameters near zero, batch norm's weight near one; the same at each call.
@@ -22,25 +23,49 @@ fn parameters() -> Vec<Tensor> {
             place += 1;
             *value = (place as f32 * 1.7).sin() * 0.8;
         };
-        filled(shape, |values| values.iter_mut().for_each(number)).unwrap().to_kind(Kind::Double)
+        filled(shape, |values| values.iter_mut().for_each(number))
+            .unwrap()
+            .to_kind(Kind::Double)
     };
     let mut drawn: Vec<Tensor> = SHAPES.iter().map(&mut draw).collect();
     drawn[1] = &drawn[1] * 0.2 + 1.0;
-    drawn.into_iter().map(|tensor| tensor.set_requires_grad(true)).collect()
+    drawn
+        .into_iter()
+        .map(|tensor| tensor.set_requires_grad(true))
+        .collect()
 }
 
 fn loss(p: &[Tensor]) -> Tensor {
-    let images = (Tensor::arange(4 * 25, tch::kind::DOUBLE_CPU) * 0.9).sin().view([4, 1, 5, 5]);
+    let images = (Tensor::arange(4 * 25, tch::kind::DOUBLE_CPU) * 0.9)
+        .sin()
+        .view([4, 1, 5, 5]);
     let labels = Tensor::from_slice(&[0i64, 1, 2, 1]);
     let maps = images.conv2d(&p[0], None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1);
-    let maps = maps.batch_norm(Some(&p[1]), Some(&p[2]), None::<&Tensor>, None::<&Tensor>, true, 0.1, 1e-5, true).tanh();
+    let maps = maps
+        .batch_norm(
+            Some(&p[1]),
+            Some(&p[2]),
+            None::<&Tensor>,
+            None::<&Tensor>,
+            true,
+            0.1,
+            1e-5,
+            true,
+        )
+        .tanh();
     let maps = maps.conv2d(&p[3], None::<&Tensor>, [1, 1], [0, 0], [1, 1], 1);
-    let logits = maps.square().mean_dim([2, 3].as_slice(), false, None).linear(&p[4], Some(&p[5]));
+    let logits = maps
+        .square()
+        .mean_dim([2, 3].as_slice(), false, None)
+        .linear(&p[4], Some(&p[5]));
     logits.cross_entropy_loss(&labels, None::<&Tensor>, tch::Reduction::Mean, -100, 0.0)
 }
 
 fn flat(tensors: &[Tensor]) -> Vec<f64> {
-    let parts: Vec<Tensor> = tensors.iter().map(|tensor| tensor.detach().flatten(0, -1)).collect();
+    let parts: Vec<Tensor> = tensors
+        .iter()
+        .map(|tensor| tensor.detach().flatten(0, -1))
+        .collect();
     Tensor::cat(&parts, 0).try_into().unwrap()
 }
 
@@ -48,7 +73,11 @@ fn flat(tensors: &[Tensor]) -> Vec<f64> {
 fn shaped(values: &[f64]) -> Vec<Tensor> {
     let counts = SHAPES.map(|shape| shape.iter().product());
     let parts = Tensor::from_slice(values).split_with_sizes(counts, 0);
-    parts.iter().zip(SHAPES).map(|(part, shape)| part.reshape(shape)).collect()
+    parts
+        .iter()
+        .zip(SHAPES)
+        .map(|(part, shape)| part.reshape(shape))
+        .collect()
 }
 
 /// Column j is dg / dp_j.
@@ -58,10 +87,19 @@ fn hessian() -> Vec<Vec<f64>> {
     let gradient = |j: usize, h: f64| {
         let mut moved = at.clone();
         moved[j] += h;
-        let p: Vec<Tensor> = shaped(&moved).into_iter().map(|tensor| tensor.set_requires_grad(true)).collect();
+        let p: Vec<Tensor> = shaped(&moved)
+            .into_iter()
+            .map(|tensor| tensor.set_requires_grad(true))
+            .collect();
         flat(&gradients(&loss(&p), &p, false).unwrap())
     };
-    let column = |j| gradient(j, H).iter().zip(gradient(j, -H)).map(|(up, down)| (up - down) / (2.0 * H)).collect();
+    let column = |j| {
+        gradient(j, H)
+            .iter()
+            .zip(gradient(j, -H))
+            .map(|(up, down)| (up - down) / (2.0 * H))
+            .collect()
+    };
     (0..at.len()).map(column).collect()
 }
 
@@ -76,13 +114,16 @@ fn the_product_with_each_axis_is_a_column_of_the_hessian() {
         let mut axis = vec![0.0; column.len()];
         axis[j] = 1.0;
         for (found, expected) in flat(&product(&p, &shaped(&axis))).iter().zip(column) {
-            assert!((found - expected).abs() < 1e-6, "column {j}: {found} instead of {expected}");
+            assert!(
+                (found - expected).abs() < 1e-6,
+                "column {j}: {found} instead of {expected}"
+            );
         }
     }
 }
 
-/// E[z ∘ Hz] = diag(H): the mean of n probes is within five standard errors of it, sqrt(sum of H_ij² off the diagonal / n),
-/// which shrink as n grows.
+/// E[z ∘ Hz] = diag(H): the mean of n probes is within five standard errors of it, sqrt(sum of
+/// H_ij² off the diagonal / n), which shrink as n grows.
 #[test]
 fn the_mean_of_many_probes_is_the_diagonal() {
     const PROBES: u64 = 2000;
@@ -91,38 +132,64 @@ fn the_mean_of_many_probes_is_the_diagonal() {
     let mut sums = vec![0.0; count];
     for step in 1..=PROBES {
         let z = probes.signs(step, &p).unwrap();
-        let estimate: Vec<Tensor> = product(&p, &z).iter().zip(&z).map(|(product, z)| product * z).collect();
+        let estimate: Vec<Tensor> = product(&p, &z)
+            .iter()
+            .zip(&z)
+            .map(|(product, z)| product * z)
+            .collect();
         for (sum, one) in sums.iter_mut().zip(flat(&estimate)) {
             *sum += one;
         }
         if [50, PROBES].contains(&step) {
             let n = step as f64;
             for (i, sum) in sums.iter().enumerate() {
-                let beside: f64 = (0..count).filter(|j| *j != i).map(|j| hessian[j][i].powi(2)).sum();
+                let beside: f64 = (0..count)
+                    .filter(|j| *j != i)
+                    .map(|j| hessian[j][i].powi(2))
+                    .sum();
                 let (mean, bound) = (sum / n, 5.0 * (beside / n).sqrt() + 1e-6);
-                assert!((mean - hessian[i][i]).abs() < bound, "{n} probes, element {i}: {mean} instead of {}", hessian[i][i]);
+                assert!(
+                    (mean - hessian[i][i]).abs() < bound,
+                    "{n} probes, element {i}: {mean} instead of {}",
+                    hessian[i][i]
+                );
             }
         }
     }
     // The bounds say something: on the whole the errors are a small share of the diagonal.
-    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|value| value * value).sum::<f64>().sqrt();
+    let norm = |values: &mut dyn Iterator<Item = f64>| {
+        values.map(|value| value * value).sum::<f64>().sqrt()
+    };
     let error = norm(&mut (0..count).map(|i| sums[i] / PROBES as f64 - hessian[i][i]));
     let diagonal = norm(&mut (0..count).map(|i| hessian[i][i]));
-    assert!(error < 0.1 * diagonal, "the estimate is {error} off a diagonal of size {diagonal}");
+    assert!(
+        error < 0.1 * diagonal,
+        "the estimate is {error} off a diagonal of size {diagonal}"
+    );
 }
 
-/// The first step is lr g / (D + eps), with D the mean of |Hz| over the 3x3 kernels' axes, and |Hz| itself for the 1x1
-/// convolution, batch norm, the linear layer and the biases.
+/// The first step is lr g / (D + eps), with D the mean of |Hz| over the 3x3 kernels' axes, and |Hz|
+/// itself for the 1x1 convolution, batch norm, the linear layer and the biases.
 #[test]
 fn only_kernels_share_their_curvature() {
-    let settings = AdahessianSettings { lr: 0.1, beta1: 0.9, beta2: 0.999, eps: 0.01, hessian_power: 1.0 };
+    let settings = AdahessianSettings {
+        lr: 0.1,
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 0.01,
+        hessian_power: 1.0,
+    };
     let p = parameters();
     let z = Probes::new(17).signs(1, &p).unwrap();
     let hessian = hessian();
     let z = flat(&z);
-    let hz: Vec<f64> = (0..z.len()).map(|i| (0..z.len()).map(|j| hessian[j][i] * z[j]).sum()).collect();
+    let hz: Vec<f64> = (0..z.len())
+        .map(|i| (0..z.len()).map(|j| hessian[j][i] * z[j]).sum())
+        .collect();
     let mut curvature: Vec<Tensor> = shaped(&hz).iter().map(Tensor::abs).collect();
-    curvature[0] = curvature[0].mean_dim([2, 3].as_slice(), true, None).expand(SHAPES[0], false);
+    curvature[0] = curvature[0]
+        .mean_dim([2, 3].as_slice(), true, None)
+        .expand(SHAPES[0], false);
 
     let first = gradients(&loss(&p), &p, true).unwrap();
     let start: Vec<Tensor> = p.iter().map(Tensor::copy).collect();

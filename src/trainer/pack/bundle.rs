@@ -1,6 +1,7 @@
-//! Trials as packs. Those of one optimizer train together from the start; Hybrid and SGD with momentum go in two rounds: every
-//! different first phase once, then all that have switched, whenever that was, as one pack of AdaHessian. The worker hears of
-//! each trial as if it ran by itself.
+//! Trials as packs. Those of one optimizer train together from the start; Hybrid and SGD with
+//! momentum go in two rounds: every different first phase once, then all that have switched,
+//! whenever that was, as one pack of AdaHessian. The worker hears of each trial as if it ran by
+//! itself.
 
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -16,10 +17,13 @@ use crate::data::{Batches, Sets};
 use crate::engine::{Row, Session, Trial};
 use crate::error::TrialError;
 use crate::model::ResNet18;
-use crate::optim::{AdahessianSettings, AdamSettings, OptimizerSettings, SgdMomentumSettings, SgdSettings};
+use crate::optim::{
+    AdahessianSettings, AdamSettings, OptimizerSettings, SgdMomentumSettings, SgdSettings,
+};
 use crate::settings::{Protocol, Settings};
 
-/// What trials of one pack agree in. `None` for a trial that is never packed: the authors' own protocol, an audit.
+/// What trials of one pack agree in. `None` for a trial that is never packed: the authors' own
+/// protocol, an audit.
 #[derive(Clone, Debug, PartialEq)]
 pub struct PackKey {
     seed: u64,
@@ -35,7 +39,12 @@ impl PackKey {
         // One optimizer of each family stands for all of it.
         let optimizer = match &settings.optimizer {
             OptimizerSettings::Sgd(_) => OptimizerSettings::Sgd(SgdSettings { lr: 0.0 }),
-            OptimizerSettings::Adam(_) => OptimizerSettings::Adam(AdamSettings { lr: 0.0, beta1: 0.0, beta2: 0.0, eps: 0.0 }),
+            OptimizerSettings::Adam(_) => OptimizerSettings::Adam(AdamSettings {
+                lr: 0.0,
+                beta1: 0.0,
+                beta2: 0.0,
+                eps: 0.0,
+            }),
             OptimizerSettings::Adahessian(_) => OptimizerSettings::Adahessian(AdahessianSettings {
                 lr: 0.0,
                 beta1: 0.0,
@@ -44,10 +53,20 @@ impl PackKey {
                 hessian_power: 0.0,
             }),
             OptimizerSettings::SgdMomentum(_) | OptimizerSettings::Hybrid(_) => {
-                OptimizerSettings::SgdMomentum(SgdMomentumSettings { lr: 0.0, momentum: 0.0, dampening: 0.0 })
+                OptimizerSettings::SgdMomentum(SgdMomentumSettings {
+                    lr: 0.0,
+                    momentum: 0.0,
+                    dampening: 0.0,
+                })
             }
         };
-        Some(Self { seed, settings: Settings { optimizer, ..settings.clone() } })
+        Some(Self {
+            seed,
+            settings: Settings {
+                optimizer,
+                ..settings.clone()
+            },
+        })
     }
 }
 
@@ -58,8 +77,8 @@ pub enum Event {
     Started,
     /// A row of its history, with the epoch's number from 1.
     Epoch(u32, Metrics),
-    /// Its final metrics; the place of the trial whose result it is, if it was not computed again; how many of its epochs were
-    /// computed for others.
+    /// Its final metrics; the place of the trial whose result it is, if it was not computed again;
+    /// how many of its epochs were computed for others.
     Done(Metrics, Option<usize>, u32),
     /// It has failed.
     Failed(FailureKind, String),
@@ -101,9 +120,9 @@ struct Courses<'a> {
     report: &'a mut dyn FnMut(usize, Event),
 }
 
-/// Runs trials of one key in packs of at most `most` models; `report` hears of each by its place. Where memory runs out before
-/// a pack's first epoch ends, it is halved. Gives the most models that were found to fit. With `share`, what trials have in
-/// common is computed once.
+/// Runs trials of one key in packs of at most `most` models; `report` hears of each by its place.
+/// Where memory runs out before a pack's first epoch ends, it is halved. Gives the most models that
+/// were found to fit. With `share`, what trials have in common is computed once.
 ///
 /// Errors of trials are told to `report`, none is lost.
 pub fn run(
@@ -123,10 +142,21 @@ pub fn run(
             return most;
         }
     };
-    let trial = Trial { settings, seed, sets: &sets, device: session.device() };
+    let trial = Trial {
+        settings,
+        seed,
+        sets: &sets,
+        device: session.device(),
+    };
     let images = trial.training_set().and_then(|train| {
         let batches = Batches::new(&train, settings.batch_size)?;
-        Ok(Images { train, batches, val: &sets.val, test: &sets.test, device: session.device() })
+        Ok(Images {
+            train,
+            batches,
+            val: &sets.val,
+            test: &sets.test,
+            device: session.device(),
+        })
     });
     let started = images.and_then(|images| Ok((images, Rc::new(Networks::of(&network, 1)?))));
     drop(network);
@@ -137,7 +167,15 @@ pub fn run(
                 let _ = warm_up(operations, &start, settings, &images);
             }
             let trials = trials.iter().map(Course::new).collect();
-            let mut courses = Courses { seed, epochs: settings.epochs, images: &images, operations, trials, share, report };
+            let mut courses = Courses {
+                seed,
+                epochs: settings.epochs,
+                images: &images,
+                operations,
+                trials,
+                share,
+                report,
+            };
             let entrants = courses.entrants(&start);
             let (most, branches) = courses.run_all(entrants, most);
             courses.run_all(branches, most).0
@@ -151,10 +189,20 @@ pub fn run(
 
 type Prepared<'a> = (Rc<Sets>, ResNet18, &'a Settings);
 
-fn prepare<'a>(session: &mut Session, trials: &'a [Settings], seed: u64) -> Result<Option<Prepared<'a>>, TrialError> {
-    let Some(settings) = trials.first() else { return Ok(None) };
+fn prepare<'a>(
+    session: &mut Session,
+    trials: &'a [Settings],
+    seed: u64,
+) -> Result<Option<Prepared<'a>>, TrialError> {
+    let Some(settings) = trials.first() else {
+        return Ok(None);
+    };
     let sets = session.sets(settings.data_dir.clone())?;
-    Ok(Some((sets, session.network(seed, settings.batch_size)?, settings)))
+    Ok(Some((
+        sets,
+        session.network(seed, settings.batch_size)?,
+        settings,
+    )))
 }
 
 /// Takes a step and scores, as the trials will, on copies that are thrown away.
@@ -166,7 +214,10 @@ fn warm_up(
 ) -> Result<(), TrialError> {
     let rules = match &settings.optimizer {
         OptimizerSettings::Hybrid(own) => {
-            vec![OptimizerSettings::SgdMomentum(own.first.clone()), OptimizerSettings::Adahessian(own.second.clone())]
+            vec![
+                OptimizerSettings::SgdMomentum(own.first.clone()),
+                OptimizerSettings::Adahessian(own.second.clone()),
+            ]
         }
         own => vec![own.clone()],
     };
@@ -174,12 +225,21 @@ fn warm_up(
         let networks = Networks::join(&[start])?;
         let rule = rules::start(&[rule], 0, networks.weights())?;
         let by_hand = Some(ByHand::new(Rc::clone(operations), &networks));
-        Pack { networks, rule, by_hand }.warm_up(images)?;
+        Pack {
+            networks,
+            rule,
+            by_hand,
+        }
+        .warm_up(images)?;
     }
     Ok(())
 }
 
-fn fail_all(trials: impl Iterator<Item = usize>, error: &TrialError, report: &mut dyn FnMut(usize, Event)) {
+fn fail_all(
+    trials: impl Iterator<Item = usize>,
+    error: &TrialError,
+    report: &mut dyn FnMut(usize, Event),
+) {
     for trial in trials {
         report(trial, Event::Started);
         report(trial, Event::Failed(error.kind(), error.to_string()));
@@ -188,13 +248,22 @@ fn fail_all(trials: impl Iterator<Item = usize>, error: &TrialError, report: &mu
 
 impl<'a> Course<'a> {
     fn new(settings: &'a Settings) -> Self {
-        Self { settings, started: false, ended: false, metrics: Metrics::default(), switched: false, shared: 0 }
+        Self {
+            settings,
+            started: false,
+            ended: false,
+            metrics: Metrics::default(),
+            switched: false,
+            shared: 0,
+        }
     }
 
     /// What the trial's first round is by.
     fn first_rule(&self) -> OptimizerSettings {
         match &self.settings.optimizer {
-            OptimizerSettings::Hybrid(hybrid) => OptimizerSettings::SgdMomentum(hybrid.first.clone()),
+            OptimizerSettings::Hybrid(hybrid) => {
+                OptimizerSettings::SgdMomentum(hybrid.first.clone())
+            }
             other => other.clone(),
         }
     }
@@ -206,10 +275,19 @@ impl Courses<'_> {
         let mut entrants: Vec<Entrant> = Vec::new();
         for (place, trial) in self.trials.iter().enumerate() {
             let rule = trial.first_rule();
-            match entrants.iter_mut().find(|entrant| self.share && entrant.rule == rule) {
+            match entrants
+                .iter_mut()
+                .find(|entrant| self.share && entrant.rule == rule)
+            {
                 Some(entrant) => entrant.trials.push(place),
                 None => {
-                    entrants.push(Entrant { trials: vec![place], rule, from: Rc::clone(start), epoch: 0, seconds: 0.0 });
+                    entrants.push(Entrant {
+                        trials: vec![place],
+                        rule,
+                        from: Rc::clone(start),
+                        epoch: 0,
+                        seconds: 0.0,
+                    });
                 }
             }
         }
@@ -228,7 +306,9 @@ impl Courses<'_> {
         }
         while let Some(mut pack) = packs.pop_front() {
             let mut begun = false;
-            let Err(error) = self.run_pack(&pack, &mut begun, &mut branches) else { continue };
+            let Err(error) = self.run_pack(&pack, &mut begun, &mut branches) else {
+                continue;
+            };
             if error.kind() == FailureKind::OutOfMemory && !begun && pack.len() > 1 {
                 let rest = pack.split_off(pack.len().div_ceil(2));
                 most = pack.len();
@@ -250,17 +330,37 @@ impl Courses<'_> {
     }
 
     /// One pack to its end. `begun` is set once an epoch has been reported.
-    fn run_pack(&mut self, entrants: &[Entrant], begun: &mut bool, branches: &mut Vec<Entrant>) -> Result<(), TrialError> {
+    fn run_pack(
+        &mut self,
+        entrants: &[Entrant],
+        begun: &mut bool,
+        branches: &mut Vec<Entrant>,
+    ) -> Result<(), TrialError> {
         for trial in entrants.iter().flat_map(|entrant| &entrant.trials) {
             if !std::mem::replace(&mut self.trials[*trial].started, true) {
                 (self.report)(*trial, Event::Started);
             }
         }
-        let networks = Networks::join(&entrants.iter().map(|entrant| &*entrant.from).collect::<Vec<_>>())?;
-        let settings: Vec<OptimizerSettings> = entrants.iter().map(|entrant| entrant.rule.clone()).collect();
+        let networks = Networks::join(
+            &entrants
+                .iter()
+                .map(|entrant| &*entrant.from)
+                .collect::<Vec<_>>(),
+        )?;
+        let settings: Vec<OptimizerSettings> = entrants
+            .iter()
+            .map(|entrant| entrant.rule.clone())
+            .collect();
         let rule = rules::start(&settings, self.seed, networks.weights())?;
-        let by_hand = self.operations.clone().map(|operations| ByHand::new(operations, &networks));
-        let mut pack = Pack { networks, rule, by_hand };
+        let by_hand = self
+            .operations
+            .clone()
+            .map(|operations| ByHand::new(operations, &networks));
+        let mut pack = Pack {
+            networks,
+            rule,
+            by_hand,
+        };
         // By model: its entrant's state, as far as it has changed.
         let mut models: Vec<Model> = entrants.iter().map(Model::of).collect();
         while !models.is_empty() {
@@ -279,8 +379,9 @@ impl Courses<'_> {
                     self.finish(model, score);
                 }
             }
-            let stays: Vec<usize> =
-                (0..models.len()).filter(|place| !over(&models[*place]) && !models[*place].trials.is_empty()).collect();
+            let stays: Vec<usize> = (0..models.len())
+                .filter(|place| !over(&models[*place]) && !models[*place].trials.is_empty())
+                .collect();
             if stays.len() < models.len() && !stays.is_empty() {
                 pack.select(&stays)?;
             }
@@ -293,8 +394,15 @@ impl Courses<'_> {
         Ok(())
     }
 
-    /// Reports a model's row for each of its trials. Trials that switch leave it: gives what they go on as.
-    fn end_epoch(&mut self, model: &mut Model, place: usize, row: &Row, pack: &Pack) -> Result<Vec<Entrant>, TrialError> {
+    /// Reports a model's row for each of its trials. Trials that switch leave it: gives what they
+    /// go on as.
+    fn end_epoch(
+        &mut self,
+        model: &mut Model,
+        place: usize,
+        row: &Row,
+        pack: &Pack,
+    ) -> Result<Vec<Entrant>, TrialError> {
         let mut branches: Vec<Entrant> = Vec::new();
         let mut left: Option<Rc<Networks>> = None;
         let mut stay = Vec::new();
@@ -302,12 +410,21 @@ impl Courses<'_> {
             let course = &mut self.trials[trial];
             course.shared += u32::from(place_in_model > 0);
             // The last row's scores stand.
-            for (name, value) in row.values.0.iter().filter(|(name, _)| METRICS.contains(&name.as_str())) {
+            for (name, value) in row
+                .values
+                .0
+                .iter()
+                .filter(|(name, _)| METRICS.contains(&name.as_str()))
+            {
                 course.metrics.set(name.as_str(), value.0);
             }
             // NaN is below nothing, as in `optim/hybrid.rs`.
             let switching = match &course.settings.optimizer {
-                OptimizerSettings::Hybrid(hybrid) if !course.switched && row.val_loss < hybrid.tl => Some(&hybrid.second),
+                OptimizerSettings::Hybrid(hybrid)
+                    if !course.switched && row.val_loss < hybrid.tl =>
+                {
+                    Some(&hybrid.second)
+                }
                 _ => None,
             };
             let mut row = row.clone();
@@ -323,18 +440,30 @@ impl Courses<'_> {
             // One that switches at its last epoch ends with the weights that it has.
             if model.epoch >= self.epochs {
                 stay.push(trial);
-            } else if let Some(branch) = branches.iter_mut().find(|branch| self.share && branch.rule == rule) {
+            } else if let Some(branch) = branches
+                .iter_mut()
+                .find(|branch| self.share && branch.rule == rule)
+            {
                 branch.trials.push(trial);
             } else {
                 let from = match &left {
                     Some(left) => Rc::clone(left),
                     None => {
-                        let own = Rc::new(pack.networks.select(&index(&[place], self.images.device)?)?);
+                        let own = Rc::new(
+                            pack.networks
+                                .select(&index(&[place], self.images.device)?)?,
+                        );
                         left = Some(Rc::clone(&own));
                         own
                     }
                 };
-                branches.push(Entrant { trials: vec![trial], rule, from, epoch: model.epoch, seconds: model.seconds });
+                branches.push(Entrant {
+                    trials: vec![trial],
+                    rule,
+                    from,
+                    epoch: model.epoch,
+                    seconds: model.seconds,
+                });
             }
         }
         model.trials = stay;
@@ -366,6 +495,10 @@ struct Model {
 
 impl Model {
     fn of(entrant: &Entrant) -> Self {
-        Self { trials: entrant.trials.clone(), epoch: entrant.epoch, seconds: entrant.seconds }
+        Self {
+            trials: entrant.trials.clone(),
+            epoch: entrant.epoch,
+            seconds: entrant.seconds,
+        }
     }
 }

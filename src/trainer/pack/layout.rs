@@ -1,5 +1,6 @@
-//! How the weights of one model lie in a row of P numbers: kernels of one size side by side, so that a mean over each
-//! kernel (AdaHessian's) takes one operation for all of them. Used by `network` and `rules`.
+//! How the weights of one model lie in a row of P numbers: kernels of one size side by side, so
+//! that a mean over each kernel (AdaHessian's) takes one operation for all of them. Used by
+//! `network` and `rules`.
 
 use std::collections::HashMap;
 use std::ops::Range;
@@ -49,15 +50,25 @@ impl Layout {
         let shapes: Vec<Vec<i64>> = network.parameters().iter().map(Tensor::size).collect();
         let mut parameters: Vec<(usize, Vec<i64>)> = shapes.into_iter().enumerate().collect();
         parameters.sort_by_key(|(place, shape)| (std::cmp::Reverse(kernel(shape)), *place));
-        let lengths: Vec<i64> = parameters.iter().map(|(_, shape)| shape.iter().product()).collect();
+        let lengths: Vec<i64> = parameters
+            .iter()
+            .map(|(_, shape)| shape.iter().product())
+            .collect();
         let mut groups: Vec<Group> = Vec::new();
         let mut kernels = Vec::new();
         for ((_, shape), length) in parameters.iter().zip(&lengths) {
             let (taps, whole) = kernel(shape);
             if kernels.last() != Some(&(taps, whole)) {
                 kernels.push((taps, whole));
-                let [weights, means] = groups.last().map_or([0, 0], |last| [last.weights.end, last.means.end]);
-                groups.push(Group { taps, divisor: whole as f64, weights: weights..weights, means: means..means });
+                let [weights, means] = groups
+                    .last()
+                    .map_or([0, 0], |last| [last.weights.end, last.means.end]);
+                groups.push(Group {
+                    taps,
+                    divisor: whole as f64,
+                    weights: weights..weights,
+                    means: means..means,
+                });
             }
             if let Some(last) = groups.last_mut() {
                 last.weights.end += length;
@@ -65,8 +76,17 @@ impl Layout {
             }
         }
         let names: Vec<&String> = network.names().iter().collect();
-        let by_name = parameters.iter().enumerate().map(|(at, (place, _))| (names[*place].clone(), at)).collect();
-        Self { parameters, lengths, groups, by_name }
+        let by_name = parameters
+            .iter()
+            .enumerate()
+            .map(|(at, (place, _))| (names[*place].clone(), at))
+            .collect();
+        Self {
+            parameters,
+            lengths,
+            groups,
+            by_name,
+        }
     }
 
     /// Where the parameter of that name is among those that `split` gives.
@@ -74,7 +94,9 @@ impl Layout {
     /// # Errors
     /// If there is none.
     pub fn place(&self, name: &str) -> Result<usize, TchError> {
-        let missing = || TchError::TensorNameNotFound(name.to_owned(), "the network that is packed".to_owned());
+        let missing = || {
+            TchError::TensorNameNotFound(name.to_owned(), "the network that is packed".to_owned())
+        };
         self.by_name.get(name).copied().ok_or_else(missing)
     }
 
@@ -93,12 +115,16 @@ impl Layout {
     /// # Errors
     /// libtorch's.
     pub fn row(&self, tensors: &[Tensor]) -> Result<Tensor, TchError> {
-        let parts: Vec<Tensor> =
-            self.parameters.iter().map(|(place, _)| tensors[*place].f_detach()?.f_reshape([1, -1])).collect::<Result<_, _>>()?;
+        let parts: Vec<Tensor> = self
+            .parameters
+            .iter()
+            .map(|(place, _)| tensors[*place].f_detach()?.f_reshape([1, -1]))
+            .collect::<Result<_, _>>()?;
         Tensor::f_cat(&parts, 1)
     }
 
-    /// Tensors of the parameters' shapes, in the network's order, that hold nothing: what to draw probes for.
+    /// Tensors of the parameters' shapes, in the network's order, that hold nothing: what to draw
+    /// probes for.
     ///
     /// # Errors
     /// libtorch's.
@@ -106,7 +132,10 @@ impl Layout {
         let nothing = Tensor::f_zeros([1], tch::kind::FLOAT_CPU)?;
         let mut ordered: Vec<&(usize, Vec<i64>)> = self.parameters.iter().collect();
         ordered.sort_by_key(|(place, _)| *place);
-        ordered.into_iter().map(|(_, shape)| nothing.f_expand(shape.as_slice(), false)).collect()
+        ordered
+            .into_iter()
+            .map(|(_, shape)| nothing.f_expand(shape.as_slice(), false))
+            .collect()
     }
 
     /// Rows `[K, P]` as the parameters of K models, `[K, ...]` each, as views.
@@ -116,21 +145,32 @@ impl Layout {
     pub fn split(&self, rows: &Tensor) -> Result<Vec<Tensor>, TchError> {
         let models = rows.size()[0];
         let parts = rows.f_split_with_sizes(self.lengths.as_slice(), 1)?;
-        let view =
-            |(part, (_, shape)): (Tensor, &(usize, Vec<i64>))| part.f_view([&[models], shape.as_slice()].concat().as_slice());
+        let view = |(part, (_, shape)): (Tensor, &(usize, Vec<i64>))| {
+            part.f_view([&[models], shape.as_slice()].concat().as_slice())
+        };
         parts.into_iter().zip(&self.parameters).map(view).collect()
     }
 
-    /// The mean of the sizes over each kernel, `[K, P]` to `[K, D]`; dead taps, which are not there, count as zeros.
+    /// The mean of the sizes over each kernel, `[K, P]` to `[K, D]`; dead taps, which are not
+    /// there, count as zeros.
     ///
     /// # Errors
     /// libtorch's.
     pub fn kernel_means(&self, rows: &Tensor) -> Result<Tensor, TchError> {
         let mean = |group: &Group| {
             let sizes = group.of(rows)?.f_abs()?;
-            sizes.f_sum_dim_intlist([2].as_slice(), false, None)?.f_div_scalar(group.divisor)
+            sizes
+                .f_sum_dim_intlist([2].as_slice(), false, None)?
+                .f_div_scalar(group.divisor)
         };
-        Tensor::f_cat(&self.groups.iter().map(mean).collect::<Result<Vec<_>, _>>()?, 1)
+        Tensor::f_cat(
+            &self
+                .groups
+                .iter()
+                .map(mean)
+                .collect::<Result<Vec<_>, _>>()?,
+            1,
+        )
     }
 }
 
@@ -149,6 +189,8 @@ impl Group {
     /// # Errors
     /// libtorch's.
     pub fn of_means(&self, means: &Tensor) -> Result<Tensor, TchError> {
-        means.f_narrow(1, self.means.start, self.means.end - self.means.start)?.f_unsqueeze(2)
+        means
+            .f_narrow(1, self.means.start, self.means.end - self.means.start)?
+            .f_unsqueeze(2)
     }
 }

@@ -1,5 +1,5 @@
-//! Packs against single trials: the same numbers to rounding, for every optimizer and mixed hyper-parameters; what one model
-//! does is nothing to its neighbours.
+//! Packs against single trials: the same numbers to rounding, for every optimizer and mixed
+//! hyper-parameters; what one model does is nothing to its neighbours.
 
 use std::rc::Rc;
 
@@ -13,15 +13,20 @@ use crate::engine::{Session, Sharing};
 use crate::margins::{assert_ratio, assert_within};
 use crate::settings::Settings;
 
-const SGD: [&str; 2] = [r#"{"optimizer": "sgd", "lr": 0.01}"#, r#"{"optimizer": "sgd", "lr": 0.001}"#];
+const SGD: [&str; 2] = [
+    r#"{"optimizer": "sgd", "lr": 0.01}"#,
+    r#"{"optimizer": "sgd", "lr": 0.001}"#,
+];
 
 const MOMENTUM: [&str; 2] = [
     r#"{"optimizer": "sgd_momentum", "lr": 0.002, "momentum": 0.9}"#,
     r#"{"optimizer": "sgd_momentum", "lr": 0.001, "momentum": 0.5, "dampening": 0.5}"#,
 ];
 
-const ADAM: [&str; 2] =
-    [r#"{"optimizer": "adam", "lr": 0.0001}"#, r#"{"optimizer": "adam", "lr": 0.001, "beta1": 0.5, "beta2": 0.9, "eps": 0.01}"#];
+const ADAM: [&str; 2] = [
+    r#"{"optimizer": "adam", "lr": 0.0001}"#,
+    r#"{"optimizer": "adam", "lr": 0.001, "beta1": 0.5, "beta2": 0.9, "eps": 0.01}"#,
+];
 
 const ADAHESSIAN: [&str; 2] = [
     r#"{"optimizer": "adahessian", "lr": 0.00001}"#,
@@ -35,23 +40,40 @@ type Outcome = (Vec<Metrics>, Metrics);
 struct Few {
     kind: Kind,
     session: Session,
-    /// Images to train on, and how many of them are a batch. Of fewer, batch norm makes more of a rounding.
+    /// Images to train on, and how many of them are a batch. Of fewer, batch norm makes more of a
+    /// rounding.
     images: [i64; 2],
 }
 
 impl Few {
     fn new(kind: Kind) -> Self {
-        // One step in single precision: training makes rounding grow. Two in double, so that the optimizers' states count.
-        let images = if kind == Kind::Double { [20, 10] } else { [16, 16] };
-        Self { kind, session: Session::small(kind, 32), images }
+        // One step in single precision: training makes rounding grow. Two in double, so that the
+        // optimizers' states count.
+        let images = if kind == Kind::Double {
+            [20, 10]
+        } else {
+            [16, 16]
+        };
+        Self {
+            kind,
+            session: Session::small(kind, 32),
+            images,
+        }
     }
 
     /// One epoch, where nothing else is said.
     fn config(&self, json: &str) -> Config {
         let mut config: Config = serde_json::from_str(json).unwrap();
         let [images, batch] = self.images;
-        for (name, value) in [("epochs", 1), ("batch_size", batch), ("train_images", images)] {
-            config.0.entry(name.to_owned()).or_insert(ParamValue::Int(value));
+        for (name, value) in [
+            ("epochs", 1),
+            ("batch_size", batch),
+            ("train_images", images),
+        ] {
+            config
+                .0
+                .entry(name.to_owned())
+                .or_insert(ParamValue::Int(value));
         }
         config
     }
@@ -60,35 +82,55 @@ impl Few {
 fn single(few: &mut Few, json: &str, seed: u64) -> Outcome {
     let mut rows = Vec::new();
     let config = few.config(json);
-    let metrics = few.session.run(&config, seed, Sharing::None, &mut |_, row| rows.push(row.without_wall_clock()));
+    let metrics = few
+        .session
+        .run(&config, seed, Sharing::None, &mut |_, row| {
+            rows.push(row.without_wall_clock())
+        });
     (rows, metrics.unwrap().0.without_wall_clock())
 }
 
 /// The outcomes of trials in packs of at most so many.
 fn packed(few: &mut Few, trials: &[&str], seed: u64, most: usize) -> Vec<Outcome> {
-    let settings: Vec<Settings> = trials.iter().map(|json| Settings::from_config(&few.config(json)).unwrap()).collect();
+    let settings: Vec<Settings> = trials
+        .iter()
+        .map(|json| Settings::from_config(&few.config(json)).unwrap())
+        .collect();
     let key = PackKey::of(&settings[0], seed).unwrap();
-    assert!(settings.iter().all(|settings| PackKey::of(settings, seed) == Some(key.clone())));
+    assert!(
+        settings
+            .iter()
+            .all(|settings| PackKey::of(settings, seed) == Some(key.clone()))
+    );
     let mut started = vec![0; trials.len()];
     let mut rows = vec![Vec::new(); trials.len()];
     let mut done: Vec<Option<Metrics>> = vec![None; trials.len()];
-    let fitted = run(&mut few.session, &settings, seed, (most, true), &mut |trial, event| {
-        assert!(done[trial].is_none());
-        match event {
-            Event::Started => started[trial] += 1,
-            Event::Epoch(epoch, values) => {
-                assert_eq!((started[trial], epoch as usize), (1, rows[trial].len() + 1));
-                rows[trial].push(values.without_wall_clock());
+    let fitted = run(
+        &mut few.session,
+        &settings,
+        seed,
+        (most, true),
+        &mut |trial, event| {
+            assert!(done[trial].is_none());
+            match event {
+                Event::Started => started[trial] += 1,
+                Event::Epoch(epoch, values) => {
+                    assert_eq!((started[trial], epoch as usize), (1, rows[trial].len() + 1));
+                    rows[trial].push(values.without_wall_clock());
+                }
+                Event::Done(metrics, ..) => {
+                    assert!(metrics.get("training_seconds").unwrap() > 0.0);
+                    done[trial] = Some(metrics.without_wall_clock());
+                }
+                Event::Failed(kind, message) => panic!("{kind}: {message}"),
             }
-            Event::Done(metrics, ..) => {
-                assert!(metrics.get("training_seconds").unwrap() > 0.0);
-                done[trial] = Some(metrics.without_wall_clock());
-            }
-            Event::Failed(kind, message) => panic!("{kind}: {message}"),
-        }
-    });
+        },
+    );
     assert_eq!(fitted, most);
-    rows.into_iter().zip(done).map(|(rows, done)| (rows, done.unwrap())).collect()
+    rows.into_iter()
+        .zip(done)
+        .map(|(rows, done)| (rows, done.unwrap()))
+        .collect()
 }
 
 /// Checks that two sets of numbers have the same names and agree to that share.
@@ -139,7 +181,8 @@ fn check(trials: &[&str]) {
     assert_all_near(single, &smooth, &found, 3);
 }
 
-/// The trial with an eps of 1, where its optimizer has one: nothing small is divided by then, so that rounding stays rounding.
+/// The trial with an eps of 1, where its optimizer has one: nothing small is divided by then, so
+/// that rounding stays rounding.
 fn with_eps(json: &str) -> String {
     let mut config: Config = serde_json::from_str(json).unwrap();
     if !matches!(config.get("optimizer"), Some(ParamValue::Text(name)) if name.starts_with("sgd")) {
@@ -174,31 +217,52 @@ fn a_pack_by_hand_is_its_trials() {
     let mut few = Few::new(Kind::Double);
     few.session = few.session.with_operations(Some(Rc::new(Reference)));
     let hybrid = r#"{"optimizer": "hybrid", "lr1": 0.005, "momentum": 0.9, "tl": 1e9, "lr2": 0.01, "eps": 0.1, "epochs": 2}"#;
-    for trials in [ADAM.as_slice(), &ADAHESSIAN, &SGD[..1], &[MOMENTUM[0]], &[hybrid]] {
+    for trials in [
+        ADAM.as_slice(),
+        &ADAHESSIAN,
+        &SGD[..1],
+        &[MOMENTUM[0]],
+        &[hybrid],
+    ] {
         let found = packed(&mut few, trials, 3, 8);
         assert_all_near(&mut few, trials, &found, 3);
     }
 }
 
-/// Beside a trial of the first phase alone: one that never switches, two that do at once, of two first phases, and one that
-/// is not below its threshold before the second epoch.
+/// Beside a trial of the first phase alone: one that never switches, two that do at once, of two
+/// first phases, and one that is not below its threshold before the second epoch.
 #[test]
 fn a_pack_of_hybrid_is_its_trials() {
     let mut double = Few::new(Kind::Double);
-    let momentum =
-        r#"{"optimizer": "sgd_momentum", "lr": 0.005, "momentum": 0.9, "epochs": 3, "batch_size": 5, "train_images": 10}"#;
-    let losses: Vec<f64> = single(&mut double, momentum, 1).0.iter().map(|row| row.get("val_loss").unwrap()).collect();
+    let momentum = r#"{"optimizer": "sgd_momentum", "lr": 0.005, "momentum": 0.9, "epochs": 3, "batch_size": 5, "train_images": 10}"#;
+    let losses: Vec<f64> = single(&mut double, momentum, 1)
+        .0
+        .iter()
+        .map(|row| row.get("val_loss").unwrap())
+        .collect();
     assert!(losses[1] < losses[0], "{losses:?}");
     let late = (losses[0] + losses[1]) / 2.0;
     let hybrid = |lr1, lr2, tl| {
-        let rest = r#""momentum": 0.9, "eps": 0.1, "epochs": 3, "batch_size": 5, "train_images": 10}"#;
+        let rest =
+            r#""momentum": 0.9, "eps": 0.1, "epochs": 3, "batch_size": 5, "train_images": 10}"#;
         format!(r#"{{"optimizer": "hybrid", "lr1": {lr1}, "lr2": {lr2}, "tl": {tl}, {rest}"#)
     };
-    let all = [hybrid(0.005, 0.01, 0.0), hybrid(0.005, 0.01, 1e9), hybrid(0.001, 0.001, 1e9)];
-    let all = [all.to_vec(), vec![hybrid(0.005, 0.01, late), momentum.to_owned()]].concat();
+    let all = [
+        hybrid(0.005, 0.01, 0.0),
+        hybrid(0.005, 0.01, 1e9),
+        hybrid(0.001, 0.001, 1e9),
+    ];
+    let all = [
+        all.to_vec(),
+        vec![hybrid(0.005, 0.01, late), momentum.to_owned()],
+    ]
+    .concat();
     let trials: Vec<&str> = all.iter().map(String::as_str).collect();
     let found = packed(&mut double, &trials, 1, 2);
-    let switches: Vec<Option<f64>> = found.iter().map(|(_, metrics)| metrics.get("switch_epoch")).collect();
+    let switches: Vec<Option<f64>> = found
+        .iter()
+        .map(|(_, metrics)| metrics.get("switch_epoch"))
+        .collect();
     assert_eq!(switches, [None, Some(1.0), Some(1.0), Some(2.0), None]);
     assert_all_near(&mut double, &trials, &found, 1);
     // One that switches at its very end.
@@ -212,7 +276,10 @@ fn a_pack_of_hybrid_is_its_trials() {
 #[test]
 fn a_model_that_diverges_does_not_touch_its_neighbours() {
     let few = &mut Few::new(Kind::Double);
-    let wild = [r#"{"optimizer": "sgd", "lr": 1e300}"#, r#"{"optimizer": "adahessian", "lr": 1e300}"#];
+    let wild = [
+        r#"{"optimizer": "sgd", "lr": 1e300}"#,
+        r#"{"optimizer": "adahessian", "lr": 1e300}"#,
+    ];
     for (tame, wild) in [&SGD, &ADAHESSIAN].into_iter().zip(wild) {
         let alone = packed(few, &tame[..2], 5, 8);
         let beside = packed(few, &[tame[0], wild, tame[1]], 5, 8);
@@ -231,7 +298,13 @@ fn a_pack_that_cannot_be_trained_fails_trial_by_trial() {
     let config = few.config(r#"{"optimizer": "sgd", "lr": 0.1, "train_images": 99}"#);
     let settings = [0, 1].map(|_| Settings::from_config(&config).unwrap());
     let mut events = Vec::new();
-    run(&mut few.session, &settings, 1, (8, true), &mut |trial, event| events.push(format!("{trial} {event:?}")));
+    run(
+        &mut few.session,
+        &settings,
+        1,
+        (8, true),
+        &mut |trial, event| events.push(format!("{trial} {event:?}")),
+    );
     insta::assert_snapshot!(events.join("\n"), @r#"
     0 Started
     0 Failed(BadConfig, "train_images: 99 are wanted, but the training set has 32 images")

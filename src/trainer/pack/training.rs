@@ -1,5 +1,5 @@
-//! Epochs of a pack: steps on every batch, then scores, as `engine/trial.rs` has them for one trial. What was measured is
-//! read back from the device once an epoch. `bundle` runs it.
+//! Epochs of a pack: steps on every batch, then scores, as `engine/trial.rs` has them for one
+//! trial. What was measured is read back from the device once an epoch. `bundle` runs it.
 
 use std::rc::Rc;
 use std::time::Instant;
@@ -58,7 +58,10 @@ pub struct ByHand {
 impl ByHand {
     /// For networks like these.
     pub fn new(operations: Rc<dyn Operations>, networks: &Networks) -> Self {
-        Self { operations, layers: Layers::of(networks.plan()) }
+        Self {
+            operations,
+            layers: Layers::of(networks.plan()),
+        }
     }
 }
 
@@ -66,7 +69,8 @@ impl ByHand {
 type Scores = [Tensor; 2];
 
 impl Pack {
-    /// One epoch. Gives each model's row of the history; its seconds are its share of the time that the steps took.
+    /// One epoch. Gives each model's row of the history; its seconds are its share of the time that
+    /// the steps took.
     ///
     /// # Errors
     /// libtorch's.
@@ -95,9 +99,15 @@ impl Pack {
         let measured = read(&columns.each_ref().map(|(_, column)| column))?;
         let row = |model: usize| {
             let mut values = Metrics::default();
-            columns.iter().zip(&measured).for_each(|((name, _), column)| values.set(*name, column[model]));
+            columns
+                .iter()
+                .zip(&measured)
+                .for_each(|((name, _), column)| values.set(*name, column[model]));
             values.set("seconds", seconds);
-            Row { val_loss: measured[2][model], values }
+            Row {
+                val_loss: measured[2][model],
+                values,
+            }
         };
         Ok((0..models).map(row).collect())
     }
@@ -122,7 +132,11 @@ impl Pack {
     pub fn test(&self, images: &Images<'_>) -> Result<Vec<[f64; 2]>, TrialError> {
         let [loss, accuracy] = self.scores(images.test)?;
         let columns = read(&[&loss, &accuracy])?;
-        Ok(columns[0].iter().zip(&columns[1]).map(|(loss, accuracy)| [*loss, *accuracy]).collect())
+        Ok(columns[0]
+            .iter()
+            .zip(&columns[1])
+            .map(|(loss, accuracy)| [*loss, *accuracy])
+            .collect())
     }
 
     /// Keeps the models at those places, in that order.
@@ -138,14 +152,21 @@ impl Pack {
 
     /// One step on a batch. Gives the gradient that it took, `[K, P]`.
     fn step(&mut self, batch: &Split) -> Result<Tensor, TrialError> {
-        if let Some(ByHand { operations, layers }) = self.by_hand.as_ref().filter(|own| own.operations.serves(batch.len())) {
+        if let Some(ByHand { operations, layers }) = self
+            .by_hand
+            .as_ref()
+            .filter(|own| own.operations.serves(batch.len()))
+        {
             let _guard = without_grad();
             let networks = &self.networks;
             let tape = native::forward(&**operations, layers, networks, &batch.images)?;
-            let (gradient, trail) = native::gradient(&**operations, layers, networks, &tape, &batch.labels)?;
+            let (gradient, trail) =
+                native::gradient(&**operations, layers, networks, &tape, &batch.labels)?;
             let mut passed = Some((tape, trail));
             let mut product = |signs: &Tensor| {
-                let (tape, trail) = passed.take().ok_or_else(|| TchError::Shape("a second product".to_owned()))?;
+                let (tape, trail) = passed
+                    .take()
+                    .ok_or_else(|| TchError::Shape("a second product".to_owned()))?;
                 native::hessian_product(&**operations, layers, networks, (&tape, &trail), signs)
             };
             self.rule.step(networks, &gradient, &mut product)?;
@@ -155,8 +176,11 @@ impl Pack {
         let gradient = {
             let logits = self.networks.forward(&batch.images, Mode::Train)?;
             // The mean over the images, the sum over the models: each sees its own loss alone.
-            let loss = losses(&logits, &batch.labels)?.f_sum(None)?.f_div_scalar(batch.len() as f64)?;
-            Tensor::f_run_backward(&[loss], &[self.networks.weights()], with_graph, with_graph)?.remove(0)
+            let loss = losses(&logits, &batch.labels)?
+                .f_sum(None)?
+                .f_div_scalar(batch.len() as f64)?;
+            Tensor::f_run_backward(&[loss], &[self.networks.weights()], with_graph, with_graph)?
+                .remove(0)
         };
         let weights = self.networks.weights();
         let mut product = |signs: &Tensor| {
@@ -169,7 +193,12 @@ impl Pack {
 
     fn scores(&self, split: &Split) -> Result<Scores, TrialError> {
         let _guard = without_grad();
-        let zeros = || Tensor::f_zeros([self.networks.models()], (Kind::Double, split.labels.device()));
+        let zeros = || {
+            Tensor::f_zeros(
+                [self.networks.models()],
+                (Kind::Double, split.labels.device()),
+            )
+        };
         let (mut loss, mut right) = (zeros()?, zeros()?);
         for start in (0..split.len()).step_by(AT_ONCE as usize) {
             let part = split.narrow(start, AT_ONCE.min(split.len() - start))?;
@@ -180,20 +209,33 @@ impl Pack {
                 _ => self.networks.forward(&part.images, Mode::Evaluate)?,
             };
             let axis = [1].as_slice();
-            let _ = loss.f_add_(&losses(&logits, &part.labels)?.f_sum_dim_intlist(axis, false, Kind::Double)?)?;
+            let _ = loss.f_add_(&losses(&logits, &part.labels)?.f_sum_dim_intlist(
+                axis,
+                false,
+                Kind::Double,
+            )?)?;
             let hits = logits.f_argmax(1, false)?.f_eq_tensor(&part.labels)?;
             let _ = right.f_add_(&hits.f_sum_dim_intlist(axis, false, Kind::Double)?)?;
         }
         let count = split.len() as f64;
-        Ok([loss.f_div_scalar(count)?, right.f_mul_scalar(100.0)?.f_div_scalar(count)?])
+        Ok([
+            loss.f_div_scalar(count)?,
+            right.f_mul_scalar(100.0)?.f_div_scalar(count)?,
+        ])
     }
 }
 
 /// Cross entropy of each image in each model: `[K, 10, N]` and `[N]` to `[K, N]`.
 fn losses(logits: &Tensor, labels: &Tensor) -> Result<Tensor, TchError> {
     let size = logits.size();
-    let labels = labels.f_view([1, 1, -1])?.f_expand([size[0], 1, size[2]], false)?;
-    logits.f_log_softmax(1, None)?.f_gather(1, &labels, false)?.f_squeeze_dim(1)?.f_neg()
+    let labels = labels
+        .f_view([1, 1, -1])?
+        .f_expand([size[0], 1, size[2]], false)?;
+    logits
+        .f_log_softmax(1, None)?
+        .f_gather(1, &labels, false)?
+        .f_squeeze_dim(1)?
+        .f_neg()
 }
 
 /// Places as a tensor.
@@ -208,7 +250,9 @@ pub fn index(places: &[usize], device: Device) -> Result<Tensor, TchError> {
 /// Columns of numbers, one a model, from the device in one go.
 fn read(columns: &[&Tensor]) -> Result<Vec<Vec<f64>>, TchError> {
     let all = Tensor::f_stack(columns, 0)?.f_to_device(Device::Cpu)?;
-    (0..columns.len() as i64).map(|at| Vec::<f64>::try_from(all.f_get(at)?)).collect()
+    (0..columns.len() as i64)
+        .map(|at| Vec::<f64>::try_from(all.f_get(at)?))
+        .collect()
 }
 
 /// The spectral norms of an epoch's gradients, model by model, as `probes.rs` has them for one.
@@ -224,15 +268,27 @@ struct Norms {
 impl Norms {
     fn add(&mut self, gradients: [Tensor; 2], models: usize) -> Result<(), TchError> {
         self.batches += 1;
-        self.waiting.iter_mut().zip(gradients).for_each(|(waiting, gradient)| waiting.push(gradient));
-        if self.waiting[0].len() * models >= NORMS_AT_ONCE { self.settle(models) } else { Ok(()) }
+        self.waiting
+            .iter_mut()
+            .zip(gradients)
+            .for_each(|(waiting, gradient)| waiting.push(gradient));
+        if self.waiting[0].len() * models >= NORMS_AT_ONCE {
+            self.settle(models)
+        } else {
+            Ok(())
+        }
     }
 
     fn take(mut self, models: usize) -> Result<[Tensor; 2], TchError> {
         self.settle(models)?;
         let none = || Err(TchError::Shape("an epoch without a batch".to_owned()));
-        let Some([conv1, fc]) = self.sums else { return none() };
-        Ok([conv1.f_div_scalar(self.batches as f64)?, fc.f_div_scalar(self.batches as f64)?])
+        let Some([conv1, fc]) = self.sums else {
+            return none();
+        };
+        Ok([
+            conv1.f_div_scalar(self.batches as f64)?,
+            fc.f_div_scalar(self.batches as f64)?,
+        ])
     }
 
     fn settle(&mut self, models: usize) -> Result<(), TchError> {
@@ -244,9 +300,17 @@ impl Norms {
             let all = Tensor::f_stack(waiting, 0)?;
             let (batches, size) = (waiting.len() as i64, all.size());
             waiting.clear();
-            let norms = spectral_norms(&all.f_reshape([-1, size[size.len() - 2], size[size.len() - 1]])?)?;
+            let norms = spectral_norms(&all.f_reshape([
+                -1,
+                size[size.len() - 2],
+                size[size.len() - 1],
+            ])?)?;
             // The mean over a model's filters, the sum over the batches.
-            let norms = norms.f_view([batches, models as i64, -1])?.f_mean_dim([2].as_slice(), false, None)?;
+            let norms = norms.f_view([batches, models as i64, -1])?.f_mean_dim(
+                [2].as_slice(),
+                false,
+                None,
+            )?;
             norms.f_sum_dim_intlist([0].as_slice(), false, None)
         };
         let [conv1, fc] = &mut self.waiting;

@@ -1,5 +1,5 @@
-//! Layers of a pack by their weights' place in a row: which are `Operations`' own, and which are plain products over channels, with
-//! their gradients. The passes go through them.
+//! Layers of a pack by their weights' place in a row: which are `Operations`' own, and which are
+//! plain products over channels, with their gradients. The passes go through them.
 
 use tch::{TchError, Tensor};
 
@@ -77,11 +77,12 @@ impl Layers {
         let layout = &plan.layout;
         let mut side = 7;
         let block = |block: &Block| {
-            let step = |(conv, norm): &(crate::pack::convolution::Convolution, Norm), side: i64| Step {
-                conv: Conv::of(layout, conv.weight, conv.stride, side),
-                norm: channels(layout, norm),
-                running: norm.statistics,
-            };
+            let step =
+                |(conv, norm): &(crate::pack::convolution::Convolution, Norm), side: i64| Step {
+                    conv: Conv::of(layout, conv.weight, conv.stride, side),
+                    norm: channels(layout, norm),
+                    running: norm.statistics,
+                };
             let [first, second] = &block.steps;
             let inside = (side + first.0.stride - 1) / first.0.stride;
             let own = Residual {
@@ -102,14 +103,22 @@ impl Layers {
 }
 
 fn channels(layout: &Layout, norm: &Norm) -> Channels {
-    Channels { weight: layout.offset(norm.weight), bias: layout.offset(norm.bias), count: layout.shape(norm.weight)[0] }
+    Channels {
+        weight: layout.offset(norm.weight),
+        bias: layout.offset(norm.bias),
+        count: layout.shape(norm.weight)[0],
+    }
 }
 
 impl Matrix {
     /// The weight at that place: its first axis against all others.
     fn of(layout: &Layout, place: usize) -> Self {
         let shape = layout.shape(place);
-        Self { offset: layout.offset(place), rows: shape[0], columns: shape[1..].iter().product() }
+        Self {
+            offset: layout.offset(place),
+            rows: shape[0],
+            columns: shape[1..].iter().product(),
+        }
     }
 
     /// Its part of rows, `[K, rows, columns]`, as a view.
@@ -123,14 +132,20 @@ impl Matrix {
 
     /// Its part of rows for so many models: that of one row stands for all.
     fn expanded(self, rows: &Tensor, models: i64) -> Result<Tensor, TchError> {
-        self.view(rows)?.f_expand([models, self.rows, self.columns], false)
+        self.view(rows)?
+            .f_expand([models, self.rows, self.columns], false)
     }
 
     /// W x, `[K, rows, M]` of `[K, columns, M]`, added to `onto` if that is given.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn product(self, rows: &Tensor, x: &Tensor, onto: Option<Tensor>) -> Result<Tensor, TchError> {
+    pub fn product(
+        self,
+        rows: &Tensor,
+        x: &Tensor,
+        onto: Option<Tensor>,
+    ) -> Result<Tensor, TchError> {
         product(&self.expanded(rows, x.size()[0])?, x, onto)
     }
 
@@ -138,15 +153,30 @@ impl Matrix {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn back(self, rows: &Tensor, slopes: &Tensor, onto: Option<Tensor>) -> Result<Tensor, TchError> {
-        product(&self.expanded(rows, slopes.size()[0])?.f_transpose(1, 2)?, slopes, onto)
+    pub fn back(
+        self,
+        rows: &Tensor,
+        slopes: &Tensor,
+        onto: Option<Tensor>,
+    ) -> Result<Tensor, TchError> {
+        product(
+            &self.expanded(rows, slopes.size()[0])?.f_transpose(1, 2)?,
+            slopes,
+            onto,
+        )
     }
 
     /// Puts y xᵀ into its place, or adds it.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn gradient(self, x: &Tensor, slopes: &Tensor, rows: &Tensor, add: bool) -> Result<(), TchError> {
+    pub fn gradient(
+        self,
+        x: &Tensor,
+        slopes: &Tensor,
+        rows: &Tensor,
+        add: bool,
+    ) -> Result<(), TchError> {
         self.put(&slopes.f_bmm(&x.f_transpose(1, 2)?)?, rows, add)
     }
 
@@ -156,7 +186,11 @@ impl Matrix {
     /// libtorch's.
     pub fn put(self, values: &Tensor, rows: &Tensor, add: bool) -> Result<(), TchError> {
         let mut own = self.view(rows)?;
-        if add { own.f_add_(values).map(drop) } else { own.f_copy_(values) }
+        if add {
+            own.f_add_(values).map(drop)
+        } else {
+            own.f_copy_(values)
+        }
     }
 }
 
@@ -170,16 +204,27 @@ fn product(left: &Tensor, right: &Tensor, onto: Option<Tensor>) -> Result<Tensor
 /// Every other pixel of maps `[K, C, S S, N]`, as a view `[K, C, S', S', N]`.
 fn every_other(x: &Tensor, side: i64) -> Result<Tensor, TchError> {
     let size = x.size();
-    x.f_view([size[0], size[1], side, side, size[3]])?.f_slice(2, 0, None, 2)?.f_slice(3, 0, None, 2)
+    x.f_view([size[0], size[1], side, side, size[3]])?
+        .f_slice(2, 0, None, 2)?
+        .f_slice(3, 0, None, 2)
 }
 
 impl Conv {
     fn of(layout: &Layout, place: usize, stride: i64, side: i64) -> Self {
         let (offset, weight) = (layout.offset(place), Matrix::of(layout, place));
         match *layout.shape(place) {
-            [output, input, 3, 3] => Self::Square(Square { offset, output, input, side, stride }),
+            [output, input, 3, 3] => Self::Square(Square {
+                offset,
+                output,
+                input,
+                side,
+                stride,
+            }),
             [_, _, 1, 1] => Self::Every { weight, side },
-            ref shape => Self::Whole { weight, pixels: shape[2..].iter().product() },
+            ref shape => Self::Whole {
+                weight,
+                pixels: shape[2..].iter().product(),
+            },
         }
     }
 
@@ -187,13 +232,20 @@ impl Conv {
     ///
     /// # Errors
     /// The operations'.
-    pub fn forward(self, by: &dyn Operations, weights: &Tensor, x: &Tensor, onto: Option<Tensor>) -> Result<Tensor, TchError> {
+    pub fn forward(
+        self,
+        by: &dyn Operations,
+        weights: &Tensor,
+        x: &Tensor,
+        onto: Option<Tensor>,
+    ) -> Result<Tensor, TchError> {
         let (models, images) = (x.size()[0], x.size()[3]);
         match self {
             Self::Square(conv) => by.convolve(conv, weights, x, onto),
             Self::Every { weight, .. } | Self::Whole { weight, .. } => {
                 let flat = |onto: Tensor| onto.f_view([models, weight.rows, -1]);
-                let out = weight.product(weights, &self.columns(x)?, onto.map(flat).transpose()?)?;
+                let out =
+                    weight.product(weights, &self.columns(x)?, onto.map(flat).transpose()?)?;
                 out.f_view([models, weight.rows, -1, images])
             }
         }
@@ -212,13 +264,22 @@ impl Conv {
     ///
     /// # Errors
     /// The operations'.
-    pub fn back(self, by: &dyn Operations, weights: &Tensor, slopes: &Tensor, onto: Option<Tensor>) -> Result<Tensor, TchError> {
+    pub fn back(
+        self,
+        by: &dyn Operations,
+        weights: &Tensor,
+        slopes: &Tensor,
+        onto: Option<Tensor>,
+    ) -> Result<Tensor, TchError> {
         let (models, images) = (slopes.size()[0], slopes.size()[3]);
         match self {
             Self::Square(conv) => by.convolve_back(conv, weights, slopes, onto),
             Self::Every { weight, side } => {
                 let all = [models, weight.columns, side * side, images];
-                let onto = onto.map_or_else(|| Tensor::f_zeros(all, (slopes.f_kind()?, slopes.device())), Ok)?;
+                let onto = onto.map_or_else(
+                    || Tensor::f_zeros(all, (slopes.f_kind()?, slopes.device())),
+                    Ok,
+                )?;
                 let mut places = every_other(&onto, side)?;
                 let own = weight.back(weights, &slopes.f_view([models, weight.rows, -1])?, None)?;
                 let _ = places.f_add_(&own.f_view(places.size().as_slice())?)?;
@@ -226,7 +287,11 @@ impl Conv {
             }
             Self::Whole { weight, pixels } => {
                 let flat = |onto: Tensor| onto.f_view([models, weight.columns, images]);
-                let own = weight.back(weights, &slopes.f_view([models, weight.rows, images])?, onto.map(flat).transpose()?)?;
+                let own = weight.back(
+                    weights,
+                    &slopes.f_view([models, weight.rows, images])?,
+                    onto.map(flat).transpose()?,
+                )?;
                 own.f_view([models, weight.columns / pixels, pixels, images])
             }
         }
@@ -236,7 +301,14 @@ impl Conv {
     ///
     /// # Errors
     /// The operations'.
-    pub fn gradient(self, by: &dyn Operations, x: &Tensor, slopes: &Tensor, rows: &Tensor, add: bool) -> Result<(), TchError> {
+    pub fn gradient(
+        self,
+        by: &dyn Operations,
+        x: &Tensor,
+        slopes: &Tensor,
+        rows: &Tensor,
+        add: bool,
+    ) -> Result<(), TchError> {
         match self {
             Self::Square(conv) => by.convolve_gradient(conv, x, slopes, rows, add),
             Self::Every { weight, .. } | Self::Whole { weight, .. } => {

@@ -1,7 +1,9 @@
-//! A pack's passes written out by hand instead of recorded by libtorch: forwards, backwards, and the Hessian's product, each of whose
-//! steps is one call of `Operations`. `kernels` has them as kernels for NVIDIA GPUs (the `.cu` files, compiled by `module`), `reference` in
-//! libtorch's words, for any device and precision: what the kernels are to compute, and how the passes are tested without a GPU.
-//! `forward`, `backward` and `curvature` are the passes, `layers` what they have in common. `training` calls them.
+//! A pack's passes written out by hand instead of recorded by libtorch: forwards, backwards, and
+//! the Hessian's product, each of whose steps is one call of `Operations`. `kernels` has them as
+//! kernels for NVIDIA GPUs (the `.cu` files, compiled by `module`), `reference` in libtorch's
+//! words, for any device and precision: what the kernels are to compute, and how the passes are
+//! tested without a GPU. `forward`, `backward` and `curvature` are the passes, `layers` what they
+//! have in common. `training` calls them.
 
 mod backward;
 mod curvature;

@@ -1,4 +1,5 @@
-//! The CUDA files beside this one on the GPU: compiled by NVRTC, which comes with libtorch's CUDA, and started on libtorch's stream. `kernels` says with what.
+//! The CUDA files beside this one on the GPU: compiled by NVRTC, which comes with libtorch's CUDA,
+//! and started on libtorch's stream. `kernels` says with what.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,13 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use cudarc::driver::sys::{CUdevice_attribute, CUfunction_attribute_enum};
-use cudarc::driver::{CudaContext, CudaFunction, CudaStream, DriverError, LaunchConfig, PushKernelArg};
+use cudarc::driver::{
+    CudaContext, CudaFunction, CudaStream, DriverError, LaunchConfig, PushKernelArg,
+};
 use cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
 use tch::{TchError, Tensor};
 
 use crate::cuda;
 
-const SOURCE: &str = concat!(include_str!("convolution.cu"), include_str!("norm.cu"), include_str!("stem.cu"));
+const SOURCE: &str = concat!(
+    include_str!("convolution.cu"),
+    include_str!("norm.cu"),
+    include_str!("stem.cu")
+);
 
 /// Shared memory, in bytes, that the largest kernel takes of a block.
 const SHARED: i32 = 200 << 10;
@@ -46,10 +53,12 @@ pub struct Start {
 }
 
 impl Module {
-    /// Compiles the kernels of those names for the first GPU that this process sees. Products take so many passes on the tensor cores.
+    /// Compiles the kernels of those names for the first GPU that this process sees. Products take
+    /// so many passes on the tensor cores.
     ///
     /// # Errors
-    /// Says what is missing: a GPU that has what they need, the compiler, or what the compiler did not like.
+    /// Says what is missing: a GPU that has what they need, the compiler, or what the compiler did
+    /// not like.
     pub fn compile(names: &[&'static str], passes: u8) -> Result<Self, String> {
         load_compiler()?;
         let context = CudaContext::new(0).map_err(why)?;
@@ -64,11 +73,20 @@ impl Module {
                 shared >> 10
             ));
         }
-        let options =
-            [format!("--gpu-architecture=compute_{major}{minor}"), format!("-DPASSES={passes}"), "--std=c++17".to_owned()];
-        let options = CompileOptions { options: options.to_vec(), name: Some("kernels".to_owned()), ..Default::default() };
+        let options = [
+            format!("--gpu-architecture=compute_{major}{minor}"),
+            format!("-DPASSES={passes}"),
+            "--std=c++17".to_owned(),
+        ];
+        let options = CompileOptions {
+            options: options.to_vec(),
+            name: Some("kernels".to_owned()),
+            ..Default::default()
+        };
         let code = compile_ptx_with_opts(SOURCE, options).map_err(|error| match error {
-            CompileError::CompileError { log, .. } => format!("NVRTC: {}", log.to_string_lossy().trim()),
+            CompileError::CompileError { log, .. } => {
+                format!("NVRTC: {}", log.to_string_lossy().trim())
+            }
             other => format!("NVRTC: {other}"),
         })?;
         let module = context.load_module(code).map_err(why)?;
@@ -80,7 +98,10 @@ impl Module {
             functions.insert(*name, function);
         }
         // The one that libtorch computes on: what either starts is done in turn.
-        Ok(Self { stream: context.default_stream(), functions })
+        Ok(Self {
+            stream: context.default_stream(),
+            functions,
+        })
     }
 
     /// Starts a kernel; it runs after all that was started before.
@@ -89,7 +110,10 @@ impl Module {
     /// The driver's; one if there is no such kernel.
     pub fn start(&self, name: &str, how: Start, arguments: &[Argument]) -> Result<(), TchError> {
         let problem = |why: String| TchError::Torch(format!("kernel {name}: {why}"));
-        let function = self.functions.get(name).ok_or_else(|| problem("not compiled".to_owned()))?;
+        let function = self
+            .functions
+            .get(name)
+            .ok_or_else(|| problem("not compiled".to_owned()))?;
         let mut launch = self.stream.launch_builder(function);
         for argument in arguments {
             match argument {
@@ -99,10 +123,17 @@ impl Module {
             };
         }
         let grid_dim = how.grid.map(|side| side as u32).into();
-        let config = LaunchConfig { grid_dim, block_dim: (how.threads as u32, 1, 1), shared_mem_bytes: how.shared as u32 };
-        // SAFETY: `kernels` gives each kernel the arguments that it declares, addresses of tensors that are as large as it takes them
-        // to be; libtorch hands memory on only to what is started later on this stream.
-        unsafe { launch.launch(config) }.map(drop).map_err(|error| problem(why(error)))
+        let config = LaunchConfig {
+            grid_dim,
+            block_dim: (how.threads as u32, 1, 1),
+            shared_mem_bytes: how.shared as u32,
+        };
+        // SAFETY: `kernels` gives each kernel the arguments that it declares, addresses of tensors
+        // that are as large as it takes them to be; libtorch hands memory on only to what is
+        // started later on this stream.
+        unsafe { launch.launch(config) }
+            .map(drop)
+            .map_err(|error| problem(why(error)))
     }
 }
 
@@ -121,10 +152,14 @@ impl Argument {
 }
 
 fn why(error: DriverError) -> String {
-    error.error_string().map_or_else(|_| format!("{error:?}"), |text| text.to_string_lossy().into_owned())
+    error.error_string().map_or_else(
+        |_| format!("{error:?}"),
+        |text| text.to_string_lossy().into_owned(),
+    )
 }
 
-/// Loads NVRTC: libtorch's `libcaffe2_nvrtc.so` knows where it is. NVRTC looks for the library of its built-in functions by name alone.
+/// Loads NVRTC: libtorch's `libcaffe2_nvrtc.so` knows where it is. NVRTC looks for the library of
+/// its built-in functions by name alone.
 fn load_compiler() -> Result<(), String> {
     let maps = || fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let beside = cuda::loaded(&maps(), "libtorch_cuda.so").ok_or("libtorch has no CUDA here")?;
@@ -134,17 +169,27 @@ fn load_compiler() -> Result<(), String> {
     }
     let compiler = maps().lines().find_map(|line| {
         let path = Path::new(&line[line.find('/')?..]);
-        path.file_name()?.to_str()?.starts_with("libnvrtc.so").then(|| path.to_owned())
+        path.file_name()?
+            .to_str()?
+            .starts_with("libnvrtc.so")
+            .then(|| path.to_owned())
     });
     if let Some(builtins) = compiler.as_deref().and_then(builtins) {
         cuda::open(&builtins)?;
     }
     // SAFETY: it opens the library and closes it again.
-    if unsafe { cudarc::nvrtc::sys::is_culib_present() } { Ok(()) } else { Err("NVRTC (libnvrtc.so) is not there".to_owned()) }
+    if unsafe { cudarc::nvrtc::sys::is_culib_present() } {
+        Ok(())
+    } else {
+        Err("NVRTC (libnvrtc.so) is not there".to_owned())
+    }
 }
 
 fn builtins(compiler: &Path) -> Option<PathBuf> {
     let files = fs::read_dir(compiler.parent()?).ok()?.flatten();
-    let plain = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("libnvrtc-builtins.so"));
+    let plain = |path: &PathBuf| {
+        path.file_name()
+            .is_some_and(|name| name.to_string_lossy().starts_with("libnvrtc-builtins.so"))
+    };
     files.map(|file| file.path()).find(plain)
 }

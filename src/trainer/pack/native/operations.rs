@@ -1,5 +1,6 @@
-//! What the passes are made of: 3x3 convolutions and batch norm of K models at once, with their gradients and the derivatives of both.
-//! Maps are `[K, C, H W, N]`; weights, gradients and the signs of a Hutchinson probe are rows `[K, P]`, the signs `[1, P]`.
+//! What the passes are made of: 3x3 convolutions and batch norm of K models at once, with their
+//! gradients and the derivatives of both. Maps are `[K, C, H W, N]`; weights, gradients and the
+//! signs of a Hutchinson probe are rows `[K, P]`, the signs `[1, P]`.
 
 use tch::{TchError, Tensor};
 
@@ -95,21 +96,41 @@ pub trait Operations {
     ///
     /// # Errors
     /// The implementation's, here and below.
-    fn convolve(&self, conv: Square, weights: &Tensor, x: &Tensor, onto: Option<Tensor>) -> Result<Tensor, TchError>;
+    fn convolve(
+        &self,
+        conv: Square,
+        weights: &Tensor,
+        x: &Tensor,
+        onto: Option<Tensor>,
+    ) -> Result<Tensor, TchError>;
 
     /// The gradient of the input by that of the output, added to `onto` if that is given.
     ///
     /// # Errors
     /// The implementation's.
-    fn convolve_back(&self, conv: Square, weights: &Tensor, slopes: &Tensor, onto: Option<Tensor>) -> Result<Tensor, TchError>;
+    fn convolve_back(
+        &self,
+        conv: Square,
+        weights: &Tensor,
+        slopes: &Tensor,
+        onto: Option<Tensor>,
+    ) -> Result<Tensor, TchError>;
 
     /// Puts the gradient of the weight into its place in the rows, or adds it.
     ///
     /// # Errors
     /// The implementation's.
-    fn convolve_gradient(&self, conv: Square, x: &Tensor, slopes: &Tensor, rows: &Tensor, add: bool) -> Result<(), TchError>;
+    fn convolve_gradient(
+        &self,
+        conv: Square,
+        x: &Tensor,
+        slopes: &Tensor,
+        rows: &Tensor,
+        add: bool,
+    ) -> Result<(), TchError>;
 
-    /// Normalises by the batch, adds the residual, does what follows; moves the running mean and variance, `[K, C]`.
+    /// Normalises by the batch, adds the residual, does what follows; moves the running mean and
+    /// variance, `[K, C]`.
     ///
     /// # Errors
     /// The implementation's.
@@ -137,8 +158,8 @@ pub trait Operations {
         after: After,
     ) -> Result<Tensor, TchError>;
 
-    /// The gradient of what went in; puts those of weight and bias into the rows. With `residual`, what relu let through of the slopes,
-    /// which is the residual's gradient, as well.
+    /// The gradient of what went in; puts those of weight and bias into the rows. With `residual`,
+    /// what relu let through of the slopes, which is the residual's gradient, as well.
     ///
     /// # Errors
     /// The implementation's.
@@ -152,7 +173,8 @@ pub trait Operations {
         residual: bool,
     ) -> Result<(Slopes, Option<Tensor>), TchError>;
 
-    /// The derivative of `normalise` along dx, the signs for weight and bias, and the residual's derivative.
+    /// The derivative of `normalise` along dx, the signs for weight and bias, and the residual's
+    /// derivative.
     ///
     /// # Errors
     /// The implementation's.
@@ -165,7 +187,8 @@ pub trait Operations {
         dresidual: Option<&Tensor>,
     ) -> Result<Tangent, TchError>;
 
-    /// The derivative of `normalise_back`; `came` is how that went, and the derivative of what arrived.
+    /// The derivative of `normalise_back`; `came` is how that went, and the derivative of what
+    /// arrived.
     ///
     /// # Errors
     /// The implementation's.

@@ -12,14 +12,18 @@ impl Square {
     /// Its part of rows for so many models, `[K, out, in, 3, 3]`.
     fn kernels(self, rows: &Tensor, models: i64) -> Result<Tensor, TchError> {
         let part = rows.f_narrow(1, self.offset, self.output * self.input * 9)?;
-        part.f_view([-1, self.output, self.input, 3, 3])?.f_expand([models, self.output, self.input, 3, 3], false)
+        part.f_view([-1, self.output, self.input, 3, 3])?
+            .f_expand([models, self.output, self.input, 3, 3], false)
     }
 }
 
 impl Channels {
     /// Weight and bias in rows, as `[K, C, 1, 1]`.
     fn of(self, rows: &Tensor) -> Result<[Tensor; 2], TchError> {
-        let part = |offset| rows.f_narrow(1, offset, self.count)?.f_view([-1, self.count, 1, 1]);
+        let part = |offset| {
+            rows.f_narrow(1, offset, self.count)?
+                .f_view([-1, self.count, 1, 1])
+        };
         Ok([part(self.weight)?, part(self.bias)?])
     }
 
@@ -49,19 +53,30 @@ fn sum(x: &Tensor) -> Result<Tensor, TchError> {
 
 /// The pool of maps `[K, C, 14 14, N]`, and where each number came from.
 fn pool(x: &Tensor) -> Result<[Tensor; 2], TchError> {
-    let [models, channels, _, images] = <[i64; 4]>::try_from(x.size()).map_err(|_| TchError::Shape("maps".to_owned()))?;
-    let maps = x.f_view([models * channels, 14, 14, images])?.f_permute([0, 3, 1, 2])?;
+    let [models, channels, _, images] =
+        <[i64; 4]>::try_from(x.size()).map_err(|_| TchError::Shape("maps".to_owned()))?;
+    let maps = x
+        .f_view([models * channels, 14, 14, images])?
+        .f_permute([0, 3, 1, 2])?;
     let (y, from) = maps.f_max_pool2d_with_indices([3, 3], [2, 2], [1, 1], [1, 1], false)?;
-    let back = |pooled: Tensor| pooled.f_permute([0, 2, 3, 1])?.f_contiguous()?.f_view([models, channels, 49, images]);
+    let back = |pooled: Tensor| {
+        pooled
+            .f_permute([0, 2, 3, 1])?
+            .f_contiguous()?
+            .f_view([models, channels, 49, images])
+    };
     Ok([back(y)?, back(from)?])
 }
 
 impl Normed {
     fn hat(&self, at: Channels) -> Result<Tensor, TchError> {
-        self.x.f_sub(&at.wide(&self.mean)?)?.f_mul(&at.wide(&self.scale)?)
+        self.x
+            .f_sub(&at.wide(&self.mean)?)?
+            .f_mul(&at.wide(&self.scale)?)
     }
 
-    /// What relu let through of something at the output; what the pool took goes to where it came from.
+    /// What relu let through of something at the output; what the pool took goes to where it came
+    /// from.
     fn through(&self, arrived: &Tensor) -> Result<Tensor, TchError> {
         if self.after == After::Nothing {
             return Ok(arrived.shallow_clone());
@@ -79,30 +94,83 @@ impl Operations for Reference {
         true
     }
 
-    fn convolve(&self, conv: Square, weights: &Tensor, x: &Tensor, onto: Option<Tensor>) -> Result<Tensor, TchError> {
+    fn convolve(
+        &self,
+        conv: Square,
+        weights: &Tensor,
+        x: &Tensor,
+        onto: Option<Tensor>,
+    ) -> Result<Tensor, TchError> {
         let size = x.size();
-        let x = columns(&x.f_view([size[0], conv.input, conv.side, conv.side, size[3]])?, 3, conv.stride)?;
-        let out = conv.kernels(weights, size[0])?.f_reshape([size[0], conv.output, -1])?.f_bmm(&x)?;
+        let x = columns(
+            &x.f_view([size[0], conv.input, conv.side, conv.side, size[3]])?,
+            3,
+            conv.stride,
+        )?;
+        let out = conv
+            .kernels(weights, size[0])?
+            .f_reshape([size[0], conv.output, -1])?
+            .f_bmm(&x)?;
         plus(out.f_view([size[0], conv.output, -1, size[3]])?, onto)
     }
 
-    fn convolve_back(&self, conv: Square, weights: &Tensor, slopes: &Tensor, onto: Option<Tensor>) -> Result<Tensor, TchError> {
+    fn convolve_back(
+        &self,
+        conv: Square,
+        weights: &Tensor,
+        slopes: &Tensor,
+        onto: Option<Tensor>,
+    ) -> Result<Tensor, TchError> {
         let (models, images, side) = (slopes.size()[0], slopes.size()[3], conv.side_out());
-        let maps = slopes.f_view([models * conv.output, side, side, images])?.f_permute([3, 0, 1, 2])?;
-        let kernels = conv.kernels(weights, models)?.f_reshape([models * conv.output, conv.input, 3, 3])?;
+        let maps = slopes
+            .f_view([models * conv.output, side, side, images])?
+            .f_permute([3, 0, 1, 2])?;
+        let kernels =
+            conv.kernels(weights, models)?
+                .f_reshape([models * conv.output, conv.input, 3, 3])?;
         let rest = conv.side - ((side - 1) * conv.stride + 1);
         let stride = [conv.stride; 2];
-        let x = maps.f_conv_transpose2d(&kernels, None::<Tensor>, stride, [1, 1], [rest, rest], models, [1, 1])?;
-        plus(x.f_permute([1, 2, 3, 0])?.f_contiguous()?.f_view([models, conv.input, -1, images])?, onto)
+        let x = maps.f_conv_transpose2d(
+            &kernels,
+            None::<Tensor>,
+            stride,
+            [1, 1],
+            [rest, rest],
+            models,
+            [1, 1],
+        )?;
+        plus(
+            x.f_permute([1, 2, 3, 0])?
+                .f_contiguous()?
+                .f_view([models, conv.input, -1, images])?,
+            onto,
+        )
     }
 
-    fn convolve_gradient(&self, conv: Square, x: &Tensor, slopes: &Tensor, rows: &Tensor, add: bool) -> Result<(), TchError> {
+    fn convolve_gradient(
+        &self,
+        conv: Square,
+        x: &Tensor,
+        slopes: &Tensor,
+        rows: &Tensor,
+        add: bool,
+    ) -> Result<(), TchError> {
         let size = x.size();
-        let x = columns(&x.f_view([size[0], conv.input, conv.side, conv.side, size[3]])?, 3, conv.stride)?;
-        let own = slopes.f_view([size[0], conv.output, -1])?.f_bmm(&x.f_transpose(1, 2)?)?;
+        let x = columns(
+            &x.f_view([size[0], conv.input, conv.side, conv.side, size[3]])?,
+            3,
+            conv.stride,
+        )?;
+        let own = slopes
+            .f_view([size[0], conv.output, -1])?
+            .f_bmm(&x.f_transpose(1, 2)?)?;
         let mut part = rows.f_narrow(1, conv.offset, conv.output * conv.input * 9)?;
         let own = own.f_view([size[0], -1])?;
-        if add { part.f_add_(&own).map(drop) } else { part.f_copy_(&own) }
+        if add {
+            part.f_add_(&own).map(drop)
+        } else {
+            part.f_copy_(&own)
+        }
     }
 
     fn normalise(
@@ -118,11 +186,20 @@ impl Operations for Reference {
         let own = mean(&x)?;
         let var = mean(&x.f_sub(&own)?.f_square()?)?;
         let scale = var.f_add_scalar(1e-5)?.f_rsqrt()?;
-        for (running, value) in [(running_mean, &own), (running_var, &var.f_mul_scalar(count / (count - 1.0))?)] {
-            let _ = running.shallow_clone().f_mul_scalar_(0.9)?.f_add_(&value.f_mul_scalar(0.1)?.f_view_as(running)?)?;
+        for (running, value) in [
+            (running_mean, &own),
+            (running_var, &var.f_mul_scalar(count / (count - 1.0))?),
+        ] {
+            let _ = running
+                .shallow_clone()
+                .f_mul_scalar_(0.9)?
+                .f_add_(&value.f_mul_scalar(0.1)?.f_view_as(running)?)?;
         }
         let [weight, bias] = at.of(weights)?;
-        let mut y = plus(x.f_sub(&own)?.f_mul(&scale)?.f_mul(&weight)?.f_add(&bias)?, residual.map(Tensor::copy))?;
+        let mut y = plus(
+            x.f_sub(&own)?.f_mul(&scale)?.f_mul(&weight)?.f_add(&bias)?,
+            residual.map(Tensor::copy),
+        )?;
         let mut from = None;
         if after != After::Nothing {
             y = y.f_relu()?;
@@ -131,7 +208,14 @@ impl Operations for Reference {
             let [pooled, places] = pool(&y)?;
             (y, from) = (pooled, Some(places));
         }
-        Ok(Normed { x, y, mean: own.f_flatten(0, -1)?, scale: scale.f_flatten(0, -1)?, from, after })
+        Ok(Normed {
+            x,
+            y,
+            mean: own.f_flatten(0, -1)?,
+            scale: scale.f_flatten(0, -1)?,
+            from,
+            after,
+        })
     }
 
     fn normalise_by_running(
@@ -145,7 +229,11 @@ impl Operations for Reference {
     ) -> Result<Tensor, TchError> {
         let [weight, bias] = at.of(weights)?;
         let scale = at.wide(running_var)?.f_add_scalar(1e-5)?.f_rsqrt()?;
-        let y = x.f_sub(&at.wide(running_mean)?)?.f_mul(&scale)?.f_mul(&weight)?.f_add(&bias)?;
+        let y = x
+            .f_sub(&at.wide(running_mean)?)?
+            .f_mul(&scale)?
+            .f_mul(&weight)?
+            .f_add(&bias)?;
         let y = plus(y, residual.map(Tensor::copy))?;
         match after {
             After::Nothing => Ok(y),
@@ -167,7 +255,9 @@ impl Operations for Reference {
         let product = g.f_mul(&hat)?;
         at.put(rows, &sum(&product)?, &sum(&g)?)?;
         let rest = g.f_sub(&mean(&g)?)?.f_sub(&hat.f_mul(&mean(&product)?)?)?;
-        let dx = rest.f_mul(&at.of(weights)?[0])?.f_mul(&at.wide(&normed.scale)?)?;
+        let dx = rest
+            .f_mul(&at.of(weights)?[0])?
+            .f_mul(&at.wide(&normed.scale)?)?;
         Ok((Slopes { arrived, dx }, residual.then_some(g)))
     }
 
@@ -183,8 +273,14 @@ impl Operations for Reference {
         let [weight, _] = at.of(weights)?;
         let [dweight, dbias] = at.of(signs)?;
         let (own, product) = (mean(&dx)?, mean(&hat.f_mul(&dx)?)?);
-        let dhat = dx.f_sub(&own)?.f_sub(&hat.f_mul(&product)?)?.f_mul(&scale)?;
-        let dy = hat.f_mul(&dweight)?.f_add(&dhat.f_mul(&weight)?)?.f_add(&dbias)?;
+        let dhat = dx
+            .f_sub(&own)?
+            .f_sub(&hat.f_mul(&product)?)?
+            .f_mul(&scale)?;
+        let dy = hat
+            .f_mul(&dweight)?
+            .f_add(&dhat.f_mul(&weight)?)?
+            .f_add(&dbias)?;
         let mut dy = plus(dy, dresidual.map(Tensor::copy))?;
         if let Some(from) = &normed.from {
             dy = dy.f_gather(2, from, false)?;
@@ -192,7 +288,12 @@ impl Operations for Reference {
         if normed.after != After::Nothing {
             dy = dy.f_mul(&normed.y.f_le(0.0)?.f_logical_not()?)?;
         }
-        Ok(Tangent { dx, dy, mean: own.f_flatten(0, -1)?, product: product.f_flatten(0, -1)? })
+        Ok(Tangent {
+            dx,
+            dy,
+            mean: own.f_flatten(0, -1)?,
+            product: product.f_flatten(0, -1)?,
+        })
     }
 
     fn tangent_back(
@@ -204,17 +305,33 @@ impl Operations for Reference {
         rows: &Tensor,
         residual: bool,
     ) -> Result<(Tensor, Option<Tensor>), TchError> {
-        let (g, dg, hat) = (normed.through(&slopes.arrived)?, normed.through(darrived)?, normed.hat(at)?);
+        let (g, dg, hat) = (
+            normed.through(&slopes.arrived)?,
+            normed.through(darrived)?,
+            normed.hat(at)?,
+        );
         let (scale, product) = (at.wide(&normed.scale)?, at.wide(&tangent.product)?);
-        let dhat = tangent.dx.f_sub(&at.wide(&tangent.mean)?)?.f_sub(&hat.f_mul(&product)?)?.f_mul(&scale)?;
+        let dhat = tangent
+            .dx
+            .f_sub(&at.wide(&tangent.mean)?)?
+            .f_sub(&hat.f_mul(&product)?)?
+            .f_mul(&scale)?;
         let both = dg.f_mul(&hat)?.f_add(&g.f_mul(&dhat)?)?;
         at.put(rows, &sum(&both)?, &sum(&dg)?)?;
         let weight = at.of(weights)?[0].f_mul(&scale)?;
         // The scale's derivative is -scale² product.
-        let dweight = at.of(signs)?[0].f_mul(&scale)?.f_sub(&weight.f_mul(&scale)?.f_mul(&product)?)?;
+        let dweight = at.of(signs)?[0]
+            .f_mul(&scale)?
+            .f_sub(&weight.f_mul(&scale)?.f_mul(&product)?)?;
         let slope = mean(&g.f_mul(&hat)?)?;
         let rest = g.f_sub(&mean(&g)?)?.f_sub(&hat.f_mul(&slope)?)?;
-        let drest = dg.f_sub(&mean(&dg)?)?.f_sub(&dhat.f_mul(&slope)?)?.f_sub(&hat.f_mul(&mean(&both)?)?)?;
-        Ok((rest.f_mul(&dweight)?.f_add(&drest.f_mul(&weight)?)?, residual.then_some(dg)))
+        let drest = dg
+            .f_sub(&mean(&dg)?)?
+            .f_sub(&dhat.f_mul(&slope)?)?
+            .f_sub(&hat.f_mul(&mean(&both)?)?)?;
+        Ok((
+            rest.f_mul(&dweight)?.f_add(&drest.f_mul(&weight)?)?,
+            residual.then_some(dg),
+        ))
     }
 }

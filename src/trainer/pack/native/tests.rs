@@ -11,7 +11,10 @@ use crate::pack::network::Networks;
 /// Numbers that depend on nothing else, not even on libtorch's random state.
 fn noise(size: &[i64], scale: f64) -> Tensor {
     let count = size.iter().product::<i64>();
-    ((Tensor::arange(count, (Kind::Double, Device::Cpu)) * 12.9898).sin() * 43758.5453).frac().view(size) * scale
+    ((Tensor::arange(count, (Kind::Double, Device::Cpu)) * 12.9898).sin() * 43758.5453)
+        .frac()
+        .view(size)
+        * scale
 }
 
 /// Three models that differ, images, and labels.
@@ -27,7 +30,10 @@ fn case() -> (Networks, Tensor, Tensor) {
 
 fn loss(logits: &Tensor, labels: &Tensor) -> Tensor {
     let each = logits.transpose(1, 2).log_softmax(-1, None);
-    -each.gather(2, &labels.view([1, -1, 1]).expand([3, -1, 1], false), false).mean_dim([1].as_slice(), false, None).sum(None)
+    -each
+        .gather(2, &labels.view([1, -1, 1]).expand([3, -1, 1], false), false)
+        .mean_dim([1].as_slice(), false, None)
+        .sum(None)
 }
 
 fn assert_near(found: &Tensor, expected: &Tensor, what: &str) {
@@ -39,9 +45,17 @@ fn gradient_and_hessian_product_are_libtorchs() {
     let (networks, images, labels) = case();
     let layers = Layers::of(networks.plan());
     let logits = networks.forward(&images, Mode::Train).unwrap();
-    let expected = Tensor::run_backward(&[loss(&logits, &labels)], &[networks.weights()], true, true).remove(0);
+    let expected =
+        Tensor::run_backward(&[loss(&logits, &labels)], &[networks.weights()], true, true)
+            .remove(0);
     let signs = noise(&[1, networks.weights().size()[1]], 1.0).sign();
-    let product = Tensor::run_backward(&[(&expected * &signs).sum(None)], &[networks.weights()], false, false).remove(0);
+    let product = Tensor::run_backward(
+        &[(&expected * &signs).sum(None)],
+        &[networks.weights()],
+        false,
+        false,
+    )
+    .remove(0);
     let _guard = crate::tensors::without_grad();
     let tape = forward(&Reference, &layers, &networks, &images).unwrap();
     assert_near(&tape.logits, &logits.detach(), "logits");
@@ -49,9 +63,16 @@ fn gradient_and_hessian_product_are_libtorchs() {
     assert_near(&found, &expected.detach(), "gradient");
     let found = hessian_product(&Reference, &layers, &networks, (&tape, &trail), &signs).unwrap();
     for place in 0..62 {
-        let (offset, length) = (networks.layout().offset(place), networks.layout().shape(place).iter().product::<i64>());
+        let (offset, length) = (
+            networks.layout().offset(place),
+            networks.layout().shape(place).iter().product::<i64>(),
+        );
         let part = |rows: &Tensor| rows.detach().narrow(1, offset, length);
-        assert_near(&part(&found), &part(&product), &format!("Hessian's product, {:?}", networks.layout().shape(place)));
+        assert_near(
+            &part(&found),
+            &part(&product),
+            &format!("Hessian's product, {:?}", networks.layout().shape(place)),
+        );
     }
 }
 
@@ -65,7 +86,11 @@ fn running_statistics_are_libtorchs() {
     forward(&Reference, &layers, &by_hand, &images).unwrap();
     let _ = networks.forward(&images, Mode::Train).unwrap();
     let found = evaluate(&Reference, &layers, &by_hand, &images).unwrap();
-    assert_near(&found, &networks.forward(&images, Mode::Evaluate).unwrap(), "scores");
+    assert_near(
+        &found,
+        &networks.forward(&images, Mode::Evaluate).unwrap(),
+        "scores",
+    );
     // They matter.
     assert!((by_hand.running(0)[0]).abs().max().double_value(&[]) > 0.0);
 }
