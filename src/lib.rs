@@ -22,8 +22,8 @@
 //! * [`export`]: the same for other tools: Parquet, TensorBoard, Optuna, JUnit.
 //! * [`printable`]: texts from outside as a terminal may show them; [`secrets`]: values that are
 //!   never shown.
-//! * [`live`]: progress, as bars or lines; a sweep as its ledger tells it.
-//! * [`serve`]: the same as a web page.
+//! * [`progress`]: bars and lines of a running sweep; [`monitor`]: a sweep as its ledger tells it.
+//! * [`serve`]: the monitor as a web page.
 //! * [`cli`]: the commands.
 //! * [`files`]: opens files without waiting, and writes none through a link.
 //!
@@ -38,9 +38,10 @@ pub mod export;
 pub mod files;
 pub mod grid;
 pub mod ledger;
-pub mod live;
+pub mod monitor;
 pub mod plan;
 pub mod printable;
+pub mod progress;
 pub mod protocol;
 pub mod report;
 pub mod schedule;

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
 use super::terminal::{Sink, write_all};
-use crate::live::{Bar, Board};
+use crate::progress::{Bar, Board};
 
 /// Time between two steps of what turns while a trial runs.
 const TURN: Duration = Duration::from_millis(250);

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use crate::aggregate::{StatsError, Unreported};
 use crate::ledger::LedgerError;
-use crate::live::WatchError;
+use crate::monitor::WatchError;
 use crate::schedule::Fatal;
 use crate::schedule::devices::DeviceError;
 use crate::schedule::ulimits::TooLittle;

@@ -14,8 +14,8 @@ use super::sweep_file::{self, SweepFile};
 use crate::aggregate::{Evaluation, evaluate};
 use crate::grid::{ArmGrid, Grid, TrialId};
 use crate::ledger::{FILE_NAME, Reader, TrialRow, TrialState};
-use crate::live::human_duration;
 use crate::plan::{Basis, Bounds, Groups, SpecChanges, all_trials, estimate};
+use crate::progress::human_duration;
 use crate::report::lay_out;
 use crate::spec::{Config, Dimension, Goal, Prune, Spec, Subgrid};
 

@@ -12,8 +12,8 @@ use super::args::{Color, Common};
 use super::diagnosis;
 use super::error::CliError;
 use super::terminal::{Sink, Terminal, write_all};
-use crate::live::Board;
 use crate::printable;
+use crate::progress::Board;
 use crate::secrets::Secrets;
 
 /// Writes all output to stdout and stderr. Clones share what they know.

@@ -11,7 +11,7 @@ use super::error::{CliError, Outcome};
 use super::printer::Printer;
 use super::show::rerun;
 use super::sweep::runtime;
-use crate::live::Sweep;
+use crate::monitor::Sweep;
 use crate::schedule::{listen_to, next_signal};
 use crate::serve::{Engine, Guard, Token, routes, serve as serve_page};
 use crate::spec::command::shell_path;

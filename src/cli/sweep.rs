@@ -29,10 +29,10 @@ use crate::ledger::{
     Committed, LedgerError, Opened, Reader, Stamped, TrialRow, TrialState, Waiting, Write, Writer,
     open_for_run,
 };
-use crate::live::{Bars, Names, Plain};
 use crate::plan::{
     Fingerprint, Groups, Phase, PlannedTrial, final_trials, gather, shuffle, tuning_trials,
 };
+use crate::progress::{Bars, Names, Plain};
 use crate::schedule::devices::SlotDevice;
 use crate::schedule::ulimits;
 use crate::schedule::{

@@ -9,7 +9,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::drawn::Drawn;
-use crate::live::Board;
+use crate::progress::Board;
 
 /// Maximum size of the lines that wait to be written.
 const MAX_QUEUED: usize = 4 << 20;

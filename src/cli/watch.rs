@@ -13,8 +13,9 @@ use super::printer::Printer;
 use super::status::{describe, gather};
 use super::sweep::runtime;
 use crate::aggregate::Tally;
-use crate::live::{Course, Sweep, human_duration};
+use crate::monitor::{Course, Sweep};
 use crate::printable::one_line;
+use crate::progress::human_duration;
 use crate::schedule::{listen_to, next_signal};
 use crate::spec::command::shell_path;
 

@@ -1,15 +1,15 @@
 //! The ledger: `ledger.sqlite` in the run directory, the one truth about a sweep. One coordinator
-//! writes (`lock`, `writer`), anybody reads (`reader`) or follows it (`news`), and gets `rows`.
+//! writes (`lock`, `writer`), anybody reads (`reader`) or follows it (`follower`), and gets `rows`.
 //! Tables and views are described in `docs/ledger.md`.
 
 mod claim;
+mod coalesce;
 mod damage;
 mod error;
 mod filesystem;
-mod fold;
+mod follower;
 mod history;
 mod lock;
-mod news;
 mod patience;
 mod place;
 mod prepare;
@@ -24,8 +24,8 @@ mod writer;
 
 pub use claim::Claim;
 pub use error::{Changed, Gone, LedgerError};
+pub use follower::{AttemptNews, Follower, News};
 pub use lock::{Holder, Lock};
-pub use news::{AttemptNews, Follower, News};
 pub use patience::Waiting;
 pub use prepare::{Consent, Identity, LeftWorker, Opened, SessionInfo, open_for_run};
 pub use reader::{Reader, identity_of};

@@ -91,7 +91,7 @@ impl Reader {
         Self { connection, path }
     }
 
-    /// The connection, for queries that follow the ledger (`news`).
+    /// The connection, for queries that follow the ledger (`follower`).
     pub(super) fn connection(&self) -> &Connection {
         &self.connection
     }

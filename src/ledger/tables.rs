@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 
 use rusqlite::{Connection, OptionalExtension, Statement, params};
 
-use super::fold::{Fate, fates};
+use super::coalesce::{Fate, fates};
 use super::versions;
 use super::views::{self, Kind};
 use super::write::{Stamped, Write};

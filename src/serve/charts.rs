@@ -10,7 +10,7 @@ use super::trial::{History, MAX_EPOCHS, history, unit_of};
 use crate::aggregate::{Average, PointStats, moments, pairs, sensitivity};
 use crate::grid::TrialId;
 use crate::ledger::{EpochRow, LedgerError};
-use crate::live::Sweep;
+use crate::monitor::Sweep;
 use crate::plan::Phase;
 use crate::protocol::{Place, Real, Unit};
 

@@ -9,7 +9,7 @@ use super::overview::json;
 use super::trial::{History, MAX_EPOCHS, history, parameters, unit_of};
 use crate::grid::TrialId;
 use crate::ledger::LedgerError;
-use crate::live::Sweep;
+use crate::monitor::Sweep;
 use crate::protocol::Real;
 
 /// So many trials can be told apart in one plot.

@@ -12,7 +12,7 @@ use super::list::Listed;
 use super::overview::{Sections, json, object, sections};
 use crate::grid::TrialId;
 use crate::ledger::Reader;
-use crate::live::Sweep;
+use crate::monitor::Sweep;
 use crate::secrets::Secrets;
 
 /// Time between two looks at the ledger.

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::query::Filter;
-use crate::live::Sweep;
+use crate::monitor::Sweep;
 use crate::plan::PlannedTrial;
 use crate::protocol::Real;
 

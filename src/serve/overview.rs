@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::aggregate::{Evaluation, PointStats, Stat, Tally};
-use crate::live::{Course, Sweep};
+use crate::monitor::{Course, Sweep};
 use crate::protocol::{Place, Real, Unit};
 use crate::report::{
     Figure, Table, mean_std, not_selected, note_on_versions, selected, table_one, table_two,
@@ -376,7 +376,7 @@ struct RunningView {
 }
 
 fn running(sweep: &Sweep) -> Vec<RunningView> {
-    let view = |running: &crate::live::Running| {
+    let view = |running: &crate::monitor::Running| {
         let trial = &running.trial;
         let config = sweep.grid().arms()[trial.arm].config(trial.index);
         RunningView {
@@ -422,7 +422,7 @@ struct FailureView {
 }
 
 fn failures(sweep: &Sweep) -> Vec<FailureView> {
-    let view = |found: crate::live::Failures| FailureView {
+    let view = |found: crate::monitor::Failures| FailureView {
         kind: found.kind.name(),
         name: found.kind.to_string(),
         for_good: found.for_good.len(),

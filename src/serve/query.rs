@@ -2,7 +2,7 @@
 //! state=failed seed=3`. Pure.
 
 use crate::grid::Grid;
-use crate::live::Sweep;
+use crate::monitor::Sweep;
 use crate::plan::PlannedTrial;
 use crate::spec::ParamValue;
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::grid::TrialId;
 use crate::ledger::{AttemptRow, EpochRow, LedgerError};
-use crate::live::Sweep;
+use crate::monitor::Sweep;
 use crate::protocol::{Place, Real, Unit, note_text};
 use crate::report::mean_std;
 use crate::schedule::log_end;

@@ -6,9 +6,9 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use super::counts::{Progress, human_duration};
 use super::names::Names;
 use super::plain::line;
-use super::progress::{Progress, human_duration};
 use crate::plan::PlannedTrial;
 use crate::printable::one_line;
 use crate::protocol::Position;

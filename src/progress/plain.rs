@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use super::counts::{Progress, human_duration};
 use super::names::Names;
-use super::progress::{Progress, human_duration};
 use crate::grid::TrialId;
 use crate::printable::one_line;
 use crate::protocol::note_text;

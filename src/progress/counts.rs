@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::overlap::Overlaps;
+use super::slot_time::SlotTimes;
 use crate::plan::Phase;
 use crate::schedule::Notice;
 
@@ -21,7 +21,7 @@ pub struct Progress {
     ended: u64,
     /// What slots wait for in a queue.
     waits: BTreeMap<usize, String>,
-    overlaps: Overlaps,
+    slot_times: SlotTimes,
 }
 
 /// How one arm stands in a phase.
@@ -66,7 +66,7 @@ impl Progress {
                     began: now,
                     ended: 0,
                     waits,
-                    overlaps: Overlaps::default(),
+                    slot_times: SlotTimes::default(),
                 };
             }
             Notice::TrialDone {
@@ -75,7 +75,7 @@ impl Progress {
                 duration,
                 ..
             } => {
-                let share = self.overlaps.share(*slot, now, *duration);
+                let share = self.slot_times.share(*slot, now, *duration);
                 let arm = &mut self.arms[trial.arm];
                 arm.done += 1;
                 arm.measured = (arm.measured.0 + 1, arm.measured.1 + share.as_secs_f64());

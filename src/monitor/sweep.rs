@@ -5,8 +5,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::path::Path;
 
-use super::names::Names;
-use super::overlap::Overlaps;
 use crate::aggregate::{Evaluation, StatsError, Tracker};
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{
@@ -14,6 +12,7 @@ use crate::ledger::{
     Versions,
 };
 use crate::plan::{Phase, PlannedTrial, estimate, final_trials, tuning_trials};
+use crate::progress::{Names, SlotTimes};
 use crate::protocol::{FailureKind, Metrics, Position};
 use crate::report::device_in_words;
 use crate::spec::{self, Config, Diagnosis, Spec};
@@ -79,7 +78,7 @@ pub struct Sweep {
     failing: BTreeSet<TrialId>,
     /// By arm: how many trials have ended well, and their durations together, in seconds.
     measured: Vec<(u64, f64)>,
-    overlaps: Overlaps,
+    slot_times: SlotTimes,
     /// When the last trials ended well, as the ledger writes it: of a hundred thousand few are
     /// asked for.
     ended: VecDeque<String>,
@@ -294,7 +293,7 @@ impl Sweep {
             failed,
             failing: BTreeSet::new(),
             measured,
-            overlaps: Overlaps::default(),
+            slot_times: SlotTimes::default(),
             ended: VecDeque::new(),
             work: BTreeMap::new(),
             devices: Vec::new(),
@@ -355,7 +354,7 @@ impl Sweep {
                 if let Some(seconds) = attempt.duration {
                     let end = attempt.ended_at.as_deref().map_or(0, milliseconds);
                     let slot = attempt.slot.as_ref().map_or(0, |(slot, _)| *slot);
-                    let seconds = self.overlaps.share_of(slot, end, seconds);
+                    let seconds = self.slot_times.share_of(slot, end, seconds);
                     for &(arm, _) in self.tracker.places(attempt.trial.point) {
                         self.measured[arm] =
                             (self.measured[arm].0 + 1, self.measured[arm].1 + seconds);

@@ -6,11 +6,11 @@ use std::time::Duration;
 
 /// Until when each slot's time is accounted for.
 #[derive(Clone, Debug, Default)]
-pub struct Overlaps {
+pub struct SlotTimes {
     until: HashMap<usize, Duration>,
 }
 
-impl Overlaps {
+impl SlotTimes {
     /// The part of a trial's duration that no trial in its slot had before it; `end` is when it
     /// ended, by any clock that all share.
     pub fn share(&mut self, slot: usize, end: Duration, duration: Duration) -> Duration {
@@ -42,9 +42,9 @@ mod tests {
 
     #[test]
     fn what_goes_together_counts_once() {
-        let mut overlaps = Overlaps::default();
+        let mut slot_times = SlotTimes::default();
         let mut share = |slot, end, duration| {
-            overlaps
+            slot_times
                 .share(
                     slot,
                     Duration::from_secs(end),
