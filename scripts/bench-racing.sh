@@ -5,6 +5,5 @@
 #   scripts/bench-racing.sh [SLOTS="1 8"]
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
-scripts/setup.sh
 cargo build --locked --quiet --bins
 exec python3 scripts/bench_racing.py ${1:-1 8}

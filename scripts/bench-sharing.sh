@@ -9,6 +9,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [[ -z "${PENTAGRID:-}" ]]; then
   scripts/setup.sh
-  cargo build --locked --quiet --bins
+  cargo build --locked --quiet --workspace --bins
 fi
 exec python3 scripts/bench_sharing.py "${1:-15}" "${2:-1200}" "${3:-3}" "${@:4}"

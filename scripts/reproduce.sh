@@ -16,6 +16,6 @@ fi
 cd "$top"
 
 scripts/setup.sh
-printf 'build: cargo build (the first time takes some minutes) ...\n' >&2
-cargo build --locked --bins
+printf 'build: cargo build --workspace (the first time takes some minutes) ...\n' >&2
+cargo build --locked --workspace --bins
 exec target/debug/pentagrid run "$spec" "$@"

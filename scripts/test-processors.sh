@@ -33,13 +33,13 @@ held_down() {
 
 # The last message of a small trial, without its times: other instructions round otherwise.
 trial() {
-  held_down "$1" cargo run --quiet --locked --bin pentagrid-trainer -- \
+  held_down "$1" target/debug/pentagrid-trainer \
     --config '{"optimizer": "sgd", "lr": 0.01, "epochs": 1, "batch_size": 60, "train_images": 120}' --seed 1 \
     | tail -n 1 | sed 's/"[a-z_]*seconds":[^,}]*//g'
 }
 
 # As `cargo test` builds them, so that nothing is compiled twice: the trainer's own tests, and the program that the tests start.
-cargo test --locked --no-run
+cargo test --locked --workspace --no-run
 
 if printf '%s\n' "${levels[@]}" | grep -qx sse41 && grep -qw avx2 /proc/cpuinfo; then
   if [ "$(trial native)" = "$(trial sse41)" ]; then
@@ -51,8 +51,8 @@ fi
 for level in "${levels[@]}"; do
   say "$level"
   margins="$work/$level"
-  PENTAGRID_MARGINS="$margins" held_down "$level" cargo test --locked --bin pentagrid-trainer
-  held_down "$level" cargo test --locked --test integration -- builtin:: worker_check::the_built_in_trainer_passes
+  PENTAGRID_MARGINS="$margins" held_down "$level" cargo test --locked --workspace --bin pentagrid-trainer
+  held_down "$level" cargo test --locked --workspace --test together
   # What tests of the comparisons themselves compare is no margin.
   grep -vE $'\t(near|far)$' "$margins" | sort -g | awk -F'\t' -v most="$SHOWN" -v level="$level" \
     'NR <= most { printf "test-processors: %s: %.0f times within its bound: %s\n", level, $1, $4 }' >&2

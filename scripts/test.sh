@@ -8,6 +8,6 @@ scripts/setup.sh
 eval "$(scripts/slurm/install.sh)"
 # Without --all-targets: with it cargo builds examples/fake_worker.rs as a test, and not as the program that the tests of
 # faults start.
-cargo test --locked "$@"
+cargo test --locked --workspace "$@"
 # The page in a browser, where there is one; with arguments only what they name is wanted.
 [ $# -gt 0 ] || scripts/test-page.sh

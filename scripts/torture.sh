@@ -6,5 +6,5 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 scripts/setup.sh
-cargo build --locked --quiet --bins --examples
+cargo build --locked --quiet --workspace --bins --examples
 exec python3 scripts/torture.py "${1:-200}" "${2:-$RANDOM}"

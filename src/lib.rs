@@ -14,7 +14,8 @@
 //! * [`grid`]: its points, lazily, and their ids.
 //! * [`plan`]: the trials in order, what a changed spec changes, how long it may take.
 //! * [`schedule`]: a pure reactor that decides, a dispatcher that acts, worker processes.
-//! * [`protocol`]: what coordinator and workers say to each other; shared with the trainer.
+//! * [`protocol`]: what coordinator and workers say to each other; a crate of its own
+//!   (`crates/protocol`), shared with the trainer.
 //! * [`agent`]: stands beside a worker on another machine.
 //! * [`ledger`]: the SQLite file that holds all that happened.
 //! * [`aggregate`]: means, deviations, the best points.
@@ -27,9 +28,11 @@
 //! * [`cli`]: the commands.
 //! * [`files`]: opens files without waiting, and writes none through a link.
 //!
-//! `src/trainer/` is the built-in task, a program of its own (`pentagrid-trainer`): the only code
-//! that names `tch`, so that this library and the coordinator start without libtorch.
+//! `crates/trainer` is the built-in task, a program of its own (`pentagrid-trainer`): the only code
+//! that names `tch`, so that this library and the coordinator are built and started without libtorch.
 #![warn(missing_docs)]
+
+pub use pentagrid_protocol as protocol;
 
 pub mod agent;
 pub mod aggregate;
@@ -42,7 +45,6 @@ pub mod monitor;
 pub mod plan;
 pub mod printable;
 pub mod progress;
-pub mod protocol;
 pub mod report;
 pub mod schedule;
 pub mod secrets;

@@ -18,7 +18,7 @@ import tempfile
 import time
 
 TOP = pathlib.Path(__file__).resolve().parents[2]
-MNIST = TOP / "src/trainer/data/mnist"
+MNIST = TOP / "crates/trainer/src/data/mnist"
 PENTAGRID = os.environ.get("PENTAGRID", str(TOP / "target/debug/pentagrid"))
 BATCH = 100
 # Multiply-adds an image in a forward pass where padding is not multiplied (docs/benchmarks.md), and the passes' worth of a step: forward,

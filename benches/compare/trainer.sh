@@ -7,7 +7,7 @@
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 if [[ -z "${PENTAGRID:-}" ]]; then
-  cargo build --locked --quiet --bins
+  cargo build --locked --quiet --workspace --bins
 fi
 venv="${PENTAGRID_COMPARE_VENV:-target/compare-torch-venv}"
 if ! "$venv/bin/python" -c 'import torch, torch_optimizer, torchvision' 2> /dev/null; then

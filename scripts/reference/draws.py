@@ -1,7 +1,7 @@
 """The fixed numbers that the reference and the trainer share: weights, sketch vectors, probes. No torch here.
 
 `splitmix` is splitmix64 (Steele, Lea & Flood 2014) as a counter: value i of key k is mix(k + (i + 1) G). The probes are the
-trainer's own streams: ChaCha12, keyed by blake3 of the seed and the purpose (src/trainer/rng.rs).
+trainer's own streams: ChaCha12, keyed by blake3 of the seed and the purpose (crates/trainer/src/rng.rs).
 """
 
 import blake3

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes src/trainer/golden/resnet18.json: what PyTorch, torchvision and torch-optimizer make of the trainer's network, its
+"""Writes crates/trainer/src/golden/resnet18.json: what PyTorch, torchvision and torch-optimizer make of the trainer's network, its
 derivatives and its optimizers, on a few images. README.md beside this file says what is in it and how to run this.
 
     golden.py [FILE]
@@ -22,7 +22,7 @@ from torch.nn.functional import cross_entropy
 sys.dont_write_bytecode = True
 import draws  # noqa: E402
 
-TRAINER = pathlib.Path(__file__).resolve().parents[2] / "src" / "trainer"
+TRAINER = pathlib.Path(__file__).resolve().parents[2] / "crates" / "trainer" / "src"
 SEED, STEPS, SWITCH = 42, 10, 5
 # Double precision is slow and exact, single precision fast and in need of more images for steady batch norms.
 IMAGES = {torch.float64: 4, torch.float32: 8}

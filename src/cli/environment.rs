@@ -285,7 +285,7 @@ pub fn trainer_path(elsewhere: bool) -> Result<PathBuf, CliError> {
         return Ok(path);
     }
     Err(CliError::Usage(format!(
-        "the built-in task's program is not at {}\nbuild it with `scripts/setup.sh && cargo build`, or name it in PENTAGRID_TRAINER",
+        "the built-in task's program is not at {}\nbuild it with `scripts/setup.sh && cargo build --workspace`, or name it in PENTAGRID_TRAINER",
         path.display()
     )))
 }

@@ -15,7 +15,7 @@ use crate::aggregate::race;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow, TrialState};
 use crate::plan::Phase;
-use crate::printable::one_line;
+use crate::printable::{escaped, one_line};
 use crate::protocol::{FailureKind, Metrics, Notes, Place, Unit, note_text};
 use crate::schedule::devices::{DeviceRequest, Machine};
 use crate::schedule::{Launcher, ProgramStart, Start, log_end};
@@ -194,7 +194,10 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
         .max()
         .unwrap_or(0);
     for (name, value) in &config.0 {
-        out.push_str(&format!("  {name:<width$}  {}\n", value.on_one_line()));
+        out.push_str(&format!(
+            "  {name:<width$}  {}\n",
+            escaped(&value.to_string())
+        ));
     }
     if let Some(metrics) = row.and_then(|row| row.metrics.as_ref()) {
         out.push_str("\nMetrics:\n");

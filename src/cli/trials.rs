@@ -12,7 +12,7 @@ use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{Lock, Reader, TrialRow, TrialState, Versions};
 use crate::plan::{Phase, PlannedTrial, all_trials};
-use crate::printable::one_line;
+use crate::printable::{escaped, one_line};
 use crate::protocol::{Metrics, Notes};
 use crate::report::write_trials;
 use crate::spec::{Config, Spec};
@@ -147,7 +147,7 @@ pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliE
             let values = points.searched().filter_map(|name| {
                 config
                     .get(name)
-                    .map(|value| format!("{name}={}", value.on_one_line()))
+                    .map(|value| format!("{name}={}", escaped(&value.to_string())))
             });
             let values: Vec<String> = std::iter::once(points.arm().name.clone())
                 .chain(values)

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 
 use super::Exported;
 use crate::ledger::TrialState;
+use crate::printable;
 use crate::spec::{ColumnNames, Spec};
 
 /// The trials as JUnit's XML: failed ones as failures with their kind and message, those that have
@@ -44,7 +45,13 @@ pub fn write_junit(spec: &Spec, trials: &[Exported<'_>]) -> String {
                 .config
                 .0
                 .iter()
-                .map(|(name, value)| format!("{}={}", names.parameter(name), value.on_one_line()))
+                .map(|(name, value)| {
+                    format!(
+                        "{}={}",
+                        names.parameter(name),
+                        printable::escaped(&value.to_string())
+                    )
+                })
                 .collect();
             let _ = write!(
                 out,

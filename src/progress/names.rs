@@ -3,6 +3,7 @@
 
 use crate::grid::Grid;
 use crate::plan::PlannedTrial;
+use crate::printable::escaped;
 use crate::spec::Spec;
 
 /// Labels and values of a sweep.
@@ -39,7 +40,7 @@ impl Names {
         let value = |name| {
             config
                 .get(name)
-                .map(|value| format!("{name}={}", value.on_one_line()))
+                .map(|value| format!("{name}={}", escaped(&value.to_string())))
         };
         points
             .searched()

@@ -12,6 +12,7 @@ use crate::grid::TrialId;
 use crate::ledger::{EpochRow, LedgerError};
 use crate::monitor::Sweep;
 use crate::plan::Phase;
+use crate::printable::escaped;
 use crate::protocol::{Place, Real, Unit};
 
 /// So many running trials have a curve.
@@ -275,7 +276,7 @@ pub fn matters(sweep: &Sweep, request: &ArmRequest) -> Option<String> {
             values: axis
                 .values
                 .iter()
-                .map(crate::spec::ParamValue::on_one_line)
+                .map(|value| escaped(&value.to_string()))
                 .collect(),
             numbers: axis
                 .values

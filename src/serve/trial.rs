@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::grid::TrialId;
 use crate::ledger::{AttemptRow, EpochRow, LedgerError};
 use crate::monitor::Sweep;
+use crate::printable::escaped;
 use crate::protocol::{Place, Real, Unit, note_text};
 use crate::report::mean_std;
 use crate::schedule::log_end;
@@ -197,7 +198,7 @@ pub fn parameters(config: &Config) -> Vec<(String, String)> {
     config
         .0
         .iter()
-        .map(|(name, value)| (name.clone(), value.on_one_line()))
+        .map(|(name, value)| (name.clone(), escaped(&value.to_string())))
         .collect()
 }
 

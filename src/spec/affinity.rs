@@ -9,7 +9,7 @@ use super::problem::{Finding, Problems, quoted};
 use super::task::{OptimizerKind, ParamDefault, Task, TaskParam};
 use super::tree::{Entry, Kind, did_you_mean};
 use super::validate::Draft;
-use super::value::{Config, ParamValue};
+use super::{Config, ParamValue};
 
 /// Parameters of hybrid that matter only once it has switched, or say when it does.
 const AFTER_THE_SWITCH: [&str; 6] = ["tl", "lr2", "beta1", "beta2", "eps", "hessian_power"];

@@ -2,12 +2,12 @@
 //! it is combined with, and none that an optimizer needs may be missing, in any configuration that
 //! a grid holds.
 
+use super::ParamValue;
 use super::parameters::{Param, optimizer_list};
 use super::problem::{Finding, Problems, listed};
 use super::shape::{Leaf, Side, Subgrid};
 use super::task::{OptimizerKind, PARAMS, ParamDefault, TaskParam};
 use super::validate::Draft;
-use super::value::ParamValue;
 
 /// Checks every grid of an arm.
 pub(super) fn check(arm: &Draft<'_>, problems: &mut Problems<'_>) {

@@ -2,7 +2,7 @@
 //! they become for a trial. `program` reads them from the sweep file, `schedule` starts them,
 //! `show` prints them.
 
-use super::value::{Config, ParamValue};
+use super::{Config, ParamValue};
 
 /// A program that is started once for every trial.
 #[derive(Clone, Debug, PartialEq, Eq)]

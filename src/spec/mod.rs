@@ -30,7 +30,6 @@ pub mod task;
 mod tests;
 mod tree;
 mod validate;
-mod value;
 mod words;
 
 pub use columns::{ColumnNames, apart};
@@ -42,12 +41,12 @@ pub use model::{
     Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, Prune, PublishedFigure, Resources,
     Seeds, Spec, Way,
 };
+pub use pentagrid_protocol::{Config, ParamValue};
 pub(crate) use problem::is_invisible;
 pub use problem::{Diagnosis, Problem};
 pub use schema::json_schema;
 pub use shape::{Dimension, Region, Shape, Side, Subgrid, project};
 pub use task::Task;
-pub use value::{Config, ParamValue};
 
 /// A sweep file may have so many bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::ParamValue;
 use super::command::Piece;
 use super::launcher::LauncherSpec;
 use super::shape::Shape;
 use super::task::Task;
-use super::value::ParamValue;
 
 /// A valid sweep.
 #[derive(Clone, Debug, PartialEq)]

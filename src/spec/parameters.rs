@@ -4,12 +4,12 @@
 
 use std::collections::HashMap;
 
+use super::ParamValue;
 use super::problem::{Finding, Problems, Span, brief, listed, quoted};
 use super::scalar;
 use super::shape::{self, Clause};
 use super::task::{BUILTIN, OptimizerKind, PARAMS, ParamType, TaskParam};
 use super::tree::{Entry, Kind, Node, did_you_mean, known_fields};
-use super::value::ParamValue;
 use super::{MAX_PARAMETERS, keys};
 
 /// A parameter as written.

@@ -2,10 +2,10 @@
 //! spellings (`yes`, `010`, `1_000`); those are refused with the two ways to say what was meant,
 //! rather than guessed at.
 
+use super::ParamValue;
 use super::problem::{brief, quoted};
 use super::task::ParamType;
 use super::tree::Scalar;
-use super::value::ParamValue;
 
 /// Why a scalar is no value.
 #[derive(Debug)]

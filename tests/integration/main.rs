@@ -1,10 +1,10 @@
-//! The program as its users run it: real processes, real files, real faults.
+//! The program as its users run it: real processes, real files, real faults. What needs the built-in
+//! task's program is tested in `crates/trainer/tests`.
 
 // What each file shows:
 mod ahead; // what is made ready before a program's turn
 mod audit; // published figures, claims, `report --check`
 mod background; // ignored signals, output that is not read, daemons
-mod builtin; // the built-in task: bit-identical results, real MNIST, verify
 mod cluster; // a real Slurm of a test's own
 mod columns; // names of parameters and metrics that clash; SQL views
 mod coming_from; // the examples for users of Optuna and W&B
@@ -39,3 +39,8 @@ mod terminal; // nothing from workers that a terminal obeys
 mod versions; // what is trained is part of a result
 mod watch; // the same in a terminal
 mod worker_check; // good and bad workers of other people's
+
+/// The program that the tests run.
+fn pentagrid() -> std::path::PathBuf {
+    env!("CARGO_BIN_EXE_pentagrid").into()
+}

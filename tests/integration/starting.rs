@@ -324,3 +324,27 @@ fn names_may_be_in_any_script() {
         }
     }
 }
+
+const BUILT_IN: &str = "
+name: small
+task: mnist-resnet18
+metric: {name: val_accuracy, goal: maximize}
+seeds: {tune: 2, final: 1}
+parameters: {optimizer: {value: sgd}, lr: {values: [0.01, 0.1]}}
+";
+
+#[test]
+fn a_missing_trainer_is_named_before_anything_starts() {
+    let test = Test::with_spec(BUILT_IN);
+    let output = test
+        .command(&["run", "sweep.yaml"])
+        .env("PENTAGRID_TRAINER", "/no/such/trainer")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!(String::from_utf8(output.stderr).unwrap(), @"
+    error: the built-in task's program is not at /no/such/trainer
+    build it with `scripts/setup.sh && cargo build --workspace`, or name it in PENTAGRID_TRAINER
+    ");
+    assert!(!test.path("runs").exists());
+}

@@ -79,29 +79,6 @@ fn bad_workers_are_told_what_is_wrong() {
 }
 
 #[test]
-fn the_built_in_trainer_passes() {
-    let trainer = env!("CARGO_BIN_EXE_pentagrid-trainer");
-    let config =
-        r#"{"optimizer": "sgd", "lr": 0.1, "epochs": 1, "batch_size": 10, "train_images": 20}"#;
-    let ran = Test::new().run(&[
-        "worker-check",
-        "--metric",
-        "val_accuracy",
-        "--config",
-        config,
-        "--devices",
-        "cpu",
-        "--",
-        trainer,
-    ]);
-    let text = ran.expect(0).stdout;
-    assert!(
-        text.ends_with("9 checks, nothing against the protocol\n"),
-        "{text}"
-    );
-}
-
-#[test]
 fn bad_usage_is_told() {
     let test = Test::new();
     let nothing = test

@@ -8,11 +8,11 @@ use super::layer::{Clause, Layer, words};
 use super::occurring::occurring;
 use super::region::{Dimension, Region, Side, Subgrid, points};
 use super::unmet::Met;
+use crate::spec::ParamValue;
 use crate::spec::model::Axis;
 use crate::spec::parameters::Param;
 use crate::spec::problem::{Finding, Problems, Span, brief, count, listed, quoted};
 use crate::spec::tree::did_you_mean;
-use crate::spec::value::ParamValue;
 use crate::spec::{MAX_REGIONS, scalar};
 
 /// One grid of an arm: all its parameters, and the layers of the file that shape it.

@@ -5,8 +5,8 @@
 use std::collections::{HashMap, HashSet};
 use std::rc::Rc;
 
-use pentagrid::protocol::Metrics;
-use pentagrid::spec::Config;
+use pentagrid_protocol::Config;
+use pentagrid_protocol::Metrics;
 use tch::Device;
 
 use super::prefix::{Prefix, PrefixKey, Taken};
@@ -192,7 +192,7 @@ mod tests {
     use crate::margins::assert_ratio;
     use crate::model::Mode;
     use crate::optim::gradients;
-    use pentagrid::spec::task::{AS_RUN_METRICS, METRICS};
+    use pentagrid_protocol::task::{AS_RUN_METRICS, METRICS};
     use tch::{Kind, Tensor};
 
     struct Outcome {
@@ -212,7 +212,7 @@ mod tests {
             config
                 .0
                 .entry(name.to_owned())
-                .or_insert(pentagrid::spec::ParamValue::Int(value));
+                .or_insert(pentagrid_protocol::ParamValue::Int(value));
         }
         let mut rows = Vec::new();
         let metrics = session.run(&config, seed, sharing, &mut |epoch, row| {

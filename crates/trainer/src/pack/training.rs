@@ -4,8 +4,8 @@
 use std::rc::Rc;
 use std::time::Instant;
 
-use pentagrid::protocol::Metrics;
-use pentagrid::spec::task::{GRAD_NORM_CONV1, GRAD_NORM_FC};
+use pentagrid_protocol::Metrics;
+use pentagrid_protocol::task::{GRAD_NORM_CONV1, GRAD_NORM_FC};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::native::{self, Layers, Operations};

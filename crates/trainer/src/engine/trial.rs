@@ -5,8 +5,8 @@
 
 use std::time::{Duration, Instant};
 
-use pentagrid::protocol::Metrics;
-use pentagrid::spec::task::{
+use pentagrid_protocol::Metrics;
+use pentagrid_protocol::task::{
     CHECKPOINT_EPOCH, GRAD_NORM_CONV1, GRAD_NORM_FC, HELDOUT_ACCURACY, HELDOUT_LOSS, METRICS,
     STEP_SECONDS, SWITCH_METRIC,
 };

@@ -1,5 +1,5 @@
-//! One value of one hyper-parameter, and a configuration made of them. Used by everyone downstream
-//! of the spec: the grid hashes configurations, the ledger stores them, the protocol sends them.
+//! One value of one hyper-parameter, and a configuration made of them. The
+//! coordinator's grid hashes configurations, its ledger stores them, the messages carry them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -7,8 +7,6 @@ use std::fmt;
 use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
-
-use crate::printable;
 
 /// A hyper-parameter's value. Integers and floats are different values: `3` and `3.0` name
 /// different points, unless the parameter's type says float (then both are read as `3.0`).
@@ -113,13 +111,6 @@ impl<'de> Deserialize<'de> for ParamValue {
             }
         }
         deserializer.deserialize_any(ValueVisitor)
-    }
-}
-
-impl ParamValue {
-    /// As `Display`, on one line: control characters as escapes.
-    pub fn on_one_line(&self) -> String {
-        printable::escaped(&self.to_string())
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::rc::Rc;
 
-use pentagrid::protocol::Metrics;
-use pentagrid::spec::{Config, ParamValue};
+use pentagrid_protocol::Metrics;
+use pentagrid_protocol::{Config, ParamValue};
 use tch::Kind;
 
 use super::native::Reference;

@@ -79,7 +79,7 @@ pub enum FromAgent {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{FromWorker, ToWorker, decode_line, encode_line};
+    use crate::{FromWorker, ToWorker, decode_line, encode_line};
 
     #[test]
     fn lines_of_agents_are_told_from_all_others_and_survive() {

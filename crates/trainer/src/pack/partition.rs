@@ -2,7 +2,7 @@
 //! says, or what fits into the device's free memory. Pure, but for the question how much is free.
 //! `worker` asks.
 
-use pentagrid::protocol::TrialRequest;
+use pentagrid_protocol::TrialRequest;
 use tch::Device;
 
 use super::bundle::PackKey;

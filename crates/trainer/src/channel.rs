@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, PoisonError};
 
-use pentagrid::protocol::{FromWorker, encode_line};
+use pentagrid_protocol::{FromWorker, encode_line};
 
 /// Where messages go. Threads share it; each message is one whole line.
 pub struct Channel(Mutex<Box<dyn Write + Send>>);

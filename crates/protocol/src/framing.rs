@@ -68,11 +68,11 @@ fn beginning(line: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{
+    use crate::ParamValue;
+    use crate::{
         FailureKind, FromWorker, Hello, Metrics, Position, Reading, Reported, ToWorker,
         TrialRequest, Unit,
     };
-    use crate::spec::ParamValue;
     use proptest::prelude::*;
 
     #[test]

@@ -1,6 +1,8 @@
 //! The worker protocol: JSON lines over a worker's stdin and stdout, shared by the coordinator and
 //! the trainer. `docs/protocol.md` describes it for authors of other workers. `agent`: what is said
-//! beside it where a worker is started through another program.
+//! beside it where a worker is started through another program. `value`: configurations, `task`:
+//! what the built-in task accepts and reports.
+#![warn(missing_docs)]
 
 mod agent;
 mod framing;
@@ -9,6 +11,8 @@ mod metrics;
 mod named;
 mod position;
 mod reported;
+pub mod task;
+mod value;
 
 pub use agent::{AGENT_LINE, FromAgent, ToAgent};
 pub use framing::{FrameError, MAX_LINE, decode_line, encode_line};
@@ -19,3 +23,4 @@ pub use metrics::{Metrics, Real, is_loss, is_wall_clock};
 pub use named::Named;
 pub use position::{EPOCH_KEY, Place, Position, STEP_KEYS, Unit};
 pub use reported::{MAX_NOTES, MORE_NOTES, Notes, Reading, Reported, note_text};
+pub use value::{Config, ParamValue};

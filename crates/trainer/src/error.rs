@@ -3,7 +3,7 @@
 
 use std::any::Any;
 
-use pentagrid::protocol::FailureKind;
+use pentagrid_protocol::FailureKind;
 use tch::TchError;
 
 /// Why a trial failed.

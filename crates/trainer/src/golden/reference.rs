@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
 
-use pentagrid::spec::Config;
+use pentagrid_protocol::Config;
 use serde::Deserialize;
 use tch::Kind;
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::position::Position;
 use super::reported::Reported;
-use crate::spec::Config;
+use crate::value::Config;
 
 /// Version of the protocol that this program speaks. A worker says its own in `hello`.
 pub const PROTOCOL_VERSION: u32 = 1;
@@ -213,9 +213,9 @@ impl fmt::Display for FailureKind {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::protocol::{Metrics, encode_line};
-    use crate::spec::ParamValue;
-    use crate::spec::task::{AS_RUN_METRICS, HISTORY, METRICS, PARAMS};
+    use crate::ParamValue;
+    use crate::task::{AS_RUN_METRICS, HISTORY, METRICS, PARAMS};
+    use crate::{Metrics, encode_line};
 
     /// What Slurm 22.05 sends at once; more waits for 44 ms (docs/slurm.md).
     const AT_ONCE: usize = 1024;

@@ -2,7 +2,7 @@
 //! holds the last such beginning; each trial of it takes the epochs that are there, adds those that
 //! are missing, and branches off. Exact: a trial gets the numbers that it would have got by itself.
 
-use pentagrid::protocol::Metrics;
+use pentagrid_protocol::Metrics;
 
 use super::trial::{Progress, Row, Trial};
 use crate::error::TrialError;

@@ -7,7 +7,7 @@
 //! differently. There a step from the same weights is held to the same step in double precision,
 //! with an eps that keeps the denominator of AdaHessian away from zero.
 
-use pentagrid::spec::ParamValue;
+use pentagrid_protocol::ParamValue;
 use tch::{Kind, Tensor};
 
 use super::reference::Reference;

@@ -1,10 +1,11 @@
 //! A trial's configuration as typed settings, checked against the task's own list of parameters
-//! (`spec/task.rs`). The coordinator has checked it too, but what it sends is not taken on trust.
+//! (`pentagrid_protocol::task`). The coordinator has checked it too, but what it sends is not taken
+//! on trust.
 
-use pentagrid::spec::task::{
+use pentagrid_protocol::task::{
     OptimizerKind, PARAMS, PROTOCOL_AS_RUN, ParamDefault, ParamType, TaskParam,
 };
-use pentagrid::spec::{Config, ParamValue};
+use pentagrid_protocol::{Config, ParamValue};
 
 use crate::error::TrialError;
 use crate::optim::{

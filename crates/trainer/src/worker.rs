@@ -9,11 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pentagrid::protocol::{
+use pentagrid_protocol::task::METRICS;
+use pentagrid_protocol::{
     FromWorker, HEARTBEAT_VARIABLE, Hello, MAX_LINE, PROTOCOL_VERSION, Position, ToWorker,
     TrialRequest, decode_line,
 };
-use pentagrid::spec::task::METRICS;
 
 use crate::channel::{Channel, leave, say};
 use crate::cuda::wants_tf32;
@@ -323,7 +323,7 @@ pub fn run_trial(
 mod tests {
     use super::*;
     use crate::device::one_thread;
-    use pentagrid::protocol::{FailureKind, encode_line};
+    use pentagrid_protocol::{FailureKind, encode_line};
     use tch::Device;
 
     fn request(json: &str) -> TrialRequest {

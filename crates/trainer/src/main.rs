@@ -32,8 +32,8 @@ use std::io::{IsTerminal, stdin};
 use std::process::ExitCode;
 
 use clap::Parser;
-use pentagrid::protocol::TrialRequest;
-use pentagrid::spec::Config;
+use pentagrid_protocol::Config;
+use pentagrid_protocol::TrialRequest;
 
 use crate::channel::{Channel, say};
 use crate::device::{Compute, wants_cuda};

@@ -6,8 +6,8 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use pentagrid::protocol::{FailureKind, Metrics};
-use pentagrid::spec::task::{METRICS, SWITCH_METRIC};
+use pentagrid_protocol::task::{METRICS, SWITCH_METRIC};
+use pentagrid_protocol::{FailureKind, Metrics};
 
 use super::native::Operations;
 use super::network::Networks;
