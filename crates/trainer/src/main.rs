@@ -16,6 +16,7 @@ mod engine;
 mod error;
 #[cfg(test)]
 mod golden;
+mod libtorch;
 #[cfg(test)]
 mod margins;
 mod model;

@@ -20,14 +20,12 @@ use crate::cuda::wants_tf32;
 use crate::device::Compute;
 use crate::engine::{Session, Sharing};
 use crate::error::TrialError;
+use crate::libtorch;
 use crate::pack::{self, Event, Kernels, Limit, Operations, Part, curvature, partition};
 use crate::settings::Settings;
 
 /// How often a worker shows that it is alive.
 const HEARTBEAT: Duration = Duration::from_secs(5);
-
-/// torch-sys refuses any other version at build time.
-const LIBTORCH: &str = "libtorch 2.11.0";
 
 /// Trials to run, and whether they may take from each other.
 #[derive(Debug, PartialEq)]
@@ -49,9 +47,7 @@ pub fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<()> {
         None
     };
     let (hello, mut limit) = (hello(compute, limit, kernels.is_some()), limit);
-    let mut session = Session::new(compute.device)
-        .in_form(compute.form)
-        .with_operations(kernels);
+    let mut session = Session::new(compute.device).in_form(compute.form);
     let (sender, bundles) = channel();
     thread::Builder::new()
         .name("requests".to_owned())
@@ -87,9 +83,13 @@ pub fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<()> {
             }
         })?;
     for bundle in bundles {
-        run_bundle(&mut session, bundle, &mut limit, &mut |message| {
-            out.send(&message)
-        });
+        run_bundle(
+            &mut session,
+            kernels.as_ref(),
+            bundle,
+            &mut limit,
+            &mut |message| out.send(&message),
+        );
     }
     Ok(())
 }
@@ -124,7 +124,7 @@ fn compile() -> Option<Rc<dyn Operations>> {
 
 fn hello(compute: Compute, limit: Limit, own_kernels: bool) -> Hello {
     let pack = limit.wish();
-    let mut libraries = vec![LIBTORCH.to_owned()];
+    let mut libraries = vec![libtorch::name()];
     if compute.device.is_cuda() {
         libraries.push(format!("TF32 {}", if wants_tf32() { "on" } else { "off" }));
     }
@@ -182,17 +182,24 @@ fn read_requests(input: &mut impl BufRead, bundles: &Sender<Bundle>) -> Result<(
 /// says, it learns so.
 fn run_bundle(
     session: &mut Session,
+    operations: Option<&Rc<dyn Operations>>,
     bundle: Bundle,
     limit: &mut Limit,
     send: &mut dyn FnMut(FromWorker),
 ) {
-    let even_one = session.operations().is_some();
-    for part in partition(bundle.trials, *limit, even_one) {
+    for part in partition(bundle.trials, *limit, operations.is_some()) {
         match part {
             Part::Single(request) => drop(run_trial(session, request, bundle.share, send)),
             Part::Pack(requests, settings) => {
                 let most = limit.models(settings[0].batch_size, curvature(&settings));
-                let fitted = run_pack(session, &requests, &settings, (most, bundle.share), send);
+                let fitted = run_pack(
+                    session,
+                    operations,
+                    &requests,
+                    &settings,
+                    (most, bundle.share),
+                    send,
+                );
                 if fitted < most {
                     *limit = Limit::Models(fitted);
                 }
@@ -204,6 +211,7 @@ fn run_bundle(
 /// Runs trials together, and says of each what there is to be said. Gives how many models fit.
 fn run_pack(
     session: &mut Session,
+    operations: Option<&Rc<dyn Operations>>,
     requests: &[TrialRequest],
     settings: &[Settings],
     (most, share): (usize, bool),
@@ -215,6 +223,7 @@ fn run_pack(
         let seed = requests.first().map_or(0, |request| request.seed);
         pack::run(
             session,
+            operations,
             settings,
             seed,
             (most, share),
@@ -455,6 +464,7 @@ mod tests {
         let mut limit = Limit::Models(2);
         run_bundle(
             &mut Session::new(Device::Cpu),
+            None,
             Bundle {
                 trials,
                 share: true,

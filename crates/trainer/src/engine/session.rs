@@ -15,7 +15,6 @@ use crate::data::Sets;
 use crate::device::Form;
 use crate::error::TrialError;
 use crate::model::ResNet18;
-use crate::pack::Operations;
 use crate::settings::Settings;
 
 /// Runs trials, one after the other.
@@ -30,8 +29,6 @@ pub struct Session {
     warm: HashSet<(i64, bool)>,
     /// The last beginning that trials had in common.
     prefix: Option<Prefix>,
-    /// What packs compute by, where it is not libtorch alone.
-    operations: Option<Rc<dyn Operations>>,
 }
 
 /// Whether a trial may use what others have computed.
@@ -53,7 +50,6 @@ impl Session {
             start: None,
             warm: HashSet::new(),
             prefix: None,
-            operations: None,
         }
     }
 
@@ -133,16 +129,6 @@ impl Session {
     /// Computes in that form.
     pub fn in_form(self, form: Form) -> Self {
         Self { form, ..self }
-    }
-
-    /// Lets packs compute by these operations.
-    pub fn with_operations(self, operations: Option<Rc<dyn Operations>>) -> Self {
-        Self { operations, ..self }
-    }
-
-    /// What packs compute by, where it is not libtorch alone.
-    pub fn operations(&self) -> Option<Rc<dyn Operations>> {
-        self.operations.clone()
     }
 
     /// Where trials run.

@@ -122,17 +122,18 @@ struct Courses<'a> {
 
 /// Runs trials of one key in packs of at most `most` models; `report` hears of each by its place.
 /// Where memory runs out before a pack's first epoch ends, it is halved. Gives the most models that
-/// were found to fit. With `share`, what trials have in common is computed once.
+/// were found to fit. With `share`, what trials have in common is computed once. `operations` are
+/// what packs compute by, where it is not libtorch alone.
 ///
 /// Errors of trials are told to `report`, none is lost.
 pub fn run(
     session: &mut Session,
+    operations: Option<&Rc<dyn Operations>>,
     trials: &[Settings],
     seed: u64,
     (most, share): (usize, bool),
     report: &mut dyn FnMut(usize, Event),
 ) -> usize {
-    let operations = session.operations();
     let prepared = prepare(session, trials, seed);
     let (sets, network, settings) = match prepared {
         Ok(Some(prepared)) => prepared,
@@ -162,7 +163,7 @@ pub fn run(
     drop(network);
     match started {
         Ok((images, start)) => {
-            if let Some(operations) = operations.as_ref().filter(|_| session.is_first(settings)) {
+            if let Some(operations) = operations.filter(|_| session.is_first(settings)) {
                 // Where it fails, so will the trials.
                 let _ = warm_up(operations, &start, settings, &images);
             }
@@ -171,7 +172,7 @@ pub fn run(
                 seed,
                 epochs: settings.epochs,
                 images: &images,
-                operations,
+                operations: operations.cloned(),
                 trials,
                 share,
                 report,

@@ -8,7 +8,7 @@ use pentagrid_protocol::{Config, ParamValue};
 use tch::Kind;
 
 use super::native::Reference;
-use super::{Event, PackKey, run};
+use super::{Event, Operations, PackKey, run};
 use crate::engine::{Session, Sharing};
 use crate::margins::{assert_ratio, assert_within};
 use crate::settings::Settings;
@@ -40,6 +40,7 @@ type Outcome = (Vec<Metrics>, Metrics);
 struct Few {
     kind: Kind,
     session: Session,
+    operations: Option<Rc<dyn Operations>>,
     /// Images to train on, and how many of them are a batch. Of fewer, batch norm makes more of a
     /// rounding.
     images: [i64; 2],
@@ -57,6 +58,7 @@ impl Few {
         Self {
             kind,
             session: Session::small(kind, 32),
+            operations: None,
             images,
         }
     }
@@ -107,6 +109,7 @@ fn packed(few: &mut Few, trials: &[&str], seed: u64, most: usize) -> Vec<Outcome
     let mut done: Vec<Option<Metrics>> = vec![None; trials.len()];
     let fitted = run(
         &mut few.session,
+        few.operations.as_ref(),
         &settings,
         seed,
         (most, true),
@@ -215,7 +218,7 @@ fn a_pack_of_adahessian_is_its_trials() {
 #[test]
 fn a_pack_by_hand_is_its_trials() {
     let mut few = Few::new(Kind::Double);
-    few.session = few.session.with_operations(Some(Rc::new(Reference)));
+    few.operations = Some(Rc::new(Reference));
     let hybrid = r#"{"optimizer": "hybrid", "lr1": 0.005, "momentum": 0.9, "tl": 1e9, "lr2": 0.01, "eps": 0.1, "epochs": 2}"#;
     for trials in [
         ADAM.as_slice(),
@@ -300,6 +303,7 @@ fn a_pack_that_cannot_be_trained_fails_trial_by_trial() {
     let mut events = Vec::new();
     run(
         &mut few.session,
+        None,
         &settings,
         1,
         (8, true),

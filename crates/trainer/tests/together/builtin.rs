@@ -78,8 +78,7 @@ fn packs_give_what_single_trials_give_to_rounding() {
         );
     }
     assert_ne!(expected, found, "nothing was packed");
-    let noted =
-        "SELECT count(*) FROM worker WHERE libraries = 'libtorch 2.11.0, packs of up to 2 trials'";
+    let noted = "SELECT count(*) FROM worker WHERE libraries LIKE 'libtorch 2.11.0%, packs of up to 2 trials'";
     assert_eq!(
         (
             packed.count("runs/small", noted) > 0,
@@ -362,7 +361,8 @@ fn provenance_names_what_trained() {
     let provenance: serde_json::Value = serde_json::from_str(&text).unwrap();
     let trainer = &provenance["trained_by"][0];
     assert_eq!(trainer["program"], "pentagrid-trainer");
-    assert_eq!(trainer["libraries"], "libtorch 2.11.0");
+    let libraries = trainer["libraries"].as_str().unwrap();
+    assert!(libraries.starts_with("libtorch 2.11.0"), "{libraries}");
     assert_eq!(
         (trainer["threads"].as_u64(), trainer["trials"].as_u64()),
         (Some(1), Some(8))
