@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use libfuzzer_sys::fuzz_target;
-use pentagrid_fuzz::{
+use pentagrid::{
     plan::Fingerprint,
     ledger::{Consent, Holder, Reader, SessionInfo, open_for_run},
     spec,

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pentagrid_fuzz::protocol::{FromWorker, ToWorker, decode_line, encode_line};
+use pentagrid_protocol::{FromWorker, ToWorker, decode_line, encode_line};
 
 fuzz_target!(|bytes: &[u8]| {
     match decode_line::<FromWorker>(bytes) {

@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use pentagrid_fuzz::{grid::Grid, spec};
+use pentagrid::{grid::Grid, spec};
 
 fuzz_target!(|text: &str| {
     match spec::read(text, "sweep.yaml") {
