@@ -25,6 +25,8 @@
 //!   never shown.
 //! * [`progress`]: bars and lines of a running sweep; [`monitor`]: a sweep as its ledger tells it.
 //! * [`serve`]: the monitor as a web page.
+//! * [`sweep`]: a sweep as a whole: opens and runs it, from the sweep file to the report.
+//! * [`text`]: counts and numbers for people.
 //! * [`cli`]: the commands.
 //! * [`files`]: opens files without waiting, and writes none through a link.
 //!
@@ -50,3 +52,5 @@ pub mod schedule;
 pub mod secrets;
 pub mod serve;
 pub mod spec;
+pub mod sweep;
+pub mod text;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use clap::{CommandFactory, Parser};
 
 use super::args::{AgentArgs, Cli, Common, Verb};
-use super::error::{CliError, Outcome};
+use super::error::{self, CliError};
 use super::printer::Printer;
 use super::{
     export, json, logs, plan, report, resume, run as run_verb, serve, show, status, trials, verify,
@@ -16,6 +16,7 @@ use super::{
 };
 use crate::agent::Agent;
 use crate::schedule::ulimits;
+use crate::sweep::Outcome;
 
 /// Runs the program with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -33,11 +34,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
         Err(error) => {
             // Help and version come this way too, on stdout and with success; usage errors with
             // exit code 2.
-            let code = if error.use_stderr() {
-                Outcome::USAGE
-            } else {
-                0
-            };
+            let code = if error.use_stderr() { error::USAGE } else { 0 };
             if json && error.use_stderr() {
                 let printer = Printer::new(&Common::default());
                 printer.json(&json::misuse(&error.to_string()));
@@ -59,7 +56,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     logs::start(&cli.common, &printer);
     let json = cli.verb.json();
     let code = match act(cli.verb, &printer) {
-        Ok(outcome) => ExitCode::from(outcome.exit_code()),
+        Ok(outcome) => ExitCode::from(error::exit_code(outcome)),
         // Whoever read our output has seen enough (`pentagrid trials ... | head`).
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS

@@ -7,6 +7,7 @@ use clap_complete::Shell;
 
 use crate::ledger::{Consent, TrialState};
 use crate::schedule::devices::DeviceRequest;
+use crate::sweep::{LauncherKind, RunOptions};
 
 /// Grid search for papers: every value, several seeds, mean ± std, tables ready to print, nothing
 /// lost.
@@ -157,7 +158,7 @@ pub struct PlanArgs {
     pub devices: DeviceRequest,
     /// How workers would be started: local, slurm, command [default: as in the sweep file]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "LAUNCHER")]
-    pub launcher: Option<LauncherKind>,
+    pub launcher: Option<LauncherArg>,
     /// As one JSON document; with --trials one JSON object a line (docs/json.md)
     #[arg(long)]
     pub json: bool,
@@ -188,13 +189,24 @@ pub struct ResumeArgs {
 
 /// How workers are started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum LauncherKind {
+pub enum LauncherArg {
     /// As processes of this machine
     Local,
     /// By srun
     Slurm,
     /// Behind the prefix that the sweep file names
     Command,
+}
+
+impl LauncherArg {
+    /// Returns the same for the library.
+    pub fn kind(self) -> LauncherKind {
+        match self {
+            Self::Local => LauncherKind::Local,
+            Self::Slurm => LauncherKind::Slurm,
+            Self::Command => LauncherKind::Command,
+        }
+    }
 }
 
 /// How trials are run.
@@ -206,7 +218,7 @@ pub struct HowArgs {
     /// How workers are started: local, slurm, command [default: as `launcher` in the sweep file
     /// says, or local]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "LAUNCHER")]
-    pub launcher: Option<LauncherKind>,
+    pub launcher: Option<LauncherArg>,
     /// Resume although the sweep file, or what is trained, has changed; finished trials keep their
     /// results
     #[arg(long)]
@@ -244,12 +256,27 @@ pub struct HowArgs {
 }
 
 impl HowArgs {
-    /// What is to become of a sweep that has changed.
-    pub fn consent(&self) -> Consent {
-        match (self.rerun_changed, self.accept_changes) {
-            (true, _) => Consent::Rerun,
-            (false, true) => Consent::Accept,
-            (false, false) => Consent::Refuse,
+    /// Returns the same for the library.
+    pub fn options(&self) -> RunOptions {
+        let consent = if self.rerun_changed {
+            Consent::Rerun
+        } else if self.accept_changes {
+            Consent::Accept
+        } else {
+            Consent::Refuse
+        };
+        RunOptions {
+            devices: self.devices.clone(),
+            launcher: self.launcher.map(LauncherArg::kind),
+            consent,
+            retry_failed: self.retry_failed,
+            shuffle: self.shuffle,
+            best_first: self.best_first,
+            bundle: self.bundle,
+            sharing: !self.no_sharing,
+            pack: self.pack,
+            tf32: self.tf32,
+            report_dir: self.out.clone(),
         }
     }
 }
@@ -338,7 +365,7 @@ pub struct VerifyArgs {
     pub devices: DeviceRequest,
     /// How workers are started: local, slurm, command [default: as in the sweep file]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "LAUNCHER")]
-    pub launcher: Option<LauncherKind>,
+    pub launcher: Option<LauncherArg>,
     /// As one JSON document (docs/json.md)
     #[arg(long)]
     pub json: bool,

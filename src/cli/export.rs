@@ -6,23 +6,25 @@ use clap::ValueEnum;
 use serde::Serialize;
 
 use super::args::{ExportArgs, ExportFormat};
-use super::error::{CliError, Outcome};
-use super::folder::{Folder, WriteError};
+use super::error::CliError;
 use super::json;
-use super::output_dirs;
-use super::printer::{Printer, count};
-use super::report::history_file;
-use super::sweep_file;
-use crate::aggregate::{ParquetFile, evaluate, write_parquet};
+use super::printer::Printer;
+use crate::aggregate::{ParquetFile, write_parquet};
 use crate::export::{
     Exported, HistoryShape, Scalars, WholeSteps, exported, history_table, hyper_parameters,
     trials_table, write_junit, write_optuna, write_version,
 };
-use crate::grid::{Grid, TrialId};
-use crate::ledger::{EpochRow, LastAttempt, Lock, Reader, TrialRow, TrialState};
+use crate::grid::TrialId;
+use crate::ledger::{EpochRow, LastAttempt, Reader, TrialState};
+use crate::report::write::{
+    Folder, ReportError, WriteError, default_export_dir, mark_run_directory, refuse_other_run,
+    write_history_csv,
+};
 use crate::report::write_trials;
 use crate::spec::command::shell_path;
 use crate::spec::{ColumnNames, Spec};
+use crate::sweep::{OpenSweep, Outcome};
+use crate::text::count;
 
 /// What was written, for programs.
 #[derive(Serialize)]
@@ -36,32 +38,23 @@ struct Answer<'a> {
 
 /// Writes a sweep in another tool's format.
 pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    let ledger = Reader::open(&arguments.dir)?;
-    ledger.freeze()?;
-    let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
-    let grid = Grid::new(&spec);
-    let mut rows: HashMap<TrialId, TrialRow> = ledger
-        .trials()?
-        .into_iter()
-        .map(|row| (row.id, row))
-        .collect();
-    if Lock::holder(&arguments.dir).is_none() {
-        rows.values_mut()
-            .filter(|row| row.state == TrialState::Running)
-            .for_each(|row| row.state = TrialState::Waiting);
-    }
-    let evaluation = evaluate(&spec, &grid, &rows)?;
+    let sweep = OpenSweep::frozen(&arguments.dir)?;
+    let rows = sweep.settled_trials()?;
+    let evaluation = sweep.evaluate(&rows)?;
+    let OpenSweep {
+        ledger, spec, grid, ..
+    } = sweep;
     let attempts: HashMap<TrialId, LastAttempt> = ledger.last_attempts()?;
     let trials = exported(&spec, &grid, &evaluation, &rows, &attempts);
     let out = arguments
         .out
         .clone()
-        .unwrap_or_else(|| output_dirs::default_export_dir(&arguments.dir, &spec));
+        .unwrap_or_else(|| default_export_dir(&arguments.dir, &spec));
     if arguments.out.is_none() {
-        output_dirs::refuse_others(&out, &arguments.dir)?;
+        refuse_other_run(&out, &arguments.dir)?;
     }
     let folder = Folder::make(&out)?;
-    output_dirs::mark(&folder, &out, &arguments.dir)?;
+    mark_run_directory(&folder, &out, &arguments.dir)?;
     let files: Vec<String> = match arguments.format {
         ExportFormat::Csv => {
             folder.csv("trials.csv", |to| {
@@ -74,7 +67,7 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
                     to,
                 )
             })?;
-            history_file(&folder, &ledger, &spec, &grid)?;
+            write_history_csv(&folder, &ledger, &spec, &grid)?;
             vec!["trials.csv".into(), "history.csv".into()]
         }
         ExportFormat::Parquet => {
@@ -159,7 +152,7 @@ fn history_parquet(
     ledger: &Reader,
     spec: &Spec,
     trials: &[Exported<'_>],
-) -> Result<(), CliError> {
+) -> Result<(), ReportError> {
     let arms: HashMap<TrialId, &str> = trials
         .iter()
         .map(|trial| (trial.id, spec.arms[trial.arm].name.as_str()))

@@ -4,8 +4,7 @@
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::error::{CliError, Outcome};
-use crate::spec;
+use super::error::{self, CliError};
 
 /// The version of all answers: it grows when a field goes or changes its meaning, not when one is
 /// added.
@@ -42,19 +41,18 @@ struct Problem {
 
 /// What went wrong, in one line: warnings may stand before it on stderr.
 pub fn failure(error: &CliError) -> String {
-    let problems = match error {
-        CliError::Spec(diagnosis) => {
-            let problem = |problem: &spec::Problem| Problem {
+    let mut problems = Vec::new();
+    if let Some(diagnosis) = error.diagnosis() {
+        for problem in &diagnosis.problems {
+            problems.push(Problem {
                 file: diagnosis.file.clone(),
                 line: problem.line,
                 column: problem.column,
                 message: problem.message.clone(),
                 help: problem.help.clone(),
-            };
-            diagnosis.problems.iter().map(problem).collect()
+            });
         }
-        _ => Vec::new(),
-    };
+    }
     line(&Failure {
         kind: error.kind(),
         exit_code: error.exit_code(),
@@ -68,7 +66,7 @@ pub fn misuse(message: &str) -> String {
     let message = message.trim().trim_start_matches("error: ").to_owned();
     line(&Failure {
         kind: "usage",
-        exit_code: Outcome::USAGE,
+        exit_code: error::USAGE,
         message,
         problems: Vec::new(),
     })

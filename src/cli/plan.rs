@@ -2,15 +2,10 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::args::PlanArgs;
-use super::environment;
-use super::error::{CliError, Outcome};
-use super::find_program;
-use super::fingerprint::{self, Subject};
-use super::places;
+use super::args::{LauncherArg, PlanArgs};
+use super::error::CliError;
 use super::planned::{self, Known};
 use super::printer::Printer;
-use super::sweep_file::{self, SweepFile};
 use crate::aggregate::{Evaluation, evaluate};
 use crate::grid::{ArmGrid, Grid, TrialId};
 use crate::ledger::{FILE_NAME, Reader, TrialRow, TrialState};
@@ -18,15 +13,17 @@ use crate::plan::{Basis, Bounds, Groups, SpecChanges, all_trials, estimate};
 use crate::progress::human_duration;
 use crate::report::lay_out;
 use crate::spec::{Config, Dimension, Goal, Prune, Spec, Subgrid};
+use crate::sweep::{self, Computing, Outcome, Subject, SweepFile, place, take_fingerprint};
+use crate::text::{count, thousands};
 
 /// Shows what a sweep would run.
 pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    let SweepFile { text, spec } = sweep_file::read(&arguments.spec, arguments.dir.as_deref())?;
+    let SweepFile { text, spec } = sweep::read(&arguments.spec, arguments.dir.as_deref())?;
     let grid = Grid::new(&spec);
     let dir = arguments
         .dir
         .clone()
-        .unwrap_or_else(|| sweep_file::default_run_dir(&spec));
+        .unwrap_or_else(|| sweep::default_run_dir(&spec));
     let ledger = if dir.join(FILE_NAME).exists() {
         Some(Reader::open(&dir)?)
     } else {
@@ -40,28 +37,24 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
             .collect(),
         None => HashMap::new(),
     };
-    if let Some(warning) = environment::folder()
-        .ok()
-        .and_then(|folder| find_program::handover_warning(&spec, &folder))
+    if let Ok(folder) = sweep::folder()
+        && let Some(warning) = sweep::handover_warning(&spec, &folder)
     {
         printer.warn(warning);
     }
     if arguments.trials {
         return list(&spec, &grid, &rows, arguments.json, printer);
     }
-    let places = places::find(&spec, &arguments.devices, arguments.launcher)?;
-    let slots = places.slots.len();
-    let devices = places
-        .slots
-        .iter()
-        .map(|slot| slot.device)
-        .collect::<HashSet<_>>()
-        .len();
-    let launcher = places.launcher;
+    let launcher = arguments.launcher.map(LauncherArg::kind);
+    let placement = place(&spec, &arguments.devices, launcher)?;
+    let slots = placement.slots.len();
+    let devices: HashSet<usize> = placement.slots.iter().map(|slot| slot.device).collect();
+    let devices = devices.len();
+    let launcher = placement.launcher;
     let (measured, changes) = match &ledger {
         Some(ledger) => {
-            let folder = environment::folder()?;
-            let computing = environment::Computing::default();
+            let folder = sweep::folder()?;
+            let computing = Computing::default();
             let subject = Subject {
                 spec: &spec,
                 folder: &folder,
@@ -109,7 +102,7 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
             "{}: {} tuning and {} left",
             dir.display(),
             left.tune(),
-            counted(left.finals(), "final trial")
+            count(left.finals(), "final trial")
         ))?;
     }
     let groups = Groups::of(&spec, &grid);
@@ -172,8 +165,8 @@ fn sharing(bounds: Bounds, seeds: u64) -> String {
     let (trials, groups) = (bounds.points * seeds, bounds.groups * seeds);
     let mut out = format!(
         "Sharing: {} in {} with work in common, which is computed once",
-        counted(trials, "tuning trial"),
-        counted(groups, "group")
+        count(trials, "tuning trial"),
+        count(groups, "group")
     );
     if let Some(epochs) = bounds.epochs {
         let times = |most: u64| factor(epochs.nominal, most);
@@ -313,9 +306,9 @@ fn overview(spec: &Spec, grid: &Grid) -> String {
     out.push_str(&format!("{}\n", lay_out(headings, rows, 1..4)));
     out.push_str(&format!(
         "{}, {} and {}\n",
-        counted(grid.len(), "point"),
-        counted(grid.len() * tune, "tuning trial"),
-        counted(arms * finals, "final one")
+        count(grid.len(), "point"),
+        count(grid.len() * tune, "tuning trial"),
+        count(arms * finals, "final one")
     ));
     if grid.arms_overlap() {
         out.push_str(
@@ -449,7 +442,7 @@ fn list(
     }
     let selected = evaluation.selected().len();
     if selected < grid.arms().len() && !spec.seeds.final_.is_empty() {
-        let finals = counted(
+        let finals = count(
             ((grid.arms().len() - selected) * spec.seeds.final_.len()) as u64,
             "final trial",
         );
@@ -460,21 +453,12 @@ fn list(
     Ok(Outcome::Done)
 }
 
-/// A count with commas and its noun: `1 point`, `15,905 points`.
-fn counted(count: u64, noun: &str) -> String {
-    format!(
-        "{} {noun}{}",
-        thousands(count),
-        if count == 1 { "" } else { "s" }
-    )
-}
-
 /// What the sweep file, and what is trained, change of what the ledger has: what `run` will ask
 /// about.
 fn changes(subject: Subject<'_>, text: &str, ledger: &Reader) -> Result<Vec<String>, CliError> {
     let mut lines = spec_changes(subject.spec, text, ledger)?;
-    if let Some(retrained) = ledger.retrained(|key| fingerprint::take(subject, key))? {
-        let of = counted(retrained.trials, "finished trial");
+    if let Some(retrained) = ledger.retrained(|key| take_fingerprint(subject, key))? {
+        let of = count(retrained.trials, "finished trial");
         lines.extend(
             retrained
                 .difference
@@ -504,19 +488,6 @@ fn spec_changes(spec: &Spec, text: &str, ledger: &Reader) -> Result<Vec<String>,
     } else {
         changes.lines()
     })
-}
-
-/// A count with commas: 79,525.
-pub fn thousands(count: u64) -> String {
-    let digits = count.to_string();
-    let mut out = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
 }
 
 #[cfg(test)]

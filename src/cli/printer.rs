@@ -15,6 +15,7 @@ use super::terminal::{Sink, Terminal, write_all};
 use crate::printable;
 use crate::progress::Board;
 use crate::secrets::Secrets;
+use crate::text::count;
 
 /// Writes all output to stdout and stderr. Clones share what they know.
 #[derive(Clone, Debug)]
@@ -162,26 +163,20 @@ impl Printer {
 
     /// What went wrong, on stderr.
     pub fn error(&self, error: &CliError) {
-        match error {
-            CliError::Spec(diagnosis) => {
-                let width = usize::from(console_width());
-                // What it shows of the file it makes harmless itself: the colours around that are
-                // ours.
-                let text = diagnosis::render(diagnosis, self.color, width);
-                self.terminal.say(text.trim_end().to_owned(), true);
-            }
-            other => {
-                let label = if self.color {
-                    "\u{1b}[1;31merror\u{1b}[0m"
-                } else {
-                    "error"
-                };
-                self.terminal.say(
-                    format!("{label}: {}", self.harmless(&other.to_string())),
-                    true,
-                );
-            }
+        if let Some(diagnosis) = error.diagnosis() {
+            let width = usize::from(console_width());
+            // What it shows of the file it makes harmless itself: the colours around that are ours.
+            let text = diagnosis::render(diagnosis, self.color, width);
+            self.terminal.say(text.trim_end().to_owned(), true);
+            return;
         }
+        let label = if self.color {
+            "\u{1b}[1;31merror\u{1b}[0m"
+        } else {
+            "error"
+        };
+        let message = self.harmless(&error.to_string());
+        self.terminal.say(format!("{label}: {message}"), true);
     }
 
     /// A line of the log, on stderr; as JSON to the letter.
@@ -208,11 +203,6 @@ impl Printer {
     fn harmless(&self, text: &str) -> String {
         printable::lines(&self.redacted(text)).into_owned()
     }
-}
-
-/// A count with its noun: `1 trial`, `3 trials`.
-pub fn count(number: usize, noun: &str) -> String {
-    format!("{number} {noun}{}", if number == 1 { "" } else { "s" })
 }
 
 /// Columns of the terminal on stderr; 100 where it is none.

@@ -1,33 +1,30 @@
-//! `pentagrid resume`: goes on with a sweep from the spec in its ledger.
+//! `pentagrid resume`: resumes a sweep from the sweep file in its ledger.
 
 use std::path::Path;
 
 use super::args::ResumeArgs;
-use super::environment;
-use super::error::{CliError, Outcome};
+use super::error::CliError;
 use super::printer::Printer;
-use super::sweep::{self, Request};
-use super::sweep_file;
+use super::progress;
 use crate::files;
-use crate::ledger::Reader;
 use crate::spec::command::shell_quoted;
+use crate::sweep::{OpenSweep, Outcome, Request, SweepFile};
 
-/// Goes on with a sweep.
+/// Resumes a sweep.
 pub fn resume(arguments: &ResumeArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    let ledger = Reader::open(&arguments.dir)?;
-    let file = sweep_file::from_ledger(&ledger, &arguments.dir)?;
-    refuse_edited(&arguments.dir, &file.text)?;
-    let folder = environment::folder_of(&ledger, &file.spec)?;
-    drop(ledger);
-    sweep::run(
-        Request {
-            file,
-            dir: arguments.dir.clone(),
-            folder,
-            how: &arguments.how,
-        },
-        printer,
-    )
+    let sweep = OpenSweep::open(&arguments.dir)?;
+    refuse_edited(&arguments.dir, &sweep.text)?;
+    let folder = sweep.folder()?;
+    // The run opens the ledger again, to write.
+    let OpenSweep { text, spec, .. } = sweep;
+    let options = arguments.how.options();
+    let request = Request {
+        file: SweepFile { text, spec },
+        dir: arguments.dir.clone(),
+        folder,
+        options: &options,
+    };
+    progress::run(request, printer)
 }
 
 /// Refuses to go on beside an edited `spec.yaml`: it would be overwritten with the ledger's spec,

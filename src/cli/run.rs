@@ -1,26 +1,24 @@
-//! `pentagrid run`: starts a sweep, or goes on with it, through to the report.
+//! `pentagrid run`: starts or resumes a sweep, and runs it to its report.
 
 use super::args::RunArgs;
-use super::environment;
-use super::error::{CliError, Outcome};
+use super::error::CliError;
 use super::printer::Printer;
-use super::sweep::{self, Request};
-use super::sweep_file;
+use super::progress;
+use crate::sweep::{self, Outcome, Request};
 
 /// Runs a sweep.
 pub fn run(arguments: &RunArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    let file = sweep_file::read(&arguments.spec, arguments.dir.as_deref())?;
+    let file = sweep::read(&arguments.spec, arguments.dir.as_deref())?;
     let dir = arguments
         .dir
         .clone()
-        .unwrap_or_else(|| sweep_file::default_run_dir(&file.spec));
-    sweep::run(
-        Request {
-            file,
-            dir,
-            folder: environment::folder()?,
-            how: &arguments.how,
-        },
-        printer,
-    )
+        .unwrap_or_else(|| sweep::default_run_dir(&file.spec));
+    let options = arguments.how.options();
+    let request = Request {
+        file,
+        dir,
+        folder: sweep::folder()?,
+        options: &options,
+    };
+    progress::run(request, printer)
 }

@@ -6,21 +6,19 @@ use std::net::{IpAddr, SocketAddr, TcpListener, ToSocketAddrs};
 use nix::sys::signal::Signal;
 
 use super::args::ServeArgs;
-use super::environment;
-use super::error::{CliError, Outcome};
+use super::error::CliError;
 use super::printer::Printer;
-use super::show::rerun;
-use super::sweep::runtime;
 use crate::monitor::Sweep;
 use crate::schedule::{listen_to, next_signal};
 use crate::serve::{Engine, Guard, Token, routes, serve as serve_page};
 use crate::spec::command::shell_path;
+use crate::sweep::{self, FoundTrial, Outcome, rerun_command, runtime};
 
 /// Serves the page until Ctrl-C.
 pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliError> {
     // Nothing is listened to before there is something to show.
     let sweep = Sweep::open(&arguments.dir)?;
-    let secrets = environment::secrets(sweep.spec());
+    let secrets = sweep::secrets(sweep.spec());
     printer.hide(secrets.clone());
     let unexpected =
         |error: std::io::Error| CliError::Unexpected(format!("cannot serve the page: {error}"));
@@ -45,7 +43,8 @@ pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliErr
                 return String::new();
             };
             let config = sweep.grid().arms()[arm].config(planned.index);
-            rerun(sweep.spec(), ledger, &dir, (id, arm), &config)
+            let trial = FoundTrial { id, arm, config };
+            rerun_command(sweep.spec(), ledger, &dir, &trial)
                 .unwrap_or_else(|error| error.to_string())
         }),
         secrets,

@@ -1,26 +1,22 @@
 //! `pentagrid show`: everything about one trial.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::Serialize;
 
 use super::args::ShowArgs;
-use super::environment;
-use super::error::{CliError, Outcome};
+use super::error::CliError;
 use super::json;
 use super::printer::Printer;
-use super::sweep_file;
 use crate::aggregate::race;
-use crate::grid::{Grid, TrialId};
-use crate::ledger::{AttemptRow, EpochRow, Reader, TrialRow, TrialState};
+use crate::ledger::{AttemptRow, EpochRow, TrialRow, TrialState};
 use crate::plan::Phase;
 use crate::printable::{escaped, one_line};
 use crate::protocol::{FailureKind, Metrics, Notes, Place, Unit, note_text};
-use crate::schedule::devices::{DeviceRequest, Machine};
-use crate::schedule::{Launcher, ProgramStart, Start, log_end};
-use crate::spec::command::{CONFIG_FILE, Filling, nested_json, shell, shell_path, shell_quoted};
-use crate::spec::{Config, Spec, Task};
+use crate::schedule::log_end;
+use crate::spec::Config;
+use crate::sweep::{FoundTrial, OpenSweep, Outcome, rerun_command, secrets};
 
 /// How much of a log's end is shown, in bytes.
 const LOG_END: u64 = 2000;
@@ -28,8 +24,6 @@ const LOG_END: u64 = 2000;
 const SHOWN_EPOCHS: usize = 20;
 /// How much of a note is shown, in characters; `--json` has all that is kept.
 const NOTE_SHOWN: usize = 100;
-/// How many candidates are listed when a trial's id is not told apart.
-const CANDIDATES: usize = 8;
 
 /// A trial as JSON.
 #[derive(Serialize)]
@@ -116,16 +110,15 @@ impl ShownAttempt {
 
 /// Shows one trial.
 pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    let ledger = Reader::open(&arguments.dir)?;
-    let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
-    printer.hide(environment::secrets(&spec));
-    let grid = Grid::new(&spec);
-    let rows: HashMap<TrialId, TrialRow> = ledger
-        .trials()?
-        .into_iter()
-        .map(|row| (row.id, row))
-        .collect();
-    let Found { id, arm, config } = find(&spec, &grid, &rows, &arguments.trial)?;
+    let sweep = OpenSweep::open(&arguments.dir)?;
+    printer.hide(secrets(&sweep.spec));
+    let rows = sweep.trials()?;
+    let found = sweep.find_trial(&arguments.trial, &rows)?;
+    let OpenSweep {
+        ledger, spec, grid, ..
+    } = sweep;
+    let run_again = rerun_command(&spec, &ledger, &arguments.dir, &found)?;
+    let FoundTrial { id, arm, config } = found;
     let row = rows.get(&id);
     let notes = ledger.notes_of(id)?;
     let waits = row.is_none_or(|row| row.state == TrialState::Waiting)
@@ -142,7 +135,6 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
         } else {
             row.map_or(TrialState::Waiting, |row| row.state).name()
         };
-        let run_again = rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?;
         let answer = Shown {
             trial: id.to_string(),
             arm: &spec.arms[arm].name,
@@ -239,10 +231,7 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
         out.push_str(&history(unit, &rows, left_out));
     }
     out.push_str(&attempts(&ledger.attempts(id)?, &arguments.dir));
-    out.push_str(&format!(
-        "\nRun it again:\n  {}\n",
-        rerun(&spec, &ledger, &arguments.dir, (id, arm), &config)?
-    ));
+    out.push_str(&format!("\nRun it again:\n  {run_again}\n"));
     printer.text(&out)?;
     Ok(Outcome::Done)
 }
@@ -273,72 +262,6 @@ fn shared(row: &TrialRow) -> String {
             )
         }
         None => String::new(),
-    }
-}
-
-/// A trial of the spec in force.
-struct Found {
-    id: TrialId,
-    /// Number of its arm.
-    arm: usize,
-    config: Config,
-}
-
-/// Finds the trial whose id is, or begins with, what was typed: `k7m2p9x4qa-3`, `k7m2-3` or `k7m2`.
-fn find(
-    spec: &Spec,
-    grid: &Grid,
-    rows: &HashMap<TrialId, TrialRow>,
-    typed: &str,
-) -> Result<Found, CliError> {
-    let (prefix, seed) = match typed.split_once('-') {
-        Some((prefix, seed)) => (prefix, Some(seed)),
-        None => (typed, None),
-    };
-    let mut found: Vec<Found> = Vec::new();
-    for (number_of_arm, arm) in grid.arms().iter().enumerate() {
-        for point in arm
-            .points()
-            .filter(|point| point.id.to_string().starts_with(prefix))
-        {
-            for &number in spec.seeds.tune.iter().chain(&spec.seeds.final_) {
-                let id = TrialId {
-                    point: point.id,
-                    seed: number,
-                };
-                let planned = spec.seeds.tune.contains(&number) || rows.contains_key(&id);
-                let fits = seed.is_none_or(|seed| number.to_string() == seed);
-                if planned && fits && found.iter().all(|other| other.id != id) {
-                    found.push(Found {
-                        id,
-                        arm: number_of_arm,
-                        config: point.config.clone(),
-                    });
-                }
-            }
-        }
-    }
-    match found.len() {
-        1 => Ok(found.remove(0)),
-        0 => Err(CliError::Usage(format!(
-            "the sweep has no trial {typed:?}; `pentagrid trials DIR` lists them"
-        ))),
-        count => {
-            let listed: Vec<String> = found
-                .iter()
-                .take(CANDIDATES)
-                .map(|found| format!("  {} ({})", found.id, spec.arms[found.arm].label))
-                .collect();
-            let more = if count > CANDIDATES {
-                format!("\n  and {} more", count - CANDIDATES)
-            } else {
-                String::new()
-            };
-            Err(CliError::Usage(format!(
-                "{typed:?} is not enough to tell {count} trials apart:\n{}{more}",
-                listed.join("\n")
-            )))
-        }
     }
 }
 
@@ -454,88 +377,4 @@ fn attempts(rows: &[AttemptRow], dir: &Path) -> String {
         Err(error) => out.push_str(&format!("\nLog: cannot read {}: {error}\n", path.display())),
     }
     out
-}
-
-/// The command line that runs a trial again, on its own.
-pub(super) fn rerun(
-    spec: &Spec,
-    ledger: &Reader,
-    dir: &Path,
-    (id, arm): (TrialId, usize),
-    config: &Config,
-) -> Result<String, CliError> {
-    let folder = environment::folder_of(ledger, spec)?;
-    let there = shell_path(
-        &spec
-            .workdir
-            .as_ref()
-            .map_or(folder.clone(), |workdir| folder.join(workdir)),
-    );
-    match (
-        &spec.task,
-        environment::start(
-            spec,
-            &folder,
-            environment::Computing::default(),
-            &Launcher::Local,
-        ),
-    ) {
-        (Task::MnistResnet18, Ok(Start::Worker(worker))) => {
-            let words: Vec<String> = worker
-                .command
-                .iter()
-                .map(|word| shell_quoted(word))
-                .collect();
-            Ok(format!(
-                "{} --seed {} --config {}",
-                words.join(" "),
-                id.seed,
-                shell_quoted(&config.canonical())
-            ))
-        }
-        (Task::Program(program), _) => {
-            let trial = id.to_string();
-            // A folder of its own: what the sweep recorded stays as it is.
-            let scratch = std::env::temp_dir()
-                .join(format!("pentagrid-{trial}"))
-                .display()
-                .to_string();
-            let interpreter = environment::interpreter(&environment::search_path(spec));
-            let filling = Filling {
-                config,
-                seed: id.seed,
-                trial: &trial,
-                dir: &scratch,
-                interpreter: &interpreter,
-            };
-            let own = ProgramStart::own_variables(&filling)
-                .into_iter()
-                .map(|(name, value)| format!("{name}={}", shell_quoted(&value)));
-            let named = spec
-                .env
-                .iter()
-                .map(|(name, pieces)| format!("{name}={}", shell(pieces, &filling)));
-            let run = format!("PENTAGRID_RUN={}", shell_quoted(&scratch));
-            // The first slot's device: the trial may have had another of the same kind.
-            let slots = Machine::look()
-                .slots(&DeviceRequest::Auto, spec.resources_of(arm))
-                .unwrap_or_default();
-            let device = slots
-                .first()
-                .map(|slot| slot.environment.clone())
-                .unwrap_or_default();
-            let device = device
-                .into_iter()
-                .map(|(name, value)| format!("{name}={}", shell_quoted(&value)));
-            let variables: Vec<String> = own.chain([run]).chain(device).chain(named).collect();
-            let quoted = shell_quoted(&scratch);
-            Ok(format!(
-                "cd {there} && rm -rf {quoted} && mkdir {quoted} && printf '%s\\n' {} > {quoted}/{CONFIG_FILE} &&\n  env {} \\\n  {}",
-                shell_quoted(&nested_json(config)),
-                variables.join(" "),
-                program.shell(&filling)
-            ))
-        }
-        _ => Ok(format!("pentagrid verify {} --trial {id}", shell_path(dir))),
-    }
 }

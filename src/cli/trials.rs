@@ -5,17 +5,15 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::args::{Standing, TrialsArgs};
-use super::error::{CliError, Outcome};
+use super::error::CliError;
 use super::printer::Printer;
-use super::sweep_file;
-use crate::aggregate::evaluate;
-use crate::grid::{Grid, TrialId};
-use crate::ledger::{Lock, Reader, TrialRow, TrialState, Versions};
+use crate::ledger::{TrialState, Versions};
 use crate::plan::{Phase, PlannedTrial, all_trials};
 use crate::printable::{escaped, one_line};
 use crate::protocol::{Metrics, Notes};
 use crate::report::write_trials;
 use crate::spec::{Config, Spec};
+use crate::sweep::{OpenSweep, Outcome};
 
 /// One trial as a JSON line.
 #[derive(Serialize)]
@@ -44,24 +42,16 @@ struct Line<'a> {
 
 /// Lists trials.
 pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    let ledger = Reader::open(&arguments.dir)?;
-    let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
-    let grid = Grid::new(&spec);
-    let mut rows: HashMap<TrialId, TrialRow> = ledger
-        .trials()?
-        .into_iter()
-        .map(|row| (row.id, row))
-        .collect();
-    if Lock::holder(&arguments.dir).is_none() {
-        rows.values_mut()
-            .filter(|row| row.state == TrialState::Running)
-            .for_each(|row| row.state = TrialState::Waiting);
-    }
+    let sweep = OpenSweep::open(&arguments.dir)?;
+    let mut rows = sweep.settled_trials()?;
+    let evaluation = sweep.evaluate(&rows)?;
+    let OpenSweep {
+        ledger, spec, grid, ..
+    } = sweep;
     let arm = match &arguments.arm {
         None => None,
         Some(name) => Some(find_arm(&spec, name)?),
     };
-    let evaluation = evaluate(&spec, &grid, &rows)?;
     let state = |trial: &PlannedTrial| match rows.get(&trial.id) {
         row if evaluation.is_pruned(trial, row) => Standing::Pruned,
         row => Standing::In(row.map_or(TrialState::Waiting, |row| row.state)),

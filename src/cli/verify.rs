@@ -9,26 +9,25 @@ use std::rc::Rc;
 use serde::Serialize;
 use tokio::sync::mpsc;
 
-use super::args::VerifyArgs;
-use super::environment;
-use super::error::{CliError, Outcome};
-use super::fingerprint::{self, Subject};
+use super::args::{LauncherArg, VerifyArgs};
+use super::error::CliError;
 use super::json;
-use super::places::{self, Places};
-use super::printer::{Printer, count};
-use super::sweep;
-use super::sweep_file;
-use crate::aggregate::evaluate;
-use crate::grid::{Grid, TrialId};
+use super::printer::Printer;
+use crate::grid::TrialId;
 use crate::ledger::{Committed, Identity, Reader, TrialRow, TrialState, Write};
 use crate::plan::{PlannedTrial, all_trials, shuffle};
 use crate::printable::one_line;
 use crate::progress::Names;
 use crate::protocol::{Metrics, Place, Position, Real, Unit};
-use crate::schedule::{Notice, Observer, PhaseEnd, Policy, WorkerCommand};
+use crate::schedule::{PhaseEnd, Policy, WorkerCommand};
 use crate::schedule::{VERIFY, scratch_name, stop_listening};
 use crate::spec::Task;
 use crate::spec::command::shell_path;
+use crate::sweep::{
+    self, Computing, OpenSweep, Outcome, Placement, Recording, Subject, SweepError, Unobserved,
+    place, take_fingerprint, within_limits,
+};
+use crate::text::count;
 
 /// What a trial gave: final metrics, and history by epoch.
 #[derive(Debug, Default)]
@@ -96,21 +95,20 @@ impl std::fmt::Display for Difference {
 
 /// Reruns finished trials and compares.
 pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    let ledger = Reader::open(&arguments.dir)?;
-    let spec = sweep_file::from_ledger(&ledger, &arguments.dir)?.spec;
-    printer.hide(environment::secrets(&spec));
-    let grid = Grid::new(&spec);
-    let rows: HashMap<TrialId, TrialRow> = ledger
-        .trials()?
-        .into_iter()
-        .map(|row| (row.id, row))
-        .collect();
-    let planned = all_trials(&spec, &grid, &evaluate(&spec, &grid, &rows)?.selected());
+    let sweep = OpenSweep::open(&arguments.dir)?;
+    printer.hide(sweep::secrets(&sweep.spec));
+    let rows = sweep.trials()?;
+    let selected = sweep.evaluate(&rows)?.selected();
+    let planned = all_trials(&sweep.spec, &sweep.grid, &selected);
     let chosen = choose(arguments, planned, &rows)?;
-    let Places { launcher, slots } = places::find(&spec, &arguments.devices, arguments.launcher)?;
-    let slots = places::with_room(slots, &spec, &launcher, printer)?;
-    let folder = environment::folder_of(&ledger, &spec)?;
-    let computing = environment::Computing::default();
+    let folder = sweep.folder()?;
+    let OpenSweep {
+        ledger, spec, grid, ..
+    } = sweep;
+    let launcher = arguments.launcher.map(LauncherArg::kind);
+    let Placement { launcher, slots } = place(&spec, &arguments.devices, launcher)?;
+    let slots = within_limits(slots, &spec, &launcher, printer)?;
+    let computing = Computing::default();
     let subject = Subject {
         spec: &spec,
         folder: &folder,
@@ -118,7 +116,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         computing,
         run_dir: &arguments.dir,
     };
-    if let Some(retrained) = ledger.retrained(|key| fingerprint::take(subject, key))? {
+    if let Some(retrained) = ledger.retrained(|key| take_fingerprint(subject, key))? {
         let lines: Vec<&str> = retrained.difference.lines().map(String::as_str).collect();
         let of = count(retrained.trials as usize, "finished trial");
         printer.warn(&format!(
@@ -141,12 +139,12 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         source,
     })?;
     // A trial is compared with itself, not with what its neighbours made of its last bits.
-    let alone = environment::Computing {
+    let alone = Computing {
         pack: Some(1),
         ..Default::default()
     };
     let workers = WorkerCommand {
-        start: environment::start(&spec, &folder, alone, &launcher)?,
+        start: sweep::start(&spec, &folder, alone, &launcher)?,
         dir: scratch.clone(),
         identity: ledger.identity()?.unwrap_or_else(|| Identity::random().id),
         slots: slots.clone(),
@@ -170,9 +168,13 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         workers,
         sweep::settings(&spec, &slots, 1, &launcher, Vec::new()),
         Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
-        (Box::new(record), committed),
-        Box::new(Silent),
-        (0, 1),
+        Recording {
+            record: Box::new(record),
+            committed,
+            session: 0,
+            next_worker: 1,
+        },
+        Box::new(Unobserved),
     )?;
     let end = runtime.block_on(async {
         match dispatcher.run(chosen.clone(), Policy::AllSlots).await? {
@@ -194,11 +196,11 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         PhaseEnd::Done => {}
         PhaseEnd::Interrupted => return Ok(Outcome::Interrupted),
         PhaseEnd::GivenUp(fatal, log) => {
-            return Err(CliError::GivenUp {
+            return Err(CliError::Sweep(SweepError::GivenUp {
                 fatal,
                 log,
                 dir: arguments.dir.clone(),
-            });
+            }));
         }
     }
 
@@ -414,11 +416,4 @@ fn differences(position: Option<Position>, was: &Metrics, is: &Metrics) -> Vec<D
             now: is.0.get(name).copied(),
         })
         .collect()
-}
-
-/// An observer that says nothing: the comparison is all that matters.
-struct Silent;
-
-impl Observer for Silent {
-    fn notice(&mut self, _: &Notice) {}
 }

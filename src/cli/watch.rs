@@ -7,17 +7,17 @@ use nix::sys::signal::Signal;
 use tokio::runtime::Runtime;
 
 use super::args::WatchArgs;
-use super::error::{CliError, Outcome};
-use super::plan::thousands;
+use super::error::CliError;
 use super::printer::Printer;
-use super::status::{describe, gather};
-use super::sweep::runtime;
+use super::standing::{describe, gather};
 use crate::aggregate::Tally;
 use crate::monitor::{Course, Sweep};
 use crate::printable::one_line;
 use crate::progress::human_duration;
 use crate::schedule::{listen_to, next_signal};
 use crate::spec::command::shell_path;
+use crate::sweep::{Outcome, runtime};
+use crate::text::thousands;
 
 /// Time between two looks at the ledger.
 const PACE: Duration = Duration::from_millis(500);

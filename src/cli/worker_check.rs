@@ -6,10 +6,9 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::args::WorkerCheckArgs;
-use super::error::{CliError, Outcome};
+use super::error::CliError;
 use super::json;
-use super::printer::{Printer, count};
-use super::sweep;
+use super::printer::Printer;
 use crate::files;
 use crate::ledger::Identity;
 use crate::printable::one_line;
@@ -17,6 +16,8 @@ use crate::schedule::conformance::{Check, Subject, Verdict, check};
 use crate::schedule::devices::Machine;
 use crate::schedule::{explained, log_end};
 use crate::spec::{Config, Resources};
+use crate::sweep::{self, Outcome, SweepError};
+use crate::text::count;
 
 /// How much of the worker's log is shown when something is wrong, in bytes.
 const LOG_END: u64 = 2000;
@@ -46,7 +47,8 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
         ))
     })?;
     let slot = Machine::look()
-        .slots(&arguments.devices, Resources::default())?
+        .slots(&arguments.devices, Resources::default())
+        .map_err(SweepError::from)?
         .swap_remove(0);
     // A name that nobody can know beforehand, in a folder where everybody may put links.
     let log = std::env::temp_dir().join(format!(

@@ -1,7 +1,8 @@
 //! What a paper prints: Tables I and II as text, Markdown, LaTeX and CSV (`tables` makes them, one
 //! writer a format), figures (`figures` makes them, `plot` draws them), the selected points, the
 //! data behind all of it, the audit against published figures and claims, provenance, and pages
-//! with everything. Pure: writes to what it is handed.
+//! with everything. All but `write`, which puts reports on the disk, is pure: it writes to what it is
+//! handed.
 
 mod audit;
 mod audit_files;
@@ -24,6 +25,7 @@ mod tables;
 mod tests;
 mod text;
 mod versions;
+pub mod write;
 
 pub use audit::{Audit, AuditRow, AuditedClaim, audit};
 pub use audit_files::{audit_markdown, audit_text, claim_lines, write_audit, write_claims};

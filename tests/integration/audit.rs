@@ -76,7 +76,7 @@ fn claims_are_judged_and_checked() {
             [],
         )
         .unwrap();
-    insta::assert_snapshot!(test.run(&["report", "runs/toy", "--check"]).expect(3).stderr, @"warning: the sweep is not finished: go on with `pentagrid resume runs/toy`");
+    insta::assert_snapshot!(test.run(&["report", "runs/toy", "--check"]).expect(3).stderr, @"warning: the sweep is not finished: resume it with `pentagrid resume runs/toy`");
 }
 
 #[test]

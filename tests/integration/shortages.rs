@@ -180,7 +180,7 @@ fn a_program_that_stays_away_ends_the_sweep_and_fails_no_trial() {
         "{said}"
     );
     assert!(
-        said.contains("results so far are kept in runs/toy: the same command goes on from there"),
+        said.contains("results so far are kept in runs/toy: the same command resumes the sweep"),
         "{said}"
     );
     let done = test.count("runs/toy", DONE);

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use super::printer::{Printer, count};
+use super::observer::Observer;
 use crate::ledger::{LeftWorker, Opened, WorkerId};
 use crate::schedule::{Mark, end_left, end_left_launchers, squeue, start_ticks, strangers};
+use crate::text::count;
 
 /// How long killed processes may take to be gone.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -16,12 +17,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Says what was found in the run directory, and ends what a killed coordinator left running.
 /// Returns the workers that have certainly ended.
-pub fn end(opened: &Opened, dir: &Path, mark: &Mark, printer: &Printer) -> Vec<WorkerId> {
+pub fn end(opened: &Opened, dir: &Path, mark: &Mark, observer: &dyn Observer) -> Vec<WorkerId> {
     for remark in &opened.remarks {
-        printer.say(remark);
+        observer.say(remark);
     }
     if opened.identity.copied_from.is_some() {
-        tell_strangers(mark, dir, printer);
+        tell_strangers(mark, dir, observer);
     }
     let (by_slurm, others): (Vec<&LeftWorker>, Vec<&LeftWorker>) = opened
         .left_workers
@@ -31,13 +32,13 @@ pub fn end(opened: &Opened, dir: &Path, mark: &Mark, printer: &Printer) -> Vec<W
         .into_iter()
         .partition(|left| left.elsewhere.is_some());
     let mut ended = Vec::new();
-    if end_jobs(&by_slurm, mark, printer) {
+    if end_jobs(&by_slurm, mark, observer) {
         ended.extend(by_slurm);
     }
-    ended.extend(end_here(&here, mark, printer));
-    tell_elsewhere(&elsewhere, printer);
+    ended.extend(end_here(&here, mark, observer));
+    tell_elsewhere(&elsewhere, observer);
     if opened.cut_off > 0 {
-        printer.say(&format!(
+        observer.say(&format!(
             "cut off when the last run in {} was killed, and to start again: {}",
             dir.display(),
             count(opened.cut_off, "trial")
@@ -54,7 +55,7 @@ fn processes(left: &[&LeftWorker]) -> Vec<(u32, u64)> {
 }
 
 /// Ends what was started through Slurm. Says whether it is certain that nothing is left of it.
-fn end_jobs(left: &[&LeftWorker], mark: &Mark, printer: &Printer) -> bool {
+fn end_jobs(left: &[&LeftWorker], mark: &Mark, observer: &dyn Observer) -> bool {
     if left.is_empty() {
         return true;
     }
@@ -68,12 +69,12 @@ fn end_jobs(left: &[&LeftWorker], mark: &Mark, printer: &Printer) -> bool {
         .try_fold(0, |sum, name| Ok(sum + squeue::end_left(name, &jobs)?));
     match found {
         Ok(0) => {}
-        Ok(found) => printer.say(&format!(
+        Ok(found) => observer.say(&format!(
             "cancelled {} of Slurm's that a killed coordinator had left",
             count(found, "job")
         )),
         Err::<_, String>(error) => {
-            printer.warn(&format!(
+            observer.warn(&format!(
                 "whether a killed coordinator has left jobs of Slurm's cannot be known: {error}\nlook with `squeue --me`, and end with \
                  `scancel` those whose names begin with pg-"
             ));
@@ -84,7 +85,11 @@ fn end_jobs(left: &[&LeftWorker], mark: &Mark, printer: &Printer) -> bool {
 }
 
 /// Ends what runs on this host. Returns the workers that are gone.
-fn end_here<'a>(left: &[&'a LeftWorker], mark: &Mark, printer: &Printer) -> Vec<&'a LeftWorker> {
+fn end_here<'a>(
+    left: &[&'a LeftWorker],
+    mark: &Mark,
+    observer: &dyn Observer,
+) -> Vec<&'a LeftWorker> {
     let ended = end_left(&processes(left), mark);
     if ended > 0 {
         let them = if ended == 1 {
@@ -92,7 +97,7 @@ fn end_here<'a>(left: &[&'a LeftWorker], mark: &Mark, printer: &Printer) -> Vec<
         } else {
             &format!("{ended} processes")
         };
-        printer.say(&format!(
+        observer.say(&format!(
             "ended {them} that a killed coordinator had left running"
         ));
     }
@@ -110,7 +115,7 @@ fn end_here<'a>(left: &[&'a LeftWorker], mark: &Mark, printer: &Printer) -> Vec<
         .filter_map(|left| Some(left.process?.0.to_string()))
         .collect();
     if !stubborn.is_empty() {
-        printer.warn(&format!(
+        observer.warn(&format!(
             "left by a killed coordinator, and still there: process {}\nlook with `ps -p {}`; what it writes changes no result",
             stubborn.join(", "),
             stubborn.join(",")
@@ -120,7 +125,7 @@ fn end_here<'a>(left: &[&'a LeftWorker], mark: &Mark, printer: &Printer) -> Vec<
 }
 
 /// Says what may still run on other hosts, where this program can end nothing.
-fn tell_elsewhere(left: &[&LeftWorker], printer: &Printer) {
+fn tell_elsewhere(left: &[&LeftWorker], observer: &dyn Observer) {
     let mut hosts: BTreeMap<&str, Vec<String>> = BTreeMap::new();
     for (host, pid) in left.iter().filter_map(|left| left.elsewhere.as_ref()) {
         hosts.entry(host).or_default().push(pid.to_string());
@@ -128,7 +133,7 @@ fn tell_elsewhere(left: &[&LeftWorker], printer: &Printer) {
     for (host, pids) in hosts {
         let programs = count(pids.len(), "program");
         let shown = pids.iter().take(20).cloned().collect::<Vec<_>>().join(",");
-        printer.warn(&format!(
+        observer.warn(&format!(
             "this sweep has run on {host}, and {programs} started there may still run: their end was not seen\n\
              look there with `ps -p {shown}`; what they still write changes no result, and a run there ends them"
         ));
@@ -136,10 +141,10 @@ fn tell_elsewhere(left: &[&LeftWorker], printer: &Printer) {
 }
 
 /// Says which processes run for a directory that was here before this one.
-fn tell_strangers(mark: &Mark, dir: &Path, printer: &Printer) {
+fn tell_strangers(mark: &Mark, dir: &Path, observer: &dyn Observer) {
     let pids: Vec<String> = strangers(mark).iter().map(ToString::to_string).collect();
     if !pids.is_empty() {
-        printer.warn(&format!(
+        observer.warn(&format!(
             "{} of another run directory, which was in this place before, still use {}: they are left alone\n\
              end them with `kill {}` if they are not needed",
             if pids.len() == 1 { "1 process".to_owned() } else { format!("{} processes", pids.len()) },

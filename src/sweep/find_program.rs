@@ -6,7 +6,8 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::error::CliError;
+use super::environment;
+use super::error::SweepError;
 use crate::schedule::{is_executable, located, obstacle};
 use crate::spec::command::{Piece, Program, Word, shell_path};
 use crate::spec::{Handover, Spec, Task};
@@ -23,20 +24,20 @@ const INTERPRETERS: [&str; 10] = [
 /// be a module, or lie elsewhere.
 ///
 /// # Errors
-/// `CliError::Usage`, with the reason.
+/// `SweepError::Refused`, with the reason.
 pub fn check(
     program: &Program,
     interpreter: &str,
     workdir: &Path,
     path: &OsStr,
-) -> Result<(), CliError> {
+) -> Result<(), SweepError> {
     let words = fixed_words(program, interpreter);
     let Some(first) = words.first().and_then(Option::as_deref) else {
         return Ok(());
     };
     check_first(first, workdir, path)?;
     match script(&words).filter(|script| !workdir.join(script).exists()) {
-        Some(script) => Err(CliError::Usage(format!(
+        Some(script) => Err(SweepError::Refused(format!(
             "the program {script:?} is not in {}\n{}",
             workdir.display(),
             misread(script).unwrap_or("a relative path belongs to the folder that the sweep is started from, or to `workdir`")
@@ -51,10 +52,7 @@ pub fn handover_warning(spec: &Spec, folder: &Path) -> Option<&'static str> {
     let Task::Program(program) = &spec.task else {
         return None;
     };
-    let workdir = spec
-        .workdir
-        .as_ref()
-        .map_or(folder.to_owned(), |workdir| folder.join(workdir));
+    let workdir = environment::working_folder(spec, folder);
     let by_words = Handover::of(program, &spec.env);
     by_words.warning(spec)?;
     let scripts = fixed_words(program, "")
@@ -103,9 +101,9 @@ fn fixed_words(program: &Program, interpreter: &str) -> Vec<Option<String>> {
     program.words.iter().map(fixed).collect()
 }
 
-fn check_first(first: &str, workdir: &Path, path: &OsStr) -> Result<(), CliError> {
+fn check_first(first: &str, workdir: &Path, path: &OsStr) -> Result<(), SweepError> {
     let refuse = |why: String| {
-        Err(CliError::Usage(format!(
+        Err(SweepError::Refused(format!(
             "cannot start the program {first:?}: {why}"
         )))
     };

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use super::error::CliError;
+use super::error::ReportError;
 use super::folder::Folder;
 use crate::aggregate::{Evaluation, curves};
 use crate::files;
@@ -40,7 +40,7 @@ pub(super) fn write_figures(
     evaluation: &Evaluation,
     rows: &HashMap<TrialId, TrialRow>,
     out: &Path,
-) -> Result<Vec<FigureFile>, CliError> {
+) -> Result<Vec<FigureFile>, ReportError> {
     let phase = phase(spec, evaluation);
     let seeds = if phase == Phase::Final {
         &spec.seeds.final_
@@ -69,14 +69,14 @@ pub(super) fn write_figures(
         curves: &curves,
         phase,
     })
-    .map_err(|error| CliError::Unexpected(error.to_string()))?;
+    .map_err(ReportError::of("a figure"))?;
     write(&list, &out.join("figures"))?;
     Ok(list)
 }
 
 /// The histories of an arm's trials, all of them thinned alike if they are long: each seed keeps
 /// the same epochs.
-fn sampled(ledger: &Reader, trials: Vec<TrialId>) -> Result<Vec<EpochRow>, CliError> {
+fn sampled(ledger: &Reader, trials: Vec<TrialId>) -> Result<Vec<EpochRow>, ReportError> {
     let lengths: Vec<usize> = trials
         .iter()
         .map(|id| ledger.history_len(*id))
@@ -108,7 +108,7 @@ fn phase(spec: &Spec, evaluation: &Evaluation) -> Phase {
     }
 }
 
-fn write(list: &[FigureFile], path: &Path) -> Result<(), CliError> {
+fn write(list: &[FigureFile], path: &Path) -> Result<(), ReportError> {
     if list.is_empty() && !path.exists() {
         return Ok(());
     }
@@ -154,10 +154,10 @@ fn listed(path: &Path) -> Vec<Entry> {
     serde_json::from_str(&text).unwrap_or_default()
 }
 
-fn index<'a>(folder: &Folder, entries: impl Iterator<Item = &'a Entry>) -> Result<(), CliError> {
+fn index<'a>(folder: &Folder, entries: impl Iterator<Item = &'a Entry>) -> Result<(), ReportError> {
     let entries: Vec<&Entry> = entries.collect();
-    let text = serde_json::to_string_pretty(&entries)
-        .map_err(|error| CliError::Unexpected(error.to_string()))?;
+    let text =
+        serde_json::to_string_pretty(&entries).map_err(ReportError::of("the list of figures"))?;
     folder.text(INDEX, &(text + "\n"))
 }
 

@@ -60,10 +60,7 @@ pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
         computing,
         run_dir,
     } = subject;
-    let workdir = spec
-        .workdir
-        .as_ref()
-        .map_or(folder.to_owned(), |workdir| folder.join(workdir));
+    let workdir = environment::working_folder(spec, folder);
     let workdir = workdir.canonicalize().unwrap_or(workdir);
     let path = environment::search_path(spec);
     let interpreter = environment::interpreter(&path);

@@ -1,33 +1,35 @@
 //! Where a sweep's trials run, and through what: the launcher of the sweep file or of the command
 //! line, and the slots that it gives.
 
-use super::args::LauncherKind;
-use super::error::CliError;
-use super::printer::{Printer, count};
+use super::error::SweepError;
+use super::observer::Observer;
+use super::options::LauncherKind;
 use crate::schedule::devices::{
     DeviceRequest, Machine, SlotDevice, gpu_environment, thread_variables,
 };
 use crate::schedule::ulimits::{self, SlotFiles};
 use crate::schedule::{Launcher, Prefix, Slurm, Surroundings};
 use crate::spec::{CommandSpec, LauncherSpec, Spec, Task};
+use crate::text::count;
 
 /// The slots, and how each is filled.
-pub struct Places {
+#[derive(Debug)]
+pub struct Placement {
     /// Through what workers are started.
     pub launcher: Launcher,
     /// One for each worker.
     pub slots: Vec<SlotDevice>,
 }
 
-/// The places of a sweep. `chosen` is what the command line says, which goes before the sweep file.
+/// Returns the slots of a sweep. `chosen` goes before what the sweep file says.
 ///
 /// # Errors
-/// `CliError::Usage` or `CliError::Device` if what is asked for cannot be.
-pub fn find(
+/// `SweepError::Refused` or `SweepError::Device` if what is asked for cannot be.
+pub fn place(
     spec: &Spec,
     devices: &DeviceRequest,
     chosen: Option<LauncherKind>,
-) -> Result<Places, CliError> {
+) -> Result<Placement, SweepError> {
     let resources = spec.widest_resources();
     let launcher = match (chosen, &spec.launcher) {
         (Some(LauncherKind::Local), _) => LauncherSpec::Local,
@@ -36,19 +38,19 @@ pub fn find(
         | (None, _) => spec.launcher.clone(),
         (Some(LauncherKind::Slurm), _) => LauncherSpec::Slurm(Default::default()),
         (Some(LauncherKind::Command), _) => {
-            return Err(CliError::Usage(
+            return Err(SweepError::Refused(
                 "--launcher command needs to know which: write `launcher: {kind: command, prefix: [ssh, host]}` in the sweep file".into(),
             ));
         }
     };
     match &launcher {
-        LauncherSpec::Local => Ok(Places {
+        LauncherSpec::Local => Ok(Placement {
             launcher: Launcher::Local,
             slots: Machine::look().slots(devices, resources)?,
         }),
         LauncherSpec::Slurm(asked) => {
             if !on_path("srun") {
-                return Err(CliError::Usage(
+                return Err(SweepError::Refused(
                     "the launcher is slurm, but srun is not in PATH here\nstart pentagrid where Slurm's commands are, such as a login \
                      node, or with --launcher local"
                         .into(),
@@ -56,9 +58,9 @@ pub fn find(
             }
             let around = Surroundings::look(asked.partition.as_deref());
             let slurm = Slurm::new(asked, &around, devices, resources.threads, &own_path()?)
-                .map_err(CliError::Usage)?;
+                .map_err(SweepError::Refused)?;
             let slots = slurm.slots(resources.threads);
-            Ok(Places {
+            Ok(Placement {
                 launcher: Launcher::Slurm(Box::new(slurm)),
                 slots,
             })
@@ -66,7 +68,7 @@ pub fn find(
         LauncherSpec::Command(command) => {
             let programs = matches!(spec.task, Task::Program(_));
             let prefix = Prefix::new(command, &own_path()?, programs);
-            Ok(Places {
+            Ok(Placement {
                 launcher: Launcher::Prefix(prefix),
                 slots: behind(command, devices, resources.threads),
             })
@@ -77,13 +79,13 @@ pub fn find(
 /// The slots that have room under the limit of open files.
 ///
 /// # Errors
-/// `CliError::TooLittle`, if none has.
-pub fn with_room(
+/// `SweepError::TooLittle`, if none has.
+pub fn within_limits(
     mut slots: Vec<SlotDevice>,
     spec: &Spec,
     launcher: &Launcher,
-    printer: &Printer,
-) -> Result<Vec<SlotDevice>, CliError> {
+    observer: &dyn Observer,
+) -> Result<Vec<SlotDevice>, SweepError> {
     let program = matches!(spec.task, Task::Program(_));
     let each = match (program, launcher.has_agent(program)) {
         (false, _) => SlotFiles::Worker,
@@ -92,7 +94,7 @@ pub fn with_room(
     };
     let room = ulimits::room_for(slots.len(), each)?;
     if room < slots.len() {
-        printer.warn(&format!(
+        observer.warn(&format!(
             "the limit of open files (`ulimit -n`) has room for {room} of {}: the others are not used",
             count(slots.len(), "slot")
         ));
@@ -154,8 +156,9 @@ fn on_path(program: &str) -> bool {
 }
 
 /// Where this program is, for agents on other machines that share its file system.
-fn own_path() -> Result<String, CliError> {
-    let own = std::env::current_exe()
-        .map_err(|error| CliError::Unexpected(format!("cannot find myself: {error}")))?;
+fn own_path() -> Result<String, SweepError> {
+    let own = std::env::current_exe().map_err(SweepError::system(
+        "cannot determine the path of the pentagrid executable",
+    ))?;
     Ok(own.display().to_string())
 }

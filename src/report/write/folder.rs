@@ -5,16 +5,20 @@ use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::error::CliError;
+use super::error::ReportError;
 use crate::aggregate::ParquetError;
 use crate::files;
 use crate::ledger::LedgerError;
 use crate::report::CsvError;
 
 /// What can stop the writing of a file that is made from rows of the ledger.
-pub(super) enum WriteError {
+#[derive(Debug)]
+pub enum WriteError {
+    /// CSV could not be made.
     Csv(CsvError),
+    /// The ledger could not be read.
     Ledger(LedgerError),
+    /// The file could not be written.
     Io(std::io::Error),
 }
 
@@ -42,8 +46,9 @@ impl From<ParquetError> for WriteError {
     }
 }
 
-/// The directory.
-pub(super) struct Folder {
+/// A folder of a report or an export.
+#[derive(Debug)]
+pub struct Folder {
     path: PathBuf,
     /// The files that were written.
     written: RefCell<Vec<String>>,
@@ -51,8 +56,8 @@ pub(super) struct Folder {
 
 impl Folder {
     /// Makes it, if it is not there yet.
-    pub fn make(path: &Path) -> Result<Self, CliError> {
-        std::fs::create_dir_all(path).map_err(|source| CliError::Folder {
+    pub fn make(path: &Path) -> Result<Self, ReportError> {
+        std::fs::create_dir_all(path).map_err(|source| ReportError::File {
             what: "cannot create",
             path: path.to_owned(),
             source,
@@ -68,7 +73,7 @@ impl Folder {
         &self,
         name: &str,
         write: impl FnOnce(&mut BufWriter<File>) -> Result<(), WriteError>,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), ReportError> {
         let path = self.path.join(name);
         // Another process may be writing the same report: each has a file of its own, and the last
         // one to end counts.
@@ -88,7 +93,7 @@ impl Folder {
             // What is left of it is of no use; that it cannot be removed is no news beside the
             // error itself.
             let _ = std::fs::remove_file(&partial);
-            let file = |source| CliError::Folder {
+            let file = |source| ReportError::File {
                 what: "cannot write",
                 path: path.clone(),
                 source,
@@ -109,27 +114,29 @@ impl Folder {
     }
 
     /// Removes a file, if it is there.
-    pub fn remove(&self, name: &str) -> Result<(), CliError> {
+    pub fn remove(&self, name: &str) -> Result<(), ReportError> {
         let path = self.path.join(name);
         match std::fs::remove_file(&path) {
-            Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(CliError::Folder {
-                what: "cannot remove",
-                path,
-                source,
-            }),
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(ReportError::File {
+                    what: "cannot remove",
+                    path,
+                    source,
+                })
+            }
             _ => Ok(()),
         }
     }
 
     /// Writes a file that is not counted among those that were written.
-    pub fn note(&self, name: &str, text: &str) -> Result<(), CliError> {
+    pub fn note(&self, name: &str, text: &str) -> Result<(), ReportError> {
         self.text(name, text)?;
         self.written.borrow_mut().pop();
         Ok(())
     }
 
     /// Writes a file of text.
-    pub fn text(&self, name: &str, text: &str) -> Result<(), CliError> {
+    pub fn text(&self, name: &str, text: &str) -> Result<(), ReportError> {
         self.write(name, |to| Ok(to.write_all(text.as_bytes())?))
     }
 
@@ -138,7 +145,7 @@ impl Folder {
         &self,
         name: &str,
         write: impl FnOnce(&mut BufWriter<File>) -> Result<(), CsvError>,
-    ) -> Result<(), CliError> {
+    ) -> Result<(), ReportError> {
         self.write(name, |to| Ok(write(to)?))
     }
 }

@@ -3,12 +3,37 @@
 
 use std::path::Path;
 
-use super::error::Outcome;
-use super::printer::count;
 use crate::aggregate::{ArmEvaluation, Evaluation};
 use crate::report::not_selected;
 use crate::spec::Spec;
 use crate::spec::command::shell_path;
+use crate::text::count;
+
+/// How a command ended that did what it could.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All is done.
+    Done,
+    /// All is done, but some trials failed, or differ when they are run again, or claims do not
+    /// hold.
+    SomeFailed,
+    /// All is done, but no point could be selected of an arm, or trials are left all the same.
+    Incomplete,
+    /// The user stopped it; everything is kept.
+    Interrupted,
+}
+
+impl Outcome {
+    /// Returns the name in the ledger.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::SomeFailed => "some_failed",
+            Self::Incomplete => "incomplete",
+            Self::Interrupted => "interrupted",
+        }
+    }
+}
 
 /// How a sweep ended whose trials were all run.
 pub fn outcome(evaluation: &Evaluation) -> Outcome {

@@ -8,7 +8,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::error::CliError;
+use super::error::SweepError;
 use super::find_program;
 use crate::ledger::{Holder, Reader, SessionInfo};
 use crate::schedule::{
@@ -78,23 +78,29 @@ impl Clock {
     }
 }
 
+/// Returns the folder that trials are started in: `workdir`, relative to the folder that the sweep
+/// was started from.
+pub fn working_folder(spec: &Spec, folder: &Path) -> PathBuf {
+    match &spec.workdir {
+        Some(workdir) => folder.join(workdir),
+        None => folder.to_owned(),
+    }
+}
+
 /// How a sweep's trials are run. `folder` is the one that the sweep was started from.
 ///
 /// # Errors
-/// `CliError::Usage` if a program is not where it should be, or a variable that the spec names is
+/// `SweepError::Refused` if a program is not where it should be, or a variable that the spec names is
 /// not set: before anything is started.
 pub fn start(
     spec: &Spec,
     folder: &Path,
     computing: Computing,
     launcher: &Launcher,
-) -> Result<Start, CliError> {
+) -> Result<Start, SweepError> {
     // What is on another machine cannot be looked for here. Under Slurm both have the same files.
     let elsewhere = matches!(launcher, Launcher::Prefix(_));
-    let workdir = spec
-        .workdir
-        .as_ref()
-        .map_or(folder.to_owned(), |workdir| folder.join(workdir));
+    let workdir = working_folder(spec, folder);
     if !elsewhere && !workdir.is_dir() && spec.workdir.is_some() {
         let shell = spec
             .workdir
@@ -105,13 +111,13 @@ pub fn start(
         } else {
             "`workdir`"
         };
-        return Err(CliError::Usage(format!(
+        return Err(SweepError::Refused(format!(
             "the folder to start in, {}, is not there ({why})",
             workdir.display()
         )));
     }
     if !elsewhere && !workdir.is_dir() {
-        return Err(CliError::Usage(format!(
+        return Err(SweepError::Refused(format!(
             "the folder that the sweep was started from, {}, is not there any more\n\
              go on from another one: pentagrid run SPEC --dir DIR, with the sweep file and the run directory",
             workdir.display()
@@ -215,7 +221,7 @@ pub fn secrets(spec: &Spec) -> Secrets {
 }
 
 /// Variables that are named and not set are told together.
-fn refuse_unset<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Result<(), CliError> {
+fn refuse_unset<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Result<(), SweepError> {
     let mut unset: Vec<&str> = pieces
         .filter_map(|piece| match piece {
             Piece::Variable(name) if std::env::var(name).is_err() => Some(name.as_str()),
@@ -231,7 +237,7 @@ fn refuse_unset<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Result<(), CliEr
         .iter()
         .map(|name| format!("${{envvar:{name}}}"))
         .collect();
-    Err(CliError::Usage(format!(
+    Err(SweepError::Refused(format!(
         "the sweep file names environment variables that are not set: {}\nset them, e.g. `export {}=...`, and start it again",
         named.join(", "),
         unset[0]
@@ -272,19 +278,20 @@ fn on_path(name: &str, path: &OsStr) -> bool {
 }
 
 /// The built-in trainer: PENTAGRID_TRAINER, or the program beside this one.
-pub fn trainer_path(elsewhere: bool) -> Result<PathBuf, CliError> {
+pub fn trainer_path(elsewhere: bool) -> Result<PathBuf, SweepError> {
     let path = match std::env::var_os("PENTAGRID_TRAINER") {
         Some(path) => PathBuf::from(path),
         None => {
-            let own = std::env::current_exe()
-                .map_err(|error| CliError::Unexpected(format!("cannot find myself: {error}")))?;
+            let own = std::env::current_exe().map_err(SweepError::system(
+                "cannot determine the path of the pentagrid executable",
+            ))?;
             own.with_file_name(TRAINER)
         }
     };
     if elsewhere || path.is_file() {
         return Ok(path);
     }
-    Err(CliError::Usage(format!(
+    Err(SweepError::Refused(format!(
         "the built-in task's program is not at {}\nbuild it with `scripts/setup.sh && cargo build --workspace`, or name it in PENTAGRID_TRAINER",
         path.display()
     )))
@@ -293,10 +300,10 @@ pub fn trainer_path(elsewhere: bool) -> Result<PathBuf, CliError> {
 /// The folder that this program was started in.
 ///
 /// # Errors
-/// `CliError::Usage` if it is not there any more.
-pub fn folder() -> Result<PathBuf, CliError> {
+/// `SweepError::Refused` if it is not there any more.
+pub fn folder() -> Result<PathBuf, SweepError> {
     std::env::current_dir()
-        .map_err(|error| CliError::Usage(format!("the current folder cannot be used: {error}")))
+        .map_err(|error| SweepError::Refused(format!("the current folder cannot be used: {error}")))
 }
 
 /// The folder that a sweep was started from, wherever one goes on with it; this one, where that was
@@ -304,7 +311,7 @@ pub fn folder() -> Result<PathBuf, CliError> {
 ///
 /// # Errors
 /// As the ledger, and as `folder`.
-pub fn folder_of(ledger: &Reader, spec: &Spec) -> Result<PathBuf, CliError> {
+pub fn folder_of(ledger: &Reader, spec: &Spec) -> Result<PathBuf, SweepError> {
     let needs_none = spec.task == Task::MnistResnet18 && spec.workdir.is_none();
     match ledger.folder()? {
         Some(folder) if folder.is_dir() || !needs_none => Ok(folder),

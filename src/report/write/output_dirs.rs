@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
 
-use super::error::CliError;
+use super::error::ReportError;
 use super::folder::Folder;
 use crate::ledger::FILE_NAME;
 use crate::spec::Spec;
@@ -37,19 +37,18 @@ fn name_of(dir: &Path, spec: &Spec) -> OsString {
 /// it would be lost.
 ///
 /// # Errors
-/// `CliError::Usage`, which names both and `--out`.
-pub fn refuse_others(out: &Path, dir: &Path) -> Result<(), CliError> {
+/// `ReportError::OtherRun`.
+pub fn refuse_other_run(out: &Path, dir: &Path) -> Result<(), ReportError> {
     let Some(other) = marked(out) else {
         return Ok(());
     };
     if dir.canonicalize().is_ok_and(|own| own == other) || !other.join(FILE_NAME).exists() {
         return Ok(());
     }
-    Err(CliError::Usage(format!(
-        "{} holds what was made of another run directory, {}: it would be written over\nname another folder with --out",
-        out.display(),
-        other.display()
-    )))
+    Err(ReportError::OtherRun {
+        out: out.to_owned(),
+        other,
+    })
 }
 
 /// The run directory that a folder was made of, if it says so and that one is there.
@@ -65,7 +64,7 @@ fn marked(out: &Path) -> Option<PathBuf> {
 
 /// Notes in a folder of what run directory it is made. Relative, so that it holds where both are
 /// moved together.
-pub fn mark(folder: &Folder, out: &Path, dir: &Path) -> Result<(), CliError> {
+pub fn mark_run_directory(folder: &Folder, out: &Path, dir: &Path) -> Result<(), ReportError> {
     let (Ok(out), Ok(dir)) = (out.canonicalize(), dir.canonicalize()) else {
         return Ok(());
     };
@@ -111,25 +110,22 @@ mod tests {
         }
         let out = path("reports/a");
         let folder = Folder::make(&out).unwrap();
-        refuse_others(&out, &path("runs/b")).unwrap();
-        mark(&folder, &out, &path("runs/a")).unwrap();
-        refuse_others(&out, &path("runs/a")).unwrap();
-        let error = refuse_others(&out, &path("runs/b")).unwrap_err();
+        refuse_other_run(&out, &path("runs/b")).unwrap();
+        mark_run_directory(&folder, &out, &path("runs/a")).unwrap();
+        refuse_other_run(&out, &path("runs/a")).unwrap();
+        let error = refuse_other_run(&out, &path("runs/b")).unwrap_err();
+        assert!(error.to_string().contains("--out"), "{error}");
         assert!(
-            error.to_string().contains("--out") && error.exit_code() == 2,
-            "{error}"
-        );
-        assert!(
-            refuse_others(&out, &path("runs/new")).is_err(),
+            refuse_other_run(&out, &path("runs/new")).is_err(),
             "one that is still to be made is another too"
         );
         // Moved together both are what they were; and nothing is lost of a run directory that is
         // gone.
         std::fs::rename(path("runs"), path("old")).unwrap();
-        refuse_others(&out, &path("old/b")).unwrap();
+        refuse_other_run(&out, &path("old/b")).unwrap();
         // A FIFO or a link in its place does not block.
         std::fs::remove_file(out.join(MARK)).unwrap();
         std::os::unix::fs::symlink("/dev/zero", out.join(MARK)).unwrap();
-        refuse_others(&out, &path("old/b")).unwrap();
+        refuse_other_run(&out, &path("old/b")).unwrap();
     }
 }

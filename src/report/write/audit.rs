@@ -1,13 +1,11 @@
-//! The audit's part of `report`: reads the histories that claims ask for, writes its files, and
-//! says with `--check` whether the claims hold.
+//! Writes the audit of a report: reads the histories that claims ask for, and writes its files.
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::error::{CliError, Outcome};
+use super::error::ReportError;
 use super::folder::Folder;
-use super::printer::Printer;
 use crate::aggregate::Evaluation;
-use crate::aggregate::claims::{Histories, TrialHistory, Verdict};
+use crate::aggregate::claims::{Histories, TrialHistory};
 use crate::grid::TrialId;
 use crate::ledger::{LedgerError, Reader, TrialRow, TrialState};
 use crate::report::{
@@ -24,7 +22,7 @@ pub fn write(
     rows: &HashMap<TrialId, TrialRow>,
     devices: &[String],
     folder: &Folder,
-) -> Result<Option<Audit>, CliError> {
+) -> Result<Option<Audit>, ReportError> {
     let audit = audit(
         spec,
         evaluation,
@@ -57,7 +55,7 @@ fn histories(
     spec: &Spec,
     evaluation: &Evaluation,
     rows: &HashMap<TrialId, TrialRow>,
-) -> Result<Histories, CliError> {
+) -> Result<Histories, ReportError> {
     let mut histories = vec![Vec::new(); spec.arms.len()];
     let names: BTreeSet<&str> = spec
         .claims
@@ -116,26 +114,4 @@ pub fn text(audit: &Audit) -> String {
     } else {
         format!("Claims:\n{}", claim_lines(audit))
     }
-}
-
-/// Whether the sweep is finished, and no claim is contradicted or without data; says on stderr
-/// which claims are. That the sweep is not finished has been said.
-pub fn check(audit: Option<&Audit>, complete: bool, printer: &Printer) -> Outcome {
-    let mut outcome = if complete {
-        Outcome::Done
-    } else {
-        Outcome::SomeFailed
-    };
-    for verdict in [Verdict::Contradicted, Verdict::NoData] {
-        for claim in audit.into_iter().flat_map(|audit| audit.with(verdict)) {
-            printer.warn(&format!(
-                "{}: {}: {}",
-                verdict.name(),
-                claim.claim.says,
-                claim.numbers
-            ));
-            outcome = Outcome::SomeFailed;
-        }
-    }
-    outcome
 }

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use super::error::CliError;
+use super::error::SweepError;
 use crate::ledger::Reader;
 use crate::spec::{self, Diagnosis, Spec};
 
@@ -21,10 +21,11 @@ pub struct SweepFile {
 /// called as it is.
 ///
 /// # Errors
-/// `CliError::Usage` if it cannot be read, `CliError::Spec` if it is not a valid spec.
-pub fn read(path: &Path, dir: Option<&Path>) -> Result<SweepFile, CliError> {
+/// `SweepError::Refused` if it cannot be read, `SweepError::Spec` if it is not a valid spec.
+pub fn read(path: &Path, dir: Option<&Path>) -> Result<SweepFile, SweepError> {
     let name = path.display().to_string();
-    let fail = |source: std::io::Error| CliError::Usage(format!("cannot read {name}: {source}"));
+    let fail =
+        |source: std::io::Error| SweepError::Refused(format!("cannot read {name}: {source}"));
     let mut bytes = Vec::new();
     let file = File::open(path).map_err(fail)?;
     file.take(spec::MAX_BYTES as u64 + 1)
@@ -32,11 +33,13 @@ pub fn read(path: &Path, dir: Option<&Path>) -> Result<SweepFile, CliError> {
         .map_err(fail)?;
     if bytes.len() > spec::MAX_BYTES {
         let size = std::fs::metadata(path).map_or(bytes.len() as u64, |metadata| metadata.len());
-        return Err(CliError::Spec(Box::new(Diagnosis::too_large(&name, size))));
+        return Err(SweepError::Spec(Box::new(Diagnosis::too_large(
+            &name, size,
+        ))));
     }
     match String::from_utf8(bytes) {
         Ok(text) => parse(text, &name, dir),
-        Err(error) => Err(CliError::Spec(Box::new(Diagnosis::not_utf8(
+        Err(error) => Err(SweepError::Spec(Box::new(Diagnosis::not_utf8(
             &name,
             error.as_bytes(),
         )))),
@@ -46,9 +49,9 @@ pub fn read(path: &Path, dir: Option<&Path>) -> Result<SweepFile, CliError> {
 /// The spec in force in a run directory.
 ///
 /// # Errors
-/// As the ledger; `CliError::Spec` if this version of the program does not accept the spec any
+/// As the ledger; `SweepError::Spec` if this version of the program does not accept the spec any
 /// more.
-pub fn from_ledger(ledger: &Reader, dir: &Path) -> Result<SweepFile, CliError> {
+pub fn from_ledger(ledger: &Reader, dir: &Path) -> Result<SweepFile, SweepError> {
     parse(
         ledger.spec_text()?,
         &dir.join("spec.yaml").display().to_string(),
@@ -56,10 +59,10 @@ pub fn from_ledger(ledger: &Reader, dir: &Path) -> Result<SweepFile, CliError> {
     )
 }
 
-fn parse(text: String, name: &str, dir: Option<&Path>) -> Result<SweepFile, CliError> {
+fn parse(text: String, name: &str, dir: Option<&Path>) -> Result<SweepFile, SweepError> {
     match spec::read_named(&text, name, dir.map(name_of).as_deref()) {
         Ok(spec) => Ok(SweepFile { text, spec }),
-        Err(diagnosis) => Err(CliError::Spec(Box::new(diagnosis))),
+        Err(diagnosis) => Err(SweepError::Spec(Box::new(diagnosis))),
     }
 }
 
