@@ -16,15 +16,15 @@ use crate::sweep::{LauncherKind, RunOptions};
     name = "pentagrid",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 done · 1 unexpected · 2 bad usage or bad spec · 3 done, but some trials failed or no point could be selected, \
-                  or a check found what does not hold · \
-                  4 the run directory is held by another coordinator · 5 ledger or disk error · 130 interrupted, everything kept"
+    after_help = "Exit codes: 0 done · 1 unexpected · 2 bad usage or bad sweep file · 3 completed, but some trials failed, no point could be selected, \
+                  or a check did not pass · \
+                  4 the run directory is in use by another pentagrid · 5 ledger or disk error · 130 interrupted, everything kept"
 )]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub verb: Verb,
-    /// What holds for every verb.
+    /// Options of every command.
     #[command(flatten)]
     pub common: Common,
 }
@@ -79,13 +79,13 @@ pub enum LogFormat {
 pub enum Verb {
     /// Show what a sweep would run: arms, points, trials, seeds, estimated time; touches nothing
     Plan(PlanArgs),
-    /// Start a sweep, or go on with it, through to the report
+    /// Start or resume a sweep, then write the report
     Run(RunArgs),
-    /// Go on with a sweep from the spec kept in its run directory
+    /// Resume a sweep from the sweep file kept in its run directory
     Resume(ResumeArgs),
-    /// Counts per arm and phase, running trials, failures, time left; also while it runs
+    /// Show progress: counts, running and failed trials, time left
     Status(StatusArgs),
-    /// Follow a sweep in the terminal until it ends: the same as status, drawn anew at each change
+    /// Follow a sweep in the terminal until it ends: as status, redrawn at each change
     Watch(WatchArgs),
     /// Show a sweep as a web page: progress, tables, curves, heat maps, trials; also while it runs
     Serve(ServeArgs),
@@ -99,9 +99,9 @@ pub enum Verb {
     Report(ReportArgs),
     /// Write trials and histories for other tools: csv, parquet, tensorboard, optuna, junit
     Export(ExportArgs),
-    /// Talk to a worker of your own and say what it does wrong: pentagrid worker-check -- COMMAND
+    /// Check that your worker follows the protocol: pentagrid worker-check -- COMMAND
     WorkerCheck(WorkerCheckArgs),
-    /// Stand beside a worker on another machine (pentagrid starts this itself)
+    /// Run beside a worker on another machine (pentagrid starts this itself)
     #[command(hide = true)]
     Agent(AgentArgs),
     /// Print the JSON schema of sweep files
@@ -119,7 +119,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Whether its answer, and what goes wrong, is to be JSON.
+    /// Whether the answer, and errors, are JSON.
     pub fn json(&self) -> bool {
         match self {
             Self::Plan(arguments) => arguments.json,
@@ -233,21 +233,21 @@ pub struct HowArgs {
     /// Run the tuning trials in an order drawn from this seed; no result depends on it
     #[arg(long, value_name = "SEED")]
     pub shuffle: Option<u64>,
-    /// With `prune: safe`, run every point once, then those first that can still reach most: saves
+    /// With `prune: safe`, run every point once, then the most promising ones first: saves
     /// more trials; no result depends on it
     #[arg(long)]
     pub best_first: bool,
-    /// Hand so many trials to a worker at a time
+    /// Number of trials to send to a worker at once
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub bundle: u16,
-    /// Compute every trial by itself, also what trials have in common
+    /// Do not share work between trials with a common prefix
     #[arg(long)]
     pub no_sharing: bool,
-    /// Train at most so many trials of a seed as one network, 1: none (built-in task) [default: on
-    /// a GPU as many as fit, on a CPU 1]
+    /// Maximum number of same-seed trials to train as one network; 1: none (built-in task)
+    /// [default: on a GPU as many as fit, on a CPU 1]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub pack: Option<u16>,
-    /// Let a GPU multiply in TF32: faster, with 10 bits of mantissa (built-in task)
+    /// Allow TF32 on GPUs: faster, with 10 bits of mantissa (built-in task)
     #[arg(long)]
     pub tf32: bool,
     /// Report directory [default: reports/NAME]
@@ -446,7 +446,7 @@ pub struct WorkerCheckArgs {
 /// Arguments of `agent`.
 #[derive(Debug, Args)]
 pub struct AgentArgs {
-    /// End the worker when nothing was heard of the coordinator for so many seconds
+    /// End the worker when the coordinator has been silent for this many seconds
     #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
     pub silence: u64,
     /// The run directory, by which the worker is marked

@@ -188,7 +188,7 @@ pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
             status.sweep
         ),
         (None, _) => format!(
-            "{}: not running; go on with: pentagrid resume {dir}\n",
+            "{}: not running; resume with: pentagrid resume {dir}\n",
             status.sweep
         ),
     };

@@ -189,10 +189,10 @@ fn last_line(sweep: &Sweep, dir: &str) -> String {
     match sweep.course() {
         Course::Finished => format!("{name}: finished; tables: pentagrid report {dir}"),
         Course::Stopped { killed: true } => {
-            format!("{name}: the coordinator was killed; go on with: pentagrid resume {dir}")
+            format!("{name}: the coordinator was killed; resume with: pentagrid resume {dir}")
         }
         Course::Stopped { killed: false } | Course::Running => {
-            format!("{name}: not running; go on with: pentagrid resume {dir}")
+            format!("{name}: not running; resume with: pentagrid resume {dir}")
         }
     }
 }

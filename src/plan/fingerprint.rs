@@ -3,6 +3,7 @@
 //! compares its own with the last one's.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -69,7 +70,7 @@ impl Fingerprint {
     /// know it.
     pub fn is_same(&self, other: &Self) -> bool {
         let sources = match (&self.sources, &other.sources) {
-            (Some(ours), Some(theirs)) => ours.digest == theirs.digest,
+            (Some(ours), Some(theirs)) => ours.is_same(theirs),
             // Without git, or in a folder with too many files, nothing is known of it.
             _ => true,
         };
@@ -143,6 +144,36 @@ impl Fingerprint {
 }
 
 impl Sources {
+    /// Returns whether the code is the same. Where git was used once and is not now, or the other
+    /// way round, other files are listed: then those count that both lists have.
+    fn is_same(&self, other: &Self) -> bool {
+        if self.digest == other.digest {
+            return true;
+        }
+        if self.commit.is_some() == other.commit.is_some() {
+            return false;
+        }
+        let theirs = other.by_whole_path();
+        let mut common = 0;
+        for (path, hash) in self.by_whole_path() {
+            match theirs.get(&path) {
+                Some(known) if *known != hash => return false,
+                Some(_) => common += 1,
+                None => {}
+            }
+        }
+        common > 0
+    }
+
+    /// The hashes of the files by their paths in the file system.
+    fn by_whole_path(&self) -> BTreeMap<PathBuf, &str> {
+        let root = Path::new(&self.root);
+        let files = self.files.iter();
+        files
+            .map(|(path, hash)| (root.join(path), hash.as_str()))
+            .collect()
+    }
+
     fn shown_commit(&self) -> Option<String> {
         let commit = self.commit.as_ref()?;
         let short: String = commit.chars().take(7).collect();
@@ -155,7 +186,7 @@ impl Sources {
 
     /// How the code differs from an earlier one; `named` are files that have a line of their own.
     fn since(&self, earlier: &Self, named: &[&str]) -> Option<String> {
-        if self.digest == earlier.digest {
+        if self.is_same(earlier) {
             return None;
         }
         let mut parts = Vec::new();
@@ -276,6 +307,25 @@ mod tests {
             }),
             ..Fingerprint::default()
         }
+    }
+
+    #[test]
+    fn the_same_files_are_the_same_with_and_without_git() {
+        let with_git = first();
+        let mut without = first();
+        let sources = without.sources.as_mut().unwrap();
+        sources.commit = None;
+        sources.root = "/".into();
+        sources.digest = "d2".into();
+        sources.files = map(&[
+            ("a/train.py", "c1"),
+            ("a/model.py", "e1"),
+            ("b/other.py", "f1"),
+        ]);
+        assert!(with_git.is_same(&without) && without.since(&with_git).is_empty());
+        let sources = without.sources.as_mut().unwrap();
+        sources.files.insert("a/model.py".into(), "e2".into());
+        assert!(!with_git.is_same(&without) && !without.since(&with_git).is_empty());
     }
 
     #[test]

@@ -4,12 +4,12 @@
 use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::error::SweepError;
 use super::find_program;
+use super::git::git;
 use crate::ledger::{Holder, Reader, SessionInfo};
 use crate::schedule::{
     Launcher, ProgramStart, Start, UNBUFFERED, WorkerStart, is_executable, unbuffered,
@@ -350,20 +350,8 @@ pub fn session(devices: String, folder: &Path) -> SessionInfo {
 /// Commit of a checkout, and whether it has uncommitted changes. None outside a checkout, or
 /// without git.
 fn git_state(dir: &Path) -> Option<(String, bool)> {
-    let git = |arguments: &[&str]| {
-        let output = Command::new("git")
-            .arg("-C")
-            .arg(dir)
-            .args(arguments)
-            .output()
-            .ok()?;
-        output
-            .status
-            .success()
-            .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let commit = git(&["rev-parse", "HEAD"])?;
+    let commit = git(dir, &["rev-parse", "HEAD"])?;
     // What a sweep itself writes is not a change of the code.
-    let changes = git(&["status", "--porcelain", "--untracked-files=no"])?;
-    Some((commit, !changes.is_empty()))
+    let changes = git(dir, &["status", "--porcelain", "--untracked-files=no"])?;
+    Some((commit.trim().to_owned(), !changes.trim().is_empty()))
 }

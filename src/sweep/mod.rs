@@ -15,6 +15,7 @@ mod error;
 mod file;
 mod find_program;
 mod fingerprint;
+mod git;
 mod leftovers;
 mod observer;
 mod open;

@@ -1,20 +1,27 @@
-//! The code around a program, as its fingerprint counts it: the files of the git repository that it
-//! lies in, or the source files of its folder where there is none.
+//! The code around a program, as its fingerprint counts it: the files of the git repositories that
+//! the program and its working folder lie in, or the source files of these folders where there is
+//! none. Files count as they are on the disk: a commit of exactly these changes nothing.
 
-use std::collections::BTreeMap;
-use std::io::Write as _;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
-use std::process::{Command, Stdio};
 
 use super::fingerprint::hash_file;
+use super::git::git;
+use crate::ledger::FILE_NAME;
 use crate::plan::Sources;
 
-/// Endings of files that are code though git does not track them.
-const CODE: &[&str] = &[
-    "py", "pyx", "pyi", "sh", "bash", "c", "cc", "cpp", "cu", "cuh", "h", "hpp", "rs", "go",
-    "java", "jl", "r", "R", "m", "lua", "js", "ts", "rb", "pl", "f90", "scala", "kt", "swift",
-    "ml", "hs", "toml", "yaml", "yml", "cfg", "ini",
+/// Endings of programs' texts.
+const PROGRAMS: &[&str] = &[
+    "py", "pyx", "pyi", "ipynb", "sh", "bash", "c", "cc", "cpp", "cu", "cuh", "h", "hpp", "rs",
+    "go", "java", "jl", "r", "R", "m", "lua", "js", "mjs", "ts", "rb", "pl", "f90", "scala", "kt",
+    "swift", "ml", "hs", "sql", "proto",
 ];
+/// Endings of files that configure programs.
+const CONFIGURATION: &[&str] = &[
+    "toml", "yaml", "yml", "cfg", "conf", "ini", "nml", "jinja", "j2",
+];
+/// How the names of JSON files begin that configure programs; others may be results.
+const JSON_CONFIGURATION: &[&str] = &["config", "conf", "params", "hparams", "settings"];
 /// Endings of tracked files that no training reads.
 const DOCUMENTS: &[&str] = &["md", "rst", "tex", "pdf", "png", "svg", "jpg"];
 /// Folders of results and of other people's code, where git does not track them.
@@ -39,217 +46,216 @@ const PASSED_OVER: &[&str] = &[
     "checkpoints",
     "data",
 ];
-/// Without git, a folder with more source files or entries is not a project: nothing is said of it.
+/// Files that mark a folder as one that pentagrid wrote: a run directory, a report, an export.
+const OWN_MARKS: &[&str] = &[FILE_NAME, "provenance.json", ".run-directory"];
+/// Maximum number of source files of a folder without git; one with more is not a project.
 const MAX_SOURCE_FILES: usize = 2000;
-/// See `MAX_SOURCE_FILES`.
+/// Maximum number of entries that are looked at in a folder without git.
 const MAX_ENTRIES: usize = 20_000;
-/// A larger file is no sweep file.
+/// Maximum size of a sweep file in bytes.
 const MAX_SWEEP_FILE_BYTES: u64 = 1 << 20;
-/// Of more files only their common hash is kept.
+/// Maximum number of files whose hashes are kept; of more only their common hash is.
 const MAX_KEPT_FILES: usize = 2000;
 
-/// The code around a program, or around the folder that it is started in. What lies in the run
-/// directory, a canonical path, is no code.
+/// Returns the code around a program and around the folder that it is started in. What lies in the
+/// run directory, a canonical path, is no code. None: there is no code, or it is not a project.
 pub fn around(program: Option<&Path>, workdir: &Path, run_dir: &Path) -> Option<Sources> {
-    let folders = [program.and_then(Path::parent), Some(workdir)];
-    let mut folders = folders.into_iter().flatten();
-    folders
-        .find_map(|folder| of_repository(folder, run_dir))
-        .or_else(|| of_folder(program?.parent()?, run_dir))
-}
-
-/// What git prints for these arguments; None if it fails or is not there.
-fn git(folder: &Path, arguments: &[&str], input: Option<&str>) -> Option<String> {
-    let mut command = Command::new("git");
-    // It must not take the index's lock while the user works with it.
-    command
-        .arg("-C")
-        .arg(folder)
-        .args(arguments)
-        .env("GIT_OPTIONAL_LOCKS", "0")
-        .stderr(Stdio::null())
-        .stdout(Stdio::piped());
-    command.stdin(if input.is_some() {
-        Stdio::piped()
-    } else {
-        Stdio::null()
-    });
-    let mut child = command.spawn().ok()?;
-
-    // Written by a thread: git answers while it reads.
-    let feed = match (child.stdin.take(), input) {
-        (Some(mut pipe), Some(text)) => {
-            let text = text.to_owned();
-            let write = move || drop(pipe.write_all(text.as_bytes()));
-            match std::thread::Builder::new().spawn(write) {
-                Ok(feed) => Some(feed),
-                // No thread to be had: as without git, nothing is known of the code. The pipe is closed.
-                Err(_) => {
-                    drop(child.wait_with_output());
-                    return None;
-                }
-            }
+    let mut listings: Vec<Listing> = Vec::new();
+    for folder in [program.and_then(Path::parent), Some(workdir)] {
+        let listing = folder.and_then(|folder| {
+            of_repository(folder, run_dir).or_else(|| of_folder(folder, run_dir))
+        });
+        listings.extend(listing);
+    }
+    // A folder without git that lies in the other one adds nothing.
+    if let [first, second] = listings.as_slice() {
+        if second.commit.is_none() && second.root.starts_with(&first.root) {
+            listings.pop();
+        } else if first.commit.is_none() && first.root.starts_with(&second.root) {
+            listings.remove(0);
         }
-        _ => None,
-    };
-    let output = child.wait_with_output().ok()?;
-    if let Some(feed) = feed {
-        drop(feed.join());
     }
 
-    output
-        .status
-        .success()
-        .then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let mut listings = listings.into_iter();
+    let mut all = listings.next()?;
+    for other in listings {
+        all.uncommitted |= other.uncommitted;
+        for path in other.paths {
+            let whole = other.root.join(&path);
+            let path = match whole.strip_prefix(&all.root) {
+                Ok(below) => below.to_owned(),
+                Err(_) => whole,
+            };
+            all.paths.insert(path);
+        }
+    }
+    Some(hashed(all))
 }
 
-/// The files of a repository as they are on the disk: those that git tracks, and source files that
-/// it does not know yet. A commit of exactly these therefore changes nothing.
-fn of_repository(folder: &Path, run_dir: &Path) -> Option<Sources> {
-    let root = git(folder, &["rev-parse", "--show-toplevel"], None)?;
+/// The files that count, before they are read.
+struct Listing {
+    /// The repository's top folder, or the folder; canonical.
+    root: PathBuf,
+    /// The commit that is checked out; None without git.
+    commit: Option<String>,
+    /// Whether files differ from it.
+    uncommitted: bool,
+    /// The files, relative to the root or absolute.
+    paths: BTreeSet<PathBuf>,
+}
+
+/// Lists the repository that a folder lies in: the files that git tracks, also those of submodules;
+/// source files that it does not know yet, or that it ignores one by one; and the source files of
+/// repositories inside that it does not track.
+fn of_repository(folder: &Path, run_dir: &Path) -> Option<Listing> {
+    let root = git(folder, &["rev-parse", "--show-toplevel"])?;
     let root = PathBuf::from(root.trim_end_matches('\n'));
-    let mut files = BTreeMap::new();
-    for entry in git(&root, &["ls-files", "-s", "-z"], None)?.split_terminator('\0') {
-        // `mode hash stage<TAB>path`
-        let (head, path) = entry.split_once('\t')?;
-        files.insert(path.to_owned(), head.split(' ').nth(1)?.to_owned());
+    let root = root.canonicalize().unwrap_or(root);
+    let tracked = git(&root, &["ls-files", "-z", "--recurse-submodules"])
+        .or_else(|| git(&root, &["ls-files", "-z"]))?;
+    let untracked = git(&root, &["ls-files", "-z", "--others", "--exclude-standard"])?;
+    // Folders that are ignored as a whole hold results and environments, and are not looked into.
+    let ignored = git(
+        &root,
+        &[
+            "ls-files",
+            "-z",
+            "--others",
+            "--ignored",
+            "--exclude-standard",
+            "--directory",
+        ],
+    )
+    .unwrap_or_default();
+
+    let mut paths = BTreeSet::new();
+    for path in entries(&tracked) {
+        if root.join(path).is_dir() {
+            // A link to a folder elsewhere; a submodule that is not checked out is empty.
+            paths.extend(source_files(&root, path, run_dir).unwrap_or_default());
+        } else if !has_ending(path, DOCUMENTS) {
+            paths.insert(path.to_owned());
+        }
     }
-    let lists = [
-        git(&root, &["diff-files", "--name-only", "-z"], None)?,
-        untracked(&root)?,
-    ];
-    let changed: Vec<&str> = lists
-        .iter()
-        .flat_map(|list| list.split_terminator('\0'))
-        .collect();
-    hash_changed(&root, &changed, &mut files);
+    for path in entries(&untracked) {
+        if path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+            paths.extend(source_files(&root, path, run_dir).unwrap_or_default());
+        } else if is_code(path) {
+            paths.insert(path.to_owned());
+        }
+    }
+    let ignored_programs = entries(&ignored).filter(|path| {
+        has_ending(path, PROGRAMS) && !path.as_os_str().as_encoded_bytes().ends_with(b"/")
+    });
+    paths.extend(ignored_programs.map(Path::to_owned));
 
     // Other sweeps' reports may be tracked, and are written while sweeps run.
-    let reports: Vec<String> = files
-        .keys()
-        .filter_map(|path| Some(format!("{}/", path.strip_suffix("/provenance.json")?)))
+    let reports: Vec<PathBuf> = paths
+        .iter()
+        .filter(|path| path.ends_with("provenance.json"))
+        .filter_map(|path| Some(path.parent()?.to_owned()))
         .collect();
-    let canonical = root.canonicalize().unwrap_or(root.clone());
-    files.retain(|path, _| {
-        let whole = canonical.join(path);
-        !has_ending(Path::new(path), DOCUMENTS)
-            && !whole.starts_with(run_dir)
+    paths.retain(|path| {
+        let whole = root.join(path);
+        !whole.starts_with(run_dir)
             && !is_sweep_file(&whole)
-            && !reports
-                .iter()
-                .any(|report| path.starts_with(report.as_str()))
+            && !reports.iter().any(|report| path.starts_with(report))
     });
 
-    let commit =
-        git(&root, &["rev-parse", "--verify", "HEAD"], None).map(|commit| commit.trim().to_owned());
-    let differing =
-        git(&root, &["diff-index", "--name-only", "-z", "HEAD"], None).unwrap_or_default();
-    let mut beyond = differing
-        .split_terminator('\0')
-        .chain(lists[1].split_terminator('\0'));
+    let commit = git(&root, &["rev-parse", "--verify", "HEAD"]);
+    let commit = commit.map_or("none yet".to_owned(), |commit| commit.trim().to_owned());
+    let differing = git(&root, &["diff-index", "--name-only", "-z", "HEAD"]).unwrap_or_default();
     // An edited sweep file is no change of the code.
-    let uncommitted = beyond.any(|path| files.contains_key(path) || !root.join(path).exists());
-    Some(finish(
-        &canonical,
-        commit.or_else(|| Some("none yet".to_owned())),
-        uncommitted,
-        files,
-    ))
-}
-
-/// Source files that git neither tracks nor ignores, each followed by a NUL.
-fn untracked(root: &Path) -> Option<String> {
-    let all = git(
+    let uncommitted = entries(&differing)
+        .chain(entries(&untracked))
+        .any(|path| paths.contains(path) || !root.join(path).exists());
+    Some(Listing {
         root,
-        &["ls-files", "--others", "--exclude-standard", "-z"],
-        None,
-    )?;
-    let code = all
-        .split_terminator('\0')
-        .filter(|path| is_code(Path::new(path)));
-    Some(code.map(|path| format!("{path}\0")).collect())
+        commit: Some(commit),
+        uncommitted,
+        paths,
+    })
 }
 
-/// Puts the hashes that git would give to changed files; removes those that are gone.
-fn hash_changed(root: &Path, changed: &[&str], files: &mut BTreeMap<String, String>) {
-    // Of a line break in a path git's list of paths knows nothing; a submodule is a folder.
-    let (there, gone): (Vec<&str>, Vec<&str>) =
-        changed.iter().partition(|path| root.join(path).exists());
-    for path in gone {
-        files.remove(path);
-    }
-    let plain: Vec<&str> = there
-        .into_iter()
-        .filter(|path| root.join(path).is_file() && !path.contains('\n'))
-        .collect();
-    let paths: String = plain.iter().map(|path| format!("{path}\n")).collect();
-    let hashes = git(root, &["hash-object", "--stdin-paths"], Some(&paths)).unwrap_or_default();
-    let hashes: Vec<&str> = hashes.lines().collect();
-    for (place, path) in plain.iter().enumerate() {
-        let hash = hashes
-            .get(place)
-            .filter(|_| hashes.len() == plain.len())
-            .map(|hash| (*hash).to_owned());
-        files.insert(
-            (*path).to_owned(),
-            hash.or_else(|| hash_file(&root.join(path)))
-                .unwrap_or_default(),
-        );
-    }
+/// The paths in what git prints with `-z`.
+fn entries(list: &str) -> impl Iterator<Item = &Path> {
+    list.split_terminator('\0').map(Path::new)
 }
 
-/// The source files of a folder, and of the Python packages in it.
-fn of_folder(root: &Path, run_dir: &Path) -> Option<Sources> {
-    let mut files = BTreeMap::new();
-    let mut entries = 0;
-    let mut folders = vec![root.to_owned()];
+/// Lists the source files of a folder without git.
+fn of_folder(folder: &Path, run_dir: &Path) -> Option<Listing> {
+    let root = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    let paths = source_files(&root, Path::new(""), run_dir)?;
+    Some(Listing {
+        root,
+        commit: None,
+        uncommitted: false,
+        paths,
+    })
+}
+
+/// Lists the source files in the folder `below` of a root, relative to the root. Where it has too
+/// many entries to be a project, only those of the folder itself and of Python packages in it. None:
+/// these are too many, too.
+fn source_files(root: &Path, below: &Path, run_dir: &Path) -> Option<BTreeSet<PathBuf>> {
+    walk(root, below, run_dir, false).or_else(|| walk(root, below, run_dir, true))
+}
+
+/// As `source_files`; `packages`: goes into Python packages only. None: there are too many entries.
+fn walk(root: &Path, below: &Path, run_dir: &Path, packages: bool) -> Option<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
+    let mut looked_at = 0;
+    let mut folders = vec![below.to_owned()];
     while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(&folder).into_iter().flatten().flatten() {
-            entries += 1;
-            if entries > MAX_ENTRIES || files.len() > MAX_SOURCE_FILES {
+        let entries = std::fs::read_dir(root.join(&folder));
+        for entry in entries.into_iter().flatten().flatten() {
+            looked_at += 1;
+            if looked_at > MAX_ENTRIES || files.len() > MAX_SOURCE_FILES {
                 return None;
             }
-            let (path, kind) = (entry.path(), entry.file_type().ok());
-            let below = path.strip_prefix(root).unwrap_or(&path);
+            let path = folder.join(entry.file_name());
+            let whole = entry.path();
+            let kind = entry.file_type().ok();
             if kind.is_some_and(|kind| kind.is_dir()) {
-                let is_package =
-                    path.join("__init__.py").is_file() && !is_passed_over(below) && path != run_dir;
-                folders.extend(is_package.then_some(path));
-            } else if kind.is_some_and(|kind| kind.is_file())
-                && is_code(below)
-                && !is_sweep_file(&path)
-            {
-                let name = below.display().to_string();
-                files.insert(name, hash_file(&path)?);
+                let wanted = !packages || whole.join("__init__.py").is_file();
+                let inside = path.strip_prefix(below).unwrap_or(&path);
+                if wanted && !is_passed_over(inside) && whole != run_dir && !is_our_output(&whole) {
+                    folders.push(path);
+                }
+            } else if whole.is_file() && is_code_name(&path) && !is_sweep_file(&whole) {
+                files.insert(path);
             }
         }
     }
-    Some(finish(root, None, false, files))
+    Some(files)
 }
 
-fn finish(
-    root: &Path,
-    commit: Option<String>,
-    uncommitted: bool,
-    files: BTreeMap<String, String>,
-) -> Sources {
+/// Whether pentagrid wrote a folder: a run directory, a report or an export.
+fn is_our_output(folder: &Path) -> bool {
+    OWN_MARKS.iter().any(|mark| folder.join(mark).exists())
+}
+
+/// Reads the files of a listing. What is gone is left out.
+fn hashed(listing: Listing) -> Sources {
+    let mut files = BTreeMap::new();
+    for path in &listing.paths {
+        if let Some(hash) = hash_file(&listing.root.join(path)) {
+            files.insert(path.display().to_string(), hash);
+        }
+    }
+
     let mut hasher = blake3::Hasher::new();
     for (path, hash) in &files {
         hasher.update(format!("{path}\0{hash}\0").as_bytes());
     }
     let digest = hasher.finalize().to_hex()[..16].to_owned();
-    let short = |hash: String| hash.chars().take(16).collect::<String>();
-    let files = match files.len() > MAX_KEPT_FILES {
-        true => BTreeMap::new(),
-        false => files
-            .into_iter()
-            .map(|(path, hash)| (path, short(hash)))
-            .collect(),
-    };
+    if files.len() > MAX_KEPT_FILES {
+        files.clear();
+    }
     Sources {
-        root: root.display().to_string(),
-        commit,
-        uncommitted,
+        root: listing.root.display().to_string(),
+        commit: listing.commit,
+        uncommitted: listing.uncommitted,
         digest,
         files,
     }
@@ -269,7 +275,22 @@ fn is_sweep_file(path: &Path) -> bool {
 }
 
 fn is_code(path: &Path) -> bool {
-    has_ending(path, CODE) && !path.parent().is_some_and(is_passed_over)
+    is_code_name(path) && !path.parent().is_some_and(is_passed_over)
+}
+
+/// Whether a file is code, by its name.
+fn is_code_name(path: &Path) -> bool {
+    let name = path
+        .file_name()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    let configures = JSON_CONFIGURATION
+        .iter()
+        .any(|prefix| name.starts_with(prefix));
+    has_ending(path, PROGRAMS)
+        || has_ending(path, CONFIGURATION)
+        || (has_ending(path, &["json"]) && configures)
+        || name == "Makefile"
 }
 
 fn is_passed_over(folder: &Path) -> bool {
@@ -299,7 +320,7 @@ mod tests {
     impl Repository {
         fn new() -> Option<Self> {
             let repository = Self(tempfile::tempdir().unwrap());
-            git(repository.0.path(), &["init", "-q"], None)?;
+            git(repository.0.path(), &["init", "-q"])?;
             repository.write("train.py", "1");
             repository.write("model.py", "1");
             repository.write("sweep.yaml", SWEEP);
@@ -314,7 +335,7 @@ mod tests {
         }
 
         fn commit(&self) {
-            git(self.0.path(), &["add", "-A"], None).unwrap();
+            git(self.0.path(), &["add", "-A"]).unwrap();
             let who = [
                 "-c",
                 "user.name=t",
@@ -326,7 +347,6 @@ mod tests {
             git(
                 self.0.path(),
                 &[&who[..], &["commit", "-q", "-m", "x"]].concat(),
-                None,
             )
             .unwrap();
         }
@@ -389,10 +409,151 @@ mod tests {
         );
     }
 
+    /// A change that must be noticed: what it is, and the files to write before and after.
+    fn noticed(what: &str, prepare: impl Fn(&Repository), change: impl Fn(&Repository)) {
+        let Some(repository) = Repository::new() else {
+            return;
+        };
+        prepare(&repository);
+        let first = repository.look();
+        change(&repository);
+        assert_ne!(repository.look().digest, first.digest, "{what}");
+    }
+
+    #[test]
+    fn code_that_git_does_not_watch_counts_too() {
+        noticed(
+            "an ignored module",
+            |repository| {
+                repository.write(".gitignore", "helper.py\nresults/\n");
+                repository.write("helper.py", "1");
+            },
+            |repository| repository.write("helper.py", "2"),
+        );
+        noticed(
+            "a file that git was told to take for unchanged",
+            |repository| {
+                let path = repository.0.path();
+                git(path, &["update-index", "--assume-unchanged", "model.py"]).unwrap();
+            },
+            |repository| repository.write("model.py", "2"),
+        );
+        noticed(
+            "a repository inside that git does not track",
+            |repository| {
+                repository.write("library/helper.py", "1");
+                git(&repository.0.path().join("library"), &["init", "-q"]).unwrap();
+            },
+            |repository| repository.write("library/helper.py", "2"),
+        );
+        let elsewhere = tempfile::tempdir().unwrap();
+        let outside = elsewhere.path().join("helper.py");
+        noticed(
+            "tracked links to a file and a folder elsewhere",
+            |repository| {
+                std::fs::write(&outside, "1").unwrap();
+                let path = repository.0.path();
+                std::os::unix::fs::symlink(elsewhere.path(), path.join("folder")).unwrap();
+                repository.commit();
+            },
+            |_| std::fs::write(&outside, "2").unwrap(),
+        );
+    }
+
+    #[test]
+    fn a_submodule_counts_by_its_files() {
+        let Some(library) = Repository::new() else {
+            return;
+        };
+        let url = library.0.path().display().to_string();
+        noticed(
+            "a file of a submodule",
+            |repository| {
+                let path = repository.0.path();
+                let allowed = "protocol.file.allow=always";
+                let add = [
+                    "-c",
+                    allowed,
+                    "submodule",
+                    "--quiet",
+                    "add",
+                    &url,
+                    "library",
+                ];
+                git(path, &add).unwrap();
+                repository.commit();
+            },
+            |repository| repository.write("library/model.py", "2"),
+        );
+    }
+
+    #[test]
+    fn the_repositories_of_the_program_and_of_its_folder_count() {
+        let (Some(a), Some(b)) = (Repository::new(), Repository::new()) else {
+            return;
+        };
+        let root_of_a = a.0.path().canonicalize().unwrap();
+        let root_of_b = b.0.path().canonicalize().unwrap();
+        let look = || {
+            let program = root_of_a.join("train.py");
+            around(Some(&program), &root_of_b, Path::new("/runs")).unwrap()
+        };
+        let first = look();
+        b.write("model.py", "2");
+        let second = look();
+        assert_ne!(second.digest, first.digest);
+        a.write("model.py", "2");
+        assert_ne!(look().digest, second.digest);
+    }
+
+    #[test]
+    fn without_git_the_source_files_below_both_folders_count() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().canonicalize().unwrap();
+        let write = |name: &str, text: &str| {
+            let path = root.join(name);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        };
+        let look = || {
+            around(
+                Some(&root.join("src/train.py")),
+                &root,
+                &root.join("runs/t"),
+            )
+        };
+        write("src/train.py", "1");
+        let mut last = look().unwrap();
+        for name in [
+            "helper.py",
+            "lib/helper.py",
+            "conf/c.yaml",
+            "config.json",
+            "Makefile",
+        ] {
+            for text in ["1", "2"] {
+                write(name, text);
+                let now = look().unwrap();
+                assert_ne!(now.digest, last.digest, "{name}");
+                last = now;
+            }
+        }
+        for name in [
+            "results.json",
+            "results.csv",
+            "data/a.py",
+            "elsewhere/ledger.sqlite",
+            "elsewhere/trials/a.py",
+        ] {
+            write(name, "1");
+        }
+        assert_eq!(look().unwrap().digest, last.digest);
+    }
+
     #[test]
     fn a_repository_without_a_commit_is_one() {
         let folder = tempfile::tempdir().unwrap();
-        if git(folder.path(), &["init", "-q"], None).is_none() {
+        if git(folder.path(), &["init", "-q"]).is_none() {
             return;
         }
         std::fs::write(folder.path().join("a.py"), "1").unwrap();
@@ -412,6 +573,6 @@ mod tests {
         for number in 0..=MAX_SOURCE_FILES + 1 {
             std::fs::write(folder.path().join(format!("{number}.py")), "").unwrap();
         }
-        assert_eq!(of_folder(folder.path(), Path::new("/runs")), None);
+        assert!(of_folder(folder.path(), Path::new("/runs")).is_none());
     }
 }

@@ -118,7 +118,7 @@ fn ctrl_c_keeps_everything_and_says_how_to_go_on() {
         "{stderr}"
     );
     assert!(
-        stderr.contains("go on with: pentagrid resume runs/toy"),
+        stderr.contains("resume with: pentagrid resume runs/toy"),
         "{stderr}"
     );
     assert_no_worker_lives(&test);

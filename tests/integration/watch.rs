@@ -56,7 +56,7 @@ fn a_killed_coordinator_and_failed_trials_are_told() {
     assert!(
         watched
             .stdout
-            .ends_with("toy: the coordinator was killed; go on with: pentagrid resume runs/toy\n"),
+            .ends_with("toy: the coordinator was killed; resume with: pentagrid resume runs/toy\n"),
         "{}",
         watched.stdout
     );
