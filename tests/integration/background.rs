@@ -86,6 +86,30 @@ fn what_was_ignored_at_the_start_stays_ignored() {
 }
 
 #[test]
+fn resume_and_verify_keep_ignoring_it_too() {
+    for arguments in [
+        &["resume", "runs/toy", "--devices", "cpu:2", "-q"][..],
+        &["verify", "runs/toy", "-n", "4", "--devices", "cpu:1"],
+    ] {
+        let test = Test::with_spec(&slow());
+        let mut first = test.start(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"]);
+        test.wait_for("runs/toy", DONE, 4);
+        send(&first, Signal::SIGINT);
+        assert_eq!(first.wait().unwrap().code(), Some(130));
+
+        let sessions = test.count("runs/toy", "SELECT count(*) FROM session");
+        let mut child = ignoring(&test, "HUP", arguments).spawn().unwrap();
+        let started = |test: &Test| match arguments[0] {
+            "resume" => test.count("runs/toy", "SELECT count(*) FROM session") > sessions,
+            _ => test.path("runs/toy/verify").exists(),
+        };
+        wait_until("it has begun", || started(&test));
+        send(&child, Signal::SIGHUP);
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}");
+    }
+}
+
+#[test]
 fn an_agent_ignores_what_it_was_started_to_ignore() {
     let test = Test::new();
     let mut command = ignoring(&test, "HUP", &["agent", "--silence", "600", "--", "cat"]);

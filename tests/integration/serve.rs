@@ -619,3 +619,31 @@ fn ctrl_c_ends_it_also_while_somebody_looks() {
     kill(Pid::from_raw(server.child.id() as i32), Signal::SIGINT).unwrap();
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
 }
+
+#[test]
+fn a_ledger_that_becomes_a_pipe_is_told_and_hangs_nothing() {
+    let test = Test::with_spec(TOY);
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
+    let server = Server::start(&test, &["runs/toy"]);
+    let known = server.json("/api/trials?count=5")["total"].clone();
+    let ledger = test.path("runs/toy/ledger.sqlite");
+    std::fs::rename(&ledger, test.path("kept")).unwrap();
+    nix::unistd::mkfifo(&ledger, nix::sys::stat::Mode::S_IRWXU).unwrap();
+
+    // What is known stays on the page, with a word about it.
+    wait_until("the page tells", || {
+        let trouble = server.json("/api/overview")["trouble"].to_string();
+        trouble.contains("FIFO")
+    });
+    assert_eq!(server.json("/api/trials?count=5")["total"], known);
+    for verb in ["serve", "watch"] {
+        let refused = test.run(&[verb, "runs/toy"]).expect(5).stderr;
+        assert!(refused.contains("FIFO"), "{verb}: {refused}");
+    }
+
+    std::fs::rename(test.path("kept"), &ledger).unwrap();
+    wait_until("the page recovers", || {
+        server.json("/api/overview")["trouble"].is_null()
+    });
+}

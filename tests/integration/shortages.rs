@@ -521,3 +521,35 @@ fn a_limit_of_file_sizes_is_an_error_with_everything_kept() {
         .expect(0);
     all_done_at_the_first_attempt(&test, "runs/toy");
 }
+
+#[test]
+fn four_hundred_workers_under_the_usual_limit_of_open_files_end_in_a_report() {
+    let test = Test::new();
+    let values: Vec<String> = (1..=400).map(|value| value.to_string()).collect();
+    test.write_spec(&format!(
+        "name: toy\nworker: [WORKER]\nmetric: {{name: score, goal: maximize}}\nseeds: {{tune: 1, final: 0}}\n\
+         parameters: {{epochs: {{value: 1}}, x: {{values: [{}]}}}}\n",
+        values.join(", ")
+    ));
+    let run = ["run", "sweep.yaml", "--devices", "cpu:400", "-q"];
+    let output = under(&test, "ulimit -Hn 20000; ulimit -Sn 1024", &run, None);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(test.count("runs/toy", DONE), 400);
+    assert!(test.path("reports/toy/report.html").exists(), "{said}");
+
+    // Where the hard limit is low as well, fewer of them are used.
+    let run = [
+        "run",
+        "sweep.yaml",
+        "--devices",
+        "cpu:400",
+        "--dir",
+        "runs/low",
+    ];
+    let output = under(&test, "ulimit -n 300", &run, None);
+    let said = stderr(&output);
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert!(said.contains("has room for"), "{said}");
+    assert_eq!(test.count("runs/low", DONE), 400);
+}
