@@ -2,7 +2,7 @@
 
 use std::io::Read;
 
-use crate::support::{TOY, Test, filters};
+use crate::support::{TOY, Test, fake_worker, filters};
 
 /// A toy sweep that has been run.
 fn finished() -> Test {
@@ -81,6 +81,23 @@ fn a_report_is_made_again_whatever_became_of_its_files() {
         std::fs::read_to_string(test.path("reports/toy/table1.txt")).unwrap(),
         "mine"
     );
+}
+
+/// The same by the library, as `examples/embed.rs` uses it.
+#[test]
+fn a_program_that_embeds_the_library_runs_a_sweep_to_its_tables() {
+    let test = Test::with_spec(TOY);
+    let embed = fake_worker().with_file_name("embed");
+    let output = std::process::Command::new(embed)
+        .arg("sweep.yaml")
+        .current_dir(test.path(""))
+        .output()
+        .unwrap();
+    let tables = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    let again = test.run(&["report", "runs/toy"]).expect(0).stdout;
+    assert_eq!(tables, again);
 }
 
 #[test]
