@@ -10,7 +10,7 @@ use super::plan::Left;
 use crate::aggregate::evaluate;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::TrialRow;
-use crate::plan::{Basis, Groups, PlannedTrial, estimate};
+use crate::plan::{Basis, Estimate, Groups, PlannedTrial, estimate};
 use crate::spec::{Config, Spec};
 
 /// What a sweep would run.
@@ -88,41 +88,23 @@ pub(super) fn document(spec: &Spec, grid: &Grid, known: Known<'_>) -> Result<Str
         Some(rows) => Left::of_unfinished(spec, grid, &evaluate(spec, grid, rows)?),
         None => Left::of_all(spec, grid),
     };
-    let (tune, finals) = (spec.seeds.tune.len() as u64, spec.seeds.final_.len() as u64);
-    let arm = |(number, points): (usize, &crate::grid::ArmGrid)| PlannedArm {
-        arm: &spec.arms[number].name,
-        label: &spec.arms[number].label,
-        points: points.len(),
-        tune_trials: points.len() * tune,
-        final_trials: finals,
-        tune_left: left.tune[number],
-        final_left: left.finals[number],
-    };
-    let groups = Groups::of(spec, grid);
-    let bounds = groups.bounds();
-    let sharing = (!groups.is_empty()).then(|| Sharing {
-        trials: bounds.points * tune,
-        groups: bounds.groups * tune,
-        epochs: bounds.epochs.map(|epochs| SharedEpochs {
-            one_by_one: epochs.nominal * tune,
-            at_least: epochs.least * tune,
-            at_most: epochs.most * tune,
-        }),
-    });
-    let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
-    let work = |counts: &[u64]| {
-        estimate(
-            spec,
-            counts
-                .iter()
-                .enumerate()
-                .map(|(arm, &count)| (arm, &firsts[arm], count)),
-            known.measured,
-        )
-    };
-    let seconds = |counts: &[u64], places: usize| {
-        work(counts).map(|work| work.work.as_secs_f64() / places.max(1) as f64)
-    };
+    let tune_seeds = spec.seeds.tune.len() as u64;
+    let arms = grid
+        .arms()
+        .iter()
+        .enumerate()
+        .map(|(number, points)| PlannedArm {
+            arm: &spec.arms[number].name,
+            label: &spec.arms[number].label,
+            points: points.len(),
+            tune_trials: points.len() * tune_seeds,
+            final_trials: spec.seeds.final_.len() as u64,
+            tune_left: left.tune[number],
+            final_left: left.finals[number],
+        });
+    let tuning = work(spec, grid, known.measured, &left.tune);
+    let finals = work(spec, grid, known.measured, &left.finals);
+
     json::document(&Planned {
         sweep: &spec.name,
         metric: &spec.metric.name,
@@ -130,19 +112,58 @@ pub(super) fn document(spec: &Spec, grid: &Grid, known: Known<'_>) -> Result<Str
         tune_seeds: &spec.seeds.tune,
         final_seeds: &spec.seeds.final_,
         points: grid.len(),
-        arms: grid.arms().iter().enumerate().map(arm).collect(),
+        arms: arms.collect(),
         started: known.rows.is_some(),
         changes: known.changes,
-        sharing,
+        sharing: sharing(spec, grid),
         slots: known.slots,
         devices: known.devices,
-        tune_seconds: seconds(&left.tune, known.slots),
-        final_seconds: seconds(&left.finals, known.devices),
-        estimated_by: work(&left.tune).map(|work| match work.basis {
+        tune_seconds: tuning.map(|estimate| seconds_on(known.slots, estimate)),
+        final_seconds: finals.map(|estimate| seconds_on(known.devices, estimate)),
+        estimated_by: tuning.map(|estimate| match estimate.basis {
             Basis::Measured => "finished_trials",
             Basis::Reference => "reference_machine",
         }),
     })
+}
+
+/// What tuning trials have in common; None: nothing.
+fn sharing(spec: &Spec, grid: &Grid) -> Option<Sharing> {
+    let seeds = spec.seeds.tune.len() as u64;
+    let groups = Groups::of(spec, grid);
+    if groups.is_empty() {
+        return None;
+    }
+    let bounds = groups.bounds();
+    Some(Sharing {
+        trials: bounds.points * seeds,
+        groups: bounds.groups * seeds,
+        epochs: bounds.epochs.map(|epochs| SharedEpochs {
+            one_by_one: epochs.nominal * seeds,
+            at_least: epochs.least * seeds,
+            at_most: epochs.most * seeds,
+        }),
+    })
+}
+
+/// Estimates how long that many trials of each arm take, one after another.
+fn work(
+    spec: &Spec,
+    grid: &Grid,
+    measured: &BTreeMap<usize, f64>,
+    counts: &[u64],
+) -> Option<Estimate> {
+    let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
+    let trials = counts
+        .iter()
+        .enumerate()
+        .map(|(arm, &count)| (arm, &firsts[arm], count));
+    estimate(spec, trials, measured)
+}
+
+/// The seconds that work takes on several slots.
+fn seconds_on(slots: usize, estimate: Estimate) -> f64 {
+    estimate.work.as_secs_f64() / slots.max(1) as f64
 }
 
 /// One trial as a line.

@@ -1,6 +1,6 @@
 //! `pentagrid show`: everything about one trial.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 
 use serde::Serialize;
@@ -10,6 +10,7 @@ use super::error::CliError;
 use super::json;
 use super::printer::Printer;
 use crate::aggregate::race;
+use crate::grid::TrialId;
 use crate::ledger::{AttemptRow, EpochRow, TrialRow, TrialState};
 use crate::plan::Phase;
 use crate::printable::{escaped, one_line};
@@ -114,126 +115,144 @@ pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError
     printer.hide(secrets(&sweep.spec));
     let rows = sweep.trials()?;
     let found = sweep.find_trial(&arguments.trial, &rows)?;
-    let OpenSweep {
-        ledger, spec, grid, ..
-    } = sweep;
-    let run_again = rerun_command(&spec, &ledger, &arguments.dir, &found)?;
-    let FoundTrial { id, arm, config } = found;
-    let row = rows.get(&id);
-    let notes = ledger.notes_of(id)?;
-    let waits = row.is_none_or(|row| row.state == TrialState::Waiting)
-        && spec.seeds.tune.contains(&id.seed);
-    let pruned = waits && race(&spec, &grid, &rows).is_some_and(|race| race.is_out(id.point));
+    let notes = sweep.ledger.notes_of(found.id)?;
+    let trial = ShownTrial {
+        run_again: rerun_command(&sweep.spec, &sweep.ledger, &arguments.dir, &found)?,
+        is_pruned: is_pruned(&sweep, &rows, found.id),
+        row: rows.get(&found.id),
+        notes: &notes,
+        found: &found,
+        sweep: &sweep,
+    };
     if arguments.json {
-        let phase = if spec.seeds.tune.contains(&id.seed) {
-            Phase::Tune
-        } else {
-            Phase::Final
+        printer.data(&trial.to_json()?)?;
+    } else {
+        printer.text(&trial.to_text()?)?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// Whether a trial will not run since its point cannot become the best of its arm any more.
+fn is_pruned(sweep: &OpenSweep, rows: &HashMap<TrialId, TrialRow>, id: TrialId) -> bool {
+    let waits = rows
+        .get(&id)
+        .is_none_or(|row| row.state == TrialState::Waiting);
+    if !waits || !sweep.spec.seeds.tune.contains(&id.seed) {
+        return false;
+    }
+    race(&sweep.spec, &sweep.grid, rows).is_some_and(|race| race.is_out(id.point))
+}
+
+/// All that is shown of a trial.
+struct ShownTrial<'a> {
+    sweep: &'a OpenSweep,
+    found: &'a FoundTrial,
+    /// What the ledger knows of it; None: it was never started.
+    row: Option<&'a TrialRow>,
+    notes: &'a Notes,
+    is_pruned: bool,
+    /// The command line that runs it again.
+    run_again: String,
+}
+
+impl ShownTrial<'_> {
+    fn to_json(&self) -> Result<String, CliError> {
+        let spec = &self.sweep.spec;
+        let ledger = &self.sweep.ledger;
+        let FoundTrial { id, arm, config } = self.found;
+        let row = self.row;
+        let phase = match spec.seeds.tune.contains(&id.seed) {
+            true => Phase::Tune,
+            false => Phase::Final,
         };
-        let state = if pruned {
-            "pruned"
-        } else {
-            row.map_or(TrialState::Waiting, |row| row.state).name()
+        let state = match (self.is_pruned, row) {
+            (true, _) => "pruned",
+            (false, Some(row)) => row.state.name(),
+            (false, None) => TrialState::Waiting.name(),
         };
-        let answer = Shown {
+        let same_as = row.and_then(|row| row.shared.same_as);
+        let history = ledger.history_of(*id)?;
+        let attempts = ledger.attempts(*id)?;
+
+        json::document(&Shown {
             trial: id.to_string(),
-            arm: &spec.arms[arm].name,
-            label: &spec.arms[arm].label,
+            arm: &spec.arms[*arm].name,
+            label: &spec.arms[*arm].label,
             point: id.point.to_string(),
             seed: id.seed,
             phase: phase.name(),
             state,
             failures: row.map_or(0, |row| row.failures),
-            config,
+            config: config.clone(),
             metrics: row.and_then(|row| row.metrics.as_ref()),
-            notes: &notes,
-            same_as: row
-                .and_then(|row| row.shared.same_as)
-                .map(|id| id.to_string()),
+            notes: self.notes,
+            same_as: same_as.map(|id| id.to_string()),
             shared_epochs: row.map_or(0, |row| row.shared.epochs),
-            history: ledger
-                .history_of(id)?
-                .into_iter()
-                .map(ShownEpoch::of)
-                .collect(),
-            attempts: ledger
-                .attempts(id)?
-                .into_iter()
-                .map(ShownAttempt::of)
-                .collect(),
-            run_again,
-        };
-        printer.data(&json::document(&answer)?)?;
-        return Ok(Outcome::Done);
+            history: history.into_iter().map(ShownEpoch::of).collect(),
+            attempts: attempts.into_iter().map(ShownAttempt::of).collect(),
+            run_again: self.run_again.clone(),
+        })
     }
-    let mut out = format!(
-        "{id}  {}, seed {}",
-        one_line(&spec.arms[arm].label),
-        id.seed
-    );
-    match row {
-        Some(row) => out.push_str(&format!(", {}, {}\n", row.phase, row.state.name())),
-        None => out.push_str(", not started\n"),
-    }
-    if pruned {
-        out.push_str("Pruned: its point cannot become the best of its arm any more, whatever this trial gives.\n");
-    }
-    out.push_str("\nParameters:\n");
-    let width = config
-        .0
-        .keys()
-        .map(|name| name.chars().count())
-        .max()
-        .unwrap_or(0);
-    for (name, value) in &config.0 {
-        out.push_str(&format!(
-            "  {name:<width$}  {}\n",
-            escaped(&value.to_string())
-        ));
-    }
-    if let Some(metrics) = row.and_then(|row| row.metrics.as_ref()) {
-        out.push_str("\nMetrics:\n");
-        let named: Vec<_> = metrics
+
+    fn to_text(&self) -> Result<String, CliError> {
+        let ledger = &self.sweep.ledger;
+        let FoundTrial { id, arm, config } = self.found;
+        let label = one_line(&self.sweep.spec.arms[*arm].label);
+        let mut out = format!("{id}  {label}, seed {}", id.seed);
+        match self.row {
+            Some(row) => out.push_str(&format!(", {}, {}\n", row.phase, row.state.name())),
+            None => out.push_str(", not started\n"),
+        }
+        if self.is_pruned {
+            out.push_str(
+                "Pruned: its point cannot become the best of its arm any more, so it does not run.\n",
+            );
+        }
+
+        let parameters = config
             .0
             .iter()
-            .map(|(name, value)| (one_line(name), value.0))
-            .collect();
-        let width = named
-            .iter()
-            .map(|(name, _)| name.chars().count())
-            .max()
-            .unwrap_or(0);
-        for (name, value) in named {
-            out.push_str(&format!("  {name:<width$}  {value}\n"));
+            .map(|(name, value)| (name.clone(), escaped(&value.to_string())));
+        out.push_str(&section("Parameters", parameters.collect()));
+        if let Some(metrics) = self.row.and_then(|row| row.metrics.as_ref()) {
+            let metrics = metrics
+                .0
+                .iter()
+                .map(|(name, value)| (one_line(name).into_owned(), value.0.to_string()));
+            out.push_str(&section("Metrics", metrics.collect()));
         }
-    }
-    if !notes.is_empty() {
-        out.push_str("\nNotes (reported, but not numbers):\n");
-        let named: Vec<_> = notes
-            .iter()
-            .map(|(name, value)| (one_line(name), beginning(&note_text(value))))
-            .collect();
-        let width = named
-            .iter()
-            .map(|(name, _)| name.chars().count())
-            .max()
-            .unwrap_or(0);
-        for (name, value) in named {
-            out.push_str(&format!("  {name:<width$}  {}\n", one_line(&value)));
+        if !self.notes.is_empty() {
+            let notes = self.notes.iter().map(|(name, value)| {
+                let value = beginning(&note_text(value));
+                (one_line(name).into_owned(), one_line(&value).into_owned())
+            });
+            out.push_str(&section(
+                "Notes (reported, but not numbers)",
+                notes.collect(),
+            ));
         }
+        out.push_str(&self.row.map(shared).unwrap_or_default());
+
+        for unit in [Unit::Epoch, Unit::Step] {
+            // Of a long history the beginning and the end; `history.csv` of the report has all.
+            let (rows, left_out) = ledger.history_ends(*id, unit, SHOWN_EPOCHS)?;
+            out.push_str(&history(unit, &rows, left_out));
+        }
+        out.push_str(&attempts(&ledger.attempts(*id)?, &self.sweep.dir));
+        out.push_str(&format!("\nRun it again:\n  {}\n", self.run_again));
+        Ok(out)
     }
-    if let Some(row) = row {
-        out.push_str(&shared(row));
+}
+
+/// A heading with names and values below it, aligned.
+fn section(heading: &str, rows: Vec<(String, String)>) -> String {
+    let lengths = rows.iter().map(|(name, _)| name.chars().count());
+    let width = lengths.max().unwrap_or(0);
+    let mut out = format!("\n{heading}:\n");
+    for (name, value) in rows {
+        out.push_str(&format!("  {name:<width$}  {value}\n"));
     }
-    for unit in [Unit::Epoch, Unit::Step] {
-        // Of a long history the beginning and the end; `history.csv` of the report has all.
-        let (rows, left_out) = ledger.history_ends(id, unit, SHOWN_EPOCHS)?;
-        out.push_str(&history(unit, &rows, left_out));
-    }
-    out.push_str(&attempts(&ledger.attempts(id)?, &arguments.dir));
-    out.push_str(&format!("\nRun it again:\n  {run_again}\n"));
-    printer.text(&out)?;
-    Ok(Outcome::Done)
+    out
 }
 
 /// The beginning of a note.
@@ -247,9 +266,7 @@ fn beginning(text: &str) -> String {
 /// What a trial's result took from others.
 fn shared(row: &TrialRow) -> String {
     match row.shared.same_as {
-        Some(other) => format!(
-            "\nNot computed again: in this it is the same as {other}, whose result it has.\n"
-        ),
+        Some(other) => format!("\nReused the result of {other}, which is the same up to here.\n"),
         None if row.shared.epochs > 0 => {
             let epochs = if row.shared.epochs == 1 {
                 "epoch was"
@@ -271,9 +288,7 @@ fn history(unit: Unit, rows: &[EpochRow], left_out: usize) -> String {
     if rows.is_empty() {
         return String::new();
     }
-    let names: std::collections::BTreeSet<&String> =
-        rows.iter().flat_map(|row| row.metrics.0.keys()).collect();
-    let width = |name: &str| one_line(name).chars().count().max(10);
+    let names: BTreeSet<&String> = rows.iter().flat_map(|row| row.metrics.0.keys()).collect();
     let first = rows
         .iter()
         .map(|row| row.position.place.to_string().len())
@@ -285,7 +300,7 @@ fn history(unit: Unit, rows: &[EpochRow], left_out: usize) -> String {
         out.push_str(&format!(
             "  {:>width$}",
             one_line(name),
-            width = width(name)
+            width = column_width(name)
         ));
     }
     out.push('\n');
@@ -302,11 +317,16 @@ fn history(unit: Unit, rows: &[EpochRow], left_out: usize) -> String {
                 }
                 Some(value) => format!("{value:.4}"),
             };
-            out.push_str(&format!("  {figure:>width$}", width = width(name)));
+            out.push_str(&format!("  {figure:>width$}", width = column_width(name)));
         }
         out.push('\n');
     }
     out
+}
+
+/// The width of a metric's column in characters.
+fn column_width(name: &str) -> usize {
+    one_line(name).chars().count().max(10)
 }
 
 fn attempts(rows: &[AttemptRow], dir: &Path) -> String {

@@ -7,13 +7,18 @@ use serde::Serialize;
 use super::args::{Standing, TrialsArgs};
 use super::error::CliError;
 use super::printer::Printer;
-use crate::ledger::{TrialState, Versions};
+use crate::aggregate::Evaluation;
+use crate::grid::TrialId;
+use crate::ledger::{TrialRow, TrialState, Versions};
 use crate::plan::{Phase, PlannedTrial, all_trials};
 use crate::printable::{escaped, one_line};
 use crate::protocol::{Metrics, Notes};
 use crate::report::write_trials;
 use crate::spec::{Config, Spec};
 use crate::sweep::{OpenSweep, Outcome};
+
+/// Size of a block of output in bytes.
+const BLOCK: usize = 1 << 16;
 
 /// One trial as a JSON line.
 #[derive(Serialize)]
@@ -43,132 +48,198 @@ struct Line<'a> {
 /// Lists trials.
 pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let sweep = OpenSweep::open(&arguments.dir)?;
-    let mut rows = sweep.settled_trials()?;
-    let evaluation = sweep.evaluate(&rows)?;
-    let OpenSweep {
-        ledger, spec, grid, ..
-    } = sweep;
+    let rows = sweep.settled_trials()?;
     let arm = match &arguments.arm {
         None => None,
-        Some(name) => Some(find_arm(&spec, name)?),
+        Some(name) => Some(find_arm(&sweep.spec, name)?),
     };
-    let state = |trial: &PlannedTrial| match rows.get(&trial.id) {
-        row if evaluation.is_pruned(trial, row) => Standing::Pruned,
-        row => Standing::In(row.map_or(TrialState::Waiting, |row| row.state)),
-    };
-    let wanted = |trial: &PlannedTrial| {
-        arm.is_none_or(|arm| trial.arm == arm)
-            && arguments.state.is_none_or(|wanted| state(trial) == wanted)
+    let list = List {
+        evaluation: sweep.evaluate(&rows)?,
+        rows,
+        arm,
+        state: arguments.state,
+        sweep: &sweep,
     };
     if arguments.csv {
-        let arms: Vec<bool> = (0..grid.arms().len())
-            .map(|number| arm.is_none_or(|arm| arm == number))
-            .collect();
-        // What never started has no row, and what was started and is pruned says `waiting`.
-        rows.retain(|_, row| {
-            arguments
-                .state
-                .is_none_or(|wanted| Standing::In(row.state) == wanted)
-        });
-        let mut csv = Vec::new();
-        write_trials(&spec, &grid, &evaluation, &rows, &arms, &mut csv)
-            .map_err(|error| CliError::Unexpected(error.to_string()))?;
-        printer.data(&String::from_utf8_lossy(&csv))?;
+        printer.data(&list.to_csv()?)?;
         return Ok(Outcome::Done);
     }
-    let notes = if arguments.json {
-        ledger.notes()?
-    } else {
-        HashMap::new()
-    };
-    let planned = all_trials(&spec, &grid, &evaluation.selected());
-    let versions = if arguments.json {
-        ledger.versions()?
-    } else {
-        Versions::default()
-    };
-    let print = |text: &str| {
-        if arguments.json {
-            printer.data(text)
-        } else {
-            printer.text(text)
+
+    let planned = all_trials(&sweep.spec, &sweep.grid, &list.evaluation.selected());
+    let wanted = planned.iter().filter(|trial| list.wants(trial));
+    let mut output = Output::new(printer, arguments.json);
+    if arguments.json {
+        let notes = sweep.ledger.notes()?;
+        let versions = sweep.ledger.versions()?;
+        for trial in wanted {
+            output.line(&list.json_line(trial, &notes, &versions)?)?;
         }
-    };
-    let mut out = String::new();
-    let mut count = 0_u64;
-    for trial in planned.iter().filter(|trial| wanted(trial)) {
-        count += 1;
-        let row = rows.get(&trial.id);
-        let points = &grid.arms()[trial.arm];
-        let config = points.config(trial.index);
-        if arguments.json {
-            let line = Line {
-                trial: trial.id.to_string(),
-                arm: &points.arm().name,
-                point: trial.id.point.to_string(),
-                seed: trial.id.seed,
-                phase: trial.phase.name(),
-                state: state(trial).name(),
-                failures: row.map_or(0, |row| row.failures),
-                config,
-                version: row
-                    .filter(|row| row.state == TrialState::Done)
-                    .and_then(|row| versions.of(row.id)),
-                metrics: row.and_then(|row| row.metrics.as_ref()),
-                notes: notes.get(&trial.id),
-                same_as: row
-                    .and_then(|row| row.shared.same_as)
-                    .map(|id| id.to_string()),
-                shared_epochs: row
-                    .map(|row| row.shared.epochs)
-                    .filter(|epochs| *epochs > 0),
-            };
-            out.push_str(
-                &serde_json::to_string(&line)
-                    .map_err(|error| CliError::Unexpected(error.to_string()))?,
-            );
-        } else {
-            let metric = row
-                .and_then(|row| row.metrics.as_ref())
-                .and_then(|metrics| metrics.get(&spec.metric.name));
-            let metric = metric.map_or(String::new(), |value| {
-                format!("{} {value:.4}", one_line(&spec.metric.name))
-            });
-            let values = points.searched().filter_map(|name| {
-                config
-                    .get(name)
-                    .map(|value| format!("{name}={}", escaped(&value.to_string())))
-            });
-            let values: Vec<String> = std::iter::once(points.arm().name.clone())
-                .chain(values)
-                .collect();
-            let phase = if trial.phase == Phase::Final {
-                "final"
-            } else {
-                "tune"
-            };
-            out.push_str(&format!(
-                "{:<15} {phase:<5} {:<7} {}",
-                trial.id,
-                state(trial).name(),
-                values.join(" ")
-            ));
-            if !metric.is_empty() {
-                out.push_str(&format!("  {metric}"));
-            }
-        }
-        out.push('\n');
-        if out.len() > 1 << 16 {
-            print(&std::mem::take(&mut out))?;
+    } else {
+        for trial in wanted {
+            output.line(&list.text_line(trial))?;
         }
     }
-    if !out.is_empty() {
-        print(&out)?;
-    }
-    if count == 0 {
+    if output.finish()? == 0 {
         printer.say("no such trials");
     }
     Ok(Outcome::Done)
+}
+
+/// The trials of a sweep, and which of them are wanted.
+struct List<'a> {
+    sweep: &'a OpenSweep,
+    rows: HashMap<TrialId, TrialRow>,
+    evaluation: Evaluation,
+    /// Only those of this arm.
+    arm: Option<usize>,
+    /// Only those in this state.
+    state: Option<Standing>,
+}
+
+impl List<'_> {
+    fn wants(&self, trial: &PlannedTrial) -> bool {
+        self.arm.is_none_or(|arm| trial.arm == arm)
+            && self.state.is_none_or(|state| self.state_of(trial) == state)
+    }
+
+    fn state_of(&self, trial: &PlannedTrial) -> Standing {
+        let row = self.rows.get(&trial.id);
+        if self.evaluation.is_pruned(trial, row) {
+            return Standing::Pruned;
+        }
+        Standing::In(row.map_or(TrialState::Waiting, |row| row.state))
+    }
+
+    /// All wanted trials that were started, as CSV.
+    fn to_csv(&self) -> Result<String, CliError> {
+        let arms: Vec<bool> = (0..self.sweep.grid.arms().len())
+            .map(|number| self.arm.is_none_or(|arm| arm == number))
+            .collect();
+        // What never started has no row, and what was started and is pruned says `waiting`.
+        let mut rows = self.rows.clone();
+        if let Some(state) = self.state {
+            rows.retain(|_, row| Standing::In(row.state) == state);
+        }
+        let mut csv = Vec::new();
+        write_trials(
+            &self.sweep.spec,
+            &self.sweep.grid,
+            &self.evaluation,
+            &rows,
+            &arms,
+            &mut csv,
+        )
+        .map_err(|error| CliError::Unexpected(error.to_string()))?;
+        Ok(String::from_utf8_lossy(&csv).into_owned())
+    }
+
+    fn json_line(
+        &self,
+        trial: &PlannedTrial,
+        notes: &HashMap<TrialId, Notes>,
+        versions: &Versions,
+    ) -> Result<String, CliError> {
+        let row = self.rows.get(&trial.id);
+        let points = &self.sweep.grid.arms()[trial.arm];
+        let finished = row.filter(|row| row.state == TrialState::Done);
+        let same_as = row.and_then(|row| row.shared.same_as);
+        let line = Line {
+            trial: trial.id.to_string(),
+            arm: &points.arm().name,
+            point: trial.id.point.to_string(),
+            seed: trial.id.seed,
+            phase: trial.phase.name(),
+            state: self.state_of(trial).name(),
+            failures: row.map_or(0, |row| row.failures),
+            config: points.config(trial.index),
+            version: finished.and_then(|row| versions.of(row.id)),
+            metrics: row.and_then(|row| row.metrics.as_ref()),
+            notes: notes.get(&trial.id),
+            same_as: same_as.map(|id| id.to_string()),
+            shared_epochs: row
+                .map(|row| row.shared.epochs)
+                .filter(|epochs| *epochs > 0),
+        };
+        serde_json::to_string(&line).map_err(|error| CliError::Unexpected(error.to_string()))
+    }
+
+    fn text_line(&self, trial: &PlannedTrial) -> String {
+        let points = &self.sweep.grid.arms()[trial.arm];
+        let config = points.config(trial.index);
+        let mut values = vec![points.arm().name.clone()];
+        for name in points.searched() {
+            if let Some(value) = config.get(name) {
+                values.push(format!("{name}={}", escaped(&value.to_string())));
+            }
+        }
+        let phase = match trial.phase {
+            Phase::Final => "final",
+            Phase::Tune => "tune",
+        };
+        let mut line = format!(
+            "{:<15} {phase:<5} {:<7} {}",
+            trial.id,
+            self.state_of(trial).name(),
+            values.join(" ")
+        );
+
+        let metric = &self.sweep.spec.metric.name;
+        let metrics = self
+            .rows
+            .get(&trial.id)
+            .and_then(|row| row.metrics.as_ref());
+        if let Some(value) = metrics.and_then(|metrics| metrics.get(metric)) {
+            line.push_str(&format!("  {} {value:.4}", one_line(metric)));
+        }
+        line
+    }
+}
+
+/// Lines on stdout, written in blocks.
+struct Output<'a> {
+    printer: &'a Printer,
+    is_json: bool,
+    block: String,
+    lines: u64,
+}
+
+impl<'a> Output<'a> {
+    fn new(printer: &'a Printer, is_json: bool) -> Self {
+        Self {
+            printer,
+            is_json,
+            block: String::new(),
+            lines: 0,
+        }
+    }
+
+    fn line(&mut self, line: &str) -> Result<(), CliError> {
+        self.block.push_str(line);
+        self.block.push('\n');
+        self.lines += 1;
+        if self.block.len() > BLOCK {
+            self.write()?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self) -> Result<(), CliError> {
+        let block = std::mem::take(&mut self.block);
+        if block.is_empty() {
+            return Ok(());
+        }
+        if self.is_json {
+            self.printer.data(&block)
+        } else {
+            self.printer.text(&block)
+        }
+    }
+
+    /// Writes what is left. Returns how many lines there were.
+    fn finish(mut self) -> Result<u64, CliError> {
+        self.write()?;
+        Ok(self.lines)
+    }
 }
 
 fn find_arm(spec: &Spec, name: &str) -> Result<usize, CliError> {
