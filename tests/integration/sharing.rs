@@ -62,7 +62,7 @@ fn what_is_the_same_is_computed_once_and_recorded_for_each() {
         .stdout;
     let same_as = twin["same_as"].as_str().unwrap();
     assert!(
-        shown.contains(&format!("the same as {same_as}, whose result it has")),
+        shown.contains(&format!("Reused the result of {same_as}")),
         "{shown}"
     );
 }
