@@ -130,35 +130,58 @@ pub enum EndBy {
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// An attempt begins.
-    Started { slot: usize, trial: PlannedTrial },
+    Started {
+        /// The slot.
+        slot: usize,
+        /// The trial.
+        trial: PlannedTrial,
+    },
     /// An epoch or step ended.
     Epoch {
+        /// The slot.
         slot: usize,
+        /// The trial.
         trial: PlannedTrial,
+        /// Which epoch or step.
         position: Position,
+        /// What was reported of it.
         values: Reported,
     },
     /// A result.
     Done {
+        /// The slot.
         slot: usize,
+        /// The trial.
         trial: PlannedTrial,
+        /// Its metrics.
         metrics: Reported,
+        /// What it shared with other trials.
         shared: Shared,
+        /// How long the attempt took.
         duration: Duration,
     },
     /// A failed attempt.
     Failed {
+        /// The slot.
         slot: usize,
+        /// The trial.
         trial: PlannedTrial,
+        /// Why it failed.
         kind: FailureKind,
+        /// The same for people.
         message: String,
+        /// Whether no retries are left.
         for_good: bool,
+        /// How long the attempt took.
         duration: Duration,
     },
     /// An attempt that was cut off by no fault of its own.
     Interrupted {
+        /// The slot.
         slot: usize,
+        /// The trial.
         trial: PlannedTrial,
+        /// What cut it off.
         message: String,
     },
 }

@@ -1,10 +1,8 @@
 //! Does what the reactor decides: starts and ends worker processes, carries messages, keeps the
 //! clock, records, tells observers. The only part of a sweep that waits for anything.
 
-mod ahead;
 mod away;
 mod locked;
-mod preparer;
 mod records;
 mod shortages;
 mod starting;
@@ -14,7 +12,6 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use ahead::Ahead;
 use away::Away;
 use locked::Locked;
 use shortages::Proven;
@@ -24,11 +21,11 @@ use super::action::{Action, Exit, Fatal, Policy, Settings, TICK, Time};
 use super::budget::{self, Budget, Held, Waiting};
 use super::command_files::CommandFiles;
 use super::devices::SlotDevice;
-use super::launch::{Incoming, Launcher, Spawner};
+use super::launch::{Incoming, Launcher};
 use super::memory;
 use super::notice::{Notice, Observer};
 use super::process::Process;
-use super::processes::{Mark, StartClock};
+use super::processes::Mark;
 use super::reactor::Reactor;
 use super::start::Start;
 use super::stops::{Asked, Stops};
@@ -100,12 +97,7 @@ pub struct Dispatcher {
     /// That workers are not heard, because too many records are not on the disk.
     deaf: Option<Waiting>,
     committed: mpsc::UnboundedReceiver<Committed>,
-    ahead: Ahead,
     began: Instant,
-    start_clock: StartClock,
-    spawner: Option<Spawner>,
-    /// How many processes the kernel had killed for lack of memory, and when that was read.
-    killed: Option<(Time, u64)>,
     ledger_error: Option<LedgerError>,
     locked: Locked,
     stops: Stops,
@@ -155,11 +147,7 @@ impl Dispatcher {
             unwritten: VecDeque::new(),
             deaf: None,
             committed,
-            ahead: Ahead::default(),
             began: Instant::now(),
-            start_clock: StartClock::default(),
-            spawner: Spawner::new(),
-            killed: None,
             ledger_error: None,
             locked: Locked::default(),
             stops: Stops::listen()?,
@@ -252,17 +240,11 @@ impl Dispatcher {
                 }
                 _ = tick.tick() => {
                     self.keep_in_touch();
-                    self.ahead.on_tick();
                     // A worker that waits because it is not heard is neither silent nor late.
                     self.reactor.on_unheard(self.budget.take_waited());
                     let mut actions = self.give_up_where_due();
                     actions.extend(self.reactor.on_tick(self.began.elapsed()));
                     actions
-                }
-                // Only after others have had their turn: what they bring may be more urgent.
-                () = tokio::task::yield_now(), if self.is_to_prepare() => {
-                    self.prepare();
-                    Vec::new()
                 }
                 Some(answer) = self.away.answers.recv() => self.queue_says(&answer),
                 asked = self.stops.asked() => match asked {

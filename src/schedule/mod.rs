@@ -2,7 +2,8 @@
 //! decisions with tokio; `launch` starts processes; `devices` says where, `ulimits` how many;
 //! `budget` how much memory results may take; `retry` how often; `failures` when to give up;
 //! `shortage` tells what passes from what fails; `memory` whether it ran out; `conformance` checks
-//! other people's workers; `simulation` drives the reactor through a cluster of any size.
+//! other people's workers. `examples/simulate_cluster` drives the reactor through a cluster of any
+//! size.
 
 mod action;
 mod budget;
@@ -21,12 +22,11 @@ mod processes;
 mod reactor;
 mod retry;
 mod shortage;
-pub mod simulation;
 mod start;
 mod stops;
 pub mod ulimits;
 
-pub use action::{Fatal, Policy, Settings};
+pub use action::{Action, EndBy, Exit, Fatal, Policy, Record, Settings, TICK, Time};
 pub use dispatcher::{ConfigOf, Dispatcher, PhaseEnd, Recorder, WorkerCommand};
 pub use failures::beginning;
 pub use launch::{
@@ -39,5 +39,6 @@ pub use processes::{
     IDENTITY, MARK, Mark, VERIFY, end_left, end_left_launchers, scratch_name, start_ticks,
     strangers,
 };
+pub use reactor::Reactor;
 pub use start::{ProgramStart, Start, UNBUFFERED, WorkerStart, unbuffered};
 pub use stops::{hear_of_children, is_ignored, listen_to, next as next_signal, stop_listening};

@@ -143,14 +143,6 @@ impl Reactor {
         self.unwritten.iter().filter(is_result).count()
     }
 
-    /// The trials that will probably be handed out next, the first one first.
-    pub fn upcoming(&self) -> impl Iterator<Item = &PlannedTrial> {
-        self.queue
-            .upcoming()
-            .filter(|_| self.stop.is_none())
-            .map(|job| &job.trial)
-    }
-
     /// Why the sweep was given up, if it was.
     pub fn fatal(&self) -> Option<&Fatal> {
         match &self.stop {

@@ -65,9 +65,9 @@ pub struct ProgramStart {
 }
 
 impl ProgramStart {
-    /// Makes the trial's folder, with its hyper-parameters and its log in it, and says what to
-    /// start there: in whatever slot, whose variables are still missing, and as whatever attempt,
-    /// whose files are. `run_dir` is absolute.
+    /// Makes the trial's folder with its hyper-parameters in it, and returns what to start there.
+    /// The slot's variables are still missing, and so are the attempt's own files
+    /// (`ProgramPlan::begin`). `run_dir` is absolute.
     ///
     /// # Errors
     /// The operating system's, if the folder cannot be written; a variable that is not set any
@@ -107,9 +107,6 @@ impl ProgramStart {
         let config = nested_json(config) + "\n";
         if fresh {
             files::create(&dir.join(CONFIG_FILE))?.write_all(config.as_bytes())?;
-            // What a new file takes is taken now; kept open it would cost each program that is
-            // started meanwhile.
-            files::create(&dir.join(OUTPUT_FILE))?;
         } else {
             // An earlier attempt may have put anything there.
             files::replace(&dir.join(CONFIG_FILE), config.as_bytes())?;

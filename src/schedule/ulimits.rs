@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 /// Open files of a sweep without its slots: the standard streams, the event loop and its signals,
 /// the ledger, its log and its lock, one reader, a report that is being written.
 const OPEN_FILES: u64 = 16;
-/// Threads of a sweep: the ledger's, the one that makes folders ready, one of Polars, one that
+/// Threads of a sweep: the ledger's, one of Polars, the one that looks after orphans, one that
 /// reads a long metrics file.
 const THREADS: usize = 4;
 

@@ -2,7 +2,6 @@
 //! task's program is tested in `crates/trainer/tests`.
 
 // What each file shows:
-mod ahead; // what is made ready before a program's turn
 mod audit; // published figures, claims, `report --check`
 mod background; // ignored signals, output that is not read, daemons
 mod cluster; // a real Slurm of a test's own
@@ -29,6 +28,7 @@ mod serve; // the web page's answers, and to whom they are given
 mod shapes; // zip, exclude, when and grids, from the file to the report
 mod sharing; // trials with work in common
 mod shortages; // no space, no open files, no processes, a program that is away
+mod simulation; // the reactor on simulated clusters of any size
 mod slurm; // jobs and steps of a real Slurm, and what goes wrong with them
 mod slurm_batch; // the batch script; a coordinator that is stopped, by Ctrl-Z and Ctrl-C
 mod slurm_ends; // preemption, time limits and lack of memory, as Slurm does them

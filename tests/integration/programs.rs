@@ -565,3 +565,40 @@ fn a_sweep_goes_on_from_another_folder() {
         "beside the one before"
     );
 }
+
+/// A second attempt finds what the first one's program kept, but has its own log and metrics.
+#[test]
+fn a_second_attempt_does_not_mix_its_files_with_those_of_the_first() {
+    // Says what it found, but for the files of single attempts. The first attempt fails, having
+    // written more than the second one will.
+    let text = r#"
+cd "$PENTAGRID_DIR"
+echo "found $(echo $(ls | grep -v -e -[0-9])), $(cat config.json)"
+echo '{"epoch": 1, "score": 9}' >> "$PENTAGRID_METRICS"
+[ -e kept ] || { echo '{"epoch": 2, "score": 9}' >> "$PENTAGRID_METRICS"; touch kept; exit 5; }
+echo '{"score": 1}'
+"#;
+    let test = script(text, "limits: {retries: 1}");
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"])
+        .expect(0);
+
+    let done = test.count("runs/toy", DONE);
+    let epochs = test.count("runs/toy", "SELECT count(*) FROM epoch");
+    assert_eq!(epochs, done, "of second attempts alone");
+    let ids = test.run(&["trials", "runs/toy", "--csv"]).expect(0).stdout;
+    for id in ids
+        .lines()
+        .skip(1)
+        .filter_map(|line| line.split(',').next())
+    {
+        let folder = test.path("runs/toy/trials").join(id);
+        let first = std::fs::read_to_string(folder.join("output.log")).unwrap();
+        assert!(first.contains("found config.json output.log, {"), "{first}");
+        let shown = test.run(&["show", "runs/toy", id]).expect(0).stdout;
+        assert!(
+            shown.contains("found config.json kept output.log, {")
+                && shown.matches("found config.json").count() == 1,
+            "only the last attempt's part: {shown}"
+        );
+    }
+}

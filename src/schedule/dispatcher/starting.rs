@@ -7,13 +7,13 @@ use std::time::Duration;
 
 use nix::sys::signal::Signal;
 
-use super::super::action::{Action, EndBy, Exit, Time};
+use super::super::action::{Action, EndBy, Exit};
 use super::super::launch::{
     self, CommandLine, Incoming, LocalWorker, Place, SpawnPlan, signal_process,
 };
 use super::super::memory;
 use super::super::process::{Process, log_name};
-use super::super::processes::{StartClock, start_ticks};
+use super::super::processes::start_ticks;
 use super::super::shortage::{Refusal, hint};
 use super::super::start::{ProgramStart, Start, TRIALS, WorkerStart};
 use super::{BoxFuture, Dispatcher};
@@ -23,8 +23,6 @@ use crate::protocol::{
     FromWorker, HEARTBEAT_VARIABLE, Hello, PROTOCOL_VERSION, ToAgent, encode_line,
 };
 
-/// So old may the kernel's count of killed processes be when a process is started.
-const MOMENT: Time = Time::from_millis(100);
 /// A launcher's process that was told to end at once may take so long before it is killed itself.
 const STUBBORN: Duration = Duration::from_secs(5);
 
@@ -71,10 +69,9 @@ impl Dispatcher {
             log,
             agent,
         };
-        let before = StartClock::ticks();
         match launch::spawn(&plan, self.budget.clone(), report) {
             Ok(local) => {
-                self.started(slot, local, before, log_name(slot), plan.line.name());
+                self.started(slot, local, log_name(slot), plan.line.name());
                 Vec::new()
             }
             Err(refusal) => {
@@ -114,9 +111,11 @@ impl Dispatcher {
         let report = self.reporter(slot);
         let agent = self.workers.launcher.has_agent(true);
         let attempt = self.attempt_name(slot);
-        let plan = self
-            .program_of(start, trial, &attempt)
-            .map(|(mut plan, log)| {
+        let config = (self.config_of)(trial);
+        let plan = start
+            .plan(trial, &config, &self.workers.dir)
+            .and_then(|mut plan| Ok((plan.begin(&attempt)?, plan)))
+            .map(|(log, mut plan)| {
                 for (name, value) in &self.workers.slots[slot].environment {
                     plan.line
                         .environment
@@ -127,23 +126,16 @@ impl Dispatcher {
                 plan.agent = agent;
                 (plan, log)
             });
-        let before = StartClock::ticks();
         let spawned = plan.map_err(Refusal::from).and_then(|(plan, log)| {
             let name = plan.line.name();
             let log_name = format!("{TRIALS}/{}/{}", plan.trial, plan.log);
-            let spawned = launch::spawn_program(
-                plan,
-                log,
-                self.spawner.as_ref(),
-                self.budget.clone(),
-                report,
-            )?;
+            let spawned = launch::spawn_program(plan, log, self.budget.clone(), report)?;
             Ok((spawned, name, log_name))
         });
         let now = self.began.elapsed();
         match spawned {
             Ok((local, name, log_name)) => {
-                self.started(slot, local, before, log_name, name);
+                self.started(slot, local, log_name, name);
                 let hello = self.introduction(slot, start, start.threads_of(trial));
                 (self.record)(Write::WorkerHello {
                     worker: WorkerId(self.processes[slot].worker),
@@ -230,20 +222,13 @@ impl Dispatcher {
         }
     }
 
-    /// A slot's process has started; `before` is when that was asked for.
-    fn started(
-        &mut self,
-        slot: usize,
-        local: LocalWorker,
-        before: Option<u64>,
-        log: String,
-        program: Arc<str>,
-    ) {
+    /// A slot's process has started.
+    fn started(&mut self, slot: usize, local: LocalWorker, log: String, program: Arc<str>) {
         self.proven.here = true;
         let (pid, worker) = (local.pid, self.processes[slot].worker);
-        let start_ticks = self.start_clock.start_of(pid, before).unwrap_or(0);
+        let start_ticks = start_ticks(pid).unwrap_or(0);
         let killed_before = if self.workers.launcher.is_local() {
-            self.killed_by_now()
+            memory::killed_by_kernel()
         } else {
             0
         };
@@ -272,19 +257,6 @@ impl Dispatcher {
             start_ticks,
             launcher: self.workers.launcher.name(),
         });
-    }
-
-    /// How many processes the kernel has killed for lack of memory, by a count that is at most a
-    /// moment old: that of a big host takes as long to read as a short process to start.
-    fn killed_by_now(&mut self) -> u64 {
-        let now = self.now();
-        if self
-            .killed
-            .is_none_or(|(at, _)| now.saturating_sub(at) > MOMENT)
-        {
-            self.killed = Some((now, memory::killed_by_kernel()));
-        }
-        self.killed.map_or(0, |(_, count)| count)
     }
 
     pub(super) fn end(&mut self, slot: usize, how: EndBy) -> Vec<Action> {

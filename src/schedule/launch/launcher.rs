@@ -8,12 +8,12 @@ use std::time::Duration;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use tokio::process::Command;
+use tokio::process::{Child, Command};
 
 use super::prefix::Prefix;
 use super::slurm::Slurm;
 use crate::schedule::processes::{Mark, signal_group};
-use crate::schedule::ulimits::{original_open_files, set_open_files};
+use crate::schedule::ulimits::{OriginalLimit, is_roomy, original_open_files, set_open_files};
 
 /// How long a worker of this machine may take to say hello.
 const START: Duration = Duration::from_secs(120);
@@ -96,13 +96,30 @@ impl CommandLine {
             .args(arguments)
             .envs(&self.environment)
             .process_group(0);
-        if let Some(limit) = original_open_files() {
-            let as_it_was = move || set_open_files(limit);
-            // SAFETY: between fork and exec only a system call is made.
-            unsafe { command.pre_exec(as_it_was) };
-        }
         Ok(command)
     }
+}
+
+/// Starts a process with the limit of open files that this program was started with.
+///
+/// # Errors
+/// The operating system's.
+pub fn start(mut command: Command) -> std::io::Result<Child> {
+    let Some(limit) = original_open_files() else {
+        return command.spawn();
+    };
+
+    // The standard library forks if something must be done before exec, and the kernel then copies
+    // this program's page tables. Without that it uses `posix_spawn`, which copies nothing.
+    if is_roomy() {
+        let _lowered = OriginalLimit::put_in_force();
+        return command.spawn();
+    }
+
+    let lower = move || set_open_files(limit);
+    // SAFETY: between fork and exec only a system call is made.
+    unsafe { command.pre_exec(lower) };
+    command.spawn()
 }
 
 /// Whom a process is for.

@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{Notify, mpsc};
 
-use super::launcher::CommandLine;
+use super::launcher::{CommandLine, start};
 use super::proof::Proof;
 use crate::files;
 use crate::protocol::{AGENT_LINE, FrameError, FromWorker, MAX_LINE, decode_line};
@@ -109,7 +109,7 @@ where
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(log.try_clone()?);
-    let mut child = command.spawn().map_err(Refusal::of_the_process)?;
+    let mut child = start(command).map_err(Refusal::of_the_process)?;
     let pid = child
         .id()
         .ok_or_else(|| std::io::Error::other("the worker ended at once"))?;

@@ -1,9 +1,8 @@
-//! Starting processes. `local` starts workers, `program` programs that train one trial each, mostly
-//! by `direct`, whose reports `metrics_file` and `last_line` read; `launcher` makes of their
-//! command lines those that are really started: on this machine, behind a `prefix`, or by `slurm`,
-//! which `squeue` asks. `proof` judges ends.
+//! Starting processes. `local` starts workers, `program` programs that train one trial each, whose
+//! reports `metrics_file` and `last_line` read; `launcher` makes of their command lines those that
+//! are really started: on this machine, behind a `prefix`, or by `slurm`, which `squeue` asks.
+//! `proof` judges ends.
 
-mod direct;
 mod last_line;
 mod launcher;
 mod literal;
@@ -16,7 +15,6 @@ mod proof;
 mod slurm;
 pub mod squeue;
 
-pub use direct::Spawner;
 pub use launcher::{CommandLine, Launcher, Place, signal_process};
 pub use local::{Incoming, LocalWorker, SpawnPlan, spawn};
 pub(super) use metrics_file::quoted;

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -13,9 +13,8 @@ use std::time::Duration;
 use tokio::process::{Child, ChildStdout};
 use tokio::sync::{Notify, mpsc};
 
-use super::direct::{Spawned, Spawner};
 use super::last_line::{Printed, last_line};
-use super::launcher::CommandLine;
+use super::launcher::{CommandLine, start};
 use super::local::{exit_of, feed, read_lines};
 use super::metrics_file::{MetricsFile, Rows};
 use super::proof::Proof;
@@ -80,7 +79,7 @@ impl ProgramPlan {
             *named = self.metrics.display().to_string();
         }
         if self.fresh {
-            return files::open_to_append(&self.folder.join(&self.log));
+            return files::create(&self.folder.join(&self.log));
         }
         if std::fs::symlink_metadata(&self.metrics).is_ok() {
             return Err(std::io::Error::other(format!(
@@ -88,8 +87,7 @@ impl ProgramPlan {
                 self.metrics.display()
             )));
         }
-        // One that was made ready in vain, or holds nothing, is made again: it may be open in an
-        // earlier attempt's program.
+        // A log that holds nothing is replaced: it may be open in an earlier attempt's program.
         let first = self.folder.join(&self.log);
         match std::fs::symlink_metadata(&first) {
             Ok(metadata) if metadata.is_file() && metadata.len() == 0 => {
@@ -114,7 +112,6 @@ impl ProgramPlan {
 pub fn spawn_program<R, F>(
     plan: ProgramPlan,
     log: File,
-    spawner: Option<&Spawner>,
     budget: Budget,
     report: R,
 ) -> Result<LocalWorker, Refusal>
@@ -129,37 +126,6 @@ where
         // once.
         files::create(&plan.metrics)?;
     }
-    let spawner = spawner.filter(|spawner| !plan.agent && spawner.can_start(&plan.line));
-    if let Some(spawner) = spawner {
-        match spawner.spawn(&plan.line, &log) {
-            Ok(spawned) => {
-                let pid = spawned.pid;
-                tokio::spawn(attend(
-                    plan,
-                    Program::Direct(spawned),
-                    None,
-                    pid,
-                    (Arc::clone(&log), begin),
-                    budget,
-                    report,
-                ));
-                return Ok(LocalWorker {
-                    pid,
-                    stdin: None,
-                    log,
-                    begin,
-                });
-            }
-            // This program's folder may have been replaced by another one of that name, which the
-            // other way finds.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    ErrorKind::NotFound | ErrorKind::StaleNetworkFileHandle
-                ) => {}
-            Err(error) => return Err(Refusal::of_the_process(error)),
-        }
-    }
     let mut command = plan.line.process()?;
     if plan.agent {
         // The agent hears us on its stdin and answers on its stdout; the program's output comes on
@@ -168,10 +134,8 @@ where
     } else {
         command.stdin(Stdio::null()).stdout(log.try_clone()?);
     }
-    let mut child = command
-        .stderr(log.try_clone()?)
-        .spawn()
-        .map_err(Refusal::of_the_process)?;
+    command.stderr(log.try_clone()?);
+    let mut child = start(command).map_err(Refusal::of_the_process)?;
     let pid = child
         .id()
         .ok_or_else(|| std::io::Error::other("it ended at once"))?;
@@ -187,7 +151,7 @@ where
     let agent = child.stdout.take();
     tokio::spawn(attend(
         plan,
-        Program::Child(child),
+        child,
         agent,
         pid,
         (Arc::clone(&log), begin),
@@ -202,25 +166,10 @@ where
     })
 }
 
-/// A program that runs.
-enum Program {
-    Direct(Spawned),
-    Child(Child),
-}
-
-impl Program {
-    async fn wait(&mut self) -> std::io::Result<ExitStatus> {
-        match self {
-            Self::Direct(spawned) => spawned.wait().await,
-            Self::Child(child) => child.wait().await,
-        }
-    }
-}
-
 /// Follows a program to its end.
 async fn attend<R, F>(
     plan: ProgramPlan,
-    mut program: Program,
+    mut program: Child,
     agent: Option<ChildStdout>,
     pid: u32,
     output: (Arc<File>, u64),

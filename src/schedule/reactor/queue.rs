@@ -151,15 +151,6 @@ impl Queue {
         }
     }
 
-    /// The trials that will probably come next, for slots that have begun no group.
-    pub fn upcoming(&self) -> impl Iterator<Item = &Job> {
-        let ranked = self.ranked.as_ref().and_then(Ranked::peek);
-        self.again
-            .iter()
-            .chain(self.fresh.iter().flat_map(|stretch| &stretch.jobs))
-            .chain(ranked)
-    }
-
     /// The next bundle for a slot: trials of one group, or at most `most` that have none.
     pub fn take(&mut self, slot: usize, slots: usize, most: usize, grouped: bool) -> Vec<Job> {
         let Some(place) = self.place(slot) else {
@@ -372,23 +363,6 @@ mod tests {
         assert_eq!(numbers(&queue.take(1, 2, 2, true)), [8]);
         assert_eq!(queue.len(), 0);
         assert!(queue.peek(0).is_none() && queue.take(0, 2, 2, true).is_empty());
-    }
-
-    /// What is upcoming comes, in that order; it is only looked at.
-    #[test]
-    fn upcoming_trials_are_those_that_come() {
-        let mut queue = Queue::default();
-        queue.extend(of(None, 0..3));
-        of(None, 7..9).for_each(|job| queue.put_back(job));
-        let upcoming: Vec<u64> = queue.upcoming().map(|job| job.trial.index).collect();
-        assert_eq!(
-            (upcoming.as_slice(), queue.len()),
-            (&[8, 7, 0, 1, 2][..], 5)
-        );
-        let come: Vec<u64> = (0..5)
-            .flat_map(|turn| numbers(&queue.take(turn % 2, 2, 1, false)))
-            .collect();
-        assert_eq!(come, upcoming);
     }
 
     #[test]

@@ -3,7 +3,10 @@
 
 use proptest::prelude::*;
 
-use super::*;
+use simulation::{Cluster, simulate};
+
+#[path = "../../examples/simulate_cluster/simulation/mod.rs"]
+mod simulation;
 
 /// Any cluster, of any size, that is not so bad that sweeps are given up for want of a single
 /// worker that starts.

@@ -1,17 +1,19 @@
 //! What the coordinator's decisions cost on clusters of any size, and how much of their workers'
-//! time waits for it: the real reactor, driven through a simulated cluster
-//! (`schedule::simulation`). Prints the tables of `docs/scaling.md`.
+//! time waits for it: the real reactor, driven through a simulated cluster (`simulation`). Prints
+//! the tables of `docs/scaling.md`.
 //!
 //!     cargo run --locked --example simulate_cluster -- cost      # what an event costs, by workers and trials
 //!     cargo run --locked --example simulate_cluster -- idle      # the workers' idle share, by workers and length of trials
 //!     cargo run --locked --example simulate_cluster -- failures  # a million trials on a thousand workers that fail and are preempted
+
+mod simulation;
 
 use std::collections::BTreeMap;
 use std::io::Write;
 use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
-use pentagrid::schedule::simulation::{Breach, Cluster, EventKind, Meter, Outcome, simulate};
+use simulation::{Breach, Cluster, EventKind, Meter, Outcome, simulate};
 
 /// Measures the CPU time of this thread: the machine may be busy with other things.
 #[derive(Default)]

@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::super::action::Time;
-use crate::plan::PlannedTrial;
+use pentagrid::plan::PlannedTrial;
+use pentagrid::schedule::Time;
 
 /// Something that a reactor must never do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -3,12 +3,13 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 
-use super::super::action::Time;
+use pentagrid::plan::PlannedTrial;
+use pentagrid::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION, Position};
+use pentagrid::schedule::Time;
+
 use super::books::{Books, Breach};
 use super::chance::Chance;
 use super::{Cluster, HEARTBEAT, seconds};
-use crate::plan::PlannedTrial;
-use crate::protocol::{FailureKind, FromWorker, Hello, Metrics, PROTOCOL_VERSION, Position};
 
 /// What comes after what a worker has said.
 pub(super) enum Say {

@@ -1,13 +1,10 @@
 //! A cluster that exists in numbers only, around the real reactor: workers that start, train, fail
 //! and are preempted, a disk that takes time, one coordinator that deals with one event after
-//! another. Pure and seeded: the same cluster gives the same outcome. For
-//! `examples/simulate_cluster.rs`, `docs/scaling.md`, and tests that no trial is lost or ends
-//! twice.
+//! another. Pure and seeded: the same cluster gives the same outcome. For `docs/scaling.md`, and for
+//! the tests that no trial is lost or ends twice (`tests/integration/simulation.rs`).
 
 mod books;
 mod chance;
-#[cfg(test)]
-mod tests;
 mod workers;
 
 use std::cmp::Reverse;
@@ -16,14 +13,12 @@ use std::collections::{BinaryHeap, VecDeque};
 use books::Books;
 pub use books::{Breach, Outcome};
 use chance::Chance;
+use pentagrid::grid::{PointId, TrialId};
+use pentagrid::plan::{Phase, PlannedTrial};
+use pentagrid::protocol::FromWorker;
+use pentagrid::schedule::{Action, EndBy, Exit, Policy, Reactor, Record, Settings, TICK, Time};
+use pentagrid::spec::Limits;
 use workers::{Say, Workers};
-
-use super::action::{Action, EndBy, Exit, Policy, Record, Settings, TICK, Time};
-use super::reactor::Reactor;
-use crate::grid::{PointId, TrialId};
-use crate::plan::{Phase, PlannedTrial};
-use crate::protocol::FromWorker;
-use crate::spec::Limits;
 
 /// A worker with a trial says something at least this often.
 const HEARTBEAT: Time = Time::from_secs(20);
