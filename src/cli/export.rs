@@ -105,7 +105,9 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
             vec!["optuna.journal".into()]
         }
         ExportFormat::Junit => {
-            folder.text("junit.xml", &write_junit(&spec, &trials))?;
+            let report = write_junit(&spec, &trials)
+                .map_err(|error| CliError::Unexpected(error.to_string()))?;
+            folder.text("junit.xml", &report)?;
             vec!["junit.xml".into()]
         }
     };

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::sync::{broadcast, oneshot};
 
 use super::list::Listed;
-use super::overview::{Sections, json, object, sections};
+use super::overview::{Sections, object, sections};
 use crate::grid::TrialId;
 use crate::ledger::Reader;
 use crate::monitor::Sweep;
@@ -81,15 +82,15 @@ impl State {
                 let recovered = self
                     .sections
                     .get("trouble")
-                    .is_some_and(|trouble| trouble != "null");
+                    .is_some_and(|trouble| !trouble.is_null());
                 if !changed && !recovered {
                     return None;
                 }
-                "null".to_owned()
+                Value::Null
             }
             // It may be a disk that is away for a while: what is known stays on the page, with a
             // word about it.
-            Err(error) => json(&error.to_string()),
+            Err(error) => Value::String(error.to_string()),
         };
         let mut fresh = sections(&self.sweep);
         fresh.insert("trouble", trouble);
@@ -116,7 +117,7 @@ impl Engine {
         let (jobs, queue) = channel::<Job>();
         let (updates, _) = broadcast::channel(BACKLOG);
         let mut sections = sections(&sweep);
-        sections.insert("trouble", "null".to_owned());
+        sections.insert("trouble", Value::Null);
         let state = State {
             sweep,
             version: 1,

@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use serde::Serialize;
+use serde_json::Value;
 
 use crate::aggregate::{Evaluation, PointStats, Stat, Tally};
 use crate::monitor::{Course, Sweep};
@@ -20,39 +21,49 @@ const LEADERS: usize = 5;
 const EXAMPLES: usize = 5;
 
 /// Sections by name, each as JSON.
-pub type Sections = BTreeMap<&'static str, String>;
+pub type Sections = BTreeMap<&'static str, Value>;
 
 /// Every section of a sweep.
 pub fn sections(sweep: &Sweep) -> Sections {
     let arms = arms(sweep);
     [
-        ("sweep", json(&head(sweep, &arms))),
-        ("arms", json(&arms)),
-        ("tables", json(&tables(sweep))),
-        ("leaders", json(&leaders(sweep))),
-        ("running", json(&running(sweep))),
-        ("failures", json(&failures(sweep))),
-        ("devices", json(&devices(sweep))),
+        ("sweep", value(&head(sweep, &arms))),
+        ("arms", value(&arms)),
+        ("tables", value(&tables(sweep))),
+        ("leaders", value(&leaders(sweep))),
+        ("running", value(&running(sweep))),
+        ("failures", value(&failures(sweep))),
+        ("devices", value(&devices(sweep))),
     ]
     .into()
 }
 
-/// Sections as one JSON object.
+/// Sections and the number of their version, as one JSON object.
 pub fn object<'a>(
     version: u64,
-    sections: impl Iterator<Item = (&'a &'static str, &'a String)>,
+    sections: impl Iterator<Item = (&'a &'static str, &'a Value)>,
 ) -> String {
-    let mut out = format!("{{\"version\":{version}");
-    for (name, json) in sections {
-        out.push_str(&format!(",\"{name}\":{json}"));
+    #[derive(Serialize)]
+    struct Update<'a> {
+        version: u64,
+        #[serde(flatten)]
+        sections: BTreeMap<&'a str, &'a Value>,
     }
-    out.push('}');
-    out
+
+    json(&Update {
+        version,
+        sections: sections.map(|(name, value)| (*name, value)).collect(),
+    })
 }
 
 /// Anything as JSON. What is serialised here are plain structs: it cannot fail.
 pub fn json(thing: &impl Serialize) -> String {
     serde_json::to_string(thing).unwrap_or_else(|_| "null".to_owned())
+}
+
+/// The same, not yet as text.
+fn value(thing: &impl Serialize) -> Value {
+    serde_json::to_value(thing).unwrap_or_default()
 }
 
 #[derive(Serialize)]
