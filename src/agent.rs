@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, killpg, sigaction};
 use nix::unistd::Pid;
 
+use crate::machine::{host_name, search_path};
 use crate::protocol::{AGENT_LINE, FromAgent, MAX_LINE, ToAgent, decode_line, encode_line};
 use crate::schedule::{MARK, explained, is_ignored};
 
@@ -192,12 +193,7 @@ impl Agent {
             .clone()
             .or_else(|| std::env::current_dir().ok())
             .unwrap_or_default();
-        let error = explained(
-            error,
-            program,
-            &workdir,
-            &std::env::var_os("PATH").unwrap_or_default(),
-        );
+        let error = explained(error, program, &workdir, &search_path());
         format!("cannot start {program:?}{here} on {}: {error}", host())
     }
 
@@ -385,10 +381,7 @@ fn by_signal(number: i32) -> String {
 }
 
 fn host() -> String {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "an unknown host".to_owned())
+    host_name().unwrap_or_else(|| "an unknown host".to_owned())
 }
 
 /// What there is to say of this place.

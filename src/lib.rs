@@ -28,6 +28,7 @@
 //! * [`sweep`]: a sweep as a whole: opens and runs it, from the sweep file to the report.
 //! * [`text`]: counts and numbers for people.
 //! * [`cli`]: the commands.
+//! * [`machine`]: the host's name and the search path.
 //! * [`files`]: opens files without waiting, and writes none through a link.
 //!
 //! `crates/trainer` is the built-in task, a program of its own (`pentagrid-trainer`): the only code
@@ -43,6 +44,7 @@ pub mod export;
 pub mod files;
 pub mod grid;
 pub mod ledger;
+pub mod machine;
 pub mod monitor;
 pub mod plan;
 pub mod printable;

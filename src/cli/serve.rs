@@ -8,6 +8,7 @@ use nix::sys::signal::Signal;
 use super::args::ServeArgs;
 use super::error::CliError;
 use super::printer::Printer;
+use crate::machine::host_name;
 use crate::monitor::Sweep;
 use crate::schedule::{listen_to, next_signal};
 use crate::serve::{Engine, Guard, Token, routes, serve as serve_page};
@@ -30,11 +31,7 @@ pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliErr
         .then(Token::new)
         .transpose()
         .map_err(unexpected)?;
-    let host = nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_default();
-    let guard = Guard::new(address, name, host, token);
+    let guard = Guard::new(address, name, host_name().unwrap_or_default(), token);
     let dir = arguments.dir.clone();
     let engine = Engine::start(
         sweep,

@@ -11,6 +11,7 @@ use super::json;
 use super::printer::Printer;
 use crate::files;
 use crate::ledger::Identity;
+use crate::machine::search_path;
 use crate::printable::one_line;
 use crate::schedule::conformance::{Check, Subject, Verdict, check};
 use crate::schedule::devices::Machine;
@@ -73,12 +74,7 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
         .map_err(|error| {
             let program = arguments.command.first().map_or("", String::as_str);
             let here = std::env::current_dir().unwrap_or_default();
-            let error = explained(
-                &error,
-                program,
-                &here,
-                &std::env::var_os("PATH").unwrap_or_default(),
-            );
+            let error = explained(&error, program, &here, &search_path());
             CliError::Usage(format!("cannot start {program:?}: {error}"))
         })?;
     if arguments.json {

@@ -11,8 +11,9 @@ use super::error::SweepError;
 use super::find_program;
 use super::git::git;
 use crate::ledger::{Holder, Reader, SessionInfo};
+use crate::machine::{self, host_name};
 use crate::schedule::{
-    Launcher, ProgramStart, Start, UNBUFFERED, WorkerStart, is_executable, unbuffered,
+    Launcher, ProgramStart, Start, UNBUFFERED, WorkerStart, located, unbuffered,
 };
 use crate::secrets::Secrets;
 use crate::spec::command::{Filling, Piece, fill, holds_variable};
@@ -257,15 +258,12 @@ pub fn search_path(spec: &Spec) -> OsString {
     let own = spec.env.iter().find(|(name, _)| name == "PATH");
     let own =
         own.and_then(|(_, pieces)| fill(pieces, &filling, &|name| std::env::var(name).ok()).ok());
-    own.map_or_else(
-        || std::env::var_os("PATH").unwrap_or_default(),
-        OsString::from,
-    )
+    own.map_or_else(machine::search_path, OsString::from)
 }
 
 /// `python`, or `python3` where there is no `python`.
 pub fn interpreter(path: &OsStr) -> String {
-    let found = |name: &&str| on_path(name, path);
+    let found = |name: &&str| located(name, Path::new(""), path).is_some();
     ["python", "python3"]
         .into_iter()
         .find(found)
@@ -273,20 +271,18 @@ pub fn interpreter(path: &OsStr) -> String {
         .to_owned()
 }
 
-fn on_path(name: &str, path: &OsStr) -> bool {
-    std::env::split_paths(path).any(|folder| is_executable(&folder.join(name)))
+/// The path of this program's executable.
+pub fn own_executable() -> Result<PathBuf, SweepError> {
+    std::env::current_exe().map_err(SweepError::system(
+        "cannot determine the path of the pentagrid executable",
+    ))
 }
 
 /// The built-in trainer: PENTAGRID_TRAINER, or the program beside this one.
 pub fn trainer_path(elsewhere: bool) -> Result<PathBuf, SweepError> {
     let path = match std::env::var_os("PENTAGRID_TRAINER") {
         Some(path) => PathBuf::from(path),
-        None => {
-            let own = std::env::current_exe().map_err(SweepError::system(
-                "cannot determine the path of the pentagrid executable",
-            ))?;
-            own.with_file_name(TRAINER)
-        }
+        None => own_executable()?.with_file_name(TRAINER),
     };
     if elsewhere || path.is_file() {
         return Ok(path);
@@ -321,10 +317,7 @@ pub fn folder_of(ledger: &Reader, spec: &Spec) -> Result<PathBuf, SweepError> {
 
 /// What the ledger notes about this run of the program, for the sweep of that folder.
 pub fn session(devices: String, folder: &Path) -> SessionInfo {
-    let host = nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .unwrap_or_else(|| "unknown".to_owned());
+    let host = host_name().unwrap_or_else(|| "unknown".to_owned());
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .unwrap_or_default()
         .trim()

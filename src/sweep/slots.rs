@@ -1,14 +1,18 @@
 //! Where a sweep's trials run, and through what: the launcher of the sweep file or of the command
 //! line, and the slots that it gives.
 
+use std::path::Path;
+
+use super::environment;
 use super::error::SweepError;
 use super::observer::Observer;
 use super::options::LauncherKind;
+use crate::machine::search_path;
 use crate::schedule::devices::{
     DeviceRequest, Machine, SlotDevice, gpu_environment, thread_variables,
 };
 use crate::schedule::ulimits::{self, SlotFiles};
-use crate::schedule::{Launcher, Prefix, Slurm, Surroundings};
+use crate::schedule::{Launcher, Prefix, Slurm, Surroundings, located};
 use crate::spec::{CommandSpec, LauncherSpec, Spec, Task};
 use crate::text::count;
 
@@ -49,7 +53,7 @@ pub fn place(
             slots: Machine::look().slots(devices, resources)?,
         }),
         LauncherSpec::Slurm(asked) => {
-            if !on_path("srun") {
+            if located("srun", Path::new(""), &search_path()).is_none() {
                 return Err(SweepError::Refused(
                     "the launcher is slurm, but srun is not in PATH here\nstart pentagrid where Slurm's commands are, such as a login \
                      node, or with --launcher local"
@@ -150,15 +154,7 @@ fn behind(command: &CommandSpec, devices: &DeviceRequest, threads: u32) -> Vec<S
     (0..count).map(slot).collect()
 }
 
-fn on_path(program: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| folder.join(program).is_file())
-}
-
 /// Where this program is, for agents on other machines that share its file system.
 fn own_path() -> Result<String, SweepError> {
-    let own = std::env::current_exe().map_err(SweepError::system(
-        "cannot determine the path of the pentagrid executable",
-    ))?;
-    Ok(own.display().to_string())
+    Ok(environment::own_executable()?.display().to_string())
 }

@@ -18,6 +18,7 @@ use super::super::shortage::{Refusal, hint};
 use super::super::start::{ProgramStart, Start, TRIALS, WorkerStart};
 use super::{BoxFuture, Dispatcher};
 use crate::ledger::{WorkerId, Write};
+use crate::machine::search_path;
 use crate::plan::PlannedTrial;
 use crate::protocol::{
     FromWorker, HEARTBEAT_VARIABLE, Hello, PROTOCOL_VERSION, ToAgent, encode_line,
@@ -304,12 +305,7 @@ impl Dispatcher {
 
 /// Why a program could not be started, with what the kernel does not say.
 fn explain(error: &std::io::Error, program: &str, workdir: &Path) -> String {
-    launch::explained(
-        error,
-        program,
-        workdir,
-        &std::env::var_os("PATH").unwrap_or_default(),
-    )
+    launch::explained(error, program, workdir, &search_path())
 }
 
 /// Ends a process of `srun` that does not go. Only it: it has a child that then cancels its job.
