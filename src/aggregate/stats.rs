@@ -2,14 +2,14 @@
 //! Polars groups and counts; `moments` computes means and deviations. The only file that names
 //! Polars beside `parquet`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use polars::prelude::{
     Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, col, len,
 };
 
 use super::moments::moments;
-use crate::protocol::{Metrics, Named};
+use crate::protocol::Metrics;
 
 /// A finished trial, as far as statistics go.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +50,7 @@ pub struct PointStats {
     /// Of these, diverged (`Metrics::diverged`).
     pub diverged: u32,
     /// By metric; metrics that no trial reported are absent.
-    pub stats: Named<Stat>,
+    pub stats: BTreeMap<String, Stat>,
 }
 
 /// Polars could not do its part: always a bug of ours.
@@ -186,7 +186,7 @@ fn read_groups(frame: &DataFrame) -> PolarsResult<Vec<PointStats>> {
         index: indices[row],
         n: counts[row] as u32,
         diverged: diverged[row] as u32,
-        stats: Named::default(),
+        stats: BTreeMap::new(),
     };
     Ok((0..frame.height()).map(point).collect())
 }

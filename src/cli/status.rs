@@ -1,7 +1,5 @@
 //! `pentagrid status`: how a sweep stands, also while it runs.
 
-use std::mem::ManuallyDrop;
-
 use super::args::StatusArgs;
 use super::error::CliError;
 use super::json;
@@ -13,9 +11,7 @@ use crate::sweep::Outcome;
 
 /// Shows how a sweep stands.
 pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    // The program ends here: what a hundred thousand trials took need not be given back piece by
-    // piece.
-    let sweep = ManuallyDrop::new(Sweep::glance(&arguments.dir)?);
+    let sweep = Sweep::glance(&arguments.dir)?;
     let status = gather(&sweep);
     if arguments.json {
         printer.data(&json::document(&status)?)?;

@@ -8,7 +8,6 @@ mod agent;
 mod framing;
 mod messages;
 mod metrics;
-mod named;
 mod position;
 mod reported;
 pub mod task;
@@ -20,7 +19,6 @@ pub use messages::{
     FailureKind, FromWorker, HEARTBEAT_VARIABLE, Hello, PROTOCOL_VERSION, ToWorker, TrialRequest,
 };
 pub use metrics::{Metrics, Real, is_loss, is_wall_clock};
-pub use named::Named;
 pub use position::{EPOCH_KEY, Place, Position, STEP_KEYS, Unit};
 pub use reported::{MAX_NOTES, MORE_NOTES, Notes, Reading, Reported, note_text};
 pub use value::{Config, ParamValue};

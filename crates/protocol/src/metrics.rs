@@ -1,13 +1,12 @@
 //! Named numbers that survive a trip through JSON: metrics of a trial or of an epoch. Non-finite
 //! numbers are spelled out, never lost as null.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{self, Deserializer, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
-
-use super::named::Named;
 
 /// A number as the protocol and the ledger write it: a JSON number, or `"NaN"`, `"Infinity"`,
 /// `"-Infinity"`.
@@ -65,7 +64,7 @@ impl<'de> Deserialize<'de> for Real {
 /// Named numbers, sorted by name.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct Metrics(pub Named<Real>);
+pub struct Metrics(pub BTreeMap<String, Real>);
 
 impl Metrics {
     /// The number of that name.

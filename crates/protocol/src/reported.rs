@@ -2,6 +2,7 @@
 //! as a note. The rule is the same for the metrics file, the last line of output and the worker
 //! protocol.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::{Deserializer, MapAccess, Visitor};
@@ -10,7 +11,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::metrics::{Metrics, Real};
-use super::named::Named;
 
 /// Longest name of a note, in bytes.
 const MAX_NOTE_NAME: usize = 100;
@@ -61,7 +61,7 @@ impl Reading {
 /// mark.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
-pub struct Notes(Named<Value>);
+pub struct Notes(BTreeMap<String, Value>);
 
 impl Notes {
     /// Adds or replaces a note. Of too many the last ones are left out, and a note named `…` says
@@ -72,7 +72,8 @@ impl Notes {
         if kept >= MAX_NOTES && name != MORE_NOTES && !self.0.contains_key(&name) {
             let text =
                 format!("more than {MAX_NOTES} notes were reported; the others are not kept");
-            return self.0.insert(MORE_NOTES.to_owned(), Value::String(text));
+            self.0.insert(MORE_NOTES.to_owned(), Value::String(text));
+            return;
         }
         self.0.insert(name, bounded(value));
     }
@@ -89,22 +90,13 @@ impl Notes {
 
     /// Leaves out what `keep` says no to.
     pub fn retain(&mut self, keep: impl Fn(&str, &Value) -> bool) {
-        if self.0.iter().any(|(name, value)| !keep(name, value)) {
-            self.0 = std::mem::take(&mut self.0)
-                .into_iter()
-                .filter(|(name, value)| keep(name, value))
-                .collect();
-        }
+        self.0.retain(|name, value| keep(name, value));
     }
 
     /// Changes every text in the values.
     pub fn for_each_text(&mut self, mut change: impl FnMut(&mut String)) {
-        if !self.0.is_empty() {
-            let mut notes = std::mem::take(&mut self.0).into_iter().collect::<Vec<_>>();
-            notes
-                .iter_mut()
-                .for_each(|(_, value)| for_each_text(value, &mut change));
-            self.0 = notes.into_iter().collect();
+        for value in self.0.values_mut() {
+            for_each_text(value, &mut change);
         }
     }
 
