@@ -1,16 +1,20 @@
 //! Small texts for people that many places need: counts with their nouns, and numbers with commas.
 //! Pure.
 
-/// Returns a count with its noun: `1 trial`, `3 trials`, `79,525 trials`.
+/// Returns a count with its noun: `1 trial`, `3 trials`, `79,525 trials`, `2 processes`.
 pub fn count(number: impl TryInto<u64>, noun: &str) -> String {
     let number = number.try_into().unwrap_or(u64::MAX);
-    let plural = if number == 1 { "" } else { "s" };
+    let plural = match number {
+        1 => "",
+        _ if noun.ends_with('s') => "es",
+        _ => "s",
+    };
     format!("{} {noun}{plural}", thousands(number))
 }
 
 /// Returns a number with commas: `79,525`.
-pub fn thousands(number: u64) -> String {
-    let digits = number.to_string();
+pub fn thousands(number: impl Into<u128>) -> String {
+    let digits = number.into().to_string();
     let mut out = String::new();
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
@@ -30,7 +34,8 @@ mod tests {
         assert_eq!(count(1_u64, "trial"), "1 trial");
         assert_eq!(count(0_u64, "trial"), "0 trials");
         assert_eq!(count(79_525_usize, "trial"), "79,525 trials");
-        assert_eq!(thousands(999), "999");
-        assert_eq!(thousands(1_000_000), "1,000,000");
+        assert_eq!(count(2_u64, "process"), "2 processes");
+        assert_eq!(thousands(999_u64), "999");
+        assert_eq!(thousands(1_000_000_u64), "1,000,000");
     }
 }

@@ -230,14 +230,16 @@ pub struct HowArgs {
     /// Run failed trials again
     #[arg(long)]
     pub retry_failed: bool,
-    /// Run the tuning trials in an order drawn from this seed; no result depends on it
+    /// Run the tuning trials in random order, drawn from this seed, so that early results cover the
+    /// whole grid; no result depends on the order
     #[arg(long, value_name = "SEED")]
     pub shuffle: Option<u64>,
-    /// With `prune: safe`, run every point once, then the most promising ones first: saves
-    /// more trials; no result depends on it
+    /// With `prune: safe`, run every point once and then always the most promising one, which saves
+    /// more trials; no result depends on the order
     #[arg(long)]
     pub best_first: bool,
-    /// Number of trials to send to a worker at once
+    /// Number of trials to send to a worker at once: more than one if a trial takes milliseconds, or
+    /// if the worker trains several together
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub bundle: u16,
     /// Do not share work between trials with a common prefix

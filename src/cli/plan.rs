@@ -141,7 +141,7 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         let on = if slots == 1 {
             "alone on the device".to_owned()
         } else {
-            format!("on {slots} slots")
+            format!("on {}", count(slots, "slot"))
         };
         Some(format!("  {what:<7} {time} {on}, {basis}{without}"))
     };

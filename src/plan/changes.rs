@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, HashSet};
 
 use crate::grid::{Grid, PointId};
 use crate::spec::Spec;
+use crate::text::count;
 
 /// The difference between two specs.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -121,12 +122,7 @@ impl SpecChanges {
             ]
             .into_iter()
             .filter(|(count, _)| *count > 0)
-            .map(|(count, what)| {
-                format!(
-                    "{count} {} {what}",
-                    if count == 1 { "point" } else { "points" }
-                )
-            })
+            .map(|(points, what)| format!("{} {what}", count(points, "point")))
             .collect();
             lines.push(format!("arm {}: {}", arm.arm, parts.join(", ")));
         }

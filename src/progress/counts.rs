@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::slot_time::SlotTimes;
 use crate::plan::Phase;
 use crate::schedule::Notice;
+use crate::text::count;
 
 /// How a phase stands.
 #[derive(Clone, Debug, Default)]
@@ -117,11 +118,7 @@ impl Progress {
             .values()
             .for_each(|why| *reasons.entry(why).or_default() += 1);
         let all = self.waits.len();
-        let them = if all == 1 {
-            "1 worker".to_owned()
-        } else {
-            format!("{all} workers")
-        };
+        let them = count(all, "worker");
         match reasons.len() {
             0 => None,
             1 => reasons

@@ -10,6 +10,7 @@ use crate::grid::TrialId;
 use crate::printable::one_line;
 use crate::protocol::note_text;
 use crate::schedule::{Notice, Observer, beginning};
+use crate::text::count;
 
 /// Time between two lines about trials that ended well.
 const PACE: Duration = Duration::from_secs(1);
@@ -128,11 +129,7 @@ fn words(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> 
     Some(match notice {
         Notice::PhaseStarted { phase, slots, .. } => {
             let left = progress.left();
-            let slots = if *slots == 1 {
-                "1 slot".to_owned()
-            } else {
-                format!("{slots} slots")
-            };
+            let slots = count(*slots, "slot");
             let mut parts = Vec::new();
             if progress.done() > 0 {
                 parts.push(format!("{} done", progress.done()));

@@ -25,7 +25,7 @@ use super::launch::{Incoming, Launcher};
 use super::memory;
 use super::notice::{Notice, Observer};
 use super::process::Process;
-use super::processes::Mark;
+use super::processes::{Mark, StartClock};
 use super::reactor::Reactor;
 use super::start::Start;
 use super::stops::{Asked, Stops};
@@ -98,6 +98,10 @@ pub struct Dispatcher {
     deaf: Option<Waiting>,
     committed: mpsc::UnboundedReceiver<Committed>,
     began: Instant,
+    start_clock: StartClock,
+    /// How many processes the kernel had killed for lack of memory at the last tick, or when one of
+    /// this sweep's processes failed after it: on a big host the count takes long to read.
+    killed: u64,
     ledger_error: Option<LedgerError>,
     locked: Locked,
     stops: Stops,
@@ -148,6 +152,8 @@ impl Dispatcher {
             deaf: None,
             committed,
             began: Instant::now(),
+            start_clock: StartClock::default(),
+            killed: memory::killed_by_kernel(),
             ledger_error: None,
             locked: Locked::default(),
             stops: Stops::listen()?,
@@ -240,6 +246,7 @@ impl Dispatcher {
                 }
                 _ = tick.tick() => {
                     self.keep_in_touch();
+                    self.killed = memory::killed_by_kernel();
                     // A worker that waits because it is not heard is neither silent nor late.
                     self.reactor.on_unheard(self.budget.take_waited());
                     let mut actions = self.give_up_where_due();
@@ -374,10 +381,14 @@ impl Dispatcher {
     }
 
     /// What shows that a slot's process, which has ended, lacked memory.
-    fn lack_of_memory(&self, slot: usize, exit: Exit) -> Option<String> {
+    fn lack_of_memory(&mut self, slot: usize, exit: Exit) -> Option<String> {
+        self.killed = memory::killed_by_kernel();
+
         // What the kernel of this machine has killed says nothing of other machines.
         let killed = match self.workers.launcher.is_local() {
-            true => memory::killed_by_kernel().saturating_sub(self.processes[slot].killed_before),
+            true => self
+                .killed
+                .saturating_sub(self.processes[slot].killed_before),
             false => 0,
         };
         memory::evidence(exit, &self.recent_log(slot), killed)

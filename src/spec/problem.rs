@@ -7,6 +7,7 @@ use std::fmt;
 use std::ops::Range;
 
 use super::MAX_BYTES;
+use crate::text;
 
 /// How many problems a diagnosis holds; the rest are counted.
 const SHOWN: usize = 20;
@@ -85,8 +86,8 @@ impl Diagnosis {
         } else {
             ""
         };
-        let plural = if self.omitted == 1 { "" } else { "s" };
-        (self.omitted > 0).then(|| format!("and {least}{} more problem{plural}", self.omitted))
+        (self.omitted > 0)
+            .then(|| format!("and {least}{}", text::count(self.omitted, "more problem")))
     }
 
     fn of_whole_file(
@@ -374,13 +375,5 @@ pub(super) fn count(number: u128) -> String {
     if number >= 1_000_000_000_000_000_000 {
         return format!("more than 10^{}", number.ilog10());
     }
-    let digits = number.to_string();
-    let mut out = String::with_capacity(digits.len() * 4 / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            out.push(',');
-        }
-        out.push(digit);
-    }
-    out
+    text::thousands(number)
 }

@@ -92,13 +92,9 @@ fn end_here<'a>(
 ) -> Vec<&'a LeftWorker> {
     let ended = end_left(&processes(left), mark);
     if ended > 0 {
-        let them = if ended == 1 {
-            "1 process"
-        } else {
-            &format!("{ended} processes")
-        };
         observer.say(&format!(
-            "ended {them} that a killed coordinator had left running"
+            "ended {} that a killed coordinator had left running",
+            count(ended, "process")
         ));
     }
     let is_gone = |left: &&&LeftWorker| {
@@ -147,7 +143,7 @@ fn tell_strangers(mark: &Mark, dir: &Path, observer: &dyn Observer) {
         observer.warn(&format!(
             "{} of another run directory, which was in this place before, still use {}: they are left alone\n\
              end them with `kill {}` if they are not needed",
-            if pids.len() == 1 { "1 process".to_owned() } else { format!("{} processes", pids.len()) },
+            count(pids.len(), "process"),
             dir.display(),
             pids.join(" ")
         ));

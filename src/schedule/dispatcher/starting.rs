@@ -11,9 +11,8 @@ use super::super::action::{Action, EndBy, Exit};
 use super::super::launch::{
     self, CommandLine, Incoming, LocalWorker, Place, SpawnPlan, signal_process,
 };
-use super::super::memory;
 use super::super::process::{Process, log_name};
-use super::super::processes::start_ticks;
+use super::super::processes::{StartClock, start_ticks};
 use super::super::shortage::{Refusal, hint};
 use super::super::start::{ProgramStart, Start, TRIALS, WorkerStart};
 use super::{BoxFuture, Dispatcher};
@@ -70,9 +69,10 @@ impl Dispatcher {
             log,
             agent,
         };
+        let before = StartClock::ticks();
         match launch::spawn(&plan, self.budget.clone(), report) {
             Ok(local) => {
-                self.started(slot, local, log_name(slot), plan.line.name());
+                self.started(slot, local, before, log_name(slot), plan.line.name());
                 Vec::new()
             }
             Err(refusal) => {
@@ -127,6 +127,7 @@ impl Dispatcher {
                 plan.agent = agent;
                 (plan, log)
             });
+        let before = StartClock::ticks();
         let spawned = plan.map_err(Refusal::from).and_then(|(plan, log)| {
             let name = plan.line.name();
             let log_name = format!("{TRIALS}/{}/{}", plan.trial, plan.log);
@@ -136,7 +137,7 @@ impl Dispatcher {
         let now = self.began.elapsed();
         match spawned {
             Ok((local, name, log_name)) => {
-                self.started(slot, local, log_name, name);
+                self.started(slot, local, before, log_name, name);
                 let hello = self.introduction(slot, start, start.threads_of(trial));
                 (self.record)(Write::WorkerHello {
                     worker: WorkerId(self.processes[slot].worker),
@@ -223,16 +224,18 @@ impl Dispatcher {
         }
     }
 
-    /// A slot's process has started.
-    fn started(&mut self, slot: usize, local: LocalWorker, log: String, program: Arc<str>) {
+    /// A slot's process has started; `before` is when that was asked for.
+    fn started(
+        &mut self,
+        slot: usize,
+        local: LocalWorker,
+        before: Option<u64>,
+        log: String,
+        program: Arc<str>,
+    ) {
         self.proven.here = true;
         let (pid, worker) = (local.pid, self.processes[slot].worker);
-        let start_ticks = start_ticks(pid).unwrap_or(0);
-        let killed_before = if self.workers.launcher.is_local() {
-            memory::killed_by_kernel()
-        } else {
-            0
-        };
+        let start_ticks = self.start_clock.start_of(pid, before).unwrap_or(0);
         self.processes[slot] = Process {
             worker,
             pid,
@@ -242,7 +245,7 @@ impl Dispatcher {
             log_mark: local.begin,
             local: Some(local),
             alive: true,
-            killed_before,
+            killed_before: self.killed,
             program,
             ..Process::none(slot)
         };
