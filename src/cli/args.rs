@@ -238,8 +238,8 @@ pub struct HowArgs {
     /// more trials; no result depends on the order
     #[arg(long)]
     pub best_first: bool,
-    /// Number of trials to send to a worker at once: more than one if a trial takes milliseconds, or
-    /// if the worker trains several together
+    /// Number of trials to send to a worker at once, for trials of milliseconds or workers that train
+    /// several together
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub bundle: u16,
     /// Do not share work between trials with a common prefix
