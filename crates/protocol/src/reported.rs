@@ -222,7 +222,7 @@ impl Serialize for Reported {
         let notes = self
             .notes
             .iter()
-            .filter(|(name, _)| !self.numbers.0.contains_key(name));
+            .filter(|(name, _)| !self.numbers.0.contains_key(name.as_str()));
         serializer
             .collect_map(numbers.chain(notes.map(|(name, value)| (name, Either::Note(value)))))
     }
