@@ -407,7 +407,7 @@ fn differences(position: Option<Position>, was: &Metrics, is: &Metrics) -> Vec<D
     let names: std::collections::BTreeSet<&String> = was.0.keys().chain(is.0.keys()).collect();
     names
         .into_iter()
-        .filter(|name| was.0.get(name) != is.0.get(name))
+        .filter(|name| was.0.get(*name) != is.0.get(*name))
         .map(|name| Difference {
             epoch: position.and_then(|position| position.of(Unit::Epoch)),
             step: position.and_then(|position| position.of(Unit::Step)),

@@ -151,7 +151,7 @@ pub fn write_points(
             row.extend(races.then(|| evaluation.pruned.contains(&(arm, point.index)).to_string()));
             row.extend(values(&point.config, &parameters));
             for metric in &metrics {
-                let stat = stats.and_then(|stats| stats.stats.get(metric));
+                let stat = stats.and_then(|stats| stats.stats.get(*metric));
                 row.push(cell(stat.map(|stat| stat.mean)));
                 row.push(cell(stat.and_then(|stat| stat.std)));
                 row.push(stat.map_or(0, |stat| stat.n).to_string());
