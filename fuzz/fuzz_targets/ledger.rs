@@ -8,8 +8,10 @@ use std::sync::OnceLock;
 use libfuzzer_sys::fuzz_target;
 use pentagrid::{
     plan::Fingerprint,
-    ledger::{Consent, Holder, Reader, SessionInfo, open_for_run},
-    spec,
+    grid::Grid,
+    ledger::{Consent, Holder, Opened, Reader, SessionInfo, open_for_run},
+    spec::{self, Spec},
+    sweep::sweep_rows,
 };
 
 const SWEEP: &str = "name: t\nworker: [w]\nmetric: {name: score, goal: maximize}\nseeds: {tune: 2, final: 1}\n\
@@ -27,14 +29,20 @@ fn session() -> SessionInfo {
     }
 }
 
+/// Opens a run directory for the sweep.
+fn open(dir: &Path, spec: &Spec) -> Option<Opened> {
+    let grid = Grid::new(spec);
+    let sweep = sweep_rows(SWEEP, spec, &grid);
+    open_for_run(dir, sweep, &session(), Consent::Refuse, |_| Fingerprint::default(), &|_| ()).ok()
+}
+
 /// A sound ledger with two trials, one file without a write-ahead log.
 fn sound() -> &'static [u8] {
     static BYTES: OnceLock<Vec<u8>> = OnceLock::new();
     BYTES.get_or_init(|| {
         let dir = folder("template");
         let spec = spec::read(SWEEP, "sweep.yaml").expect("the sweep is valid");
-        let opened =
-            open_for_run(&dir, SWEEP, &spec, &session(), Consent::Refuse, |_| Fingerprint::default(), &|_| ()).expect("a new ledger");
+        let opened = open(&dir, &spec).expect("a new ledger");
         opened
             .connection
             .execute_batch(
@@ -43,7 +51,7 @@ fn sound() -> &'static [u8] {
                  INSERT INTO attempt (trial, started_at, outcome, log) SELECT id, '2026', 'done', 'logs/x' FROM trial;
                  PRAGMA wal_checkpoint(TRUNCATE); PRAGMA journal_mode = DELETE;",
             )
-            .expect("rows of ours");
+            .expect("valid rows");
         drop(opened);
         std::fs::read(dir.join("ledger.sqlite")).expect("it is there")
     })
@@ -80,7 +88,7 @@ fuzz_target!(|changes: &[u8]| {
     }
     let spec = spec::read(SWEEP, "sweep.yaml").expect("the sweep is valid");
     // What can be opened may be put in order; what cannot must stay as it was.
-    if open_for_run(&dir, SWEEP, &spec, &session(), Consent::Refuse, |_| Fingerprint::default(), &|_| ()).is_err() {
+    if open(&dir, &spec).is_none() {
         let after = std::fs::read(&path).expect("still there");
         // SQLite notes in the header (its first 100 bytes) which kind of journal it keeps.
         assert!(after.len() == bytes.len() && after.iter().skip(100).eq(bytes.iter().skip(100)), "a refused ledger was changed");

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use crate::aggregate::StatsError;
 use crate::ledger::LedgerError;
-use crate::monitor::WatchError;
+use crate::monitor::MonitorError;
 use crate::report::write::ReportError;
 use crate::schedule::Fatal;
 use crate::schedule::ulimits::TooLittle;
@@ -80,12 +80,12 @@ impl From<ReportError> for CliError {
     }
 }
 
-impl From<WatchError> for CliError {
-    fn from(error: WatchError) -> Self {
+impl From<MonitorError> for CliError {
+    fn from(error: MonitorError) -> Self {
         match error {
-            WatchError::Ledger(error) => error.into(),
-            WatchError::Spec(diagnosis) => Self::Sweep(SweepError::Spec(diagnosis)),
-            WatchError::Stats(error) => error.into(),
+            MonitorError::Ledger(error) => error.into(),
+            MonitorError::Spec(diagnosis) => Self::Sweep(SweepError::Spec(diagnosis)),
+            MonitorError::Stats(error) => error.into(),
         }
     }
 }

@@ -111,7 +111,7 @@ pub(super) fn gather(sweep: &Sweep) -> Status {
     });
     let failed = sweep.failed().map(|trial| {
         let (kind, message) = sweep
-            .last(trial.id)
+            .latest(trial.id)
             .and_then(|last| last.failure.clone())
             .unzip();
         FailedTrial {
@@ -139,7 +139,7 @@ pub(super) fn gather(sweep: &Sweep) -> Status {
             })
             .collect(),
         sweep: spec.name.clone(),
-        state: sweep.course().name(),
+        state: sweep.status().name(),
         coordinator: sweep.holder().cloned(),
         arms: arms(spec, sweep.grid(), sweep.evaluation()),
         running: running.collect(),
@@ -329,11 +329,10 @@ fn versions(versions: &[ShownVersion]) -> String {
 mod tests {
     use super::*;
     use crate::grid::TrialId;
-    use crate::ledger::{
-        Consent, LogMark, SessionInfo, Stamped, WorkerId, Write, Writer, open_for_run,
-    };
+    use crate::ledger::{Consent, LogMark, SessionInfo, WorkerId, Write, Writer, open_for_run};
     use crate::plan::{Fingerprint, Phase, Shared};
     use crate::protocol::{Metrics, Position};
+    use crate::sweep::sweep_rows;
 
     /// A ledger with everything that can become of an attempt, seen while its coordinator is there
     /// and after it has gone.
@@ -363,8 +362,7 @@ mod tests {
         };
         let opened = open_for_run(
             dir.path(),
-            text,
-            &spec,
+            sweep_rows(text, &spec, &grid),
             &session,
             Consent::Refuse,
             |_| Fingerprint::default(),
@@ -372,12 +370,7 @@ mod tests {
         )
         .unwrap();
         let writer = Writer::start(opened.connection, opened.claim.clone(), |_| ());
-        let write = |write| {
-            writer.send(Stamped {
-                at: "2026-11-24T00:00:01Z".into(),
-                write,
-            })
-        };
+        let write = |write| writer.send(write);
         let worker = WorkerId(opened.next_worker);
         let phase = Phase::Tune;
         let device = "cpu".to_owned();
@@ -419,7 +412,7 @@ mod tests {
                 phase,
                 kind: FailureKind::Exit,
                 message,
-                for_good,
+                permanent: for_good,
                 log_end: 0,
                 duration: 8.0,
             });
@@ -464,7 +457,8 @@ mod tests {
             let all =
                 serde_json::to_string_pretty(&gather(&Sweep::open(dir.path()).unwrap())).unwrap();
             let glance =
-                serde_json::to_string_pretty(&gather(&Sweep::glance(dir.path()).unwrap())).unwrap();
+                serde_json::to_string_pretty(&gather(&Sweep::snapshot(dir.path()).unwrap()))
+                    .unwrap();
             assert_eq!(glance, all);
             glance
         };

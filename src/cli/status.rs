@@ -11,7 +11,7 @@ use crate::sweep::Outcome;
 
 /// Shows how a sweep stands.
 pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    let sweep = Sweep::glance(&arguments.dir)?;
+    let sweep = Sweep::snapshot(&arguments.dir)?;
     let status = gather(&sweep);
     if arguments.json {
         printer.data(&json::document(&status)?)?;

@@ -155,7 +155,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let record = {
         let results = Rc::clone(&results);
         move |write: Write| {
-            if write.of_a_trial() {
+            if write.is_about_trial() {
                 note(&mut results.borrow_mut(), write);
                 // The dispatcher, which holds the receiver, is the one who calls this.
                 let _ = acknowledge.send(Committed::Count(1));

@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::printer::Printer;
 use super::standing::{describe, gather};
 use crate::aggregate::Tally;
-use crate::monitor::{Course, Sweep};
+use crate::monitor::{Status, Sweep};
 use crate::printable::one_line;
 use crate::progress::human_duration;
 use crate::schedule::{listen_to, next_signal};
@@ -40,7 +40,7 @@ pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliErr
         lines: 0,
     };
     let mut stopped = shown.show(&sweep)?;
-    while !stopped && !arguments.once && sweep.course() == Course::Running {
+    while !stopped && !arguments.once && sweep.status() == Status::Running {
         stopped = shown
             .wait_for(async { tokio::time::sleep(PACE).await })
             .is_none();
@@ -50,17 +50,17 @@ pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliErr
             stopped = shown.show(&sweep)?;
         }
     }
-    if !stopped && !printer.draws() && sweep.course() != Course::Running {
+    if !stopped && !printer.draws() && sweep.status() != Status::Running {
         let line = last_line(&sweep, &shown.dir);
         stopped = shown.write(move |printer| printer.text(&line))?.is_none();
     }
     if stopped {
         return Ok(Outcome::Interrupted);
     }
-    Ok(match sweep.course() {
-        Course::Stopped { .. } => Outcome::Interrupted,
-        Course::Finished if sweep.evaluation().failed() > 0 => Outcome::SomeFailed,
-        Course::Finished | Course::Running => Outcome::Done,
+    Ok(match sweep.status() {
+        Status::Stopped { .. } => Outcome::Interrupted,
+        Status::Finished if sweep.evaluation().failed() > 0 => Outcome::SomeFailed,
+        Status::Finished | Status::Running => Outcome::Done,
     })
 }
 
@@ -175,7 +175,7 @@ fn line(sweep: &Sweep) -> String {
     }
     if let Some(left) = sweep
         .time_left()
-        .filter(|_| sweep.course() == Course::Running)
+        .filter(|_| sweep.status() == Status::Running)
     {
         let left = Duration::try_from_secs_f64(left.total()).unwrap_or_default();
         parts.push(format!("about {} left", human_duration(left)));
@@ -186,12 +186,12 @@ fn line(sweep: &Sweep) -> String {
 /// How it ended, and what comes next.
 fn last_line(sweep: &Sweep, dir: &str) -> String {
     let name = &sweep.spec().name;
-    match sweep.course() {
-        Course::Finished => format!("{name}: finished; tables: pentagrid report {dir}"),
-        Course::Stopped { killed: true } => {
+    match sweep.status() {
+        Status::Finished => format!("{name}: finished; tables: pentagrid report {dir}"),
+        Status::Stopped { killed: true } => {
             format!("{name}: the coordinator was killed; resume with: pentagrid resume {dir}")
         }
-        Course::Stopped { killed: false } | Course::Running => {
+        Status::Stopped { killed: false } | Status::Running => {
             format!("{name}: not running; resume with: pentagrid resume {dir}")
         }
     }

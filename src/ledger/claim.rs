@@ -1,12 +1,13 @@
-//! What a session holds on to while it writes: the lock, the place of the run directory, and its
-//! number. Every transaction is checked against them.
+//! The right of a session to write: the lock, the place of the run directory, and the number of
+//! the session. Every transaction is checked against them.
 
 use std::path::{Path, PathBuf};
 
+use super::connection;
 use super::error::LedgerError;
-use super::lock::{Holder, Lock};
+use super::holder::Holder;
+use super::lock::Lock;
 use super::place::Place;
-use super::schema;
 
 /// A session's claim on a run directory.
 #[derive(Clone, Debug)]
@@ -15,12 +16,12 @@ pub struct Claim {
     pub(super) place: Place,
     /// The session's number.
     pub(super) session: i64,
-    /// The ledger, as it is named to the user.
+    /// The ledger, as the user knows it.
     pub(super) path: PathBuf,
 }
 
 impl Claim {
-    /// Makes sure that the run directory and its ledger are where they were.
+    /// Checks that the run directory and its ledger are where they were.
     ///
     /// # Errors
     /// `LedgerError::Gone`.
@@ -28,19 +29,18 @@ impl Claim {
         self.lock.check(&self.place)
     }
 
-    /// The run directory, as it is named to the user.
+    /// The run directory, as the user knows it.
     pub(super) fn dir(&self) -> &Path {
         self.path.parent().unwrap_or(&self.path)
     }
 
-    /// The error of a session that is not the last one any more.
+    /// Returns the error of a session that another one has followed.
     pub(super) fn superseded(&self) -> LedgerError {
-        let unknown = || Holder {
+        let by = connection::last_holder(&self.path).unwrap_or_else(|| Holder {
             host: "another host".into(),
             pid: 0,
             since: "just now".into(),
-        };
-        let by = schema::last_holder(&self.path).unwrap_or_else(unknown);
+        });
         LedgerError::Superseded {
             dir: self.dir().to_owned(),
             by,

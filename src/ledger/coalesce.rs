@@ -1,92 +1,93 @@
-//! Finds what a transaction can write once and complete, instead of changing it again and again: a
-//! worker that was started and ended, a trial that began and was done, within one group of
-//! commands. Pure; `tables` writes.
+//! Finds what a transaction can write at once, instead of changing it again and again: a worker
+//! that was started and ended, or a trial that started and was done, within one group of commands.
+//! Pure; `tables` writes.
 
 use std::collections::HashMap;
 
 use super::write::{Stamped, WorkerId, Write};
 use crate::grid::TrialId;
 
-/// What becomes of a command of a transaction.
+/// What to do with a command of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
-    /// It is put into the tables by itself.
+pub(super) enum Disposition {
+    /// Put it into the tables by itself.
     Alone,
-    /// Another one says it too.
-    Said,
-    /// The start of a worker, with its introduction and its end, by their places among the
-    /// commands.
+    /// Subsumed by another command: nothing is left to do.
+    Subsumed,
+    /// The start of a worker, to be written with its introduction and its end. The fields are
+    /// indices of commands.
     Worker {
-        /// What it said of itself.
+        /// The worker's introduction.
         hello: Option<usize>,
-        /// How it ended.
+        /// The worker's end.
         ended: Option<usize>,
     },
-    /// The result of a trial, with its beginning.
+    /// The result of a trial, to be written with its start.
     Trial {
-        /// Where its beginning stands.
+        /// Index of the command that says that it started.
         started: usize,
     },
 }
 
-/// What becomes of each command. A command is only ever said by a later one of the same trial with
-/// nothing of that trial between them, or by an earlier one of the same worker, whose row nobody
-/// reads before the transaction ends.
-pub(super) fn fates(commands: &[Stamped]) -> Vec<Fate> {
-    let mut fates = vec![Fate::Alone; commands.len()];
+/// Returns what to do with each command.
+///
+/// The start of a trial is subsumed only by the trial's result, and only if no command of the same
+/// trial stands between them. What a worker said and how it ended is subsumed by its start: no
+/// reader sees the worker's row before the transaction ends.
+pub(super) fn coalesce(commands: &[Stamped]) -> Vec<Disposition> {
+    let mut dispositions = vec![Disposition::Alone; commands.len()];
     let mut workers: HashMap<WorkerId, usize> = HashMap::new();
-    let mut begun: HashMap<TrialId, usize> = HashMap::new();
-    for (place, command) in commands.iter().enumerate() {
+    let mut started_trials: HashMap<TrialId, usize> = HashMap::new();
+
+    for (index, command) in commands.iter().enumerate() {
         match &command.write {
             Write::WorkerStarted { worker, .. } => {
-                fates[place] = Fate::Worker {
+                dispositions[index] = Disposition::Worker {
                     hello: None,
                     ended: None,
                 };
-                workers.insert(*worker, place);
+                workers.insert(*worker, index);
             }
             Write::WorkerHello { worker, .. } => {
-                if let Some(Fate::Worker {
-                    hello: hello @ None,
-                    ..
-                }) = workers.get(worker).map(|&start| &mut fates[start])
+                if let Some(&start) = workers.get(worker)
+                    && let Disposition::Worker { hello, .. } = &mut dispositions[start]
+                    && hello.is_none()
                 {
-                    *hello = Some(place);
-                    fates[place] = Fate::Said;
+                    *hello = Some(index);
+                    dispositions[index] = Disposition::Subsumed;
                 }
             }
             Write::WorkerEnded { worker, .. } => {
-                if let Some(Fate::Worker {
-                    ended: ended @ None,
-                    ..
-                }) = workers.get(worker).map(|&start| &mut fates[start])
+                if let Some(&start) = workers.get(worker)
+                    && let Disposition::Worker { ended, .. } = &mut dispositions[start]
+                    && ended.is_none()
                 {
-                    *ended = Some(place);
-                    fates[place] = Fate::Said;
+                    *ended = Some(index);
+                    dispositions[index] = Disposition::Subsumed;
                 }
             }
             Write::TrialStarted { trial, .. } => {
-                begun.insert(*trial, place);
+                started_trials.insert(*trial, index);
             }
             Write::TrialDone { trial, shared, .. } => {
-                // The row that it names must be there by then.
+                // The row of the trial whose result it shares must have been written before it.
                 if let Some(other) = shared.same_as {
-                    begun.remove(&other);
+                    started_trials.remove(&other);
                 }
-                if let Some(started) = begun.remove(trial) {
-                    fates[started] = Fate::Said;
-                    fates[place] = Fate::Trial { started };
+                if let Some(started) = started_trials.remove(trial) {
+                    dispositions[started] = Disposition::Subsumed;
+                    dispositions[index] = Disposition::Trial { started };
                 }
             }
             Write::Epoch { trial, .. }
             | Write::TrialFailed { trial, .. }
             | Write::TrialInterrupted { trial, .. } => {
-                begun.remove(trial);
+                started_trials.remove(trial);
             }
             Write::WorkerPlaced { .. } | Write::Edited { .. } | Write::SessionEnded { .. } => {}
         }
     }
-    fates
+    dispositions
 }
 
 #[cfg(test)]
@@ -96,7 +97,8 @@ mod tests {
     use proptest::prelude::*;
     use rusqlite::Connection;
 
-    use super::super::schema::{FILE_NAME, open_writable};
+    use super::super::connection::open_writable;
+    use super::super::schema::FILE_NAME;
     use super::super::tables::Tables;
     use super::super::write::LogMark;
     use super::*;
@@ -113,11 +115,12 @@ mod tests {
         }
     }
 
-    /// What a dispatcher might say; workers get their numbers from 1, `who` counts back from the
-    /// last.
+    /// Commands as a dispatcher might send them. Workers get their numbers from 1; `who` counts
+    /// back from the last one.
     fn commands(kinds: &[(u8, usize, usize)]) -> Vec<Stamped> {
         let mut workers = 0;
-        let said = |(moment, &(kind, who, which)): (usize, &(u8, usize, usize))| {
+        let mut commands = Vec::new();
+        for (moment, &(kind, who, which)) in kinds.iter().enumerate() {
             let worker = WorkerId(workers - who as i64);
             let trial = trial(which);
             let mut metrics = Reported::from(Metrics::from_iter([(
@@ -131,16 +134,14 @@ mod tests {
             let write = match kind {
                 0 | 1 => {
                     workers += 1;
-                    let launcher = (kind == 1).then_some("slurm");
-                    let (worker, device) = (WorkerId(workers), format!("cpu:{which}"));
                     Write::WorkerStarted {
-                        worker,
+                        worker: WorkerId(workers),
                         session: 1,
                         slot: which,
-                        device,
+                        device: format!("cpu:{which}"),
                         pid: 7,
                         start_ticks: 5,
-                        launcher,
+                        launcher: (kind == 1).then_some("slurm"),
                     }
                 }
                 2 => {
@@ -174,7 +175,7 @@ mod tests {
                     phase: Phase::Tune,
                     kind: FailureKind::Exit,
                     message: "no".to_owned(),
-                    for_good: who == 1,
+                    permanent: who == 1,
                     log_end: moment as u64,
                     duration: 1.0,
                 },
@@ -212,22 +213,23 @@ mod tests {
                     }
                 }
             };
-            Stamped {
+            commands.push(Stamped {
                 at: format!("{moment:03}").into(),
                 write,
-            }
-        };
-        kinds.iter().enumerate().map(said).collect()
+            });
+        }
+        commands
     }
 
-    /// All that a ledger holds after these groups of commands, rows by their contents: their
-    /// numbers may differ.
+    /// Everything that a ledger holds after these groups of commands. Rows are compared by their
+    /// contents, since their numbers may differ.
     fn tables(groups: &[&[Stamped]]) -> Vec<String> {
         let dir = tempfile::tempdir().unwrap();
         let connection = open_writable(&dir.path().join(FILE_NAME), None).unwrap();
         connection
             .execute_batch(
-                "INSERT INTO session (id, started_at, host, pid, boot_id, command, version, devices) VALUES (1, '', '', 1, '', '', '', '')",
+                "INSERT INTO session (id, started_at, host, pid, boot_id, command, version, devices)
+                 VALUES (1, '', '', 1, '', '', '', '')",
             )
             .unwrap();
         for point in POINTS {
@@ -253,16 +255,19 @@ mod tests {
         ));
         found.extend(rows(
             &connection,
-            "SELECT t.point, a.worker, a.started_at, a.ended_at, a.outcome, a.kind, a.message, a.log, a.log_start, a.log_end, a.duration
+            "SELECT t.point, a.worker, a.started_at, a.ended_at, a.outcome, a.kind, a.message,
+             a.log, a.log_start, a.log_end, a.duration
              FROM attempt a JOIN trial t ON t.id = a.trial ORDER BY 1, a.id",
         ));
         found.extend(rows(
             &connection,
-            "SELECT t.point, e.unit, e.position, e.metrics FROM epoch e JOIN trial t ON t.id = e.trial ORDER BY 1, 2, 3",
+            "SELECT t.point, e.unit, e.position, e.metrics FROM epoch e
+             JOIN trial t ON t.id = e.trial ORDER BY 1, 2, 3",
         ));
         found.extend(rows(
             &connection,
-            "SELECT t.point, n.name, n.value FROM note n JOIN trial t ON t.id = n.trial ORDER BY 1, 2",
+            "SELECT t.point, n.name, n.value FROM note n JOIN trial t ON t.id = n.trial
+             ORDER BY 1, 2",
         ));
         found
     }
@@ -270,56 +275,51 @@ mod tests {
     fn rows(connection: &Connection, query: &str) -> Vec<String> {
         let mut statement = connection.prepare(query).unwrap();
         let columns = statement.column_count();
-        let text = |row: &rusqlite::Row<'_>| {
-            Ok(format!(
-                "{:?}",
-                (0..columns)
-                    .map(|column| row.get_ref(column))
-                    .collect::<Vec<_>>()
-            ))
-        };
         statement
-            .query_map([], text)
+            .query_map([], |row| {
+                let values: Vec<_> = (0..columns).map(|column| row.get_ref(column)).collect();
+                Ok(format!("{values:?}"))
+            })
             .unwrap()
             .collect::<Result<_, _>>()
             .unwrap()
     }
 
     #[test]
-    fn a_trial_of_a_program_is_two_rows() {
-        let said = commands(&[(0, 0, 0), (2, 0, 0), (8, 0, 0), (3, 0, 0), (11, 0, 0)]);
-        let worker = Fate::Worker {
+    fn a_trial_of_a_program_takes_two_rows() {
+        let commands = commands(&[(0, 0, 0), (2, 0, 0), (8, 0, 0), (3, 0, 0), (11, 0, 0)]);
+        let worker = Disposition::Worker {
             hello: Some(1),
             ended: Some(3),
         };
         assert_eq!(
-            fates(&said),
+            coalesce(&commands),
             [
                 worker,
-                Fate::Said,
-                Fate::Said,
-                Fate::Said,
-                Fate::Trial { started: 2 }
+                Disposition::Subsumed,
+                Disposition::Subsumed,
+                Disposition::Subsumed,
+                Disposition::Trial { started: 2 }
             ]
         );
     }
 
     #[test]
-    fn with_a_row_of_history_between_them_beginning_and_end_are_written_by_themselves() {
-        let said = commands(&[(0, 0, 0), (8, 0, 0), (5, 0, 0), (11, 0, 0)]);
-        assert_eq!(fates(&said)[1..], [Fate::Alone; 3]);
+    fn start_and_result_are_separate_if_a_row_of_history_is_between_them() {
+        let commands = commands(&[(0, 0, 0), (8, 0, 0), (5, 0, 0), (11, 0, 0)]);
+        assert_eq!(coalesce(&commands)[1..], [Disposition::Alone; 3]);
     }
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(100))]
         #[test]
-        fn the_ledger_is_the_same_however_commands_are_grouped(
+        fn grouping_commands_does_not_change_the_ledger(
             kinds in proptest::collection::vec((0..14_u8, 0..2_usize, 0..3_usize), 0..40),
             size in 1..40_usize,
         ) {
-            let said = commands(&kinds);
-            let each: Vec<_> = said.chunks(1).collect();
-            let grouped: Vec<_> = said.chunks(size).collect();
+            let commands = commands(&kinds);
+            let each: Vec<_> = commands.chunks(1).collect();
+            let grouped: Vec<_> = commands.chunks(size).collect();
             prop_assert_eq!(tables(&each), tables(&grouped));
         }
     }

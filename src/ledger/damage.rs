@@ -1,5 +1,5 @@
-//! Whether a ledger lacks what was recorded: a file that was removed, or a write-ahead log that was
-//! lost after a crash, must not look like a new sweep.
+//! Detects a ledger that lacks what was recorded in it: a file that was removed, or a write-ahead
+//! log that was lost after a crash, must not look like a new sweep.
 
 use std::path::Path;
 
@@ -11,39 +11,31 @@ use super::place::{Place, ledger_path};
 use super::schema::{self, FILE_NAME};
 use crate::grid::TrialId;
 
-/// Folders of trials' programs, and of workers' logs, relative to the run directory.
+/// Folder of the folders of trials' programs, relative to the run directory.
 const TRIALS: &str = "trials";
+/// Folder of workers' logs, relative to the run directory.
 const LOGS: &str = "logs";
 
-/// What shows that a session was recorded in a run directory, besides its ledger. Looked for before
-/// anything is written there.
+/// Evidence in a run directory, besides its ledger, that a session was recorded there.
 #[derive(Debug)]
 pub(super) struct Traces {
+    /// A description of the first piece of evidence.
     found: Option<String>,
 }
 
 impl Traces {
-    /// Looks for them.
-    pub fn look(dir: &Path) -> Self {
+    /// Looks for evidence. Must be called before anything is written into the directory.
+    pub fn find(dir: &Path) -> Self {
         let last = LastNote::read(dir);
-        let first = |folder: &str, fits: fn(&str) -> bool| {
-            let entries = std::fs::read_dir(dir.join(folder))
-                .into_iter()
-                .flatten()
-                .flatten();
-            entries
-                .filter_map(|entry| entry.file_name().into_string().ok())
-                .find(|name| fits(name))
-        };
         let found = if last.had_session() {
             Some("ledger.lock names a session".to_owned())
-        } else if let Some(name) = first(TRIALS, |name| name.parse::<TrialId>().is_ok()) {
+        } else if let Some(name) = find_entry(&dir.join(TRIALS), is_trial_folder) {
             Some(format!("{TRIALS}/{name} is there"))
-        } else if let Some(name) = first(LOGS, |name| name.starts_with("worker-")) {
+        } else if let Some(name) = find_entry(&dir.join(LOGS), is_worker_log) {
             Some(format!("{LOGS}/{name} is there"))
         } else if last.was_held && last.noted.is_none() && dir.join("spec.yaml").exists() {
-            // Of an earlier version, which noted no sessions; spec.yaml was written after the
-            // first.
+            // Earlier versions noted no sessions in the lock file; they wrote spec.yaml after the
+            // first session had begun.
             Some("spec.yaml is there".to_owned())
         } else {
             None
@@ -51,36 +43,36 @@ impl Traces {
         Self { found }
     }
 
-    /// Refuses a ledger that is not there, or has no bytes, although there was one.
+    /// Refuses a ledger that is missing or has no bytes, although there was one.
     ///
     /// # Errors
     /// `LedgerError::Lost`.
     pub fn check_file(&self, dir: &Path) -> Result<(), LedgerError> {
         match std::fs::metadata(ledger_path(dir)) {
-            // What is no file at all is refused by SQLite's opening.
+            // SQLite itself refuses to open what is not a plain file.
             Ok(file) if file.len() > 0 || !file.is_file() => Ok(()),
-            _ => self.of_a_loss(dir).map_or(Ok(()), Err),
+            _ => self.loss(dir).map_or(Ok(()), Err),
         }
     }
 
-    /// The error of a ledger without a session; None if there was none.
-    pub fn of_a_loss(&self, dir: &Path) -> Option<LedgerError> {
+    /// Returns the error about a ledger without a session; None if there never was a session.
+    pub fn loss(&self, dir: &Path) -> Option<LedgerError> {
         let found = self.found.as_ref()?;
-        let what = match std::fs::metadata(ledger_path(dir)) {
+        let state = match std::fs::metadata(ledger_path(dir)) {
             Ok(file) if !file.is_file() => return None,
             Ok(file) if file.len() > 0 => "it holds nothing",
             Ok(_) => "it is empty",
             Err(_) => "it is missing",
         };
-        let log = if what == "it holds nothing" {
+        let cause = if state == "it holds nothing" {
             missing_log(dir)
         } else {
             String::new()
         };
-        let what = format!("{what}, although a sweep was run here ({found}){log}");
+
         Some(LedgerError::Lost {
             path: dir.join(FILE_NAME),
-            what,
+            what: format!("{state}, although a sweep was run here ({found}){cause}"),
             all: true,
         })
     }
@@ -90,19 +82,36 @@ impl Traces {
     /// # Errors
     /// `LedgerError::Lost`, or SQLite's.
     pub fn check_tables(&self, dir: &Path, connection: &Connection) -> Result<(), LedgerError> {
-        let sqlite = |source| LedgerError::Sqlite {
-            path: dir.join(FILE_NAME),
-            source,
-        };
-        match schema::is_empty(connection).map_err(sqlite)? {
-            true => self.of_a_loss(dir).map_or(Ok(()), Err),
-            false => Ok(()),
+        let path = dir.join(FILE_NAME);
+        if schema::is_empty(connection).map_err(LedgerError::sqlite_at(&path))? {
+            self.loss(dir).map_or(Ok(()), Err)
+        } else {
+            Ok(())
         }
     }
 }
 
-/// Refuses a ledger that lacks what its last session has noted in the lock file. Nothing is said of
-/// a copy, whose files were not copied at one moment, nor of one that was restored.
+/// The first entry of a folder whose name fits.
+fn find_entry(folder: &Path, fits: fn(&str) -> bool) -> Option<String> {
+    std::fs::read_dir(folder)
+        .ok()?
+        .flatten()
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .find(|name| fits(name))
+}
+
+fn is_trial_folder(name: &str) -> bool {
+    name.parse::<TrialId>().is_ok()
+}
+
+fn is_worker_log(name: &str) -> bool {
+    name.starts_with("worker-")
+}
+
+/// Refuses a ledger that lacks what its last session has noted in the lock file.
+///
+/// A copy is not checked, since its files were not copied at one moment, nor is a ledger that was
+/// restored.
 ///
 /// # Errors
 /// `LedgerError::Lost`, or SQLite's.
@@ -115,14 +124,16 @@ pub(super) fn check_last_note(
     let Some(noted) = last.noted.as_ref().filter(|noted| noted.session > 0) else {
         return Ok(());
     };
-    if !noted
+
+    let is_same_directory = noted
         .place
         .parse::<Place>()
-        .is_ok_and(|then| place.is_still(&then, true))
-    {
+        .is_ok_and(|then| place.is_still(&then, true));
+    if !is_same_directory {
         return Ok(());
     }
-    let path = || dir.join(FILE_NAME);
+
+    let path = dir.join(FILE_NAME);
     let found: Option<(i64, String)> = connection
         .query_row(
             "SELECT commits, started_at FROM session WHERE id = ?",
@@ -130,22 +141,17 @@ pub(super) fn check_last_note(
             |row| Ok((row.get(0)?, row.get(1)?)),
         )
         .optional()
-        .map_err(|source| LedgerError::Sqlite {
-            path: path(),
-            source,
-        })?;
+        .map_err(LedgerError::sqlite_at(&path))?;
+
     let what = match found {
-        Some((commits, _))
-            if u64::try_from(commits).is_ok_and(|commits| commits >= noted.commits) =>
-        {
-            return Ok(());
-        }
         Some((commits, since)) => {
-            let lost = noted
-                .commits
-                .saturating_sub(u64::try_from(commits).unwrap_or(0));
+            let commits = u64::try_from(commits).unwrap_or(0);
+            if commits >= noted.commits {
+                return Ok(());
+            }
             format!(
-                "it lacks the last {lost} of {} transactions of the run that began at {since}",
+                "it lacks the last {} of {} transactions of the run that began at {since}",
+                noted.commits - commits,
                 noted.commits
             )
         }
@@ -154,14 +160,15 @@ pub(super) fn check_last_note(
             noted.session
         ),
     };
+
     Err(LedgerError::Lost {
-        path: path(),
+        path,
         what: what + &missing_log(dir),
         all: false,
     })
 }
 
-/// The likeliest cause.
+/// The likeliest cause, as the end of a message: a write-ahead log that was not copied along.
 fn missing_log(dir: &Path) -> String {
     let log = ledger_path(dir).with_file_name(format!("{FILE_NAME}-wal"));
     match std::fs::metadata(log) {

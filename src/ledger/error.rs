@@ -1,81 +1,99 @@
-//! What can go wrong with a ledger, said so that its owner knows what to do.
+//! What can go wrong with a ledger, with messages that tell the user what to do.
 
 use std::path::{Path, PathBuf};
 
-use super::lock::Holder;
-use super::patience::locked_by;
-use super::versions::Retrained;
+use super::holder::Holder;
+use super::kernel_locks::locked_by;
+use super::rows::Retrained;
+use crate::grid::PointId;
 use crate::spec::command::shell_path;
 
 /// A ledger that cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LedgerError {
-    /// Another coordinator holds the run directory.
-    #[error("{dir} is held by another coordinator: {holder}\nwait for it to end, or stop it (Ctrl-C in its terminal, or `kill {pid}` on {host})",
+    /// Another coordinator is using the run directory.
+    #[error("{dir} is in use by another pentagrid: {holder}\n\
+             wait for it to end, or stop it (Ctrl-C in its terminal, or `kill {pid}` on {host})",
             dir = dir.display(), pid = holder.pid, host = holder.host)]
     Held {
         /// The run directory.
         dir: PathBuf,
-        /// Who holds it.
+        /// The other coordinator.
         holder: Holder,
     },
-    /// The path cannot be one of a run directory.
+    /// The path cannot be that of a run directory.
     #[error("{} cannot be a run directory: {reason}", dir.display())]
     Path {
         /// The path.
         dir: PathBuf,
-        /// Why it cannot.
+        /// Why not.
         reason: String,
     },
-    /// Rows are missing that a session has recorded: a file was removed or replaced.
-    #[error("{} is damaged: {what}\n{}", path.display(), what_to_do(path, *all))]
+    /// Rows that a session has recorded are missing: a file was removed or replaced.
+    #[error("{} is damaged: {what}\n{}", path.display(), how_to_restore(path, *all))]
     Lost {
         /// The ledger.
         path: PathBuf,
-        /// What is missing, and how one can tell.
+        /// What is missing, and what shows that.
         what: String,
-        /// Whether nothing is left in it.
+        /// Whether nothing is left in the ledger.
         all: bool,
     },
-    /// The run directory, or the ledger in it, is not the one any more that was opened.
+    /// The run directory, or the ledger in it, is no longer the one that was opened.
     #[error("{}", what.describe(dir))]
     Gone {
         /// The run directory.
         dir: PathBuf,
-        /// What has become of it.
+        /// What happened to it.
         what: Gone,
     },
-    /// Another coordinator has opened the ledger since.
-    #[error("another coordinator has opened {}: {by}\nthis one stops: what it told as done is kept, and what was running starts again there", dir.display())]
+    /// Another coordinator has opened the ledger in the meantime.
+    #[error(
+        "another coordinator has opened {}: {by}\n\
+         this one stops: what it reported as done is kept, and what was running starts again there",
+        dir.display()
+    )]
     Superseded {
         /// The run directory.
         dir: PathBuf,
-        /// Who.
+        /// The other coordinator.
         by: Holder,
     },
-    /// The user did not wait until the ledger could be written.
-    #[error("{} was locked by another program{}: {} not written, and will run again\nclose that program; everything that was told as done is kept", path.display(), by.as_ref().map(|by| format!(" ({by})")).unwrap_or_default(), lost_results(*results))]
+    /// The user stopped waiting before the ledger could be written.
+    #[error(
+        "{} was locked by {}: {} not written, and will run again\n\
+         close that program; everything that was reported as done is kept",
+        path.display(),
+        locker(by.as_deref()),
+        lost_results(*results)
+    )]
     Unwritten {
         /// The ledger.
         path: PathBuf,
-        /// Who locks it, if that is known.
+        /// The program that has it locked, if that is known.
         by: Option<String>,
-        /// How many results are lost.
+        /// Number of results that are lost.
         results: usize,
     },
     /// There is no ledger.
-    #[error("{} holds no sweep: there is no ledger.sqlite in it\nstart one with `pentagrid run SPEC --dir {}`", .0.display(), shell_path(.0))]
+    #[error("{} holds no sweep: there is no ledger.sqlite in it\n\
+             start one with `pentagrid run SPEC --dir {}`", .0.display(), shell_path(.0))]
     Absent(PathBuf),
-    /// The file is not one of ours.
-    #[error("{} is not a pentagrid ledger ({reason})\nmove it away, or name another run directory with --dir", path.display())]
+    /// The file is not a ledger.
+    #[error("{} is not a pentagrid ledger ({reason})\n\
+             move it away, or name another run directory with --dir", path.display())]
     Foreign {
         /// The file.
         path: PathBuf,
-        /// How one can tell.
+        /// What shows that.
         reason: String,
     },
-    /// A later version of the program wrote it.
-    #[error("{} was written by a newer pentagrid (ledger version {found}; this program knows up to {known})\nuse that newer program, or start afresh in another directory with --dir", path.display())]
+    /// A later version of the program wrote the file.
+    #[error(
+        "{} was written by a newer pentagrid (ledger version {found}; this program knows up to \
+         {known})\nuse that newer program, or start again in another directory with --dir",
+        path.display()
+    )]
     Newer {
         /// The file.
         path: PathBuf,
@@ -84,59 +102,61 @@ pub enum LedgerError {
         /// The newest version that this program knows.
         known: i64,
     },
-    /// The sweep file, or what is trained, differs from that of the last run, and the user has not
-    /// agreed to that.
+    /// The sweep file, or what is trained, has changed since the last run, and the user has not
+    /// accepted that.
     #[error("{}", changed.message(dir))]
     Changed {
         /// The run directory.
         dir: PathBuf,
-        /// What differs.
+        /// What has changed.
         changed: Box<Changed>,
     },
-    /// Two configurations with one id: the hash has too few bits for this sweep.
+    /// Two configurations have the same id: the hash has too few bits for this sweep.
     #[error(
-        "two different points share the id {0}: please report this, and change the sweep a little meanwhile"
+        "two different points hash to the same id {0}: please report this bug; as a workaround, \
+         change any parameter value"
     )]
-    Collision(String),
-    /// A row that cannot be what this program wrote.
-    #[error("{} is damaged: {what}\nrestore it from a copy; nothing has been changed", path.display())]
+    Collision(PointId),
+    /// The ledger holds a row that this program cannot have written.
+    #[error("{} is damaged: {what}\n\
+             restore it from a copy; nothing has been changed", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
         /// What is wrong.
         what: String,
     },
-    /// SQLite reports an error.
+    /// SQLite reported an error.
     #[error("{}: {source}{}", path.display(), hint(source, path))]
     Sqlite {
         /// The file.
         path: PathBuf,
-        /// What SQLite says.
+        /// The error.
         source: rusqlite::Error,
     },
-    /// The operating system reports an error.
+    /// The operating system reported an error.
     #[error("{what} {}: {source}", path.display())]
     Io {
         /// What was being done, e.g. "cannot create".
         what: &'static str,
-        /// To which file or directory.
+        /// The file or directory that it was done to.
         path: PathBuf,
-        /// What the operating system says.
+        /// The error.
         source: std::io::Error,
     },
 }
 
-/// How a run differs from the last one in the same run directory.
+/// How a run differs from the last one in its run directory.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Changed {
-    /// What the sweep file adds, removes and keeps, a line each; empty: nothing.
+    /// What the sweep file adds, removes and keeps, one line each; empty if nothing.
     pub spec: Vec<String>,
-    /// How what is trained differs from what finished trials were trained by.
+    /// How what is trained differs from what trained the finished trials.
     pub retrained: Option<Retrained>,
 }
 
 impl Changed {
-    /// One line for each difference.
+    /// Returns one line for each difference.
     pub fn lines(&self) -> Vec<String> {
         let retrained = self
             .retrained
@@ -145,10 +165,11 @@ impl Changed {
         self.spec.iter().chain(retrained).cloned().collect()
     }
 
-    /// What differs, and what the user can do about it.
+    /// Says what differs, and what the user can do about it.
     fn message(&self, dir: &Path) -> String {
         let shown = dir.display();
         let mut out = String::new();
+
         if !self.spec.is_empty() {
             out.push_str(&format!(
                 "the sweep file has changed since {shown} was created:\n  {}\n",
@@ -156,35 +177,42 @@ impl Changed {
             ));
         }
         if let Some(Retrained { difference, trials }) = &self.retrained {
-            let (them, those) = match trials {
+            let (ran, again) = match trials {
                 1 => ("1 finished trial".to_owned(), "that trial"),
                 trials => (format!("{trials} finished trials"), "those trials"),
             };
             let lines: Vec<&str> = difference.lines().map(String::as_str).collect();
             out.push_str(&format!(
-                "what is trained has changed since {them} in {shown} ran:\n  {}\n",
+                "what is trained has changed since {ran} in {shown} ran:\n  {}\n",
                 lines.join("\n  ")
             ));
             out.push_str(&format!(
-                "run the same command with --rerun-changed to run {those} again, "
+                "run the same command with --rerun-changed to run {again} again, "
             ));
             out.push_str("with --accept-changes to keep their results beside new ones, ");
         } else {
-            out.push_str("run the same command with --accept-changes to keep the results of kept points and resume with the new sweep file, ");
+            out.push_str(
+                "run the same command with --accept-changes to keep the results of kept points \
+                 and resume with the new sweep file, ",
+            );
         }
-        out.push_str("or start afresh in another directory: pentagrid run SPEC --dir DIR\nnothing has been changed yet");
+
+        out.push_str(
+            "or start again in another directory: pentagrid run SPEC --dir DIR\n\
+             nothing has been changed yet",
+        );
         out
     }
 }
 
-/// What has become of a run directory, or of its ledger, while a coordinator had it open.
+/// What happened to a run directory, or to its ledger, while a coordinator had it open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Gone {
-    /// The directory has another name.
+    /// The directory was renamed.
     Moved(PathBuf),
     /// The directory is not on the disk any more.
     Removed,
-    /// The ledger has another name.
+    /// The ledger was renamed.
     LedgerMoved(PathBuf),
     /// The ledger is not on the disk any more.
     LedgerRemoved,
@@ -196,32 +224,48 @@ impl Gone {
         match self {
             Self::Moved(to) => format!(
                 "{shown} was moved to {to} while its sweep ran, so the sweep was stopped\n\
-                 everything that was told as done is kept in {to}; what was running starts again\n\
-                 go on with: pentagrid resume {quoted}",
+                 everything that was reported as done is kept in {to}; what was running starts \
+                 again\n\
+                 resume with: pentagrid resume {quoted}",
                 to = to.display(),
                 quoted = shell_path(to)
             ),
             Self::Removed => format!(
                 "{shown} was removed while its sweep ran, so the sweep was stopped\n\
                  its ledger, with every result so far, is not on the disk any more\n\
-                 restore the directory from a copy, or run the same command again to start from nothing"
+                 restore the directory from a copy, or run the same command again to start from \
+                 the beginning"
             ),
             Self::LedgerMoved(to) => format!(
-                "the ledger of {shown} was moved to {to} while its sweep ran, so the sweep was stopped\n\
-                 everything that was told as done is kept in that file, and in ledger.sqlite-wal if that is there\n\
+                "the ledger of {shown} was moved to {to} while its sweep ran, \
+                 so the sweep was stopped\n\
+                 everything that was reported as done is kept in that file, \
+                 and in ledger.sqlite-wal if that is there\n\
                  move it back to {shown}/ledger.sqlite, and run the same command again",
                 to = to.display()
             ),
             Self::LedgerRemoved => format!(
-                "the ledger of {shown} was removed or replaced while its sweep ran, so the sweep was stopped\n\
-                 the file with the results so far is not on the disk any more; logs and the trials' folders are\n\
-                 restore it from a copy (and remove ledger.sqlite-wal, unless the copy has one), or start again in another directory with \
+                "the ledger of {shown} was removed or replaced while its sweep ran, \
+                 so the sweep was stopped\n\
+                 the file with the results so far is not on the disk any more; \
+                 logs and the trials' folders are\n\
+                 restore it from a copy (and remove ledger.sqlite-wal, unless the copy has one), \
+                 or start again in another directory with \
                  --dir"
             ),
         }
     }
 }
 
+/// The program that has a ledger locked.
+fn locker(by: Option<&str>) -> String {
+    match by {
+        Some(by) => format!("another program ({by})"),
+        None => "another program".to_owned(),
+    }
+}
+
+/// The beginning of a clause about results that are lost.
 fn lost_results(results: usize) -> String {
     match results {
         0 => "some records were".to_owned(),
@@ -230,36 +274,45 @@ fn lost_results(results: usize) -> String {
     }
 }
 
-/// How to go on with a ledger that has lost rows.
-fn what_to_do(path: &Path, all: bool) -> String {
+/// What to do about a ledger that has lost rows.
+fn how_to_restore(path: &Path, all: bool) -> String {
     let dir = path.parent().unwrap_or(path);
     let shown = dir.display();
     let restore =
         "restore the file from a copy (ledger.sqlite and ledger.sqlite-wal belong together)";
-    match all {
-        true => format!(
-            "{restore}, or, to start from nothing, move {shown} away or name another directory with --dir"
-        ),
-        false => format!(
-            "{restore}, or, to go on with what is left and run the rest again: rm {}",
+    if all {
+        format!(
+            "{restore}, or, to start from the beginning, move {shown} away or name another \
+             directory with --dir"
+        )
+    } else {
+        format!(
+            "{restore}, or, to resume with what is left and run the rest again: rm {}",
             shell_path(&dir.join("ledger.lock"))
-        ),
+        )
     }
 }
 
 impl LedgerError {
-    /// The same error, of a ledger as it is named to the user.
-    pub(super) fn of(mut self, named: &Path) -> Self {
-        let of = |found: &Path| {
-            found
-                .file_name()
-                .map_or_else(|| named.to_owned(), |name| named.with_file_name(name))
-        };
-        match &mut self {
-            Self::Foreign { path, .. } | Self::Newer { path, .. } | Self::Sqlite { path, .. } => {
-                *path = of(path)
-            }
-            _ => {}
+    /// Returns a function that makes an error of SQLite into one of the ledger at `path`.
+    pub(super) fn sqlite_at(path: &Path) -> impl Fn(rusqlite::Error) -> Self + '_ {
+        |source| Self::Sqlite {
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// Returns the same error with the path `ledger` as the user knows it, instead of the absolute
+    /// one that SQLite was given.
+    pub(super) fn named(mut self, ledger: &Path) -> Self {
+        if let Self::Foreign { path, .. } | Self::Newer { path, .. } | Self::Sqlite { path, .. } =
+            &mut self
+        {
+            // It may be a file beside the ledger.
+            *path = match path.file_name() {
+                Some(name) => ledger.with_file_name(name),
+                None => ledger.to_owned(),
+            };
         }
         self
     }
@@ -272,8 +325,8 @@ impl LedgerError {
         is_busy(source)
     }
 
-    /// Whether SQLite could not write, or make, what it needs beside the file.
-    pub(super) fn is_of_a_place_that_cannot_be_written(&self) -> bool {
+    /// Whether SQLite could not write or create the files that it needs beside the ledger.
+    pub(super) fn is_unwritable(&self) -> bool {
         let Self::Sqlite { source, .. } = self else {
             return false;
         };
@@ -299,11 +352,14 @@ fn hint(error: &rusqlite::Error, path: &Path) -> String {
         DatabaseBusy, DatabaseCorrupt, DiskFull, NotADatabase, ReadOnly, SystemIoFailure,
     };
     if let (Some(SystemIoFailure), Some(limit)) = (error.sqlite_error_code(), file_size_limit()) {
+        // SQLite reports both a full quota and a broken disk as an I/O error.
         return format!(
-            "\nfiles may have {limit} bytes at the most (`ulimit -f`), if it is not the disk that reports an error: raise that limit, and \
+            "\nfiles may have at most {limit} bytes (`ulimit -f`), unless it is the disk that \
+             reports an error: raise that limit, and \
              run the same command again; what was recorded is kept"
         );
     }
+
     let hint = match error.sqlite_error_code() {
         Some(DiskFull) => {
             "the disk is full: make room and run the same command again; what was recorded is kept"
@@ -319,7 +375,8 @@ fn hint(error: &rusqlite::Error, path: &Path) -> String {
             "the file is damaged: restore it from a copy, or try `sqlite3 ledger.sqlite .recover`"
         }
         Some(SystemIoFailure) => {
-            "the disk reports an error: check it, and run the same command again; what was recorded is kept"
+            "the disk reports an error: check it, and run the same command again; what was \
+             recorded is kept"
         }
         _ => return String::new(),
     };

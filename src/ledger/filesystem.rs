@@ -1,4 +1,4 @@
-//! Whether a directory lies on a network file system, where SQLite's write-ahead log is not safe.
+//! Detects network file systems, on which SQLite's write-ahead log is not safe.
 
 use std::path::Path;
 
@@ -19,7 +19,7 @@ const NETWORK: &[(&str, u32)] = &[
     ("9P", 0x0102_1997),
 ];
 
-/// The name of the network file system that `dir` lies on; None on a local one.
+/// Returns the name of the network file system that a directory lies on; None if it is local.
 pub fn network_file_system(dir: &Path) -> Option<&'static str> {
     name_of(statfs(dir).ok()?.filesystem_type())
 }
@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn network_file_systems_are_told_by_their_number() {
+    fn network_file_systems_are_recognised_by_their_magic_number() {
         assert_eq!(name_of(FsType(0x6969)), Some("NFS"));
         assert_eq!(name_of(FsType(0xff53_4d42_u32 as _)), Some("CIFS"));
         assert_eq!(name_of(FsType(0xef53)), None, "ext4");

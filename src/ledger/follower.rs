@@ -1,5 +1,5 @@
-//! Following a ledger: what is new in it since the last look, read row by row, so that a look costs
-//! as much as has happened and not as much as there is. Leaves the run directory as it is, also
+//! Follows a ledger: reads what is new since the last poll, row by row, so that a poll costs as
+//! much as has happened, and not as much as there is. Leaves the run directory as it is, and works
 //! where it cannot be written.
 
 use std::path::{Path, PathBuf};
@@ -7,76 +7,105 @@ use std::time::{Duration, SystemTime};
 
 use rusqlite::Row;
 
+use super::connection::{self, ReadMode};
 use super::error::LedgerError;
-use super::lock::{Holder, Lock};
+use super::holder::Holder;
+use super::lock::Lock;
 use super::place::ledger_path;
 use super::reader::{Reader, explain, find, trial_id};
 use super::rows::{EpochRow, SessionRow, TrialRow, Versions};
-use super::schema::{self, Manner};
 use crate::grid::TrialId;
 use crate::protocol::FailureKind;
 
-/// A file that was changed so shortly before it was looked at may change again without its time
-/// telling.
-const UNSETTLED: Duration = Duration::from_millis(200);
+/// A file that was changed less than this before it was examined may change again without a new
+/// modification time.
+const MTIME_GRANULARITY: Duration = Duration::from_millis(200);
 
-/// Follows the ledger of a run directory. Between two looks it holds nothing open.
+/// Follows the ledger of a run directory. Between two polls it holds nothing open.
 #[derive(Clone, Debug)]
 pub struct Follower {
     dir: PathBuf,
     path: PathBuf,
-    files: Option<[Option<(u64, SystemTime)>; 2]>,
+    files: Option<FileStates>,
     holder: Option<Holder>,
-    seen: Option<Seen>,
+    position: Option<ReadPosition>,
+}
+
+/// The ledger and its log.
+type FileStates = [Option<FileState>; 2];
+
+/// What tells that a file has changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct FileState {
+    size: u64,
+    modified: SystemTime,
+}
+
+impl FileState {
+    fn of(path: &Path) -> Option<Self> {
+        let file = std::fs::metadata(path).ok()?;
+        Some(Self {
+            size: file.len(),
+            modified: file.modified().ok()?,
+        })
+    }
+
+    /// Whether a later change will have another modification time.
+    fn is_settled(&self) -> bool {
+        self.modified
+            .elapsed()
+            .is_ok_and(|ago| ago > MTIME_GRANULARITY)
+    }
 }
 
 /// How far the ledger has been read.
 #[derive(Clone, Debug, Default)]
-struct Seen {
-    /// Revisions of the spec, and sessions: with a new one rows may change that nothing else tells
-    /// of.
-    frame: (i64, i64),
+struct ReadPosition {
+    /// Number of revisions of the sweep file. A new one may change rows that nothing else tells of.
+    revisions: i64,
+    /// The last session, for the same reason.
+    session: i64,
     /// The last attempt.
     attempt: i64,
     /// Attempts that had not ended.
     open: Vec<i64>,
 }
 
-/// How much of the attempts is read.
+/// Which attempts are read.
 #[derive(Clone, Copy, Debug)]
-enum Depth {
+enum Attempts {
     All,
-    Glance,
+    OpenOrFailed,
 }
 
-/// What a look has found.
+/// What a poll has found.
 #[derive(Clone, Debug)]
-pub struct News {
-    /// Whether it is all there is, and not only what is new: at the first look, and after a new
-    /// session or spec.
-    pub whole: bool,
-    /// The versions of what is trained, with `whole`.
+pub struct Update {
+    /// Whether it is the whole state, and not only what is new: at the first poll, and after a new
+    /// session or sweep file.
+    pub is_whole: bool,
+    /// The versions of what is trained, if it is the whole state.
     pub versions: Versions,
-    /// The text of the spec in force, with `whole`.
+    /// The sweep file in force, if it is the whole state.
     pub spec: Option<String>,
-    /// Who holds the run directory.
+    /// The coordinator that holds the run directory.
     pub holder: Option<Holder>,
-    /// The last run of a coordinator.
+    /// The last session.
     pub session: Option<SessionRow>,
-    /// What workers that do not run yet wait for, and how many wait for it; of a coordinator that
-    /// is there.
+    /// What workers wait for in a queue, and how many workers wait for it; empty if there is no
+    /// coordinator.
     pub waiting: Vec<(String, u64)>,
     /// Trials that are new or may have changed.
     pub trials: Vec<TrialRow>,
     /// Attempts that are new or have changed, in the order in which they began.
-    pub attempts: Vec<AttemptNews>,
+    pub attempts: Vec<AttemptUpdate>,
     /// The last row of history of each trial with an attempt that has not ended.
     pub epochs: Vec<EpochRow>,
 }
 
-/// An attempt at a trial.
+/// An attempt at a trial that is new or has changed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AttemptNews {
+pub struct AttemptUpdate {
     /// Its number.
     pub number: i64,
     /// The trial.
@@ -95,7 +124,7 @@ pub struct AttemptNews {
     pub duration: Option<f64>,
     /// The slot that it ran in, and what its worker called the device.
     pub slot: Option<(u32, String)>,
-    /// Threads that its worker computed with.
+    /// Number of threads that its worker computed with.
     pub threads: u32,
 }
 
@@ -111,7 +140,7 @@ impl Follower {
             path,
             files: None,
             holder: None,
-            seen: None,
+            position: None,
         })
     }
 
@@ -120,200 +149,225 @@ impl Follower {
         &self.dir
     }
 
-    /// What is new; None if nothing is, which costs a glance at three files.
+    /// Returns what is new. If nothing is, only three files are examined, and it returns None.
     ///
     /// # Errors
-    /// The ledger's. The next look begins where this one did.
-    pub fn look(&mut self) -> Result<Option<News>, LedgerError> {
+    /// The ledger's. The next poll begins where this one did.
+    pub fn poll(&mut self) -> Result<Option<Update>, LedgerError> {
         let holder = Lock::holder(&self.dir);
-        let files = self.files();
-        let settled = |file: &Option<(u64, SystemTime)>| {
-            file.is_none_or(|(_, changed)| changed.elapsed().is_ok_and(|ago| ago > UNSETTLED))
-        };
+        let files = self.file_states();
         if self.files == Some(files) && self.holder == holder {
             return Ok(None);
         }
-        let (news, seen) = self.read(holder.clone(), Depth::All)?;
-        self.seen = Some(seen);
-        self.files = files.iter().all(settled).then_some(files);
+
+        let (update, position) =
+            self.read(self.position.as_ref(), holder.clone(), Attempts::All)?;
+        // Files that may change without a new modification time are read again at the next poll.
+        let are_settled = files
+            .iter()
+            .flatten()
+            .all(|file: &FileState| file.is_settled());
+        self.position = Some(position);
+        self.files = are_settled.then_some(files);
         self.holder = holder;
-        Ok(Some(news))
+        Ok(Some(update))
     }
 
-    /// The ledger as it is now, for somebody who will not look again: of the attempts only those
-    /// that have not ended and those at trials that failed for good, which are few where the others
-    /// are many.
+    /// Returns the whole state for a caller that will not poll again.
+    ///
+    /// It has only the attempts that have not ended and those at failed trials: they are few, where
+    /// the others are many.
     ///
     /// # Errors
     /// The ledger's.
-    pub fn glance(&self) -> Result<News, LedgerError> {
-        let afresh = Self {
-            seen: None,
-            ..self.clone()
-        };
-        Ok(afresh.read(Lock::holder(&self.dir), Depth::Glance)?.0)
+    pub fn snapshot(&self) -> Result<Update, LedgerError> {
+        let holder = Lock::holder(&self.dir);
+        let (update, _) = self.read(None, holder, Attempts::OpenOrFailed)?;
+        Ok(update)
     }
 
-    /// A reader of the ledger as it is now, for what only somebody who asks wants to know.
+    /// Opens a reader of the ledger as it is now, for what is read on demand only.
     ///
     /// # Errors
     /// The ledger's.
     pub fn reader(&self) -> Result<Reader, LedgerError> {
-        let manner = Manner::untouching(&self.path, Lock::holder(&self.dir).is_some());
-        self.open(manner)
+        let is_held = Lock::holder(&self.dir).is_some();
+        self.open(ReadMode::without_trace(&self.path, is_held))
     }
 
-    fn open(&self, manner: Manner) -> Result<Reader, LedgerError> {
-        let connection = schema::open_in_manner(&ledger_path(&self.dir), manner)
+    fn open(&self, mode: ReadMode) -> Result<Reader, LedgerError> {
+        let connection = connection::open_in_mode(&ledger_path(&self.dir), mode)
             .map_err(|error| explain(&self.dir, error))?;
         Ok(Reader::on(connection, self.path.clone()))
     }
 
-    /// Sizes and times of the ledger and its log.
-    fn files(&self) -> [Option<(u64, SystemTime)>; 2] {
+    /// The states of the ledger and its log.
+    fn file_states(&self) -> FileStates {
         ["", "-wal"].map(|suffix| {
             let mut name = self.path.as_os_str().to_owned();
             name.push(suffix);
-            let file = std::fs::metadata(name).ok()?;
-            Some((file.len(), file.modified().ok()?))
+            FileState::of(Path::new(&name))
         })
     }
 
-    fn read(&self, holder: Option<Holder>, depth: Depth) -> Result<(News, Seen), LedgerError> {
-        let mut manner = Manner::untouching(&self.path, holder.is_some());
+    /// Reads what is new since a position, without a trace in the directory.
+    fn read(
+        &self,
+        since: Option<&ReadPosition>,
+        holder: Option<Holder>,
+        which: Attempts,
+    ) -> Result<(Update, ReadPosition), LedgerError> {
+        let mut mode = ReadMode::without_trace(&self.path, holder.is_some());
         loop {
-            let reader = self.open(manner)?;
-            let found = self.news(&reader, holder.clone(), depth);
-            // A coordinator that began meanwhile may have written into what was taken for a file at
-            // rest.
-            let now = Manner::untouching(&self.path, Lock::holder(&self.dir).is_some());
-            if manner == Manner::Still && now != Manner::Still {
-                manner = Manner::Shared;
+            let reader = self.open(mode)?;
+            let found = reader.updates_since(since, holder.clone(), which);
+
+            // A coordinator that has begun since may have written into the file that was taken to
+            // be immutable.
+            let is_held = Lock::holder(&self.dir).is_some();
+            let mode_now = ReadMode::without_trace(&self.path, is_held);
+            if mode == ReadMode::Immutable && mode_now != ReadMode::Immutable {
+                mode = ReadMode::Shared;
                 continue;
             }
             return found;
         }
     }
+}
 
-    fn news(
+impl Reader {
+    /// Reads what is new since a position, or the whole state if there is none or the position is
+    /// of an earlier session or sweep file.
+    fn updates_since(
         &self,
-        reader: &Reader,
+        since: Option<&ReadPosition>,
         holder: Option<Holder>,
-        depth: Depth,
-    ) -> Result<(News, Seen), LedgerError> {
-        // One moment for all that follows; with a rollback journal it makes the writer wait, but
+        which: Attempts,
+    ) -> Result<(Update, ReadPosition), LedgerError> {
+        // One snapshot for all that follows. With a rollback journal the writer has to wait, but
         // not for long.
-        reader
-            .connection()
+        self.connection()
             .execute_batch("BEGIN")
-            .map_err(reader.sqlite())?;
-        let (frame, last) = reader
-            .connection()
-            .query_row(
-                "SELECT (SELECT count(*) FROM spec), (SELECT coalesce(max(id), 0) FROM session), (SELECT coalesce(max(id), 0) FROM attempt)",
-                [],
-                |row| Ok(((row.get(0)?, row.get(1)?), row.get::<_, i64>(2)?)),
-            )
-            .map_err(reader.sqlite())?;
-        let seen = self
-            .seen
-            .clone()
-            .filter(|seen| seen.frame == frame && seen.attempt <= last);
-        let session = reader.sessions()?.pop();
-        // Of a killed coordinator's workers nobody knows.
+            .map_err(self.sqlite())?;
+        let mut position = self.end_position()?;
+        let since = since.filter(|since| {
+            since.revisions == position.revisions
+                && since.session == position.session
+                && since.attempt <= position.attempt
+        });
+
+        let session = self.sessions()?.pop();
+
+        // A killed coordinator's workers wait for nothing.
         let waiting = if holder.is_some() {
-            reader.waiting()?
+            self.waiting()?
         } else {
             Vec::new()
         };
-        let (whole, seen) = (seen.is_none(), seen.unwrap_or_default());
-        let which = match depth {
-            Depth::All => "",
-            Depth::Glance => OPEN_OR_FAILED,
+        let attempts = self.attempts_since(since, which)?;
+        let trials = match since {
+            None => self.trials()?,
+            Some(since) => self.trials_since(since)?,
         };
-        let mut attempts = reader.rows(
-            &format!("{ATTEMPTS} WHERE a.id > ? {which} ORDER BY a.id"),
-            [seen.attempt],
+
+        let mut epochs = Vec::new();
+        let history_position = self.position()?;
+        for attempt in attempts.iter().filter(|attempt| attempt.ended_at.is_none()) {
+            position.open.push(attempt.number);
+            epochs.extend(self.last_row_of(attempt.trial, history_position)?);
+        }
+
+        let mut update = Update {
+            is_whole: since.is_none(),
+            versions: Versions::default(),
+            spec: None,
+            holder,
+            session,
+            waiting,
+            trials,
+            attempts,
+            epochs,
+        };
+        if update.is_whole {
+            update.spec = Some(self.spec_text()?);
+            update.versions = self.versions()?;
+        }
+        Ok((update, position))
+    }
+
+    /// The position after everything that is in the ledger now, but for the attempts that have not
+    /// ended.
+    fn end_position(&self) -> Result<ReadPosition, LedgerError> {
+        self.connection()
+            .query_row(
+                "SELECT (SELECT count(*) FROM spec),
+                        (SELECT coalesce(max(id), 0) FROM session),
+                        (SELECT coalesce(max(id), 0) FROM attempt)",
+                [],
+                |row| {
+                    Ok(ReadPosition {
+                        revisions: row.get(0)?,
+                        session: row.get(1)?,
+                        attempt: row.get(2)?,
+                        open: Vec::new(),
+                    })
+                },
+            )
+            .map_err(self.sqlite())
+    }
+
+    /// The attempts that are new since a position, and those that had not ended then.
+    fn attempts_since(
+        &self,
+        since: Option<&ReadPosition>,
+        which: Attempts,
+    ) -> Result<Vec<AttemptUpdate>, LedgerError> {
+        let condition = match which {
+            Attempts::All => "",
+            Attempts::OpenOrFailed => OPEN_OR_FAILED,
+        };
+        let mut attempts = self.rows(
+            &format!("{ATTEMPTS} WHERE a.id > ? {condition} ORDER BY a.id"),
+            [since.map_or(0, |since| since.attempt)],
             attempt,
         )?;
-        let mut trials = Vec::new();
-        if whole {
-            trials = reader.trials()?;
-        } else {
-            for number in &seen.open {
-                attempts.extend(reader.rows(
-                    &format!("{ATTEMPTS} WHERE a.id = ?"),
-                    [number],
-                    attempt,
-                )?);
-            }
-            attempts.sort_by_key(|attempt| attempt.number);
-            trials.extend(reader.trials_where(
-                "JOIN attempt a ON a.trial = t.id WHERE a.id > ?",
-                [seen.attempt],
-            )?);
-            for number in &seen.open {
-                trials.extend(
-                    reader.trials_where(
-                        "JOIN attempt a ON a.trial = t.id WHERE a.id = ?",
-                        [number],
-                    )?,
-                );
-            }
+        for number in since.iter().flat_map(|since| &since.open) {
+            let sql = format!("{ATTEMPTS} WHERE a.id = ?");
+            attempts.extend(self.rows(&sql, [number], attempt)?);
         }
-        let open: Vec<&AttemptNews> = attempts
-            .iter()
-            .filter(|attempt| attempt.ended_at.is_none())
-            .collect();
-        let mut epochs = Vec::new();
-        let position = reader.position()?;
-        for attempt in &open {
-            epochs.extend(reader.last_row_of(attempt.trial, position)?);
+        attempts.sort_by_key(|attempt| attempt.number);
+        Ok(attempts)
+    }
+
+    /// The trials of the attempts that are new since a position, or had not ended then.
+    fn trials_since(&self, since: &ReadPosition) -> Result<Vec<TrialRow>, LedgerError> {
+        let mut trials = self.trials_where(
+            "JOIN attempt a ON a.trial = t.id WHERE a.id > ?",
+            [since.attempt],
+        )?;
+        for number in &since.open {
+            trials.extend(
+                self.trials_where("JOIN attempt a ON a.trial = t.id WHERE a.id = ?", [number])?,
+            );
         }
-        let seen = Seen {
-            frame,
-            attempt: last,
-            open: open.iter().map(|attempt| attempt.number).collect(),
-        };
-        let spec = if whole {
-            Some(reader.spec_text()?)
-        } else {
-            None
-        };
-        let versions = if whole {
-            reader.versions()?
-        } else {
-            Versions::default()
-        };
-        Ok((
-            News {
-                whole,
-                versions,
-                spec,
-                holder,
-                session,
-                waiting,
-                trials,
-                attempts,
-                epochs,
-            },
-            seen,
-        ))
+        Ok(trials)
     }
 }
 
-const ATTEMPTS: &str = "SELECT t.point, t.seed, a.id, a.started_at, a.ended_at, a.outcome, a.kind, a.message, a.duration, w.slot, coalesce(w.device_name, w.device), coalesce(w.threads, 0)
+/// Query for the columns of `attempt`.
+const ATTEMPTS: &str = "SELECT t.point, t.seed, a.id, a.started_at, a.ended_at, a.outcome, a.kind,
+     a.message, a.duration, w.slot, coalesce(w.device_name, w.device), coalesce(w.threads, 0)
      FROM attempt a JOIN trial t ON t.id = a.trial LEFT JOIN worker w ON w.id = a.worker";
 
-/// Of all attempts those of `Follower::glance`. The inner query reads the attempts alone, and
-/// leaves few to look up the trials of.
+/// Condition on the attempts of `Follower::snapshot`. The inner query reads only the table of
+/// attempts, and leaves few whose trials have to be looked up.
 const OPEN_OR_FAILED: &str =
     "AND a.id IN (SELECT id FROM attempt WHERE ended_at IS NULL OR outcome = 'failed')
      AND (a.ended_at IS NULL OR t.state = 'failed')";
 
-fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptNews> {
+fn attempt(row: &Row<'_>) -> rusqlite::Result<AttemptUpdate> {
     let slot: Option<u32> = row.get(9)?;
-    Ok(AttemptNews {
+    Ok(AttemptUpdate {
         trial: trial_id(row)?,
         number: row.get(2)?,
         started_at: row.get(3)?,

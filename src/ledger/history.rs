@@ -1,5 +1,6 @@
-//! Reading the histories of trials, by epochs and by steps, which may have millions of rows: as a
-//! stream, thinned, or their two ends; and what trials reported that is no number.
+//! Reads the histories of trials, by epochs and by steps: as a stream, thinned, or their two ends,
+//! since they may have millions of rows. Also reads notes, which trials reported instead of
+//! numbers.
 
 use std::collections::HashMap;
 
@@ -12,7 +13,7 @@ use crate::grid::TrialId;
 use crate::protocol::{Notes, Position, Unit};
 
 impl Reader {
-    /// How many rows the histories have.
+    /// Number of rows of all histories.
     pub fn epochs(&self) -> Result<u64, LedgerError> {
         let count = self
             .connection()
@@ -21,7 +22,7 @@ impl Reader {
         Ok(count as u64)
     }
 
-    /// The history of one trial: epochs, then what is by steps.
+    /// The history of one trial: the rows by epochs, then those by steps.
     ///
     /// # Errors
     /// The ledger's.
@@ -29,18 +30,19 @@ impl Reader {
         self.history_every(id, 1, false)
     }
 
-    /// The query for the history of a trial, point and seed as ?1 and ?2, without an order: columns
-    /// 3 and 4 are the position.
+    /// The query for the history of a trial, without an order. Point and seed are ?1 and ?2;
+    /// columns 3 and 4 are the position.
     fn of_trial(&self) -> Result<String, LedgerError> {
         let [unit, position] = self.position()?;
         Ok(format!(
-            "SELECT t.point, t.seed, {unit}, {position}, e.metrics FROM epoch e JOIN trial t ON t.id = e.trial
+            "SELECT t.point, t.seed, {unit}, {position}, e.metrics FROM epoch e
+             JOIN trial t ON t.id = e.trial
              WHERE t.point = ?1 AND t.seed = ?2"
         ))
     }
 
-    /// The SQL expressions for unit and number of a row of history `e`. Before version 5 all were
-    /// whole epochs.
+    /// The SQL expressions for unit and number of a row of history `e`. Before version 5 all rows
+    /// were whole epochs.
     pub(super) fn position(&self) -> Result<[&'static str; 2], LedgerError> {
         Ok(if self.has_column("epoch", "unit")? {
             ["e.unit", "e.position"]
@@ -49,13 +51,14 @@ impl Reader {
         })
     }
 
-    /// Whether any row of history says a step.
+    /// Whether any row of history has a step.
     pub fn has_steps(&self) -> Result<bool, LedgerError> {
         let [unit, _] = self.position()?;
         self.connection()
             .query_row(
                 &format!(
-                    "SELECT EXISTS (SELECT 1 FROM epoch e WHERE {unit} = 'step' OR json_type(e.metrics, '$.step') IS NOT NULL)"
+                    "SELECT EXISTS (SELECT 1 FROM epoch e WHERE {unit} = 'step'
+                     OR json_type(e.metrics, '$.step') IS NOT NULL)"
                 ),
                 [],
                 |row| row.get(0),
@@ -71,15 +74,18 @@ impl Reader {
         let [_, position] = self.position()?;
         self.connection()
             .query_row(
-                &format!("SELECT EXISTS (SELECT 1 FROM epoch e WHERE {position} <> CAST({position} AS INTEGER))"),
+                &format!(
+                    "SELECT EXISTS (SELECT 1 FROM epoch e
+                     WHERE {position} <> CAST({position} AS INTEGER))"
+                ),
                 [],
                 |row| row.get(0),
             )
             .map_err(self.sqlite())
     }
 
-    /// The first and last rows of a trial's history by one unit, so many of each, and how many are
-    /// left out between them.
+    /// The first and the last rows of a trial's history by one unit, up to `rows` of each, and the
+    /// number of rows that are left out between them.
     ///
     /// # Errors
     /// The ledger's.
@@ -91,7 +97,8 @@ impl Reader {
     ) -> Result<(Vec<EpochRow>, usize), LedgerError> {
         let [of_unit, position] = self.position()?;
         let of_trial = format!("{} AND {of_unit} = ?3", self.of_trial()?);
-        let (point, seed) = (id.point.to_string(), id.seed as i64);
+        let point = id.point.to_string();
+        let seed = id.seed as i64;
         let count: i64 = self
             .connection()
             .query_row(
@@ -100,14 +107,15 @@ impl Reader {
                 |row| row.get(0),
             )
             .map_err(self.sqlite())?;
-        let long = count as usize > 2 * rows;
-        let begin = if long { rows } else { 2 * rows } as i64;
+
+        let is_long = count as usize > 2 * rows;
+        let begin = if is_long { rows } else { 2 * rows } as i64;
         let mut found = self.rows(
             &format!("{of_trial} ORDER BY {position} LIMIT ?4"),
             params![point, seed, unit.name(), begin],
             epoch_row,
         )?;
-        if long {
+        if is_long {
             let mut end = self.rows(
                 &format!("{of_trial} ORDER BY {position} DESC LIMIT ?4"),
                 params![point, seed, unit.name(), rows as i64],
@@ -116,11 +124,12 @@ impl Reader {
             end.reverse();
             found.extend(end);
         }
+
         let left_out = count as usize - found.len();
         Ok((found, left_out))
     }
 
-    /// Whether any trial reported something that is no number.
+    /// Whether any trial reported a note.
     pub fn has_notes(&self) -> Result<bool, LedgerError> {
         if !self.has_column("note", "name")? {
             return Ok(false);
@@ -130,7 +139,7 @@ impl Reader {
             .map_err(self.sqlite())
     }
 
-    /// What a trial reported that is no number.
+    /// The notes of a trial.
     pub fn notes_of(&self, id: TrialId) -> Result<Notes, LedgerError> {
         let found = self.notes_where(
             "WHERE t.point = ? AND t.seed = ?",
@@ -139,7 +148,7 @@ impl Reader {
         Ok(found.into_values().next().unwrap_or_default())
     }
 
-    /// The same of every trial that reported such a thing.
+    /// The notes of every trial that reported any.
     pub fn notes(&self) -> Result<HashMap<TrialId, Notes>, LedgerError> {
         self.notes_where("", [])
     }
@@ -153,14 +162,20 @@ impl Reader {
         if !self.has_column("note", "name")? {
             return Ok(found);
         }
+
         let rows = self.rows(
-            &format!("SELECT t.point, t.seed, n.name, n.value FROM note n JOIN trial t ON t.id = n.trial {clause}"),
+            &format!(
+                "SELECT t.point, t.seed, n.name, n.value FROM note n
+                 JOIN trial t ON t.id = n.trial {clause}"
+            ),
             parameters,
             |row| {
-                let value = serde_json::from_str(row.get_ref(3)?.as_str()?).map_err(|_| damaged(3, "a note that is not JSON"))?;
+                let value = serde_json::from_str(row.get_ref(3)?.as_str()?)
+                    .map_err(|_| damaged(3, "a note that is not JSON"))?;
                 Ok((trial_id(row)?, row.get::<_, String>(2)?, value))
             },
         )?;
+
         for (id, name, value) in rows {
             found.entry(id).or_default().insert(&name, value);
         }
@@ -181,8 +196,8 @@ impl Reader {
         Ok(found)
     }
 
-    /// The last row of a trial's history; where it has rows of both units, that of the last epoch.
-    /// Found by the key alone: a history may have millions of rows.
+    /// The last row of a trial's history; if it has rows of both units, that of the last epoch.
+    /// Uses only the key, since a history may have millions of rows.
     pub(super) fn last_row_of(
         &self,
         id: TrialId,
@@ -191,8 +206,10 @@ impl Reader {
         let found = self.connection().query_row(
             &format!(
                 "WITH one AS (SELECT id, point, seed FROM trial WHERE point = ? AND seed = ?)
-                 SELECT one.point, one.seed, {unit}, {position}, e.metrics FROM one JOIN epoch e ON e.trial = one.id
-                 WHERE {unit} = (SELECT {unit} FROM epoch e WHERE e.trial = one.id ORDER BY 1 LIMIT 1)
+                 SELECT one.point, one.seed, {unit}, {position}, e.metrics FROM one
+                 JOIN epoch e ON e.trial = one.id
+                 WHERE {unit} = (SELECT {unit} FROM epoch e WHERE e.trial = one.id ORDER BY 1
+                 LIMIT 1)
                  ORDER BY {position} DESC LIMIT 1"
             ),
             params![id.point.to_string(), id.seed as i64],
@@ -201,7 +218,7 @@ impl Reader {
         found.optional().map_err(self.sqlite())
     }
 
-    /// Hands every row of history of every finished trial to `take`, one at a time, since a big
+    /// Passes every row of history of every finished trial to `take`, one at a time, since a big
     /// sweep has millions.
     pub fn each_epoch<E: From<LedgerError>>(
         &self,
@@ -211,10 +228,12 @@ impl Reader {
         let mut statement = self
             .connection()
             .prepare(&format!(
-                "SELECT t.point, t.seed, {unit}, {position}, e.metrics FROM trial t JOIN epoch e ON e.trial = t.id
+                "SELECT t.point, t.seed, {unit}, {position}, e.metrics FROM trial t
+                 JOIN epoch e ON e.trial = t.id
                  WHERE t.state = 'done' ORDER BY t.point, t.seed, 3, 4"
             ))
             .map_err(self.sqlite())?;
+
         let mut rows = statement.query([]).map_err(self.sqlite())?;
         while let Some(row) = rows.next().map_err(self.sqlite())? {
             take(epoch_row(row).map_err(self.sqlite())?)?;
@@ -222,8 +241,8 @@ impl Reader {
         Ok(())
     }
 
-    /// Names of the figures in the history: those that are known beforehand, or else those that
-    /// stand in it.
+    /// Names of the metrics in the histories: those that are known beforehand, or else those that
+    /// trials have reported.
     pub fn history_names(&self, known: &[&str]) -> Result<Vec<String>, LedgerError> {
         if !known.is_empty() {
             return Ok(known.iter().map(|name| (*name).to_owned()).collect());
@@ -235,14 +254,15 @@ impl Reader {
         )
     }
 
-    /// How many rows the history of a trial has.
+    /// Number of rows of a trial's history.
     ///
     /// # Errors
     /// The ledger's.
     pub fn history_len(&self, id: TrialId) -> Result<usize, LedgerError> {
         self.connection()
             .query_row(
-                "SELECT count(*) FROM epoch WHERE trial = (SELECT id FROM trial WHERE point = ?1 AND seed = ?2)",
+                "SELECT count(*) FROM epoch
+                 WHERE trial = (SELECT id FROM trial WHERE point = ?1 AND seed = ?2)",
                 params![id.point.to_string(), id.seed as i64],
                 |row| row.get::<_, i64>(0),
             )
@@ -250,7 +270,8 @@ impl Reader {
             .map_err(self.sqlite())
     }
 
-    /// Hands every `stride`th row of a trial's history to `take`, from the first on, one at a time.
+    /// Passes every `stride`th row of a trial's history to `take`, from the first on, one at a
+    /// time.
     ///
     /// # Errors
     /// The ledger's, or those of `take`.
@@ -268,27 +289,28 @@ impl Reader {
         let mut rows = statement
             .query(params![id.point.to_string(), id.seed as i64])
             .map_err(self.sqlite())?;
-        let mut place = 0;
+
+        let mut index = 0;
         while let Some(row) = rows.next().map_err(self.sqlite())? {
-            if place % stride.max(1) == 0 {
+            if index % stride.max(1) == 0 {
                 take(epoch_row(row).map_err(self.sqlite())?)?;
             }
-            place += 1;
+            index += 1;
         }
         Ok(())
     }
 
-    /// The history of a trial, thinned evenly to about `most` rows if it has more; the last row
+    /// The history of a trial, thinned evenly to about `rows` rows if it has more; the last row
     /// stays.
     ///
     /// # Errors
     /// The ledger's.
-    pub fn history_sample(&self, id: TrialId, most: usize) -> Result<Vec<EpochRow>, LedgerError> {
-        let stride = self.history_len(id)?.div_ceil(most.max(1));
+    pub fn history_sample(&self, id: TrialId, rows: usize) -> Result<Vec<EpochRow>, LedgerError> {
+        let stride = self.history_len(id)?.div_ceil(rows.max(1));
         self.history_every(id, stride, true)
     }
 
-    /// Every `stride`th row of a trial's history; with `last` also the last one.
+    /// Every `stride`th row of a trial's history; if `with_last`, also the last one.
     ///
     /// # Errors
     /// The ledger's.
@@ -296,14 +318,14 @@ impl Reader {
         &self,
         id: TrialId,
         stride: usize,
-        last: bool,
+        with_last: bool,
     ) -> Result<Vec<EpochRow>, LedgerError> {
         let mut kept: Vec<EpochRow> = Vec::new();
         self.each_epoch_of::<LedgerError>(id, stride, |row| {
             kept.push(row);
             Ok(())
         })?;
-        if last && stride > 1 {
+        if with_last && stride > 1 {
             let end = self.history_end(id, 1)?;
             let reached = kept.last().map(|row| row.position);
             kept.extend(end.into_iter().filter(|end| Some(end.position) != reached));
@@ -323,7 +345,7 @@ impl Reader {
         )
     }
 
-    /// The last rows of a trial's history, in their order.
+    /// The last rows of a trial's history, in order.
     ///
     /// # Errors
     /// The ledger's.
@@ -343,7 +365,8 @@ impl Reader {
     /// The ledger's.
     pub fn finished_history_names(&self) -> Result<Vec<String>, LedgerError> {
         self.rows(
-            "SELECT DISTINCT j.key FROM trial t JOIN epoch e ON e.trial = t.id, json_each(e.metrics) j
+            "SELECT DISTINCT j.key FROM trial t
+             JOIN epoch e ON e.trial = t.id, json_each(e.metrics) j
              WHERE t.state = 'done' ORDER BY 1",
             [],
             |row| row.get(0),
@@ -351,7 +374,7 @@ impl Reader {
     }
 }
 
-/// A position whose unit and number stand in the columns from that one on.
+/// Reads a position from the column of its unit and the next one.
 fn position_at(row: &Row<'_>, column: usize) -> rusqlite::Result<Position> {
     let unit = Unit::from_name(row.get_ref(column)?.as_str()?)
         .ok_or_else(|| damaged(column, "an unknown unit of history"))?;
@@ -370,7 +393,8 @@ fn epoch_row(row: &Row<'_>) -> rusqlite::Result<EpochRow> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::schema::{FILE_NAME, open_writable};
+    use crate::ledger::connection::open_writable;
+    use crate::ledger::schema::FILE_NAME;
 
     #[test]
     fn a_long_history_is_thinned_evenly_and_keeps_its_ends() {
@@ -379,7 +403,8 @@ mod tests {
         writer
             .execute_batch(
                 "INSERT INTO point VALUES ('k7m2p9x4qa', '{}');
-                 INSERT INTO trial (id, point, seed, phase, state) VALUES (1, 'k7m2p9x4qa', 3, 'tune', 'done');
+                 INSERT INTO trial (id, point, seed, phase, state)
+                 VALUES (1, 'k7m2p9x4qa', 3, 'tune', 'done');
                  WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1001)
                  INSERT INTO epoch SELECT 1, 'epoch', i, json_object('loss', i * 0.5) FROM n;",
             )

@@ -1,13 +1,12 @@
-//! One coordinator at a time: advisory locks (`flock`) on the run directory itself and on
-//! `ledger.lock`, which names the holder. The operating system drops them with their process, so a
-//! dead holder never blocks anybody and no timer is needed.
+//! Allows one coordinator at a time: advisory locks (`flock`) on the run directory itself and on
+//! `ledger.lock`, which names the holder. The operating system releases them when their process
+//! ends, so that a dead holder never blocks others, and no timeout is needed.
 //!
-//! The lock on the directory cannot be got around by removing a file. Network file systems emulate
-//! `flock` and refuse it on directories: there the file alone is the lock, and its removal is
-//! noticed at the next commit. The ledger's own file is not locked here: on such file systems that
-//! would be the same kind of lock as SQLite's own.
+//! Removing a file does not defeat the lock on the directory. Network file systems emulate `flock`
+//! and refuse it on directories: there the file alone is the lock, and its removal is noticed at
+//! the next commit. The ledger's own file is not locked here: on such file systems that would be
+//! the same kind of lock as SQLite's own.
 
-use std::fmt;
 use std::fs::{File, TryLockError};
 use std::io::{Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
@@ -17,20 +16,20 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::connection;
 use super::error::{Gone, LedgerError};
+use super::holder::Holder;
 use super::place::{FileId, Place, ledger_path};
-use super::schema;
 use crate::files;
 
 /// Name of the lock file in a run directory.
 pub(super) const LOCK_FILE: &str = "ledger.lock";
-/// How often a lock that is held is tried again: a reader that asks who holds it takes it for an
-/// instant.
-const RETRIES: u32 = 5;
-/// How long to wait between two tries.
+/// Number of attempts to take a lock: a reader that asks for the holder takes it for an instant.
+const MAX_ATTEMPTS: u32 = 5;
+/// Delay between two attempts.
 const RETRY_INTERVAL: Duration = Duration::from_millis(40);
 
-/// The exclusive right to write a run directory, until the last clone is dropped.
+/// The exclusive right to write into a run directory; released when the last clone is dropped.
 #[derive(Clone, Debug)]
 pub struct Lock {
     held: Arc<Held>,
@@ -40,26 +39,15 @@ pub struct Lock {
 struct Held {
     /// The run directory, as an absolute path.
     dir: PathBuf,
-    /// The same, open and locked; None where the file system locks no directories.
+    /// The same, open and locked; None if the file system cannot lock directories.
     _folder: Option<File>,
-    /// The lock file. It is another one after the first was removed.
+    /// The lock file; a new one after the first was removed.
     file: Mutex<File>,
     content: Mutex<Content>,
 }
 
-/// Who holds a run directory.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Holder {
-    /// Host name.
-    pub host: String,
-    /// Process id on that host.
-    pub pid: u32,
-    /// Since when, as an ISO 8601 time.
-    pub since: String,
-}
-
-/// What the lock file says: the holder, and how much this one, or the last one, has recorded. A
-/// ledger that holds less has lost something.
+/// The content of the lock file: the holder, and how much it, or its predecessor, has recorded. A
+/// ledger that has less has lost something.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 struct Content {
     #[serde(flatten)]
@@ -68,27 +56,17 @@ struct Content {
     noted: Option<Noted>,
 }
 
-/// What a session has noted beside the ledger.
+/// What a session has noted in the lock file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Noted {
     /// Its number; 0 before it has one.
     pub session: i64,
-    /// The ledger that it was noted of.
+    /// The place of its ledger.
     pub place: String,
-    /// How many transactions it has committed. Written with leading zeros, so that it always takes
-    /// the same room.
+    /// Number of transactions that it has committed. Written with leading zeros, so that it always
+    /// has the same length.
     #[serde(with = "fixed_width")]
     pub commits: u64,
-}
-
-impl fmt::Display for Holder {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "process {} on {}, since {}",
-            self.pid, self.host, self.since
-        )
-    }
 }
 
 impl Lock {
@@ -96,32 +74,12 @@ impl Lock {
     /// session noted there.
     ///
     /// # Errors
-    /// `LedgerError::Held` if another coordinator has it; `Io` if the file cannot be made or is no
-    /// plain file.
+    /// `LedgerError::Held` if another coordinator has it; `Io` if the file cannot be created or is
+    /// not a plain file.
     pub(super) fn take(dir: &Path, me: &Holder) -> Result<(Self, LastNote), LedgerError> {
         let path = dir.join(LOCK_FILE);
-        let io = |what, path: &Path| {
-            let path = path.to_owned();
-            move |source| LedgerError::Io { what, path, source }
-        };
-        let mut file = loop {
-            let mut file = files::open_to_write(&path).map_err(io("cannot open", &path))?;
-            if !try_lock(&file).map_err(io("cannot lock", &path))? {
-                return Err(LedgerError::Held {
-                    dir: dir.to_owned(),
-                    holder: holder_of(dir, Some(&mut file)),
-                });
-            }
-            // Another one may have removed it since.
-            let locked = file
-                .metadata()
-                .map(|metadata| FileId::from_metadata(&metadata))
-                .map_err(io("cannot read", &path))?;
-            if FileId::of(&path).is_ok_and(|there| there.is(&locked)) {
-                break file;
-            }
-        };
-        let folder = files::open_folder(dir).map_err(io("cannot open", dir))?;
+        let mut file = lock_file(dir, &path)?;
+        let folder = files::open_folder(dir).map_err(io_error("cannot open", dir))?;
         let folder = match try_lock(&folder) {
             Ok(true) => Some(folder),
             Ok(false) => {
@@ -131,43 +89,42 @@ impl Lock {
                 });
             }
             Err(error) => {
-                tracing::debug!("the file system locks no folders: {error}");
+                tracing::debug!("the file system cannot lock folders: {error}");
                 None
             }
         };
+
+        // What the last session noted stays until this one has recorded something.
         let last = LastNote::of(&mut file);
-        // What the last session noted stays until this one has recorded something itself.
-        let noted = match last.was_held {
-            true => last.noted.clone(),
-            false => Some(Noted {
+        let noted = if last.was_held {
+            last.noted.clone()
+        } else {
+            Some(Noted {
                 session: 0,
                 place: String::new(),
                 commits: 0,
-            }),
+            })
         };
+
         let content = Content {
             holder: me.clone(),
             noted,
         };
-        write_content(&file, &content).map_err(io("cannot write", &path))?;
-        let dir = ledger_path(dir)
+        write_content(&file, &content).map_err(io_error("cannot write", &path))?;
+
+        let absolute = ledger_path(dir)
             .parent()
             .map_or_else(|| dir.to_owned(), Path::to_owned);
-        let held = Held {
-            dir,
+        let held = Arc::new(Held {
+            dir: absolute,
             _folder: folder,
             file: Mutex::new(file),
             content: Mutex::new(content),
-        };
-        Ok((
-            Self {
-                held: Arc::new(held),
-            },
-            last,
-        ))
+        });
+        Ok((Self { held }, last))
     }
 
-    /// Notes which session holds the lock, and of which ledger.
+    /// Notes the session that holds the lock, and the place of its ledger.
     ///
     /// # Errors
     /// `LedgerError::Io`.
@@ -178,67 +135,59 @@ impl Lock {
             place: place.to_string(),
             commits: 0,
         });
-        write_content(&lock(&self.held.file), &content).map_err(|source| LedgerError::Io {
-            what: "cannot write",
-            path: self.held.dir.join(LOCK_FILE),
-            source,
-        })
+        let path = self.held.dir.join(LOCK_FILE);
+        write_content(&lock(&self.held.file), &content).map_err(io_error("cannot write", &path))
     }
 
-    /// Notes how many transactions the session has committed.
+    /// Notes the number of transactions that the session has committed.
     pub(super) fn note_commits(&self, commits: u64) {
         let mut content = lock(&self.held.content);
         if let Some(noted) = &mut content.noted {
             noted.commits = commits;
         }
-        // Without it a loss would only be noticed less surely: no reason to stop.
+
+        // Without the note a loss may go unnoticed, which is no reason to stop.
         if let Err(error) = overwrite(&lock(&self.held.file), &content) {
             tracing::debug!("cannot note the number of commits: {error}");
         }
     }
 
-    /// Makes sure that the run directory and the ledger are still those that were opened, and the
+    /// Checks that the run directory and the ledger are still those that were opened, and that the
     /// lock is still held.
     ///
     /// # Errors
     /// `LedgerError::Gone`.
     pub(super) fn check(&self, place: &Place) -> Result<(), LedgerError> {
         let dir = &self.held.dir;
-        let gone = |what| {
-            Err(LedgerError::Gone {
-                dir: dir.clone(),
-                what,
-            })
+        let what = if !place.folder.is_at(dir) {
+            current_name(&place.folder).map_or(Gone::Removed, Gone::Moved)
+        } else if !place.file.is_at(&ledger_path(dir)) {
+            current_name(&place.file).map_or(Gone::LedgerRemoved, Gone::LedgerMoved)
+        } else {
+            self.restore_file();
+            return Ok(());
         };
-        if !FileId::of(dir).is_ok_and(|there| there.is(&place.folder)) {
-            return gone(match whereabouts(&place.folder) {
-                Some(to) => Gone::Moved(to),
-                None => Gone::Removed,
-            });
-        }
-        if !FileId::of(&ledger_path(dir)).is_ok_and(|there| there.is(&place.file)) {
-            return gone(match whereabouts(&place.file) {
-                Some(to) => Gone::LedgerMoved(to),
-                None => Gone::LedgerRemoved,
-            });
-        }
-        self.keep_file();
-        Ok(())
+
+        Err(LedgerError::Gone {
+            dir: dir.clone(),
+            what,
+        })
     }
 
-    /// Puts the lock file back if it was removed.
-    fn keep_file(&self) {
+    /// Writes the lock file again if it was removed.
+    fn restore_file(&self) {
         let path = self.held.dir.join(LOCK_FILE);
         let mut held = lock(&self.held.file);
         let own = held
             .metadata()
             .map(|metadata| FileId::from_metadata(&metadata));
-        if own.is_ok_and(|own| FileId::of(&path).is_ok_and(|there| there.is(&own))) {
+        if own.is_ok_and(|own| own.is_at(&path)) {
             return;
         }
-        // If somebody else has it, it is one who only looks, or who is turned away by the lock of
-        // the folder; a coordinator that was let in has a later session in the ledger, which is
-        // noticed there.
+
+        // If another process has locked it, that is a reader, or a coordinator that the lock of the
+        // folder refuses. A coordinator that was let in has a later session in the ledger, which
+        // the writer notices.
         if let Ok(file) = files::open_to_write(&path)
             && file.try_lock().is_ok()
         {
@@ -249,27 +198,26 @@ impl Lock {
         }
     }
 
-    /// Who holds a run directory at this moment, if anybody does.
+    /// Returns the coordinator that holds a run directory at this moment, if there is one.
     pub fn holder(dir: &Path) -> Option<Holder> {
         let mut file = files::open(&dir.join(LOCK_FILE)).ok();
-        let is_held = |file: &File| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock));
-        let held = file.as_ref().is_some_and(is_held)
-            || files::open_folder(dir).is_ok_and(|folder| is_held(&folder));
-        held.then(|| holder_of(dir, file.as_mut()))
+        let is_held = file.as_ref().is_some_and(is_locked)
+            || files::open_folder(dir).is_ok_and(|folder| is_locked(&folder));
+        is_held.then(|| holder_of(dir, file.as_mut()))
     }
 }
 
-/// What the last session left in the lock file.
+/// What the last session has left in the lock file.
 #[derive(Clone, Debug, Default)]
 pub(super) struct LastNote {
     /// Whether there was a holder before.
     pub was_held: bool,
-    /// What it noted; None: it was of an earlier version.
+    /// What it noted; None if it was of an earlier version.
     pub noted: Option<Noted>,
 }
 
 impl LastNote {
-    /// Reads it without taking the lock.
+    /// Reads the file without taking the lock.
     pub fn read(dir: &Path) -> Self {
         files::open(&dir.join(LOCK_FILE))
             .map_or_else(|_| Self::default(), |mut file| Self::of(&mut file))
@@ -288,12 +236,43 @@ impl LastNote {
     }
 }
 
-/// Tries to lock a file, for a moment. Says whether it worked.
+/// Returns a function that makes an error of the operating system into one of the ledger.
+fn io_error<'a>(what: &'static str, path: &'a Path) -> impl Fn(std::io::Error) -> LedgerError + 'a {
+    move |source| LedgerError::Io {
+        what,
+        path: path.to_owned(),
+        source,
+    }
+}
+
+/// Opens and locks the lock file of a run directory.
+fn lock_file(dir: &Path, path: &Path) -> Result<File, LedgerError> {
+    loop {
+        let mut file = files::open_to_write(path).map_err(io_error("cannot open", path))?;
+        if !try_lock(&file).map_err(io_error("cannot lock", path))? {
+            return Err(LedgerError::Held {
+                dir: dir.to_owned(),
+                holder: holder_of(dir, Some(&mut file)),
+            });
+        }
+
+        // Another process may have removed the file between opening and locking it.
+        let locked = file
+            .metadata()
+            .map(|metadata| FileId::from_metadata(&metadata))
+            .map_err(io_error("cannot read", path))?;
+        if locked.is_at(path) {
+            return Ok(file);
+        }
+    }
+}
+
+/// Tries to lock a file for a short time. Returns whether it is locked.
 fn try_lock(file: &File) -> std::io::Result<bool> {
-    for retry in 0..RETRIES {
+    for attempt in 1..=MAX_ATTEMPTS {
         match file.try_lock() {
             Ok(()) => return Ok(true),
-            Err(TryLockError::WouldBlock) if retry + 1 < RETRIES => {
+            Err(TryLockError::WouldBlock) if attempt < MAX_ATTEMPTS => {
                 std::thread::sleep(RETRY_INTERVAL)
             }
             Err(TryLockError::WouldBlock) => {}
@@ -303,19 +282,23 @@ fn try_lock(file: &File) -> std::io::Result<bool> {
     Ok(false)
 }
 
-/// The holder's name: by the lock file, or where that was removed by the last session of the
+/// Whether another process has locked a file.
+fn is_locked(file: &File) -> bool {
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock))
+}
+
+/// Returns the holder that the lock file names or, if the file was removed, the last session of the
 /// ledger.
 fn holder_of(dir: &Path, file: Option<&mut File>) -> Holder {
     let named = file.and_then(read_content).map(|content| content.holder);
-    // Between taking the lock and writing its name a holder is nameless for an instant.
-    let unknown = || Holder {
-        host: "this host".into(),
-        pid: 0,
-        since: "just now".into(),
-    };
     named
-        .or_else(|| schema::last_holder(&ledger_path(dir)))
-        .unwrap_or_else(unknown)
+        .or_else(|| connection::last_holder(&ledger_path(dir)))
+        // The holder has locked the file, but has not written its name into it yet.
+        .unwrap_or_else(|| Holder {
+            host: "this host".into(),
+            pid: 0,
+            since: "just now".into(),
+        })
 }
 
 fn read_content(file: &mut File) -> Option<Content> {
@@ -330,26 +313,23 @@ fn write_content(file: &File, content: &Content) -> std::io::Result<()> {
     overwrite(file, content)
 }
 
-/// Writes the content where one of the same length stood.
+/// Writes content over content of the same length.
 fn overwrite(file: &File, content: &Content) -> std::io::Result<()> {
     let text = serde_json::to_string(content)? + "\n";
     file.write_all_at(text.as_bytes(), 0)
 }
 
-/// What a file that this process has open is called now. None: it was removed.
-fn whereabouts(id: &FileId) -> Option<PathBuf> {
+/// Returns the present name of a file that this process has open; None if it was removed.
+fn current_name(id: &FileId) -> Option<PathBuf> {
     let open = std::fs::read_dir("/proc/self/fd").ok()?.flatten();
-    let found = open
-        .map(|entry| entry.path())
-        .find(|path| FileId::of(path).is_ok_and(|there| there.is(id)))?;
+    let found = open.map(|entry| entry.path()).find(|path| id.is_at(path))?;
     let name = std::fs::read_link(found).ok()?;
-    // The kernel adds " (deleted)" to a name that is none any more.
-    FileId::of(&name)
-        .is_ok_and(|there| there.is(id))
-        .then_some(name)
+
+    // The kernel adds " (deleted)" to the name of a removed file.
+    id.is_at(&name).then_some(name)
 }
 
-/// The value, even after a panic: nothing that may panic is done while it is locked.
+/// Locks a mutex, even after a panic: nothing that may panic happens while it is locked.
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -372,6 +352,7 @@ mod fixed_width {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::schema::FILE_NAME;
 
     fn me() -> Holder {
         Holder {
@@ -386,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn the_second_is_told_who_has_it_and_gets_it_when_the_first_is_gone() {
+    fn a_second_coordinator_is_refused_until_the_first_has_ended() {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Lock::holder(dir.path()), None);
         let (first, last) = take(dir.path(), 7).unwrap();
@@ -403,10 +384,10 @@ mod tests {
     }
 
     #[test]
-    fn without_its_file_it_is_held_all_the_same_and_the_file_comes_back() {
+    fn a_removed_lock_file_does_not_release_the_lock_and_is_restored() {
         let dir = tempfile::tempdir().unwrap();
         let (first, _) = take(dir.path(), 7).unwrap();
-        std::fs::write(dir.path().join(schema::FILE_NAME), "").unwrap();
+        std::fs::write(dir.path().join(FILE_NAME), "").unwrap();
         let place = Place::of(dir.path()).unwrap();
         first.note_session(3, &place).unwrap();
         first.note_commits(12);
@@ -431,10 +412,11 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_is_gone_moved_or_another_one_is_noticed() {
+    fn a_removed_moved_or_replaced_directory_is_noticed() {
         let temporary = tempfile::tempdir().unwrap();
         let base = temporary.path().canonicalize().unwrap();
-        let (dir, ledger) = (base.join("a"), base.join("a").join(schema::FILE_NAME));
+        let dir = base.join("a");
+        let ledger = dir.join(FILE_NAME);
         std::fs::create_dir(&dir).unwrap();
         std::fs::write(&ledger, "").unwrap();
         let open = File::open(&ledger).unwrap();
@@ -463,7 +445,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_earlier_version_wrote_is_read_and_can_be_read_by_it() {
+    fn the_file_is_compatible_with_earlier_versions() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join(LOCK_FILE);
         std::fs::write(&path, serde_json::to_string(&me()).unwrap() + "\n").unwrap();

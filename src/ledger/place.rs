@@ -1,6 +1,6 @@
-//! Where a run directory really is: not what it is called, but which folder and which file it is.
-//! Tells a directory that was moved from one that was copied, and what can be no run directory at
-//! all.
+//! Identifies a run directory by its folder and its file, independent of its path. Distinguishes a
+//! directory that was moved from one that was copied, and refuses paths that cannot be those of a
+//! run directory.
 
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -11,55 +11,59 @@ use std::time::UNIX_EPOCH;
 use super::error::LedgerError;
 use super::schema::FILE_NAME;
 
-/// The longest path that SQLite opens is 512 bytes, with its end and the name of its journal
-/// (`MAX_PATHNAME` in its `os_unix.c`).
+/// Maximum length of a ledger's path in bytes. SQLite opens paths of up to 512 bytes, including the
+/// terminator and the ending of its journal (`MAX_PATHNAME` in its `os_unix.c`).
 const MAX_LEDGER_PATH: usize = 504;
 
-/// What identifies a file or a folder on this machine, whatever it is called.
+/// Identifies a file or a folder on this machine, independent of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileId {
     device: u64,
     inode: u64,
-    /// When it was made, in nanoseconds since 1970; 0 where the file system does not tell. A copy
-    /// has another one even where it got the inode number of what was removed before.
-    born: u64,
+    /// When it was created, in nanoseconds since 1970; 0 if the file system does not tell. It
+    /// differs for a copy that got the inode number of a file that was removed.
+    created: u64,
 }
 
 impl FileId {
-    /// That of what is there now.
+    /// Returns the id of what is at a path now.
     pub fn of(path: &Path) -> std::io::Result<Self> {
         Ok(Self::from_metadata(&std::fs::metadata(path)?))
     }
 
-    /// That of a file that is open, by what is known of it.
+    /// Returns the id in the metadata of an open file.
     pub fn from_metadata(metadata: &std::fs::Metadata) -> Self {
-        let born = metadata
+        let created = metadata
             .created()
             .ok()
-            .and_then(|born| born.duration_since(UNIX_EPOCH).ok());
-        let born = born
-            .and_then(|born| u64::try_from(born.as_nanos()).ok())
+            .and_then(|created| created.duration_since(UNIX_EPOCH).ok())
+            .and_then(|created| u64::try_from(created.as_nanos()).ok())
             .unwrap_or(0);
         Self {
             device: metadata.dev(),
             inode: metadata.ino(),
-            born,
+            created,
         }
     }
 
-    /// Whether it is the same as one that is or was open, at this moment: its number cannot have
-    /// been given to another.
+    /// Whether two ids are of one file, if it has been open since the first was taken: its number
+    /// cannot have been given to another file.
     pub fn is(&self, other: &Self) -> bool {
-        (self.device, self.inode) == (other.device, other.inode)
+        self.device == other.device && self.inode == other.inode
     }
 
-    /// Whether it is probably the same as an earlier one, of which nothing was held open since.
-    /// Device numbers change with a reboot or another mount, and differ from host to host.
+    /// Whether the file, which this process has open, is still at a path.
+    pub fn is_at(&self, path: &Path) -> bool {
+        Self::of(path).is_ok_and(|there| there.is(self))
+    }
+
+    /// Whether this is probably the same file as an earlier one that has not been open since.
+    /// Device numbers change with a reboot or another mount, and differ between hosts.
     fn is_still(&self, earlier: &Self) -> bool {
-        match (self.born, earlier.born) {
-            (0, _) | (_, 0) => self.is(earlier),
-            (now, then) => (self.inode, now) == (earlier.inode, then),
+        if self.created == 0 || earlier.created == 0 {
+            return self.is(earlier);
         }
+        self.inode == earlier.inode && self.created == earlier.created
     }
 }
 
@@ -73,10 +77,10 @@ pub struct Place {
 }
 
 impl Place {
-    /// That of the run directory `dir` now.
+    /// Returns the present place of a run directory.
     ///
     /// # Errors
-    /// The operating system's, if one of both is not there.
+    /// The operating system's, if the folder or the file is not there.
     pub fn of(dir: &Path) -> std::io::Result<Self> {
         Ok(Self {
             folder: FileId::of(dir)?,
@@ -85,23 +89,46 @@ impl Place {
     }
 
     /// Whether a run directory is the one that an earlier session noted, and neither a copy nor one
-    /// that was restored. `same_devices` tells whether device numbers mean the same as then.
+    /// that was restored. `same_devices` says whether device numbers mean the same as then.
     pub fn is_still(&self, earlier: &Self, same_devices: bool) -> bool {
-        let is_still = |now: &FileId, then: &FileId| match same_devices {
-            true => now.is_still(then),
-            false => now.is_still(&FileId {
-                device: now.device,
-                ..*then
-            }),
-        };
-        is_still(&self.folder, &earlier.folder) && is_still(&self.file, &earlier.file)
+        let mut earlier = *earlier;
+        if !same_devices {
+            earlier.folder.device = self.folder.device;
+            earlier.file.device = self.file.device;
+        }
+        self.folder.is_still(&earlier.folder) && self.file.is_still(&earlier.file)
     }
 }
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let id = |id: &FileId| format!("{}:{}:{}", id.device, id.inode, id.born);
-        write!(f, "{} {}", id(&self.folder), id(&self.file))
+        write!(f, "{} {}", self.folder, self.file)
+    }
+}
+
+impl fmt::Display for FileId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}:{}", self.device, self.inode, self.created)
+    }
+}
+
+impl FromStr for FileId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let numbers: Vec<u64> = text
+            .split(':')
+            .map(str::parse)
+            .collect::<Result<_, _>>()
+            .map_err(drop)?;
+        match numbers[..] {
+            [device, inode, created] => Ok(Self {
+                device,
+                inode,
+                created,
+            }),
+            _ => Err(()),
+        }
     }
 }
 
@@ -109,66 +136,67 @@ impl FromStr for Place {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let id = |text: &str| {
-            let mut numbers = text.split(':').map(str::parse::<u64>);
-            let mut next = || numbers.next()?.ok();
-            Some(FileId {
-                device: next()?,
-                inode: next()?,
-                born: next()?,
-            })
-        };
         let (folder, file) = text.split_once(' ').ok_or(())?;
         Ok(Self {
-            folder: id(folder).ok_or(())?,
-            file: id(file).ok_or(())?,
+            folder: folder.parse()?,
+            file: file.parse()?,
         })
     }
 }
 
-/// The path by which SQLite opens a ledger: absolute, so that it takes no name for a URI or for a
-/// database in memory.
+/// Returns the path by which SQLite opens a ledger. It is absolute, so that SQLite takes no name
+/// for a URI or for a database in memory.
 pub fn ledger_path(dir: &Path) -> PathBuf {
-    // Where the current folder is gone nothing relative can be opened anyhow.
+    // If the current folder was removed, no relative path can be opened anyway.
     std::path::absolute(dir)
         .unwrap_or_else(|_| Path::new("./").join(dir))
         .join(FILE_NAME)
 }
 
-/// Refuses a path that cannot be one of a run directory, before anything is done with it.
+/// Refuses a path that cannot be that of a run directory, before it is used.
 ///
 /// # Errors
-/// `LedgerError::Path`, which says why.
+/// `LedgerError::Path`, with the reason.
 pub fn check_path(dir: &Path) -> Result<(), LedgerError> {
-    let refuse = |reason: String| {
-        Err(LedgerError::Path {
+    match why_impossible(dir) {
+        Some(reason) => Err(LedgerError::Path {
             dir: dir.to_owned(),
             reason,
-        })
-    };
-    if dir.as_os_str().is_empty() {
-        return refuse("it is empty".to_owned());
+        }),
+        None => Ok(()),
     }
-    let whole = real_path(dir);
-    for path in [ledger_path(dir).as_path(), &whole] {
+}
+
+/// Why a path cannot be that of a run directory; None if it can.
+fn why_impossible(dir: &Path) -> Option<String> {
+    if dir.as_os_str().is_empty() {
+        return Some("it is empty".to_owned());
+    }
+
+    let real = real_path(dir);
+
+    for path in [ledger_path(dir).as_path(), &real] {
         if path.to_str().is_none() {
-            return refuse(format!(
+            return Some(format!(
                 "its path is not UTF-8 ({}): rename the folder, or choose another one",
                 path.display()
             ));
         }
     }
-    let length = whole.join(FILE_NAME).as_os_str().len();
-    if length > MAX_LEDGER_PATH {
-        return refuse(format!(
-            "the path of its ledger has {length} bytes, and SQLite opens none of more than {MAX_LEDGER_PATH}: choose a shorter one by {}",
+
+    let length = real.join(FILE_NAME).as_os_str().len();
+
+    (length > MAX_LEDGER_PATH).then(|| {
+        format!(
+            "the path of its ledger has {length} bytes, but SQLite opens paths of up to \
+             {MAX_LEDGER_PATH} bytes: choose one that is {} \
+             bytes shorter",
             length - MAX_LEDGER_PATH
-        ));
-    }
-    Ok(())
+        )
+    })
 }
 
-/// A path without links, as far as there is something at it.
+/// Resolves the links in a path, as far as it exists.
 fn real_path(dir: &Path) -> PathBuf {
     let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
     let mut rest = Vec::new();
@@ -188,17 +216,18 @@ fn real_path(dir: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::schema::open_writable;
+    use crate::ledger::connection::open_writable;
     use std::os::unix::ffi::OsStrExt;
 
+    fn make(dir: &Path) {
+        std::fs::create_dir(dir).unwrap();
+        std::fs::write(dir.join(FILE_NAME), "x").unwrap();
+    }
+
     #[test]
-    fn what_was_moved_is_the_same_and_a_copy_is_not() {
+    fn a_moved_directory_is_the_same_and_a_copy_is_not() {
         let dir = tempfile::tempdir().unwrap();
         let [one, two, three] = ["one", "two", "three"].map(|name| dir.path().join(name));
-        let make = |dir: &Path| {
-            std::fs::create_dir(dir).unwrap();
-            std::fs::write(dir.join(FILE_NAME), "x").unwrap();
-        };
         make(&one);
         let noted: Place = Place::of(&one).unwrap().to_string().parse().unwrap();
         assert_eq!(noted, Place::of(&one).unwrap());
@@ -214,7 +243,8 @@ mod tests {
                 "a copy"
             );
         }
-        // One that was removed and restored, perhaps with the same numbers.
+
+        // It was removed and restored, perhaps with the same numbers.
         std::fs::remove_dir_all(&two).unwrap();
         std::fs::rename(&three, &two).unwrap();
         assert!(!Place::of(&two).unwrap().is_still(&noted, true), "restored");
@@ -226,11 +256,11 @@ mod tests {
     }
 
     #[test]
-    fn inode_numbers_that_are_used_again_and_devices_that_change() {
-        let id = |device, inode, born| FileId {
+    fn reused_inode_numbers_and_changed_devices_are_recognised() {
+        let id = |device, inode, created| FileId {
             device,
             inode,
-            born,
+            created,
         };
         let place = |folder, file| Place { folder, file };
         let noted = place(id(1, 5, 100), id(1, 6, 101));
@@ -253,27 +283,30 @@ mod tests {
 
     /// The limit is SQLite's own.
     #[test]
-    fn the_longest_path_that_is_accepted_can_be_opened_and_no_longer_one() {
+    fn sqlite_opens_the_longest_accepted_path_but_no_longer_one() {
         let temporary = tempfile::tempdir().unwrap();
         let base = temporary.path().canonicalize().unwrap();
         let of_length = |length: usize| {
             let mut dir = base.clone();
             while dir.join(FILE_NAME).as_os_str().len() < length {
                 let left = length - dir.join(FILE_NAME).as_os_str().len() - 1;
-                // Never so much that a slash alone would be left.
+
+                // Leave room for more than a slash.
                 dir.push("x".repeat(if left > 200 { 100 } else { left.min(200) }));
             }
             std::fs::create_dir_all(&dir).unwrap();
             assert_eq!(dir.join(FILE_NAME).as_os_str().len(), length);
             dir
         };
-        let (longest, longer) = (of_length(MAX_LEDGER_PATH), of_length(MAX_LEDGER_PATH + 1));
+        let longest = of_length(MAX_LEDGER_PATH);
+        let longer = of_length(MAX_LEDGER_PATH + 1);
         check_path(&longest).unwrap();
         open_writable(&longest.join(FILE_NAME), None).unwrap();
         let said = check_path(&longer).unwrap_err().to_string();
         assert!(said.contains("505 bytes") && said.contains("504"), "{said}");
         assert!(open_writable(&longer.join(FILE_NAME), None).is_err());
-        // A short way to a long path, and a folder that is not there yet.
+
+        // A short link to a long path, and a folder that does not exist yet.
         let link = base.join("link");
         std::os::unix::fs::symlink(&longer, &link).unwrap();
         assert!(check_path(&link).is_err());
@@ -282,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_are_none_are_refused() {
+    fn empty_and_non_utf8_paths_are_refused() {
         assert!(
             check_path(Path::new(""))
                 .unwrap_err()

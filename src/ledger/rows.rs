@@ -1,22 +1,22 @@
-//! What a ledger holds, as plain rows: `reader`, `versions` and `news` fill them, everybody else
-//! looks at them.
+//! What a ledger holds, as plain rows. `reader`, `versions` and `follower` fill them; the other
+//! modules only read them.
 
 use std::collections::HashMap;
 
 use crate::grid::TrialId;
-use crate::plan::{Fingerprint, Phase, Shared};
+use crate::plan::{Difference, Fingerprint, Phase, Shared};
 use crate::protocol::{FailureKind, Metrics, Place, Position, STEP_KEYS, Unit};
 
-/// Where a trial stands.
+/// The state of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum TrialState {
     /// Not started, or to be started again.
     Waiting,
-    /// A worker has it (or had it, if no coordinator is running).
+    /// A worker runs it (or ran it, if no coordinator is there).
     Running,
     /// Its result is recorded.
     Done,
-    /// It failed and will not be tried again by itself.
+    /// It failed and has no retries left.
     Failed,
 }
 
@@ -34,7 +34,7 @@ impl TrialState {
         }
     }
 
-    /// The state of that name.
+    /// Returns the state with a name.
     pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|state| state.name() == name)
     }
@@ -45,11 +45,11 @@ impl TrialState {
 pub struct TrialRow {
     /// The id.
     pub id: TrialId,
-    /// What it was started for.
+    /// The phase that it belongs to.
     pub phase: Phase,
-    /// Where it stands.
+    /// Its state.
     pub state: TrialState,
-    /// Attempts that failed by the trial's own doing.
+    /// Number of attempts that failed through the trial's own fault.
     pub failures: u32,
     /// The final metrics, once it is done.
     pub metrics: Option<Metrics>,
@@ -70,7 +70,7 @@ pub struct AttemptRow {
     pub kind: Option<FailureKind>,
     /// What went wrong.
     pub message: Option<String>,
-    /// Its part of a log file: file relative to the run directory, begin, end.
+    /// Its part of a log file: the file relative to the run directory, start, end.
     pub log: Option<(String, u64, Option<u64>)>,
     /// How long it took, in seconds.
     pub duration: Option<f64>,
@@ -78,9 +78,9 @@ pub struct AttemptRow {
     pub device: Option<String>,
     /// Name and version of the worker's program.
     pub program: Option<String>,
-    /// The version of what was trained; None: not recorded, as before version 5 of the ledger.
+    /// The version of what was trained; None if not recorded, as before version 5 of the ledger.
     pub version: Option<i64>,
-    /// What it gave, where the trial was run again afterwards.
+    /// Its metrics, if the trial was run again afterwards.
     pub metrics: Option<Metrics>,
 }
 
@@ -104,9 +104,9 @@ pub struct LastAttempt {
 pub struct EpochRow {
     /// The trial.
     pub id: TrialId,
-    /// The epoch or step that it is of.
+    /// Its epoch or step.
     pub position: Position,
-    /// What was measured at its end; the step too, where a row of an epoch said it.
+    /// The metrics at its end; also the step, if a row of an epoch has it.
     pub metrics: Metrics,
 }
 
@@ -124,7 +124,7 @@ impl EpochRow {
     }
 }
 
-/// One run of a coordinator.
+/// A session: one run of a coordinator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SessionRow {
     /// When it began.
@@ -145,7 +145,7 @@ pub struct SessionRow {
     pub devices: String,
 }
 
-/// A kind of worker that took part, and how many trials it finished.
+/// A kind of worker, and how many trials it finished.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WorkerRow {
     /// Name of the program.
@@ -160,7 +160,7 @@ pub struct WorkerRow {
     pub threads: u32,
     /// Host that it ran on.
     pub host: String,
-    /// Trials that it finished.
+    /// Number of trials that it finished.
     pub trials: u64,
 }
 
@@ -169,21 +169,30 @@ pub struct WorkerRow {
 pub struct VersionRow {
     /// Its number, from 1.
     pub number: i64,
-    /// What it is.
+    /// Its fingerprint.
     pub fingerprint: Fingerprint,
-    /// When a run was first started with it, ISO 8601, UTC.
+    /// When a session was first started with it, ISO 8601, UTC.
     pub first_seen_at: String,
 }
 
 /// The versions of what is trained in a sweep.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Versions {
-    /// Every version that a run was started with, in the order of their numbers.
+    /// Every version that a session was started with, in the order of their numbers.
     pub list: Vec<VersionRow>,
-    /// The version of all trials, where there is but one.
+    /// The version of all trials, if there is only one.
     pub(super) only: Option<i64>,
-    /// Otherwise the version of each finished trial; None: it was not recorded.
+    /// Otherwise the version of each finished trial; None if it was not recorded.
     pub(super) of: HashMap<TrialId, Option<i64>>,
-    /// The version of the last run, and so of what finishes after this was read.
+    /// The version of the last session, and so of the trials that finish after this was read.
     pub(super) last: Option<i64>,
+}
+
+/// How what is trained differs from what trained the results of a run directory.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Retrained {
+    /// The differences.
+    pub difference: Difference,
+    /// Number of finished trials of the sweep that another version trained.
+    pub trials: u64,
 }

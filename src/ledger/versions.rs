@@ -1,5 +1,5 @@
-//! Versions of what is trained: each differing fingerprint that a session was started with, and the
-//! trials that must be run again if only the present one may count. Every attempt belongs to its
+//! Versions of what is trained: the fingerprints that sessions were started with, and the trials
+//! that must be run again if only the present version may count. Every attempt belongs to its
 //! worker's session, and so to a version.
 
 use std::collections::HashMap;
@@ -9,29 +9,20 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::error::LedgerError;
 use super::reader::{Reader, trial_id};
-use super::rows::{VersionRow, Versions};
+use super::rows::{Retrained, VersionRow, Versions};
 use crate::grid::TrialId;
-use crate::plan::{Difference, Fingerprint};
+use crate::plan::Fingerprint;
 
 /// The folder of trials' own folders in a run directory.
 const TRIALS: &str = "trials";
 
-/// A trial's last finished attempt, with the version that it was trained by.
+/// Query for the last finished attempt at each trial, with the version that trained it.
 const DONE_BY: &str = "SELECT t.point, t.seed, max(a.id), s.fingerprint AS version
     FROM attempt a JOIN trial t ON t.id = a.trial AND t.state = 'done'
     LEFT JOIN worker w ON w.id = a.worker LEFT JOIN session s ON s.id = w.session
     WHERE a.outcome = 'done' GROUP BY a.trial";
 
-/// How what is trained differs from what a run directory's results were trained by.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Retrained {
-    /// What differs.
-    pub difference: Difference,
-    /// Finished trials of the sweep that another version trained.
-    pub trials: u64,
-}
-
-/// The key by which fingerprints hide values; made with the ledger.
+/// Returns the key that hides values in fingerprints; a new ledger gets a random one.
 pub fn key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
     let known = connection
         .query_row("SELECT value FROM fingerprint_key", [], |row| row.get(0))
@@ -48,7 +39,7 @@ pub fn key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
     }
 }
 
-/// Every version, by its number.
+/// Returns every version with its number.
 pub fn all(connection: &Connection) -> rusqlite::Result<Vec<(i64, Fingerprint)>> {
     let mut statement = connection.prepare("SELECT id, parts FROM fingerprint ORDER BY id")?;
     let rows = statement.query_map([], |row| {
@@ -62,8 +53,9 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<(i64, Fingerprint)>>
     rows.collect()
 }
 
-/// The number of the version that a fingerprint describes; it is noted if it is new.
+/// Returns the number of the version that a fingerprint describes; a new version is added.
 pub fn put(connection: &Connection, fingerprint: &Fingerprint, at: &str) -> rusqlite::Result<i64> {
+    // Going back to earlier code goes back to its version.
     if let Some((number, _)) = all(connection)?
         .into_iter()
         .find(|(_, known)| known.is_same(fingerprint))
@@ -78,15 +70,21 @@ pub fn put(connection: &Connection, fingerprint: &Fingerprint, at: &str) -> rusq
     Ok(connection.last_insert_rowid())
 }
 
-/// How a fingerprint differs from that of the last session; None if it does not, or if no finished
-/// trial of the spec in force was trained by another version.
+/// Returns how a fingerprint differs from that of the last session; None if it does not, or if no
+/// other version trained a finished trial of the sweep in force.
 pub fn retrained(
     connection: &Connection,
     now: &Fingerprint,
 ) -> rusqlite::Result<Option<Retrained>> {
     let last: Option<i64> = connection
-        .query_row("SELECT fingerprint FROM session WHERE fingerprint IS NOT NULL ORDER BY id DESC LIMIT 1", [], |row| row.get(0))
+        .query_row(
+            "SELECT fingerprint FROM session WHERE fingerprint IS NOT NULL ORDER BY id DESC
+             LIMIT 1",
+            [],
+            |row| row.get(0),
+        )
         .optional()?;
+
     let versions = all(connection)?;
     let Some((_, before)) = versions.iter().find(|(number, _)| Some(*number) == last) else {
         return Ok(None);
@@ -94,22 +92,25 @@ pub fn retrained(
     if before.is_same(now) {
         return Ok(None);
     }
+
     let others = others(&versions, now);
     let trials: i64 = connection.query_row(
         &format!(
             "SELECT count(*) FROM ({DONE_BY}) d
-             WHERE d.version IN (SELECT value FROM json_each(?)) AND d.point IN (SELECT point FROM arm_point)"
+             WHERE d.version IN (SELECT value FROM json_each(?))
+             AND d.point IN (SELECT point FROM arm_point)"
         ),
         [&others],
         |row| row.get(0),
     )?;
+
     Ok((trials > 0).then(|| Retrained {
         difference: now.since(before),
         trials: trials as u64,
     }))
 }
 
-/// The numbers of all versions but that of a fingerprint, as a JSON list.
+/// Returns the numbers of all versions but that of a fingerprint, as a JSON list.
 fn others(versions: &[(i64, Fingerprint)], now: &Fingerprint) -> String {
     let others: Vec<i64> = versions
         .iter()
@@ -119,65 +120,87 @@ fn others(versions: &[(i64, Fingerprint)], now: &Fingerprint) -> String {
     serde_json::to_string(&others).expect("numbers")
 }
 
-/// Puts every trial of the spec in force back that another version has begun or finished, so that
-/// it runs again. What those attempts gave stays in their rows, and their folders beside the new
-/// ones: a program must not go on from a checkpoint of the earlier code. Returns how many finished
-/// trials that were.
-pub fn rerun(connection: &Connection, dir: &Path, now: &Fingerprint) -> Result<usize, LedgerError> {
-    let path = dir.join(super::schema::FILE_NAME);
-    let sqlite = |source| LedgerError::Sqlite {
-        path: path.clone(),
-        source,
-    };
-    let others = others(&all(connection).map_err(sqlite)?, now);
-    let mut find = connection
-        .prepare(
-            "SELECT t.id, t.point, t.seed, t.state = 'done', max(a.id) FROM trial t
-             JOIN attempt a ON a.trial = t.id JOIN worker w ON w.id = a.worker JOIN session s ON s.id = w.session
-             WHERE t.point IN (SELECT point FROM arm_point)
-             GROUP BY t.id HAVING s.fingerprint IS NULL OR s.fingerprint IN (SELECT value FROM json_each(?))",
-        )
-        .map_err(sqlite)?;
-    let found: Vec<(i64, String, i64, bool, i64)> = find
-        .query_map([&others], |row| {
-            Ok((
-                row.get(0)?,
-                row.get(1)?,
-                row.get(2)?,
-                row.get(3)?,
-                row.get(4)?,
-            ))
-        })
-        .and_then(Iterator::collect)
-        .map_err(sqlite)?;
-    for (trial, point, seed, _, attempt) in &found {
-        let (old, kept) = (
-            format!("{TRIALS}/{point}-{seed}"),
-            format!("{TRIALS}/{point}-{seed}.attempt-{attempt}"),
-        );
-        set_aside(&dir.join(&old), &dir.join(&kept))?;
-        let put_back = || -> rusqlite::Result<()> {
-            connection
-                .prepare_cached("UPDATE attempt SET metrics = (SELECT metrics FROM trial WHERE id = ?1) WHERE id = ?2")?
-                .execute(params![trial, attempt])?;
-            connection
-                .prepare_cached(
-                    "UPDATE attempt SET log = replace(log, ?2 || '/', ?3 || '/') WHERE trial = ?1 AND log LIKE ?2 || '/%'",
-                )?
-                .execute(params![trial, old, kept])?;
-            connection
-                .prepare_cached(
-                    "UPDATE trial SET state = 'waiting', failures = 0, metrics = NULL, same_as = NULL, shared_epochs = 0 WHERE id = ?",
-                )?
-                .execute([trial])?;
-            Ok(())
-        };
-        put_back().map_err(sqlite)?;
-    }
-    Ok(found.iter().filter(|(_, _, _, done, _)| *done).count())
+/// A trial that an earlier version began or finished.
+struct Outdated {
+    trial: i64,
+    point: String,
+    seed: i64,
+    is_done: bool,
+    last_attempt: i64,
 }
 
-/// Renames a trial's folder, where there is one.
+/// Resets every trial of the sweep in force that another version began or finished, so that it runs
+/// again. Returns how many finished trials that were.
+///
+/// The results of those attempts stay in their rows, and the trials' folders are kept beside the
+/// new ones: a program must not resume from a checkpoint of the earlier code.
+pub fn rerun(connection: &Connection, dir: &Path, now: &Fingerprint) -> Result<usize, LedgerError> {
+    let path = dir.join(super::schema::FILE_NAME);
+    let sqlite = LedgerError::sqlite_at(&path);
+    let found = outdated(connection, now).map_err(&sqlite)?;
+    for trial in &found {
+        let folder = format!("{TRIALS}/{}-{}", trial.point, trial.seed);
+        let kept = format!("{folder}.attempt-{}", trial.last_attempt);
+        set_aside(&dir.join(&folder), &dir.join(&kept))?;
+        reset(connection, trial, &folder, &kept).map_err(&sqlite)?;
+    }
+    Ok(found.iter().filter(|trial| trial.is_done).count())
+}
+
+/// Lists the trials of the sweep in force whose last attempt was of another version.
+fn outdated(connection: &Connection, now: &Fingerprint) -> rusqlite::Result<Vec<Outdated>> {
+    let others = others(&all(connection)?, now);
+    connection
+        .prepare(
+            "SELECT t.id, t.point, t.seed, t.state = 'done', max(a.id) FROM trial t
+             JOIN attempt a ON a.trial = t.id JOIN worker w ON w.id = a.worker
+             JOIN session s ON s.id = w.session
+             WHERE t.point IN (SELECT point FROM arm_point)
+             GROUP BY t.id HAVING s.fingerprint IS NULL OR s.fingerprint IN (SELECT value
+             FROM json_each(?))",
+        )?
+        .query_map([&others], |row| {
+            Ok(Outdated {
+                trial: row.get(0)?,
+                point: row.get(1)?,
+                seed: row.get(2)?,
+                is_done: row.get(3)?,
+                last_attempt: row.get(4)?,
+            })
+        })?
+        .collect()
+}
+
+/// Makes a trial wait again. Its metrics move to its last attempt, and its logs are found in the
+/// folder's new name.
+fn reset(
+    connection: &Connection,
+    outdated: &Outdated,
+    folder: &str,
+    kept: &str,
+) -> rusqlite::Result<()> {
+    let trial = outdated.trial;
+    connection
+        .prepare_cached(
+            "UPDATE attempt SET metrics = (SELECT metrics FROM trial WHERE id = ?1) WHERE id = ?2",
+        )?
+        .execute(params![trial, outdated.last_attempt])?;
+    connection
+        .prepare_cached(
+            "UPDATE attempt SET log = replace(log, ?2 || '/', ?3 || '/') WHERE trial = ?1
+             AND log LIKE ?2 || '/%'",
+        )?
+        .execute(params![trial, folder, kept])?;
+    connection
+        .prepare_cached(
+            "UPDATE trial SET state = 'waiting', failures = 0, metrics = NULL, same_as = NULL,
+             shared_epochs = 0 WHERE id = ?",
+        )?
+        .execute([trial])?;
+    Ok(())
+}
+
+/// Renames a trial's folder, if there is one.
 fn set_aside(folder: &Path, kept: &Path) -> Result<(), LedgerError> {
     match std::fs::rename(folder, kept) {
         Err(source) if source.kind() != std::io::ErrorKind::NotFound => Err(LedgerError::Io {
@@ -190,7 +213,7 @@ fn set_aside(folder: &Path, kept: &Path) -> Result<(), LedgerError> {
 }
 
 impl Reader {
-    /// The versions of what is trained, and which of them trained each finished trial.
+    /// Returns the versions of what is trained, and which of them trained each finished trial.
     ///
     /// # Errors
     /// SQLite's.
@@ -198,28 +221,29 @@ impl Reader {
         if !self.has_column("session", "fingerprint")? {
             return Ok(Versions::default());
         }
+
         let sqlite = self.sqlite();
         let first_seen = self.rows(
             "SELECT first_seen_at FROM fingerprint ORDER BY id",
             [],
             |row| row.get(0),
         )?;
-        let list = all(self.connection())
+        let list: Vec<VersionRow> = all(self.connection())
             .map_err(&sqlite)?
             .into_iter()
-            .zip(first_seen);
-        let list: Vec<VersionRow> = list
+            .zip(first_seen)
             .map(|((number, fingerprint), first_seen_at)| VersionRow {
                 number,
                 fingerprint,
                 first_seen_at,
             })
             .collect();
+
         let by_session = self.rows("SELECT DISTINCT fingerprint FROM session", [], |row| {
             row.get::<_, Option<i64>>(0)
         })?;
         if let [only] = by_session.as_slice() {
-            // The common case, at no cost: the attempts need not be looked at.
+            // The common case: the attempts need not be read.
             return Ok(Versions {
                 list,
                 only: *only,
@@ -227,6 +251,7 @@ impl Reader {
                 last: *only,
             });
         }
+
         let of: Vec<(TrialId, Option<i64>)> =
             self.rows(DONE_BY, [], |row| Ok((trial_id(row)?, row.get(3)?)))?;
         let last = self.rows(
@@ -234,6 +259,7 @@ impl Reader {
             [],
             |row| row.get(0),
         )?;
+
         Ok(Versions {
             list,
             only: None,
@@ -242,8 +268,8 @@ impl Reader {
         })
     }
 
-    /// How a fingerprint differs from that of the last run, as a new run would find it. `take`
-    /// makes it with the ledger's key.
+    /// Returns how a fingerprint differs from that of the last run, as a new run would find it.
+    /// `take` makes the fingerprint with the ledger's key.
     ///
     /// # Errors
     /// SQLite's.
@@ -266,7 +292,7 @@ impl Reader {
 }
 
 impl Versions {
-    /// Returns whether one version trained all.
+    /// Whether one version trained all trials.
     pub fn is_one(&self) -> bool {
         self.only.is_some() || (self.list.is_empty() && self.of.is_empty())
     }
@@ -282,8 +308,8 @@ impl Versions {
             .or_else(|| self.of.get(&trial).copied().unwrap_or(self.last))
     }
 
-    /// How many of these finished trials each version trained, in the order of versions; None: it
-    /// was not recorded.
+    /// Counts how many of these finished trials each version trained, in the order of versions;
+    /// None: the version was not recorded.
     pub fn count(&self, trials: impl Iterator<Item = TrialId>) -> Vec<(Option<i64>, u64)> {
         let mut counts = std::collections::BTreeMap::new();
         for trial in trials {

@@ -1,5 +1,5 @@
-//! What a coordinator writes while it runs, one small command for each thing that happened;
-//! `tables` puts each into the tables. A finished trial can never be changed by a later command.
+//! The commands that a coordinator writes while it runs, one for each thing that happened; `tables`
+//! puts them into the tables. A later command can never change a finished trial.
 
 use std::sync::Arc;
 
@@ -20,13 +20,23 @@ pub struct LogMark {
     pub offset: u64,
 }
 
-/// A command together with when it happened.
+/// A command with the time at which the writer received it.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Stamped {
+pub(super) struct Stamped {
     /// ISO 8601, UTC.
-    pub at: Arc<str>,
+    pub at: Box<str>,
     /// What happened.
     pub write: Write,
+}
+
+impl Stamped {
+    /// Stamps a command with the present time.
+    pub fn now(write: Write) -> Self {
+        Self {
+            at: format!("{:.3}", jiff::Timestamp::now()).into(),
+            write,
+        }
+    }
 }
 
 /// Something that happened.
@@ -46,10 +56,10 @@ pub enum Write {
         pid: u32,
         /// When the kernel started it, in clock ticks since boot; 0 where that is unknown.
         start_ticks: u64,
-        /// Through what it was started; None: it is a process of this host.
+        /// The launcher that started it; None: it is a process of this host.
         launcher: Option<&'static str>,
     },
-    /// A worker got its place in a queue, or waits no more.
+    /// A worker was queued, or no longer waits in a queue.
     WorkerPlaced {
         /// Its number.
         worker: WorkerId,
@@ -57,7 +67,7 @@ pub enum Write {
         host: Option<String>,
         /// Its job, or job and step.
         job: Option<String>,
-        /// What it waits for.
+        /// What it waits for; None: nothing.
         waits: Option<String>,
     },
     /// A worker introduced itself.
@@ -71,28 +81,28 @@ pub enum Write {
     WorkerEnded {
         /// Its number.
         worker: WorkerId,
-        /// How.
+        /// How it ended.
         outcome: String,
     },
     /// An attempt at a trial began.
     TrialStarted {
         /// The trial.
         trial: TrialId,
-        /// What it is for.
+        /// The phase that it belongs to.
         phase: Phase,
-        /// Who runs it.
+        /// The worker that runs it.
         worker: WorkerId,
         /// Where its part of the log begins.
         log: LogMark,
     },
-    /// An epoch or step of a running trial ended. Of several rows of one position the values of the
-    /// later ones count.
+    /// An epoch or step of a running trial ended. If several rows have the same position, the later
+    /// values count.
     Epoch {
         /// The trial.
         trial: TrialId,
-        /// Which.
+        /// The epoch or step.
         position: Position,
-        /// What was measured, and notes.
+        /// Its metrics, and notes.
         values: Reported,
     },
     /// A trial ended well.
@@ -112,40 +122,40 @@ pub enum Write {
     TrialFailed {
         /// The trial.
         trial: TrialId,
-        /// What it is for.
+        /// The phase that it belongs to.
         phase: Phase,
-        /// Why.
+        /// The kind of failure.
         kind: FailureKind,
-        /// Why, in words.
+        /// What went wrong.
         message: String,
-        /// Whether no further attempt will be made.
-        for_good: bool,
+        /// Whether the trial is not tried again.
+        permanent: bool,
         /// Where its part of the log ends.
         log_end: u64,
         /// How long the attempt took, in seconds.
         duration: f64,
     },
-    /// What is trained was changed while trials ran: which of the session's trials ran what is not
-    /// known.
+    /// What is trained was changed while trials ran: it is not known which of the session's trials
+    /// ran which version.
     Edited {
         /// The session.
         session: i64,
         /// What is trained now, and what changed.
         fingerprint: Box<Fingerprint>,
     },
-    /// A coordinator ends.
+    /// A coordinator ended.
     SessionEnded {
         /// Its number.
         session: i64,
-        /// How: done, some_failed, incomplete, failed or interrupted.
+        /// done, some_failed, incomplete, failed or interrupted.
         outcome: &'static str,
     },
-    /// An attempt at a trial was cut off by no fault of its own: it will start again and is not
-    /// held against it.
+    /// An attempt at a trial was cut off through no fault of the trial: it starts again, and the
+    /// attempt does not count as a failure.
     TrialInterrupted {
         /// The trial.
         trial: TrialId,
-        /// Why, in words.
+        /// The reason.
         message: String,
         /// Where its part of the log ends.
         log_end: u64,
@@ -153,9 +163,9 @@ pub enum Write {
 }
 
 impl Write {
-    /// Whether it is about a trial. Only such commands are acknowledged: the scheduler waits for no
-    /// others.
-    pub fn of_a_trial(&self) -> bool {
+    /// Whether the command is about a trial. The writer acknowledges only these: the scheduler
+    /// waits for no others.
+    pub fn is_about_trial(&self) -> bool {
         match self {
             Self::WorkerStarted { .. }
             | Self::WorkerPlaced { .. }

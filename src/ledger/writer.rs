@@ -1,6 +1,6 @@
-//! The thread that writes the ledger. Commands queue up while a commit waits for the disk and then
-//! go into the next one together (group commit); each is acknowledged only when it is on the disk,
-//! in the run directory that was opened.
+//! The thread that writes the ledger. Commands that arrive while a commit waits for the disk go
+//! into the next one together (group commit). A command is acknowledged only when it is on the
+//! disk, in the run directory that was opened.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -12,43 +12,44 @@ use rusqlite::Connection;
 
 use super::claim::Claim;
 use super::error::LedgerError;
-use super::patience::{Patience, Waiting, locked_by};
+use super::kernel_locks::locked_by;
+use super::patience::{Patience, Waiting};
 use super::tables::Tables;
-use super::write::Stamped;
+use super::write::{Stamped, Write};
 
-/// The most commands in one transaction: bounds how long an acknowledgement can take.
-const BATCH: usize = 4096;
-/// Commits begin at most so often. A command that comes after a quiet time is written at once; when
-/// many come, they share the cost of the disk, and nobody waits for so short a time.
-const PACE: Duration = Duration::from_millis(20);
-/// How often it is made sure that the run directory is still there while nothing is written.
+/// Maximum number of commands in one transaction: bounds how long an acknowledgement can take.
+const MAX_BATCH: usize = 4096;
+/// Minimum time between the beginnings of two commits. A command that arrives after a quiet time is
+/// written at once; many commands share the cost of the disk.
+const COMMIT_INTERVAL: Duration = Duration::from_millis(20);
+/// How often to check that the run directory is still there while nothing is written.
 const CHECK_INTERVAL: Duration = Duration::from_secs(5);
-/// How long closing may wait for readers before the write-ahead log is left beside the ledger.
-const FOLD_TIMEOUT: Duration = Duration::from_secs(3);
-/// How long the end of a session may take before a message says why.
-const SLOW_CLOSE: Duration = Duration::from_secs(5);
-/// How long the end of a session waits for other programs: every result is on the disk by then.
+/// How long closing waits for readers before it leaves the write-ahead log beside the ledger.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_secs(3);
+/// How long the end of a session may take before a message says what it waits for.
+const CLOSE_MESSAGE_DELAY: Duration = Duration::from_secs(5);
+/// How long the end of a session waits for other programs. Every result is on the disk by then.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// The writing end of a ledger. Dropping it waits for what is queued.
+/// The sender of commands to the writing thread. Dropping it waits until what is queued is written.
 #[derive(Debug)]
 pub struct Writer {
     queue: Option<mpsc::Sender<Stamped>>,
     thread: Option<JoinHandle<()>>,
     claim: Claim,
-    /// Nobody waits for other programs any more.
+    /// Whether to stop waiting for other programs.
     abandoned: Arc<AtomicBool>,
 }
 
-/// What became of commands, in the order in which they were given.
+/// What happened to the commands, in the order in which they were sent.
 #[derive(Debug)]
 pub enum Committed {
-    /// So many further commands about trials are on the disk.
+    /// This number of further commands about trials is on the disk.
     Count(usize),
-    /// Another program has the ledger locked. What is queued is kept in memory, and written when it
-    /// is free.
+    /// Another program has the ledger locked. What is queued stays in memory until the ledger is
+    /// free.
     Waiting(Waiting),
-    /// The ledger cannot be written; nothing after the last count is kept.
+    /// The ledger cannot be written; what was sent after the last count is lost.
     Failed(LedgerError),
 }
 
@@ -61,12 +62,11 @@ impl Writer {
     ) -> Self {
         let (queue, commands) = mpsc::channel();
         let abandoned = Arc::new(AtomicBool::new(false));
-        let thread = {
-            let (claim, abandoned) = (claim.clone(), Arc::clone(&abandoned));
-            std::thread::spawn(move || {
-                write_all(connection, &claim, &commands, &abandoned, acknowledge)
-            })
-        };
+        let thread = std::thread::spawn({
+            let claim = claim.clone();
+            let abandoned = Arc::clone(&abandoned);
+            move || write_all(connection, &claim, &commands, &abandoned, acknowledge)
+        });
         Self {
             queue: Some(queue),
             thread: Some(thread),
@@ -75,12 +75,12 @@ impl Writer {
         }
     }
 
-    /// Queues a command.
-    pub fn send(&self, command: Stamped) {
+    /// Stamps a command with the present time and queues it.
+    pub fn send(&self, command: Write) {
         if let Some(queue) = &self.queue {
-            // After a failure the thread has ended and has said so: the command is lost, like the
-            // failure's own.
-            let _ = queue.send(command);
+            // After a failure the thread has ended and has reported it: the command is lost, like
+            // the one that failed.
+            let _ = queue.send(Stamped::now(command));
         }
     }
 
@@ -89,8 +89,8 @@ impl Writer {
         self.abandoned.store(true, Ordering::Relaxed);
     }
 
-    /// Waits for what is queued, but not for ever for other programs. Says what keeps it waiting,
-    /// and what was not written.
+    /// Waits until what is queued is written, for a limited time if another program has the ledger
+    /// locked. Tells what it waits for, and what was not written.
     pub fn finish(mut self, tell: impl Fn(&str)) {
         self.queue = None;
         let began = Instant::now();
@@ -101,30 +101,29 @@ impl Writer {
             .is_some_and(|thread| !thread.is_finished())
         {
             std::thread::sleep(Duration::from_millis(5));
-            let by = || {
-                locked_by(&self.claim.path)
-                    .map_or_else(String::new, |by| format!(" (locked by {by})"))
-            };
-            if began.elapsed() > SLOW_CLOSE && !told {
+            if began.elapsed() > CLOSE_MESSAGE_DELAY && !told {
                 told = true;
                 tell(&format!(
                     "still writing the end of this run into {}{}",
                     self.claim.path.display(),
-                    by()
+                    self.locked_by()
                 ));
             }
-            if began.elapsed() > CLOSE_TIMEOUT
-                && !self.abandoned.load(Ordering::Relaxed)
-                && !by().is_empty()
-            {
+            let is_late = began.elapsed() > CLOSE_TIMEOUT;
+            if is_late && !self.abandoned.load(Ordering::Relaxed) && !self.locked_by().is_empty() {
                 self.abandon();
                 tell(&format!(
                     "{} is still locked{}: the end of this run is not recorded, every result is",
                     self.claim.path.display(),
-                    by()
+                    self.locked_by()
                 ));
             }
         }
+    }
+
+    /// The program that has the ledger locked, as the end of a message; empty if none is known.
+    fn locked_by(&self) -> String {
+        locked_by(&self.claim.path).map_or_else(String::new, |by| format!(" (locked by {by})"))
     }
 }
 
@@ -132,13 +131,13 @@ impl Drop for Writer {
     fn drop(&mut self) {
         self.queue = None;
         if let Some(thread) = self.thread.take() {
-            // A panic there has been reported by the thread itself; there is nobody to tell a
-            // second time.
+            // The thread itself has reported a panic.
             let _ = thread.join();
         }
     }
 }
 
+/// Writes until the sender is gone, and closes the ledger.
 fn write_all(
     connection: Connection,
     claim: &Claim,
@@ -153,36 +152,35 @@ fn write_all(
     };
     let written = patience
         .until_free(|| Tables::new(&connection))
-        .map_err(|source| LedgerError::Sqlite {
-            path: claim.path.clone(),
-            source,
-        })
+        .map_err(LedgerError::sqlite_at(&claim.path))
         .and_then(|mut tables| write_batches(&mut tables, claim, commands, &patience, &acknowledge))
         .and_then(|()| claim.check());
+
     if let Err(error) = written {
         if matches!(error, LedgerError::Gone { .. }) {
-            // Closing it removes files by their names, which may be those of another ledger by now.
-            // It is left as a crash would leave it, which loses nothing.
+            // Closing removes files by their names, which may belong to another ledger by now. The
+            // connection is left as a crash would leave it, which loses nothing.
             std::mem::forget(connection);
         }
         return acknowledge(Committed::Failed(error));
     }
-    // Folds the write-ahead log into the file, so that a copy of the one file is the whole ledger:
-    // closing does so unless somebody reads at that moment, and this also then. A rollback journal
-    // has nothing to fold.
-    let folded = connection
-        .busy_timeout(FOLD_TIMEOUT)
+
+    // Move the write-ahead log into the file, so that a copy of the one file is the whole ledger.
+    // Closing does so too, but not while another program reads. A rollback journal has nothing to
+    // move.
+    let checkpointed = connection
+        .busy_timeout(CHECKPOINT_TIMEOUT)
         .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
-    if let Err(error) = folded {
-        tracing::warn!("folding the log into the ledger: {error}");
+    if let Err(error) = checkpointed {
+        tracing::warn!("moving the write-ahead log into the ledger: {error}");
     }
+
     if let Err((_, error)) = connection.close() {
         tracing::warn!("closing the ledger: {error}");
     }
 }
 
-/// Writes until there are no more commands. What is in a transaction that fails is lost with the
-/// connection.
+/// Writes until the sender is gone. A transaction that fails is lost with the connection.
 fn write_batches(
     tables: &mut Tables<'_>,
     claim: &Claim,
@@ -190,10 +188,7 @@ fn write_batches(
     patience: &Patience<'_>,
     acknowledge: &impl Fn(Committed),
 ) -> Result<(), LedgerError> {
-    let sqlite = |source| LedgerError::Sqlite {
-        path: claim.path.clone(),
-        source,
-    };
+    let sqlite = LedgerError::sqlite_at(&claim.path);
     let mut began: Option<Instant> = None;
     let mut commits = 0;
     loop {
@@ -205,53 +200,56 @@ fn write_batches(
             }
             Err(RecvTimeoutError::Disconnected) => return Ok(()),
         };
-        if let Some(rest) = began.and_then(|began| PACE.checked_sub(began.elapsed())) {
+
+        // Let further commands arrive, so that they share the commit.
+        if let Some(rest) = began.and_then(|began| COMMIT_INTERVAL.checked_sub(began.elapsed())) {
             std::thread::sleep(rest);
         }
         began = Some(Instant::now());
         let batch: Vec<Stamped> = std::iter::once(first)
             .chain(commands.try_iter())
-            .take(BATCH)
+            .take(MAX_BATCH)
             .collect();
 
-        // No transaction may be open where the directory is found to be another one: its end
+        // No transaction may be open when the directory turns out to be another one: ending it
         // changes files by their names.
         claim.check()?;
-        patience.until_free(|| tables.begin()).map_err(sqlite)?;
-        if tables.last_session().map_err(sqlite)? != claim.session {
+        patience.until_free(|| tables.begin()).map_err(&sqlite)?;
+        if tables.last_session().map_err(&sqlite)? != claim.session {
             return Err(claim.superseded());
         }
         commits += 1;
         tables
             .apply_all(&batch)
             .and_then(|()| tables.set_commits(claim.session, commits))
-            .map_err(sqlite)?;
-        patience.until_free(|| tables.commit()).map_err(sqlite)?;
+            .map_err(&sqlite)?;
+        patience.until_free(|| tables.commit()).map_err(&sqlite)?;
 
-        // What was written into a file that is no longer there is not kept.
+        // What was written into a file that has since been removed must not be acknowledged.
         claim.check()?;
         claim.lock.note_commits(commits);
-        acknowledge(Committed::Count(
-            batch
-                .iter()
-                .filter(|command| command.write.of_a_trial())
-                .count(),
-        ));
+        let about_trials = batch
+            .iter()
+            .filter(|command| command.write.is_about_trial())
+            .count();
+        acknowledge(Committed::Count(about_trials));
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::lock::{Holder, Lock};
+    use crate::ledger::connection;
+    use crate::ledger::holder::Holder;
+    use crate::ledger::lock::Lock;
     use crate::ledger::place::Place;
-    use crate::ledger::schema::{self, FILE_NAME};
-    use crate::ledger::write::Write;
+    use crate::ledger::schema::FILE_NAME;
     use std::sync::mpsc::Receiver;
 
-    const SESSION: &str = "INSERT INTO session (started_at, host, pid, boot_id, command, version, devices) VALUES ('', 'there', 9, '', '', '', '')";
+    const SESSION: &str = "INSERT INTO session (started_at, host, pid, boot_id, command, version,
+         devices) VALUES ('', 'there', 9, '', '', '', '')";
 
-    /// A ledger with one session, its writer, and what the writer says.
+    /// A ledger with one session, its writer, and what the writer acknowledges.
     fn writing(network: Option<&str>) -> (tempfile::TempDir, Writer, Receiver<Committed>) {
         let dir = tempfile::tempdir().unwrap();
         let holder = Holder {
@@ -261,8 +259,8 @@ mod tests {
         };
         let (lock, _) = Lock::take(dir.path(), &holder).unwrap();
         let path = dir.path().join(FILE_NAME);
-        let mut connection = schema::connect(&path).unwrap();
-        schema::set_up(&mut connection, &path, network).unwrap();
+        let mut connection = connection::connect(&path).unwrap();
+        connection::set_up(&mut connection, &path, network).unwrap();
         connection.execute_batch(SESSION).unwrap();
         let claim = Claim {
             lock,
@@ -277,21 +275,18 @@ mod tests {
         (dir, writer, said)
     }
 
-    fn end() -> Stamped {
-        Stamped {
-            at: "later".into(),
-            write: Write::SessionEnded {
-                session: 1,
-                outcome: "done",
-            },
+    fn end() -> Write {
+        Write::SessionEnded {
+            session: 1,
+            outcome: "done",
         }
     }
 
-    /// As on a network file system: there a reader that holds on keeps the writer from committing.
+    /// On a network file system a reader with an open transaction keeps the writer from committing.
     #[test]
-    fn a_reader_that_holds_on_is_waited_for_and_what_was_queued_is_written() {
+    fn the_writer_waits_for_an_open_reader_and_then_writes_what_is_queued() {
         let (dir, writer, said) = writing(Some("NFS"));
-        let reader = schema::open_readable(&dir.path().join(FILE_NAME)).unwrap();
+        let reader = connection::open_readable(&dir.path().join(FILE_NAME)).unwrap();
         reader
             .execute_batch("BEGIN; SELECT count(*) FROM session")
             .unwrap();
@@ -317,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_waits_for_any_longer_is_given_up() {
+    fn an_abandoned_writer_gives_up() {
         let (dir, writer, said) = writing(None);
         let other = Connection::open(dir.path().join(FILE_NAME)).unwrap();
         other.execute_batch("BEGIN IMMEDIATE").unwrap();
@@ -331,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn a_later_session_stops_it_before_it_writes() {
+    fn a_later_session_stops_the_writer_before_it_writes() {
         let (dir, writer, said) = writing(None);
         let other = Connection::open(dir.path().join(FILE_NAME)).unwrap();
         other.execute_batch(SESSION).unwrap();

@@ -1,26 +1,26 @@
 //! Progress on a terminal: a bar for the phase, one for each arm, and a line for each running
-//! trial. What there is to show is kept here; the terminal's own thread asks for it when it draws,
-//! so that a terminal that takes nothing never keeps the scheduler waiting.
+//! trial. This observer keeps what there is to show; the terminal's own thread asks for it when it
+//! draws, so that a blocked terminal never blocks the scheduler.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::counts::{Progress, human_duration};
+use super::counts::{ArmProgress, Progress, human_duration};
+use super::lines::line;
 use super::names::Names;
-use super::plain::line;
 use crate::plan::PlannedTrial;
 use crate::printable::one_line;
 use crate::protocol::Position;
 use crate::schedule::{Notice, Observer};
 
-/// Running trials that are shown; a machine with more slots shows the first.
-const SHOWN_TRIALS: usize = 16;
+/// Number of slots whose running trials are shown, from the first slot on.
+const SHOWN_SLOTS: usize = 16;
 
 /// What a terminal shows of a sweep.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Board {
-    /// The phase as a whole, then each arm.
+    /// The bar of the phase, then one for each arm.
     pub bars: Vec<Bar>,
     /// The trials that run.
     pub trials: Vec<String>,
@@ -29,17 +29,17 @@ pub struct Board {
 /// A bar.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bar {
-    /// What it is of; all of a board are equally wide.
+    /// What it belongs to. All names of a board are padded to one width.
     pub name: String,
-    /// How much there is.
+    /// Number of trials.
     pub all: u64,
-    /// How much of it has ended.
+    /// Number of trials that have ended.
     pub ended: u64,
-    /// What else there is to say.
+    /// Text beside the bar.
     pub message: String,
 }
 
-/// An observer that keeps what the bars show, and hands lasting lines to `write`.
+/// An observer that keeps what the bars show, and passes lasting lines to `write`.
 pub struct Bars<W> {
     state: Arc<Mutex<State>>,
     write: W,
@@ -48,9 +48,9 @@ pub struct Bars<W> {
 struct State {
     names: Names,
     progress: Progress,
-    /// Whether a phase is under way.
-    shown: bool,
-    /// What each slot is at.
+    /// Whether a phase is running.
+    is_shown: bool,
+    /// The trial that runs in each slot.
     trials: BTreeMap<usize, Running>,
     began: Instant,
 }
@@ -58,18 +58,17 @@ struct State {
 /// A trial that runs.
 struct Running {
     trial: PlannedTrial,
-    /// Its last epoch, and what the metric was after it.
+    /// Its last epoch, and the metric after it.
     epoch: Option<(Position, Option<f64>)>,
 }
 
 impl<W: Fn(&str)> Bars<W> {
-    /// Nothing is shown before the first phase.
+    /// Makes an observer. Nothing is shown before the first phase.
     pub fn new(names: Names, write: W) -> Self {
-        let progress = Progress::default();
         let state = State {
             names,
-            progress,
-            shown: false,
+            progress: Progress::default(),
+            is_shown: false,
             trials: BTreeMap::new(),
             began: Instant::now(),
         };
@@ -79,14 +78,15 @@ impl<W: Fn(&str)> Bars<W> {
         }
     }
 
-    /// Gives what is to be shown, whenever it is called, from any thread.
+    /// Returns a function that any thread can call for what is to be shown now.
     pub fn source(&self) -> impl Fn() -> Board + Send + Sync + use<W> {
         let state = Arc::clone(&self.state);
         move || lock(&state).board()
     }
 }
 
-/// The state, whole even after a panic: each change of it is complete when the lock is given back.
+/// Locks the state. It is consistent even after a panic, since every change is complete when the
+/// lock is released.
 fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
     state.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -96,110 +96,75 @@ impl State {
         self.progress.update(self.began.elapsed(), notice);
         match notice {
             Notice::PhaseStarted { .. } => {
-                self.shown = true;
+                self.is_shown = true;
                 self.trials.clear();
             }
             Notice::PhaseEnded { .. } => {
-                self.shown = false;
+                self.is_shown = false;
                 self.trials.clear();
             }
-            Notice::TrialStarted { slot, trial } => drop(self.trials.insert(
-                *slot,
-                Running {
+            Notice::TrialStarted { slot, trial } => {
+                let running = Running {
                     trial: *trial,
                     epoch: None,
-                },
-            )),
+                };
+                self.trials.insert(*slot, running);
+            }
             Notice::Epoch {
                 slot,
                 trial,
                 position,
                 values,
             } => {
-                let metric = values.get(&self.names.metric);
-                self.trials.insert(
-                    *slot,
-                    Running {
-                        trial: *trial,
-                        epoch: Some((*position, metric)),
-                    },
-                );
+                let running = Running {
+                    trial: *trial,
+                    epoch: Some((*position, values.get(&self.names.metric))),
+                };
+                self.trials.insert(*slot, running);
             }
             Notice::TrialDone { slot, .. } | Notice::TrialFailed { slot, .. } => {
-                drop(self.trials.remove(slot))
+                self.trials.remove(slot);
             }
             _ => {}
         }
     }
 
     fn board(&self) -> Board {
-        if !self.shown {
+        if !self.is_shown {
             return Board::default();
         }
-        let arms = 0..self.progress.arms.len();
+
+        let arms = &self.progress.arms;
+        let width = (0..arms.len())
+            .map(|arm| self.names.arm(arm).chars().count())
+            .max()
+            .unwrap_or(0);
+
+        let mut bars = vec![self.phase_bar(width)];
+        bars.extend(
+            arms.iter()
+                .enumerate()
+                .map(|(index, arm)| arm_bar(self.names.arm(index), width, arm)),
+        );
+        let trials = self
+            .trials
+            .range(..SHOWN_SLOTS)
+            .map(|(_, running)| self.trial_line(running))
+            .collect();
+        Board { bars, trials }
+    }
+
+    /// The bar of the phase.
+    fn phase_bar(&self, width: usize) -> Bar {
         let phase = self
             .progress
             .phase
             .map_or(String::new(), |phase| phase.to_string());
-        let width = arms
-            .clone()
-            .map(|arm| self.names.arm(arm).chars().count())
-            .max()
-            .unwrap_or(0);
-        let bar = |name: &str, all: u64, left: u64, message: String| {
-            let name = one_line(name);
-            Bar {
-                name: format!("{name:<width$}"),
-                all,
-                ended: all - left,
-                message: one_line(&message).into_owned(),
-            }
-        };
-        let total = bar(
-            &phase,
-            self.progress.all(),
-            self.progress.left(),
-            self.message(),
-        );
-        let each = arms.map(|arm| {
-            let state = &self.progress.arms[arm];
-            let counts = [(state.failed, "failed"), (state.pruned, "pruned")];
-            let parts = counts
-                .iter()
-                .filter(|(count, _)| *count > 0)
-                .map(|(count, what)| format!("{count} {what}"));
-            bar(
-                self.names.arm(arm),
-                state.all,
-                state.left(),
-                parts.collect::<Vec<_>>().join(" · "),
-            )
-        });
-        let trial = |running: &Running| {
-            let Running { trial, epoch } = running;
-            let metric = |value: f64| format!(", {} {value:.2}", self.names.metric);
-            let how_far = epoch.map(|(position, value)| {
-                format!(": {position}{}", value.map_or(String::new(), metric))
-            });
-            one_line(&format!(
-                "{} {}{}",
-                trial.id,
-                self.names.trial(trial),
-                how_far.unwrap_or_default()
-            ))
-            .into_owned()
-        };
-        let shown = self
-            .trials
-            .range(..SHOWN_TRIALS)
-            .map(|(_, running)| running);
-        Board {
-            bars: std::iter::once(total).chain(each).collect(),
-            trials: shown.map(trial).collect(),
-        }
+        let ended = self.progress.all() - self.progress.left();
+        bar(&phase, width, self.progress.all(), ended, &self.message())
     }
 
-    /// What the bar of the phase says.
+    /// The text beside the bar of the phase.
     fn message(&self) -> String {
         let progress = &self.progress;
         let mut parts = Vec::new();
@@ -210,42 +175,88 @@ impl State {
             parts.push(format!("{} pruned", progress.pruned()));
         }
         parts.extend(progress.waiting_line());
-        parts.extend(
-            progress
-                .per_minute(self.began.elapsed())
-                .map(|rate| format!("{rate:.1} trials/min")),
-        );
-        parts.extend(
-            progress
-                .time_left()
-                .map(|left| format!("about {} left", human_duration(left))),
-        );
+        if let Some(rate) = progress.per_minute(self.began.elapsed()) {
+            parts.push(format!("{rate:.1} trials/min"));
+        }
+        if let Some(left) = progress.time_left() {
+            parts.push(format!("about {} left", human_duration(left)));
+        }
         parts.join(" · ")
     }
+
+    /// The line of a running trial.
+    fn trial_line(&self, running: &Running) -> String {
+        let trial = &running.trial;
+        let mut line = format!("{} {}", trial.id, self.names.trial(trial));
+        if let Some((position, metric)) = running.epoch {
+            line.push_str(&format!(": {position}"));
+            if let Some(value) = metric {
+                line.push_str(&format!(", {} {value:.2}", self.names.metric));
+            }
+        }
+        one_line(&line).into_owned()
+    }
+}
+
+/// The bar of an arm.
+fn arm_bar(name: &str, width: usize, arm: &ArmProgress) -> Bar {
+    let mut parts = Vec::new();
+    if arm.failed > 0 {
+        parts.push(format!("{} failed", arm.failed));
+    }
+    if arm.pruned > 0 {
+        parts.push(format!("{} pruned", arm.pruned));
+    }
+    bar(
+        name,
+        width,
+        arm.all,
+        arm.all - arm.left(),
+        &parts.join(" · "),
+    )
+}
+
+/// A bar with a padded name. Names and messages come from files and programs.
+fn bar(name: &str, width: usize, all: u64, ended: u64, message: &str) -> Bar {
+    Bar {
+        name: format!("{:<width$}", one_line(name)),
+        all,
+        ended,
+        message: one_line(message).into_owned(),
+    }
+}
+
+/// Whether a notice is worth a line above the bars.
+fn is_lasting(notice: &Notice) -> bool {
+    matches!(
+        notice,
+        Notice::TrialFailed { .. }
+            | Notice::WorkerLost { .. }
+            | Notice::RaceOff { .. }
+            | Notice::Noted { .. }
+            | Notice::PhaseEnded { .. }
+            | Notice::Shortage { .. }
+            | Notice::ShortageOver { .. }
+            | Notice::OutOfTime { .. }
+            | Notice::LedgerLocked { .. }
+            | Notice::LedgerFree
+            | Notice::Stopping { .. }
+    )
 }
 
 impl<W: Fn(&str)> Observer for Bars<W> {
     fn notice(&mut self, notice: &Notice) {
         let mut state = lock(&self.state);
         state.update(notice);
-        let lasting = matches!(
-            notice,
-            Notice::TrialFailed { .. }
-                | Notice::WorkerLost { .. }
-                | Notice::RaceOff { .. }
-                | Notice::Noted { .. }
-                | Notice::PhaseEnded { .. }
-                | Notice::Shortage { .. }
-                | Notice::ShortageOver { .. }
-                | Notice::OutOfTime { .. }
-                | Notice::LedgerLocked { .. }
-                | Notice::LedgerFree
-                | Notice::Stopping { .. }
-        );
-        let text = lasting
-            .then(|| line(&state.names, &state.progress, notice))
-            .flatten();
+        let text = if is_lasting(notice) {
+            line(&state.names, &state.progress, notice)
+        } else {
+            None
+        };
+
+        // Writing may block, and the drawing thread needs the state.
         drop(state);
+
         if let Some(text) = text {
             (self.write)(&text);
         }
@@ -254,6 +265,6 @@ impl<W: Fn(&str)> Observer for Bars<W> {
 
 impl<W> Drop for Bars<W> {
     fn drop(&mut self) {
-        lock(&self.state).shown = false;
+        lock(&self.state).is_shown = false;
     }
 }

@@ -1,5 +1,5 @@
-//! Counts, throughput and time left, from notices. Pure but for the clock readings that it is
-//! handed.
+//! Counts, throughput and time left of a phase, from the scheduler's notices. Pure: the caller
+//! passes the time.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,60 +9,70 @@ use crate::plan::Phase;
 use crate::schedule::Notice;
 use crate::text::count;
 
-/// How a phase stands.
+/// The progress of a phase.
 #[derive(Clone, Debug, Default)]
 pub struct Progress {
     /// The phase.
     pub phase: Option<Phase>,
-    /// By arm: all trials, done, failed for good.
+    /// The progress of each arm.
     pub arms: Vec<ArmProgress>,
     slots: usize,
     began: Duration,
-    /// Trials that ended since the phase began in this session.
+    /// Number of trials that have ended since the phase began in this session.
     ended: u64,
-    /// What slots wait for in a queue.
+    /// What the workers of slots wait for in a queue.
     waits: BTreeMap<usize, String>,
     slot_times: SlotTimes,
 }
 
-/// How one arm stands in a phase.
+/// The progress of one arm in a phase.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ArmProgress {
-    /// All its trials.
+    /// Number of its trials.
     pub all: u64,
-    /// With a result.
+    /// Trials with a result.
     pub done: u64,
-    /// Failed for good.
+    /// Trials that failed and have no retries left.
     pub failed: u64,
-    /// Not to be run: their points cannot become the best any more.
+    /// Trials that do not run, since their points cannot become the best any more.
     pub pruned: u64,
-    /// Trials that ended in this session: their number, and the seconds that they took of their
-    /// slots.
+    /// Trials that succeeded in this session: their number, and the seconds of their slots' time
+    /// that they took.
     measured: (u64, f64),
 }
 
 impl ArmProgress {
-    /// Trials that have not ended.
+    /// Number of trials that have not ended.
     pub fn left(&self) -> u64 {
         self.all - self.done - self.failed - self.pruned
+    }
+
+    /// Mean seconds that its trials took; None before the first has succeeded.
+    fn mean_duration(&self) -> Option<f64> {
+        let (count, seconds) = self.measured;
+        (count > 0).then(|| seconds / count as f64)
     }
 }
 
 impl Progress {
-    /// Takes note of what happened at a time.
+    /// Records something that happened at the time `now`.
     pub fn update(&mut self, now: Duration, notice: &Notice) {
         match notice {
             Notice::PhaseStarted { phase, arms, slots } => {
-                let arm = |&(all, done, failed): &(u64, u64, u64)| ArmProgress {
-                    all,
-                    done,
-                    failed,
-                    ..ArmProgress::default()
-                };
+                let arms = arms
+                    .iter()
+                    .map(|&(all, done, failed)| ArmProgress {
+                        all,
+                        done,
+                        failed,
+                        ..ArmProgress::default()
+                    })
+                    .collect();
+                // Workers stay, and keep waiting, from one phase to the next.
                 let waits = std::mem::take(&mut self.waits);
                 *self = Self {
                     phase: Some(*phase),
-                    arms: arms.iter().map(arm).collect(),
+                    arms,
                     slots: *slots,
                     began: now,
                     ended: 0,
@@ -76,10 +86,11 @@ impl Progress {
                 duration,
                 ..
             } => {
-                let share = self.slot_times.share(*slot, now, *duration);
+                let share = self.slot_times.own_time(*slot, now, *duration);
                 let arm = &mut self.arms[trial.arm];
                 arm.done += 1;
-                arm.measured = (arm.measured.0 + 1, arm.measured.1 + share.as_secs_f64());
+                arm.measured.0 += 1;
+                arm.measured.1 += share.as_secs_f64();
                 self.ended += 1;
             }
             Notice::TrialFailed {
@@ -90,116 +101,116 @@ impl Progress {
                 self.arms[trial.arm].failed += 1;
                 self.ended += 1;
             }
-            Notice::Pruned { trials } => trials
-                .iter()
-                .for_each(|trial| self.arms[trial.arm].pruned += 1),
-            Notice::RaceOff { back, .. } => back
-                .iter()
-                .for_each(|trial| self.arms[trial.arm].pruned -= 1),
+            Notice::Pruned { trials } => {
+                for trial in trials {
+                    self.arms[trial.arm].pruned += 1;
+                }
+            }
+            Notice::RaceOff { back, .. } => {
+                for trial in back {
+                    self.arms[trial.arm].pruned -= 1;
+                }
+            }
             Notice::Waits {
                 slot,
                 why: Some(why),
-            } => drop(self.waits.insert(*slot, why.clone())),
+            } => {
+                self.waits.insert(*slot, why.clone());
+            }
             Notice::Waits { slot, why: None }
             | Notice::WorkerReady { slot, .. }
-            | Notice::WorkerLost { slot, .. } => {
+            | Notice::WorkerLost { slot, .. }
+            | Notice::TrialStarted { slot, .. } => {
                 self.waits.remove(slot);
             }
-            Notice::TrialStarted { slot, .. } => drop(self.waits.remove(slot)),
             _ => {}
         }
     }
 
-    /// How many workers wait in a queue, and for what: `3 workers pending (2 Priority, 1
-    /// Resources)`. None: none do.
+    /// Says how many workers wait in a queue, and for what: `3 workers pending (2 Priority, 1
+    /// Resources)`. None if no worker waits.
     pub fn waiting_line(&self) -> Option<String> {
         let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
-        self.waits
-            .values()
-            .for_each(|why| *reasons.entry(why).or_default() += 1);
-        let all = self.waits.len();
-        let them = count(all, "worker");
-        match reasons.len() {
-            0 => None,
-            1 => reasons
-                .keys()
-                .next()
-                .map(|why| format!("{them} pending ({why})")),
-            _ => {
-                let each: Vec<String> = reasons
-                    .iter()
-                    .map(|(why, count)| format!("{count} {why}"))
-                    .collect();
-                Some(format!("{them} pending ({})", each.join(", ")))
-            }
+        for reason in self.waits.values() {
+            *reasons.entry(reason).or_default() += 1;
         }
+        if self.waits.is_empty() {
+            return None;
+        }
+
+        let workers = count(self.waits.len(), "worker");
+        let listed = if reasons.len() == 1 {
+            reasons.into_keys().collect()
+        } else {
+            let counted: Vec<String> = reasons
+                .iter()
+                .map(|(reason, count)| format!("{count} {reason}"))
+                .collect();
+            counted.join(", ")
+        };
+        Some(format!("{workers} pending ({listed})"))
     }
 
     fn sum(&self, figure: impl Fn(&ArmProgress) -> u64) -> u64 {
         self.arms.iter().map(figure).sum()
     }
 
-    /// All trials of the phase.
+    /// Number of trials of the phase.
     pub fn all(&self) -> u64 {
         self.sum(|arm| arm.all)
     }
 
-    /// Trials with a result.
+    /// Number of trials with a result.
     pub fn done(&self) -> u64 {
         self.sum(|arm| arm.done)
     }
 
-    /// Trials that failed for good.
+    /// Number of trials that failed and have no retries left.
     pub fn failed(&self) -> u64 {
         self.sum(|arm| arm.failed)
     }
 
-    /// Trials that need not run.
+    /// Number of trials that do not need to run.
     pub fn pruned(&self) -> u64 {
         self.sum(|arm| arm.pruned)
     }
 
-    /// Trials that have not ended.
+    /// Number of trials that have not ended.
     pub fn left(&self) -> u64 {
         self.sum(ArmProgress::left)
     }
 
-    /// Trials a minute, since the phase began in this session; None before the first.
+    /// Trials per minute since the phase began in this session; None before the first has ended.
     pub fn per_minute(&self, now: Duration) -> Option<f64> {
         let elapsed = now.saturating_sub(self.began).as_secs_f64();
         (self.ended > 0 && elapsed > 0.0).then(|| self.ended as f64 * 60.0 / elapsed)
     }
 
-    /// Time left, from the arms' own mean durations; an arm without any counts as the mean of the
-    /// others.
+    /// Time left, from the mean duration of each arm. An arm without a result is assumed to take
+    /// the mean of the others.
     pub fn time_left(&self) -> Option<Duration> {
         let known: Vec<f64> = self
             .arms
             .iter()
-            .filter(|arm| arm.measured.0 > 0)
-            .map(|arm| arm.measured.1 / arm.measured.0 as f64)
+            .filter_map(ArmProgress::mean_duration)
             .collect();
         if known.is_empty() {
             return None;
         }
+
+        // An arm of which nothing is known is taken to be as slow as the others.
         let typical = known.iter().sum::<f64>() / known.len() as f64;
+
         let work: f64 = self
             .arms
             .iter()
-            .map(|arm| {
-                let each = if arm.measured.0 > 0 {
-                    arm.measured.1 / arm.measured.0 as f64
-                } else {
-                    typical
-                };
-                each * arm.left() as f64
-            })
+            .map(|arm| arm.mean_duration().unwrap_or(typical) * arm.left() as f64)
             .sum();
         Duration::try_from_secs_f64(work / self.slots.max(1) as f64).ok()
     }
 }
 
-/// A duration as people say it: `45 s`, `3 min 20 s`, `2 h 05 min`, `46 days`.
+/// Formats a duration for people: `45 s`, `3 min 20 s`, `2 h 05 min`, `46.0 days`.
 pub fn human_duration(duration: Duration) -> String {
     let seconds = duration.as_secs_f64().round() as u64;
     match seconds {
@@ -231,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn time_left_goes_by_each_arms_own_duration() {
+    fn time_left_uses_the_durations_of_each_arm() {
         let mut progress = Progress::default();
         let at = Duration::from_secs;
         progress.update(
@@ -255,9 +266,11 @@ mod tests {
         };
         progress.update(at(10), &done(0, 10));
         progress.update(at(30), &done(1, 20));
+
         // 4 left of 10 s, 4 left of 20 s, 2 left of unknown duration counted as 15 s, on 2 slots.
         assert_eq!(progress.time_left(), Some(at(75)));
         assert_eq!(progress.per_minute(at(30)), Some(4.0));
+
         // A pack of two: as long as one, for both.
         progress.update(at(60), &done(1, 20));
         progress.update(at(60), &done(1, 20));
@@ -267,6 +280,7 @@ mod tests {
             measured: (1, 20.0),
             ..progress.arms[1]
         };
+
         // Two of the second arm's need not run, and one of them must after all.
         progress.update(
             at(31),
@@ -297,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn durations_are_written_as_people_say_them() {
+    fn durations_are_formatted_for_people() {
         let say = |seconds| human_duration(Duration::from_secs(seconds));
         assert_eq!(
             [say(0), say(59), say(60), say(3725), say(172_800)],

@@ -4,6 +4,7 @@
 
 mod bars;
 mod counts;
+mod lines;
 mod names;
 mod plain;
 mod slot_time;

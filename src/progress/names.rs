@@ -1,21 +1,21 @@
-//! What a person calls a trial: its arm's label and the values that tell its point from the arm's
-//! others.
+//! Names of trials for people: the arm's label, and the values that distinguish the point from the
+//! others of its arm.
 
 use crate::grid::Grid;
 use crate::plan::PlannedTrial;
 use crate::printable::escaped;
 use crate::spec::Spec;
 
-/// Labels and values of a sweep.
+/// Labels and values of the trials of a sweep.
 #[derive(Clone, Debug)]
 pub struct Names {
     grid: Grid,
-    /// The metric that is shown of each trial.
+    /// The metric that is shown for each trial.
     pub metric: String,
 }
 
 impl Names {
-    /// The names of a sweep.
+    /// Returns the names of a sweep.
     pub fn new(spec: &Spec, grid: &Grid) -> Self {
         Self {
             grid: grid.clone(),
@@ -28,28 +28,26 @@ impl Names {
         &self.grid.arms()[arm].arm().label
     }
 
-    /// The values that a point is told by: `lr=0.01 momentum=0.9`.
+    /// The values that identify a point: `lr=0.01 momentum=0.9`.
     pub fn values(&self, trial: &PlannedTrial) -> String {
         self.values_at(trial.arm, trial.index)
     }
 
-    /// The same of a point, by the numbers of its arm and of itself in it.
+    /// The same for a point, by the index of its arm and its own index in the arm.
     pub fn values_at(&self, arm: usize, index: u64) -> String {
         let points = &self.grid.arms()[arm];
         let config = points.config(index);
-        let value = |name| {
-            config
-                .get(name)
-                .map(|value| format!("{name}={}", escaped(&value.to_string())))
-        };
-        points
+        let values: Vec<String> = points
             .searched()
-            .filter_map(value)
-            .collect::<Vec<_>>()
-            .join(" ")
+            .filter_map(|name| {
+                let value = config.get(name)?.to_string();
+                Some(format!("{name}={}", escaped(&value)))
+            })
+            .collect();
+        values.join(" ")
     }
 
-    /// Everything that tells a trial: `Adam lr=0.001, seed 3`.
+    /// The full name of a trial: `Adam lr=0.001, seed 3`.
     pub fn trial(&self, trial: &PlannedTrial) -> String {
         let values = self.values(trial);
         let space = if values.is_empty() { "" } else { " " };

@@ -1,19 +1,20 @@
-//! What a trial costs a slot. Trials of a pack begin and end together: each by itself seems to take
-//! as long as all of them. Pure; `progress` and `sweep` estimate by it.
+//! How much of a slot's time a trial takes. Trials of a pack begin and end together, so each of
+//! them seems to take as long as all of them. Pure; the estimates of `counts` and of the monitor
+//! use it.
 
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Until when each slot's time is accounted for.
+/// The time until which each slot is accounted for.
 #[derive(Clone, Debug, Default)]
 pub struct SlotTimes {
     until: HashMap<usize, Duration>,
 }
 
 impl SlotTimes {
-    /// The part of a trial's duration that no trial in its slot had before it; `end` is when it
-    /// ended, by any clock that all share.
-    pub fn share(&mut self, slot: usize, end: Duration, duration: Duration) -> Duration {
+    /// Returns the part of a trial's duration that no earlier trial in its slot took. `end` is when
+    /// it ended, by any clock that all trials share.
+    pub fn own_time(&mut self, slot: usize, end: Duration, duration: Duration) -> Duration {
         let until = self.until.entry(slot).or_default();
         let own = if *until > end.saturating_sub(duration) {
             end.saturating_sub(*until).min(duration)
@@ -24,10 +25,11 @@ impl SlotTimes {
         own
     }
 
-    /// The same of the ledger's times: the end in milliseconds since 1970, the duration in seconds.
-    pub fn share_of(&mut self, slot: u32, end: i64, seconds: f64) -> f64 {
+    /// The same for times of the ledger: the end in milliseconds since 1970, the duration in
+    /// seconds.
+    pub fn own_seconds(&mut self, slot: u32, end: i64, seconds: f64) -> f64 {
         let duration = Duration::try_from_secs_f64(seconds).unwrap_or_default();
-        self.share(
+        self.own_time(
             slot as usize,
             Duration::from_millis(end.unsigned_abs()),
             duration,
@@ -41,29 +43,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_goes_together_counts_once() {
+    fn trials_that_overlap_count_once() {
+        let seconds = Duration::from_secs;
         let mut slot_times = SlotTimes::default();
-        let mut share = |slot, end, duration| {
-            slot_times
-                .share(
-                    slot,
-                    Duration::from_secs(end),
-                    Duration::from_secs(duration),
-                )
-                .as_secs()
-        };
+
         // Alone, then three together, one of them longer, then alone again after a pause.
-        assert_eq!(
-            [
-                share(0, 10, 10),
-                share(0, 15, 5),
-                share(0, 15, 5),
-                share(0, 17, 7),
-                share(0, 30, 6)
-            ],
-            [10, 5, 0, 2, 6]
-        );
+        let ends_and_durations = [(10, 10), (15, 5), (15, 5), (17, 7), (30, 6)];
+        let own = ends_and_durations
+            .map(|(end, duration)| slot_times.own_time(0, seconds(end), seconds(duration)));
+        assert_eq!(own, [10, 5, 0, 2, 6].map(seconds));
+
         // Slots do not overlap each other.
-        assert_eq!(share(1, 30, 30), 30);
+        assert_eq!(
+            slot_times.own_time(1, seconds(30), seconds(30)),
+            seconds(30)
+        );
     }
 }

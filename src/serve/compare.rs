@@ -1,5 +1,4 @@
-//! Chosen trials side by side: their learning curves in one metric, and what of their parameters
-//! tells them apart.
+//! Compares selected trials: their learning curves in one metric, and what distinguishes them.
 
 use std::collections::BTreeSet;
 
@@ -8,20 +7,26 @@ use serde::{Deserialize, Serialize};
 use super::overview::json;
 use super::trial::{History, MAX_EPOCHS, history, parameters, unit_of};
 use crate::grid::TrialId;
-use crate::ledger::LedgerError;
+use crate::ledger::{EpochRow, LedgerError};
 use crate::monitor::Sweep;
+use crate::plan::PlannedTrial;
 use crate::protocol::Real;
 
-/// So many trials can be told apart in one plot.
-const MOST: usize = 8;
+/// Maximum number of trials: more curves in one plot cannot be told apart.
+const MAX_TRIALS: usize = 8;
+/// Maximum length of an unknown id in the answer, in characters.
+const MAX_ID_LENGTH: usize = 40;
 
-/// Which trials the page asks for.
+/// Name and value of something that a trial has: its arm, a parameter, its seed.
+type Fact = (String, String);
+
+/// The trials that the page asks for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct CompareRequest {
-    /// Their ids, with commas between them.
+    /// Their ids, separated by commas.
     trials: String,
-    /// The metric; the selection metric if it is none that there is.
+    /// The metric; an unknown one stands for the metric of selection.
     metric: String,
 }
 
@@ -32,124 +37,138 @@ struct Compared {
     metric: String,
     /// Whether the metric's curves are by epochs or by steps.
     unit: &'static str,
-    /// What all have in common.
-    common: Vec<(String, String)>,
-    trials: Vec<One>,
-    /// Ids that the sweep has not.
+    /// What all trials have in common.
+    common: Vec<Fact>,
+    trials: Vec<ComparedTrial>,
+    /// Ids that are not in the sweep.
     unknown: Vec<String>,
 }
 
 #[derive(Serialize)]
-struct One {
+struct ComparedTrial {
     trial: String,
-    /// What tells it from the others.
+    /// What distinguishes it from the others.
     label: String,
     state: &'static str,
-    /// The metric at its end.
+    /// The final metric.
     last: Option<Real>,
     history: History,
 }
 
-/// Learning curves of chosen trials as JSON.
+/// Returns learning curves of selected trials as JSON.
 ///
 /// # Errors
 /// The ledger's.
 pub fn compare(sweep: &Sweep, request: &CompareRequest) -> Result<String, LedgerError> {
     let ledger = sweep.reader()?;
-    let (mut found, mut unknown, mut seen) = (Vec::new(), Vec::new(), BTreeSet::new());
-    // In the order in which they were chosen, each once.
-    for id in request
-        .trials
-        .split(',')
-        .filter(|id| !id.is_empty() && seen.insert(*id))
-        .take(MOST)
-    {
+    let mut found: Vec<(PlannedTrial, Vec<EpochRow>)> = Vec::new();
+    let mut unknown = Vec::new();
+    for id in requested_ids(request) {
         match id.parse::<TrialId>().ok().and_then(|id| sweep.planned(id)) {
             Some(planned) => found.push((planned, ledger.history_sample(planned.id, MAX_EPOCHS)?)),
-            None => unknown.push(id.chars().take(40).collect()),
+            None => unknown.push(id.chars().take(MAX_ID_LENGTH).collect()),
         }
     }
-    let facts: Vec<Vec<(String, String)>> = found
+
+    let facts: Vec<Vec<Fact>> = found
         .iter()
-        .map(|(planned, _)| {
-            let mut facts = vec![("arm".to_owned(), sweep.names().arm(planned.arm).to_owned())];
-            facts.extend(parameters(
-                &sweep.grid().arms()[planned.arm].config(planned.index),
-            ));
-            facts.push(("seed".to_owned(), planned.id.seed.to_string()));
-            facts
-        })
+        .map(|(planned, _)| facts_of(sweep, planned))
         .collect();
-    let (common, labels) = tell_apart(&facts);
-    let names: BTreeSet<&String> = found
-        .iter()
-        .flat_map(|(_, rows)| rows)
-        .flat_map(|row| row.metrics.0.keys())
-        .collect();
-    let wished = [&request.metric, &sweep.spec().metric.name]
+    let (common, labels) = distinguish(&facts);
+
+    // The metrics that have a curve are those that any of the trials has reported.
+    let rows = found.iter().flat_map(|(_, rows)| rows);
+    let names: BTreeSet<&String> = rows.clone().flat_map(|row| row.metrics.0.keys()).collect();
+    let own_metric = &sweep.spec().metric.name;
+    let metric = [&request.metric, own_metric]
         .into_iter()
-        .find(|name| names.contains(name));
-    let metric = wished
+        .find(|name| names.contains(name))
         .or(names.first().copied())
-        .unwrap_or(&sweep.spec().metric.name)
-        .clone();
-    let metrics = names.into_iter().cloned().collect();
-    let unit = unit_of(found.iter().flat_map(|(_, rows)| rows), &metric);
-    let trials = found
-        .into_iter()
-        .zip(labels)
-        .map(|((planned, rows), label)| {
-            let mut history = history(&rows, unit);
-            history.metrics.retain(|(name, _)| *name == metric);
-            One {
-                trial: planned.id.to_string(),
-                label,
-                state: sweep.state_of(&planned),
-                last: sweep
-                    .row(planned.id)
-                    .and_then(|row| row.metrics.as_ref()?.get(&metric))
-                    .map(Real),
-                history,
-            }
-        });
-    let trials = trials.collect();
+        .unwrap_or(own_metric);
+    let unit = unit_of(rows, metric);
+
     Ok(json(&Compared {
-        metrics,
-        metric,
+        metrics: names.iter().map(|name| (*name).clone()).collect(),
+        metric: metric.clone(),
         unit: unit.name(),
         common,
-        trials,
+        trials: found
+            .iter()
+            .zip(labels)
+            .map(|((planned, rows), label)| {
+                compared_trial(sweep, planned, label, metric, history(rows, unit))
+            })
+            .collect(),
         unknown,
     }))
 }
 
-/// Of facts about several things: those that all have in common, and for each thing the rest in
-/// words. A thing by itself is told by its seed and its arm.
-fn tell_apart(facts: &[Vec<(String, String)>]) -> (Vec<(String, String)>, Vec<String>) {
-    let Some((first, others)) = facts.split_first() else {
+/// The requested ids in the order in which they were selected, each once.
+fn requested_ids(request: &CompareRequest) -> impl Iterator<Item = &str> {
+    let mut seen = BTreeSet::new();
+    request
+        .trials
+        .split(',')
+        .filter(move |id| !id.is_empty() && seen.insert(*id))
+        .take(MAX_TRIALS)
+}
+
+fn compared_trial(
+    sweep: &Sweep,
+    planned: &PlannedTrial,
+    label: String,
+    metric: &str,
+    mut history: History,
+) -> ComparedTrial {
+    history.metrics.retain(|(name, _)| name == metric);
+    let metrics = sweep.row(planned.id).and_then(|row| row.metrics.as_ref());
+    ComparedTrial {
+        trial: planned.id.to_string(),
+        label,
+        state: sweep.state_of(planned),
+        last: metrics.and_then(|metrics| metrics.get(metric)).map(Real),
+        history,
+    }
+}
+
+/// Arm, parameters and seed of a trial.
+fn facts_of(sweep: &Sweep, planned: &PlannedTrial) -> Vec<Fact> {
+    let config = sweep.grid().arms()[planned.arm].config(planned.index);
+    let mut facts = vec![("arm".to_owned(), sweep.names().arm(planned.arm).to_owned())];
+    facts.extend(parameters(&config));
+    facts.push(("seed".to_owned(), planned.id.seed.to_string()));
+    facts
+}
+
+/// Splits the facts about several trials: those that all have in common, and for each trial a label
+/// of the others. The label of a single trial is its arm and its seed.
+fn distinguish(trials: &[Vec<Fact>]) -> (Vec<Fact>, Vec<String>) {
+    let Some((first, others)) = trials.split_first() else {
         return Default::default();
     };
-    let everywhere = |fact: &(String, String)| others.iter().all(|other| other.contains(fact));
-    let alone = |name: &str| others.is_empty() && matches!(name, "arm" | "seed");
-    let common: Vec<(String, String)> = first
+
+    let is_single = others.is_empty();
+    let common: Vec<Fact> = first
         .iter()
-        .filter(|fact| everywhere(fact) && !alone(&fact.0))
+        .filter(|fact| others.iter().all(|other| other.contains(fact)))
+        .filter(|(name, _)| !(is_single && matches!(name.as_str(), "arm" | "seed")))
         .cloned()
         .collect();
-    let words = |(name, value): &(String, String)| match name.as_str() {
-        "arm" => value.clone(),
-        _ => format!("{name}={value}"),
-    };
-    let rest = |facts: &Vec<(String, String)>| {
-        facts
-            .iter()
-            .filter(|fact| !common.contains(fact))
-            .map(words)
-            .collect::<Vec<_>>()
-            .join(" ")
-    };
-    let labels = facts.iter().map(rest).collect();
+    let labels = trials.iter().map(|facts| label(facts, &common)).collect();
     (common, labels)
+}
+
+/// The facts of a trial that are not common, as text.
+fn label(facts: &[Fact], common: &[Fact]) -> String {
+    let words: Vec<String> = facts
+        .iter()
+        .filter(|fact| !common.contains(fact))
+        .map(|(name, value)| match name.as_str() {
+            "arm" => value.clone(),
+            _ => format!("{name}={value}"),
+        })
+        .collect();
+    words.join(" ")
 }
 
 #[cfg(test)]
@@ -167,8 +186,8 @@ mod tests {
     }
 
     #[test]
-    fn what_differs_is_the_label_and_the_rest_stands_once() {
-        let (common, labels) = tell_apart(&[
+    fn labels_have_what_differs_and_the_rest_is_common() {
+        let (common, labels) = distinguish(&[
             facts("arm=Adam epochs=15 lr=0.1 seed=0"),
             facts("arm=Adam epochs=15 lr=0.2 seed=0"),
             facts("arm=Adam epochs=15 lr=0.2 seed=0 warm=yes"),
@@ -178,18 +197,18 @@ mod tests {
     }
 
     #[test]
-    fn arms_and_seeds_may_be_all_that_differs() {
-        let (common, labels) = tell_apart(&[
+    fn trials_may_differ_only_in_arm_and_seed() {
+        let (common, labels) = distinguish(&[
             facts("arm=SGD lr=0.1 seed=0"),
             facts("arm=Adam lr=0.1 seed=3"),
         ]);
         assert_eq!(common, facts("lr=0.1"));
         assert_eq!(labels, ["SGD seed=0", "Adam seed=3"]);
-        let (common, labels) = tell_apart(&[facts("arm=SGD lr=0.1 seed=0")]);
+        let (common, labels) = distinguish(&[facts("arm=SGD lr=0.1 seed=0")]);
         assert_eq!(
             (common, labels),
             (facts("lr=0.1"), vec!["SGD seed=0".to_owned()])
         );
-        assert_eq!(tell_apart(&[]), Default::default());
+        assert_eq!(distinguish(&[]), Default::default());
     }
 }

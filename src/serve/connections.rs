@@ -1,5 +1,5 @@
-//! The connections of the page: as many as this program may have open files for, and none that
-//! takes its time with its request.
+//! Serves the connections of the page: as many as the limit of open files allows, and none that is
+//! slow to send its request.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,37 +15,39 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tower_service::Service;
 
-/// How long a connection may take to send the whole header of its next request.
-const HEADER_TIME: Duration = Duration::from_secs(10);
-/// Maximum number of connections, where the limit of open files allows so many.
+/// How long a connection may take to send the header of its next request.
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+/// Maximum number of connections, if the limit of open files allows it.
 const MAX_CONNECTIONS: usize = 512;
-/// Open files that are kept for the ledger, logs and the like.
+/// Number of open files that are reserved for the ledger, logs and the like.
 const RESERVED_FILES: usize = 32;
-/// Pause after a connection could not be accepted, as when no more files may be open.
+/// Delay after a connection could not be accepted, for example at the limit of open files.
 const BACKOFF: Duration = Duration::from_millis(100);
 
 /// Serves connections until the future is dropped.
 ///
 /// # Errors
-/// The operating system's, if nothing can be listened to any more.
+/// The operating system's, if it is no longer possible to listen.
 pub async fn serve(listener: TcpListener, routes: Router) -> std::io::Result<()> {
     let connections = Arc::new(Connections {
         count: AtomicUsize::new(0),
         open: Mutex::default(),
     });
-    let most = most_connections();
+    let max = max_connections();
+
     loop {
         let Ok((stream, _)) = listener.accept().await else {
             tokio::time::sleep(BACKOFF).await;
             continue;
         };
-        if connections.count.load(Ordering::Relaxed) >= most {
+        if connections.count.load(Ordering::Relaxed) >= max {
             connections.close_oldest();
-            // Its file is closed by its own task.
+
+            // The task of that connection closes its file.
             tokio::task::yield_now().await;
         }
         let connection = connections.add();
-        tokio::spawn(attend(
+        tokio::spawn(serve_connection(
             stream,
             routes.clone(),
             Arc::clone(&connections),
@@ -54,8 +56,8 @@ pub async fn serve(listener: TcpListener, routes: Router) -> std::io::Result<()>
     }
 }
 
-/// As many as the limit of open files allows.
-fn most_connections() -> usize {
+/// The number of connections that the limit of open files allows.
+fn max_connections() -> usize {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile)
         .current
         .unwrap_or(u64::MAX);
@@ -65,68 +67,69 @@ fn most_connections() -> usize {
         .clamp(4, MAX_CONNECTIONS)
 }
 
-/// The connections, the oldest first but for those that are being closed, and how many there are
-/// with these.
+/// The open connections.
 struct Connections {
+    /// Number of connections, including those that are being closed.
     count: AtomicUsize,
+    /// The connections that are not being closed, the oldest first.
     open: Mutex<VecDeque<Arc<Connection>>>,
 }
 
 /// A connection.
 struct Connection {
-    /// Whether a request has come.
-    asked: AtomicBool,
-    /// It is to be closed.
+    /// Whether it has sent a request.
+    has_asked: AtomicBool,
+    /// Tells its task to close it.
     close: Notify,
 }
 
 impl Connections {
     fn open(&self) -> MutexGuard<'_, VecDeque<Arc<Connection>>> {
-        // Nothing that may panic is done while it is held.
+        // Nothing that may panic happens while it is locked.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn add(&self) -> Arc<Connection> {
         self.count.fetch_add(1, Ordering::Relaxed);
         let connection = Arc::new(Connection {
-            asked: AtomicBool::new(false),
+            has_asked: AtomicBool::new(false),
             close: Notify::new(),
         });
         self.open().push_back(Arc::clone(&connection));
         connection
     }
 
-    /// Makes room for another: closes the oldest connection that has asked for nothing; if all
-    /// have, the oldest. A page whose events end so connects again.
+    /// Makes room for another connection: closes the oldest one that has not sent a request, or
+    /// else the oldest one. A page whose event stream is closed connects again.
     fn close_oldest(&self) {
         let mut open = self.open();
         let silent = open
             .iter()
-            .position(|connection| !connection.asked.load(Ordering::Relaxed));
+            .position(|connection| !connection.has_asked.load(Ordering::Relaxed));
         if let Some(connection) = open.remove(silent.unwrap_or(0)) {
             connection.close.notify_one();
         }
     }
 }
 
-/// Answers the requests of a connection until it ends.
-async fn attend(
+/// Answers the requests of a connection until it is closed.
+async fn serve_connection(
     stream: TcpStream,
     routes: Router,
     connections: Arc<Connections>,
     connection: Arc<Connection>,
 ) {
-    let answer = |request: hyper::Request<Incoming>| {
-        connection.asked.store(true, Ordering::Relaxed);
+    let service = service_fn(|request: hyper::Request<Incoming>| {
+        connection.has_asked.store(true, Ordering::Relaxed);
         let mut routes = routes.clone();
         async move { routes.call(request).await }
-    };
+    });
     let served = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIME)
-        .serve_connection(TokioIo::new(stream), service_fn(answer));
+        .header_read_timeout(HEADER_TIMEOUT)
+        .serve_connection(TokioIo::new(stream), service);
     tokio::select! {
-        // Whatever ends a connection, the browser opens another.
+        // If a connection fails, the browser opens another one.
         _ = served => {}
         () = connection.close.notified() => {}
     }

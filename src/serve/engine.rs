@@ -1,6 +1,6 @@
-//! Keeps a sweep up to date on a thread of its own, answers questions about it, and tells what
-//! changes. All that reads the ledger happens there: answers are in step with each other, and no
-//! lock is needed.
+//! Keeps a sweep up to date on its own thread, answers questions about it, and publishes updates.
+//! Everything that reads the ledger happens there, so that answers are consistent with each other
+//! and no lock is needed.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
@@ -16,19 +16,21 @@ use crate::ledger::Reader;
 use crate::monitor::Sweep;
 use crate::secrets::Secrets;
 
-/// Time between two looks at the ledger.
-const PACE: Duration = Duration::from_millis(300);
-/// Looking may take one part in so many of the time: the machine belongs to the trials.
-const SHARE: u32 = 5;
-/// Updates that a slow page may lag behind before it gets everything anew.
-const BACKLOG: usize = 16;
+/// Minimum time between two polls of the ledger.
+const POLL_INTERVAL: Duration = Duration::from_millis(300);
+/// How many times longer the pause after a poll is than the poll itself: the machine belongs to the
+/// trials.
+const PAUSE_FACTOR: u32 = 5;
+/// Number of updates that a slow page may lag behind before it gets a whole snapshot.
+const MAX_LAG: usize = 16;
 
-/// Says how a trial is run again: the ledger, the sweep, the trial, the number of its arm.
+/// Returns the command line that runs a trial again, from the ledger, the sweep, the trial and the
+/// index of its arm.
 pub type Rerun = Box<dyn Fn(&Reader, &Sweep, TrialId, usize) -> String + Send>;
 
 type Job = Box<dyn FnOnce(&mut State) + Send>;
 
-/// The thread, for those who ask and listen.
+/// A handle of the thread, to ask and to listen.
 #[derive(Clone)]
 pub struct Engine {
     jobs: Sender<Job>,
@@ -38,28 +40,28 @@ pub struct Engine {
 /// Sections that have changed.
 #[derive(Clone, Debug)]
 pub struct Update {
-    /// The number of the change.
+    /// The version of the sweep after the change.
     pub version: u64,
     /// A JSON object.
     pub json: String,
 }
 
-/// What the thread holds.
+/// The state of the thread.
 pub struct State {
     /// The sweep.
     pub sweep: Sweep,
     /// The number of its last change.
     pub version: u64,
-    /// The list of trials that was asked for last.
+    /// The list of trials that was requested last.
     pub listed: Option<Listed>,
-    /// What is shown nowhere.
+    /// Values that are never shown.
     pub secrets: Secrets,
     rerun: Rerun,
     sections: Sections,
 }
 
 impl State {
-    /// Everything, as an update.
+    /// Returns all sections as an update.
     pub fn snapshot(&self) -> Update {
         Update {
             version: self.version,
@@ -67,7 +69,7 @@ impl State {
         }
     }
 
-    /// The line that runs a trial again.
+    /// Returns the command line that runs a trial again.
     pub fn rerun(&self, trial: TrialId, arm: usize) -> String {
         match self.sweep.reader() {
             Ok(reader) => (self.rerun)(&reader, &self.sweep, trial, arm),
@@ -75,8 +77,8 @@ impl State {
         }
     }
 
-    /// Looks at the ledger; what has changed, if anything.
-    fn look(&mut self) -> Option<Update> {
+    /// Polls the ledger. Returns what has changed, if anything.
+    fn poll(&mut self) -> Option<Update> {
         let trouble = match self.sweep.refresh() {
             Ok(changed) => {
                 let recovered = self
@@ -88,12 +90,15 @@ impl State {
                 }
                 Value::Null
             }
-            // It may be a disk that is away for a while: what is known stays on the page, with a
-            // word about it.
+            // The disk may be unavailable for a while: the page keeps what it shows, with a
+            // warning.
             Err(error) => Value::String(error.to_string()),
         };
+
         let mut fresh = sections(&self.sweep);
         fresh.insert("trouble", trouble);
+
+        // A page gets only the sections that differ from those it has.
         let changed: Vec<_> = fresh
             .iter()
             .filter(|(name, json)| self.sections.get(*name) != Some(*json))
@@ -101,6 +106,7 @@ impl State {
         if changed.is_empty() {
             return None;
         }
+
         self.version += 1;
         let update = Update {
             version: self.version,
@@ -112,10 +118,10 @@ impl State {
 }
 
 impl Engine {
-    /// Starts the thread. It ends when nobody can ask any more.
+    /// Starts the thread. It ends when the last handle is dropped.
     pub fn start(sweep: Sweep, rerun: Rerun, secrets: Secrets) -> Self {
         let (jobs, queue) = channel::<Job>();
-        let (updates, _) = broadcast::channel(BACKLOG);
+        let (updates, _) = broadcast::channel(MAX_LAG);
         let mut sections = sections(&sweep);
         sections.insert("trouble", Value::Null);
         let state = State {
@@ -126,24 +132,26 @@ impl Engine {
             rerun,
             sections,
         };
+
         let tell = updates.clone();
         std::thread::spawn(move || work(state, &queue, &tell));
         Self { jobs, updates }
     }
 
-    /// Asks the thread. None: it has ended, which it does only by a bug of ours.
+    /// Asks the thread. Returns None if it has ended, which only a bug can cause.
     pub async fn ask<T: Send + 'static>(
         &self,
         question: impl FnOnce(&mut State) -> T + Send + 'static,
     ) -> Option<T> {
         let (answer, answered) = oneshot::channel();
-        // Whoever asked may have gone away meanwhile.
+
+        // The connection that asked may have been closed in the meantime.
         let job: Job = Box::new(move |state| drop(answer.send(question(state))));
         self.jobs.send(job).ok()?;
         answered.await.ok()
     }
 
-    /// Everything, and all updates after it.
+    /// Returns a snapshot, and all updates after it.
     pub async fn follow(&self) -> Option<(Update, broadcast::Receiver<Arc<Update>>)> {
         let updates = self.updates.clone();
         self.ask(move |state| (state.snapshot(), updates.subscribe()))
@@ -151,23 +159,26 @@ impl Engine {
     }
 }
 
+/// The loop of the thread: answers questions, and polls the ledger in between.
 fn work(mut state: State, queue: &Receiver<Job>, tell: &broadcast::Sender<Arc<Update>>) {
-    let mut next = Instant::now() + PACE;
+    let mut next = Instant::now() + POLL_INTERVAL;
     loop {
         match queue.recv_timeout(next.saturating_duration_since(Instant::now())) {
             Ok(job) => job(&mut state),
             Err(RecvTimeoutError::Disconnected) => return,
             Err(RecvTimeoutError::Timeout) => {}
         }
+
         let now = Instant::now();
         if now < next {
             continue;
         }
-        if let Some(update) = state.look() {
+        if let Some(update) = state.poll() {
             tracing::debug!(version = update.version, bytes = update.json.len(), took = ?now.elapsed(), "update");
-            // Nobody may be listening.
+
+            // There may be no listener.
             let _ = tell.send(Arc::new(update));
         }
-        next = Instant::now() + PACE.max(now.elapsed() * SHARE);
+        next = Instant::now() + POLL_INTERVAL.max(now.elapsed() * PAUSE_FACTOR);
     }
 }

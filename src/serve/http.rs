@@ -1,4 +1,4 @@
-//! The page and its answers over HTTP: reads only, nothing from elsewhere, nothing kept by caches.
+//! The page and its data over HTTP: read-only, without anything from other servers, never cached.
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -14,19 +14,21 @@ use axum::routing::get;
 use tokio_stream::wrappers::BroadcastStream;
 use tokio_stream::{Stream, StreamExt};
 
-use super::charts::{self, ArmRequest, CurvesRequest};
+use super::charts::{self, CurvesRequest};
 use super::compare::{self, CompareRequest};
 use super::engine::{Engine, Update};
 use super::guard::{Guard, Verdict};
-use super::list::{self, Request as ListRequest};
+use super::list::{self, ListRequest};
+use super::parameters::{self, ParametersRequest};
 use super::trial;
 use crate::grid::TrialId;
 
-/// Only what this server sends is run or shown.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
-                      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Content security policy: only what this server sends is run or shown.
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
+                      connect-src 'self'; img-src 'self' data:; base-uri 'none'; \
+                      form-action 'none'; frame-ancestors 'none'";
 
-/// The files of the page: path, type, text.
+/// The files of the page: path, content type, text.
 const FILES: [(&str, &str, &str); 11] = [
     (
         "/",
@@ -81,7 +83,7 @@ const FILES: [(&str, &str, &str); 11] = [
     ("/icon.svg", "image/svg+xml", include_str!("page/icon.svg")),
 ];
 
-/// The routes of a sweep's page and data.
+/// Returns the routes of the page and its data.
 pub fn routes(engine: Engine, guard: Guard) -> Router {
     let mut routes = Router::new()
         .route("/api/overview", get(overview))
@@ -89,38 +91,42 @@ pub fn routes(engine: Engine, guard: Guard) -> Router {
         .route("/api/trial/{id}", get(one_trial))
         .route("/api/curves", get(curves))
         .route("/api/compare", get(compared))
-        .route("/api/parameters", get(parameters))
+        .route("/api/parameters", get(parameter_effects))
         .route("/events", get(events));
+
     for (path, kind, text) in FILES {
         routes = routes.route(
             path,
             get(move || async move { ([(header::CONTENT_TYPE, kind)], text) }),
         );
     }
+
     let routes = routes.fallback(|| async { (StatusCode::NOT_FOUND, "not found\n") });
+
     routes
         .with_state(engine)
         .layer(from_fn_with_state(Arc::new(guard), admit))
 }
 
-/// Lets in who may come in, and puts the headers that hold for every answer. Nothing is ever
-/// redirected.
+/// Refuses requests that the guard does not admit, and adds the headers of every answer. Nothing is
+/// ever redirected.
 async fn admit(From(guard): From<Arc<Guard>>, request: Request, next: Next) -> Response {
     let headers = request.headers();
-    let text = |name| {
-        headers
-            .get(name)
-            .and_then(|value: &HeaderValue| value.to_str().ok())
-    };
-    let open = FILES.iter().any(|(path, ..)| *path == request.uri().path());
-    let mut response = match guard.judge(text(header::HOST), text(header::AUTHORIZATION), open) {
+    let host = header_text(headers, header::HOST);
+    let authorization = header_text(headers, header::AUTHORIZATION);
+
+    // The files of the page say nothing about the sweep, so they are served without a token.
+    let is_file = FILES.iter().any(|(path, ..)| *path == request.uri().path());
+    let mut response = match guard.judge(host, authorization, is_file) {
         Verdict::Welcome => next.run(request).await,
         Verdict::WrongHost => {
-            let what = "this is not a name of the machine that `pentagrid serve` runs on; open the URL that it printed\n";
+            let what = "this is not a name of the machine that `pentagrid serve` runs on; \
+                        open the URL that it printed\n";
             (StatusCode::MISDIRECTED_REQUEST, what).into_response()
         }
         Verdict::NoToken => {
-            let what = "the token is missing or wrong; open the URL that `pentagrid serve` printed, with its token\n";
+            let what = "the token is missing or wrong; \
+                        open the URL that `pentagrid serve` printed, with its token\n";
             (
                 StatusCode::UNAUTHORIZED,
                 [(header::WWW_AUTHENTICATE, "Bearer")],
@@ -129,10 +135,16 @@ async fn admit(From(guard): From<Arc<Guard>>, request: Request, next: Next) -> R
                 .into_response()
         }
     };
+
     protect(response.headers_mut());
     response
 }
 
+fn header_text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// Adds the headers that restrict what a browser does with an answer.
 fn protect(headers: &mut HeaderMap) {
     headers.insert(
         header::CONTENT_SECURITY_POLICY,
@@ -159,7 +171,7 @@ fn protect(headers: &mut HeaderMap) {
     );
 }
 
-/// A JSON answer; an error of the ledger is told in words.
+/// Turns the result of a question to the engine into a response.
 fn answer(found: Option<Result<Option<String>, String>>) -> Response {
     match found {
         Some(Ok(Some(json))) => (
@@ -171,7 +183,7 @@ fn answer(found: Option<Result<Option<String>, String>>) -> Response {
         Some(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error).into_response(),
         None => (
             StatusCode::INTERNAL_SERVER_ERROR,
-            "the sweep is not watched any more: start `pentagrid serve` again\n",
+            "the sweep is no longer monitored: start `pentagrid serve` again\n",
         )
             .into_response(),
     }
@@ -182,65 +194,59 @@ async fn overview(From(engine): From<Engine>) -> Response {
 }
 
 async fn trials(From(engine): From<Engine>, Query(request): Query<ListRequest>) -> Response {
-    answer(
-        engine
-            .ask(move |state| {
-                Ok(Some(list::window(
-                    &state.sweep,
-                    state.version,
-                    request,
-                    &mut state.listed,
-                )))
-            })
-            .await,
-    )
+    let found = engine.ask(move |state| {
+        let window = list::window(&state.sweep, state.version, request, &mut state.listed);
+        Ok(Some(window))
+    });
+    answer(found.await)
 }
 
 async fn one_trial(From(engine): From<Engine>, Path(id): Path<String>) -> Response {
-    // What is no id never gets near a path or a query.
+    // Text that is not an id is never used in a path or a query.
     let Ok(id) = id.parse::<TrialId>() else {
         return answer(Some(Ok(None)));
     };
-    let find = move |state: &mut super::engine::State| {
+    let found = engine.ask(move |state| {
         let found = trial::trial(&state.sweep, id, |id, arm| state.rerun(id, arm))
             .map_err(|error| error.to_string())?;
-        // Its log is the program's own.
+        // The log may contain anything that the program printed.
         Ok(found.map(|json| state.secrets.redact(&json).into_owned()))
-    };
-    answer(engine.ask(find).await)
+    });
+    answer(found.await)
 }
 
 async fn curves(From(engine): From<Engine>, Query(request): Query<CurvesRequest>) -> Response {
-    let find = move |state: &mut super::engine::State| {
+    let found = engine.ask(move |state| {
         charts::curves(&state.sweep, &request)
             .map(Some)
             .map_err(|error| error.to_string())
-    };
-    answer(engine.ask(find).await)
+    });
+    answer(found.await)
 }
 
 async fn compared(From(engine): From<Engine>, Query(request): Query<CompareRequest>) -> Response {
-    let find = move |state: &mut super::engine::State| {
+    let found = engine.ask(move |state| {
         compare::compare(&state.sweep, &request)
             .map(Some)
             .map_err(|error| error.to_string())
-    };
-    answer(engine.ask(find).await)
+    });
+    answer(found.await)
 }
 
-async fn parameters(From(engine): From<Engine>, Query(request): Query<ArmRequest>) -> Response {
-    answer(
-        engine
-            .ask(move |state| Ok(charts::matters(&state.sweep, &request)))
-            .await,
-    )
+async fn parameter_effects(
+    From(engine): From<Engine>,
+    Query(request): Query<ParametersRequest>,
+) -> Response {
+    let found = engine.ask(move |state| Ok(parameters::parameters(&state.sweep, &request)));
+    answer(found.await)
 }
 
-/// First everything, then what changes. Who cannot keep up gets everything again.
+/// Sends a snapshot first, then updates. A page that cannot keep up gets a snapshot again.
 async fn events(From(engine): From<Engine>) -> Response {
     let Some((snapshot, updates)) = engine.follow().await else {
         return answer(None);
     };
+
     let first = tokio_stream::once(event(&snapshot));
     let rest = BroadcastStream::new(updates).then(move |update| {
         let engine = engine.clone();

@@ -1,41 +1,43 @@
-//! The list of trials: filtered and sorted here, handed out by windows, so that the page need not
-//! hold 80,000 rows.
+//! The list of trials: filtered and sorted here, and sent in windows, so that the page does not
+//! need to hold 80,000 rows.
 
 use serde::{Deserialize, Serialize};
 
+use super::overview::json;
 use super::query::Filter;
+use crate::grid::ArmGrid;
 use crate::monitor::Sweep;
 use crate::plan::PlannedTrial;
 use crate::protocol::Real;
 
-/// The most rows of a window.
-const MOST: usize = 500;
+/// Maximum number of rows of a window.
+const MAX_ROWS: usize = 500;
 
-/// What the page asks for.
+/// The window that the page asks for.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct Request {
-    /// Only this arm, by its name.
+pub struct ListRequest {
+    /// The name of an arm; all arms if empty.
     arm: String,
-    /// Only this state.
+    /// A state; all states if empty.
     state: String,
-    /// Words and comparisons.
+    /// The filter.
     q: String,
-    /// What to sort by; nothing: the order in which trials run.
+    /// The key to sort by; the order of the plan if empty.
     sort: String,
     /// Whether the largest comes first.
     descending: bool,
-    /// The first row.
+    /// Index of the first row.
     from: usize,
-    /// How many rows.
+    /// Number of rows.
     count: usize,
 }
 
-/// A list in its order, kept for the windows that follow.
+/// A filtered and sorted list, kept for the windows that follow.
 #[derive(Debug)]
 pub struct Listed {
     version: u64,
-    request: Request,
+    request: ListRequest,
     trials: Vec<PlannedTrial>,
 }
 
@@ -63,26 +65,30 @@ struct Row {
     kind: Option<String>,
 }
 
-/// A window of the list as JSON. `kept` is the list of the last request: it serves again while
+/// Returns a window of the list as JSON. `cache` holds the last list: it is used again while
 /// nothing has changed.
-pub fn window(sweep: &Sweep, version: u64, request: Request, kept: &mut Option<Listed>) -> String {
-    let (from, count) = (request.from, request.count.min(MOST));
-    let same = Request {
+pub fn window(
+    sweep: &Sweep,
+    version: u64,
+    request: ListRequest,
+    cache: &mut Option<Listed>,
+) -> String {
+    let from = request.from;
+    let count = request.count.min(MAX_ROWS);
+    let request = ListRequest {
         from: 0,
         count: 0,
         ..request
     };
-    let listed = match kept
+    let cached = cache
         .take()
-        .filter(|kept| kept.version == version && kept.request == same)
-    {
-        Some(listed) => listed,
-        None => Listed {
-            version,
-            trials: sorted(sweep, &same),
-            request: same,
-        },
-    };
+        .filter(|listed| listed.version == version && listed.request == request);
+    let listed = cached.unwrap_or_else(|| Listed {
+        version,
+        trials: sorted(sweep, &request),
+        request,
+    });
+
     let rows = listed
         .trials
         .iter()
@@ -90,18 +96,19 @@ pub fn window(sweep: &Sweep, version: u64, request: Request, kept: &mut Option<L
         .take(count)
         .map(|trial| row(sweep, trial))
         .collect();
-    let window = super::overview::json(&Window {
+    let window = json(&Window {
         version,
         total: listed.trials.len(),
         from,
         rows,
     });
-    *kept = Some(listed);
+    *cache = Some(listed);
     window
 }
 
 fn row(sweep: &Sweep, trial: &PlannedTrial) -> Row {
-    let (row, last) = (sweep.row(trial.id), sweep.last(trial.id));
+    let latest = sweep.latest(trial.id);
+    let failure = latest.and_then(|latest| latest.failure.as_ref());
     Row {
         trial: trial.id.to_string(),
         arm: sweep.names().arm(trial.arm).to_owned(),
@@ -110,12 +117,10 @@ fn row(sweep: &Sweep, trial: &PlannedTrial) -> Row {
         phase: trial.phase.name(),
         state: sweep.state_of(trial),
         metric: metric(sweep, trial).map(Real),
-        started: last.map(|last| last.started),
-        seconds: last.and_then(|last| last.duration),
-        failures: row.map_or(0, |row| row.failures),
-        kind: last
-            .and_then(|last| last.failure.as_ref())
-            .map(|(kind, _)| kind.to_string()),
+        started: latest.map(|latest| latest.started),
+        seconds: latest.and_then(|latest| latest.duration),
+        failures: sweep.row(trial.id).map_or(0, |row| row.failures),
+        kind: failure.map(|(kind, _)| kind.to_string()),
     }
 }
 
@@ -127,20 +132,21 @@ fn metric(sweep: &Sweep, trial: &PlannedTrial) -> Option<f64> {
         .get(&sweep.spec().metric.name)
 }
 
-fn sorted(sweep: &Sweep, request: &Request) -> Vec<PlannedTrial> {
+/// The trials that a request selects, in its order.
+fn sorted(sweep: &Sweep, request: &ListRequest) -> Vec<PlannedTrial> {
     let filter = Filter::read(&request.q, sweep.grid());
-    let arms: Vec<bool> = sweep
+    let is_wanted_arm: Vec<bool> = sweep
         .spec()
         .arms
         .iter()
         .map(|arm| request.arm.is_empty() || arm.name == request.arm)
         .collect();
-    let fits = |trial: &&PlannedTrial| {
-        arms[trial.arm]
+    let found = sweep.trials().filter(|trial| {
+        is_wanted_arm[trial.arm]
             && (request.state.is_empty() || sweep.state_of(trial) == request.state)
-            && filter.fits(sweep, trial)
-    };
-    let found = sweep.trials().filter(fits);
+            && filter.matches(sweep, trial)
+    });
+
     if request.sort.is_empty() {
         let mut trials: Vec<PlannedTrial> = found.copied().collect();
         if request.descending {
@@ -148,11 +154,13 @@ fn sorted(sweep: &Sweep, request: &Request) -> Vec<PlannedTrial> {
         }
         return trials;
     }
-    let key = key(sweep, &request.sort);
+
+    let key = SortKey::named(&request.sort, sweep);
     let mut keyed: Vec<(Option<f64>, PlannedTrial)> = found
-        .map(|trial| (key(trial).filter(|key| !key.is_nan()), *trial))
+        .map(|trial| (key.of(sweep, trial).filter(|key| !key.is_nan()), *trial))
         .collect();
-    // Stable, and what has no figure comes last either way.
+
+    // The sort is stable. Trials without a key come last in both directions.
     keyed.sort_by(|(a, _), (b, _)| match (a, b) {
         (Some(a), Some(b)) if request.descending => b.total_cmp(a),
         (Some(a), Some(b)) => a.total_cmp(b),
@@ -161,46 +169,75 @@ fn sorted(sweep: &Sweep, request: &Request) -> Vec<PlannedTrial> {
     keyed.into_iter().map(|(_, trial)| trial).collect()
 }
 
-/// What trials are ordered by, as a number.
-type Key<'a> = Box<dyn Fn(&PlannedTrial) -> Option<f64> + 'a>;
+/// States in the order in which they are sorted.
+const STATES: [&str; 5] = ["running", "failed", "done", "pruned", "waiting"];
 
-/// The key that goes by a name.
-fn key<'a>(sweep: &'a Sweep, sort: &str) -> Key<'a> {
-    let state = |name: &str| {
-        ["running", "failed", "done", "pruned", "waiting"]
-            .iter()
-            .position(|known| *known == name)
-    };
-    match sort {
-        "metric" => Box::new(|trial| metric(sweep, trial)),
-        "state" => Box::new(move |trial| state(sweep.state_of(trial)).map(|place| place as f64)),
-        "arm" => Box::new(|trial| Some(trial.arm as f64)),
-        "seed" => Box::new(|trial| Some(trial.id.seed as f64)),
-        "started" => Box::new(|trial| sweep.last(trial.id).map(|last| last.started as f64)),
-        "seconds" => Box::new(|trial| sweep.last(trial.id)?.duration),
-        name => {
-            let name = name.strip_prefix("param:").unwrap_or(name).to_owned();
-            // By arm: the axis, and its values as numbers; texts go by their place in the sweep
-            // file.
-            let axes: Vec<Option<(usize, Vec<f64>)>> = sweep
-                .grid()
-                .arms()
-                .iter()
-                .map(|arm| {
-                    let axis = arm.arm().axes.iter().position(|axis| axis.name == name)?;
-                    let values = arm.arm().axes[axis].values.iter().enumerate();
-                    Some((
-                        axis,
-                        values
-                            .map(|(place, value)| value.as_f64().unwrap_or(place as f64))
-                            .collect(),
-                    ))
-                })
-                .collect();
-            Box::new(move |trial| {
-                let (axis, values) = axes[trial.arm].as_ref()?;
-                Some(values[sweep.grid().arms()[trial.arm].places(trial.index)[*axis]?])
-            })
+/// What trials are sorted by.
+enum SortKey {
+    Metric,
+    State,
+    Arm,
+    Seed,
+    Started,
+    Seconds,
+    /// A parameter: for each arm its axis, if the arm has it.
+    Parameter(Vec<Option<SortAxis>>),
+}
+
+/// An axis to sort by.
+struct SortAxis {
+    axis: usize,
+    /// A number for each value; texts are sorted in the order of the sweep file.
+    numbers: Vec<f64>,
+}
+
+impl SortKey {
+    /// The key of a name that the page sends: `metric`, `state`, ..., or `param:NAME`.
+    fn named(name: &str, sweep: &Sweep) -> Self {
+        match name {
+            "metric" => Self::Metric,
+            "state" => Self::State,
+            "arm" => Self::Arm,
+            "seed" => Self::Seed,
+            "started" => Self::Started,
+            "seconds" => Self::Seconds,
+            name => {
+                let name = name.strip_prefix("param:").unwrap_or(name);
+                let arms = sweep.grid().arms().iter();
+                Self::Parameter(arms.map(|arm| sort_axis(arm, name)).collect())
+            }
         }
     }
+
+    /// The number that a trial is sorted by.
+    fn of(&self, sweep: &Sweep, trial: &PlannedTrial) -> Option<f64> {
+        match self {
+            Self::Metric => metric(sweep, trial),
+            Self::State => {
+                let state = sweep.state_of(trial);
+                let rank = STATES.iter().position(|known| *known == state)?;
+                Some(rank as f64)
+            }
+            Self::Arm => Some(trial.arm as f64),
+            Self::Seed => Some(trial.id.seed as f64),
+            Self::Started => Some(sweep.latest(trial.id)?.started as f64),
+            Self::Seconds => sweep.latest(trial.id)?.duration,
+            Self::Parameter(arms) => {
+                let axis = arms[trial.arm].as_ref()?;
+                let places = sweep.grid().arms()[trial.arm].places(trial.index);
+                Some(axis.numbers[places[axis.axis]?])
+            }
+        }
+    }
+}
+
+fn sort_axis(arm: &ArmGrid, name: &str) -> Option<SortAxis> {
+    let axis = arm.arm().axes.iter().position(|axis| axis.name == name)?;
+    let values = arm.arm().axes[axis].values.iter().enumerate();
+    Some(SortAxis {
+        axis,
+        numbers: values
+            .map(|(index, value)| value.as_f64().unwrap_or(index as f64))
+            .collect(),
+    })
 }

@@ -1,8 +1,10 @@
-//! The web page of a sweep, for `pentagrid serve`. `overview`, `list`, `trial`, `charts` and
-//! `compare` make JSON of what the ledger tells (pure but for reading it), `engine` keeps the sweep
-//! up to date on a thread of its own, `guard` says who may see it, `http` answers, `connections`
-//! serves. The page itself is `page/`: plain files, embedded.
+//! The web page of a sweep, for `pentagrid serve`. `overview` (with `standings` and `activity`),
+//! `list`, `trial`, `charts`, `parameters` and `compare` turn the monitored sweep into JSON; `engine`
+//! keeps the sweep up to date on its own thread; `guard` decides who may see it; `http` answers
+//! requests, and `connections` serves them. The page itself is in `page/`: plain files that are
+//! embedded in the program.
 
+mod activity;
 mod charts;
 mod compare;
 mod connections;
@@ -11,7 +13,9 @@ mod guard;
 mod http;
 mod list;
 mod overview;
+mod parameters;
 mod query;
+mod standings;
 mod trial;
 
 pub use connections::serve;

@@ -1,10 +1,10 @@
-//! The filter of the trial list: words and comparisons as people type them, e.g. `adam lr<0.01
-//! state=failed seed=3`. Pure.
+//! The filter of the trial list: words and comparisons, e.g. `adam lr<0.01 state=failed seed=3`.
+//! Pure.
 
-use crate::grid::Grid;
+use crate::grid::{ArmGrid, Grid};
 use crate::monitor::Sweep;
 use crate::plan::PlannedTrial;
-use crate::spec::ParamValue;
+use crate::spec::{Axis, ParamValue};
 
 /// How a value is compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +18,7 @@ enum Comparison {
 }
 
 impl Comparison {
-    /// Longer signs first: `<=` is not `<`.
+    /// Longer signs come first, so that `<=` is not read as `<`.
     const SIGNS: [(&'static str, Self); 6] = [
         ("!=", Self::Different),
         ("<=", Self::AtMost),
@@ -39,7 +39,7 @@ impl Comparison {
         }
     }
 
-    /// Texts are equal or not; they have no order.
+    /// Texts are equal or not, but have no order.
     fn of_texts(self, a: &str, b: &str) -> bool {
         match self {
             Self::Equal => a.eq_ignore_ascii_case(b),
@@ -56,28 +56,46 @@ impl Comparison {
     }
 }
 
-/// What a trial must be to be listed: every term must hold.
+/// Which values of an axis match, by the index of the value.
+type Matching = Vec<bool>;
+
+/// A filter of trials: all of its terms must match.
 #[derive(Clone, Debug, Default)]
 pub struct Filter(Vec<Term>);
 
+/// One word of a filter. Vectors are by arm.
 #[derive(Clone, Debug)]
 enum Term {
-    /// By arm: the axis that is meant, and which of its values fit. None: the arm has no such
-    /// parameter.
-    Parameter(Vec<Option<(usize, Vec<bool>)>>),
+    /// A parameter; None: the arm has no such parameter.
+    Parameter(Vec<Option<AxisTerm>>),
     Arm(Vec<bool>),
     Seed(Comparison, f64),
     State(Comparison, String),
     Phase(Comparison, String),
     Kind(Comparison, String),
     Metric(Comparison, f64, String),
-    /// A bare word: the beginning of an id, a part of the arm's name, or a part of a value, by axis
-    /// of each arm.
-    Word(String, Vec<bool>, Vec<Vec<Vec<bool>>>),
+    Word(WordTerm),
+}
+
+/// A comparison with a parameter of one arm.
+#[derive(Clone, Debug)]
+struct AxisTerm {
+    axis: usize,
+    values: Matching,
+}
+
+/// A bare word: the beginning of an id, a part of an arm's name, or a part of a value.
+#[derive(Clone, Debug)]
+struct WordTerm {
+    word: String,
+    /// By arm: whether its name matches.
+    arms: Vec<bool>,
+    /// By arm and axis: the values that match.
+    values: Vec<Vec<Matching>>,
 }
 
 impl Filter {
-    /// Reads what was typed. A comparison with something that no arm has fits no trial.
+    /// Parses what was typed. A comparison with something that no arm has matches no trial.
     pub fn read(text: &str, grid: &Grid) -> Self {
         Self(
             text.split_whitespace()
@@ -86,89 +104,104 @@ impl Filter {
         )
     }
 
-    /// Whether a trial is to be listed.
-    pub fn fits(&self, sweep: &Sweep, trial: &PlannedTrial) -> bool {
-        let mut places = None;
-        let mut place = |axis: usize| {
-            places
-                .get_or_insert_with(|| sweep.grid().arms()[trial.arm].places(trial.index))
-                .get(axis)
-                .copied()
-                .flatten()
+    /// Whether a trial matches.
+    pub fn matches(&self, sweep: &Sweep, trial: &PlannedTrial) -> bool {
+        let mut values = TrialValues {
+            arm: &sweep.grid().arms()[trial.arm],
+            index: trial.index,
+            places: None,
         };
-        self.0.iter().all(|term| match term {
-            Term::Parameter(arms) => match &arms[trial.arm] {
-                Some((axis, fitting)) => place(*axis).is_some_and(|value| fitting[value]),
-                None => false,
-            },
-            Term::Arm(arms) => arms[trial.arm],
-            Term::Seed(comparison, seed) => comparison.of_numbers(trial.id.seed as f64, *seed),
-            Term::State(comparison, state) => comparison.of_texts(sweep.state_of(trial), state),
-            Term::Phase(comparison, phase) => comparison.of_texts(trial.phase.name(), phase),
-            Term::Kind(comparison, kind) => {
-                let failure = sweep.last(trial.id).and_then(|last| last.failure.as_ref());
-                failure.is_some_and(|(found, _)| comparison.of_texts(found.name(), kind))
+        self.0
+            .iter()
+            .all(|term| term.matches(sweep, trial, &mut values))
+    }
+}
+
+/// The values of a trial, as indices into the axes; computed when the first term needs them.
+struct TrialValues<'a> {
+    arm: &'a ArmGrid,
+    index: u64,
+    places: Option<Vec<Option<usize>>>,
+}
+
+impl TrialValues<'_> {
+    /// The index of the trial's value on an axis; None if the trial does not have the parameter.
+    fn on(&mut self, axis: usize) -> Option<usize> {
+        let places = self
+            .places
+            .get_or_insert_with(|| self.arm.places(self.index));
+        places.get(axis).copied().flatten()
+    }
+}
+
+impl Term {
+    fn matches(&self, sweep: &Sweep, trial: &PlannedTrial, values: &mut TrialValues<'_>) -> bool {
+        match self {
+            Self::Parameter(arms) => arms[trial.arm]
+                .as_ref()
+                .is_some_and(|term| values.on(term.axis).is_some_and(|value| term.values[value])),
+            Self::Arm(arms) => arms[trial.arm],
+            Self::Seed(comparison, seed) => comparison.of_numbers(trial.id.seed as f64, *seed),
+            Self::State(comparison, state) => comparison.of_texts(sweep.state_of(trial), state),
+            Self::Phase(comparison, phase) => comparison.of_texts(trial.phase.name(), phase),
+            Self::Kind(comparison, kind) => {
+                let latest = sweep.latest(trial.id);
+                latest
+                    .and_then(|latest| latest.failure.as_ref())
+                    .is_some_and(|(found, _)| comparison.of_texts(found.name(), kind))
             }
-            Term::Metric(comparison, wanted, name) => {
+            Self::Metric(comparison, wanted, name) => {
                 let metrics = sweep.row(trial.id).and_then(|row| row.metrics.as_ref());
                 metrics
                     .and_then(|metrics| metrics.get(name))
                     .is_some_and(|value| comparison.of_numbers(value, *wanted))
             }
-            Term::Word(word, arms, values) => {
-                arms[trial.arm]
-                    || values[trial.arm]
-                        .iter()
-                        .enumerate()
-                        .any(|(axis, fitting)| place(axis).is_some_and(|value| fitting[value]))
-                    || trial.id.to_string().starts_with(word.as_str())
-            }
-        })
+            Self::Word(term) => term.matches(trial, values),
+        }
     }
 }
 
+impl WordTerm {
+    fn matches(&self, trial: &PlannedTrial, values: &mut TrialValues<'_>) -> bool {
+        if self.arms[trial.arm] {
+            return true;
+        }
+        for (axis, matching) in self.values[trial.arm].iter().enumerate() {
+            if values.on(axis).is_some_and(|value| matching[value]) {
+                return true;
+            }
+        }
+        trial.id.to_string().starts_with(&self.word)
+    }
+}
+
+/// Parses a word of the filter.
 fn term(word: &str, grid: &Grid) -> Term {
-    let sign = |(at, _): (usize, char)| {
-        Comparison::SIGNS
-            .iter()
-            .find_map(|(sign, found)| Some((at, word[at..].strip_prefix(sign)?, *found)))
+    let Some((name, comparison, wanted)) = split_comparison(word) else {
+        return Term::Word(word_term(word, grid));
     };
-    let found = word
-        .char_indices()
-        .find_map(sign)
-        .filter(|(at, rest, _)| *at > 0 && !rest.is_empty());
-    let Some((at, wanted, comparison)) = found else {
-        return bare(word, grid);
-    };
-    let name = &word[..at];
-    let axes = |name: &str| -> Vec<Option<(usize, Vec<bool>)>> {
-        let of_arm = |arm: &crate::grid::ArmGrid| {
-            let axis = arm.arm().axes.iter().position(|axis| axis.name == name)?;
-            Some((
-                axis,
-                arm.arm().axes[axis]
-                    .values
-                    .iter()
-                    .map(|value| comparison.of_value(value, wanted))
-                    .collect(),
-            ))
-        };
-        grid.arms().iter().map(of_arm).collect()
-    };
-    let parameters = axes(name);
-    // A parameter that is called `seed` or `state` is what its owner means.
+
+    let parameters: Vec<Option<AxisTerm>> = grid
+        .arms()
+        .iter()
+        .map(|arm| axis_term(arm, name, comparison, wanted))
+        .collect();
+
+    // A parameter may be called `seed` or `state`; then that is meant.
     if parameters.iter().any(Option::is_some) {
         return Term::Parameter(parameters);
     }
-    let number = wanted.parse::<f64>();
-    match (name, number) {
-        ("arm", _) => {
-            let fits = |arm: &crate::grid::ArmGrid| match comparison {
-                Comparison::Different => arm.arm().name != wanted && arm.arm().label != wanted,
-                _ => arm.arm().name == wanted || arm.arm().label == wanted,
-            };
-            Term::Arm(grid.arms().iter().map(fits).collect())
-        }
+
+    match (name, wanted.parse::<f64>()) {
+        ("arm", _) => Term::Arm(
+            grid.arms()
+                .iter()
+                .map(|arm| {
+                    let is_named = arm.arm().name == wanted || arm.arm().label == wanted;
+                    is_named != (comparison == Comparison::Different)
+                })
+                .collect(),
+        ),
         ("seed", Ok(seed)) => Term::Seed(comparison, seed),
         ("state", _) => Term::State(comparison, wanted.to_owned()),
         ("phase", _) => Term::Phase(comparison, wanted.to_owned()),
@@ -178,27 +211,61 @@ fn term(word: &str, grid: &Grid) -> Term {
     }
 }
 
-fn bare(word: &str, grid: &Grid) -> Term {
-    let word = word.to_lowercase();
-    let arms = grid.arms().iter().map(|arm| {
-        let arm = arm.arm();
-        arm.name.to_lowercase().contains(&word) || arm.label.to_lowercase().contains(&word)
-    });
-    let fitting = |axis: &crate::spec::Axis| {
-        axis.values
+/// Splits `name<value` at its first sign. None if it has no sign, no name or no value.
+fn split_comparison(word: &str) -> Option<(&str, Comparison, &str)> {
+    let (at, comparison, wanted) = word.char_indices().find_map(|(at, _)| {
+        Comparison::SIGNS
             .iter()
-            .map(|value| value.to_string().to_lowercase().contains(&word))
-            .collect()
-    };
-    // A digit stands in every second value: numbers are found by comparisons.
+            .find_map(|(sign, comparison)| Some((at, *comparison, word[at..].strip_prefix(sign)?)))
+    })?;
+    (at > 0 && !wanted.is_empty()).then(|| (&word[..at], comparison, wanted))
+}
+
+/// A comparison with a parameter of an arm; None if the arm does not have it.
+fn axis_term(arm: &ArmGrid, name: &str, comparison: Comparison, wanted: &str) -> Option<AxisTerm> {
+    let axis = arm.arm().axes.iter().position(|axis| axis.name == name)?;
+    let values = arm.arm().axes[axis].values.iter();
+    Some(AxisTerm {
+        axis,
+        values: values
+            .map(|value| comparison.of_value(value, wanted))
+            .collect(),
+    })
+}
+
+fn word_term(word: &str, grid: &Grid) -> WordTerm {
+    let word = word.to_lowercase();
+    let arms = grid
+        .arms()
+        .iter()
+        .map(|arm| {
+            let arm = arm.arm();
+            arm.name.to_lowercase().contains(&word) || arm.label.to_lowercase().contains(&word)
+        })
+        .collect();
+
+    // A digit occurs in every second value, so that numbers are matched by comparisons only.
     let is_number = word.parse::<f64>().is_ok();
-    let values = grid.arms().iter().map(|arm| {
-        let axes = arm.arm().axes.iter();
-        if is_number {
-            Vec::new()
-        } else {
-            axes.map(fitting).collect()
-        }
-    });
-    Term::Word(word.clone(), arms.collect(), values.collect())
+    let values = grid
+        .arms()
+        .iter()
+        .map(|arm| match is_number {
+            true => Vec::new(),
+            false => arm
+                .arm()
+                .axes
+                .iter()
+                .map(|axis| values_with(axis, &word))
+                .collect(),
+        })
+        .collect();
+    WordTerm { word, arms, values }
+}
+
+/// The values of an axis that contain a word.
+fn values_with(axis: &Axis, word: &str) -> Matching {
+    axis.values
+        .iter()
+        .map(|value| value.to_string().to_lowercase().contains(word))
+        .collect()
 }

@@ -1,21 +1,24 @@
-//! Everything about one trial, as `pentagrid show` tells it.
+//! Everything about one trial, like `pentagrid show`, as JSON.
 
+use std::collections::BTreeSet;
 use std::path::{Component, Path, PathBuf};
 
 use serde::Serialize;
 
+use super::overview::json;
 use crate::grid::TrialId;
-use crate::ledger::{AttemptRow, EpochRow, LedgerError};
+use crate::ledger::{AttemptRow, EpochRow, LedgerError, TrialRow};
 use crate::monitor::Sweep;
+use crate::plan::PlannedTrial;
 use crate::printable::escaped;
 use crate::protocol::{Place, Real, Unit, note_text};
 use crate::report::mean_std;
 use crate::schedule::log_end;
 use crate::spec::Config;
 
-/// How much of a log's end is shown, in bytes.
+/// How much of the end of a log is shown, in bytes.
 const LOG_END: u64 = 16_000;
-/// A longer history is thinned to so many rows.
+/// Maximum number of rows of a history; a longer one is thinned.
 pub const MAX_EPOCHS: usize = 1000;
 
 #[derive(Serialize)]
@@ -28,20 +31,20 @@ struct Trial {
     state: &'static str,
     parameters: Vec<(String, String)>,
     metrics: Vec<(String, Real)>,
-    /// What it reported that is no number.
+    /// What it reported that is not a number.
     notes: Vec<(String, String)>,
-    /// What it did not compute itself.
+    /// A sentence about what other trials computed for it.
     shared: Option<String>,
-    /// The point's trials with other seeds.
+    /// The trials of the point, with all seeds.
     siblings: Vec<Sibling>,
-    /// The point's mean over the tuning seeds.
+    /// The mean of the point over the tuning seeds.
     mean: Option<String>,
     attempts: Vec<Attempt>,
     log: Option<Log>,
     history: History,
-    /// What is by steps, of a trial that reports both.
+    /// The history by steps, of a trial that reports both.
     by_step: Option<History>,
-    /// The line that runs it again.
+    /// The command line that runs it again.
     rerun: String,
 }
 
@@ -73,18 +76,18 @@ struct Log {
     trouble: Option<String>,
 }
 
-/// A trial's history, a list of values for each metric.
+/// A history, with a list of values for each metric.
 #[derive(Serialize)]
 pub struct History {
     /// Whether it is by epochs or by steps.
     pub unit: &'static str,
     /// Numbers of the epochs or steps.
     pub epochs: Vec<Place>,
-    /// By metric: a value each, or null.
+    /// The values of each metric; null where it was not reported.
     pub metrics: Vec<(String, Vec<Option<Real>>)>,
 }
 
-/// One trial as JSON; None: there is no such trial.
+/// Returns one trial as JSON; None if there is no such trial.
 ///
 /// # Errors
 /// The ledger's.
@@ -96,58 +99,22 @@ pub fn trial(
     let Some(planned) = sweep.planned(id) else {
         return Ok(None);
     };
+
     let ledger = sweep.reader()?;
-    let points = &sweep.grid().arms()[planned.arm];
-    let config = points.config(planned.index);
     let row = sweep.row(id);
+    let config = sweep.grid().arms()[planned.arm].config(planned.index);
+    let metrics = row.and_then(|row| row.metrics.as_ref());
     let attempts = ledger.attempts(id)?;
-    let shared = row.and_then(|row| match row.shared.same_as {
-        Some(other) => Some(format!(
-            "Not computed again: the same as {other}, whose result it has."
-        )),
-        None if row.shared.epochs > 0 => Some(format!(
-            "{} of its epochs were computed for another trial that begins in the same way.",
-            row.shared.epochs
-        )),
-        None => None,
-    });
-    let metric = &sweep.spec().metric.name;
-    let seeds = &sweep.spec().seeds;
-    let selected = sweep.evaluation().arms[planned.arm].selection.best == Some(planned.index);
-    let finals = seeds
-        .final_
-        .iter()
-        .filter(|seed| selected || sweep.row(TrialId { seed: **seed, ..id }).is_some());
-    let sibling = |seed: &u64| {
-        let id = TrialId { seed: *seed, ..id };
-        let planned = sweep.planned(id)?;
-        let metric = sweep
-            .row(id)
-            .and_then(|row| row.metrics.as_ref()?.get(metric))
-            .map(Real);
-        Some(Sibling {
-            trial: id.to_string(),
-            seed: *seed,
-            phase: planned.phase.name(),
-            state: sweep.state_of(&planned),
-            metric,
-        })
-    };
-    let points = &sweep.evaluation().points;
-    let place = points
-        .binary_search_by_key(&(planned.arm, planned.index), |point| {
-            (point.arm, point.index)
-        })
-        .ok();
-    let stat = place.and_then(|place| points[place].stats.get(metric));
-    let rows = ledger.history_sample(id, MAX_EPOCHS)?;
-    let unit = main_unit(&rows);
-    let both = unit == Unit::Epoch && rows.iter().any(|row| row.position.unit == Unit::Step);
     let log = attempts
         .last()
-        .and_then(|attempt| attempt.log.clone())
-        .map(|part| log(sweep.dir(), part));
-    Ok(Some(super::overview::json(&Trial {
+        .and_then(|attempt| attempt.log.as_ref())
+        .map(|(file, begin, end)| read_log(sweep.dir(), file, *begin, *end));
+
+    let rows = ledger.history_sample(id, MAX_EPOCHS)?;
+    let unit = main_unit(&rows);
+    let has_both = unit == Unit::Epoch && rows.iter().any(|row| row.position.unit == Unit::Step);
+
+    Ok(Some(json(&Trial {
         trial: id.to_string(),
         point: id.point.to_string(),
         arm: sweep.names().arm(planned.arm).to_owned(),
@@ -155,45 +122,96 @@ pub fn trial(
         phase: planned.phase.name(),
         state: sweep.state_of(&planned),
         parameters: parameters(&config),
-        metrics: row
-            .and_then(|row| row.metrics.as_ref())
-            .map(|metrics| {
-                metrics
-                    .0
-                    .iter()
-                    .map(|(name, value)| (name.clone(), *value))
-                    .collect()
-            })
-            .unwrap_or_default(),
+        metrics: metrics
+            .iter()
+            .flat_map(|metrics| metrics.0.iter())
+            .map(|(name, value)| (name.clone(), *value))
+            .collect(),
         notes: ledger
             .notes_of(id)?
             .iter()
             .map(|(name, value)| (name.clone(), note_text(value)))
             .collect(),
-        shared,
-        siblings: seeds
-            .tune
-            .iter()
-            .chain(finals)
-            .filter_map(sibling)
-            .collect(),
-        mean: stat.map(|stat| {
-            format!(
-                "{metric} {} over {} of {} tuning seeds",
-                mean_std(*stat),
-                stat.n,
-                seeds.tune.len()
-            )
-        }),
+        shared: row.and_then(shared_sentence),
+        siblings: siblings(sweep, &planned),
+        mean: mean_sentence(sweep, &planned),
         attempts: attempts.into_iter().map(attempt).collect(),
         log,
         history: history(&rows, unit),
-        by_step: both.then(|| history(&rows, Unit::Step)),
+        by_step: has_both.then(|| history(&rows, Unit::Step)),
         rerun: rerun(id, planned.arm),
     })))
 }
 
-/// A configuration in words.
+/// Says what other trials computed for a trial; None if nothing.
+fn shared_sentence(row: &TrialRow) -> Option<String> {
+    match row.shared.same_as {
+        Some(other) => Some(format!("Reused the result of {other}.")),
+        None if row.shared.epochs > 0 => Some(format!(
+            "{} of its epochs were computed for another trial that begins in the same way.",
+            row.shared.epochs
+        )),
+        None => None,
+    }
+}
+
+/// The trials of a point: those of the tuning seeds, and the final ones that were started or that
+/// the selected point has.
+fn siblings(sweep: &Sweep, planned: &PlannedTrial) -> Vec<Sibling> {
+    let seeds = &sweep.spec().seeds;
+    let best = sweep.evaluation().arms[planned.arm].selection.best;
+    let is_selected = best == Some(planned.index);
+    let finals = seeds.final_.iter().filter(|seed| {
+        let id = TrialId {
+            seed: **seed,
+            ..planned.id
+        };
+        is_selected || sweep.row(id).is_some()
+    });
+
+    seeds
+        .tune
+        .iter()
+        .chain(finals)
+        .filter_map(|seed| sibling(sweep, planned, *seed))
+        .collect()
+}
+
+fn sibling(sweep: &Sweep, planned: &PlannedTrial, seed: u64) -> Option<Sibling> {
+    let id = TrialId { seed, ..planned.id };
+    let planned = sweep.planned(id)?;
+    let metrics = sweep.row(id).and_then(|row| row.metrics.as_ref());
+    Some(Sibling {
+        trial: id.to_string(),
+        seed,
+        phase: planned.phase.name(),
+        state: sweep.state_of(&planned),
+        metric: metrics
+            .and_then(|metrics| metrics.get(&sweep.spec().metric.name))
+            .map(Real),
+    })
+}
+
+/// The mean of a trial's point over the tuning seeds; None before the first result.
+fn mean_sentence(sweep: &Sweep, planned: &PlannedTrial) -> Option<String> {
+    let metric = &sweep.spec().metric.name;
+    let points = &sweep.evaluation().points;
+    let index = points
+        .binary_search_by_key(&(planned.arm, planned.index), |point| {
+            (point.arm, point.index)
+        })
+        .ok()?;
+    let stat = points[index].stats.get(metric)?;
+
+    Some(format!(
+        "{metric} {} over {} of {} tuning seeds",
+        mean_std(*stat),
+        stat.n,
+        sweep.spec().seeds.tune.len()
+    ))
+}
+
+/// Names and values of a configuration.
 pub fn parameters(config: &Config) -> Vec<(String, String)> {
     config
         .0
@@ -215,12 +233,12 @@ fn attempt(row: AttemptRow) -> Attempt {
     }
 }
 
-/// What most of a history is by: epochs, if it has any.
+/// The unit of most of a history: epochs, if it has any.
 fn main_unit(rows: &[EpochRow]) -> Unit {
     rows.first().map_or(Unit::Epoch, |row| row.position.unit)
 }
 
-/// What a metric's curve is by: epochs, if any row of an epoch has it.
+/// The unit of a metric's curve: epochs, if any row of an epoch has it.
 pub fn unit_of<'r>(rows: impl Iterator<Item = &'r EpochRow>, metric: &str) -> Unit {
     let unit = rows
         .filter(|row| row.metrics.get(metric).is_some())
@@ -229,8 +247,8 @@ pub fn unit_of<'r>(rows: impl Iterator<Item = &'r EpochRow>, metric: &str) -> Un
     unit.unwrap_or(Unit::Epoch)
 }
 
-/// The part of a history that is by epochs or by steps, in columns, thinned evenly if it is long;
-/// the last row stays.
+/// Returns the part of a history that is by epochs or by steps, in columns. A long one is thinned
+/// evenly; the last row stays.
 pub fn history(rows: &[EpochRow], unit: Unit) -> History {
     let rows: Vec<&EpochRow> = rows
         .iter()
@@ -243,53 +261,51 @@ pub fn history(rows: &[EpochRow], unit: Unit) -> History {
         .filter(|(at, _)| at % stride == 0 || at + 1 == rows.len())
         .map(|(_, row)| *row)
         .collect();
-    let names: std::collections::BTreeSet<&String> =
-        kept.iter().flat_map(|row| row.metrics.0.keys()).collect();
-    let values = |name: &String| {
-        kept.iter()
-            .map(|row| row.metrics.get(name).map(Real))
-            .collect()
-    };
+    let names: BTreeSet<&String> = kept.iter().flat_map(|row| row.metrics.0.keys()).collect();
+
     History {
         unit: unit.name(),
         epochs: kept.iter().map(|row| row.position.place).collect(),
         metrics: names
             .into_iter()
-            .map(|name| (name.clone(), values(name)))
+            .map(|name| {
+                let values = kept.iter().map(|row| row.metrics.get(name).map(Real));
+                (name.clone(), values.collect())
+            })
             .collect(),
     }
 }
 
-fn log(dir: &Path, (file, begin, end): (String, u64, Option<u64>)) -> Log {
-    let read = within(dir, &file).and_then(|path| log_end(&path, begin, end, LOG_END));
+/// Reads the end of a part of a log.
+fn read_log(dir: &Path, file: &str, begin: u64, end: Option<u64>) -> Log {
+    let read = within(dir, file).and_then(|path| log_end(&path, begin, end, LOG_END));
+    let mut log = Log {
+        file: file.to_owned(),
+        text: None,
+        trouble: None,
+    };
     match read {
-        Ok(text) => Log {
-            file,
-            text: Some(text),
-            trouble: None,
-        },
-        Err(error) => Log {
-            trouble: Some(format!("cannot read {file}: {error}")),
-            text: None,
-            file,
-        },
+        Ok(text) => log.text = Some(text),
+        Err(error) => log.trouble = Some(format!("cannot read {file}: {error}")),
     }
+    log
 }
 
-/// A file of the run directory. Who hands over a run directory may have put anything into its
-/// ledger: what leads out of it, by its name or by a link, is not read.
+/// Returns the path of a file of the run directory.
+///
+/// The ledger may come from another person and name any file. A path that leads out of the run
+/// directory, by its name or by a link, is refused.
 fn within(dir: &Path, file: &str) -> std::io::Result<PathBuf> {
-    let outside = || std::io::Error::other("it is not in the run directory");
-    let plain = |part: Component<'_>| matches!(part, Component::Normal(_) | Component::CurDir);
-    if !Path::new(file).components().all(plain) {
-        return Err(outside());
+    let stays_within = Path::new(file)
+        .components()
+        .all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if stays_within {
+        let path = dir.join(file).canonicalize()?;
+        if path.starts_with(dir.canonicalize()?) {
+            return Ok(path);
+        }
     }
-    let path = dir.join(file).canonicalize()?;
-    if path.starts_with(dir.canonicalize()?) {
-        Ok(path)
-    } else {
-        Err(outside())
-    }
+    Err(std::io::Error::other("it is not in the run directory"))
 }
 
 #[cfg(test)]
@@ -297,7 +313,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_outside_the_run_directory_is_read() {
+    fn files_outside_the_run_directory_are_not_read() {
         let outer = tempfile::tempdir().unwrap();
         let dir = outer.path().join("run");
         std::fs::create_dir_all(dir.join("logs")).unwrap();
@@ -315,6 +331,6 @@ mod tests {
         ] {
             assert!(within(&dir, file).is_err(), "{file}");
         }
-        assert!(log(&dir, ("../secret".into(), 0, None)).text.is_none());
+        assert!(read_log(&dir, "../secret", 0, None).text.is_none());
     }
 }

@@ -1,7 +1,6 @@
 //! What the program finds around it: its own trainer, the host, the time, the state of the git
 //! checkout.
 
-use std::cell::RefCell;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -55,27 +54,6 @@ impl Computing {
             .tf32
             .then(|| ("PENTAGRID_TF32".to_owned(), "1".to_owned()));
         pack.into_iter().chain(tf32).collect()
-    }
-}
-
-/// A clock that is read for every record: the text is made anew only when it changes.
-#[derive(Default)]
-pub struct Clock(RefCell<Option<(i64, Arc<str>)>>);
-
-impl Clock {
-    /// As `now`.
-    pub fn now(&self) -> Arc<str> {
-        let now = jiff::Timestamp::now();
-        let millisecond = now.as_millisecond();
-        let mut last = self.0.borrow_mut();
-        match &*last {
-            Some((then, text)) if *then == millisecond => Arc::clone(text),
-            _ => {
-                let text: Arc<str> = format!("{now:.3}").into();
-                *last = Some((millisecond, Arc::clone(&text)));
-                text
-            }
-        }
     }
 }
 

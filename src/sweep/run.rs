@@ -14,6 +14,7 @@ use super::error::SweepError;
 use super::file::SweepFile;
 use super::find_program;
 use super::fingerprint::{self, Subject};
+use super::ledger_rows::sweep_rows;
 use super::leftovers;
 use super::observer::Observer;
 use super::open::OpenSweep;
@@ -24,7 +25,7 @@ use super::slots::{self, Placement};
 use super::watched::Watched;
 use crate::aggregate::{ArmEvaluation, Evaluation, evaluate, start_threads};
 use crate::grid::Grid;
-use crate::ledger::{LedgerError, Opened, Reader, Stamped, Waiting, Write, Writer, open_for_run};
+use crate::ledger::{LedgerError, Opened, Reader, Waiting, Write, Writer, open_for_run};
 use crate::report::write::{WrittenReport, default_report_dir, refuse_other_run, write_report};
 use crate::schedule::{
     Launcher, Mark, Orphans, PhaseEnd, WorkerCommand, end_left, stop_listening, ulimits,
@@ -126,8 +127,7 @@ pub fn run(request: Request<'_>, observer: &dyn Observer) -> Result<Finished, Sw
     };
     let opened = open_for_run(
         &dir,
-        &file.text,
-        spec,
+        sweep_rows(&file.text, spec, &grid),
         &session,
         options.consent,
         |key| fingerprint::take(subject, key),
@@ -158,15 +158,11 @@ pub fn run(request: Request<'_>, observer: &dyn Observer) -> Result<Finished, Sw
     let writer = Rc::new(Writer::start(connection, claim, move |committed| {
         drop(acknowledge.send(committed));
     }));
-    let clock = Rc::new(environment::Clock::default());
     let record = {
         let writer = Rc::clone(&writer);
         move |mut write| {
             redact::redact(&secrets, &mut write);
-            writer.send(Stamped {
-                at: clock.now(),
-                write,
-            });
+            writer.send(write);
         }
     };
     // Only now that they have ended: if this program had been killed before, the next one would

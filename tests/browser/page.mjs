@@ -154,7 +154,7 @@ const checks = {
     await browser.eval('void window.quick()');
   },
 
-  async 'chosen trials are compared in one plot, by keyboard and mouse'() {
+  async 'selected trials are compared in one plot, by keyboard and mouse'() {
     await browser.eval("location.hash = '#trials?q=x%3D3+phase%3Dtune'");
     await browser.until("document.querySelector('#filter-count').textContent === '9 trials'");
     assert.equal(await browser.eval("document.querySelector('#chosen').hidden"), true);
@@ -162,12 +162,12 @@ const checks = {
     await browser.key(' ');
     await browser.key('ArrowDown');
     await browser.key(' ');
-    await browser.until("document.querySelector('#chosen-count').textContent === '2 trials chosen'");
+    await browser.until("document.querySelector('#chosen-count').textContent === '2 trials selected'");
     await browser.click('#row-4 .pick');
-    await browser.until("document.querySelector('#chosen-count').textContent === '3 trials chosen'");
+    await browser.until("document.querySelector('#chosen-count').textContent === '3 trials selected'");
     assert.equal(await browser.eval("document.querySelector('#trial').open"), false);
     assert.equal(await browser.eval("document.querySelectorAll('#list .body .row[aria-selected=\"true\"]').length"), 3);
-    assert.equal(await text('#announce'), '3 trials chosen.');
+    assert.equal(await text('#announce'), '3 trials selected.');
     await browser.shot('chosen');
     await browser.click('#compare');
     await browser.until("document.querySelectorAll('#curve-chart path.line').length === 3");
@@ -175,10 +175,10 @@ const checks = {
     const names = await browser.eval("[...document.querySelectorAll('#curve-chart .compared li')].map((line) => line.innerText)");
     assert.match(names[0], /^y=0\.1 seed=0 /);
     assert.match(names[2], /^y=0\.5 seed=1 /);
-    assert.match(await text('#curve-chart'), /All of them: Near[\s\S]*x=3/);
+    assert.match(await text('#curve-chart'), /All trials: Near[\s\S]*x=3/);
     assert.equal(await browser.eval("document.querySelectorAll('#curve-chart tbody tr').length"), 9);
     const cells = await browser.eval("[...document.querySelector('#curve-chart tbody tr:last-child').cells].map((cell) => cell.innerText)");
-    assert.deepEqual([cells[0], cells.length, cells[3]], ['at its end', 4, '99.75']);
+    assert.deepEqual([cells[0], cells.length, cells[3]], ['final', 4, '99.75']);
     const dashes = await browser.eval("[...document.querySelectorAll('#curve-chart path.line')].map((line) => line.getAttribute('stroke-dasharray'))");
     assert.equal(new Set(dashes).size, 3);
     await browser.shot('compared');
@@ -197,7 +197,7 @@ const checks = {
     await browser.eval('history.back()');
     await browser.until("document.querySelectorAll('#curve-chart path.line').length === 2 && !document.querySelector('#compared').hidden");
     await browser.click('#compared-back');
-    await browser.until("document.querySelector('#chosen-count').textContent === '2 trials chosen'");
+    await browser.until("document.querySelector('#chosen-count').textContent === '2 trials selected'");
     await browser.click('#chosen-clear');
     await browser.until("document.querySelector('#chosen').hidden && !location.hash.includes('chosen')");
   },
@@ -297,14 +297,14 @@ const checks = {
     assert.ok(browser.requests.every((request) => !request.replace(/#.*/, '').includes(token)));
   },
 
-  async 'a crashed sweep says so, and how it goes on'() {
+  async 'a crashed sweep says so, and how to resume it'() {
     const run = start('run', 'slow.yaml', '--dir', 'runs/crashed', '--devices', 'cpu:2', '-q');
     const over = new Promise((resolve) => run.once('exit', resolve));
     await browser.open(await served('runs/crashed'));
     await browser.until("Number(document.querySelector('#total .figures')?.dataset.total ?? 0) > 0");
     run.kill('SIGKILL');
     await over;
-    await browser.until("document.querySelector('#state').textContent === 'cut off'");
+    await browser.until("document.querySelector('#state').textContent === 'killed'");
     assert.match(await text('#notice'), /pentagrid resume runs\/crashed/);
     await browser.shot('crashed');
     started.filter((child) => child.spawnargs.includes('runs/crashed')).forEach((child) => child.kill());

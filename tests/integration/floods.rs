@@ -78,7 +78,7 @@ fn a_failure_with_a_long_message_is_recorded_and_shown_in_part_and_logged_whole(
     );
     assert!(
         ran.stderr
-            .contains("error: the same again; failed for good"),
+            .contains("error: the same again; failed, no retries left"),
         "{}",
         ran.stderr
     );

@@ -303,7 +303,7 @@ fn a_directory_that_is_moved_while_it_runs_keeps_all_that_was_told() {
         assert_eq!(
             test.count("runs/moved", &sql),
             1,
-            "{trial} was told as done"
+            "{trial} was reported as done"
         );
     }
     assert_eq!(std::fs::read_dir(test.path("runs/toy")).unwrap().count(), 1);
@@ -525,7 +525,7 @@ fn a_path_that_cannot_be_is_told_before_anything_starts() {
         )
     };
     for (path, what) in [
-        (OsStr::new(&long), "SQLite opens none of more than 504"),
+        (OsStr::new(&long), "SQLite opens paths of up to 504 bytes"),
         (odd, "its path is not UTF-8"),
     ] {
         let of = |verb: &str| run(&[verb.as_ref(), path]);
@@ -654,7 +654,7 @@ fn on_another_host_an_attempt_never_reads_what_the_one_before_it_writes() {
 
 #[test]
 fn what_a_coordinator_was_about_to_end_when_it_was_killed_the_next_one_ends() {
-    use pentagrid::ledger::{Consent, Holder, SessionInfo, open_for_run};
+    use pentagrid::ledger::{Consent, Holder, SessionInfo, SweepRows, ViewColumns, open_for_run};
     use pentagrid::plan::Fingerprint;
     let test = waiting();
     // Only its number tells whose it is.
@@ -665,7 +665,6 @@ fn what_a_coordinator_was_about_to_end_when_it_was_killed_the_next_one_ends() {
     .unwrap();
     let programs = left_running(&test);
     let text = std::fs::read_to_string(test.path("sweep.yaml")).unwrap();
-    let spec = pentagrid::spec::read(&text, "sweep.yaml").unwrap();
     let read = |path: &str| std::fs::read_to_string(path).unwrap().trim().to_owned();
     let session = SessionInfo {
         holder: Holder {
@@ -680,10 +679,16 @@ fn what_a_coordinator_was_about_to_end_when_it_was_killed_the_next_one_ends() {
         devices: "cpu".into(),
         folder: "/".into(),
     };
+    // The same sweep file as before, so that its arms are not asked for.
+    let sweep = SweepRows {
+        text: &text,
+        arms: Vec::new(),
+        columns: ViewColumns::default(),
+        changes: Box::new(|_| None),
+    };
     let opened = open_for_run(
         &test.path("runs/toy"),
-        &text,
-        &spec,
+        sweep,
         &session,
         Consent::Accept,
         |_| Fingerprint::default(),

@@ -289,8 +289,8 @@ fn a_failed_trial_is_shown_with_the_end_of_its_output_and_can_be_tried_again() {
     let ran = run(&test).expect(3);
     insta::with_settings!({filters => filters()}, { insta::assert_snapshot!(ran.stderr, @r#"
 tuning phase: 2 trials on 1 slot
-trial d415hwh25a-0 (toy x=1, seed 0): exit: the program ended with exit code 1; failed for good
-trial cm3ch8jysj-0 (toy x=2, seed 0): exit: the program ended with exit code 1; failed for good
+trial d415hwh25a-0 (toy x=1, seed 0): exit: the program ended with exit code 1; failed, no retries left
+trial cm3ch8jysj-0 (toy x=2, seed 0): exit: the program ended with exit code 1; failed, no retries left
 warning: 2 trials failed, no retries left: see `pentagrid trials runs/toy --state failed`; `pentagrid resume runs/toy --retry-failed` runs them again
 warning: toy: no point is selected: 2 points without a result for every tuning seed (d415hwh25a: seed 0; cm3ch8jysj: seed 0)
 "#) });

@@ -304,7 +304,7 @@ fn a_second_coordinator_is_turned_away() {
     let second = test.run(&["run", "sweep.yaml"]).expect(4);
     insta::with_settings!({filters => filters()}, {
         insta::assert_snapshot!(second.stderr, @"
-        error: runs/toy is held by another coordinator: process [PID] on [HOST], since [TIME]
+        error: runs/toy is in use by another pentagrid: process [PID] on [HOST], since [TIME]
         wait for it to end, or stop it (Ctrl-C in its terminal, or `kill [PID]` on [HOST])
         ");
     });
@@ -435,7 +435,7 @@ fn ledgers_of_other_versions_and_programs_are_refused() {
         .unwrap();
     insta::assert_snapshot!(test.run(&["run", "sweep.yaml"]).expect(5).stderr, @r#"
 error: runs/toy/ledger.sqlite was written by a newer pentagrid (ledger version 99; this program knows up to 5)
-use that newer program, or start afresh in another directory with --dir
+use that newer program, or start again in another directory with --dir
 "#);
     test.run(&["status", "runs/toy"]).expect(5);
     std::fs::File::create(test.path("runs/toy/ledger.sqlite")).unwrap();

@@ -5,7 +5,7 @@ use super::*;
 #[test]
 fn ledgers_from_before_there_were_launchers_are_read() {
     let dir = tempfile::tempdir().unwrap();
-    let writer = schema::open_writable(&dir.path().join(FILE_NAME), None).unwrap();
+    let writer = connection::open_writable(&dir.path().join(FILE_NAME), None).unwrap();
     let drop = |column: &str| {
         writer
             .execute_batch(&format!("ALTER TABLE worker DROP COLUMN {column}"))
@@ -23,10 +23,10 @@ fn ledgers_from_before_there_were_launchers_are_read() {
 }
 
 #[test]
-fn a_frozen_reader_sees_one_moment_and_stops_nobody() {
+fn a_frozen_reader_sees_one_moment_and_does_not_block_the_writer() {
     for network in [None, Some("NFS")] {
         let dir = tempfile::tempdir().unwrap();
-        let writer = schema::open_writable(&dir.path().join(FILE_NAME), network).unwrap();
+        let writer = connection::open_writable(&dir.path().join(FILE_NAME), network).unwrap();
         let revise = |text: &str| {
             writer
                 .execute(
@@ -53,7 +53,7 @@ fn a_frozen_reader_sees_one_moment_and_stops_nobody() {
 #[test]
 fn the_trials_of_a_pack_count_as_the_time_that_passed() {
     let dir = tempfile::tempdir().unwrap();
-    let writer = schema::open_writable(&dir.path().join(FILE_NAME), None).unwrap();
+    let writer = connection::open_writable(&dir.path().join(FILE_NAME), None).unwrap();
     writer.pragma_update(None, "foreign_keys", false).unwrap();
     let insert = |arm: &str, number: i64, worker: i64, times: [u32; 2]| {
         let point = format!("{arm}{number}");
@@ -63,7 +63,8 @@ fn the_trials_of_a_pack_count_as_the_time_that_passed() {
             "INSERT INTO trial (id, point, seed, phase, state) VALUES (?, ?, 0, 'tune', 'done')";
         writer.execute(sql, (number, &point)).unwrap();
         let [started, ended] = times.map(|second| format!("2026-11-24T12:00:{second:02}.000Z"));
-        let sql = "INSERT INTO attempt (trial, worker, started_at, ended_at, outcome, duration) VALUES (?, ?, ?, ?, 'done', ?)";
+        let sql = "INSERT INTO attempt (trial, worker, started_at, ended_at, outcome, duration)
+             VALUES (?, ?, ?, ?, 'done', ?)";
         writer
             .execute(
                 sql,

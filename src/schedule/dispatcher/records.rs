@@ -58,7 +58,7 @@ impl Dispatcher {
                 phase: trial.phase,
                 kind,
                 message,
-                for_good,
+                permanent: for_good,
                 log_end: self.mark_log(slot),
                 duration: seconds(duration),
             },

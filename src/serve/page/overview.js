@@ -1,142 +1,326 @@
-// The first view: progress, tables as they fill, leading points, what runs where; and failures by kind.
-import { $, clock, count, duration, el, figure, plural, replace, swatch, table, trialButton } from './dom.js';
+// The first view: progress, tables, best points, what runs where; and failures by kind.
+import {
+  $,
+  clock,
+  count,
+  duration,
+  el,
+  figure,
+  plural,
+  replace,
+  swatch,
+  table,
+  trialButton,
+} from './dom.js';
 
 const SEGMENTS = ['done', 'failed', 'running', 'pruned'];
+/** Maximum number of trials that are named for a device. */
+const MAX_TRIALS = 4;
 
-/** Done, failed, running and pruned trials as parts of a bar, with the same in words. */
+/** A bar with parts for done, failed, running and pruned trials; its label has the same as text. */
 function bar(counts, name) {
-  const parts = SEGMENTS.filter((what) => counts[what] > 0);
-  const words = parts.map((what) => `${count(counts[what])} ${what}`).join(', ') || 'none done';
-  const line = el('div', { class: 'bar', role: 'img', 'aria-label': `${name}: ${words} of ${count(counts.planned)}`, title: words });
-  for (const what of parts) {
-    const part = el('span', { class: what });
-    part.style.width = `${(100 * counts[what]) / Math.max(counts.planned, 1)}%`;
+  const parts = SEGMENTS.filter((state) => counts[state] > 0);
+  const text = parts.map((state) => `${count(counts[state])} ${state}`).join(', ') || 'none done';
+  const line = el('div', {
+    class: 'bar',
+    role: 'img',
+    'aria-label': `${name}: ${text} of ${count(counts.planned)}`,
+    title: text,
+  });
+  for (const state of parts) {
+    const part = el('span', { class: state });
+    part.style.width = `${(100 * counts[state]) / Math.max(counts.planned, 1)}%`;
     line.append(part);
   }
   return line;
 }
 
+const faint = (...children) => el('p', { class: 'faint' }, ...children);
 const left = (counts) => counts.planned - counts.done - counts.failed - counts.pruned;
-const time = (counts) => (left(counts) === 0 ? '' : counts.seconds_left === null ? 'unknown' : `about ${duration(counts.seconds_left)}`);
 
-export const sections = {
-  sweep(sweep) {
-    document.title = `${sweep.total.planned ? Math.floor((100 * (sweep.total.planned - left(sweep.total))) / sweep.total.planned) : 0} % · ${sweep.name} · pentagrid`;
-    $('name').textContent = sweep.name;
-    const killed = sweep.state === 'stopped' && sweep.killed;
-    $('state').textContent = killed ? 'cut off' : sweep.state;
-    $('state').className = `badge ${sweep.state}`;
-    $('description').textContent = sweep.description ?? '';
-    $('description').hidden = !sweep.description;
-    const notice = $('notice');
-    notice.hidden = sweep.state !== 'stopped';
-    if (sweep.state === 'stopped') {
-      notice.replaceChildren(killed ? 'The coordinator was killed; everything recorded is kept. Go on with ' : 'Nobody runs this sweep now. Go on with ', el('code', {}, sweep.resume));
-    }
-    const { total } = sweep;
-    const parts = [el('strong', {}, `${count(total.done)} of ${plural(total.planned, 'trial')} done`)];
-    if (total.running) parts.push(el('span', {}, `${count(total.running)} running`));
-    if (total.failed) parts.push(el('span', { class: 'bad' }, `${count(total.failed)} failed for good`));
-    if (total.diverged) parts.push(el('span', {}, `${count(total.diverged)} diverged`));
-    if (total.pruned) parts.push(el('span', {}, `${count(total.pruned)} pruned`));
-    if (sweep.per_minute) parts.push(el('span', {}, `${sweep.per_minute.toFixed(1)} trials/min`));
-    if (left(total) && total.seconds_left !== null) {
-      const until = sweep.state === 'running' ? `, until ${clock(Date.now() + 1000 * total.seconds_left).slice(0, 16)}` : ' once it goes on';
-      parts.push(el('span', {}, `about ${duration(total.seconds_left)} left${until}`));
-    }
-    replace($('total'), bar(total, 'All trials'), el('div', { class: 'figures', 'data-total': total.done }, parts));
-  },
+/** The time that is left in a phase, as text. */
+function timeLeft(counts) {
+  if (left(counts) === 0) return '';
+  return counts.seconds_left === null ? 'unknown' : `about ${duration(counts.seconds_left)}`;
+}
 
-  arms(arms, { sweep }) {
-    const finals = sweep.final_seeds > 0;
-    const headings = ['Arm', 'Tuning', '', 'Time left'];
-    if (finals) headings.push('Final', '', 'Time left');
-    // What is nowhere takes no room.
-    const kinds = ['running', 'diverged', 'failed', 'pruned'].filter((what) => sweep.total[what] > 0);
-    headings.push(...kinds.map((what) => what[0].toUpperCase() + what.slice(1)), 'Selected so far');
-    const phase = (counts, name) => [bar(counts, name), ['figure', `${count(counts.done)} of ${count(counts.planned)}`], ['line', time(counts)]];
-    const rows = arms.map((arm, at) => [
-      el('span', {}, swatch(at), arm.label), ...phase(arm.tune, `${arm.label}, tuning`), ...(finals ? phase(arm.final, `${arm.label}, final`) : []),
-      ...kinds.map((what) => arm.tune[what] + arm.final[what]).map((number, at) => [`figure${kinds[at] === 'failed' && number ? ' bad' : ''}`, count(number)]),
-      ['line', arm.selected ? el('span', { title: arm.selected.why }, arm.selected.values || 'its only point') : arm.not_selected ? el('span', { class: 'bad', title: arm.not_selected }, 'none') : '—'],
-    ]);
-    const first = finals ? 7 : 4;
-    replace($('arms'), table(headings, rows, { caption: 'Progress of each arm', figures: kinds.map((_, at) => first + at) }));
-  },
+/** The sweep as a whole: title, state, notice, totals. */
+function showSweep(sweep) {
+  const { total } = sweep;
+  const share = total.planned ? (total.planned - left(total)) / total.planned : 0;
+  document.title = `${Math.floor(100 * share)} % · ${sweep.name} · pentagrid`;
+  $('name').textContent = sweep.name;
+  $('description').textContent = sweep.description ?? '';
+  $('description').hidden = !sweep.description;
 
-  tables(tables) {
-    const cell = (cell) => [`figure${cell.published ? ' published' : ''}`,
-      cell.text === null ? '—' : el('span', {}, cell.text, cell.partial ? el('span', { class: 'partial', title: `${cell.partial} of its trials are done` }, cell.partial) : null)];
-    const filled = (one) => one.rows.some((row) => row.cells.some((cell) => cell.text !== null && !cell.published));
-    // One word about what is not there yet is enough.
-    const shown = tables.some(filled) ? tables.filter(filled) : tables.slice(0, 1);
-    replace($('tables'), shown.map((one) => (!filled(one) ? el('section', { 'aria-label': one.title }, el('h2', {}, one.title), el('p', { class: 'faint' }, 'It fills as points are selected and their final trials end.')) :
-      el('section', { 'aria-label': one.title }, el('h2', {}, one.title), el('p', { class: 'faint' }, one.caption),
-        el('div', { class: 'wide' }, table(one.headings, one.rows.map((row) => [row.label, ...row.cells.map(cell)]), { caption: one.caption, figures: one.headings.map((_, at) => at).slice(1) })),
-        one.notes.length ? el('ul', { class: 'notes' }, one.notes.map((note) => el('li', {}, note))) : ''))));
-  },
+  const stopped = sweep.state === 'stopped';
+  const killed = stopped && sweep.killed;
+  $('state').textContent = killed ? 'killed' : sweep.state;
+  $('state').className = `badge ${sweep.state}`;
+  $('notice').hidden = !stopped;
+  if (stopped) {
+    const what = killed
+      ? 'The coordinator was killed; everything recorded is kept.'
+      : 'This sweep is not running.';
+    $('notice').replaceChildren(`${what} Resume with `, el('code', {}, sweep.resume));
+  }
 
-  leaders(leaders, { sweep }) {
-    replace($('leaders'), leaders.map((arm, at) => {
-      const rows = arm.best.map((point) => {
-        const row = [
-          el('a', { href: `#trials?q=${encodeURIComponent(point.point)}`, 'data-key': `point-${arm.arm}-${point.point}` }, point.values || point.point),
-          ['figure', el('span', {}, point.text, point.partial ? el('span', { class: 'partial' }, point.partial) : null)],
-          ['line', point.selected ? 'selected' : ''],
-        ];
-        row.class = point.selected ? 'selected' : null;
-        return row;
-      });
-      const body = rows.length ? table(['Point', sweep.metric, ''], rows, { figures: [1] }) : el('p', { class: 'faint' }, 'No result yet.');
-      return el('div', { class: 'card' }, el('h3', {}, swatch(at), `${arm.label} `, el('span', { class: 'faint' }, `${plural(arm.points, 'point')} with a result`)), body);
-    }));
-  },
+  replace(
+    $('total'),
+    bar(total, 'All trials'),
+    el('div', { class: 'figures', 'data-total': total.done }, totals(sweep)),
+  );
+}
 
-  running(running, { sweep, arms }) {
-    $('running').parentElement.hidden = sweep.state !== 'running';
-    if (!running.length) return replace($('running'), el('p', { class: 'faint' }, 'No trial at this moment.'));
-    const rows = running.map((trial) => [
+/** The counts of the whole sweep; those that are zero are left out. */
+function totals(sweep) {
+  const { total } = sweep;
+  const parts = [
+    el('strong', {}, `${count(total.done)} of ${plural(total.planned, 'trial')} done`),
+  ];
+  for (const state of ['running', 'failed', 'diverged', 'pruned']) {
+    const bad = state === 'failed' ? 'bad' : null;
+    if (total[state]) parts.push(el('span', { class: bad }, `${count(total[state])} ${state}`));
+  }
+  if (sweep.per_minute) parts.push(el('span', {}, `${sweep.per_minute.toFixed(1)} trials/min`));
+  if (left(total) && total.seconds_left !== null) {
+    const until =
+      sweep.state === 'running'
+        ? `, until ${clock(Date.now() + 1000 * total.seconds_left).slice(0, 16)}`
+        : ' once it is resumed';
+    parts.push(el('span', {}, `about ${duration(total.seconds_left)} left${until}`));
+  }
+  return parts;
+}
+
+function showArms(arms, { sweep }) {
+  const hasFinals = sweep.final_seeds > 0;
+  // A column without numbers is left out.
+  const states = ['running', 'diverged', 'failed', 'pruned'].filter((state) => sweep.total[state]);
+  const headings = ['Arm', 'Tuning', '', 'Time left'];
+  if (hasFinals) headings.push('Final', '', 'Time left');
+  const firstState = headings.length;
+  headings.push(...states.map((state) => state[0].toUpperCase() + state.slice(1)));
+  headings.push(sweep.state === 'finished' ? 'Selected' : 'Selected so far');
+
+  const rows = arms.map((arm, at) => [
+    el('span', {}, swatch(at), arm.label),
+    ...phaseCells(arm.tune, `${arm.label}, tuning`),
+    ...(hasFinals ? phaseCells(arm.final, `${arm.label}, final`) : []),
+    ...states.map((state) => stateCell(arm, state)),
+    ['line', selectedPoint(arm)],
+  ]);
+  replace(
+    $('arms'),
+    table(headings, rows, {
+      caption: 'Progress of each arm',
+      figures: states.map((_, at) => firstState + at),
+    }),
+  );
+}
+
+const phaseCells = (counts, name) => [
+  bar(counts, name),
+  ['figure', `${count(counts.done)} of ${count(counts.planned)}`],
+  ['line', timeLeft(counts)],
+];
+
+function stateCell(arm, state) {
+  const number = arm.tune[state] + arm.final[state];
+  return [state === 'failed' && number ? 'figure bad' : 'figure', count(number)];
+}
+
+function selectedPoint(arm) {
+  if (arm.selected) {
+    return el('span', { title: arm.selected.why }, arm.selected.values || 'its only point');
+  }
+  return arm.not_selected ? el('span', { class: 'bad', title: arm.not_selected }, 'none') : '—';
+}
+
+/** Whether a table has a result that is not a published one. */
+const isFilled = (one) =>
+  one.rows.some((row) => row.cells.some((cell) => cell.text !== null && !cell.published));
+
+function showTables(tables) {
+  // One placeholder is enough.
+  const shown = tables.some(isFilled) ? tables.filter(isFilled) : tables.slice(0, 1);
+  replace(
+    $('tables'),
+    shown.map((one) =>
+      el(
+        'section',
+        { 'aria-label': one.title },
+        el('h2', {}, one.title),
+        isFilled(one)
+          ? tableParts(one)
+          : faint('Empty until a point is selected and its final trials are done.'),
+      ),
+    ),
+  );
+}
+
+/** Caption, cells and notes of a table. */
+function tableParts(one) {
+  const rows = one.rows.map((row) => [row.label, ...row.cells.map(tableCell)]);
+  const figures = one.headings.map((_, at) => at).slice(1);
+  const parts = [
+    faint(one.caption),
+    el('div', { class: 'wide' }, table(one.headings, rows, { caption: one.caption, figures })),
+  ];
+  if (one.notes.length) {
+    const notes = one.notes.map((note) => el('li', {}, note));
+    parts.push(el('ul', { class: 'notes' }, notes));
+  }
+  return parts;
+}
+
+function tableCell(cell) {
+  const name = cell.published ? 'figure published' : 'figure';
+  if (cell.text === null) return [name, '—'];
+  const title = `${cell.partial} of its trials are done`;
+  const partial = cell.partial && el('span', { class: 'partial', title }, cell.partial);
+  return [name, el('span', {}, cell.text, partial)];
+}
+
+function showLeaders(leaders, { sweep }) {
+  replace(
+    $('leaders'),
+    leaders.map((arm, at) => {
+      const rows = arm.best.map((point) => leaderRow(arm, point));
+      const known = el('span', { class: 'faint' }, `${plural(arm.points, 'point')} with a result`);
+      return el(
+        'div',
+        { class: 'card' },
+        el('h3', {}, swatch(at), `${arm.label} `, known),
+        rows.length
+          ? table(['Point', sweep.metric, ''], rows, { figures: [1] })
+          : faint('No result yet.'),
+      );
+    }),
+  );
+}
+
+function leaderRow(arm, point) {
+  const link = {
+    href: `#trials?q=${encodeURIComponent(point.point)}`,
+    'data-key': `point-${arm.arm}-${point.point}`,
+  };
+  const partial = point.partial && el('span', { class: 'partial' }, point.partial);
+  const row = [
+    el('a', link, point.values || point.point),
+    ['figure', el('span', {}, point.text, partial)],
+    ['line', point.selected ? 'selected' : ''],
+  ];
+  row.class = point.selected ? 'selected' : null;
+  return row;
+}
+
+function showRunning(running, { sweep, arms }) {
+  $('running').parentElement.hidden = sweep.state !== 'running';
+  if (!running.length) return replace($('running'), faint('No trial is running.'));
+  const rows = running.map((trial) => {
+    const arm = arms.findIndex((arm) => arm.label === trial.label);
+    return [
       trialButton(trial.trial),
-      ['line', el('span', {}, swatch(arms.findIndex((arm) => arm.label === trial.label)), `${trial.label} ${trial.values}`)],
-      String(trial.seed), trial.phase,
-      ['line', trial.epoch !== null ? `${trial.epoch}${trial.epochs ? ` of ${trial.epochs}` : ''}` : trial.step !== null ? `step ${trial.step}` : 'first'],
+      ['line', el('span', {}, swatch(arm), `${trial.label} ${trial.values}`)],
+      String(trial.seed),
+      trial.phase,
+      ['line', position(trial)],
       figure(trial.metric),
       el('time', { 'data-since': trial.started }),
       ['line', trial.slot === null ? '' : `${trial.slot}: ${trial.device}`],
-    ]);
-    replace($('running'), table(['Trial', 'What', 'Seed', 'Phase', 'Epoch', sweep.metric, 'For', 'Slot'], rows, { figures: [2, 5, 6] }));
-    tick();
-  },
+    ];
+  });
+  const headings = [
+    'Trial',
+    'Configuration',
+    'Seed',
+    'Phase',
+    'Epoch',
+    sweep.metric,
+    'Running for',
+    'Slot',
+  ];
+  replace($('running'), table(headings, rows, { figures: [2, 5, 6] }));
+  tick();
+}
 
-  devices(devices) {
-    const rows = devices.map((slot) => [
-      `${slot.slot}: ${slot.place}`, ['line', slot.device ?? '—'], count(slot.done), slot.done ? duration(slot.seconds / slot.done) : '',
-      el('span', {}, slot.trials.length ? slot.trials.slice(0, 4).flatMap((id) => [trialButton(id), ' ']) : 'idle', slot.trials.length > 4 ? `and ${slot.trials.length - 4} more` : ''),
-    ]);
-    replace($('devices'), table(['Slot', 'Device', 'Trials done', 'Mean time', 'Runs'], rows, { figures: [2, 3] }));
-  },
+/** How far a running trial is. */
+function position(trial) {
+  if (trial.epoch !== null) {
+    return trial.epochs ? `${trial.epoch} of ${trial.epochs}` : String(trial.epoch);
+  }
+  return trial.step !== null ? `step ${trial.step}` : 'first';
+}
 
-  failures(failures) {
-    const total = failures.reduce((sum, one) => sum + one.for_good, 0);
-    $('failure-count').hidden = total === 0;
-    $('failure-count').textContent = count(total);
-    if (!failures.length) return replace($('failure-list'), el('p', { class: 'faint' }, 'No trial has failed.'));
-    const rows = failures.map((one) => [
-      el('a', { href: `#trials?q=${encodeURIComponent(`kind=${one.kind}`)}`, 'data-key': `kind-${one.kind}` }, one.name),
-      count(one.for_good), count(one.again), el('span', {}, one.message), el('span', {}, one.examples.flatMap((id) => [trialButton(id), ' '])),
-    ]);
-    replace($('failure-list'), table(['Kind', 'For good', 'To be tried again', 'What was said', 'Trials'], rows, { figures: [1, 2] }));
-  },
+function showDevices(devices) {
+  const rows = devices.map((slot) => [
+    `${slot.slot}: ${slot.place}`,
+    ['line', slot.device ?? '—'],
+    count(slot.done),
+    slot.done ? duration(slot.seconds / slot.done) : '',
+    el('span', {}, trialsOn(slot)),
+  ]);
+  const headings = ['Slot', 'Device', 'Trials done', 'Mean time', 'Current trial'];
+  replace($('devices'), table(headings, rows, { figures: [2, 3] }));
+}
 
-  trouble(trouble) {
-    $('trouble').hidden = !trouble;
-    $('trouble').textContent = trouble ? `The ledger cannot be read just now; what is shown may be old: ${trouble}` : '';
-  },
+function trialsOn(slot) {
+  if (!slot.trials.length) return ['idle'];
+  const shown = slot.trials.slice(0, MAX_TRIALS).flatMap((id) => [trialButton(id), ' ']);
+  const more = slot.trials.length - MAX_TRIALS;
+  return more > 0 ? [...shown, `and ${more} more`] : shown;
+}
+
+function showFailures(failures) {
+  const total = failures.reduce((sum, kind) => sum + kind.failed, 0);
+  $('failure-count').hidden = total === 0;
+  $('failure-count').textContent = count(total);
+  if (!failures.length) return replace($('failure-list'), faint('No trial has failed.'));
+  const rows = failures.map((kind) => {
+    const link = {
+      href: `#trials?q=${encodeURIComponent(`kind=${kind.kind}`)}`,
+      'data-key': `kind-${kind.kind}`,
+    };
+    return [
+      el('a', link, kind.name),
+      count(kind.failed),
+      count(kind.to_retry),
+      el('span', {}, kind.message),
+      el(
+        'span',
+        {},
+        kind.examples.flatMap((id) => [trialButton(id), ' ']),
+      ),
+    ];
+  });
+  const headings = ['Kind', 'Failed', 'Will be retried', 'Message', 'Trials'];
+  replace($('failure-list'), table(headings, rows, { figures: [1, 2] }));
+}
+
+function showTrouble(trouble) {
+  $('trouble').hidden = !trouble;
+  $('trouble').textContent = trouble
+    ? `The ledger cannot be read at the moment; the page may be out of date: ${trouble}`
+    : '';
+}
+
+/** What shows each section of an update. */
+export const sections = {
+  sweep: showSweep,
+  arms: showArms,
+  tables: showTables,
+  leaders: showLeaders,
+  running: showRunning,
+  devices: showDevices,
+  failures: showFailures,
+  trouble: showTrouble,
 };
 
-/** Times that pass without news. */
+/** Updates the running times, between two updates from the server. */
 export function tick() {
   for (const time of document.querySelectorAll('[data-since]')) {
-    time.textContent = duration(Math.max(0, (Date.now() - Number(time.dataset.since)) / 1000));
+    const seconds = (Date.now() - Number(time.dataset.since)) / 1000;
+    time.textContent = duration(Math.max(0, seconds));
   }
 }
