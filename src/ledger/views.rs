@@ -149,7 +149,8 @@ pub(super) fn remake_views(connection: &Connection) -> rusqlite::Result<()> {
          FROM trial t JOIN point p USING (point) JOIN arm_point a USING (point)
          WHERE t.state = 'done' GROUP BY a.arm, a.position, t.phase;",
         // Whole numbers are shown as 3, not as 3.0.
-        number = "iif(e.position = CAST(e.position AS INTEGER), CAST(e.position AS INTEGER), e.position)",
+        number = "iif(e.position = CAST(e.position AS INTEGER),
+                      CAST(e.position AS INTEGER), e.position)",
         metric_columns = metric_columns("t.metrics", &metrics, &columns),
         history_columns = metric_columns("e.metrics", &history, &columns),
     ))
@@ -172,7 +173,8 @@ fn mean_columns_of(name: &str, column: &str) -> String {
     let value = json_value("t.metrics", name);
     let number = format!("CASE typeof({value}) WHEN 'text' THEN NULL ELSE {value} END");
     format!(
-        ", avg({number} / {SCALE}) * {SCALE} AS \"mean_{column}\", count({number}) AS \"n_{column}\""
+        ", avg({number} / {SCALE}) * {SCALE} AS \"mean_{column}\", \
+         count({number}) AS \"n_{column}\""
     )
 }
 

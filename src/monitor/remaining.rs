@@ -49,7 +49,8 @@ impl Sweep {
             finals: Vec::new(),
         };
         for (arm, points) in self.evaluation().arms.iter().zip(self.grid().arms()) {
-            // The first point stands for all points of its arm: the measured durations are by arm too.
+            // The first point stands for all points of its arm: the measured durations are by arm
+            // too.
             let config = points.config(0);
             let tune = self.seconds_for(arm.arm, &config, arm.tune_tally.left(), &measured)?;
             left.tune.push(tune / slots.len() as f64);

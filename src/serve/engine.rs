@@ -174,7 +174,12 @@ fn work(mut state: State, queue: &Receiver<Job>, tell: &broadcast::Sender<Arc<Up
             continue;
         }
         if let Some(update) = state.poll() {
-            tracing::debug!(version = update.version, bytes = update.json.len(), took = ?now.elapsed(), "update");
+            tracing::debug!(
+                version = update.version,
+                bytes = update.json.len(),
+                took = ?now.elapsed(),
+                "update"
+            );
 
             // There may be no listener.
             let _ = tell.send(Arc::new(update));

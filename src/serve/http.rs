@@ -22,6 +22,7 @@ use super::list::{self, ListRequest};
 use super::parameters::{self, ParametersRequest};
 use super::trial;
 use crate::grid::TrialId;
+use crate::ledger::LedgerError;
 
 /// Content security policy: only what this server sends is run or shown.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; \
@@ -172,7 +173,7 @@ fn protect(headers: &mut HeaderMap) {
 }
 
 /// Turns the result of a question to the engine into a response.
-fn answer(found: Option<Result<Option<String>, String>>) -> Response {
+fn answer(found: Option<Result<Option<String>, LedgerError>>) -> Response {
     match found {
         Some(Ok(Some(json))) => (
             [(header::CONTENT_TYPE, "application/json")],
@@ -180,7 +181,7 @@ fn answer(found: Option<Result<Option<String>, String>>) -> Response {
         )
             .into_response(),
         Some(Ok(None)) => (StatusCode::NOT_FOUND, "not found\n").into_response(),
-        Some(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error).into_response(),
+        Some(Err(error)) => (StatusCode::INTERNAL_SERVER_ERROR, error.to_string()).into_response(),
         None => (
             StatusCode::INTERNAL_SERVER_ERROR,
             "the sweep is no longer monitored: start `pentagrid serve` again\n",
@@ -207,8 +208,7 @@ async fn one_trial(From(engine): From<Engine>, Path(id): Path<String>) -> Respon
         return answer(Some(Ok(None)));
     };
     let found = engine.ask(move |state| {
-        let found = trial::trial(&state.sweep, id, |id, arm| state.rerun(id, arm))
-            .map_err(|error| error.to_string())?;
+        let found = trial::trial(&state.sweep, id, |id, arm| state.rerun(id, arm))?;
         // The log may contain anything that the program printed.
         Ok(found.map(|json| state.secrets.redact(&json).into_owned()))
     });
@@ -216,20 +216,12 @@ async fn one_trial(From(engine): From<Engine>, Path(id): Path<String>) -> Respon
 }
 
 async fn curves(From(engine): From<Engine>, Query(request): Query<CurvesRequest>) -> Response {
-    let found = engine.ask(move |state| {
-        charts::curves(&state.sweep, &request)
-            .map(Some)
-            .map_err(|error| error.to_string())
-    });
+    let found = engine.ask(move |state| charts::curves(&state.sweep, &request).map(Some));
     answer(found.await)
 }
 
 async fn compared(From(engine): From<Engine>, Query(request): Query<CompareRequest>) -> Response {
-    let found = engine.ask(move |state| {
-        compare::compare(&state.sweep, &request)
-            .map(Some)
-            .map_err(|error| error.to_string())
-    });
+    let found = engine.ask(move |state| compare::compare(&state.sweep, &request).map(Some));
     answer(found.await)
 }
 

@@ -1,8 +1,8 @@
 //! The web page of a sweep, for `pentagrid serve`. `overview` (with `standings` and `activity`),
-//! `list`, `trial`, `charts`, `parameters` and `compare` turn the monitored sweep into JSON; `engine`
-//! keeps the sweep up to date on its own thread; `guard` decides who may see it; `http` answers
-//! requests, and `connections` serves them. The page itself is in `page/`: plain files that are
-//! embedded in the program.
+//! `list`, `trial`, `charts`, `parameters` and `compare` turn the monitored sweep into JSON;
+//! `engine` keeps the sweep up to date on its own thread; `guard` decides who may see it; `http`
+//! answers requests, and `connections` serves them. The page itself is in `page/`: plain files that
+//! are embedded in the program.
 
 mod activity;
 mod charts;

@@ -61,12 +61,18 @@ impl Reader {
     /// again.
     pub fn failures(&self) -> Result<HashMap<TrialId, (FailureKind, String)>, LedgerError> {
         let rows = self.rows(
-            "SELECT t.point, t.seed, a.kind, a.message FROM trial t JOIN attempt a ON a.trial = t.id
+            "SELECT t.point, t.seed, a.kind, a.message FROM trial t
+             JOIN attempt a ON a.trial = t.id
              WHERE t.state = 'failed' AND a.outcome = 'failed' ORDER BY a.id",
             [],
             |row| {
-                let kind = FailureKind::from_name(row.get_ref(2)?.as_str()?).unwrap_or(FailureKind::Error);
-                Ok((trial_id(row)?, (kind, row.get::<_, Option<String>>(3)?.unwrap_or_default())))
+                let kind = FailureKind::from_name(row.get_ref(2)?.as_str()?);
+                let message: Option<String> = row.get(3)?;
+                let failure = (
+                    kind.unwrap_or(FailureKind::Error),
+                    message.unwrap_or_default(),
+                );
+                Ok((trial_id(row)?, failure))
             },
         )?;
         Ok(rows.into_iter().collect())

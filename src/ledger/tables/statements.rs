@@ -70,8 +70,8 @@ impl<'c> Statements<'c> {
                 "INSERT INTO trial (point, seed, phase, state)
                  VALUES (?1, ?2, ?3, ?4)",
             )?,
-            // Inserts nothing if there was an attempt before. Then start and result are applied one by
-            // one.
+            // Inserts nothing if there was an attempt before. Then start and result are applied one
+            // by one.
             whole_trial: connection.prepare(
                 "INSERT INTO trial (point, seed, phase, state, metrics) VALUES (?, ?, ?, 'done', ?)
                  ON CONFLICT (point, seed) DO NOTHING",
