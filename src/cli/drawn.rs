@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle, TermLike};
 
-use super::terminal::{Sink, write_all};
+use super::sink::{Sink, write_all};
 use crate::progress::{Bar, Board};
 
 /// Time between two steps of what turns while a trial runs.

@@ -20,6 +20,7 @@ mod resume;
 mod run;
 mod serve;
 mod show;
+mod sink;
 mod standing;
 mod status;
 mod terminal;

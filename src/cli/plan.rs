@@ -38,7 +38,8 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         None => HashMap::new(),
     };
     if let Ok(folder) = sweep::folder()
-        && let Some(warning) = sweep::handover_warning(&spec, &folder)
+        && let Some(warning) =
+            sweep::handover_warning(&spec, &sweep::working_folder(&spec, &folder))
     {
         printer.warn(warning);
     }

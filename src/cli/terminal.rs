@@ -3,12 +3,12 @@
 //! out, and counted.
 
 use std::collections::VecDeque;
-use std::io::{self, ErrorKind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::drawn::Drawn;
+use super::sink::{Sink, write_all};
 use crate::progress::Board;
 
 /// Maximum size of the lines that wait to be written.
@@ -21,11 +21,7 @@ const FRAME: Duration = Duration::from_millis(100);
 const MAX_STANDSTILL: Duration = Duration::from_secs(2);
 /// How long to wait at the end in all.
 const MAX_WAIT: Duration = Duration::from_secs(20);
-/// Time between two tries where a terminal or pipe is set not to block.
-const RETRY: Duration = Duration::from_millis(10);
 
-/// Writes some bytes, as `write(2)` does.
-pub(super) type Sink = Arc<dyn Fn(&[u8]) -> io::Result<usize> + Send + Sync>;
 /// Gives what the bars show.
 pub(super) type BoardSource = Arc<dyn Fn() -> Board + Send + Sync>;
 
@@ -238,29 +234,10 @@ impl Shared {
     }
 }
 
-/// Writes all of it, however long the other side takes: also where it is set not to block, and
-/// across signals.
-///
-/// # Errors
-/// The operating system's; `WriteZero` where nothing is taken any more.
-pub(super) fn write_all(sink: &Sink, mut bytes: &[u8], progress: &AtomicU64) -> io::Result<()> {
-    while !bytes.is_empty() {
-        match sink(bytes) {
-            Ok(0) => return Err(ErrorKind::WriteZero.into()),
-            Ok(written) => {
-                bytes = &bytes[written..];
-                progress.fetch_add(1, Ordering::Relaxed);
-            }
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) if error.kind() == ErrorKind::WouldBlock => std::thread::sleep(RETRY),
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(())
-}
-
 #[cfg(test)]
 mod tests {
+    use std::io::ErrorKind;
+
     use super::*;
 
     /// Whether somebody writes, whether the reader reads, and what it has taken.

@@ -6,7 +6,6 @@ use std::fs::File;
 use std::io::Read;
 use std::path::Path;
 
-use super::environment;
 use super::error::SweepError;
 use crate::schedule::{is_executable, located, obstacle};
 use crate::spec::command::{Piece, Program, Word, shell_path};
@@ -46,13 +45,12 @@ pub fn check(
     }
 }
 
-/// What to tell of a program that is not told its hyper-parameters or its seed. A script that names
-/// the variables which hold them is told.
-pub fn handover_warning(spec: &Spec, folder: &Path) -> Option<&'static str> {
+/// Returns the warning for a program that gets no hyper-parameters or no seed. There is none if a
+/// script names the variables that hold them. `workdir` is the folder that the program starts in.
+pub fn handover_warning(spec: &Spec, workdir: &Path) -> Option<&'static str> {
     let Task::Program(program) = &spec.task else {
         return None;
     };
-    let workdir = environment::working_folder(spec, folder);
     let by_words = Handover::of(program, &spec.env);
     by_words.warning(spec)?;
     let scripts = fixed_words(program, "")

@@ -3,18 +3,15 @@
 //! and compares two of them.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use super::environment::{self, Computing};
+use super::file_hash::hash_file;
 use super::sources;
 use crate::plan::Fingerprint;
 use crate::schedule::Launcher;
 use crate::spec::command::{Filling, Piece, Program, Word, fill};
 use crate::spec::{Config, Spec, Task};
-
-/// Larger files are told apart by their size alone: reading them would delay every start.
-const MAX_HASHED_BYTES: u64 = 64 << 20;
 
 /// Programs that bring an environment of their own: a prefix with one of them is part of what is
 /// trained.
@@ -296,20 +293,6 @@ fn mentioned(words: &[CommandWord], place: usize, workdir: &Path) -> Vec<(String
         .map(|name| (name.clone(), workdir.join(name)))
         .filter(|(_, path)| path.is_file())
         .collect()
-}
-
-/// A hash of a file's contents; of a large one its size. None if it is no plain file or cannot be
-/// read.
-pub fn hash_file(path: &Path) -> Option<String> {
-    let metadata = std::fs::metadata(path)
-        .ok()
-        .filter(std::fs::Metadata::is_file)?;
-    if metadata.len() > MAX_HASHED_BYTES {
-        return Some(format!("{} bytes", metadata.len()));
-    }
-    let mut hasher = blake3::Hasher::new();
-    hasher.update_reader(File::open(path).ok()?).ok()?;
-    Some(hasher.finalize().to_hex()[..16].to_owned())
 }
 
 #[cfg(test)]

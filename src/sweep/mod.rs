@@ -13,6 +13,7 @@ mod ending;
 mod environment;
 mod error;
 mod file;
+mod file_hash;
 mod find_program;
 mod fingerprint;
 mod git;

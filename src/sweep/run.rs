@@ -111,7 +111,8 @@ pub fn run(request: Request<'_>, observer: &dyn Observer) -> Result<Finished, Sw
         tf32: options.tf32,
     };
     let start = environment::start(spec, &folder, computing, &launcher)?;
-    if let Some(warning) = find_program::handover_warning(spec, &folder) {
+    let workdir = environment::working_folder(spec, &folder);
+    if let Some(warning) = find_program::handover_warning(spec, &workdir) {
         observer.warn(warning);
     }
 

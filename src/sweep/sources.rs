@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::fingerprint::hash_file;
+use super::file_hash::hash_file;
 use super::git::git;
 use crate::ledger::FILE_NAME;
 use crate::plan::Sources;
