@@ -28,7 +28,7 @@
 //! * [`sweep`]: a sweep as a whole: opens and runs it, from the sweep file to the report.
 //! * [`text`]: counts and numbers for people.
 //! * [`cli`]: the commands.
-//! * [`machine`]: the host's name and the search path.
+//! * [`machine`]: the host's name and the search path; [`shell`]: quotes words for a shell.
 //! * [`files`]: opens files without waiting, and writes none through a link.
 //!
 //! `crates/trainer` is the built-in task, a program of its own (`pentagrid-trainer`): the only code
@@ -53,6 +53,7 @@ pub mod report;
 pub mod schedule;
 pub mod secrets;
 pub mod serve;
+pub mod shell;
 pub mod spec;
 pub mod sweep;
 pub mod text;

@@ -42,7 +42,7 @@ pub fn derived_stats(
                 })
                 .filter(|row| row.state == TrialState::Done);
             if let Some(metrics) = row.and_then(|row| row.metrics.as_ref()) {
-                derived.push((arm.arm, point.index, seed, derive(metrics)));
+                derived.push((arm.arm, point.index.0, seed, derive(metrics)));
             }
         }
     }

@@ -7,9 +7,9 @@ use std::fmt;
 
 use super::select::{ArmSelection, Ineligible, select};
 use super::stats::{Observation, PointStats, StatsError, point_stats};
-use crate::grid::{Grid, Point, PointId, TrialId};
+use crate::grid::{ArmIndex, Grid, Point, PointId, PointIndex, TrialId};
 use crate::ledger::{TrialRow, TrialState};
-use crate::plan::{Beyond, Phase, PlannedTrial, Race};
+use crate::plan::{BoundViolation, Phase, PlannedTrial, Race};
 use crate::protocol::Metrics;
 use crate::spec::{Spec, nearest};
 
@@ -131,15 +131,15 @@ pub struct Evaluation {
     /// reason.
     pub pruned: BTreeSet<(usize, u64)>,
     /// A result that is better than the metric was said to be, for which `prune: safe` is off.
-    pub beyond: Option<Beyond>,
+    pub beyond: Option<BoundViolation>,
 }
 
 impl Evaluation {
-    /// The selected points, as (number of the arm, number of the point).
-    pub fn selected(&self) -> Vec<(usize, u64)> {
+    /// The selected points.
+    pub fn selected(&self) -> Vec<(ArmIndex, PointIndex)> {
         self.arms
             .iter()
-            .filter_map(|arm| Some((arm.arm, arm.selection.best?)))
+            .filter_map(|arm| Some((ArmIndex(arm.arm), PointIndex(arm.selection.best?))))
             .collect()
     }
 
@@ -154,7 +154,7 @@ impl Evaluation {
     pub fn is_pruned(&self, trial: &PlannedTrial, row: Option<&TrialRow>) -> bool {
         trial.phase == Phase::Tune
             && row.is_none_or(|row| row.state == TrialState::Waiting)
-            && self.pruned.contains(&(trial.arm, trial.index))
+            && self.pruned.contains(&(trial.arm.0, trial.index.0))
     }
 
     /// The arms of which no point can be selected, although their tuning trials have ended.
@@ -220,7 +220,7 @@ pub fn evaluate(
     let mut tune_tallies = vec![Tally::default(); grid.arms().len()];
     for (arm, points) in grid.arms().iter().enumerate() {
         for (point, index) in points.ids().zip(0..) {
-            let out = race.as_ref().is_some_and(|race| race.is_out(point));
+            let out = race.as_ref().is_some_and(|race| race.is_eliminated(point));
             for &seed in &spec.seeds.tune {
                 let row = rows.get(&TrialId { point, seed });
                 if tune_tallies[arm].count(metric, row, out) {
@@ -235,7 +235,7 @@ pub fn evaluate(
     let selections = select(&spec.metric, &sizes, spec.seeds.tune.len() as u32, &points);
 
     let arms = arms_in_figures(spec, grid, rows, (selections, &points, &tune_tallies))?;
-    let beyond = race.and_then(|race| race.beyond().cloned());
+    let beyond = race.and_then(|race| race.bound_violation().cloned());
     let mut evaluation = Evaluation {
         arms,
         points,
@@ -287,7 +287,7 @@ pub(super) fn note_passed_over(
         }
         for (why, examples) in found {
             for index in examples {
-                let point = grid.arms()[arm.arm].point(index).id;
+                let point = grid.arms()[arm.arm].point(PointIndex(index)).id;
                 let lacks = |seed: &u64| {
                     let row = rows
                         .get(&TrialId { point, seed: *seed })
@@ -326,7 +326,7 @@ pub(super) fn arms_in_figures(
         let Some(index) = selection.best else {
             continue;
         };
-        let point = grid.arms()[selection.arm].point(index);
+        let point = grid.arms()[selection.arm].point(PointIndex(index));
         for &seed in &spec.seeds.final_ {
             let id = TrialId {
                 point: point.id,

@@ -4,7 +4,7 @@
 
 use super::moments::moments;
 use super::stats::{PointStats, Stat};
-use crate::grid::ArmGrid;
+use crate::grid::{ArmGrid, PointIndex};
 
 /// One searched parameter of an arm.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,12 +96,12 @@ pub fn sensitivity(
         .iter()
         .map(|axis| vec![None; sizes[*axis]])
         .collect();
-    let best = best.map(|index| grid.places(index));
+    let best = best.map(|index| grid.places(PointIndex(index)));
     for point in points {
         let Some(stat) = point.stats.get(metric) else {
             continue;
         };
-        let at = grid.places(point.index);
+        let at = grid.places(PointIndex(point.index));
         // On a line through the selected point lies what differs from it in one place at most.
         let apart = best.as_ref().map(|best| {
             (0..at.len())
@@ -148,7 +148,7 @@ pub fn pairs(grid: &ArmGrid, points: &[&PointStats], metric: &str) -> Vec<Pair> 
         let Some(stat) = point.stats.get(metric) else {
             continue;
         };
-        let at = grid.places(point.index);
+        let at = grid.places(PointIndex(point.index));
         for ([a, b], cells) in &mut found {
             if let (Some(a), Some(b)) = (at[*a], at[*b]) {
                 cells[b][a].add(stat.mean);
@@ -164,7 +164,11 @@ pub fn pairs(grid: &ArmGrid, points: &[&PointStats], metric: &str) -> Vec<Pair> 
         };
         Pair {
             axes,
-            cells: sums.iter().zip(grid.pairs(axes)).map(row).collect(),
+            cells: sums
+                .iter()
+                .zip(grid.pairs(axes[0], axes[1]))
+                .map(row)
+                .collect(),
         }
     };
     found.into_iter().map(pair).collect()
@@ -310,7 +314,7 @@ mod tests {
             for one in sensitivity(arm, &points, "m", Some(0)) {
                 let axis = &arm.arm().axes[one.axis];
                 for (value, average) in axis.values.iter().zip(&one.marginal) {
-                    let has = |point: &&&PointStats| arm.config(point.index).get(&axis.name) == Some(value);
+                    let has = |point: &&&PointStats| arm.config(PointIndex(point.index)).get(&axis.name) == Some(value);
                     let own: Vec<f64> = points.iter().filter(has).map(|point| point.stats["m"].mean).collect();
                     let mean = own.iter().sum::<f64>() / own.len() as f64;
                     let stat = average.stat.unwrap();
@@ -327,7 +331,7 @@ mod tests {
                 for (row, y) in pair.cells.iter().zip(&b.values) {
                     for (cell, x) in row.iter().zip(&a.values) {
                         let has = |point: &&&PointStats| {
-                            let config = arm.config(point.index);
+                            let config = arm.config(PointIndex(point.index));
                             config.get(&a.name) == Some(x) && config.get(&b.name) == Some(y)
                         };
                         let own: Vec<f64> = points.iter().filter(has).map(|point| point.stats["m"].mean).collect();

@@ -8,9 +8,9 @@ use super::evaluate::{
 };
 use super::select::select;
 use super::stats::{StatsError, point_stats};
-use crate::grid::{ArmGrid, Grid, PointId, TrialId};
+use crate::grid::{ArmGrid, ArmIndex, Grid, PointId, PointIndex, TrialId};
 use crate::ledger::{TrialRow, TrialState};
-use crate::plan::{Race, Turn};
+use crate::plan::{Race, RaceUpdate};
 use crate::spec::Spec;
 
 /// Trials and what they come to.
@@ -103,7 +103,8 @@ impl Tracker {
             if let Some(race) = self.race.as_mut().filter(|_| is_done && !was_done)
                 && let Some(metrics) = &row.metrics
             {
-                raced |= race.record(id, metrics.get(&self.spec.metric.name)) != Turn::Nothing;
+                raced |=
+                    race.record(id, metrics.get(&self.spec.metric.name)) != RaceUpdate::Unchanged;
             }
             self.rows.insert(id, row);
             if !self.spec.seeds.tune.contains(&id.seed) {
@@ -178,9 +179,16 @@ impl Tracker {
 
     /// Whether what stands beside a selection has changed: another point, or the figures of this
     /// one.
-    fn needs_arms(&self, before: &[(usize, u64)], dirty: &BTreeSet<(usize, u64)>) -> bool {
+    fn needs_arms(
+        &self,
+        before: &[(ArmIndex, PointIndex)],
+        dirty: &BTreeSet<(usize, u64)>,
+    ) -> bool {
         let now = self.evaluation.selected();
-        now != before || now.iter().any(|selected| dirty.contains(selected))
+        now != before
+            || now
+                .iter()
+                .any(|(arm, index)| dirty.contains(&(arm.0, index.0)))
     }
 
     fn update_arms(&mut self) -> Result<(), StatsError> {
@@ -204,7 +212,10 @@ impl Tracker {
         for (arm, ids) in self.ids.iter().enumerate() {
             let mut tally = Tally::default();
             for (point, index) in ids.iter().zip(0..) {
-                let out = self.race.as_ref().is_some_and(|race| race.is_out(*point));
+                let out = self
+                    .race
+                    .as_ref()
+                    .is_some_and(|race| race.is_eliminated(*point));
                 for &seed in &self.spec.seeds.tune {
                     if tally.count(
                         metric,
@@ -220,7 +231,10 @@ impl Tracker {
             }
             self.evaluation.arms[arm].tune_tally = tally;
         }
-        self.evaluation.beyond = self.race.as_ref().and_then(|race| race.beyond().cloned());
+        self.evaluation.beyond = self
+            .race
+            .as_ref()
+            .and_then(|race| race.bound_violation().cloned());
     }
 }
 
@@ -284,7 +298,7 @@ mod tests {
         ) {
             let spec = spec(prune);
             let grid = Grid::new(&spec);
-            let points = [(0, 0), (0, 1), (0, 2), (1, 1)].map(|(arm, index)| grid.arms()[arm].point(index).id);
+            let points = [(0, 0), (0, 1), (0, 2), (1, 1)].map(|(arm, index)| grid.arms()[arm].point(PointIndex(index)).id);
             let seeds: Vec<u64> = spec.seeds.tune.iter().chain(&spec.seeds.final_).copied().collect();
             let mut rows: HashMap<TrialId, TrialRow> = HashMap::new();
             let mut tracker = Tracker::new(spec.clone(), grid.clone(), HashMap::new()).unwrap();

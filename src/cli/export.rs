@@ -21,7 +21,7 @@ use crate::report::write::{
     write_history_csv,
 };
 use crate::report::write_trials;
-use crate::spec::command::shell_path;
+use crate::shell::shell_path;
 use crate::spec::{ColumnNames, Spec};
 use crate::sweep::{OpenSweep, Outcome};
 use crate::text::count;

@@ -7,12 +7,12 @@ use super::error::CliError;
 use super::planned::{self, Known};
 use super::printer::Printer;
 use crate::aggregate::{Evaluation, evaluate};
-use crate::grid::{ArmGrid, Grid, TrialId};
+use crate::grid::{ArmGrid, ArmIndex, Grid, TrialId};
 use crate::ledger::{FILE_NAME, Reader, TrialRow, TrialState};
 use crate::plan::{Basis, Bounds, Groups, SpecChanges, all_trials, estimate};
 use crate::progress::human_duration;
 use crate::report::lay_out;
-use crate::spec::{Config, Dimension, Goal, Prune, Spec, Subgrid};
+use crate::spec::{Dimension, Goal, Prune, Spec, Subgrid};
 use crate::sweep::{self, Computing, Outcome, Subject, SweepFile, place, take_fingerprint};
 use crate::text::{count, thousands};
 
@@ -113,14 +113,11 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
             printer.text(&shared_so_far(&rows, ledger.epochs()?))?;
         }
     }
-    let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
     let line = |what: &str, counts: &[u64], slots: usize| {
         let work = estimate(
             &spec,
-            counts
-                .iter()
-                .enumerate()
-                .map(|(arm, &count)| (arm, &firsts[arm], count)),
+            &grid,
+            (0..).map(ArmIndex).zip(counts.iter().copied()),
             &measured,
         )?;
         if counts.iter().all(|&count| count == 0) {
@@ -264,14 +261,14 @@ impl Left {
 }
 
 /// Mean durations of finished trials, by arm number.
-fn durations(spec: &Spec, ledger: &Reader) -> Result<BTreeMap<usize, f64>, CliError> {
+fn durations(spec: &Spec, ledger: &Reader) -> Result<BTreeMap<ArmIndex, f64>, CliError> {
     let by_name = ledger.durations()?;
     let mean = |name: &String| by_name.get(name).map(|(count, sum)| sum / *count as f64);
     Ok(spec
         .arms
         .iter()
         .enumerate()
-        .filter_map(|(arm, spec)| Some((arm, mean(&spec.name)?)))
+        .filter_map(|(arm, spec)| Some((ArmIndex(arm), mean(&spec.name)?)))
         .collect())
 }
 
@@ -422,7 +419,7 @@ fn list(
         {
             continue;
         }
-        let arm = &grid.arms()[trial.arm];
+        let arm = &grid[trial.arm];
         if json {
             out.push_str(&planned::line(grid, &trial)?);
         } else {

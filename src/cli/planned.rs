@@ -8,7 +8,7 @@ use super::error::CliError;
 use super::json;
 use super::plan::Left;
 use crate::aggregate::evaluate;
-use crate::grid::{Grid, TrialId};
+use crate::grid::{ArmIndex, Grid, TrialId};
 use crate::ledger::TrialRow;
 use crate::plan::{Basis, Estimate, Groups, PlannedTrial, estimate};
 use crate::spec::{Config, Spec};
@@ -77,7 +77,7 @@ pub(super) struct Known<'a> {
     /// What the spec changes of the ledger's.
     pub changes: Vec<String>,
     /// Mean durations of finished trials, by arm number.
-    pub measured: &'a BTreeMap<usize, f64>,
+    pub measured: &'a BTreeMap<ArmIndex, f64>,
     pub slots: usize,
     pub devices: usize,
 }
@@ -150,15 +150,11 @@ fn sharing(spec: &Spec, grid: &Grid) -> Option<Sharing> {
 fn work(
     spec: &Spec,
     grid: &Grid,
-    measured: &BTreeMap<usize, f64>,
+    measured: &BTreeMap<ArmIndex, f64>,
     counts: &[u64],
 ) -> Option<Estimate> {
-    let firsts: Vec<Config> = grid.arms().iter().map(|arm| arm.config(0)).collect();
-    let trials = counts
-        .iter()
-        .enumerate()
-        .map(|(arm, &count)| (arm, &firsts[arm], count));
-    estimate(spec, trials, measured)
+    let trials = (0..).map(ArmIndex).zip(counts.iter().copied());
+    estimate(spec, grid, trials, measured)
 }
 
 /// The seconds that work takes on several slots.
@@ -168,7 +164,7 @@ fn seconds_on(slots: usize, estimate: Estimate) -> f64 {
 
 /// One trial as a line.
 pub(super) fn line(grid: &Grid, trial: &PlannedTrial) -> Result<String, CliError> {
-    let arm = &grid.arms()[trial.arm];
+    let arm = &grid[trial.arm];
     let line = Line {
         trial: trial.id.to_string(),
         phase: trial.phase.name(),

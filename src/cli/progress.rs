@@ -6,8 +6,8 @@ use crate::grid::Grid;
 use crate::progress::{Bars, Names, Plain};
 use crate::schedule;
 use crate::secrets::Secrets;
+use crate::shell::shell_path;
 use crate::spec::Spec;
-use crate::spec::command::shell_path;
 use crate::sweep::{self, Finished, Observer, Outcome, Request};
 
 impl Observer for Printer {

@@ -10,7 +10,7 @@ use super::json;
 use super::printer::Printer;
 use crate::aggregate::claims::Verdict;
 use crate::report::write::{WrittenReport, default_report_dir, refuse_other_run, write_report};
-use crate::spec::command::shell_path;
+use crate::shell::shell_path;
 use crate::sweep::{OpenSweep, Outcome};
 
 /// What was written, for programs.

@@ -7,7 +7,7 @@ use super::error::CliError;
 use super::printer::Printer;
 use super::progress;
 use crate::files;
-use crate::spec::command::shell_quoted;
+use crate::shell::shell_quoted;
 use crate::sweep::{OpenSweep, Outcome, Request, SweepFile};
 
 /// Resumes a sweep.

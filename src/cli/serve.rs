@@ -12,7 +12,7 @@ use crate::machine::host_name;
 use crate::monitor::Sweep;
 use crate::schedule::{listen_to, next_signal};
 use crate::serve::{Engine, Guard, Token, routes, serve as serve_page};
-use crate::spec::command::shell_path;
+use crate::shell::shell_path;
 use crate::sweep::{self, FoundTrial, Outcome, rerun_command, runtime};
 
 /// Serves the page until Ctrl-C.
@@ -39,7 +39,7 @@ pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliErr
             let Some(planned) = sweep.planned(id) else {
                 return String::new();
             };
-            let config = sweep.grid().arms()[arm].config(planned.index);
+            let config = sweep.grid()[planned.arm].config(planned.index);
             let trial = FoundTrial { id, arm, config };
             rerun_command(sweep.spec(), ledger, &dir, &trial)
                 .unwrap_or_else(|error| error.to_string())

@@ -140,7 +140,7 @@ fn is_pruned(sweep: &OpenSweep, rows: &HashMap<TrialId, TrialRow>, id: TrialId) 
     if !waits || !sweep.spec.seeds.tune.contains(&id.seed) {
         return false;
     }
-    race(&sweep.spec, &sweep.grid, rows).is_some_and(|race| race.is_out(id.point))
+    race(&sweep.spec, &sweep.grid, rows).is_some_and(|race| race.is_eliminated(id.point))
 }
 
 /// All that is shown of a trial.

@@ -343,7 +343,7 @@ mod tests {
         let spec = crate::spec::read(text, "t.yaml").unwrap_or_else(|error| panic!("{error}"));
         let grid = Grid::new(&spec);
         let trial = |arm: usize, index: u64, seed: usize| TrialId {
-            point: grid.arms()[arm].point(index).id,
+            point: grid.arms()[arm].point(crate::grid::PointIndex(index)).id,
             seed: spec.seeds.tune[seed],
         };
         let dir = tempfile::tempdir().unwrap();

@@ -6,7 +6,7 @@ use super::json;
 use super::printer::Printer;
 use super::standing::{describe, gather};
 use crate::monitor::Sweep;
-use crate::spec::command::shell_path;
+use crate::shell::shell_path;
 use crate::sweep::Outcome;
 
 /// Shows how a sweep stands.

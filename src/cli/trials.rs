@@ -98,7 +98,7 @@ struct List<'a> {
 
 impl List<'_> {
     fn wants(&self, trial: &PlannedTrial) -> bool {
-        self.arm.is_none_or(|arm| trial.arm == arm)
+        self.arm.is_none_or(|arm| trial.arm.0 == arm)
             && self.state.is_none_or(|state| self.state_of(trial) == state)
     }
 
@@ -140,7 +140,7 @@ impl List<'_> {
         versions: &Versions,
     ) -> Result<String, CliError> {
         let row = self.rows.get(&trial.id);
-        let points = &self.sweep.grid.arms()[trial.arm];
+        let points = &self.sweep.grid[trial.arm];
         let finished = row.filter(|row| row.state == TrialState::Done);
         let same_as = row.and_then(|row| row.shared.same_as);
         let line = Line {
@@ -164,7 +164,7 @@ impl List<'_> {
     }
 
     fn text_line(&self, trial: &PlannedTrial) -> String {
-        let points = &self.sweep.grid.arms()[trial.arm];
+        let points = &self.sweep.grid[trial.arm];
         let config = points.config(trial.index);
         let mut values = vec![points.arm().name.clone()];
         for name in points.searched() {

@@ -21,8 +21,8 @@ use crate::progress::Names;
 use crate::protocol::{Metrics, Place, Position, Real, Unit};
 use crate::schedule::{PhaseEnd, Policy, WorkerCommand};
 use crate::schedule::{VERIFY, scratch_name, stop_listening};
+use crate::shell::shell_path;
 use crate::spec::Task;
-use crate::spec::command::shell_path;
 use crate::sweep::{
     self, Computing, OpenSweep, Outcome, Placement, Recording, Subject, SweepError, Unobserved,
     place, take_fingerprint, within_limits,
@@ -167,7 +167,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         &runtime,
         workers,
         sweep::settings(&spec, &slots, 1, &launcher, Vec::new()),
-        Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
+        Box::new(move |trial| configs[trial.arm].config(trial.index)),
         Recording {
             record: Box::new(record),
             committed,

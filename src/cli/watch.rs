@@ -15,7 +15,7 @@ use crate::monitor::{Status, Sweep};
 use crate::printable::one_line;
 use crate::progress::human_duration;
 use crate::schedule::{listen_to, next_signal};
-use crate::spec::command::shell_path;
+use crate::shell::shell_path;
 use crate::sweep::{Outcome, runtime};
 use crate::text::thousands;
 

@@ -217,7 +217,7 @@ mod tests {
     fn a_pruned_trial_is_pruned_there() {
         let text = "name: t\nworker: [w]\nmetric: {name: m, goal: maximize}\nseeds: {tune: 1, final: 0}\nparameters: {x: {value: 1}}\n";
         let spec = crate::spec::read(text, "t.yaml").unwrap();
-        let point = Grid::new(&spec).arms()[0].point(0);
+        let point = Grid::new(&spec).arms()[0].point(crate::grid::PointIndex(0));
         let id = TrialId {
             point: point.id,
             seed: 0,

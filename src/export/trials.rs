@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::aggregate::Evaluation;
-use crate::grid::{Grid, TrialId};
+use crate::grid::{ArmIndex, Grid, TrialId};
 use crate::ledger::{LastAttempt, TrialRow};
 use crate::plan::{Phase, PlannedTrial};
 use crate::spec::{Config, Spec};
@@ -53,7 +53,7 @@ pub fn exported<'a>(
     for (arm, points) in grid.arms().iter().enumerate() {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
         for point in points.points() {
-            let finals: &[u64] = if best == Some(point.index) {
+            let finals: &[u64] = if best == Some(point.index.0) {
                 &spec.seeds.final_
             } else {
                 &[]
@@ -69,7 +69,7 @@ pub fn exported<'a>(
                     &PlannedTrial {
                         id,
                         phase,
-                        arm,
+                        arm: ArmIndex(arm),
                         index: point.index,
                         group: None,
                     },

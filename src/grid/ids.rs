@@ -8,10 +8,11 @@ use crate::spec::Config;
 
 /// Digits of a point's id: Crockford's base 32 without the letters that look like digits.
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
 /// Length of a point's id in digits of five bits each.
 const DIGITS: u32 = 10;
 
-/// What each byte is as a digit.
+/// The value of each byte as a digit.
 const DIGIT_OF: [Option<u8>; 256] = {
     let mut digits = [None; 256];
     let mut digit = 0;
@@ -22,9 +23,10 @@ const DIGIT_OF: [Option<u8>; 256] = {
     digits
 };
 
-/// A point's id: the first 50 bits of the BLAKE3 hash of its canonical configuration. Among the
-/// 15,905 points of the paper two share an id with a probability of one in nine million; the ledger
-/// would refuse the second.
+/// A point's id: the first 50 bits of the BLAKE3 hash of its canonical configuration.
+///
+/// The probability that two of the paper's 15,905 points share an id is one in nine million; the
+/// ledger would refuse the second.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PointId(u64);
 
@@ -37,26 +39,26 @@ pub struct TrialId {
     pub seed: u64,
 }
 
-/// One word instead of two, which a table of a hundred thousand trials is quicker for: a point's 50
-/// bits leave room for usual seeds.
+/// Hashes one word instead of two, which makes a table of 100,000 trials faster: a point's 50 bits
+/// leave room for the seeds in use.
 impl std::hash::Hash for TrialId {
     fn hash<H: std::hash::Hasher>(&self, state: &mut H) {
         state.write_u64(self.point.0 ^ self.seed.rotate_right(14));
     }
 }
 
-/// Text that is not an id.
+/// The error for text that is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a trial id such as k7m2p9x4qa-3")]
 pub struct IdError(String);
 
 impl PointId {
-    /// The id of a configuration.
+    /// Computes the id of a configuration.
     pub fn of(config: &Config) -> Self {
         Self::of_canonical(&config.canonical())
     }
 
-    /// The id of a configuration that is already in canonical form.
+    /// Computes the id of a configuration that is already in canonical form.
     pub fn of_canonical(canonical: &str) -> Self {
         let hash = blake3::hash(canonical.as_bytes());
         let mut first = [0_u8; 8];
@@ -85,16 +87,7 @@ impl FromStr for PointId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let bad = || IdError(text.to_owned());
-        if text.len() != DIGITS as usize {
-            return Err(bad());
-        }
-        let mut bits = 0_u64;
-        for byte in text.bytes() {
-            let digit = DIGIT_OF[usize::from(byte)].ok_or_else(bad)?;
-            bits = bits << 5 | u64::from(digit);
-        }
-        Ok(Self(bits))
+        parse_point(text).ok_or_else(|| IdError(text.to_owned()))
     }
 }
 
@@ -117,17 +110,36 @@ impl FromStr for TrialId {
     type Err = IdError;
 
     fn from_str(text: &str) -> Result<Self, IdError> {
-        let bad = || IdError(text.to_owned());
-        let (point, seed) = text.split_once('-').ok_or_else(bad)?;
-        // `u64::from_str` takes a leading plus and leading zeros: an id has one spelling.
-        let one_spelling =
-            seed == "0" || seed.starts_with(|first: char| matches!(first, '1'..='9'));
-        let number: u64 = seed.parse().ok().filter(|_| one_spelling).ok_or_else(bad)?;
-        Ok(Self {
-            point: point.parse().map_err(|_| bad())?,
-            seed: number,
-        })
+        parse_trial(text).ok_or_else(|| IdError(text.to_owned()))
     }
+}
+
+fn parse_point(text: &str) -> Option<PointId> {
+    if text.len() != DIGITS as usize {
+        return None;
+    }
+
+    let mut bits = 0_u64;
+    for byte in text.bytes() {
+        let digit = DIGIT_OF[usize::from(byte)]?;
+        bits = bits << 5 | u64::from(digit);
+    }
+    Some(PointId(bits))
+}
+
+fn parse_trial(text: &str) -> Option<TrialId> {
+    let (point, seed) = text.split_once('-')?;
+
+    // `u64::from_str` accepts a leading plus and leading zeros, but an id has only one spelling.
+    let is_canonical = seed == "0" || seed.starts_with(|first: char| matches!(first, '1'..='9'));
+    if !is_canonical {
+        return None;
+    }
+
+    Some(TrialId {
+        point: parse_point(point)?,
+        seed: seed.parse().ok()?,
+    })
 }
 
 #[cfg(test)]

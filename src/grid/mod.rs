@@ -1,11 +1,17 @@
-//! A spec's points: the combinations of every arm's values, in a stable order, one at a time; and
-//! the ids that points and trials go by. Pure.
+//! The points of a sweep: the combinations of each arm's values, in a stable order, computed one at
+//! a time; and the ids of points and trials. Pure.
 
+mod arm;
 mod expand;
 mod ids;
+mod index;
 mod order;
+#[cfg(test)]
+mod shapes_model;
 #[cfg(test)]
 mod shapes_tests;
 
-pub use expand::{ArmGrid, Grid, Point};
+pub use arm::{ArmGrid, Point};
+pub use expand::Grid;
 pub use ids::{IdError, PointId, TrialId};
+pub use index::{ArmIndex, PointIndex};

@@ -1,32 +1,36 @@
 //! Puts the points of a grid's regions in the order of nested loops, the last dimension fastest,
-//! with random access: descends the dimensions and counts, by multiplication, how many points lie
-//! below each setting.
+//! with random access: it descends the dimensions and counts, by multiplication, how many points
+//! lie below each setting.
 //!
-//! To lack a parameter comes before its values. That is seen only where a parameter stands in the
-//! file before the one that its condition names; elsewhere each round of the outer loops has either
-//! the one or the other.
+//! Points that lack a parameter come before those that have it. This shows only where a parameter
+//! stands in the file before the one that its condition names; elsewhere each round of the outer
+//! loops has either the one or the other.
 
 use crate::spec::{Region, Side, Subgrid};
 
-/// A grid and what is needed to find its points.
+/// A grid with the counts that are needed to find its points.
 #[derive(Clone, Debug)]
 pub(super) struct Ordered {
     grid: Subgrid,
-    /// By region and dimension: combinations of all later dimensions.
+    /// By region and dimension: number of combinations of all later dimensions.
     below: Vec<Vec<u64>>,
     len: u64,
 }
 
 impl Ordered {
     pub fn new(grid: Subgrid) -> Self {
-        let below: Vec<Vec<u64>> = grid.regions.iter().map(below).collect();
-        let first = |(region, below): (&Region, &Vec<u64>)| {
-            region
-                .sides
-                .first()
-                .map_or(1, |side| side.len() as u64 * below[0])
-        };
-        let len = grid.regions.iter().zip(&below).map(first).sum();
+        let below: Vec<Vec<u64>> = grid.regions.iter().map(combinations_below).collect();
+
+        let len = grid
+            .regions
+            .iter()
+            .zip(&below)
+            .map(|(region, below)| match region.sides.first() {
+                Some(side) => side.len() as u64 * below[0],
+                None => 1,
+            })
+            .sum();
+
         Self { grid, below, len }
     }
 
@@ -38,84 +42,97 @@ impl Ordered {
         self.len
     }
 
-    /// The value that the point of that number has on each axis, by its number; None: it lacks the
-    /// parameter. `values` is as long as there are axes, and all None.
+    /// Writes to `values`, for each axis, the number of the value that a point has on it; None
+    /// where the point lacks the parameter. `values` is as long as there are axes, and all None.
     ///
     /// # Panics
     /// If there is no such point.
-    pub fn place(&self, index: u64, values: &mut [Option<usize>]) {
+    pub fn write_values(&self, point: u64, values: &mut [Option<usize>]) {
         assert!(
-            index < self.len,
-            "point {index} of a grid with {} points",
+            point < self.len,
+            "point {point} of a grid with {} points",
             self.len
         );
-        // Most grids have one region: then nothing is narrowed down, and nothing need be kept.
+
+        // Most grids have one region: then there are no others to rule out, and no list is made.
         let mut regions: Vec<usize> = if self.grid.regions.len() == 1 {
             Vec::new()
         } else {
             (0..self.grid.regions.len()).collect()
         };
-        let mut rest = index;
+
+        let mut rest = point;
         for (number, dimension) in self.grid.dimensions.iter().enumerate() {
-            let only = match regions.as_slice() {
+            let only_region = match regions.as_slice() {
                 [] => Some(0),
                 [only] => Some(*only),
                 _ => None,
             };
-            let setting = match only {
-                Some(only) => {
-                    let below = self.below[only][number];
-                    let at = (rest / below) as usize;
+            let setting = match only_region {
+                Some(region) => {
+                    let below = self.below[region][number];
+                    let place = (rest / below) as usize;
                     rest %= below;
-                    match &self.grid.regions[only].sides[number] {
+                    match &self.grid.regions[region].sides[number] {
                         Side::Absent => None,
-                        Side::Settings(settings) => Some(settings[at]),
+                        Side::Settings(settings) => Some(settings[place]),
                     }
                 }
                 None => {
-                    let (setting, before) = self.descend(&regions, number, rest);
-                    rest -= before;
-                    regions
-                        .retain(|region| holds(&self.grid.regions[*region].sides[number], setting));
-                    setting
+                    let found = self.descend(&regions, number, rest);
+                    rest -= found.points_before;
+                    regions.retain(|region| {
+                        holds(&self.grid.regions[*region].sides[number], found.setting)
+                    });
+                    found.setting
                 }
             };
+
             let Some(setting) = setting else { continue };
-            for (axis, value) in dimension
-                .axes
-                .iter()
-                .zip(&dimension.settings[setting as usize])
-            {
+            let numbers = &dimension.settings[setting as usize];
+            for (axis, value) in dimension.axes.iter().zip(numbers) {
                 values[*axis] = Some(*value);
             }
         }
     }
 
-    /// The setting of a dimension under which a point lies, counted from the first point of these
-    /// regions; and how many points lie before those.
-    fn descend(&self, regions: &[usize], dimension: usize, point: u64) -> (Option<u32>, u64) {
+    /// Finds the setting of a dimension under which a point lies, the point counted from the first
+    /// one of these regions.
+    fn descend(&self, regions: &[usize], dimension: usize, point: u64) -> Descent {
         let mut absent = 0;
         let mut counts = vec![0; self.grid.dimensions[dimension].settings.len()];
         for &region in regions {
             let below = self.below[region][dimension];
             match &self.grid.regions[region].sides[dimension] {
                 Side::Absent => absent += below,
-                Side::Settings(settings) => settings
-                    .iter()
-                    .for_each(|setting| counts[*setting as usize] += below),
+                Side::Settings(settings) => {
+                    for setting in settings.iter() {
+                        counts[*setting as usize] += below;
+                    }
+                }
             }
         }
-        let mut before = 0;
-        for (setting, count) in
-            std::iter::once((None, absent)).chain((0_u32..).map(Some).zip(counts))
-        {
-            if point < before + count {
-                return (setting, before);
+
+        let mut points_before = 0;
+        let by_setting = (0_u32..).map(Some).zip(counts);
+        for (setting, count) in std::iter::once((None, absent)).chain(by_setting) {
+            if point < points_before + count {
+                return Descent {
+                    setting,
+                    points_before,
+                };
             }
-            before += count;
+            points_before += count;
         }
-        unreachable!("point {point} of the {before} that these regions were counted to hold")
+        unreachable!("point {point} of {points_before} in these regions")
     }
+}
+
+/// A setting of a dimension, and the number of points under the settings before it.
+struct Descent {
+    /// None: the points that lack the dimension's parameters.
+    setting: Option<u32>,
+    points_before: u64,
 }
 
 fn holds(side: &Side, setting: Option<u32>) -> bool {
@@ -126,8 +143,9 @@ fn holds(side: &Side, setting: Option<u32>) -> bool {
     }
 }
 
-/// By dimension: combinations of all later dimensions. Validation has bounded the number of points.
-fn below(region: &Region) -> Vec<u64> {
+/// By dimension: number of combinations of all later dimensions. It fits, since validation has
+/// bounded the number of points.
+fn combinations_below(region: &Region) -> Vec<u64> {
     let mut below = vec![1; region.sides.len()];
     for dimension in (1..region.sides.len()).rev() {
         below[dimension - 1] = below[dimension] * region.sides[dimension].len() as u64;

@@ -6,7 +6,7 @@ use super::holder::Holder;
 use super::kernel_locks::locked_by;
 use super::rows::Retrained;
 use crate::grid::PointId;
-use crate::spec::command::shell_path;
+use crate::shell::shell_path;
 
 /// A ledger that cannot be used.
 #[derive(Debug, thiserror::Error)]

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 use super::attempts::milliseconds;
 use super::sweep::Sweep;
 use crate::aggregate::ArmEvaluation;
+use crate::grid::ArmIndex;
 use crate::plan::estimate;
-use crate::spec::Config;
 
 /// Time left by arm, in seconds, with the slots of the last session.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,25 +48,22 @@ impl Sweep {
             tune: Vec::new(),
             finals: Vec::new(),
         };
-        for (arm, points) in self.evaluation().arms.iter().zip(self.grid().arms()) {
-            // The first point stands for all points of its arm: the measured durations are by arm
-            // too.
-            let config = points.config(0);
-            let tune = self.seconds_for(arm.arm, &config, arm.tune_tally.left(), &measured)?;
+        for arm in &self.evaluation().arms {
+            let tune = self.seconds_for(arm, arm.tune_tally.left(), &measured)?;
             left.tune.push(tune / slots.len() as f64);
-            let finals = self.seconds_for(arm.arm, &config, self.finals_left(arm), &measured)?;
+            let finals = self.seconds_for(arm, self.finals_left(arm), &measured)?;
             left.finals.push(finals / devices as f64);
         }
         Some(left)
     }
 
     /// Mean duration of the successful trials by arm, in seconds.
-    fn mean_durations(&self) -> BTreeMap<usize, f64> {
+    fn mean_durations(&self) -> BTreeMap<ArmIndex, f64> {
         self.measured
             .iter()
             .enumerate()
             .filter(|(_, (count, _))| *count > 0)
-            .map(|(arm, (count, sum))| (arm, sum / *count as f64))
+            .map(|(arm, (count, sum))| (ArmIndex(arm), sum / *count as f64))
             .collect()
     }
 
@@ -84,12 +81,12 @@ impl Sweep {
     /// Seconds that a number of trials of an arm take, one after the other.
     fn seconds_for(
         &self,
-        arm: usize,
-        config: &Config,
+        arm: &ArmEvaluation,
         trials: u64,
-        measured: &BTreeMap<usize, f64>,
+        measured: &BTreeMap<ArmIndex, f64>,
     ) -> Option<f64> {
-        let estimate = estimate(self.spec(), [(arm, config, trials)], measured)?;
+        let left = [(ArmIndex(arm.arm), trials)];
+        let estimate = estimate(self.spec(), self.grid(), left, measured)?;
         Some(estimate.work.as_secs_f64())
     }
 }

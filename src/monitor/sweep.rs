@@ -6,7 +6,7 @@ use std::path::Path;
 use super::error::MonitorError;
 use super::records::{LatestAttempt, RunningTrial, SlotWork};
 use crate::aggregate::{Evaluation, Tracker};
-use crate::grid::{Grid, TrialId};
+use crate::grid::{ArmIndex, Grid, PointIndex, TrialId};
 use crate::ledger::{
     Follower, Holder, LedgerError, Reader, SessionRow, TrialRow, TrialState, Update, Versions,
 };
@@ -241,8 +241,8 @@ impl Sweep {
         Some(PlannedTrial {
             id,
             phase,
-            arm,
-            index,
+            arm: ArmIndex(arm),
+            index: PointIndex(index),
             group: None,
         })
     }

@@ -1,6 +1,6 @@
-//! How a changed spec differs from the one that a run directory was made with: which points and
-//! seeds are new, which are gone, and what is kept. The user sees this before anything runs under
-//! the changed spec.
+//! How a changed sweep file differs from the one that a run directory was created with: which
+//! points and seeds are new, which are gone, and what is kept. The user sees this before anything
+//! runs under the changed file.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -13,15 +13,19 @@ use crate::text::count;
 pub struct SpecChanges {
     /// Per arm, in the order of the new file and then of the old: points added, removed and kept.
     pub arms: Vec<ArmChange>,
-    /// Tuning seeds added and removed.
-    pub tune_seeds: (Vec<u64>, Vec<u64>),
-    /// Final seeds added and removed.
-    pub final_seeds: (Vec<u64>, Vec<u64>),
-    /// Other changes that can alter what runs or what is selected, in words.
-    pub others: Vec<String>,
+    /// Changes of the tuning seeds.
+    pub tune_seeds: SeedChange,
+    /// Changes of the final seeds.
+    pub final_seeds: SeedChange,
+    /// The change of the metric, as a line for the user.
+    pub metric: Option<String>,
+    /// The change of the task, as a line for the user.
+    pub task: Option<String>,
+    /// The change of the sweep's name, as a line for the user.
+    pub name: Option<String>,
 }
 
-/// How one arm's points differ.
+/// How the points of one arm differ.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmChange {
     /// The arm's name.
@@ -34,126 +38,159 @@ pub struct ArmChange {
     pub kept: u64,
 }
 
+/// How the seeds of one phase differ.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SeedChange {
+    /// Seeds only in the new spec.
+    pub added: Vec<u64>,
+    /// Seeds only in the old spec.
+    pub removed: Vec<u64>,
+}
+
 impl SpecChanges {
     /// Compares an old spec with a new one.
     pub fn between(old: &Spec, new: &Spec) -> Self {
-        let points = |spec: &Spec| -> BTreeMap<String, HashSet<PointId>> {
-            let grid = Grid::new(spec);
-            grid.arms()
-                .iter()
-                .map(|arm| (arm.arm().name.clone(), arm.ids().collect()))
-                .collect()
-        };
-        let (before, after) = (points(old), points(new));
-        let mut names: Vec<&String> = new.arms.iter().map(|arm| &arm.name).collect();
-        names.extend(
-            old.arms
-                .iter()
-                .map(|arm| &arm.name)
-                .filter(|name| !after.contains_key(*name)),
-        );
-        let none = HashSet::new();
-        let arms = names
-            .into_iter()
-            .map(|name| {
-                let (was, is) = (
-                    before.get(name).unwrap_or(&none),
-                    after.get(name).unwrap_or(&none),
-                );
-                let kept = was.intersection(is).count() as u64;
-                ArmChange {
-                    arm: name.clone(),
-                    added: is.len() as u64 - kept,
-                    removed: was.len() as u64 - kept,
-                    kept,
-                }
-            })
-            .collect();
-        let mut others = Vec::new();
-        if old.metric != new.metric {
-            others.push(format!(
-                "metric: {} {} instead of {} {}",
-                new.metric.goal.name(),
-                new.metric.name,
+        let metric = (old.metric != new.metric).then(|| {
+            format!(
+                "metric: {} {} → {} {}",
                 old.metric.goal.name(),
-                old.metric.name
-            ));
-        }
-        if old.task != new.task {
-            others.push(format!("who trains: {} instead of {}", new.task, old.task));
-        }
-        if old.name != new.name {
-            others.push(format!("name: {} instead of {}", new.name, old.name));
-        }
+                old.metric.name,
+                new.metric.goal.name(),
+                new.metric.name
+            )
+        });
+        let task = (old.task != new.task).then(|| format!("task: {} → {}", old.task, new.task));
+        let name = (old.name != new.name).then(|| format!("name: {} → {}", old.name, new.name));
+
         Self {
-            arms,
-            tune_seeds: seed_changes(&old.seeds.tune, &new.seeds.tune),
-            final_seeds: seed_changes(&old.seeds.final_, &new.seeds.final_),
-            others,
+            arms: arm_changes(old, new),
+            tune_seeds: SeedChange::between(&old.seeds.tune, &new.seeds.tune),
+            final_seeds: SeedChange::between(&old.seeds.final_, &new.seeds.final_),
+            metric,
+            task,
+            name,
         }
     }
 
     /// Whether what runs and what is selected stays the same: only texts, labels, published figures
     /// or claims differ.
     pub fn is_cosmetic(&self) -> bool {
-        let no_seeds =
-            |(added, removed): &(Vec<u64>, Vec<u64>)| added.is_empty() && removed.is_empty();
-        self.others.is_empty()
-            && no_seeds(&self.tune_seeds)
-            && no_seeds(&self.final_seeds)
-            && self
-                .arms
-                .iter()
-                .all(|arm| arm.added == 0 && arm.removed == 0)
+        self.metric.is_none()
+            && self.task.is_none()
+            && self.name.is_none()
+            && self.tune_seeds.is_empty()
+            && self.final_seeds.is_empty()
+            && self.has_same_points()
     }
 
     /// One line for each thing that changed; where points come or go, also what each arm keeps.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
-        let same_points = self
-            .arms
+        if !self.has_same_points() {
+            lines.extend(self.arms.iter().map(ArmChange::line));
+        }
+        lines.extend(self.tune_seeds.lines("tuning"));
+        lines.extend(self.final_seeds.lines("final"));
+        let others = [&self.metric, &self.task, &self.name];
+        lines.extend(others.into_iter().flatten().cloned());
+        lines
+    }
+
+    fn has_same_points(&self) -> bool {
+        self.arms
             .iter()
-            .all(|arm| arm.added == 0 && arm.removed == 0);
-        for arm in self.arms.iter().filter(|_| !same_points) {
-            let parts: Vec<String> = [
-                (arm.added, "added"),
-                (arm.removed, "removed"),
-                (arm.kept, "kept"),
-            ]
+            .all(|arm| arm.added == 0 && arm.removed == 0)
+    }
+}
+
+impl ArmChange {
+    fn line(&self) -> String {
+        let counts = [
+            (self.added, "added"),
+            (self.removed, "removed"),
+            (self.kept, "kept"),
+        ];
+        let parts: Vec<String> = counts
             .into_iter()
             .filter(|(count, _)| *count > 0)
             .map(|(points, what)| format!("{} {what}", count(points, "point")))
             .collect();
-            lines.push(format!("arm {}: {}", arm.arm, parts.join(", ")));
+        format!("arm {}: {}", self.arm, parts.join(", "))
+    }
+}
+
+impl SeedChange {
+    fn between(old: &[u64], new: &[u64]) -> Self {
+        Self {
+            added: missing_from(old, new),
+            removed: missing_from(new, old),
         }
-        for (what, (added, removed)) in [("tuning", &self.tune_seeds), ("final", &self.final_seeds)]
-        {
-            let list = |seeds: &[u64]| {
-                seeds
-                    .iter()
-                    .map(u64::to_string)
-                    .collect::<Vec<_>>()
-                    .join(" ")
-            };
-            if !added.is_empty() {
-                lines.push(format!("{what} seeds added: {}", list(added)));
-            }
-            if !removed.is_empty() {
-                lines.push(format!("{what} seeds removed: {}", list(removed)));
-            }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.added.is_empty() && self.removed.is_empty()
+    }
+
+    fn lines(&self, phase: &str) -> Vec<String> {
+        let mut lines = Vec::new();
+        if !self.added.is_empty() {
+            lines.push(format!("{phase} seeds added: {}", joined(&self.added)));
         }
-        lines.extend(self.others.iter().cloned());
+        if !self.removed.is_empty() {
+            lines.push(format!("{phase} seeds removed: {}", joined(&self.removed)));
+        }
         lines
     }
 }
 
-fn seed_changes(old: &[u64], new: &[u64]) -> (Vec<u64>, Vec<u64>) {
-    let only = |these: &[u64], not: &[u64]| {
-        these
-            .iter()
-            .copied()
-            .filter(|seed| !not.contains(seed))
-            .collect()
-    };
-    (only(new, old), only(old, new))
+/// The seeds of `seeds` that `others` lacks.
+fn missing_from(others: &[u64], seeds: &[u64]) -> Vec<u64> {
+    seeds
+        .iter()
+        .copied()
+        .filter(|seed| !others.contains(seed))
+        .collect()
+}
+
+fn joined(seeds: &[u64]) -> String {
+    let texts: Vec<String> = seeds.iter().map(u64::to_string).collect();
+    texts.join(" ")
+}
+
+/// The arms of the new spec, then those that only the old one has.
+fn arm_changes(old: &Spec, new: &Spec) -> Vec<ArmChange> {
+    let before = points_by_arm(old);
+    let after = points_by_arm(new);
+
+    let mut names: Vec<&String> = new.arms.iter().map(|arm| &arm.name).collect();
+    let gone = old
+        .arms
+        .iter()
+        .map(|arm| &arm.name)
+        .filter(|name| !after.contains_key(*name));
+    names.extend(gone);
+
+    let none = HashSet::new();
+    names
+        .into_iter()
+        .map(|name| {
+            let old_points = before.get(name).unwrap_or(&none);
+            let new_points = after.get(name).unwrap_or(&none);
+            let kept = old_points.intersection(new_points).count() as u64;
+            ArmChange {
+                arm: name.clone(),
+                added: new_points.len() as u64 - kept,
+                removed: old_points.len() as u64 - kept,
+                kept,
+            }
+        })
+        .collect()
+}
+
+fn points_by_arm(spec: &Spec) -> BTreeMap<String, HashSet<PointId>> {
+    Grid::new(spec)
+        .arms()
+        .iter()
+        .map(|arm| (arm.arm().name.clone(), arm.ids().collect()))
+        .collect()
 }

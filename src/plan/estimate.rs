@@ -1,10 +1,10 @@
-//! How long the trials that are left may take. From this sweep's own finished trials where there
-//! are any; for the built-in task before its first trial, from what a reference machine needed.
+//! How long the remaining trials may take. From this sweep's own finished trials where there are
+//! any; for the built-in task before its first trial, from what a reference machine needed.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::grid::Grid;
+use crate::grid::{ArmIndex, Grid, PointIndex};
 use crate::spec::task::{OptimizerKind, ParamDefault, TaskParam};
 use crate::spec::{Config, ParamValue, Spec, Task};
 
@@ -26,45 +26,71 @@ pub struct Estimate {
     pub basis: Basis,
 }
 
-/// What a training step takes on one core of the reference machine, by optimizer: seconds a step,
-/// whatever its size, and seconds an image. From steps of 12 and of 100 images
-/// (docs/benchmarks.md).
-fn reference_step_seconds(kind: OptimizerKind) -> (f64, f64) {
-    match kind {
-        OptimizerKind::Sgd | OptimizerKind::SgdMomentum => (0.017, 0.00165),
-        OptimizerKind::Adam => (0.024, 0.0017),
-        OptimizerKind::Adahessian => (0.20, 0.0041),
-        // It spends about the first third of its epochs as SGD with momentum.
-        OptimizerKind::Hybrid => (0.145, 0.0034),
+/// Duration of a training step on one core of the reference machine, in seconds.
+struct StepCost {
+    /// For each step, independent of its size.
+    per_step: f64,
+    /// For each image in it.
+    per_image: f64,
+}
+
+impl StepCost {
+    /// Fitted to steps of 12 and of 100 images (docs/benchmarks.md).
+    fn of(optimizer: OptimizerKind) -> Self {
+        match optimizer {
+            OptimizerKind::Sgd | OptimizerKind::SgdMomentum => Self {
+                per_step: 0.017,
+                per_image: 0.00165,
+            },
+            OptimizerKind::Adam => Self {
+                per_step: 0.024,
+                per_image: 0.0017,
+            },
+            OptimizerKind::Adahessian => Self {
+                per_step: 0.20,
+                per_image: 0.0041,
+            },
+            // It spends about the first third of its epochs as SGD with momentum.
+            OptimizerKind::Hybrid => Self {
+                per_step: 0.145,
+                per_image: 0.0034,
+            },
+        }
     }
 }
 
 /// Seconds to evaluate an image on one core of the reference machine.
 const REFERENCE_EVAL_SECONDS: f64 = 0.00044;
 
-/// Estimates the work of some trials, given as (arm number, configuration of a typical point,
-/// count). `measured` holds the mean duration in seconds of finished trials by arm number. None
-/// where nothing is known.
-pub fn estimate<'a>(
+/// Estimates the work of the trials that are `left`, counted by arm. An arm's first point stands
+/// for all of its points.
+///
+/// `measured` holds the mean duration of finished trials in seconds. Returns None where nothing is
+/// known.
+pub fn estimate(
     spec: &Spec,
-    left: impl IntoIterator<Item = (usize, &'a Config, u64)>,
-    measured: &BTreeMap<usize, f64>,
+    grid: &Grid,
+    left: impl IntoIterator<Item = (ArmIndex, u64)>,
+    measured: &BTreeMap<ArmIndex, f64>,
 ) -> Option<Estimate> {
     let mean =
         (!measured.is_empty()).then(|| measured.values().sum::<f64>() / measured.len() as f64);
+
     let mut seconds = 0.0;
-    for (arm, config, count) in left {
+    for (arm, trials) in left {
+        let first = || grid[arm].config(PointIndex(0));
         let each = match (measured.get(&arm), &spec.task, mean) {
             (Some(own), ..) => *own,
-            (None, Task::MnistResnet18, None) => reference_seconds(config)?,
-            // An arm that has not begun, in a sweep that has: scaled by what its neighbours needed.
+            (None, Task::MnistResnet18, None) => reference_seconds(&first())?,
+            // An arm that has not begun, in a sweep that has: scaled by what the others needed.
             (None, Task::MnistResnet18, Some(_)) => {
-                reference_seconds(config)? * scale(spec, measured)?
+                reference_seconds(&first())? * machine_factor(grid, measured)?
             }
             (None, Task::Worker(_) | Task::Program(_), known) => known?,
         };
-        seconds += each * count as f64;
+        seconds += each * trials as f64;
     }
+
     let basis = if measured.is_empty() {
         Basis::Reference
     } else {
@@ -76,50 +102,48 @@ pub fn estimate<'a>(
     })
 }
 
-/// How much slower or faster this machine is than the reference, from the arms that have finished
-/// trials.
-fn scale(spec: &Spec, measured: &BTreeMap<usize, f64>) -> Option<f64> {
-    let grid = Grid::new(spec);
+/// How many times as long as the reference machine this one takes: the mean over the arms that have
+/// finished trials.
+fn machine_factor(grid: &Grid, measured: &BTreeMap<ArmIndex, f64>) -> Option<f64> {
     let ratios: Vec<f64> = measured
         .iter()
         .filter_map(|(&arm, seconds)| {
-            Some(seconds / reference_seconds(&grid.arms()[arm].config(0))?)
+            Some(seconds / reference_seconds(&grid[arm].config(PointIndex(0)))?)
         })
         .collect();
     (!ratios.is_empty()).then(|| ratios.iter().sum::<f64>() / ratios.len() as f64)
 }
 
-/// What one trial of the built-in task takes on the reference machine, in seconds.
+/// Duration of one trial of the built-in task on the reference machine, in seconds.
 fn reference_seconds(config: &Config) -> Option<f64> {
-    let number = |name: &str| {
-        config
-            .get(name)
-            .and_then(ParamValue::as_f64)
-            .or_else(|| default_of(name))
-    };
     let optimizer = match config.get("optimizer")? {
         ParamValue::Text(name) => OptimizerKind::from_name(name)?,
         _ => return None,
     };
-    // Training images, and those of the validation set; the test set is passed once.
+
+    // Images for training and of the validation set; the test set, as large, is evaluated once.
     let (train, val) = if config.get("data_dir").is_some() {
         (60_000.0, 5000.0)
     } else {
         (1200.0, 200.0)
     };
-    let images = number("train_images").map_or(train, |limit: f64| limit.min(train));
-    let (a_step, an_image) = reference_step_seconds(optimizer);
-    let steps = (images / number("batch_size")?).ceil();
-    let epoch = steps * a_step + images * an_image + (images + val) * REFERENCE_EVAL_SECONDS;
-    Some(number("epochs")? * epoch + val * REFERENCE_EVAL_SECONDS)
+    let images = number(config, "train_images").map_or(train, |limit: f64| limit.min(train));
+
+    let cost = StepCost::of(optimizer);
+    let steps = (images / number(config, "batch_size")?).ceil();
+    let epoch =
+        steps * cost.per_step + images * cost.per_image + (images + val) * REFERENCE_EVAL_SECONDS;
+    Some(number(config, "epochs")? * epoch + val * REFERENCE_EVAL_SECONDS)
 }
 
-fn default_of(name: &str) -> Option<f64> {
-    match TaskParam::find(name)?.default {
+/// The value of a parameter of the built-in task, or its default.
+fn number(config: &Config, name: &str) -> Option<f64> {
+    let given = config.get(name).and_then(ParamValue::as_f64);
+    given.or_else(|| match TaskParam::find(name)?.default {
         ParamDefault::Int(value) => Some(value as f64),
         ParamDefault::Float(value) => Some(value),
         ParamDefault::Required | ParamDefault::Unset | ParamDefault::Text(_) => None,
-    }
+    })
 }
 
 #[cfg(test)]
@@ -129,26 +153,25 @@ mod tests {
 
     /// The quick sweep, whose 50 tuning trials took 6.9 core-minutes together with its 15 final
     /// ones.
-    fn quick() -> (Spec, Vec<Config>) {
+    fn quick() -> Spec {
         let text = include_str!("../../sweeps/quick.yaml");
-        let spec = spec::read(text, "quick.yaml").unwrap();
-        let grid = crate::grid::Grid::new(&spec);
-        let firsts = grid.arms().iter().map(|arm| arm.config(0)).collect();
-        (spec, firsts)
+        spec::read(text, "quick.yaml").unwrap()
     }
 
     fn seconds(measured: &[(usize, f64)], counts: [u64; 5]) -> Option<(f64, Basis)> {
-        let (spec, firsts) = quick();
-        let left = counts
-            .into_iter()
-            .enumerate()
-            .map(|(arm, count)| (arm, &firsts[arm], count));
-        let estimate = estimate(&spec, left, &measured.iter().copied().collect())?;
+        let spec = quick();
+        let grid = Grid::new(&spec);
+        let left = (0..).map(ArmIndex).zip(counts);
+        let measured = measured
+            .iter()
+            .map(|(arm, seconds)| (ArmIndex(*arm), *seconds))
+            .collect();
+        let estimate = estimate(&spec, &grid, left, &measured)?;
         Some((estimate.work.as_secs_f64(), estimate.basis))
     }
 
     #[test]
-    fn before_the_first_trial_it_goes_by_the_reference_machine() {
+    fn before_the_first_trial_the_reference_machine_counts() {
         let (work, basis) = seconds(&[], [13; 5]).unwrap();
         assert_eq!(basis, Basis::Reference);
         assert!(
@@ -158,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn after_that_by_the_arms_own_trials() {
+    fn after_that_the_trials_of_each_arm_count() {
         let all: Vec<(usize, f64)> = (0..5).map(|arm| (arm, 2.0 + arm as f64)).collect();
         assert_eq!(
             seconds(&all, [1, 0, 2, 0, 1]),
@@ -167,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn an_arm_that_has_not_begun_is_scaled_by_its_neighbours() {
+    fn an_arm_that_has_not_begun_is_scaled_by_the_other_arms() {
         let (reference, _) = seconds(&[], [1, 0, 0, 0, 0]).unwrap();
         let (other, _) = seconds(&[], [0, 0, 0, 1, 0]).unwrap();
         let (scaled, _) = seconds(&[(0, 3.0 * reference)], [0, 0, 0, 1, 0]).unwrap();

@@ -1,16 +1,16 @@
 //! The fingerprint of what is trained: all that a result depends on beside its point and seed.
-//! `cli/fingerprint` takes it once a run, the ledger keeps one for each version, and a new run
-//! compares its own with the last one's.
+//! It is computed once a run; the ledger keeps one for each version, and a new run compares its own
+//! with the last one.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-/// Maximum number of changed files that a line names.
+/// Maximum number of changed files to name in a line.
 const MAX_NAMED_FILES: usize = 5;
 
-/// What is trained, at one moment.
+/// What is trained, at one point in time.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fingerprint {
     /// The command line with its macros: without hyper-parameters, seed and values of variables.
@@ -19,9 +19,9 @@ pub struct Fingerprint {
     pub env: BTreeMap<String, String>,
     /// The folder that programs are started in; None for the built-in task, which needs none.
     pub folder: Option<String>,
-    /// Content hashes of the files that the command names, by their names in it.
+    /// Content hashes of the files that the command names, by their names in the command.
     pub files: BTreeMap<String, String>,
-    /// The code around them.
+    /// The code around those files.
     pub sources: Option<Sources>,
     /// What changed while trials ran, so that their code is not known exactly.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -33,8 +33,8 @@ pub struct Fingerprint {
 pub struct Sources {
     /// The repository's top folder, or the program's folder.
     pub root: String,
-    /// The commit that is checked out; None outside a repository. Not compared: a commit of the
-    /// very changes that were trained changes nothing.
+    /// The commit that is checked out; None outside a repository. Not compared, since to commit the
+    /// changes that were trained changes nothing.
     pub commit: Option<String>,
     /// Whether there are changes beyond that commit.
     pub uncommitted: bool,
@@ -47,34 +47,34 @@ pub struct Sources {
 /// How what is trained differs from what was trained before, one line for each difference.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Difference {
-    /// By the words of the sweep file or of the command line.
-    pub said: Vec<String>,
-    /// By the code.
+    /// Differences in the sweep file or on the command line.
+    pub settings: Vec<String>,
+    /// Differences in the code.
     pub code: Vec<String>,
 }
 
 impl Difference {
     /// Whether nothing differs.
     pub fn is_empty(&self) -> bool {
-        self.said.is_empty() && self.code.is_empty()
+        self.settings.is_empty() && self.code.is_empty()
     }
 
     /// All lines.
     pub fn lines(&self) -> impl Iterator<Item = &String> {
-        self.said.iter().chain(&self.code)
+        self.settings.iter().chain(&self.code)
     }
 }
 
 impl Fingerprint {
-    /// Returns whether both describe the same: what a result depends on is equal as far as both
-    /// know it.
+    /// Whether everything that a result depends on is the same, as far as both fingerprints know
+    /// it.
     pub fn is_same(&self, other: &Self) -> bool {
-        let sources = match (&self.sources, &other.sources) {
+        let same_sources = match (&self.sources, &other.sources) {
             (Some(ours), Some(theirs)) => ours.is_same(theirs),
-            // Without git, or in a folder with too many files, nothing is known of it.
+            // Without git, or in a folder with too many files, the code is unknown.
             _ => true,
         };
-        sources
+        same_sources
             && self.command == other.command
             && self.env == other.env
             && self.folder == other.folder
@@ -84,30 +84,39 @@ impl Fingerprint {
 
     /// Returns how `self` differs from an earlier fingerprint.
     pub fn since(&self, earlier: &Self) -> Difference {
-        let mut said = Vec::new();
+        Difference {
+            settings: self.changed_settings(earlier),
+            code: self.changed_code(earlier),
+        }
+    }
+
+    fn changed_settings(&self, earlier: &Self) -> Vec<String> {
+        let mut lines = Vec::new();
         if self.command != earlier.command {
-            said.push(format!(
+            lines.push(format!(
                 "command: `{}` instead of `{}`",
                 self.command, earlier.command
             ));
         }
-        said.extend(changed_variables(&earlier.env, &self.env));
+        lines.extend(changed_variables(&earlier.env, &self.env));
         if self.folder != earlier.folder {
-            let show =
-                |folder: &Option<String>| folder.clone().unwrap_or_else(|| "none".to_owned());
-            said.push(format!(
+            lines.push(format!(
                 "folder: {} instead of {}",
-                show(&self.folder),
-                show(&earlier.folder)
+                self.folder.as_deref().unwrap_or("none"),
+                earlier.folder.as_deref().unwrap_or("none")
             ));
         }
+        lines
+    }
 
-        let mut code = earlier.edited.clone();
+    fn changed_code(&self, earlier: &Self) -> Vec<String> {
+        let mut lines = earlier.edited.clone();
+
         for (name, hash) in &self.files {
             match earlier.files.get(name) {
-                Some(known) if known != hash => code.push(format!("{name} has changed")),
-                // With another command other files are a matter of course.
-                None if self.command == earlier.command => code.push(format!("{name} is new")),
+                Some(known) if known != hash => lines.push(format!("{name} has changed")),
+                // Another command names other files, which is not worth a line.
+                None if self.command == earlier.command => lines.push(format!("{name} is new")),
                 _ => {}
             }
         }
@@ -116,8 +125,9 @@ impl Fingerprint {
                 .files
                 .keys()
                 .filter(|name| !self.files.contains_key(*name));
-            code.extend(gone.map(|name| format!("{name} is gone")));
+            lines.extend(gone.map(|name| format!("{name} is gone")));
         }
+
         if let (Some(now), Some(then)) = (&self.sources, &earlier.sources) {
             let named: Vec<&str> = self
                 .files
@@ -125,15 +135,15 @@ impl Fingerprint {
                 .chain(earlier.files.keys())
                 .map(String::as_str)
                 .collect();
-            code.extend(now.since(then, &named));
+            lines.extend(now.since(then, &named));
         }
-        code.extend(
-            self.edited
-                .iter()
-                .filter(|line| !earlier.edited.contains(line))
-                .cloned(),
-        );
-        Difference { said, code }
+
+        let newly_edited = self
+            .edited
+            .iter()
+            .filter(|line| !earlier.edited.contains(line));
+        lines.extend(newly_edited.cloned());
+        lines
     }
 
     /// The commit that was checked out, shortened, with a plus sign where there were uncommitted
@@ -144,8 +154,8 @@ impl Fingerprint {
 }
 
 impl Sources {
-    /// Returns whether the code is the same. Where git was used once and is not now, or the other
-    /// way round, other files are listed: then those count that both lists have.
+    /// Whether the code is the same. If only one of the two was listed by git, the lists differ:
+    /// then the files that are in both are compared.
     fn is_same(&self, other: &Self) -> bool {
         if self.digest == other.digest {
             return true;
@@ -153,6 +163,7 @@ impl Sources {
         if self.commit.is_some() == other.commit.is_some() {
             return false;
         }
+
         let theirs = other.by_whole_path();
         let mut common = 0;
         for (path, hash) in self.by_whole_path() {
@@ -168,8 +179,8 @@ impl Sources {
     /// The hashes of the files by their paths in the file system.
     fn by_whole_path(&self) -> BTreeMap<PathBuf, &str> {
         let root = Path::new(&self.root);
-        let files = self.files.iter();
-        files
+        self.files
+            .iter()
             .map(|(path, hash)| (root.join(path), hash.as_str()))
             .collect()
     }
@@ -184,42 +195,33 @@ impl Sources {
         })
     }
 
-    /// How the code differs from an earlier one; `named` are files that have a line of their own.
+    /// Describes how the code differs from an earlier one. `named` are files that have a line of
+    /// their own.
     fn since(&self, earlier: &Self, named: &[&str]) -> Option<String> {
         if self.is_same(earlier) {
             return None;
         }
+
         let mut parts = Vec::new();
-        let (now, then) = (self.shown_commit(), earlier.shown_commit());
-        if let (Some(now), Some(then)) = (&now, &then)
+        if let (Some(now), Some(then)) = (self.shown_commit(), earlier.shown_commit())
             && now != then
         {
             parts.push(format!("commit {now} instead of {then}"));
         }
+
         let mut changed = self.changed_files(earlier);
-        let all = changed.len();
+        let total = changed.len();
         changed.retain(|path| !named.iter().any(|name| is_same_file(path, name)));
-        if changed.is_empty() && all > 0 && parts.is_empty() {
+        if changed.is_empty() && total > 0 && parts.is_empty() {
             return None;
         }
         if !changed.is_empty() {
-            let named = changed
-                .iter()
-                .take(MAX_NAMED_FILES)
-                .copied()
-                .collect::<Vec<_>>()
-                .join(", ");
-            let more = changed.len().saturating_sub(MAX_NAMED_FILES);
-            let more = if more > 0 {
-                format!(" and {more} more")
-            } else {
-                String::new()
-            };
-            parts.push(format!("changed: {named}{more}"));
+            parts.push(format!("changed: {}", some_of(&changed)));
         }
-        if parts.is_empty() && all == 0 {
+        if parts.is_empty() && total == 0 {
             parts.push("its files have changed".to_owned());
         }
+
         let what = if self.commit.is_some() {
             "repository"
         } else {
@@ -232,7 +234,8 @@ impl Sources {
         if self.files.is_empty() || earlier.files.is_empty() {
             return Vec::new();
         }
-        let here = self
+
+        let new_or_changed = self
             .files
             .iter()
             .filter(|(path, hash)| earlier.files.get(*path) != Some(hash))
@@ -241,23 +244,37 @@ impl Sources {
             .files
             .keys()
             .filter(|path| !self.files.contains_key(*path));
-        let mut changed: Vec<&str> = here.chain(gone).map(String::as_str).collect();
+
+        let mut changed: Vec<&str> = new_or_changed.chain(gone).map(String::as_str).collect();
         changed.sort_unstable();
         changed
     }
 }
 
-/// Whether a path below the code's root is what the command calls `name`: `train.py`, `./train.py`,
-/// `/a/train.py`.
+/// The first names of a list, and how many more there are.
+fn some_of(names: &[&str]) -> String {
+    let shown = names.len().min(MAX_NAMED_FILES);
+    let more = names.len() - shown;
+    let names = names[..shown].join(", ");
+    if more == 0 {
+        names
+    } else {
+        format!("{names} and {more} more")
+    }
+}
+
+/// Whether a path below the code's root is the file that the command calls `name`: `train.py`,
+/// `./train.py`, `/a/train.py`.
 fn is_same_file(path: &str, name: &str) -> bool {
     let name = name.trim_start_matches("./");
-    let ends_with = |long: &str, short: &str| {
-        long == short
-            || long
-                .strip_suffix(short)
-                .is_some_and(|rest| rest.ends_with('/'))
-    };
-    ends_with(path, name) || ends_with(name, path)
+    ends_with_path(path, name) || ends_with_path(name, path)
+}
+
+fn ends_with_path(long: &str, short: &str) -> bool {
+    long == short
+        || long
+            .strip_suffix(short)
+            .is_some_and(|rest| rest.ends_with('/'))
 }
 
 /// The variables that are new, gone or have another value.
@@ -273,11 +290,8 @@ fn changed_variables(
             Some(_) => {}
         }
     }
-    lines.extend(
-        then.keys()
-            .filter(|name| !now.contains_key(*name))
-            .map(|name| format!("env: {name} is gone")),
-    );
+    let gone = then.keys().filter(|name| !now.contains_key(*name));
+    lines.extend(gone.map(|name| format!("env: {name} is gone")));
     lines
 }
 
@@ -354,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn a_commit_of_what_was_trained_changes_nothing() {
+    fn committing_what_was_trained_changes_nothing() {
         let mut before = first();
         before.sources.as_mut().unwrap().uncommitted = true;
         let mut after = first();
@@ -364,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_changed_while_trials_ran_never_is_the_same() {
+    fn what_changed_while_trials_ran_is_never_the_same() {
         let mut ran = first();
         ran.edited.push("train.py changed while trials ran".into());
         assert!(!first().is_same(&ran));
@@ -375,7 +389,7 @@ mod tests {
     }
 
     #[test]
-    fn code_that_cannot_be_looked_at_is_not_said_to_differ() {
+    fn unknown_code_does_not_differ() {
         let without = Fingerprint {
             sources: None,
             ..first()

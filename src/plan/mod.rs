@@ -1,6 +1,6 @@
-//! What a sweep has to run: trials in order (`trials`), how two specs differ (`changes`), what is
-//! trained (`fingerprint`), how long it may take (`estimate`), which have work in common
-//! (`sharing`), and which cannot change the outcome any more (`racing`). Pure: the ledger's
+//! What a sweep has to run: the trials in order (`trials`), how two sweep files differ (`changes`),
+//! what is trained (`fingerprint`), how long it may take (`estimate`), which trials have work in
+//! common (`sharing`), and which cannot change the outcome any more (`racing`). Pure: the ledger's
 //! contents come in as plain values.
 
 mod changes;
@@ -12,9 +12,9 @@ mod racing_tests;
 mod sharing;
 mod trials;
 
-pub use changes::{ArmChange, SpecChanges};
+pub use changes::{ArmChange, SeedChange, SpecChanges};
 pub use estimate::{Basis, Estimate, estimate};
 pub use fingerprint::{Difference, Fingerprint, Sources};
-pub use racing::{Beyond, Race, Turn};
-pub use sharing::{Bounds, Groups, Shared};
+pub use racing::{BoundViolation, Race, RaceUpdate};
+pub use sharing::{Bounds, Epochs, Groups, Shared};
 pub use trials::{Phase, PlannedTrial, all_trials, final_trials, gather, shuffle, tuning_trials};

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::aggregate::{Evaluation, evaluate};
-use crate::grid::{Grid, TrialId};
+use crate::grid::{Grid, PointIndex, TrialId};
 use crate::ledger::{TrialRow, TrialState};
 use crate::protocol::Metrics;
 use crate::spec::{Spec, read};
@@ -16,17 +16,20 @@ type Rows = HashMap<TrialId, TrialRow>;
 
 /// A sweep whose arms hold these values of `x`.
 fn spec(arms: &[Vec<i64>], seeds: u64, goal: &str, best: f64) -> Spec {
-    let arm = |(number, values): (usize, &Vec<i64>)| {
-        format!("  a{number}: {{parameters: {{x: {{values: {values:?}}}}}}}\n")
-    };
-    let arms: String = arms.iter().enumerate().map(arm).collect();
+    let arms: String = arms
+        .iter()
+        .enumerate()
+        .map(|(number, values)| {
+            format!("  a{number}: {{parameters: {{x: {{values: {values:?}}}}}}}\n")
+        })
+        .collect();
     let text = format!(
         "name: t\nworker: [w]\nmetric: {{name: m, goal: {goal}, best: {best:?}}}\nprune: safe\nseeds: {{tune: {seeds}, final: 1}}\narms:\n{arms}"
     );
     read(&text, "t.yaml").unwrap_or_else(|diagnosis| panic!("{diagnosis}"))
 }
 
-/// Of a trial whose value is `ABSENT` the metric is missing, as after a change of the metric.
+/// A value that stands for a missing metric, as after a change of the metric.
 const ABSENT: f64 = -7.5;
 
 fn row(id: TrialId, result: Option<(f64, f64)>) -> TrialRow {
@@ -57,8 +60,7 @@ enum Order {
     BestFirst,
 }
 
-/// Runs a race: `workers` trials are under way at a time, and the one whose turn `ends` says ends
-/// first.
+/// Runs a race: `workers` trials run at a time, and `ends` says which of them ends next.
 fn run(
     spec: &Spec,
     grid: &Grid,
@@ -72,24 +74,19 @@ fn run(
         shuffle(&mut queue, seed);
     }
     let mut race = Race::new(spec, grid).expect("a race");
-    let (mut rows, mut under_way, mut held) = (Rows::new(), Vec::new(), Vec::new());
+    let mut rows = Rows::new();
+    let mut under_way = Vec::new();
+    let mut held = Vec::new();
     for step in 0.. {
         let (out, live): (Vec<_>, Vec<_>) = queue
             .into_iter()
-            .partition(|trial: &PlannedTrial| race.is_out(trial.id.point));
-        (queue, held) = (live, [held, out].concat());
+            .partition(|trial: &PlannedTrial| race.is_eliminated(trial.id.point));
+        queue = live;
+        held.extend(out);
+
         while under_way.len() < workers && !queue.is_empty() {
             let place = match order {
-                Order::BestFirst => {
-                    let rank = |place: &usize| (race.shortfall(queue[*place].id.point), *place);
-                    let better = |a: &usize, b: &usize| {
-                        rank(a)
-                            .0
-                            .total_cmp(&rank(b).0)
-                            .then(rank(a).1.cmp(&rank(b).1))
-                    };
-                    (0..queue.len()).min_by(better).unwrap()
-                }
+                Order::BestFirst => best_place(&queue, &race),
                 Order::SeedMajor | Order::Shuffled(_) => 0,
             };
             under_way.push(queue.remove(place));
@@ -101,7 +98,7 @@ fn run(
         let found = &truth[&trial.id];
         rows.insert(trial.id, found.clone());
         if let Some(metrics) = &found.metrics
-            && race.record(trial.id, metrics.get("m")) == Turn::Off
+            && race.record(trial.id, metrics.get("m")) == RaceUpdate::Cancelled
         {
             queue.append(&mut held);
         }
@@ -109,7 +106,18 @@ fn run(
     unreachable!()
 }
 
-/// What selection chose, arm by arm, and with how many it tied.
+/// The place of the trial whose point can still reach the best mean; the first of several.
+fn best_place(queue: &[PlannedTrial], race: &Race) -> usize {
+    (0..queue.len())
+        .min_by(|a, b| {
+            let a = race.shortfall(queue[*a].id.point);
+            let b = race.shortfall(queue[*b].id.point);
+            a.total_cmp(&b)
+        })
+        .unwrap()
+}
+
+/// The selected point of each arm, and the number of points that it tied with.
 fn chosen(evaluation: &Evaluation) -> Vec<(Option<u64>, u64)> {
     evaluation
         .arms
@@ -118,18 +126,18 @@ fn chosen(evaluation: &Evaluation) -> Vec<(Option<u64>, u64)> {
         .collect()
 }
 
-/// A table of results: for each trial a value and a loss, or a failure for good.
+/// A table of results: for each trial a value and a loss, or a permanent failure.
 fn truth(spec: &Spec, grid: &Grid, table: &[(usize, usize, bool)], values: &[f64]) -> Rows {
     let losses = [0.25, 0.5, f64::NAN];
     let trials = tuning_trials(grid, &spec.seeds.tune);
-    let result = |(trial, (value, loss, fails)): (&PlannedTrial, &(usize, usize, bool))| {
-        let result = (!fails).then(|| (values[value % values.len()], losses[loss % losses.len()]));
-        (trial.id, row(trial.id, result))
-    };
     trials
         .iter()
         .zip(table.iter().cycle())
-        .map(result)
+        .map(|(trial, (value, loss, fails))| {
+            let result =
+                (!fails).then(|| (values[value % values.len()], losses[loss % losses.len()]));
+            (trial.id, row(trial.id, result))
+        })
         .collect()
 }
 
@@ -175,16 +183,16 @@ proptest! {
         let grid = Grid::new(&racing);
         let truth = truth(&racing, &grid, &table, &values);
         let (rows, race) = run(&racing, &grid, &truth, order, workers, &ends);
-        prop_assert!(race.beyond().is_none());
-        let (with, without) = (evaluate(&racing, &grid, &rows).unwrap(), evaluate(&full, &grid, &truth).unwrap());
+        prop_assert!(race.bound_violation().is_none());
+        let with = evaluate(&racing, &grid, &rows).unwrap();
+        let without = evaluate(&full, &grid, &truth).unwrap();
         prop_assert_eq!(chosen(&with), chosen(&without));
         prop_assert!(with.arms.iter().all(|arm| arm.tune_tally.left() == 0), "what did not run counts as left");
         for (with, without) in with.arms.iter().zip(&without.arms) {
             // Debug, since NaN differs from itself.
             prop_assert_eq!(format!("{:?}", with.tuned), format!("{:?}", without.tuned));
         }
-        // Without the race the same rows are an unfinished sweep: turned off, it runs what is
-        // missing.
+        // Without the race the same rows are an unfinished sweep, and the missing trials run.
         let off = evaluate(&full, &grid, &rows).unwrap();
         let ids: HashSet<TrialId> = tuning_trials(&grid, &full.seeds.tune).iter().map(|trial| trial.id).collect();
         let left: u64 = off.arms.iter().map(|arm| arm.tune_tally.left()).sum();
@@ -192,7 +200,7 @@ proptest! {
     }
 
     #[test]
-    fn a_value_beyond_the_bound_calls_the_race_off(
+    fn a_value_beyond_the_bound_cancels_the_race(
         arms in arms(),
         seeds in 1_u64..5,
         table in prop::collection::vec((0_usize..4, 0_usize..3, prop::bool::weighted(0.03)), 1..60),
@@ -203,15 +211,15 @@ proptest! {
         let grid = Grid::new(&spec);
         let truth = truth(&spec, &grid, &table, &[0.4, 0.1, 0.5, 0.75]);
         let (rows, race) = run(&spec, &grid, &truth, order, 3, &ends);
-        if race.beyond().is_some() {
+        if race.bound_violation().is_some() {
             prop_assert_eq!(rows.len(), truth.len(), "everything runs");
         }
         let seen = rows.values().any(|row| row.metrics.as_ref().and_then(|metrics| metrics.get("m")) == Some(0.75));
-        prop_assert_eq!(race.beyond().is_some(), seen);
+        prop_assert_eq!(race.bound_violation().is_some(), seen);
     }
 
     #[test]
-    fn what_it_says_does_not_depend_on_the_order_of_the_results(
+    fn eliminations_do_not_depend_on_the_order_of_the_results(
         arms in arms(),
         seeds in 1_u64..6,
         table in prop::collection::vec((0_usize..8, 0_usize..3, prop::bool::weighted(0.3)), 1..60),
@@ -228,7 +236,7 @@ proptest! {
                     race.record(trial.id, metrics.get("m"));
                 }
             }
-            trials.iter().filter(|trial| race.is_out(trial.id.point)).map(|trial| trial.id).collect::<HashSet<_>>()
+            trials.iter().filter(|trial| race.is_eliminated(trial.id.point)).map(|trial| trial.id).collect::<HashSet<_>>()
         };
         let before = says(&trials);
         shuffle(&mut trials, seed);
@@ -240,15 +248,15 @@ proptest! {
     }
 }
 
-/// One point is best by far: 10 points, 5 seeds.
+/// A sweep in which one point is best by far: 10 points, 5 seeds.
 fn obvious() -> (Spec, Grid, Rows) {
     let spec = spec(&[(0..10).collect()], 5, "maximize", 100.0);
     let grid = Grid::new(&spec);
     let value = |trial: &PlannedTrial| {
-        if trial.index == 6 {
+        if trial.index == PointIndex(6) {
             95.0
         } else {
-            10.0 + trial.index as f64
+            10.0 + trial.index.0 as f64
         }
     };
     let trials = tuning_trials(&grid, &spec.seeds.tune);
@@ -260,18 +268,18 @@ fn obvious() -> (Spec, Grid, Rows) {
 }
 
 #[test]
-fn an_obvious_table_saves_what_it_should() {
+fn a_clear_winner_saves_most_trials() {
     let (spec, grid, truth) = obvious();
-    // Nobody is complete before the last round: after point 6 there, the last three go without.
+    // No point is complete before the last round: once point 6 is, the last three are eliminated.
     let (rows, race) = run(&spec, &grid, &truth, Order::SeedMajor, 1, &[0]);
     assert_eq!(rows.len(), 47);
     let out: Vec<u64> = grid.arms()[0]
         .points()
-        .filter(|point| race.is_out(point.id))
-        .map(|point| point.index)
+        .filter(|point| race.is_eliminated(point.id))
+        .map(|point| point.index.0)
         .collect();
     assert_eq!(out, [7, 8, 9]);
-    // By what they can still reach: every point once, and the best one five times.
+    // Best first: every point runs once, and the best one five times.
     assert_eq!(
         run(&spec, &grid, &truth, Order::BestFirst, 1, &[0]).0.len(),
         14
@@ -289,31 +297,36 @@ fn an_obvious_table_saves_what_it_should() {
 }
 
 #[test]
-fn a_point_is_out_only_where_it_cannot_even_tie() {
+fn a_point_is_eliminated_only_if_it_cannot_even_tie() {
     let spec = spec(&[vec![0, 1, 2]], 2, "maximize", 1.0);
     let grid = Grid::new(&spec);
     let id = |index: u64, seed: u64| TrialId {
-        point: grid.arms()[0].point(index).id,
+        point: grid.arms()[0].point(PointIndex(index)).id,
         seed,
     };
     let mut race = Race::new(&spec, &grid).unwrap();
-    assert_eq!(race.record(id(0, 0), Some(0.75)), Turn::Nothing);
-    assert_eq!(race.record(id(1, 0), Some(0.5)), Turn::Nothing);
+    assert_eq!(race.record(id(0, 0), Some(0.75)), RaceUpdate::Unchanged);
+    assert_eq!(race.record(id(1, 0), Some(0.5)), RaceUpdate::Unchanged);
     assert_eq!(
         race.record(id(0, 1), Some(0.75)),
-        Turn::Nothing,
+        RaceUpdate::Unchanged,
         "0.5 and 1.0 would tie with 0.75"
     );
-    assert_eq!(race.record(id(2, 0), Some(0.4999999)), Turn::Out(1));
-    assert!(
-        race.is_out(id(2, 0).point) && !race.is_out(id(1, 0).point) && !race.is_out(id(0, 0).point)
-    );
-    // A result of the final phase says that the bound was wrong.
-    assert_eq!(race.record(id(0, 1000), Some(1.5)), Turn::Off);
-    assert!(!race.is_out(id(2, 0).point));
     assert_eq!(
-        race.beyond(),
-        Some(&Beyond {
+        race.record(id(2, 0), Some(0.4999999)),
+        RaceUpdate::Eliminated(1)
+    );
+    assert!(
+        race.is_eliminated(id(2, 0).point)
+            && !race.is_eliminated(id(1, 0).point)
+            && !race.is_eliminated(id(0, 0).point)
+    );
+    // A result of the final phase shows that the bound was wrong.
+    assert_eq!(race.record(id(0, 1000), Some(1.5)), RaceUpdate::Cancelled);
+    assert!(!race.is_eliminated(id(2, 0).point));
+    assert_eq!(
+        race.bound_violation(),
+        Some(&BoundViolation {
             trial: id(0, 1000),
             value: 1.5,
             best: 1.0
@@ -322,11 +335,11 @@ fn a_point_is_out_only_where_it_cannot_even_tie() {
 }
 
 #[test]
-fn a_point_that_cannot_be_selected_is_out_once_another_can_be() {
+fn a_point_that_cannot_be_selected_is_eliminated_once_another_can_be() {
     let spec = spec(&[vec![0, 1, 2, 3]], 2, "maximize", 1.0);
     let grid = Grid::new(&spec);
     let id = |index: u64, seed: u64| TrialId {
-        point: grid.arms()[0].point(index).id,
+        point: grid.arms()[0].point(PointIndex(index)).id,
         seed,
     };
     let mut race = Race::new(&spec, &grid).unwrap();
@@ -338,21 +351,24 @@ fn a_point_that_cannot_be_selected_is_out_once_another_can_be() {
     ] {
         assert_eq!(
             race.record(id(index, 0), value),
-            Turn::Nothing,
+            RaceUpdate::Unchanged,
             "nothing is complete yet, and infinity is no bound that fails"
         );
     }
-    assert_eq!(race.record(id(3, 1), Some(0.1)), Turn::Out(3));
-    assert!(race.beyond().is_none() && (0..3).all(|index| race.is_out(id(index, 0).point)));
+    assert_eq!(race.record(id(3, 1), Some(0.1)), RaceUpdate::Eliminated(3));
+    assert!(
+        race.bound_violation().is_none()
+            && (0..3).all(|index| race.is_eliminated(id(index, 0).point))
+    );
 }
 
 #[test]
-fn a_point_of_two_arms_stays_while_it_may_win_in_one() {
+fn a_point_of_two_arms_stays_while_it_can_win_in_one() {
     let spec = spec(&[vec![0, 1], vec![1, 2]], 2, "minimize", 0.0);
     let grid = Grid::new(&spec);
     let id = |x: u64, seed: u64| TrialId {
         point: grid.arms()[usize::from(x > 1)]
-            .point(if x > 1 { 1 } else { x })
+            .point(PointIndex(if x > 1 { 1 } else { x }))
             .id,
         seed,
     };
@@ -361,10 +377,10 @@ fn a_point_of_two_arms_stays_while_it_may_win_in_one() {
     race.record(id(0, 0), Some(1.0));
     assert_eq!(
         race.record(id(0, 1), Some(1.0)),
-        Turn::Nothing,
+        RaceUpdate::Unchanged,
         "it may be the best of the second arm"
     );
     race.record(id(2, 0), Some(3.0));
-    assert_eq!(race.record(id(2, 1), Some(3.0)), Turn::Out(1));
-    assert!(race.is_out(id(1, 0).point));
+    assert_eq!(race.record(id(2, 1), Some(3.0)), RaceUpdate::Eliminated(1));
+    assert!(race.is_eliminated(id(1, 0).point));
 }

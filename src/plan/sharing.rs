@@ -1,18 +1,18 @@
-//! Points whose trials have work in common, as the task says (`spec/affinity.rs`): the scheduler
-//! hands such trials out together, and `pentagrid plan` says what that may save. Pure arithmetic on
-//! the grid.
+//! Points whose trials have work in common, as the task declares it (`spec/affinity.rs`): the
+//! scheduler hands such trials out together, and `pentagrid plan` says what that may save. Pure
+//! arithmetic on the grid.
 
 use std::collections::{HashMap, HashSet};
 
 use super::PlannedTrial;
-use crate::grid::{Grid, TrialId};
-use crate::spec::Spec;
+use crate::grid::{ArmIndex, Grid, PointIndex, TrialId};
+use crate::spec::{Config, Spec};
 
-/// The groups of a grid's points. Only a point that has others to share with is in one.
+/// The groups of a grid's points. Only points that have others to share with are in one.
 #[derive(Debug, Default)]
 pub struct Groups {
-    /// By arm and number of the point; arms without any group have an empty list.
-    of: Vec<Vec<Option<u32>>>,
+    /// By arm and point; arms without any group have an empty list.
+    group_of: Vec<Vec<Option<u32>>>,
     bounds: Bounds,
 }
 
@@ -21,7 +21,7 @@ pub struct Groups {
 pub struct Bounds {
     /// Points in groups.
     pub points: u64,
-    /// Groups: if all of a group's trials turn out alike, so many different trials are left.
+    /// Groups: the number of different trials if all trials of each group turn out alike.
     pub groups: u64,
     /// Epochs of the points in groups, each counted by itself; None where the task has no epochs.
     pub epochs: Option<Epochs>,
@@ -32,11 +32,21 @@ pub struct Bounds {
 pub struct Epochs {
     /// Each trial by itself.
     pub nominal: u64,
-    /// If no trial ever parts from its group.
+    /// If no trial ever leaves its group.
     pub least: u64,
     /// If every threshold is crossed, and those of one second phase at different epochs, from the
     /// first on.
     pub most: u64,
+}
+
+impl Epochs {
+    fn add(self, other: Self) -> Self {
+        Self {
+            nominal: self.nominal + other.nominal,
+            least: self.least + other.least,
+            most: self.most + other.most,
+        }
+    }
 }
 
 /// What a result took from other trials of its group.
@@ -48,62 +58,71 @@ pub struct Shared {
     pub epochs: u32,
 }
 
-/// What is known of a group while the grid is gone through.
+/// A group while the grid is being read.
 #[derive(Default)]
 struct Group {
-    members: Vec<(usize, usize)>,
+    members: Vec<(ArmIndex, PointIndex)>,
     epochs: Option<u32>,
-    /// How many thresholds each second phase is tried with.
-    phases: HashMap<String, u32>,
+    /// For each second phase, the number of thresholds that it is tried with.
+    thresholds: HashMap<String, u32>,
+}
+
+impl Group {
+    fn add(&mut self, spec: &Spec, config: &Config, arm: ArmIndex, index: PointIndex) {
+        self.members.push((arm, index));
+        self.epochs = spec.epochs(config);
+        if let Some(phase) = spec.second_phase(config) {
+            *self.thresholds.entry(phase).or_default() += 1;
+        }
+    }
+
+    /// None where the task has no epochs.
+    fn epochs(&self) -> Option<Epochs> {
+        let epochs = u64::from(self.epochs?);
+        let nominal = self.members.len() as u64 * epochs;
+        let most = epochs
+            + self
+                .thresholds
+                .values()
+                .map(|thresholds| branch_epochs(epochs, *thresholds))
+                .sum::<u64>();
+
+        Some(Epochs {
+            nominal,
+            least: epochs,
+            most: most.min(nominal),
+        })
+    }
+}
+
+/// Maximum number of epochs after the branches of one second phase: at most one branches off after
+/// each epoch, and trains the epochs that are left.
+fn branch_epochs(epochs: u64, thresholds: u32) -> u64 {
+    (1..=u64::from(thresholds))
+        .map(|branch| epochs.saturating_sub(branch))
+        .sum()
 }
 
 impl Groups {
-    /// The groups of a grid.
+    /// Finds the groups of a grid.
     pub fn of(spec: &Spec, grid: &Grid) -> Self {
-        let mut found: Vec<Group> = Vec::new();
-        let mut numbers: HashMap<String, usize> = HashMap::new();
-        let (overlap, mut seen) = (grid.arms_overlap(), HashSet::new());
-        // A big grid need not be gone through for nothing.
-        let arms = if spec.has_affinities() {
-            grid.arms()
-        } else {
-            &[]
-        };
-        for (number, arm) in arms.iter().enumerate() {
-            for index in 0..arm.len() {
-                let config = arm.config(index);
-                let Some(key) = spec.affinity(&config) else {
-                    continue;
-                };
-                // A point of several arms runs once, as the first arm's.
-                if overlap && !seen.insert(config.canonical()) {
-                    continue;
-                }
-                let group = *numbers.entry(key).or_insert(found.len());
-                if group == found.len() {
-                    found.push(Group::default());
-                }
-                found[group].members.push((number, index as usize));
-                found[group].epochs = spec.epochs(&config);
-                if let Some(phase) = spec.second_phase(&config) {
-                    *found[group].phases.entry(phase).or_default() += 1;
-                }
-            }
-        }
-        found.retain(|group| group.members.len() > 1);
-        let mut of: Vec<Vec<Option<u32>>> = vec![Vec::new(); grid.arms().len()];
-        for (number, group) in found.iter().enumerate() {
+        let groups = find_groups(spec, grid);
+
+        let mut group_of: Vec<Vec<Option<u32>>> = vec![Vec::new(); grid.arms().len()];
+        for (number, group) in groups.iter().enumerate() {
             for &(arm, index) in &group.members {
-                if of[arm].is_empty() {
-                    of[arm] =
-                        vec![None; usize::try_from(grid.arms()[arm].len()).unwrap_or(usize::MAX)];
+                let arm_groups = &mut group_of[arm.0];
+                if arm_groups.is_empty() {
+                    let points = usize::try_from(grid[arm].len()).unwrap_or(usize::MAX);
+                    *arm_groups = vec![None; points];
                 }
-                of[arm][index] = u32::try_from(number).ok();
+                arm_groups[index.0 as usize] = u32::try_from(number).ok();
             }
         }
+
         Self {
-            of,
-            bounds: Bounds::of(&found),
+            group_of,
+            bounds: Bounds::of(&groups),
         }
     }
 
@@ -117,49 +136,57 @@ impl Groups {
         self.bounds
     }
 
-    /// Tells the trials which group they are of.
+    /// Sets the group of each trial.
     pub fn mark(&self, trials: &mut [PlannedTrial]) {
         for trial in trials {
-            trial.group = self.of[trial.arm]
-                .get(trial.index as usize)
+            trial.group = self.group_of[trial.arm.0]
+                .get(trial.index.0 as usize)
                 .copied()
                 .flatten();
         }
     }
 }
 
+fn find_groups(spec: &Spec, grid: &Grid) -> Vec<Group> {
+    // The walk over a large grid is slow, and often not needed.
+    if !spec.has_affinities() {
+        return Vec::new();
+    }
+
+    let overlap = grid.arms_overlap();
+    let mut seen = HashSet::new();
+    let mut groups: Vec<Group> = Vec::new();
+    let mut numbers: HashMap<String, usize> = HashMap::new();
+    for (arm, arm_grid) in grid.numbered_arms() {
+        for index in arm_grid.indices() {
+            let config = arm_grid.config(index);
+            let Some(key) = spec.affinity(&config) else {
+                continue;
+            };
+            // A point of several arms runs once, as the first arm's.
+            if overlap && !seen.insert(config.canonical()) {
+                continue;
+            }
+
+            let number = *numbers.entry(key).or_insert(groups.len());
+            if number == groups.len() {
+                groups.push(Group::default());
+            }
+            groups[number].add(spec, &config, arm, index);
+        }
+    }
+
+    groups.retain(|group| group.members.len() > 1);
+    groups
+}
+
 impl Bounds {
     fn of(groups: &[Group]) -> Self {
-        let points = |group: &Group| group.members.len() as u64;
-        let epochs = |group: &Group| {
-            let epochs = u64::from(group.epochs?);
-            // One second phase parts at most once after each epoch, and trains what is left.
-            let branches = |thresholds: &u32| {
-                (1..=u64::from(*thresholds))
-                    .map(|at| epochs.saturating_sub(at))
-                    .sum::<u64>()
-            };
-            let nominal = points(group) * epochs;
-            let most = epochs + group.phases.values().map(branches).sum::<u64>();
-            Some(Epochs {
-                nominal,
-                least: epochs,
-                most: most.min(nominal),
-            })
-        };
-        let sum = |sum: Epochs, next: Epochs| Epochs {
-            nominal: sum.nominal + next.nominal,
-            least: sum.least + next.least,
-            most: sum.most + next.most,
-        };
+        let epochs: Option<Vec<Epochs>> = groups.iter().map(Group::epochs).collect();
         Self {
-            points: groups.iter().map(points).sum(),
+            points: groups.iter().map(|group| group.members.len() as u64).sum(),
             groups: groups.len() as u64,
-            epochs: groups
-                .iter()
-                .map(epochs)
-                .collect::<Option<Vec<_>>>()
-                .and_then(|all| all.into_iter().reduce(sum)),
+            epochs: epochs.and_then(|all| all.into_iter().reduce(Epochs::add)),
         }
     }
 }
@@ -182,7 +209,7 @@ mod tests {
         "name: t\ntask: mnist-resnet18\nmetric: {name: val_accuracy, goal: maximize}\n";
 
     #[test]
-    fn hybrid_trials_go_with_their_beginning_and_loners_with_nobody() {
+    fn hybrid_trials_are_grouped_by_their_first_phase_and_loners_are_in_no_group() {
         let text = format!(
             "{HEAD}seeds: {{tune: 2, final: 0}}\nparameters: {{epochs: {{value: 4}}}}\narms:\n  \
              sgd: {{parameters: {{optimizer: {{value: sgd}}, lr: {{values: [0.1, 0.2]}}}}}}\n  \
@@ -191,14 +218,15 @@ mod tests {
              tl: {{values: [1, 2, 3, 4, 5]}}, momentum: {{value: 0.9}}}}}}\n"
         );
         let (groups, of) = of(&text);
-        let (first, second) = (Some(0), Some(1));
+        let first = Some(0);
+        let second = Some(1);
         let seed = [
             None, None, first, None, first, first, first, first, first, second, second, second,
             second, second,
         ];
         assert_eq!(of, [seed, seed].concat());
-        // Each beginning is four epochs; thresholds crossed after 1, 2, 3 and 4 leave 3, 2, 1 and 0
-        // to train.
+        // Each first phase is four epochs; thresholds crossed after 1, 2, 3 and 4 leave 3, 2, 1 and
+        // 0 to train.
         let epochs = Epochs {
             nominal: 11 * 4,
             least: 2 * 4,
@@ -214,7 +242,7 @@ mod tests {
         );
     }
 
-    /// docs/benchmarks.md and the README quote these.
+    /// docs/benchmarks.md and the README quote these numbers.
     #[test]
     fn the_papers_grid() {
         let (groups, of) = of(include_str!("../../sweeps/paper.yaml"));

@@ -1,5 +1,5 @@
 //! Trials in the order in which they run: seed-major (every point once before any point twice),
-//! then grid order. A point that stands in several arms is run once.
+//! then grid order. A point that stands in several arms runs once.
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
@@ -7,10 +7,10 @@ use std::fmt;
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::grid::{Grid, PointId, TrialId};
+use crate::grid::{ArmIndex, Grid, PointId, PointIndex, TrialId};
 use crate::spec::Spec;
 
-/// What a trial is for.
+/// The purpose of a trial.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Phase {
     /// It takes part in the selection of its arm's best point.
@@ -43,80 +43,103 @@ impl fmt::Display for Phase {
 pub struct PlannedTrial {
     /// The id.
     pub id: TrialId,
-    /// What it is for.
+    /// Its purpose.
     pub phase: Phase,
-    /// Number of the arm, in the order of the file. For a point of several arms: the first of them.
-    pub arm: usize,
-    /// Number of the point within that arm.
-    pub index: u64,
-    /// The group of points that it has work in common with (`sharing`); trials of one group and
-    /// seed gain by running in one bundle. None: it has none, or is to be computed by itself.
+    /// The arm. For a point of several arms, the first of them.
+    pub arm: ArmIndex,
+    /// The point within that arm.
+    pub index: PointIndex,
+    /// The group of points that have work in common (`sharing`). Trials of one group and seed are
+    /// computed faster in one bundle. None if nothing is shared.
     pub group: Option<u32>,
+}
+
+/// A point of the grid: its id and where it stands.
+struct PlacedPoint {
+    id: PointId,
+    arm: ArmIndex,
+    index: PointIndex,
+}
+
+impl PlacedPoint {
+    fn trial(&self, phase: Phase, seed: u64) -> PlannedTrial {
+        PlannedTrial {
+            id: TrialId {
+                point: self.id,
+                seed,
+            },
+            phase,
+            arm: self.arm,
+            index: self.index,
+            group: None,
+        }
+    }
 }
 
 /// The tuning trials of a grid.
 pub fn tuning_trials(grid: &Grid, seeds: &[u64]) -> Vec<PlannedTrial> {
     let overlap = grid.arms_overlap();
     let mut seen = HashSet::new();
-    let points: Vec<(PointId, usize, u64)> = grid
-        .arms()
-        .iter()
-        .enumerate()
-        .flat_map(|(arm, points)| {
-            points
-                .ids()
-                .zip(0..)
-                .map(move |(id, index)| (id, arm, index))
-        })
-        .filter(|(point, ..)| !overlap || seen.insert(*point))
-        .collect();
-    let trial = |seed, &(point, arm, index): &(PointId, usize, u64)| PlannedTrial {
-        id: TrialId { point, seed },
-        phase: Phase::Tune,
-        arm,
-        index,
-        group: None,
-    };
+    let mut points = Vec::new();
+
+    for (arm, arm_grid) in grid.numbered_arms() {
+        for (id, index) in arm_grid.ids().zip(arm_grid.indices()) {
+            // Without an overlap every point is new, and the set of ids is not needed.
+            if !overlap || seen.insert(id) {
+                points.push(PlacedPoint { id, arm, index });
+            }
+        }
+    }
+
     seeds
         .iter()
-        .flat_map(|&seed| points.iter().map(move |point| trial(seed, point)))
+        .flat_map(|&seed| {
+            points
+                .iter()
+                .map(move |point| point.trial(Phase::Tune, seed))
+        })
         .collect()
 }
 
-/// The final trials of the selected points, given as (number of the arm, number of the point within
-/// it).
-pub fn final_trials(grid: &Grid, selected: &[(usize, u64)], seeds: &[u64]) -> Vec<PlannedTrial> {
+/// The final trials of the selected points.
+pub fn final_trials(
+    grid: &Grid,
+    selected: &[(ArmIndex, PointIndex)],
+    seeds: &[u64],
+) -> Vec<PlannedTrial> {
     let mut seen = HashSet::new();
     let mut trials = Vec::with_capacity(selected.len() * seeds.len());
+
     for &seed in seeds {
         for &(arm, index) in selected {
-            let id = TrialId {
-                point: grid.arms()[arm].point(index).id,
-                seed,
+            let point = PlacedPoint {
+                id: grid[arm].point(index).id,
+                arm,
+                index,
             };
-            if seen.insert(id) {
-                trials.push(PlannedTrial {
-                    id,
-                    phase: Phase::Final,
-                    arm,
-                    index,
-                    group: None,
-                });
+            let trial = point.trial(Phase::Final, seed);
+            // Two arms may have selected the same point.
+            if seen.insert(trial.id) {
+                trials.push(trial);
             }
         }
     }
     trials
 }
 
-/// Every trial of a sweep whose selected points are these: the tuning trials, then the final ones.
-pub fn all_trials(spec: &Spec, grid: &Grid, selected: &[(usize, u64)]) -> Vec<PlannedTrial> {
+/// All trials of a sweep with these selected points: the tuning trials, then the final ones.
+pub fn all_trials(
+    spec: &Spec,
+    grid: &Grid,
+    selected: &[(ArmIndex, PointIndex)],
+) -> Vec<PlannedTrial> {
     let mut trials = tuning_trials(grid, &spec.seeds.tune);
     trials.extend(final_trials(grid, selected, &spec.seeds.final_));
     trials
 }
 
-/// Puts trials in an order drawn from a seed: with it, early results cover the whole grid. No
-/// result depends on the order.
+/// Shuffles trials by a seed, so that early results cover the whole grid. No result depends on the
+/// order.
 pub fn shuffle(trials: &mut [PlannedTrial], seed: u64) {
     let mut rng = ChaCha12Rng::seed_from_u64(seed);
     for last in (1..trials.len()).rev() {
@@ -125,7 +148,7 @@ pub fn shuffle(trials: &mut [PlannedTrial], seed: u64) {
     }
 }
 
-/// Puts trials of one group and seed side by side, at the place of the first of them. The others
+/// Moves trials of one group and seed together, to the place of the first of them. The other trials
 /// keep their order.
 pub fn gather(trials: &mut Vec<PlannedTrial>) {
     let mut firsts: HashMap<(u64, u32), usize> = HashMap::new();
@@ -136,6 +159,7 @@ pub fn gather(trials: &mut Vec<PlannedTrial>) {
         });
         keyed.push((first, trial));
     }
+
     keyed.sort_by_key(|(first, _)| *first);
     trials.extend(keyed.into_iter().map(|(_, trial)| trial));
 }
@@ -190,7 +214,7 @@ mod tests {
     fn every_point_comes_once_before_any_comes_twice() {
         let order: Vec<_> = tuning_trials(&grid(&[&[1, 2], &[7]]), &[0, 5])
             .iter()
-            .map(|trial| (trial.id.seed, trial.arm, trial.index))
+            .map(|trial| (trial.id.seed, trial.arm.0, trial.index.0))
             .collect();
         assert_eq!(
             order,
@@ -211,20 +235,38 @@ mod tests {
         assert_eq!(
             trials
                 .iter()
-                .map(|trial| (trial.arm, trial.index))
+                .map(|trial| (trial.arm.0, trial.index.0))
                 .collect::<Vec<_>>(),
             [(0, 0), (0, 1), (1, 1)]
         );
-        let finals = final_trials(&grid(&[&[1, 2], &[2, 3]]), &[(0, 1), (1, 0)], &[1000, 1001]);
+
+        let selected = [(ArmIndex(0), PointIndex(1)), (ArmIndex(1), PointIndex(0))];
+        let finals = final_trials(&grid(&[&[1, 2], &[2, 3]]), &selected, &[1000, 1001]);
         assert_eq!(finals.len(), 2);
+    }
+
+    /// The tuning trials of a grid of `points` points with `seeds` seeds.
+    fn plan(points: i64, seeds: u64) -> Vec<PlannedTrial> {
+        let values: Vec<i64> = (0..points).collect();
+        let seeds: Vec<u64> = (0..seeds).collect();
+        tuning_trials(&grid(&[&values]), &seeds)
+    }
+
+    fn ids(plan: &[PlannedTrial]) -> HashSet<TrialId> {
+        plan.iter().map(|trial| trial.id).collect()
+    }
+
+    fn ungrouped(plan: &[PlannedTrial]) -> Vec<PlannedTrial> {
+        let trials = plan.iter().filter(|trial| trial.group.is_none());
+        trials.copied().collect()
     }
 
     proptest! {
         #[test]
         fn a_shuffle_keeps_every_trial_and_repeats_itself(n in 1_i64..40, seed: u64) {
-            let values: Vec<_> = (0..n).collect();
-            let plan = tuning_trials(&grid(&[&values]), &[0, 1]);
-            let (mut once, mut again) = (plan.clone(), plan.clone());
+            let plan = plan(n, 2);
+            let mut once = plan.clone();
+            let mut again = plan.clone();
             shuffle(&mut once, seed);
             shuffle(&mut again, seed);
             prop_assert_eq!(&once, &again);
@@ -233,34 +275,42 @@ mod tests {
         }
 
         #[test]
-        fn gathering_loses_and_doubles_no_trial_and_leaves_no_gap(n in 1_i64..40, kinds in 1_u64..6, seed: u64) {
-            let values: Vec<_> = (0..n).collect();
-            let mut plan = tuning_trials(&grid(&[&values]), &[0, 1]);
+        fn gathering_keeps_every_trial_once_and_leaves_no_gap(
+            n in 1_i64..40,
+            kinds in 1_u64..6,
+            seed: u64,
+        ) {
+            let mut plan = plan(n, 2);
             shuffle(&mut plan, seed);
-            // Every kind but the first is a group.
-            plan.iter_mut().for_each(|trial| trial.group = Some((trial.index % kinds) as u32).filter(|kind| *kind > 0));
+            for trial in &mut plan {
+                // Every kind but the first is a group.
+                let kind = (trial.index.0 % kinds) as u32;
+                trial.group = (kind > 0).then_some(kind);
+            }
             let mut gathered = plan.clone();
             gather(&mut gathered);
-            let keys: Vec<_> = gathered.iter().filter_map(|trial| Some((trial.id.seed, trial.group?))).collect();
+
+            let keys: Vec<(u64, u32)> = gathered
+                .iter()
+                .filter_map(|trial| Some((trial.id.seed, trial.group?)))
+                .collect();
             let mut ended = HashSet::new();
             for pair in keys.windows(2).filter(|pair| pair[0] != pair[1]) {
                 ended.insert(pair[0]);
-                prop_assert!(!ended.contains(&pair[1]), "{:?} comes in two parts", pair[1]);
+                prop_assert!(!ended.contains(&pair[1]), "{:?} is in two places", pair[1]);
             }
-            let lone = |plan: &[PlannedTrial]| plan.iter().filter(|trial| trial.group.is_none()).copied().collect::<Vec<_>>();
-            prop_assert_eq!(lone(&gathered), lone(&plan));
+
+            prop_assert_eq!(ungrouped(&gathered), ungrouped(&plan));
             prop_assert_eq!(gathered.first(), plan.first());
-            let ids = |plan: &[PlannedTrial]| plan.iter().map(|trial| trial.id).collect::<HashSet<_>>();
             prop_assert_eq!(gathered.len(), plan.len());
             prop_assert_eq!(ids(&gathered), ids(&plan));
         }
 
         #[test]
         fn a_new_value_or_seed_adds_trials_and_moves_none(n in 1_i64..8, seeds in 1_u64..5) {
-            let before = tuning_trials(&grid(&[&(0..n).collect::<Vec<_>>()]), &(0..seeds).collect::<Vec<_>>());
-            let after = tuning_trials(&grid(&[&(0..=n).collect::<Vec<_>>()]), &(0..=seeds).collect::<Vec<_>>());
-            let ids: HashSet<_> = after.iter().map(|trial| trial.id).collect();
-            prop_assert!(before.iter().all(|trial| ids.contains(&trial.id)));
+            let before = plan(n, seeds);
+            let after = plan(n + 1, seeds + 1);
+            prop_assert!(ids(&before).is_subset(&ids(&after)));
             prop_assert_eq!(after.len() as i64, (n + 1) * (seeds as i64 + 1));
         }
     }

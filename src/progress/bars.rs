@@ -9,6 +9,7 @@ use std::time::Instant;
 use super::counts::{ArmProgress, Progress, human_duration};
 use super::lines::line;
 use super::names::Names;
+use crate::grid::ArmIndex;
 use crate::plan::PlannedTrial;
 use crate::printable::one_line;
 use crate::protocol::Position;
@@ -136,7 +137,7 @@ impl State {
 
         let arms = &self.progress.arms;
         let width = (0..arms.len())
-            .map(|arm| self.names.arm(arm).chars().count())
+            .map(|arm| self.names.arm(ArmIndex(arm)).chars().count())
             .max()
             .unwrap_or(0);
 
@@ -144,7 +145,7 @@ impl State {
         bars.extend(
             arms.iter()
                 .enumerate()
-                .map(|(index, arm)| arm_bar(self.names.arm(index), width, arm)),
+                .map(|(index, arm)| arm_bar(self.names.arm(ArmIndex(index)), width, arm)),
         );
         let trials = self
             .trials

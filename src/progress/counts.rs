@@ -87,7 +87,7 @@ impl Progress {
                 ..
             } => {
                 let share = self.slot_times.own_time(*slot, now, *duration);
-                let arm = &mut self.arms[trial.arm];
+                let arm = &mut self.arms[trial.arm.0];
                 arm.done += 1;
                 arm.measured.0 += 1;
                 arm.measured.1 += share.as_secs_f64();
@@ -98,17 +98,17 @@ impl Progress {
                 retry_in: None,
                 ..
             } => {
-                self.arms[trial.arm].failed += 1;
+                self.arms[trial.arm.0].failed += 1;
                 self.ended += 1;
             }
             Notice::Pruned { trials } => {
                 for trial in trials {
-                    self.arms[trial.arm].pruned += 1;
+                    self.arms[trial.arm.0].pruned += 1;
                 }
             }
             Notice::RaceOff { back, .. } => {
                 for trial in back {
-                    self.arms[trial.arm].pruned -= 1;
+                    self.arms[trial.arm.0].pruned -= 1;
                 }
             }
             Notice::Waits {
@@ -224,8 +224,8 @@ pub fn human_duration(duration: Duration) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::grid::{PointId, TrialId};
-    use crate::plan::{Beyond, PlannedTrial};
+    use crate::grid::{ArmIndex, PointId, PointIndex, TrialId};
+    use crate::plan::{BoundViolation, PlannedTrial};
 
     fn trial(arm: usize) -> PlannedTrial {
         let id = TrialId {
@@ -235,8 +235,8 @@ mod tests {
         PlannedTrial {
             id,
             phase: Phase::Tune,
-            arm,
-            index: 0,
+            arm: ArmIndex(arm),
+            index: PointIndex(0),
             group: None,
         }
     }
@@ -292,7 +292,7 @@ mod tests {
             (progress.pruned(), progress.left(), progress.time_left()),
             (2, 8, Some(at(55)))
         );
-        let beyond = Beyond {
+        let beyond = BoundViolation {
             trial: trial(1).id,
             value: 2.0,
             best: 1.0,

@@ -1,7 +1,7 @@
 //! Names of trials for people: the arm's label, and the values that distinguish the point from the
 //! others of its arm.
 
-use crate::grid::Grid;
+use crate::grid::{ArmIndex, Grid, PointIndex};
 use crate::plan::PlannedTrial;
 use crate::printable::escaped;
 use crate::spec::Spec;
@@ -24,8 +24,8 @@ impl Names {
     }
 
     /// The label of an arm.
-    pub fn arm(&self, arm: usize) -> &str {
-        &self.grid.arms()[arm].arm().label
+    pub fn arm(&self, arm: ArmIndex) -> &str {
+        &self.grid[arm].arm().label
     }
 
     /// The values that identify a point: `lr=0.01 momentum=0.9`.
@@ -34,8 +34,8 @@ impl Names {
     }
 
     /// The same for a point, by the index of its arm and its own index in the arm.
-    pub fn values_at(&self, arm: usize, index: u64) -> String {
-        let points = &self.grid.arms()[arm];
+    pub fn values_at(&self, arm: ArmIndex, index: PointIndex) -> String {
+        let points = &self.grid[arm];
         let config = points.config(index);
         let values: Vec<String> = points
             .searched()

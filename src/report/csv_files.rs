@@ -138,17 +138,22 @@ pub fn write_points(
     for (arm, points) in grid.arms().iter().enumerate() {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
         for point in points.points() {
-            let stats = known.get(&(arm, point.index));
+            let stats = known.get(&(arm, point.index.0));
             let mut row = vec![
                 points.arm().name.clone(),
                 point.id.to_string(),
                 point.index.to_string(),
-                (best == Some(point.index)).to_string(),
+                (best == Some(point.index.0)).to_string(),
                 stats.map_or(0, |stats| stats.n).to_string(),
                 spec.seeds.tune.len().to_string(),
                 stats.map_or(0, |stats| stats.diverged).to_string(),
             ];
-            row.extend(races.then(|| evaluation.pruned.contains(&(arm, point.index)).to_string()));
+            row.extend(races.then(|| {
+                evaluation
+                    .pruned
+                    .contains(&(arm, point.index.0))
+                    .to_string()
+            }));
             row.extend(values(&point.config, &parameters));
             for metric in &metrics {
                 let stat = stats.and_then(|stats| stats.stats.get(*metric));
@@ -198,7 +203,7 @@ pub fn write_trials(
     for (arm, points) in grid.arms().iter().enumerate().filter(|(arm, _)| arms[*arm]) {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
         for point in points.points() {
-            let finals: &[u64] = if best == Some(point.index) {
+            let finals: &[u64] = if best == Some(point.index.0) {
                 &spec.seeds.final_
             } else {
                 &[]

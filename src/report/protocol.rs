@@ -137,7 +137,7 @@ mod tests {
         for (number, arm) in Grid::new(&spec).arms().iter().enumerate() {
             for seed in [1000, 1001] {
                 let id = TrialId {
-                    point: arm.point(0).id,
+                    point: arm.point(crate::grid::PointIndex(0)).id,
                     seed,
                 };
                 let by = number as f64 + (seed - 1000) as f64;

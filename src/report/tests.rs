@@ -35,7 +35,7 @@ fn trouble() -> (Spec, Grid, HashMap<TrialId, TrialRow>, Evaluation) {
     let mut rows = HashMap::new();
     let mut put = |arm: usize, index: u64, seed: u64, state: TrialState, accuracy: f64| {
         let id = TrialId {
-            point: grid.arms()[arm].point(index).id,
+            point: grid.arms()[arm].point(crate::grid::PointIndex(index)).id,
             seed,
         };
         let loss = if accuracy < 20.0 {

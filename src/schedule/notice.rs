@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::plan::{Beyond, Phase, PlannedTrial};
+use crate::plan::{BoundViolation, Phase, PlannedTrial};
 use crate::protocol::{FailureKind, Hello, Metrics, Notes, Position};
 
 /// Something that an observer may want to show.
@@ -118,7 +118,7 @@ pub enum Notice {
     /// A result is better than the metric was said to be: no point is out any more.
     RaceOff {
         /// That result.
-        beyond: Beyond,
+        beyond: BoundViolation,
         /// The trials that are to run after all.
         back: Vec<PlannedTrial>,
     },

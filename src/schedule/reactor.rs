@@ -585,7 +585,7 @@ impl Reactor {
         };
         self.failures.done();
         let (trial, duration) = (job.trial, now.saturating_sub(since));
-        self.learn(trial.arm, duration);
+        self.learn(trial.arm.0, duration);
         if job.group().is_some() {
             self.slots[number].finished.insert(trial.id);
             self.queue.finished(number, job.group(), duration);
@@ -667,7 +667,7 @@ impl Reactor {
         let (trial, duration) = (job.trial, now.saturating_sub(since));
         let retry_in = self
             .failures
-            .failed(slot, trial.arm, job.failures, kind, &message);
+            .failed(slot, trial.arm.0, job.failures, kind, &message);
         let notice = Notice::TrialFailed {
             slot,
             trial,

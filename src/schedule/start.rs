@@ -89,10 +89,10 @@ impl ProgramStart {
             interpreter: &self.interpreter,
         };
         let variable = |name: &str| std::env::var(name).ok();
-        let unset = |name: String| {
-            std::io::Error::other(format!("the environment variable {name} is not set"))
-        };
-        let command = self.program.fill(&filling, &variable).map_err(unset)?;
+        let command = self
+            .program
+            .fill(&filling, &variable)
+            .map_err(std::io::Error::other)?;
         let mut environment: BTreeMap<String, String> =
             thread_variables(self.threads_of(trial)).collect();
         environment.extend(Self::own_variables(&filling));
@@ -100,7 +100,7 @@ impl ProgramStart {
         for (name, value) in &self.env {
             environment.insert(
                 name.clone(),
-                fill(value, &filling, &variable).map_err(unset)?,
+                fill(value, &filling, &variable).map_err(std::io::Error::other)?,
             );
         }
         let fresh = make_folder(run_dir, &id)?;
@@ -137,7 +137,7 @@ impl ProgramStart {
 
     /// How many threads a trial is told to use.
     pub fn threads_of(&self, trial: &PlannedTrial) -> u32 {
-        self.threads.get(trial.arm).copied().unwrap_or(1)
+        self.threads.get(trial.arm.0).copied().unwrap_or(1)
     }
 
     /// The variables by which a program is told of its trial.

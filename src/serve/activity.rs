@@ -38,7 +38,7 @@ pub(super) fn running(sweep: &Sweep) -> Vec<RunningView> {
 
 fn running_view(sweep: &Sweep, running: &RunningTrial) -> RunningView {
     let trial = &running.trial;
-    let config = sweep.grid().arms()[trial.arm].config(trial.index);
+    let config = sweep.grid()[trial.arm].config(trial.index);
     let position = running.epoch.as_ref().map(|(position, _)| *position);
     let metrics = running.epoch.as_ref().map(|(_, metrics)| metrics);
     RunningView {

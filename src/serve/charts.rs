@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::overview::json;
 use super::trial::{History, MAX_EPOCHS, history, unit_of};
 use crate::aggregate::moments;
-use crate::grid::TrialId;
+use crate::grid::{ArmIndex, PointIndex, TrialId};
 use crate::ledger::{EpochRow, LedgerError, Reader};
 use crate::monitor::Sweep;
 use crate::plan::{Phase, PlannedTrial};
@@ -60,8 +60,8 @@ struct RunningCurve {
 
 /// The histories of a selected point, one for each seed.
 struct SelectedHistories {
-    arm: usize,
-    index: u64,
+    arm: ArmIndex,
+    index: PointIndex,
     seeds: Vec<Vec<EpochRow>>,
 }
 
@@ -156,7 +156,7 @@ fn selected_histories(
             histories.push(ledger.history_every(id, stride, length == longest)?);
         }
         found.push(SelectedHistories {
-            arm: arm.arm,
+            arm: ArmIndex(arm.arm),
             index: point.index,
             seeds: histories,
         });
@@ -185,7 +185,7 @@ fn arm_curve(sweep: &Sweep, selected: &SelectedHistories, metric: &str, unit: Un
         .filter(|rows| rows.iter().any(|row| row.metrics.get(metric).is_some()))
         .count();
     let mut curve = ArmCurve {
-        arm: selected.arm,
+        arm: selected.arm.0,
         label: sweep.names().arm(selected.arm).to_owned(),
         values: sweep.names().values_at(selected.arm, selected.index),
         seeds: seeds as u32,
@@ -208,7 +208,7 @@ fn running_curve(
     history.metrics.retain(|(name, _)| name == metric);
     RunningCurve {
         trial: running.trial.id.to_string(),
-        arm: running.trial.arm,
+        arm: running.trial.arm.0,
         label: sweep.names().trial(&running.trial),
         history,
     }

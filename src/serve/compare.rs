@@ -133,7 +133,7 @@ fn compared_trial(
 
 /// Arm, parameters and seed of a trial.
 fn facts_of(sweep: &Sweep, planned: &PlannedTrial) -> Vec<Fact> {
-    let config = sweep.grid().arms()[planned.arm].config(planned.index);
+    let config = sweep.grid()[planned.arm].config(planned.index);
     let mut facts = vec![("arm".to_owned(), sweep.names().arm(planned.arm).to_owned())];
     facts.extend(parameters(&config));
     facts.push(("seed".to_owned(), planned.id.seed.to_string()));

@@ -142,7 +142,7 @@ fn sorted(sweep: &Sweep, request: &ListRequest) -> Vec<PlannedTrial> {
         .map(|arm| request.arm.is_empty() || arm.name == request.arm)
         .collect();
     let found = sweep.trials().filter(|trial| {
-        is_wanted_arm[trial.arm]
+        is_wanted_arm[trial.arm.0]
             && (request.state.is_empty() || sweep.state_of(trial) == request.state)
             && filter.matches(sweep, trial)
     });
@@ -218,13 +218,13 @@ impl SortKey {
                 let rank = STATES.iter().position(|known| *known == state)?;
                 Some(rank as f64)
             }
-            Self::Arm => Some(trial.arm as f64),
+            Self::Arm => Some(trial.arm.0 as f64),
             Self::Seed => Some(trial.id.seed as f64),
             Self::Started => Some(sweep.latest(trial.id)?.started as f64),
             Self::Seconds => sweep.latest(trial.id)?.duration,
             Self::Parameter(arms) => {
-                let axis = arms[trial.arm].as_ref()?;
-                let places = sweep.grid().arms()[trial.arm].places(trial.index);
+                let axis = arms[trial.arm.0].as_ref()?;
+                let places = sweep.grid()[trial.arm].places(trial.index);
                 Some(axis.numbers[places[axis.axis]?])
             }
         }

@@ -11,7 +11,7 @@ use super::standings::{leaders, tables};
 use crate::aggregate::{ArmEvaluation, Tally};
 use crate::monitor::{Status, Sweep, TimeLeft};
 use crate::report::{not_selected, selected};
-use crate::spec::command::shell_path;
+use crate::shell::shell_path;
 use crate::spec::{Goal, Prune};
 
 /// Sections by name, each as JSON.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::overview::json;
 use super::standings::by_arm;
 use crate::aggregate::{Average, PointStats, Sensitivity, pairs, sensitivity};
-use crate::grid::ArmGrid;
+use crate::grid::{ArmGrid, PointIndex};
 use crate::monitor::Sweep;
 use crate::printable::escaped;
 use crate::protocol::Real;
@@ -100,7 +100,7 @@ pub fn parameters(sweep: &Sweep, request: &ParametersRequest) -> Option<String> 
     let searched: Vec<usize> = effects.iter().map(|effect| effect.axis).collect();
     let heat = heat_axes(&grid.arm().axes, &searched, request)
         .and_then(|axes| heat(grid, &points, metric, axes));
-    let selected = best.map(|index| grid.places(index));
+    let selected = best.map(|index| grid.places(PointIndex(index)));
 
     let seeds = spec.seeds.tune.len() as u32;
 

@@ -1,7 +1,7 @@
 //! The filter of the trial list: words and comparisons, e.g. `adam lr<0.01 state=failed seed=3`.
 //! Pure.
 
-use crate::grid::{ArmGrid, Grid};
+use crate::grid::{ArmGrid, Grid, PointIndex};
 use crate::monitor::Sweep;
 use crate::plan::PlannedTrial;
 use crate::spec::{Axis, ParamValue};
@@ -107,7 +107,7 @@ impl Filter {
     /// Whether a trial matches.
     pub fn matches(&self, sweep: &Sweep, trial: &PlannedTrial) -> bool {
         let mut values = TrialValues {
-            arm: &sweep.grid().arms()[trial.arm],
+            arm: &sweep.grid()[trial.arm],
             index: trial.index,
             places: None,
         };
@@ -120,7 +120,7 @@ impl Filter {
 /// The values of a trial, as indices into the axes; computed when the first term needs them.
 struct TrialValues<'a> {
     arm: &'a ArmGrid,
-    index: u64,
+    index: PointIndex,
     places: Option<Vec<Option<usize>>>,
 }
 
@@ -137,10 +137,10 @@ impl TrialValues<'_> {
 impl Term {
     fn matches(&self, sweep: &Sweep, trial: &PlannedTrial, values: &mut TrialValues<'_>) -> bool {
         match self {
-            Self::Parameter(arms) => arms[trial.arm]
+            Self::Parameter(arms) => arms[trial.arm.0]
                 .as_ref()
                 .is_some_and(|term| values.on(term.axis).is_some_and(|value| term.values[value])),
-            Self::Arm(arms) => arms[trial.arm],
+            Self::Arm(arms) => arms[trial.arm.0],
             Self::Seed(comparison, seed) => comparison.of_numbers(trial.id.seed as f64, *seed),
             Self::State(comparison, state) => comparison.of_texts(sweep.state_of(trial), state),
             Self::Phase(comparison, phase) => comparison.of_texts(trial.phase.name(), phase),
@@ -163,10 +163,10 @@ impl Term {
 
 impl WordTerm {
     fn matches(&self, trial: &PlannedTrial, values: &mut TrialValues<'_>) -> bool {
-        if self.arms[trial.arm] {
+        if self.arms[trial.arm.0] {
             return true;
         }
-        for (axis, matching) in self.values[trial.arm].iter().enumerate() {
+        for (axis, matching) in self.values[trial.arm.0].iter().enumerate() {
             if values.on(axis).is_some_and(|value| matching[value]) {
                 return true;
             }

@@ -5,6 +5,7 @@ use std::cmp::Ordering;
 use serde::Serialize;
 
 use crate::aggregate::{Evaluation, PointStats, Stat};
+use crate::grid::{ArmIndex, PointIndex};
 use crate::monitor::Sweep;
 use crate::protocol::Real;
 use crate::report::{Figure, Table, mean_std, note_on_versions, table_one, table_two};
@@ -182,8 +183,11 @@ fn rank(stat: Stat, goal: Goal) -> f64 {
 fn leader(sweep: &Sweep, arm: usize, index: u64, stat: Stat) -> Leader {
     let best = sweep.evaluation().arms[arm].selection.best;
     Leader {
-        point: sweep.grid().arms()[arm].point(index).id.to_string(),
-        values: sweep.names().values_at(arm, index),
+        point: sweep.grid().arms()[arm]
+            .point(PointIndex(index))
+            .id
+            .to_string(),
+        values: sweep.names().values_at(ArmIndex(arm), PointIndex(index)),
         text: mean_std(stat),
         mean: Real(stat.mean),
         partial: partial(stat.n, sweep.spec().seeds.tune.len() as u32),

@@ -102,7 +102,7 @@ pub fn trial(
 
     let ledger = sweep.reader()?;
     let row = sweep.row(id);
-    let config = sweep.grid().arms()[planned.arm].config(planned.index);
+    let config = sweep.grid()[planned.arm].config(planned.index);
     let metrics = row.and_then(|row| row.metrics.as_ref());
     let attempts = ledger.attempts(id)?;
     let log = attempts
@@ -139,7 +139,7 @@ pub fn trial(
         log,
         history: history(&rows, unit),
         by_step: has_both.then(|| history(&rows, Unit::Step)),
-        rerun: rerun(id, planned.arm),
+        rerun: rerun(id, planned.arm.0),
     })))
 }
 
@@ -159,8 +159,8 @@ fn shared_sentence(row: &TrialRow) -> Option<String> {
 /// the selected point has.
 fn siblings(sweep: &Sweep, planned: &PlannedTrial) -> Vec<Sibling> {
     let seeds = &sweep.spec().seeds;
-    let best = sweep.evaluation().arms[planned.arm].selection.best;
-    let is_selected = best == Some(planned.index);
+    let best = sweep.evaluation().arms[planned.arm.0].selection.best;
+    let is_selected = best == Some(planned.index.0);
     let finals = seeds.final_.iter().filter(|seed| {
         let id = TrialId {
             seed: **seed,
@@ -197,7 +197,7 @@ fn mean_sentence(sweep: &Sweep, planned: &PlannedTrial) -> Option<String> {
     let metric = &sweep.spec().metric.name;
     let points = &sweep.evaluation().points;
     let index = points
-        .binary_search_by_key(&(planned.arm, planned.index), |point| {
+        .binary_search_by_key(&(planned.arm.0, planned.index.0), |point| {
             (point.arm, point.index)
         })
         .ok()?;

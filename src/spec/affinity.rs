@@ -1,29 +1,31 @@
-//! Which trials have work in common, as the task declares it: trials of one affinity and seed gain
-//! by running in one bundle, where the worker computes once what is common. The planner
-//! (`plan/sharing.rs`) makes groups of it; no result depends on it.
+//! Which trials have work in common, as the task declares it. Trials of one affinity and seed run
+//! faster in one bundle, where the worker computes the common work once. The planner
+//! (`plan/sharing.rs`) groups trials by it; no result depends on it.
 
 use std::collections::BTreeSet;
 
 use super::model::Spec;
-use super::problem::{Finding, Problems, quoted};
+use super::problem::{Problems, quoted};
 use super::task::{OptimizerKind, ParamDefault, Task, TaskParam};
 use super::tree::{Entry, Kind, did_you_mean};
 use super::validate::Draft;
-use super::{Config, ParamValue};
+use pentagrid_protocol::{Config, ParamValue};
 
-/// Parameters of hybrid that matter only once it has switched, or say when it does.
+const EXAMPLE: &str = "write for example `affinity: [dataset, batch_size]`";
+
+/// Parameters of hybrid that matter only once it has switched, or decide when it switches.
 const AFTER_THE_SWITCH: [&str; 6] = ["tl", "lr2", "beta1", "beta2", "eps", "hessian_power"];
 
 impl Spec {
-    /// What the trials that have work in common with this configuration agree in, besides the seed;
-    /// `None` if there are none.
+    /// Returns what the trials that have work in common with this configuration agree in, besides
+    /// the seed; None if there are none.
     ///
     /// A hybrid trial of the built-in task begins as SGD with momentum at `lr1`, so its affinity is
-    /// the configuration of that. A worker's are the values of the parameters that the spec names
-    /// under `affinity`.
+    /// the configuration of that. A worker's are the values of the parameters that the sweep file
+    /// names under `affinity`.
     pub fn affinity(&self, config: &Config) -> Option<String> {
         match &self.task {
-            Task::MnistResnet18 => builtin(config),
+            Task::MnistResnet18 => builtin_affinity(config),
             Task::Worker(_) if !self.affinity.is_empty() => {
                 let mut common = config.clone();
                 common.0.retain(|name, _| self.affinity.contains(name));
@@ -33,7 +35,7 @@ impl Spec {
         }
     }
 
-    /// Whether any of its configurations may have an affinity.
+    /// Whether any of the sweep's configurations may have an affinity.
     pub fn has_affinities(&self) -> bool {
         match &self.task {
             Task::MnistResnet18 => true,
@@ -42,9 +44,9 @@ impl Spec {
         }
     }
 
-    /// Of a trial that may part from its group's common work after an epoch: its configuration but
-    /// for what says after which (`tl`). `None` for one that never parts, or where nothing is known
-    /// of it.
+    /// Returns what a trial does after it leaves the work that its group has in common: its
+    /// configuration without the parameter that decides when it leaves (`tl`). None if it never
+    /// leaves, or if nothing is known about it.
     pub fn second_phase(&self, config: &Config) -> Option<String> {
         if self.task != Task::MnistResnet18 || optimizer(config) != Some(OptimizerKind::Hybrid) {
             return None;
@@ -54,61 +56,52 @@ impl Spec {
         Some(rest.canonical())
     }
 
-    /// How many epochs a trial has, where the task has such a parameter.
+    /// Returns how many epochs a trial has, if the task has such a parameter.
     pub fn epochs(&self, config: &Config) -> Option<u32> {
-        match (
-            &self.task,
-            config.get("epochs"),
-            TaskParam::find("epochs")?.default,
-        ) {
-            (Task::MnistResnet18, Some(ParamValue::Int(epochs)), _) => u32::try_from(*epochs).ok(),
-            (Task::MnistResnet18, None, ParamDefault::Int(epochs)) => u32::try_from(epochs).ok(),
-            _ => None,
+        if self.task != Task::MnistResnet18 {
+            return None;
         }
+        let default = TaskParam::find("epochs")?.default;
+        let epochs = match (config.get("epochs"), default) {
+            (Some(ParamValue::Int(epochs)), _) => *epochs,
+            (None, ParamDefault::Int(epochs)) => epochs,
+            _ => return None,
+        };
+        u32::try_from(epochs).ok()
     }
 }
 
-/// The `affinity` key: names of parameters of some arm, each once.
+/// Reads the `affinity` key: names of parameters of some arm, each once.
 pub(super) fn read(
     entry: &Entry,
     task: Option<&Task>,
     arms: &[Draft<'_>],
     problems: &mut Problems<'_>,
 ) -> Vec<String> {
-    let params = arms
-        .iter()
-        .flat_map(|arm| &arm.leaves)
-        .flat_map(|leaf| &leaf.params);
-    let known: BTreeSet<&str> = params.map(|param| param.name.as_str()).collect();
-    let known: Vec<&str> = known.into_iter().collect();
-    let refusal = match task {
-        Some(Task::MnistResnet18) => Some((
-            "`affinity` beside the built-in task, which knows what its trials have in common",
-            "remove it; `pentagrid plan` shows what is shared",
-        )),
-        Some(Task::Program(_)) => Some((
-            "`affinity` beside a program that trains one trial and ends: there is nobody to share with",
-            "remove it, or make it a `worker` that trains trial after trial (docs/protocol.md)",
-        )),
-        Some(Task::Worker(_)) | None => None,
-    };
-    if let Some((message, help)) = refusal {
-        problems.add(Finding::new(entry.key_span, message, "without effect here").help(help));
+    if let Some(refusal) = refusal(task) {
+        let label = "without effect here";
+        problems.report(entry.key_span, refusal.message, label, refusal.help);
         return Vec::new();
     }
-    let example = "write for example `affinity: [dataset, batch_size]`";
+
     let Kind::List(items) = &entry.value.kind else {
-        let message = format!(
-            "`affinity` must be a list of parameters, not {}",
-            entry.value.describe()
-        );
-        problems.add(Finding::new(entry.at(), message, "not a list").help(example));
+        let found = entry.value.describe();
+        let message = format!("`affinity` must be a list of parameters, not {found}");
+        problems.report(entry.at(), message, "not a list", EXAMPLE);
         return Vec::new();
     };
     if items.is_empty() {
-        problems
-            .add(Finding::new(entry.at(), "`affinity` is empty", "no parameters").help(example));
+        problems.report(entry.at(), "`affinity` is empty", "no parameters", EXAMPLE);
     }
+
+    // The union of all arms: a worker may share a parameter that only some arms have.
+    let known: BTreeSet<&str> = arms
+        .iter()
+        .flat_map(|arm| &arm.leaves)
+        .flat_map(|leaf| &leaf.params)
+        .map(|param| param.name.as_str())
+        .collect();
+    let known: Vec<&str> = known.into_iter().collect();
     let mut names: Vec<String> = Vec::new();
     for item in items.iter() {
         let Kind::Scalar(name) = &item.kind else {
@@ -116,57 +109,75 @@ pub(super) fn read(
                 "`affinity` holds names of parameters, not {}",
                 item.describe()
             );
-            problems.add(Finding::new(item.span, message, "not a name").help(example));
+            problems.report(item.span, message, "not a name", EXAMPLE);
             continue;
         };
+
         let name = name.text.trim();
-        let (what, label, help) = if !known.contains(&name) {
-            (
-                "is no parameter of this sweep",
-                "unknown parameter",
-                did_you_mean(name, &known, "parameters"),
-            )
-        } else if names.iter().any(|known| known == name) {
-            (
-                "stands in `affinity` twice",
-                "again",
-                "name each parameter once".to_owned(),
-            )
+        let shown = quoted(name);
+        if !known.contains(&name) {
+            let message = format!("{shown} is no parameter of this sweep");
+            let help = did_you_mean(name, &known, "parameters");
+            problems.report(item.span, message, "unknown parameter", help);
+        } else if names.iter().any(|other| other == name) {
+            let message = format!("{shown} stands in `affinity` twice");
+            problems.report(item.span, message, "again", "name each parameter once");
         } else {
             names.push(name.to_owned());
-            continue;
-        };
-        problems.add(Finding::new(item.span, format!("{} {what}", quoted(name)), label).help(help));
+        }
     }
     names
 }
 
-fn optimizer(config: &Config) -> Option<OptimizerKind> {
-    let Some(ParamValue::Text(optimizer)) = config.get("optimizer") else {
-        return None;
-    };
-    OptimizerKind::from_name(optimizer)
+/// Why a task has no `affinity`.
+struct Refusal {
+    message: &'static str,
+    help: &'static str,
 }
 
-fn builtin(config: &Config) -> Option<String> {
+fn refusal(task: Option<&Task>) -> Option<Refusal> {
+    match task {
+        Some(Task::MnistResnet18) => Some(Refusal {
+            message: "`affinity` beside the built-in task, which knows what its trials have in common",
+            help: "remove it; `pentagrid plan` shows what is shared",
+        }),
+        Some(Task::Program(_)) => Some(Refusal {
+            message: "`affinity` beside a program that trains one trial and exits: it shares no work",
+            help: "remove it, or make it a `worker` that trains trial after trial (docs/protocol.md)",
+        }),
+        Some(Task::Worker(_)) | None => None,
+    }
+}
+
+fn optimizer(config: &Config) -> Option<OptimizerKind> {
+    match config.get("optimizer")? {
+        ParamValue::Text(name) => OptimizerKind::from_name(name),
+        _ => None,
+    }
+}
+
+fn builtin_affinity(config: &Config) -> Option<String> {
     match optimizer(config)? {
         OptimizerKind::SgdMomentum => Some(config.canonical()),
-        OptimizerKind::Hybrid => {
-            let mut first = config.clone();
-            first
-                .0
-                .retain(|name, _| !AFTER_THE_SWITCH.contains(&name.as_str()));
-            if let Some(lr) = first.0.remove("lr1") {
-                first.0.insert("lr".to_owned(), lr);
-            }
-            let name = OptimizerKind::SgdMomentum.name().to_owned();
-            first
-                .0
-                .insert("optimizer".to_owned(), ParamValue::Text(name));
-            Some(first.canonical())
-        }
+        OptimizerKind::Hybrid => Some(first_phase(config).canonical()),
         OptimizerKind::Sgd | OptimizerKind::Adam | OptimizerKind::Adahessian => None,
     }
+}
+
+/// The configuration of a hybrid trial until it switches, as one of SGD with momentum.
+fn first_phase(config: &Config) -> Config {
+    let mut first = config.clone();
+    first
+        .0
+        .retain(|name, _| !AFTER_THE_SWITCH.contains(&name.as_str()));
+    if let Some(lr) = first.0.remove("lr1") {
+        first.0.insert("lr".to_owned(), lr);
+    }
+    let name = OptimizerKind::SgdMomentum.name().to_owned();
+    first
+        .0
+        .insert("optimizer".to_owned(), ParamValue::Text(name));
+    first
 }
 
 #[cfg(test)]
@@ -175,11 +186,11 @@ mod tests {
     use crate::spec::task::PARAMS;
 
     fn affinity(json: &str) -> Option<String> {
-        builtin(&serde_json::from_str(json).unwrap())
+        builtin_affinity(&serde_json::from_str(json).unwrap())
     }
 
     #[test]
-    fn hybrid_goes_with_its_first_phase() {
+    fn hybrid_has_the_affinity_of_its_first_phase() {
         let momentum =
             affinity(r#"{"optimizer": "sgd_momentum", "lr": 0.1, "momentum": 0.9, "epochs": 3}"#);
         let hybrid = r#"{"optimizer": "hybrid", "lr1": 0.1, "lr2": 0.2, "tl": 1, "beta2": 0.9, "momentum": 0.9, "epochs": 3}"#;
@@ -200,7 +211,7 @@ mod tests {
 
     /// A new parameter of hybrid's second phase must be named here too.
     #[test]
-    fn what_the_first_phase_does_not_have_is_named() {
+    fn all_parameters_of_the_second_phase_are_named() {
         let first = |name: &str| {
             PARAMS
                 .iter()
@@ -227,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_affinity_is_refused() {
+    fn other_affinities_are_refused() {
         let error = |head: &str| {
             crate::spec::read(&file(head), "t.yaml")
                 .unwrap_err()
@@ -240,7 +251,7 @@ mod tests {
         "#);
         insta::assert_snapshot!(error("worker: [w]\naffinity: lr"), @"t.yaml:5:11: `affinity` must be a list of parameters, not a single value (write for example `affinity: [dataset, batch_size]`)");
         insta::assert_snapshot!(error("worker: [w]\naffinity: []"), @"t.yaml:5:11: `affinity` is empty (write for example `affinity: [dataset, batch_size]`)");
-        insta::assert_snapshot!(error("program: train.py\naffinity: [lr]"), @"t.yaml:5:1: `affinity` beside a program that trains one trial and ends: there is nobody to share with (remove it, or make it a `worker` that trains trial after trial (docs/protocol.md))");
+        insta::assert_snapshot!(error("program: train.py\naffinity: [lr]"), @"t.yaml:5:1: `affinity` beside a program that trains one trial and exits: it shares no work (remove it, or make it a `worker` that trains trial after trial (docs/protocol.md))");
         let builtin = file("task: mnist-resnet18\naffinity: [lr]")
             .replace("data:", "epochs:")
             .replace("name: m,", "name: val_loss,");
@@ -251,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn a_worker_shares_what_its_spec_says() {
+    fn a_worker_shares_what_its_sweep_file_says() {
         let spec = |affinity: &str| {
             crate::spec::read(&file(&format!("worker: [w]\n{affinity}")), "t.yaml").unwrap()
         };

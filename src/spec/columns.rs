@@ -1,12 +1,12 @@
-//! Names of columns in every table that is written for others: CSV and Parquet files, SQL views,
-//! TensorBoard, Optuna, JUnit. Users name parameters and metrics as they like, also as each other
-//! or as a column of our own; here they are told apart, by one rule.
+//! Names of columns in every table for other programs: CSV and Parquet files, SQL views,
+//! TensorBoard, Optuna, JUnit. Users may give a parameter and a metric the same name, or that of a
+//! fixed column; one rule here tells them apart.
 
 use std::collections::{BTreeMap, HashSet};
 
 use super::model::Spec;
 
-/// Columns of our own, in any of the tables.
+/// The fixed columns of all tables.
 const FIXED: [&str; 21] = [
     "trial",
     "arm",
@@ -33,20 +33,20 @@ const FIXED: [&str; 21] = [
 
 /// The columns of the parameters and metrics of a sweep.
 ///
-/// A parameter is called by its name, unless that is a column of our own: then it has the prefix
-/// `param_`. A metric is called by its name, unless that is a column of our own or of a parameter:
-/// then it has the prefix `metric_`. A prefix is repeated until the name is free. Names that differ
-/// only in the case of ASCII letters count as the same, since SQL takes them so.
+/// A parameter's column has its name, unless that is a fixed column: then it has the prefix
+/// `param_`. A metric's column has its name, unless that is a fixed column or a parameter's: then
+/// it has the prefix `metric_`. A prefix is repeated until the name is free. Names that differ only
+/// in the case of ASCII letters count as the same, as in SQL.
 #[derive(Clone, Debug)]
 pub struct ColumnNames {
     parameters: BTreeMap<String, String>,
     metrics: BTreeMap<String, String>,
-    /// In lower case.
+    /// Names in use, in lower case.
     taken: HashSet<String>,
 }
 
 impl ColumnNames {
-    /// The columns of parameters and metrics.
+    /// Names the columns of parameters and metrics.
     pub fn new<'a>(
         parameters: impl IntoIterator<Item = &'a str>,
         metrics: impl IntoIterator<Item = &'a str>,
@@ -63,7 +63,7 @@ impl ColumnNames {
             }
         }
 
-        // A metric that needs no prefix keeps its name, whatever the others are called.
+        // Metrics without a clash come first: they keep their names independent of the others.
         let mut metrics: Vec<&str> = metrics.into_iter().collect();
         metrics.sort_unstable();
         metrics.dedup();
@@ -77,15 +77,14 @@ impl ColumnNames {
         names
     }
 
-    /// The columns of a sweep whose trials report these metrics.
+    /// Names the columns of a sweep whose trials report these metrics.
     pub fn of<'a>(spec: &'a Spec, metrics: impl IntoIterator<Item = &'a str>) -> Self {
-        Self::new(
-            spec.arms
-                .iter()
-                .flat_map(|arm| &arm.axes)
-                .map(|axis| axis.name.as_str()),
-            metrics,
-        )
+        let parameters = spec
+            .arms
+            .iter()
+            .flat_map(|arm| &arm.axes)
+            .map(|axis| axis.name.as_str());
+        Self::new(parameters, metrics)
     }
 
     /// The column of a parameter.
@@ -98,7 +97,7 @@ impl ColumnNames {
         self.metrics.get(name).map_or(name, String::as_str)
     }
 
-    /// A column that is made of a metric's, such as its mean: `loss_mean`. What is taken already
+    /// Names a column that is derived from a metric's, such as its mean: `loss_mean`. A name in use
     /// gets the prefix `metric_`.
     pub fn figure(&mut self, metric: &str, figure: &str) -> String {
         let column = format!("{}_{figure}", self.metric(metric));
@@ -114,8 +113,8 @@ impl ColumnNames {
     }
 }
 
-/// Headings with a prefix before each that stands in front of it already, or is one of the columns
-/// of the file's own, `own`.
+/// Returns the headings of parameters in a file that has columns of its own, `own`. Each is unique:
+/// a name in use gets the prefix `param_`.
 pub fn apart(parameters: &[&str], own: &[&str]) -> Vec<String> {
     let mut names = ColumnNames::new([], []);
     names
@@ -133,7 +132,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_name_that_is_taken_gets_a_prefix() {
+    fn a_name_in_use_gets_a_prefix() {
         let mut names = ColumnNames::new(
             ["lr", "n", "arm", "loss_mean"],
             ["lr", "seed", "loss", "arm", "LR"],
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_that_clashes_with_nothing_keeps_its_name() {
+    fn a_metric_without_a_clash_keeps_its_name() {
         let names = ColumnNames::new(["lr"], ["lr", "metric_lr"]);
         assert_eq!(
             [names.metric("metric_lr"), names.metric("lr")],
@@ -172,7 +171,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_two_columns_have_one_name(
+        fn no_two_columns_have_the_same_name(
             parameters in prop::collection::vec("(param_|metric_){0,2}(lr|LR|n|seed|x|loss)(_mean)?", 0..6),
             metrics in prop::collection::vec("(param_|metric_){0,2}(lr|LR|n|seed|x|loss)(_mean|_std|_published)?", 0..6),
         ) {

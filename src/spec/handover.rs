@@ -1,39 +1,43 @@
-//! What of a trial reaches its program: its hyper-parameters and its seed, by the command line or
-//! by variables of the sweep file's. A program that gets neither does the same in every trial,
-//! which the results do not tell.
+//! What a trial's program receives: the hyper-parameters and the seed, on the command line or in
+//! environment variables of the sweep file. A program that receives neither does the same in every
+//! trial, which the results do not show.
 
 use super::command::{CONFIG_FILE, Piece, Program, Word};
 use super::model::Spec;
 use super::task::Task;
 
-/// What reaches a program.
+/// What a program receives.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Handover {
-    /// Its hyper-parameters.
+    /// Whether it receives its hyper-parameters.
     pub parameters: bool,
-    /// Its seed.
+    /// Whether it receives its seed.
     pub seed: bool,
 }
 
 impl Handover {
-    /// By the words of its command line, and by what the sweep file says under `env`.
+    /// What a program receives by the words of its command line and by `env`.
     pub fn of(program: &Program, env: &[(String, Vec<Piece>)]) -> Self {
         let seed_is_placed = program.pieces().any(|piece| *piece == Piece::Seed);
-        let of_word = |word: &Word| match word {
-            Word::Args(_) => Self {
-                parameters: true,
-                seed: !seed_is_placed,
-            },
-            Word::Text(pieces) => Self::of_pieces(pieces),
-        };
-        let words = program.words.iter().map(of_word);
-        words
-            .chain(env.iter().map(|(_, pieces)| Self::of_pieces(pieces)))
-            .fold(Self::default(), Self::or)
+
+        let mut handover = Self::default();
+        for word in &program.words {
+            handover = handover.or(match word {
+                Word::Args(_) => Self {
+                    parameters: true,
+                    seed: !seed_is_placed,
+                },
+                Word::Text(pieces) => Self::of_pieces(pieces),
+            });
+        }
+        for (_, pieces) in env {
+            handover = handover.or(Self::of_pieces(pieces));
+        }
+        handover
     }
 
-    /// By a text that names the variables which every program finds: a script, or what a shell is
-    /// to do.
+    /// What is received by a text that names the variables of every program: a script, or a line
+    /// that a shell runs.
     pub fn of_text(text: &str) -> Self {
         Self {
             parameters: text.contains("PENTAGRID_CONFIG"),
@@ -41,7 +45,7 @@ impl Handover {
         }
     }
 
-    /// By either.
+    /// What is received in either way.
     pub fn or(self, other: Self) -> Self {
         Self {
             parameters: self.parameters || other.parameters,
@@ -50,10 +54,15 @@ impl Handover {
     }
 
     fn of_pieces(pieces: &[Piece]) -> Self {
-        let in_folder = pieces.windows(2).any(|pair| {
-            matches!(pair, [Piece::Dir, Piece::Plain(text)] if text.strip_prefix('/').is_some_and(|file| file.starts_with(CONFIG_FILE)))
-        });
-        let of_piece = |piece: &Piece| match piece {
+        let handover = Self {
+            parameters: names_config_file(pieces),
+            seed: false,
+        };
+        pieces.iter().map(Self::of_piece).fold(handover, Self::or)
+    }
+
+    fn of_piece(piece: &Piece) -> Self {
+        match piece {
             Piece::Seed => Self {
                 parameters: false,
                 seed: true,
@@ -64,33 +73,28 @@ impl Handover {
             },
             Piece::Plain(text) => Self::of_text(text),
             Piece::Trial | Piece::Dir | Piece::Variable(_) | Piece::Interpreter => Self::default(),
-        };
-        pieces.iter().map(of_piece).fold(
-            Self {
-                parameters: in_folder,
-                seed: false,
-            },
-            Self::or,
-        )
+        }
     }
 
-    /// What to tell the user of it, if anything is missing. One seed needs no handing over.
+    /// Returns a warning if something is missing. A single seed need not be received.
     pub fn warning(self, spec: &Spec) -> Option<&'static str> {
         if !matches!(spec.task, Task::Program(_)) {
             return None;
         }
-        let several_seeds = spec.seeds.tune.len() + spec.seeds.final_.len() > 1;
-        match (self.parameters, self.seed || !several_seeds) {
-            (true, true) => None,
-            (false, _) if !self.seed && several_seeds => Some(
+        let has_several_seeds = spec.seeds.tune.len() + spec.seeds.final_.len() > 1;
+        let lacks_seed = has_several_seeds && !self.seed;
+
+        match (self.parameters, lacks_seed) {
+            (true, false) => None,
+            (false, true) => Some(
                 "neither parameters nor seed reach the program by its command line: unless it reads PENTAGRID_CONFIG and \
                  PENTAGRID_SEED, all trials do the same; add \"${args}\" to `command`",
             ),
-            (false, _) => Some(
+            (false, false) => Some(
                 "the parameters do not reach the program by its command line: unless it reads PENTAGRID_CONFIG, all points do the \
                  same; add \"${args}\" to `command`",
             ),
-            (true, false) => Some(
+            (true, true) => Some(
                 "the seed does not reach the program by its command line: unless it reads PENTAGRID_SEED, all seeds give the same; \
                  add \"${seed}\" to `command`",
             ),
@@ -98,12 +102,23 @@ impl Handover {
     }
 }
 
+/// Whether a text names the file of hyper-parameters in the trial's folder.
+fn names_config_file(pieces: &[Piece]) -> bool {
+    pieces.windows(2).any(|pair| {
+        let [Piece::Dir, Piece::Plain(text)] = pair else {
+            return false;
+        };
+        text.strip_prefix('/')
+            .is_some_and(|file| file.starts_with(CONFIG_FILE))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What is told of a sweep file with this head.
-    fn told(head: &str, seeds: &str) -> &'static str {
+    /// The warning for a sweep file that begins like this.
+    fn warning(head: &str, seeds: &str) -> &'static str {
         let text = format!(
             "name: n\n{head}\nmetric: {{name: loss, goal: minimize}}\nseeds: {seeds}\nparameters: {{lr: {{values: [1, 2]}}}}\n"
         );
@@ -111,14 +126,13 @@ mod tests {
         let Task::Program(program) = &spec.task else {
             return "no program";
         };
-        let warning = Handover::of(program, &spec.env)
-            .warning(&spec)
-            .unwrap_or("fine");
+        let handover = Handover::of(program, &spec.env);
+        let warning = handover.warning(&spec).unwrap_or("fine");
         warning.split(" reach").next().unwrap()
     }
 
     #[test]
-    fn what_does_not_reach_a_program_is_told() {
+    fn a_program_that_lacks_something_gets_a_warning() {
         let cases = [
             ("program: t.py", "fine"),
             (
@@ -177,23 +191,23 @@ mod tests {
             ("worker: [w]", "no program"),
         ];
         for (head, expected) in cases {
-            let found = told(head, "{tune: 2, final: 0}");
+            let found = warning(head, "{tune: 2, final: 0}");
             assert_eq!(found, expected, "{head}");
         }
     }
 
     #[test]
-    fn one_seed_needs_no_handing_over() {
+    fn a_single_seed_need_not_be_received() {
         assert_eq!(
-            told("command: [t, \"${args_json}\"]", "{tune: 1, final: 0}"),
+            warning("command: [t, \"${args_json}\"]", "{tune: 1, final: 0}"),
             "fine"
         );
         assert_eq!(
-            told("command: [t, \"${args_json}\"]", "{tune: 1, final: 1}"),
+            warning("command: [t, \"${args_json}\"]", "{tune: 1, final: 1}"),
             "the seed does not"
         );
         assert_eq!(
-            told("command: [t]", "{tune: 1, final: 0}"),
+            warning("command: [t]", "{tune: 1, final: 0}"),
             "the parameters do not"
         );
     }

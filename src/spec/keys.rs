@@ -1,8 +1,7 @@
-//! Every key that a sweep file may have, with its description: the walkers accept these and no
-//! others, and the JSON schema is made of the same lists. Also the keys of W&B's sweep files that
-//! are refused by name.
+//! Every key that a sweep file may have, with its description. The readers accept these and no
+//! others, and the JSON schema is made from the same lists.
 
-/// A key and what it means.
+/// A key and its description.
 #[derive(Debug)]
 pub(super) struct Key {
     pub name: &'static str,
@@ -31,11 +30,11 @@ pub(super) const SWEEP: &[Key] = &[
     key("description", "Free text: what the sweep is for."),
     key(
         "task",
-        "Who trains: `mnist-resnet18`, the built-in task. A program of your own is named under `program`, `command` or `worker` instead.",
+        "The built-in task to train: `mnist-resnet18`. A program of your own is named under `program`, `command` or `worker` instead.",
     ),
     key(
         "worker",
-        "Who trains: a program of your own that speaks the worker protocol, as a list of its words (no shell). See docs/protocol.md.",
+        "A program of your own that speaks the worker protocol, as a list of its words (no shell). See docs/protocol.md.",
     ),
     key(
         "affinity",
@@ -43,7 +42,7 @@ pub(super) const SWEEP: &[Key] = &[
     ),
     key(
         "program",
-        "Who trains: a program of your own that trains one trial and ends. See docs/programs.md.",
+        "A program of your own that trains one trial and exits. See docs/programs.md.",
     ),
     key(
         "command",
@@ -63,11 +62,11 @@ pub(super) const SWEEP: &[Key] = &[
     ),
     key(
         "metric",
-        "What selects the best point of each arm: its mean over the tuning seeds.",
+        "The metric that selects the best point of each arm, by its mean over the tuning seeds.",
     ),
     key(
         "seeds",
-        "Which random seeds each point is trained with, and which the winners are trained with again.",
+        "The random seeds of each point, and those of the selected points.",
     ),
     key(
         "prune",
@@ -85,15 +84,15 @@ pub(super) const SWEEP: &[Key] = &[
     ),
     key(
         "arms",
-        "The competitors: each has a grid of its own, and the tables compare their best points.",
+        "The methods to compare: each has a grid of its own, and the tables compare their best points.",
     ),
     key(
         "limits",
-        "How long a trial may take, how often it is tried again, and how many may fail.",
+        "How long a trial may take, how often it is retried, and how many may fail.",
     ),
     key(
         "resources",
-        "What a trial takes of the machine: how many share a GPU, and how many threads each has.",
+        "The share of the machine that a trial takes: how many share a GPU, and how many threads each has.",
     ),
     key(
         "launcher",
@@ -103,13 +102,13 @@ pub(super) const SWEEP: &[Key] = &[
         "published",
         "Figures from a publication, shown beside yours: arm, then metric, then mean, std and n.",
     ),
-    key("project", "W&B's: without effect here."),
-    key("entity", "W&B's: without effect here."),
-    key("apiVersion", "W&B's: without effect here."),
-    key("kind", "W&B's: without effect here."),
+    key("project", "A key of W&B, without effect here."),
+    key("entity", "A key of W&B, without effect here."),
+    key("apiVersion", "A key of W&B, without effect here."),
+    key("kind", "A key of W&B, without effect here."),
     key(
         "claims",
-        "Sentences to judge by the results: each a text under `says`, and what it means under one other key.",
+        "Sentences to check against the results: each a text under `says`, and its meaning under one other key.",
     ),
 ];
 
@@ -153,7 +152,7 @@ pub(super) const ARM: &[Key] = &[
     ),
     key(
         "resources",
-        "What trials of this arm take of the machine, beside or instead of the common ones.",
+        "The share of the machine that trials of this arm take, beside or instead of the common one.",
     ),
     key(
         "limits",
@@ -175,15 +174,15 @@ pub(super) const GRID: &[Key] = &[
 pub(super) const LIMITS: &[Key] = &[
     key(
         "timeout",
-        "An attempt that takes longer is ended and has failed: `90s`, `30m`, `1h30m`, `2d`.",
+        "An attempt that takes longer is stopped and has failed: `90s`, `30m`, `1h30m`, `2d`.",
     ),
     key(
         "retries",
-        "How often a trial is tried again. Configurations that cannot be run and missing metrics are never tried again.",
+        "How often a trial is retried. Configurations that cannot be run and missing metrics are never retried.",
     ),
     key(
         "max_failures",
-        "If more trials than these fail for good, the sweep ends; it can be resumed.",
+        "If more trials than this have failed with no retries left, the sweep ends; it can be resumed.",
     ),
 ];
 
@@ -195,7 +194,7 @@ pub(super) const RESOURCES: &[Key] = &[
     ),
     key(
         "threads",
-        "How many CPU threads a trial is told to use, and how many cores it takes of the machine. Default: 1.",
+        "How many CPU threads a trial is told to use, and how many cores of the machine it takes. Default: 1.",
     ),
 ];
 
@@ -203,11 +202,11 @@ pub(super) const RESOURCES: &[Key] = &[
 pub(super) const LAUNCHER: &[Key] = &[
     key(
         "kind",
-        "`local` (the default), `slurm` (docs/slurm.md) or `command`: any program that carries stdin and stdout (docs/launchers.md).",
+        "`local` (the default), `slurm` (docs/slurm.md) or `command`: any program that forwards stdin and stdout (docs/launchers.md).",
     ),
     key(
         "max_workers",
-        "Slurm: the most workers at a time. Default: as many as an allocation has GPUs (or CPUs) for, 8 outside one.",
+        "Slurm: maximum number of workers at a time. Default: as many as an allocation has GPUs (or CPUs) for, 8 outside one.",
     ),
     key(
         "steps",
@@ -234,11 +233,11 @@ pub(super) const LAUNCHER: &[Key] = &[
     ),
     key(
         "args",
-        "Slurm: further options of `srun`, as a list of words.",
+        "Slurm: more options for `srun`, as a list of words.",
     ),
     key(
         "prefix",
-        "Command: the program that starts a worker, and its arguments, as a list of words; the worker's command line is put behind them. `${slot}` is the worker's number, from 0.",
+        "Command: the program that starts a worker, and its arguments, as a list of words; the worker's command line follows them. `${slot}` is the worker's number, from 0.",
     ),
     key("workers", "Command: how many workers. Default: 1."),
     key(
@@ -247,15 +246,15 @@ pub(super) const LAUNCHER: &[Key] = &[
     ),
     key(
         "start",
-        "Command: how long a worker may take to say hello. Default: 2m.",
+        "Command: how long a worker may take to send its first message. Default: 2m.",
     ),
     key(
         "agent",
-        "Where pentagrid is found on the other side. Slurm's default: where it is here.",
+        "The path of pentagrid on the other side. Slurm's default: its path on this machine.",
     ),
     key(
         "heartbeat",
-        "A worker that hears nothing of its coordinator for so long ends itself. Default: 2m.",
+        "A worker that hears nothing from its coordinator for this long exits. Default: 2m.",
     ),
 ];
 
@@ -281,10 +280,10 @@ pub(super) const PARAMETER: &[Key] = &[
 pub(super) const FIGURE: &[Key] = &[
     key("mean", "The published mean."),
     key("std", "The published standard deviation."),
-    key("n", "Over how many runs."),
+    key("n", "The number of runs."),
     key(
         "images",
-        "On how many images, if the mean is a percentage of images: a mean that n runs on so many images cannot give is flagged.",
+        "The number of images, if the mean is a percentage of images: a mean that n runs on that many images cannot give is flagged.",
     ),
 ];
 
@@ -309,7 +308,7 @@ pub(super) const CLAIM: &[Key] = &[
     ),
     key(
         "ratio",
-        "One arm's mean of a final metric is so many times another's.",
+        "One arm's mean of a final metric is a multiple of another's.",
     ),
     key(
         "at_least",
@@ -330,33 +329,41 @@ pub(super) const CLAIM: &[Key] = &[
 ];
 
 const METRIC_OF_CLAIM: Key = key("metric", "A final metric.");
-const ARMS_OF_CLAIM: Key = key("arms", "The arms that it speaks of; all, when left out.");
+const ARMS_OF_CLAIM: Key = key("arms", "The arms that it is about; all, when left out.");
 
-/// What stands under each kind of claim.
+/// The keys of a claim of the kind `highest` or `lowest`.
 pub(super) const EXTREME: &[Key] = &[
-    key("arm", "The arm that it speaks of."),
+    key("arm", "The arm that it is about."),
     METRIC_OF_CLAIM,
     key(
         "among",
         "The arms that it is compared with; all others, when left out.",
     ),
 ];
+
+/// The keys of a claim of the kind `greater` or `less`.
 pub(super) const COMPARISON: &[Key] = &[
     METRIC_OF_CLAIM,
-    key("arm", "The arm that it speaks of."),
+    key("arm", "The arm that it is about."),
     key("than", "The arm that it is compared with."),
 ];
+
+/// The keys of a claim of the kind `ratio`.
 pub(super) const RATIO: &[Key] = &[
     METRIC_OF_CLAIM,
-    key("of", "The arm above the line."),
-    key("to", "The arm below the line."),
+    key("of", "The arm of the numerator."),
+    key("to", "The arm of the denominator."),
     key("is", "The ratio: 1.26 for 26 % more."),
     key(
         "within",
-        "By what share of the ratio the measured one may differ. Default: 0.1.",
+        "Relative tolerance of the measured ratio. Default: 0.1.",
     ),
 ];
+
+/// The keys of a claim of the kind `at_least` or `at_most`.
 pub(super) const BOUND: &[Key] = &[METRIC_OF_CLAIM, ARMS_OF_CLAIM, key("value", "The value.")];
+
+/// The keys of a claim of the kind `saturates`.
 pub(super) const SATURATES: &[Key] = &[
     key("metric", "A metric of the history."),
     key(
@@ -367,155 +374,17 @@ pub(super) const SATURATES: &[Key] = &[
     key("at", "The epoch."),
     key(
         "within",
-        "By how many epochs the measured one may differ. Default: 1.",
+        "Tolerance of the measured epoch, in epochs. Default: 1.",
     ),
     key(
         "tolerance",
-        "What share of the whole improvement may still be to come. Default: 0.05.",
+        "The share of the whole improvement that may still be to come. Default: 0.05.",
     ),
 ];
+
+/// The keys of a claim of the kind `always_above`.
 pub(super) const ALWAYS_ABOVE: &[Key] = &[
     key("metric", "The greater metric of the history."),
-    key("than", "The lesser metric of the history."),
+    key("than", "The smaller metric of the history."),
     ARMS_OF_CLAIM,
 ];
-
-/// A key that is refused by name, because people will bring it from elsewhere.
-pub(super) struct Foreign {
-    pub message: String,
-    pub label: &'static str,
-    pub help: &'static str,
-}
-
-/// W&B's top-level keys that this program does not have.
-pub(super) fn foreign_to_sweep(name: &str) -> Option<Foreign> {
-    let (why, label, help) = match name {
-        "early_terminate" => (
-            "is not supported: pentagrid runs full grids only",
-            "not a full grid",
-            "remove it; every trial runs to its end. `prune: safe` leaves out trials that cannot change the winner",
-        ),
-        "run_cap" => (
-            "is not supported: pentagrid runs full grids only",
-            "not a full grid",
-            "remove it; list fewer values instead",
-        ),
-        "controller" | "imageuri" | "image_uri" | "job" | "scheduler" => (
-            "belongs to the W&B service",
-            "W&B only",
-            "remove it; pentagrid keeps its results in a folder, `runs/<name>`",
-        ),
-        "seed" | "random_seed" => (
-            "is not a key",
-            "unknown key",
-            "name the seeds under `seeds`: `seeds: {tune: 5, final: 10}`",
-        ),
-        "tune" | "final" => (
-            "is a key of `seeds`",
-            "in the wrong place",
-            "write it under `seeds`: `seeds: {tune: 5, final: 10}`",
-        ),
-        "goal" => (
-            "is a key of `metric`",
-            "in the wrong place",
-            "write it under `metric`: `metric: {name: loss, goal: minimize}`",
-        ),
-        "timeout" | "retries" | "max_failures" => (
-            "is a key of `limits`",
-            "in the wrong place",
-            "write it under `limits`: `limits: {timeout: 2h, retries: 2, max_failures: 10}`",
-        ),
-        "threads" | "per_gpu" => (
-            "is a key of `resources`",
-            "in the wrong place",
-            "write it under `resources`: `resources: {per_gpu: 4, threads: 2}`",
-        ),
-        "hyperparameters" | "hyper_parameters" | "params" | "param_grid" | "search_space"
-        | "space" => (
-            "is not a key",
-            "unknown key",
-            "write `parameters: {lr: {values: [0.01, 0.1]}}`",
-        ),
-        "script" | "entrypoint" | "file" => {
-            ("is not a key", "unknown key", "write `program: train.py`")
-        }
-        "protocol" => (
-            "is a parameter of the built-in task, not a key of the sweep",
-            "a parameter",
-            "write it under `parameters`: `protocol: {value: as_run}`",
-        ),
-        _ => return None,
-    };
-    Some(Foreign {
-        message: format!("`{name}` {why}"),
-        label,
-        help,
-    })
-}
-
-/// What other tools call the keys of `metric`.
-pub(super) fn foreign_to_metric(name: &str) -> Option<Foreign> {
-    let (why, help) = match name {
-        "mode" | "direction" | "objective" => (
-            "is called `goal` here",
-            "write `goal: maximize` or `goal: minimize`, without another key for it",
-        ),
-        "target" => (
-            "is not supported: it stops a sweep before all points have had their seeds",
-            "remove it",
-        ),
-        _ => return None,
-    };
-    Some(Foreign {
-        message: format!("`{name}` {why}"),
-        label: "unknown key",
-        help,
-    })
-}
-
-/// W&B's parameter keys that describe what to draw from.
-pub(super) fn foreign_to_parameter(name: &str) -> Option<Foreign> {
-    const RANDOM: [&str; 7] = [
-        "distribution",
-        "min",
-        "max",
-        "mu",
-        "sigma",
-        "q",
-        "probabilities",
-    ];
-    RANDOM.contains(&name).then(|| Foreign {
-        message: format!("`{name}` describes a random search; pentagrid runs full grids only"),
-        label: "not a grid",
-        help: "list what to try under `values`, or fix it with `value`, and remove this key",
-    })
-}
-
-/// What people write between the words of a name: `val-acc`, `val/acc`, `val_acc`.
-const SEPARATORS: [char; 3] = ['-', '/', '.'];
-
-/// The name that was probably meant.
-pub fn nearest<'a>(name: &str, known: &[&'a str]) -> Option<&'a str> {
-    // Longer than any name we know: nothing is near, and comparing would take long.
-    if name.len() > 64 {
-        return None;
-    }
-    // The beginning of just one name, as in `val_acc`.
-    let mut longer = known
-        .iter()
-        .filter(|other| name.len() >= 3 && other.starts_with(name));
-    if let (Some(only), None) = (longer.next(), longer.next()) {
-        return Some(only);
-    }
-    let folded = name.to_lowercase().replace(SEPARATORS, "_");
-    let distance = |other: &str| {
-        strsim::damerau_levenshtein(&folded, &other.to_lowercase().replace(SEPARATORS, "_"))
-    };
-    let most = (folded.chars().count() / 3).max(1);
-    known
-        .iter()
-        .map(|other| (distance(other), *other))
-        .filter(|(d, _)| *d <= most)
-        .min_by_key(|(d, _)| *d)
-        .map(|(_, o)| o)
-}

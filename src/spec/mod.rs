@@ -1,19 +1,27 @@
-//! The sweep file. `parse` makes a tree with places of the text, `document` and its helpers read it
-//! into a draft, `validate` checks the rules between its parts, `schema` tells editors about it.
-//! Pure: text in, a valid `Spec` or a `Diagnosis` out.
+//! The sweep file: text in, a valid `Spec` or a `Diagnosis` out. Pure.
+//!
+//! `parse` makes a tree with the place of every node, `document` and the files that it uses read
+//! the tree and check the rules between its parts, `schema` describes the file for editors.
 
 mod affinity;
 mod builtin;
 mod claims;
+mod clause;
 mod columns;
 pub mod command;
 mod document;
+mod environment;
+mod foreign;
+mod free_text;
+mod goal;
 mod handover;
 mod keys;
 mod launcher;
 mod limits;
+mod macros;
 mod model;
 mod naming;
+mod numbers;
 mod parameters;
 mod parse;
 mod problem;
@@ -25,48 +33,59 @@ mod scalar;
 mod schema;
 mod seeds;
 mod shape;
+mod similar;
+mod syntax;
 pub mod task;
 #[cfg(test)]
 mod tests;
 mod tree;
 mod validate;
-mod words;
 
 pub use columns::{ColumnNames, apart};
 pub use document::{read, read_named};
 pub use handover::Handover;
-pub use keys::nearest;
-pub use launcher::{CommandSpec, LauncherSpec, SlurmSpec};
 pub use model::{
-    Arm, Axis, Claim, ClaimKind, Goal, Limit, Limits, Metric, Prune, PublishedFigure, Resources,
-    Seeds, Spec, Way,
+    Arm, Axis, Claim, ClaimKind, CommandSpec, Goal, LauncherSpec, Limit, Limits, Metric, Prune,
+    PublishedFigure, Resources, Seeds, SlurmSpec, Spec, Way,
 };
 pub use pentagrid_protocol::{Config, ParamValue};
 pub(crate) use problem::is_invisible;
 pub use problem::{Diagnosis, Problem};
 pub use schema::json_schema;
 pub use shape::{Dimension, Region, Shape, Side, Subgrid, project};
+pub use similar::nearest;
 pub use task::Task;
 
-/// A sweep file may have so many bytes.
+/// Maximum size of a sweep file in bytes.
 pub const MAX_BYTES: usize = 1024 * 1024;
-/// So many values, keys, lists and mappings, with aliases expanded.
+
+/// Maximum number of YAML nodes (values, keys, lists and mappings) after alias expansion.
 pub const MAX_NODES: usize = 100_000;
-/// So many levels of lists and mappings.
+
+/// Maximum nesting depth of lists and mappings.
 pub const MAX_DEPTH: usize = 32;
-/// So many arms.
+
+/// Maximum number of arms.
 pub const MAX_ARMS: usize = 200;
-/// So many parameters, for each arm.
+
+/// Maximum number of parameters of an arm.
 pub const MAX_PARAMETERS: usize = 200;
-/// So many grids in the union of an arm.
+
+/// Maximum number of grids in the union of an arm.
 pub const MAX_GRIDS: usize = 200;
-/// So many rules under one `exclude`.
+
+/// Maximum number of rules under one `exclude`.
 pub const MAX_RULES: usize = 1000;
-/// Into so many products the grids of a sweep may fall apart by their conditions and rules.
+
+/// Maximum number of disjoint regions that conditions and `exclude` rules may split the grids of a
+/// sweep into.
 pub const MAX_REGIONS: usize = 5000;
-/// So many seeds in each phase, where a count is given.
+
+/// Maximum number of seeds in a phase, if a count is given.
 pub const MAX_SEEDS: u64 = 1000;
-/// So many claims.
+
+/// Maximum number of claims.
 pub const MAX_CLAIMS: usize = 200;
-/// A sweep may have so many trials.
+
+/// Maximum number of trials of a sweep.
 pub const MAX_TRIALS: u128 = 10_000_000;

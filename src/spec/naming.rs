@@ -1,17 +1,26 @@
-//! Which names a sweep and its arms may have, in any script: they become names of folders. And what
-//! a sweep without a name is called.
+//! The names that a sweep and its arms may have, in any script: they become names of folders. And
+//! the name of a sweep without one.
 
 use std::path::Path;
 
-/// Characters of a name.
+/// Maximum number of characters of a sweep's name.
 pub(super) const MAX_NAME: usize = 64;
-/// Characters of an arm's name.
+
+/// Maximum number of characters of an arm's name.
 pub(super) const MAX_ARM: usize = 32;
-/// Bytes of a name: file systems take 255, and other names are made of this one.
+
+/// Maximum number of bytes of a name. File systems allow 255, and other names are made from this
+/// one.
 const MAX_NAME_BYTES: usize = 200;
 
+/// Characters that a name may have beside letters and digits.
+const PUNCTUATION: &str = "._-";
+
+/// The name of the copy of the sweep file in a run directory.
+const COPY: &str = "spec.yaml";
+
 /// Marks that belong to the letter before them and that Unicode does not count as alphabetic:
-/// accents by themselves (as macOS writes them), vowel signs, tone marks.
+/// separate accents (as macOS writes them), vowel signs, tone marks.
 const MARKS: [(char, char); 16] = [
     ('\u{300}', '\u{36f}'),
     ('\u{483}', '\u{487}'),
@@ -31,7 +40,7 @@ const MARKS: [(char, char); 16] = [
     ('\u{3099}', '\u{309a}'),
 ];
 
-/// A letter or a digit of any script, or a mark on one.
+/// Whether a character is a letter or a digit of any script, or a mark on one.
 fn is_letter(letter: char) -> bool {
     letter.is_alphanumeric()
         || MARKS
@@ -39,18 +48,18 @@ fn is_letter(letter: char) -> bool {
             .any(|(first, last)| (*first..=*last).contains(&letter))
 }
 
-/// Whether a text can be a sweep's name as it is.
+/// Whether a text can be a sweep's name.
 pub(super) fn is_name(text: &str) -> bool {
     text.starts_with(char::is_alphanumeric)
         && text
             .chars()
-            .all(|letter| is_letter(letter) || "._-".contains(letter))
+            .all(|letter| is_letter(letter) || PUNCTUATION.contains(letter))
         && text.chars().count() <= MAX_NAME
         && text.len() <= MAX_NAME_BYTES
 }
 
-/// Whether a text can be an arm's name. Upper case is left out, since some file systems do not tell
-/// it from lower case.
+/// Whether a text can be an arm's name. Upper case is not allowed, since some file systems do not
+/// distinguish it from lower case.
 pub(super) fn is_arm(text: &str) -> bool {
     text.starts_with(char::is_alphanumeric)
         && text
@@ -59,18 +68,19 @@ pub(super) fn is_arm(text: &str) -> bool {
         && text.chars().count() <= MAX_ARM
 }
 
-/// The name of a folder made of free text, as W&B's names are. Empty where no letter is left.
+/// Makes the name of a folder from free text, such as W&B's names. Empty if no letter is left.
 pub(super) fn folder_name(text: &str) -> String {
     let mut name = String::new();
     for letter in text.chars() {
-        if is_letter(letter) || "._-".contains(letter) {
+        if is_letter(letter) || PUNCTUATION.contains(letter) {
             name.push(letter);
         } else if !name.ends_with('-') {
             name.push('-');
         }
     }
-    let trimmed = name.trim_matches(|letter: char| !letter.is_alphanumeric() && letter.is_ascii());
-    let mut short: String = trimmed
+
+    let mut short: String = name
+        .trim_matches(|letter: char| !letter.is_alphanumeric() && letter.is_ascii())
         .trim_start_matches(|letter: char| !letter.is_alphanumeric())
         .chars()
         .take(MAX_NAME)
@@ -81,29 +91,23 @@ pub(super) fn folder_name(text: &str) -> String {
     short
 }
 
-/// The name of a sweep that has none: its program's.
+/// Returns the name of a sweep that has none: its program's.
 pub(super) fn of_program(program: &str) -> String {
     let file = program.rsplit('/').next().unwrap_or(program);
-    folder_name(file.rsplit_once('.').map_or(file, |(stem, _)| stem))
+    let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+    folder_name(stem)
 }
 
-/// The name of a sweep that has neither a name nor a program: its file's. The copy in a run
-/// directory is called `spec.yaml`: there it is the directory's, which has the name of the first
+/// Returns the name of a sweep that has neither a name nor a program: its file's. The copy in a run
+/// directory is called `spec.yaml` and takes the name of the directory, which is that of the first
 /// file unless another was chosen.
 pub(super) fn of_file(file: &str) -> String {
     let path = Path::new(file);
     let is_copy = path.file_name().is_some_and(|name| name == COPY);
     let folder = path.parent().and_then(Path::file_name).filter(|_| is_copy);
-    folder_name(
-        &folder
-            .or(path.file_stem())
-            .unwrap_or_default()
-            .to_string_lossy(),
-    )
+    let name = folder.or(path.file_stem()).unwrap_or_default();
+    folder_name(&name.to_string_lossy())
 }
-
-/// The copy of the sweep file in a run directory.
-const COPY: &str = "spec.yaml";
 
 #[cfg(test)]
 mod tests {
@@ -153,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folders_name_is_made_of_any_text() {
+    fn any_text_becomes_the_name_of_a_folder() {
         for (text, name) in [
             ("My sweep!", "My-sweep"),
             ("学習率 の 探索", "学習率-の-探索"),
@@ -176,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sweep_without_a_name_is_called_as_its_program_or_its_file() {
+    fn a_sweep_without_a_name_is_named_after_its_program_or_its_file() {
         assert_eq!(
             [
                 of_program("src/train.py"),

@@ -1,24 +1,25 @@
-//! YAML text to a `Node` tree with a place for every node. The only file that knows serde-saphyr
-//! (its event parser: serde's own data model has no places, and guesses at scalars). Bounds what a
-//! hostile file can cost.
+//! Parses YAML text into a `Node` tree with a place for every node. Uses the event parser of
+//! serde-saphyr, because serde's own data model has no places and guesses the types of scalars.
+//! Bounds what a hostile file can cost.
 
 use std::collections::HashMap;
 use std::rc::Rc;
 
-use serde_saphyr::granit_parser::{self as yaml, ErrorKind, Event, ScalarStyle, ScanError};
+use serde_saphyr::granit_parser::{self as yaml, Event, ScalarStyle};
 
 use super::problem::{Finding, Problems, Span, count, quoted};
 use super::tree::{Entry, Kind, Node, Scalar};
-use super::{MAX_DEPTH, MAX_NODES};
+use super::{MAX_DEPTH, MAX_NODES, syntax};
 
-/// The one document of the text; nothing where it could not be read to its end, which `problems`
-/// then says.
+/// Parses the one document of the text. Returns None if it could not be read to its end, which
+/// `problems` then says.
 pub(super) fn parse(problems: &mut Problems<'_>) -> Option<Node> {
     let source = problems.source();
     let mut options = yaml::Options::default();
-    // `%YAML 1.1` would ask for other scalars than those we read.
+    // `%YAML 1.1` would ask for other rules for scalars.
     options.disallow_directives = true;
     options.emit_comments = false;
+
     let mut builder = Builder {
         problems,
         stack: Vec::new(),
@@ -31,8 +32,7 @@ pub(super) fn parse(problems: &mut Problems<'_>) -> Option<Node> {
         let step = match event {
             Ok((event, place)) => builder.event(event, &place),
             Err(error) => {
-                let finding = syntax(source, &error);
-                builder.problems.add(finding);
+                builder.problems.add(syntax::finding(source, &error));
                 Err(Stop)
             }
         };
@@ -40,18 +40,20 @@ pub(super) fn parse(problems: &mut Problems<'_>) -> Option<Node> {
             return None;
         }
     }
-    let root = builder.root.take();
-    if root.as_ref().is_none_or(Node::is_null) {
-        problems.add(
-            Finding::new(Span::new(0, 0), "the file holds no sweep", "nothing here")
-                .help("a sweep file names at least `name`, `task`, `metric`, `seeds` and `parameters`; see sweeps/quick.yaml"),
+
+    let root = builder.root.take().filter(|root| !root.is_null());
+    if root.is_none() {
+        problems.report(
+            Span::new(0, 0),
+            "the file holds no sweep",
+            "nothing here",
+            "a sweep file names at least `name`, `task`, `metric`, `seeds` and `parameters`; see sweeps/quick.yaml",
         );
-        return None;
     }
     root
 }
 
-/// A problem that ends the reading; it has been reported.
+/// A problem that ends the parsing. It has been reported.
 struct Stop;
 
 struct Builder<'p, 's> {
@@ -83,13 +85,13 @@ enum Content {
     },
 }
 
-/// What the next node of a mapping is.
+/// The role of the next node of a mapping.
 enum PendingKey {
     /// A key.
     None,
-    /// The value of a key that has been reported.
+    /// The value of a key that is not valid, which has been reported.
     Bad,
-    /// What `<<` stands for.
+    /// The value of a merge key, `<<`.
     Merge(Span),
     /// The value of this key.
     Text(Rc<str>, Span),
@@ -100,40 +102,16 @@ impl Builder<'_, '_> {
         let span = place
             .byte_range()
             .map_or(Span::new(0, 0), |range| Span::new(range.start, range.end));
+
         match event {
-            Event::DocumentStart(..) => {
-                self.documents += 1;
-                if self.documents > 1 {
-                    let finding =
-                        Finding::new(span, "a second document begins here", "second document");
-                    self.problems.add(
-                        finding.help(
-                            "one file holds one sweep: put the second into a file of its own",
-                        ),
-                    );
-                    return Err(Stop);
-                }
-            }
+            Event::DocumentStart(..) => self.start_document(span),
             Event::Scalar(text, style, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), place, span);
-                self.grow(1, span)?;
-                let plain = style == ScalarStyle::Plain;
-                // An absent value arrives as a tilde that is not in the text.
-                let text = if plain && span.is_empty() {
-                    "".into()
-                } else {
-                    Rc::from(&*text)
-                };
-                let node = Node {
-                    span,
-                    kind: Kind::Scalar(Scalar { text, plain }),
-                    size: 1,
-                };
-                self.finish(node, anchor)?;
+                self.scalar(&text, style == ScalarStyle::Plain, anchor, span)
             }
             Event::SequenceStart(_, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), place, span);
-                self.open(Content::List(Vec::new()), anchor, span)?;
+                self.open(Content::List(Vec::new()), anchor, span)
             }
             Event::MappingStart(_, anchor, tag) => {
                 self.refuse_tag(tag.is_some(), place, span);
@@ -142,44 +120,80 @@ impl Builder<'_, '_> {
                     merges: Vec::new(),
                     key: PendingKey::None,
                 };
-                self.open(content, anchor, span)?;
+                self.open(content, anchor, span)
             }
-            Event::SequenceEnd | Event::MappingEnd => self.close(span)?,
-            Event::Alias(anchor) => {
-                let Some(target) = self.anchors.get(&anchor) else {
-                    let finding = Finding::new(
-                        span,
-                        "an alias inside the very thing that it stands for",
-                        "refers to itself",
-                    );
-                    self.problems.add(finding.help("write the value out here"));
-                    return Err(Stop);
-                };
-                let node = Node {
-                    span,
-                    ..target.clone()
-                };
-                self.grow(node.size, span)?;
-                self.finish(node, 0)?;
-            }
-            _ => {}
-        }
-        Ok(())
-    }
-
-    fn refuse_tag(&mut self, tagged: bool, place: &yaml::Span, node: Span) {
-        if tagged {
-            let span = place
-                .tag_span()
-                .and_then(|tag| tag.byte_range())
-                .map_or(node, |range| Span::new(range.start, range.end));
-            let finding = Finding::new(span, "YAML tags are not supported", "a tag");
-            self.problems.add(finding.help(
-                "remove it; quote a value to make it text, give its parameter a `type` otherwise",
-            ));
+            Event::SequenceEnd | Event::MappingEnd => self.close(span),
+            Event::Alias(anchor) => self.alias(anchor, span),
+            _ => Ok(()),
         }
     }
 
+    fn start_document(&mut self, span: Span) -> Result<(), Stop> {
+        self.documents += 1;
+        if self.documents <= 1 {
+            return Ok(());
+        }
+        self.problems.report(
+            span,
+            "a second document begins here",
+            "second document",
+            "one file holds one sweep: put the second into a file of its own",
+        );
+        Err(Stop)
+    }
+
+    fn scalar(&mut self, text: &str, plain: bool, anchor: usize, span: Span) -> Result<(), Stop> {
+        self.grow(1, span)?;
+
+        // An absent value arrives as a tilde that is not in the text.
+        let is_absent = plain && span.is_empty();
+        let text = if is_absent { "" } else { text };
+        let node = Node {
+            span,
+            kind: Kind::Scalar(Scalar {
+                text: text.into(),
+                plain,
+            }),
+            size: 1,
+        };
+        self.finish(node, anchor)
+    }
+
+    fn alias(&mut self, anchor: usize, span: Span) -> Result<(), Stop> {
+        let Some(target) = self.anchors.get(&anchor) else {
+            self.problems.report(
+                span,
+                "an alias inside the value that it stands for",
+                "refers to itself",
+                "write the value out here",
+            );
+            return Err(Stop);
+        };
+        let node = Node {
+            span,
+            ..target.clone()
+        };
+        self.grow(node.size, span)?;
+        self.finish(node, 0)
+    }
+
+    fn refuse_tag(&mut self, is_tagged: bool, place: &yaml::Span, node: Span) {
+        if !is_tagged {
+            return;
+        }
+        let span = place
+            .tag_span()
+            .and_then(|tag| tag.byte_range())
+            .map_or(node, |range| Span::new(range.start, range.end));
+        self.problems.report(
+            span,
+            "YAML tags are not supported",
+            "a tag",
+            "remove it; quote a value to make it text, give its parameter a `type` otherwise",
+        );
+    }
+
+    /// Counts nodes, and refuses a file with too many of them.
     fn grow(&mut self, nodes: usize, span: Span) -> Result<(), Stop> {
         self.nodes = self.nodes.saturating_add(nodes);
         if self.nodes <= MAX_NODES {
@@ -189,17 +203,17 @@ impl Builder<'_, '_> {
             "the file holds more than {} values, aliases expanded",
             count(MAX_NODES as u128)
         );
-        self.problems.add(
-            Finding::new(span, message, "one too many").help("split the sweep into several files"),
-        );
+        let help = "split the sweep into several files";
+        self.problems.report(span, message, "one too many", help);
         Err(Stop)
     }
 
     fn open(&mut self, content: Content, anchor: usize, span: Span) -> Result<(), Stop> {
         if self.stack.len() >= MAX_DEPTH {
-            self.problems.add(too_deep(span));
+            self.problems.add(syntax::too_deep(span));
             return Err(Stop);
         }
+
         let nodes_before = self.nodes;
         self.grow(1, span)?;
         self.stack.push(Frame {
@@ -216,27 +230,27 @@ impl Builder<'_, '_> {
         let Some(frame) = self.stack.pop() else {
             return Ok(());
         };
-        // The end event of a flow collection is its bracket; that of a block is empty and lies in a
-        // later line.
+
+        // The end event of a flow collection is its bracket. That of a block is empty and lies in a
+        // later line, so the end of the last child is used instead.
         let end = if span.is_empty() { frame.end } else { span.end };
-        let place = Span::new(frame.start, end.max(frame.start));
+        let span = Span::new(frame.start, end.max(frame.start));
+
         let kind = match frame.content {
             Content::List(items) => Kind::List(Rc::new(items)),
             Content::Map {
                 entries, merges, ..
-            } => Kind::Map(Rc::new(self.close_map(entries, merges)?)),
+            } => Kind::Map(Rc::new(self.close_map(entries, &merges)?)),
         };
-        self.finish(
-            Node {
-                span: place,
-                kind,
-                size: self.nodes - frame.nodes_before,
-            },
-            frame.anchor,
-        )
+        let node = Node {
+            span,
+            kind,
+            size: self.nodes - frame.nodes_before,
+        };
+        self.finish(node, frame.anchor)
     }
 
-    /// A node is complete: it goes to its place in the collection around it.
+    /// Puts a complete node into the collection around it.
     fn finish(&mut self, node: Node, anchor: usize) -> Result<(), Stop> {
         if anchor != 0 {
             self.anchors.insert(anchor, node.clone());
@@ -245,6 +259,7 @@ impl Builder<'_, '_> {
             self.root = Some(node);
             return Ok(());
         };
+
         frame.end = frame.end.max(node.span.end);
         match &mut frame.content {
             Content::List(items) => items.push(node),
@@ -266,80 +281,94 @@ impl Builder<'_, '_> {
         Ok(())
     }
 
-    /// Reports repeated keys, and puts in what the merge key names.
-    fn close_map(
-        &mut self,
-        own: Vec<Entry>,
-        merges: Vec<(Span, Node)>,
-    ) -> Result<Vec<Entry>, Stop> {
-        let mut entries: Vec<Entry> = Vec::new();
-        let mut index: HashMap<Rc<str>, usize> = HashMap::new();
-        if let Some((first, _)) = merges.first() {
-            for (span, _) in merges.iter().skip(1) {
-                self.problems.add(
-                    repeated_key("<<", *span, *first, self.problems.line(*first))
-                        .help("use one: `<<: [*a, *b]`"),
-                );
-            }
-        }
-        for (span, node) in merges.iter().take(1) {
-            let sources = match &node.kind {
-                Kind::List(items) => items.as_slice(),
-                _ => std::slice::from_ref(node),
-            };
-            for source in sources {
-                let Kind::Map(merged) = &source.kind else {
-                    let finding = Finding::new(
-                        source.span.or(*span),
-                        "`<<` takes a mapping",
-                        "not a mapping",
-                    );
-                    self.problems.add(
-                        finding.help(
-                            "name a mapping with an alias (`<<: *common`), or a list of such",
-                        ),
-                    );
-                    continue;
-                };
-                self.grow(source.size, *span)?;
-                for entry in merged.iter() {
-                    // Of several sources the first one wins, and the mapping's own keys win over
-                    // all.
-                    if !index.contains_key(&entry.key) {
-                        index.insert(entry.key.clone(), entries.len());
-                        entries.push(entry.clone());
-                    }
-                }
-            }
-        }
+    /// Returns the entries of a mapping: what its merge key names, then its own keys. Reports
+    /// repeated keys.
+    fn close_map(&mut self, own: Vec<Entry>, merges: &[(Span, Node)]) -> Result<Vec<Entry>, Stop> {
+        let mut merged = self.merged(merges)?;
+
         let mut written: HashMap<Rc<str>, Span> = HashMap::new();
         for entry in own {
             if let Some(&first) = written.get(&entry.key) {
-                let finding =
-                    repeated_key(&entry.key, entry.key_span, first, self.problems.line(first));
-                self.problems.add(finding.help("remove one of them"));
+                self.report_repeated_key(&entry.key, entry.key_span, first, "remove one of them");
                 continue;
             }
             written.insert(entry.key.clone(), entry.key_span);
-            match index.get(&entry.key) {
-                Some(&at) => entries[at] = entry,
-                None => entries.push(entry),
+            merged.replace(entry);
+        }
+        Ok(merged.entries)
+    }
+
+    /// Returns the entries that the merge key of a mapping names.
+    fn merged(&mut self, merges: &[(Span, Node)]) -> Result<Merged, Stop> {
+        let mut merged = Merged::default();
+        let Some(((span, node), others)) = merges.split_first() else {
+            return Ok(merged);
+        };
+        for (other, _) in others {
+            self.report_repeated_key("<<", *other, *span, "use one: `<<: [*a, *b]`");
+        }
+
+        let sources = match &node.kind {
+            Kind::List(items) => items.as_slice(),
+            _ => std::slice::from_ref(node),
+        };
+        for source in sources {
+            let Kind::Map(entries) = &source.kind else {
+                self.problems.report(
+                    source.span.or(*span),
+                    "`<<` takes a mapping",
+                    "not a mapping",
+                    "name a mapping with an alias (`<<: *common`), or a list of such",
+                );
+                continue;
+            };
+            self.grow(source.size, *span)?;
+            for entry in entries.iter() {
+                merged.add(entry);
             }
         }
-        Ok(entries)
+        Ok(merged)
+    }
+
+    fn report_repeated_key(&mut self, key: &str, span: Span, first: Span, help: &str) {
+        let line = self.problems.line(first);
+        let message = format!(
+            "the key {} is here twice, first in line {line}",
+            quoted(key)
+        );
+        self.problems.add(
+            Finding::new(span, message, "again")
+                .also(first, "first here")
+                .help(help),
+        );
     }
 }
 
-fn repeated_key(key: &str, span: Span, first: Span, line: usize) -> Finding {
-    Finding::new(
-        span,
-        format!(
-            "the key {} is here twice, first in line {line}",
-            quoted(key)
-        ),
-        "again",
-    )
-    .also(first, "first here")
+/// Entries with unique keys, in the order of their first occurrence.
+#[derive(Default)]
+struct Merged {
+    entries: Vec<Entry>,
+    places: HashMap<Rc<str>, usize>,
+}
+
+impl Merged {
+    /// Adds an entry unless its key is there: of several sources the first one wins.
+    fn add(&mut self, entry: &Entry) {
+        if !self.places.contains_key(&entry.key) {
+            self.replace(entry.clone());
+        }
+    }
+
+    /// Adds an entry, or replaces the one of its key: the mapping's own keys win over all sources.
+    fn replace(&mut self, entry: Entry) {
+        match self.places.get(&entry.key) {
+            Some(&place) => self.entries[place] = entry,
+            None => {
+                self.places.insert(entry.key.clone(), self.entries.len());
+                self.entries.push(entry);
+            }
+        }
+    }
 }
 
 fn pending_key(node: &Node, problems: &mut Problems<'_>) -> PendingKey {
@@ -351,202 +380,15 @@ fn pending_key(node: &Node, problems: &mut Problems<'_>) -> PendingKey {
             PendingKey::Text(scalar.text.clone(), node.span)
         }
         Kind::Scalar(_) => {
-            problems.add(
-                Finding::new(node.span, "a key is missing before the colon", "no key")
-                    .help("write `name: value`"),
-            );
+            let message = "a key is missing before the colon";
+            problems.report(node.span, message, "no key", "write `name: value`");
             PendingKey::Bad
         }
         _ => {
             let message = format!("a key must be text, not {}", node.describe());
-            problems.add(
-                Finding::new(node.span, message, "not text")
-                    .help("quote it if the brackets belong to the text"),
-            );
+            let help = "quote it if the brackets belong to the text";
+            problems.report(node.span, message, "not text", help);
             PendingKey::Bad
         }
     }
-}
-
-fn too_deep(span: Span) -> Finding {
-    Finding::new(
-        span,
-        format!("nested more than {MAX_DEPTH} levels deep"),
-        "too deep",
-    )
-    .help("a sweep file has about five levels: is a bracket or an indentation wrong?")
-}
-
-/// The parser's errors in plain words.
-fn syntax(source: &str, error: &ScanError) -> Finding {
-    let at = error.marker().byte_offset().unwrap_or(0).min(source.len());
-    let span = word_at(source, at);
-    let (message, label, help): (String, &str, Option<&str>) = match error.kind() {
-        ErrorKind::RecursionLimitExceeded => return too_deep(span),
-        ErrorKind::TabNotAllowed
-        | ErrorKind::TabInBlockIndentation
-        | ErrorKind::TabInIndentation
-        | ErrorKind::TabAtBlockScalarStart => (
-            "a tab in the indentation".to_owned(),
-            "tab",
-            Some("indent with spaces"),
-        ),
-        ErrorKind::TabInPlainScalar => (
-            "a tab inside a value".to_owned(),
-            "tab",
-            Some("use spaces, or quote the value"),
-        ),
-        ErrorKind::MappingValueNotAllowed
-        | ErrorKind::InvalidColonPlacement
-        | ErrorKind::MappingKeyNotAllowed => (
-            "a `key:` is not allowed here".to_owned(),
-            "unexpected `:`",
-            Some("check the brackets and the indentation above; quote a text that contains `: `"),
-        ),
-        ErrorKind::SimpleKeyExpected | ErrorKind::InvalidSimpleKey => (
-            "this line is neither a key with a value nor part of one".to_owned(),
-            "no `:` after it",
-            Some("write `key: value`, with a space after the colon"),
-        ),
-        ErrorKind::ExpectedBlockMappingKey
-        | ErrorKind::ExpectedBlockSequenceEntry
-        | ErrorKind::InvalidIndentation
-        | ErrorKind::ExpectedDocumentStart
-        | ErrorKind::UnexpectedEofBlockMapping
-        | ErrorKind::UnexpectedEofBlockSequence => (
-            "the indentation fits nothing above".to_owned(),
-            "unexpected here",
-            Some("keys that belong together start in the same column"),
-        ),
-        ErrorKind::MismatchedFlowCollectionEnd { open, close } => (
-            format!("`{open}` is closed by `{close}`"),
-            "opened here",
-            Some("close it with its own kind of bracket"),
-        ),
-        ErrorKind::UnclosedFlowCollection { open } => (
-            format!("`{open}` is never closed"),
-            "opened here",
-            Some("add the closing bracket"),
-        ),
-        ErrorKind::MisplacedFlowCollectionEnd => (
-            "a closing bracket without an opening one".to_owned(),
-            "not opened",
-            Some("remove it, or open it above"),
-        ),
-        ErrorKind::UnexpectedEofFlowSequence
-        | ErrorKind::UnexpectedEofFlowMapping
-        | ErrorKind::UnexpectedEofImplicitFlowMapping => (
-            "the file ends inside brackets".to_owned(),
-            "the end",
-            Some("close the bracket"),
-        ),
-        ErrorKind::ExpectedFlowMappingSeparator | ErrorKind::ExpectedFlowSequenceSeparator
-            if is_macro(source, at) =>
-        {
-            (
-                "a `${...}` in brackets must be quoted".to_owned(),
-                "not quoted",
-                Some("write \"${args}\", with the quotes"),
-            )
-        }
-        ErrorKind::ExpectedFlowMappingSeparator => (
-            "a comma or `}` is missing before this".to_owned(),
-            "unexpected",
-            Some("is a bracket above still open?"),
-        ),
-        ErrorKind::ExpectedFlowSequenceSeparator => (
-            "a comma or `]` is missing before this".to_owned(),
-            "unexpected",
-            Some("is a bracket above still open?"),
-        ),
-        ErrorKind::InvalidFlowScalarIndent => (
-            "a bracket above is still open".to_owned(),
-            "inside brackets",
-            Some("close the bracket, or indent this line"),
-        ),
-        ErrorKind::UnclosedQuotedScalar
-        | ErrorKind::DocumentIndicatorInQuotedScalar
-        | ErrorKind::InvalidQuotedScalarIndent => (
-            "a quote is never closed".to_owned(),
-            "opened here",
-            Some("add the closing quote"),
-        ),
-        ErrorKind::InvalidTrailingSingleQuotedScalar
-        | ErrorKind::InvalidTrailingDoubleQuotedScalar => (
-            "text goes on after the closing quote".to_owned(),
-            "after the quote",
-            Some("put all of it inside the quotes"),
-        ),
-        ErrorKind::UnknownQuotedScalarEscape => (
-            "an unknown escape after a backslash".to_owned(),
-            "unknown escape",
-            Some("write `\\\\` for a backslash, or use single quotes"),
-        ),
-        ErrorKind::UnknownAnchor => (
-            "an alias without an anchor before it".to_owned(),
-            "no such anchor",
-            Some("name the value with `&name` above, or quote a text that begins with `*`"),
-        ),
-        ErrorKind::MissingAnchorOrAliasName => (
-            "a `&` or `*` without a name".to_owned(),
-            "no name",
-            Some("name the anchor, or quote the text"),
-        ),
-        ErrorKind::BlockSequenceEntryNotAllowed | ErrorKind::BlockEntryInFlowCollection => (
-            "a `- ` item is not allowed here".to_owned(),
-            "unexpected `-`",
-            Some("start the list in a line of its own, or write it as [a, b]"),
-        ),
-        ErrorKind::UnexpectedCharacter { character } if character.is_control() => (
-            format!("a control character (U+{:04X})", u32::from(*character)),
-            "not allowed",
-            Some("remove it"),
-        ),
-        ErrorKind::UnexpectedCharacter { character } => (
-            format!("a value must not begin with `{character}`"),
-            "not allowed here",
-            Some("quote the value"),
-        ),
-        ErrorKind::DirectiveDisallowed => (
-            "YAML directives are not supported".to_owned(),
-            "a directive",
-            Some("remove this line"),
-        ),
-        ErrorKind::BomInsideDocument => (
-            "a byte order mark inside the file".to_owned(),
-            "invisible character",
-            Some("remove it"),
-        ),
-        other => (format!("this is not valid YAML: {other}"), "here", None),
-    };
-    Finding::new(span, message, label).help_opt(help.map(str::to_owned))
-}
-
-/// Whether the bracket at a place is that of a macro: to YAML it begins a mapping.
-fn is_macro(source: &str, at: usize) -> bool {
-    source.get(..at).is_some_and(|before| before.ends_with('$')) && source[at..].starts_with('{')
-}
-
-/// The word at a place, for the parser tells only where an error starts; at the end of the file,
-/// its last word.
-fn word_at(source: &str, at: usize) -> Span {
-    let mut at = at;
-    while !source.is_char_boundary(at) {
-        at -= 1;
-    }
-    if source[at..].trim().is_empty() {
-        let end = source[..at].trim_end().len();
-        let start = source[..end]
-            .char_indices()
-            .next_back()
-            .map_or(0, |(index, _)| index);
-        return Span::new(start, end);
-    }
-    let rest = &source[at..];
-    let special = |c: char| c.is_whitespace() || "[]{},:\"'".contains(c);
-    let length = match rest.find(special) {
-        Some(0) | None => rest.chars().next().map_or(0, char::len_utf8),
-        Some(length) => length,
-    };
-    Span::new(at, at + length)
 }

@@ -1,6 +1,6 @@
 //! What is wrong with a sweep file, as plain data: `Diagnosis` and its `Problem`s, and the
-//! collector that the reader's stages add findings to. How a diagnosis looks on a terminal is
-//! `cli/diagnosis.rs`'s affair.
+//! collector to which the reader's stages add findings. `cli/diagnosis.rs` draws a diagnosis on a
+//! terminal.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,10 +9,14 @@ use std::ops::Range;
 use super::MAX_BYTES;
 use crate::text;
 
-/// How many problems a diagnosis holds; the rest are counted.
-const SHOWN: usize = 20;
-/// The collector takes no more findings than this: a hostile file cannot make it grow.
-const COLLECTED: usize = 200;
+/// Maximum number of problems in a diagnosis; the rest are counted.
+const MAX_SHOWN: usize = 20;
+
+/// Maximum number of findings that the collector takes, so that a hostile file cannot make it grow.
+const MAX_COLLECTED: usize = 200;
+
+/// Maximum number of characters of a text from the file in a message.
+const MAX_BRIEF: usize = 48;
 
 /// Everything that is wrong with a sweep file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,7 +42,7 @@ pub struct Problem {
     pub column: usize,
     /// What is wrong.
     pub message: String,
-    /// A few words to put under the offending text.
+    /// A few words to show under the offending text.
     pub label: String,
     /// What to do about it.
     pub help: Option<String>,
@@ -47,7 +51,8 @@ pub struct Problem {
 }
 
 impl Diagnosis {
-    /// The file is larger than [`MAX_BYTES`]: for callers that look at the size before they read.
+    /// Creates the diagnosis of a file that is larger than [`MAX_BYTES`], for callers that check
+    /// the size before they read.
     pub fn too_large(file: &str, bytes: u64) -> Self {
         let message = format!(
             "the file has {} bytes; a sweep file may have {}",
@@ -63,11 +68,12 @@ impl Diagnosis {
         )
     }
 
-    /// The file is not UTF-8.
+    /// Creates the diagnosis of a file that is not UTF-8.
     pub fn not_utf8(file: &str, bytes: &[u8]) -> Self {
         let bytes = &bytes[..bytes.len().min(MAX_BYTES)];
         let valid = std::str::from_utf8(bytes).map_or_else(|error| error.valid_up_to(), str::len);
-        // Enough of what follows to show the place.
+
+        // The source ends shortly after the place, which is enough to show it.
         let source = String::from_utf8_lossy(&bytes[..bytes.len().min(valid + 80)]).into_owned();
         let span = tidy(&source, Span::new(valid, valid));
         Self::of_whole_file(
@@ -79,15 +85,18 @@ impl Diagnosis {
         )
     }
 
-    /// "and 7 more problems", where there are more than `problems` holds.
+    /// "and 7 more problems", if there are more than `problems` holds.
     pub fn rest(&self) -> Option<String> {
-        let least = if self.omitted >= COLLECTED - SHOWN {
+        if self.omitted == 0 {
+            return None;
+        }
+        let least = if self.omitted >= MAX_COLLECTED - MAX_SHOWN {
             "at least "
         } else {
             ""
         };
-        (self.omitted > 0)
-            .then(|| format!("and {least}{}", text::count(self.omitted, "more problem")))
+        let problems = text::count(self.omitted, "more problem");
+        Some(format!("and {least}{problems}"))
     }
 
     fn of_whole_file(
@@ -98,6 +107,7 @@ impl Diagnosis {
         help: &str,
     ) -> Self {
         let (line, column) = Lines::new(&source).position(&source, span.start);
+
         let problem = Problem {
             span,
             line,
@@ -107,6 +117,7 @@ impl Diagnosis {
             help: Some(help.to_owned()),
             also: None,
         };
+
         Self {
             file: file.to_owned(),
             source,
@@ -116,7 +127,7 @@ impl Diagnosis {
     }
 }
 
-/// One line a problem: `file:line:column: message (help)`.
+/// One line for each problem: `file:line:column: message (help)`.
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, problem) in self.problems.iter().enumerate() {
@@ -137,7 +148,7 @@ impl fmt::Display for Diagnosis {
     }
 }
 
-// By hand: `thiserror` would take the field `source` for the error that caused this one.
+// Not derived: `thiserror` would take the field `source` for the error that caused this one.
 impl std::error::Error for Diagnosis {}
 
 /// A place in the source, in bytes.
@@ -156,14 +167,13 @@ impl Span {
         self.start >= self.end
     }
 
-    /// This place, or the other where there is nothing at this one: an absent value has no text to
-    /// underline.
+    /// This place, or the other if this one is empty: an absent value has no text to underline.
     pub fn or(self, other: Self) -> Self {
         if self.is_empty() { other } else { self }
     }
 }
 
-/// A problem in the making.
+/// A problem before its line and column are known.
 #[derive(Debug)]
 pub(super) struct Finding {
     span: Span,
@@ -198,6 +208,21 @@ impl Finding {
         self.also = Some((span, label.into()));
         self
     }
+
+    fn into_problem(self, source: &str, lines: &Lines) -> Problem {
+        let span = tidy(source, self.span);
+        let (line, column) = lines.position(source, span.start);
+        let also = self.also.map(|(place, label)| (tidy(source, place), label));
+        Problem {
+            span,
+            line,
+            column,
+            message: self.message,
+            label: self.label,
+            help: self.help,
+            also,
+        }
+    }
 }
 
 /// Collects findings while a file is read.
@@ -206,7 +231,7 @@ pub(super) struct Problems<'s> {
     source: &'s str,
     lines: Lines,
     found: Vec<Finding>,
-    /// The same text may be walked more than once, through an alias or through several arms.
+    /// A text may be read more than once, through an alias or through several arms.
     seen: HashSet<(Span, String)>,
 }
 
@@ -226,9 +251,20 @@ impl<'s> Problems<'s> {
         }
     }
 
-    /// Whether looking for more is in vain: loops over what the file may hold many of stop then.
+    /// Adds a finding with help and no second place.
+    pub fn report(
+        &mut self,
+        span: Span,
+        message: impl Into<String>,
+        label: impl Into<String>,
+        help: impl Into<String>,
+    ) {
+        self.add(Finding::new(span, message, label).help(help));
+    }
+
+    /// Whether no more findings are taken. Loops over long lists of the file stop then.
     pub fn is_full(&self) -> bool {
-        self.found.len() >= COLLECTED
+        self.found.len() >= MAX_COLLECTED
     }
 
     pub fn is_empty(&self) -> bool {
@@ -250,29 +286,15 @@ impl<'s> Problems<'s> {
     }
 
     pub fn into_diagnosis(mut self, file: &str) -> Diagnosis {
-        // Stable: findings of one place stay in the order in which they were made.
+        // The sort is stable: findings of one place stay in the order in which they were made.
         self.found.sort_by_key(|finding| finding.span);
-        let omitted = self.found.len().saturating_sub(SHOWN);
+
+        let omitted = self.found.len().saturating_sub(MAX_SHOWN);
         let problems = self
             .found
             .into_iter()
-            .take(SHOWN)
-            .map(|finding| {
-                let span = tidy(self.source, finding.span);
-                let (line, column) = self.lines.position(self.source, span.start);
-                let also = finding
-                    .also
-                    .map(|(place, label)| (tidy(self.source, place), label));
-                Problem {
-                    span,
-                    line,
-                    column,
-                    message: finding.message,
-                    label: finding.label,
-                    help: finding.help,
-                    also,
-                }
-            })
+            .take(MAX_SHOWN)
+            .map(|finding| finding.into_problem(self.source, &self.lines))
             .collect();
         Diagnosis {
             file: file.to_owned(),
@@ -283,17 +305,19 @@ impl<'s> Problems<'s> {
     }
 }
 
-/// A span for people: inside the source, on character boundaries, in one line, and not empty where
-/// the line goes on.
+/// Fits a span for display: inside the source, on character boundaries, in one line, and not empty
+/// unless it is at the end of the line.
 fn tidy(source: &str, span: Span) -> Range<usize> {
     let mut start = span.start.min(source.len());
     while !source.is_char_boundary(start) {
         start -= 1;
     }
+
     let mut end = span.end.clamp(start, source.len());
     while !source.is_char_boundary(end) {
         end -= 1;
     }
+
     let line_end = source[start..]
         .find(['\n', '\r'])
         .map_or(source.len(), |length| start + length);
@@ -322,37 +346,34 @@ impl Lines {
     fn position(&self, source: &str, at: usize) -> (usize, usize) {
         let line = self.0.partition_point(|start| *start <= at).max(1);
         let start = self.0[line - 1];
-        (
-            line,
-            source.get(start..at).map_or(0, |text| text.chars().count()) + 1,
-        )
+        let before = source.get(start..at).unwrap_or_default();
+        (line, before.chars().count() + 1)
     }
 }
 
-/// A text from the file, for a message: short, without control characters.
+/// Prepares a text from the file for a message: short, without control characters.
 pub(super) fn brief(text: &str) -> String {
-    const MOST: usize = 48;
     let mut shown = String::new();
-    for c in text.chars().take(MOST) {
-        if is_invisible(c) {
-            shown.extend(c.escape_default())
+    for letter in text.chars().take(MAX_BRIEF) {
+        if is_invisible(letter) {
+            shown.extend(letter.escape_default());
         } else {
-            shown.push(c)
+            shown.push(letter);
         }
     }
-    if text.chars().nth(MOST).is_some() {
+    if text.chars().nth(MAX_BRIEF).is_some() {
         shown.push('…');
     }
     shown
 }
 
-/// The same in backticks.
+/// Like `brief`, in backticks.
 pub(super) fn quoted(text: &str) -> String {
     format!("`{}`", brief(text))
 }
 
-/// Whether a character of the file must not reach a terminal as it is: it would not show, or change
-/// what shows.
+/// Whether a character must be escaped on a terminal, since it is invisible or changes how other
+/// text is shown.
 pub(crate) fn is_invisible(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
@@ -370,7 +391,7 @@ pub(super) fn listed<S: AsRef<str>>(items: &[S], last: &str) -> String {
     }
 }
 
-/// A whole number with its thousands apart: `1,234,567`; in words once it has saturated.
+/// A whole number with thousands separators: `1,234,567`. A saturated one is "more than 10^18".
 pub(super) fn count(number: u128) -> String {
     if number >= 1_000_000_000_000_000_000 {
         return format!("more than 10^{}", number.ilog10());

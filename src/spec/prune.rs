@@ -1,18 +1,15 @@
 //! Reads `prune`, and the bound of the metric that it needs: known for the built-in task, `best`
-//! under `metric` for programs of the user's own.
+//! under `metric` for the user's own programs.
 
-use super::keys;
 use super::model::{Goal, Metric, Prune};
 use super::problem::{Finding, Problems, quoted};
-use super::scalar;
-use super::task;
 use super::tree::{Entry, Fields, Kind};
-use super::words;
+use super::{free_text, numbers, similar, task};
 
 const CHOICES: [&str; 2] = ["safe", "none"];
 
-/// What `prune` says. `metric` is what could be read of the metric, `builtin` whether the built-in
-/// task reports it.
+/// Reads `prune`. `metric` is the metric if it could be read, `builtin` whether the built-in task
+/// reports it.
 pub(super) fn read(
     fields: &Fields<'_>,
     metric: Option<&Metric>,
@@ -20,67 +17,90 @@ pub(super) fn read(
     problems: &mut Problems<'_>,
 ) -> Prune {
     let before = problems.len();
-    let bound = declared(fields, metric, builtin, problems);
+    let declared = declared_bound(fields, metric, builtin, problems);
+
     let Some(entry) = fields.get("prune") else {
         return Prune::None;
     };
-    let Some(written) = words::line(entry, usize::MAX, false, problems) else {
+    let Some(written) = free_text::line(entry, usize::MAX, false, problems) else {
         return Prune::None;
     };
+
     match &*written {
         "none" => return Prune::None,
         "safe" => {}
         _ => {
-            let help = match (keys::nearest(&written, &CHOICES), &*written) {
-                (_, "true" | "yes" | "on") => "write `prune: safe`".to_owned(),
-                (_, "false" | "no" | "off") => "write `prune: none`, or remove the key".to_owned(),
-                (Some(near), _) => format!("did you mean `{near}`?"),
-                (None, _) => {
-                    "write `safe`: points that cannot win any more get no further seeds; or `none`"
-                        .to_owned()
-                }
-            };
-            let message = format!("unknown way to prune {}", quoted(&written));
-            problems.add(Finding::new(entry.at(), message, "unknown way").help(help));
+            report_unknown(entry, &written, problems);
             return Prune::None;
         }
     }
-    let (Some(metric), true) = (metric, problems.len() == before) else {
+
+    let Some(metric) = metric.filter(|_| problems.len() == before) else {
         return Prune::None;
     };
-    if let Some(best) = bound.or_else(|| builtin.then(|| known(metric)).flatten()) {
-        return Prune::Safe { best };
+
+    let bound = if builtin {
+        declared.or_else(|| known_bound(metric))
+    } else {
+        declared
+    };
+    match bound {
+        Some(best) => Prune::Safe { best },
+        None => {
+            report_no_bound(entry, fields, metric, builtin, problems);
+            Prune::None
+        }
     }
-    let (name, goal) = (&metric.name, metric.goal.name());
+}
+
+fn report_unknown(entry: &Entry, written: &str, problems: &mut Problems<'_>) {
+    let help = match written {
+        "true" | "yes" | "on" => "write `prune: safe`".to_owned(),
+        "false" | "no" | "off" => "write `prune: none`, or remove the key".to_owned(),
+        _ => match similar::nearest(written, &CHOICES) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "write `safe`: points that cannot win any more get no further seeds; or `none`"
+                .to_owned(),
+        },
+    };
+    let message = format!("unknown way to prune {}", quoted(written));
+    problems.report(entry.at(), message, "unknown way", help);
+}
+
+fn report_no_bound(
+    entry: &Entry,
+    fields: &Fields<'_>,
+    metric: &Metric,
+    builtin: bool,
+    problems: &mut Problems<'_>,
+) {
+    let name = &metric.name;
+    let goal = metric.goal.name();
+    let example = match metric.goal {
+        Goal::Maximize => "1.0",
+        Goal::Minimize => "0.0",
+    };
+    let help = if builtin {
+        format!("to {goal} it there is no bound: remove `prune`, or select by another metric")
+    } else {
+        format!(
+            "write it under `metric`, if there is one: `metric: {{name: {name}, goal: {goal}, best: {example}}}`"
+        )
+    };
+
     let message = format!(
         "`prune: safe` needs to know the best value that {} can take",
         quoted(name)
     );
-    let help = match (builtin, metric.goal) {
-        (true, _) => {
-            format!("to {goal} it there is no bound: remove `prune`, or select by another metric")
-        }
-        (false, Goal::Maximize) => {
-            format!(
-                "write it under `metric`, if there is one: `metric: {{name: {name}, goal: {goal}, best: 1.0}}`"
-            )
-        }
-        (false, Goal::Minimize) => {
-            format!(
-                "write it under `metric`, if there is one: `metric: {{name: {name}, goal: {goal}, best: 0.0}}`"
-            )
-        }
-    };
     let mut finding = Finding::new(entry.at(), message, "needs a bound");
     if let Some(metric) = fields.get("metric").filter(|_| !builtin) {
         finding = finding.also(metric.key_span, "no `best` here");
     }
     problems.add(finding.help(help));
-    Prune::None
 }
 
-/// `best` under `metric`.
-fn declared(
+/// Reads `best` under `metric`.
+fn declared_bound(
     fields: &Fields<'_>,
     metric: Option<&Metric>,
     builtin: bool,
@@ -90,36 +110,21 @@ fn declared(
         return None;
     };
     let entry: &Entry = parts.iter().find(|part| &*part.key == "best")?;
-    if builtin {
-        let bound = metric
-            .and_then(known)
-            .map_or("it has none".to_owned(), |best| {
-                format!("here it is {best}")
-            });
-        let message = format!("the bounds of the built-in task's metrics are known: {bound}");
-        problems.add(Finding::new(entry.key_span, message, "known already").help("remove `best`"));
-        return None;
+    if !builtin {
+        return numbers::float(entry, problems);
     }
-    let refusal = match &entry.value.kind {
-        Kind::Scalar(scalar) => match scalar::number(scalar) {
-            Ok(best) => return Some(best),
-            Err(refusal) => refusal,
-        },
-        _ => scalar::not_a_number(entry.value.describe()),
+
+    let bound = match metric.and_then(known_bound) {
+        Some(best) => format!("here it is {best}"),
+        None => "it has none".to_owned(),
     };
-    problems.add(
-        Finding::new(
-            entry.at(),
-            format!("`best`: {}", refusal.message),
-            refusal.label,
-        )
-        .help_opt(refusal.help),
-    );
+    let message = format!("the bounds of the built-in task's metrics are known: {bound}");
+    problems.report(entry.key_span, message, "known already", "remove `best`");
     None
 }
 
 /// The best value that a metric of the built-in task can take.
-fn known(metric: &Metric) -> Option<f64> {
+fn known_bound(metric: &Metric) -> Option<f64> {
     let (low, high) = task::bounds_of(&metric.name);
     match metric.goal {
         Goal::Maximize => high,

@@ -1,11 +1,11 @@
-//! What a scalar of the file means as a hyper-parameter's value. YAML's readers disagree about many
-//! spellings (`yes`, `010`, `1_000`); those are refused with the two ways to say what was meant,
-//! rather than guessed at.
+//! The meaning of a scalar of the file as a hyper-parameter's value. YAML's readers disagree about
+//! many spellings (`yes`, `010`, `1_000`). These are refused with the two ways to write what was
+//! meant, instead of guessed.
 
-use super::ParamValue;
 use super::problem::{brief, quoted};
 use super::task::ParamType;
 use super::tree::Scalar;
+use pentagrid_protocol::ParamValue;
 
 /// Why a scalar is no value.
 #[derive(Debug)]
@@ -27,10 +27,16 @@ fn refuse<T>(
     })
 }
 
-/// How long a text may be: a value is printed, stored and sent for every trial.
+/// Maximum length of a text in bytes, since a value is printed, stored and sent for every trial.
 const MAX_TEXT: usize = 1024;
 
-/// The value of a scalar, where its parameter has this type (or none).
+/// Longest decimal number that a hint repeats.
+const MAX_HINT: usize = 24;
+
+/// Longest scalar that is compared with words such as `yes` and `inf`.
+const MAX_WORD: usize = 64;
+
+/// Returns the value of a scalar whose parameter has this type (or none).
 pub(super) fn value(scalar: &Scalar, ty: Option<ParamType>) -> Result<ParamValue, Refusal> {
     let value = if ty == Some(ParamType::Float) && scalar.plain && is_integer(&scalar.text) {
         float(&scalar.text)?
@@ -47,7 +53,7 @@ pub(super) fn value(scalar: &Scalar, ty: Option<ParamType>) -> Result<ParamValue
     }
 }
 
-/// A number, for the places that hold one outside the parameters.
+/// Returns the number of a scalar outside the parameters.
 pub(super) fn number(scalar: &Scalar) -> Result<f64, Refusal> {
     match value(scalar, Some(ParamType::Float))? {
         ParamValue::Float(number) => Ok(number),
@@ -56,7 +62,6 @@ pub(super) fn number(scalar: &Scalar) -> Result<f64, Refusal> {
 }
 
 fn mismatch<T>(scalar: &Scalar, value: &ParamValue, ty: ParamType) -> Result<T, Refusal> {
-    let wanted = type_words(ty);
     let bare = Scalar {
         text: scalar.text.trim().into(),
         plain: true,
@@ -81,8 +86,9 @@ fn mismatch<T>(scalar: &Scalar, value: &ParamValue, ty: ParamType) -> Result<T, 
         ParamValue::Float(float) => format!("the float {float:?}"),
         ParamValue::Bool(boolean) => format!("the boolean {boolean}"),
     };
+
     Err(Refusal {
-        message: format!("expected {wanted}, found {found}"),
+        message: format!("expected {}, found {found}", type_words(ty)),
         label: match ty {
             ParamType::Int => "not an integer",
             ParamType::Float => "not a number",
@@ -93,7 +99,7 @@ fn mismatch<T>(scalar: &Scalar, value: &ParamValue, ty: ParamType) -> Result<T, 
     })
 }
 
-/// The type in words, with its article.
+/// Names a type, with its article.
 pub(super) fn type_words(ty: ParamType) -> &'static str {
     match ty {
         ParamType::Int => "an integer",
@@ -103,7 +109,7 @@ pub(super) fn type_words(ty: ParamType) -> &'static str {
     }
 }
 
-/// What a scalar says by itself; the type only decides what an ambiguous one could have meant.
+/// The meaning of a scalar by itself. The type only decides what an ambiguous one may have meant.
 fn meaning(scalar: &Scalar, ty: Option<ParamType>) -> Result<ParamValue, Refusal> {
     let text = &*scalar.text;
     if scalar.is_null() {
@@ -116,26 +122,24 @@ fn meaning(scalar: &Scalar, ty: Option<ParamType>) -> Result<ParamValue, Refusal
     if !scalar.plain {
         return self::text(text);
     }
+
     match text {
         "true" | "True" | "TRUE" => return Ok(ParamValue::Bool(true)),
         "false" | "False" | "FALSE" => return Ok(ParamValue::Bool(false)),
         _ => {}
     }
-    let lower = if text.len() <= 64 {
+    let lower = if text.len() <= MAX_WORD {
         text.to_ascii_lowercase()
     } else {
         String::new()
     };
-    let number = matches!(ty, Some(ParamType::Float | ParamType::Int));
-    if let ("yes" | "no" | "on" | "off" | "y" | "n", false) = (&*lower, number) {
-        let boolean = format!(
-            "write {} for the boolean",
-            matches!(&*lower, "yes" | "on" | "y")
-        );
+    let is_number_wanted = matches!(ty, Some(ParamType::Float | ParamType::Int));
+    if matches!(&*lower, "yes" | "no" | "on" | "off" | "y" | "n") && !is_number_wanted {
+        let boolean = matches!(&*lower, "yes" | "on" | "y");
         return refuse(
             format!("`{text}` is a boolean to some YAML readers and text to others"),
             "ambiguous",
-            either(ty, boolean, text),
+            either(ty, format!("write {boolean} for the boolean"), text),
         );
     }
     if let ".nan" | "nan" | ".inf" | "inf" | "infinity" = lower.trim_start_matches(['+', '-']) {
@@ -145,19 +149,9 @@ fn meaning(scalar: &Scalar, ty: Option<ParamType>) -> Result<ParamValue, Refusal
             either(ty, "write a finite number".to_owned(), text),
         );
     }
+
     if is_integer(text) {
-        return match text.parse() {
-            Ok(integer) => Ok(ParamValue::Int(integer)),
-            Err(_) => refuse(
-                format!("{} does not fit in 64 bits", quoted(text)),
-                "too large an integer",
-                match ty {
-                    Some(ParamType::Int) => "integers end at 9,223,372,036,854,775,807",
-                    Some(ParamType::Text) => "quote it to make it text",
-                    _ => "write it as a float (with a point or an exponent), or in quotes as text",
-                },
-            ),
-        };
+        return integer(text, ty);
     }
     if is_float(text) {
         return float(text);
@@ -170,6 +164,22 @@ fn meaning(scalar: &Scalar, ty: Option<ParamType>) -> Result<ParamValue, Refusal
         );
     }
     self::text(text)
+}
+
+fn integer(text: &str, ty: Option<ParamType>) -> Result<ParamValue, Refusal> {
+    if let Ok(integer) = text.parse() {
+        return Ok(ParamValue::Int(integer));
+    }
+    let help = match ty {
+        Some(ParamType::Int) => "integers end at 9,223,372,036,854,775,807",
+        Some(ParamType::Text) => "quote it to make it text",
+        _ => "write it as a float (with a point or an exponent), or in quotes as text",
+    };
+    refuse(
+        format!("{} does not fit in 64 bits", quoted(text)),
+        "too large an integer",
+        help,
+    )
 }
 
 /// The ways out of an ambiguity that the parameter's type allows.
@@ -193,10 +203,10 @@ fn text(text: &str) -> Result<ParamValue, Refusal> {
             "put long texts in a file and name the file",
         );
     }
+
     if text
         .chars()
-        .any(|c| c.is_control() && c != '\n' && c != '\t')
-        || text.contains('\0')
+        .any(|letter| letter.is_control() && letter != '\n' && letter != '\t')
     {
         return refuse(
             "a text value must not contain control characters",
@@ -215,6 +225,7 @@ fn float(text: &str) -> Result<ParamValue, Refusal> {
             "write it like 0.001 or 1e-3",
         );
     };
+
     let mantissa = text.split(['e', 'E']).next().unwrap_or(text);
     if !number.is_finite() {
         refuse(
@@ -249,11 +260,12 @@ fn is_integer(text: &str) -> bool {
 
 fn is_float(text: &str) -> bool {
     let body = unsigned(text);
-    let (mantissa, exponent) = match body.find(['e', 'E']) {
-        Some(at) => (&body[..at], Some(&body[at + 1..])),
+    let (mantissa, exponent) = match body.split_once(['e', 'E']) {
+        Some((mantissa, exponent)) => (mantissa, Some(exponent)),
         None => (body, None),
     };
-    let point = match mantissa.split_once('.') {
+
+    let is_mantissa = match mantissa.split_once('.') {
         Some((whole, fraction)) => {
             (all_digits(whole) || whole.is_empty())
                 && (all_digits(fraction) || fraction.is_empty())
@@ -261,13 +273,15 @@ fn is_float(text: &str) -> bool {
         }
         None => all_digits(mantissa) && exponent.is_some(),
     };
-    point && exponent.is_none_or(|digits| all_digits(unsigned(digits)))
+    is_mantissa && exponent.is_none_or(|digits| all_digits(unsigned(digits)))
 }
 
-/// Numbers in notations that YAML 1.1 and 1.2 read differently.
+/// Recognizes numbers in notations that YAML 1.1 and 1.2 read differently. Returns what the text
+/// is, and the decimal number as a hint.
 fn other_notation(text: &str) -> Option<(&'static str, String)> {
     let body = unsigned(text);
     let sign = if text.starts_with('-') { "-" } else { "" };
+
     if all_digits(body) {
         let decimal = body.trim_start_matches('0');
         let decimal = if decimal.is_empty() { "0" } else { decimal };
@@ -276,21 +290,13 @@ fn other_notation(text: &str) -> Option<(&'static str, String)> {
             hint(sign, decimal),
         ));
     }
-    let radix = |prefix: &str, radix: u32| {
-        let digits = body.strip_prefix(prefix)?;
-        let number = u64::from_str_radix(&digits.replace('_', ""), radix).ok()?;
-        Some((
+    if let Some(number) = in_another_base(body) {
+        return Some((
             "a number in another base to some YAML readers and text to others",
             hint(sign, &number.to_string()),
-        ))
-    };
-    if let Some(found) = radix("0x", 16)
-        .or_else(|| radix("0o", 8))
-        .or_else(|| radix("0b", 2))
-    {
-        return Some(found);
+        ));
     }
-    if body.starts_with(|c: char| c.is_ascii_digit()) && body.contains('_') {
+    if body.starts_with(|letter: char| letter.is_ascii_digit()) && body.contains('_') {
         let decimal = body.replace('_', "");
         if is_integer(&decimal) || is_float(&decimal) {
             return Some((
@@ -308,15 +314,25 @@ fn other_notation(text: &str) -> Option<(&'static str, String)> {
     None
 }
 
+/// The value of a hexadecimal, octal or binary number.
+fn in_another_base(text: &str) -> Option<u64> {
+    for (prefix, radix) in [("0x", 16), ("0o", 8), ("0b", 2)] {
+        if let Some(digits) = text.strip_prefix(prefix) {
+            return u64::from_str_radix(&digits.replace('_', ""), radix).ok();
+        }
+    }
+    None
+}
+
 fn hint(sign: &str, decimal: &str) -> String {
-    if decimal.len() <= 24 {
+    if decimal.len() <= MAX_HINT {
         format!(" ({sign}{decimal})")
     } else {
         String::new()
     }
 }
 
-/// The refusal of a collection where a number must be.
+/// The refusal of a collection in the place of a number.
 pub(super) fn not_a_number(found: &str) -> Refusal {
     Refusal {
         message: format!("expected a number, found {found}"),

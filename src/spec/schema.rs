@@ -1,10 +1,10 @@
 //! The JSON schema of sweep files, for editors: completion, hover help, and a first check while
-//! typing. Made of the lists that the reader itself uses: `keys` for the keys, `task` for the
+//! typing. Made from the lists that the reader itself uses: `keys` for the keys, `task` for the
 //! built-in task's parameters.
 
 use serde_json::{Map, Value, json};
 
-use super::claims::{MAX_SENTENCE, of_kind};
+use super::claims::{MAX_SENTENCE, kind_keys};
 use super::keys::{self, Key};
 use super::naming::MAX_ARM;
 use super::parameters::optimizer_list;
@@ -14,12 +14,13 @@ use super::task::{
 };
 use super::{MAX_ARMS, MAX_CLAIMS, MAX_GRIDS, MAX_RULES, MAX_SEEDS};
 
-/// The JSON schema of a sweep file (draft 2020-12), as indented text with a newline at its end.
+/// Returns the JSON schema of a sweep file (draft 2020-12), as indented text that ends with a
+/// newline.
 pub fn json_schema() -> String {
     let head = json!({
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "pentagrid sweep",
-        "description": "A hyper-parameter grid search: who trains, which values to try, with how many seeds.",
+        "description": "A hyper-parameter grid search: what to train, which values to try, with how many seeds.",
     });
     let rules = json!({
         "required": ["metric", "seeds"],
@@ -50,9 +51,9 @@ pub fn json_schema() -> String {
             "parameters": {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/parameter"}},
             "parameter": parameter(&json!({"type": ["number", "string", "boolean"]}), true),
             "arm": object(keys::ARM, arm_key),
-            "grid": object(keys::GRID, |key| shape_key(key).unwrap_or_else(|| json!({"type": "object"}))),
+            "grid": object(keys::GRID, grid_key),
             "clauses": clauses(),
-            "figure": join(
+            "figure": merged(
                 object(keys::FIGURE, figure_key),
                 json!({"required": ["mean"], "dependentRequired": {"images": ["n"]}}),
             ),
@@ -63,16 +64,14 @@ pub fn json_schema() -> String {
             ]},
         },
     });
-    // Indenting a value that is in memory cannot fail; `{:#}` is serde_json's own way to do it
-    // without a `Result`.
-    format!(
-        "{:#}\n",
-        join(join(head, object(keys::SWEEP, sweep_key)), rules)
-    )
+    let sweep = object(keys::SWEEP, sweep_key);
+
+    // `{:#}` indents without a `Result`: a value in memory cannot fail to be written.
+    format!("{:#}\n", merged(merged(head, sweep), rules))
 }
 
-/// The keys of both objects.
-fn join(mut left: Value, right: Value) -> Value {
+/// An object with the keys of both.
+fn merged(mut left: Value, right: Value) -> Value {
     if let (Value::Object(left), Value::Object(right)) = (&mut left, right) {
         left.extend(right);
     }
@@ -81,17 +80,15 @@ fn join(mut left: Value, right: Value) -> Value {
 
 /// An object with these keys and no others; `schema` gives what each holds.
 fn object(keys: &[Key], schema: fn(&str) -> Value) -> Value {
-    let property = |key: &Key| {
-        (
-            key.name.to_owned(),
-            join(json!({"description": key.doc}), schema(key.name)),
-        )
-    };
-    let properties: Map<String, Value> = keys.iter().map(property).collect();
+    let mut properties = Map::new();
+    for key in keys {
+        let described = merged(json!({"description": key.doc}), schema(key.name));
+        properties.insert(key.name.to_owned(), described);
+    }
     json!({"type": "object", "properties": properties, "additionalProperties": false})
 }
 
-/// Grids whose parameters are as that definition says.
+/// Grids whose parameters have that definition.
 fn grids(parameters: &str) -> Value {
     json!({"items": {"properties": {"parameters": {"$ref": parameters}}}})
 }
@@ -120,6 +117,10 @@ fn shape_key(key: &str) -> Option<Value> {
     })
 }
 
+fn grid_key(key: &str) -> Value {
+    shape_key(key).unwrap_or_else(|| json!({"type": "object"}))
+}
+
 fn sweep_key(key: &str) -> Value {
     if let Some(schema) = shape_key(key) {
         return schema;
@@ -146,11 +147,11 @@ fn sweep_key(key: &str) -> Value {
         "project" | "entity" | "apiVersion" | "kind" => json!({}),
         "method" => json!({"enum": ["grid"], "default": "grid"}),
         "prune" => json!({"enum": ["none", "safe"], "default": "none"}),
-        "metric" => join(
+        "metric" => merged(
             object(keys::METRIC, metric_key),
             json!({"required": ["name"]}),
         ),
-        "seeds" => join(
+        "seeds" => merged(
             object(keys::SEEDS, |_| json!({"$ref": "#/$defs/seeds"})),
             json!({"required": ["tune", "final"]}),
         ),
@@ -166,7 +167,7 @@ fn sweep_key(key: &str) -> Value {
             keys::RESOURCES,
             |_| json!({"type": "integer", "minimum": 1, "maximum": 1024, "default": 1}),
         ),
-        "launcher" => join(
+        "launcher" => merged(
             object(keys::LAUNCHER, launcher_key),
             json!({"required": ["kind"]}),
         ),
@@ -177,7 +178,7 @@ fn sweep_key(key: &str) -> Value {
         "claims" => {
             json!({"type": "array", "maxItems": MAX_CLAIMS, "items": {"$ref": "#/$defs/claim"}})
         }
-        // `parameters`: what they hold depends on who trains, see `then` and `else`.
+        // `parameters`: their content depends on the task, see `then` and `else`.
         _ => json!({"type": "object"}),
     }
 }
@@ -222,7 +223,7 @@ fn launcher_key(key: &str) -> Value {
         }
         "gpus" => json!({"type": "integer", "minimum": 0, "maximum": 10000}),
         "steps" | "quote" => json!({"type": "boolean"}),
-        "prefix" => join(words, json!({"minItems": 1})),
+        "prefix" => merged(words, json!({"minItems": 1})),
         "args" => words,
         "start" | "heartbeat" => json!({"type": "string", "pattern": "^(\\d+[dhms]\\s*)+$"}),
         _ => json!({"type": ["string", "number"]}),
@@ -237,6 +238,9 @@ fn figure_key(key: &str) -> Value {
     }
 }
 
+/// Keys of claims that may be left out.
+const OPTIONAL_CLAIM_KEYS: [&str; 5] = ["among", "arms", "goal", "within", "tolerance"];
+
 /// A claim: the sentence, and exactly one kind.
 fn claim() -> Value {
     let one_of: Vec<Value> = keys::CLAIM
@@ -244,7 +248,7 @@ fn claim() -> Value {
         .skip(1)
         .map(|kind| json!({"required": [kind.name]}))
         .collect();
-    join(
+    merged(
         object(keys::CLAIM, claim_key),
         json!({"required": ["says"], "oneOf": one_of}),
     )
@@ -254,14 +258,14 @@ fn claim_key(key: &str) -> Value {
     if key == "says" {
         return json!({"type": "string", "minLength": 1, "maxLength": MAX_SENTENCE});
     }
-    const OPTIONAL: [&str; 5] = ["among", "arms", "goal", "within", "tolerance"];
-    let known = of_kind(key).0;
+
+    let known = kind_keys(key);
     let required: Vec<&str> = known
         .iter()
         .map(|part| part.name)
-        .filter(|name| !OPTIONAL.contains(name))
+        .filter(|name| !OPTIONAL_CLAIM_KEYS.contains(name))
         .collect();
-    join(object(known, claim_part), json!({"required": required}))
+    merged(object(known, claim_part), json!({"required": required}))
 }
 
 fn claim_part(key: &str) -> Value {
@@ -303,19 +307,21 @@ fn parameter(value: &Value, nested: bool) -> Value {
     for key in keys::PARAMETER {
         let schema = match key.name {
             "value" => value.clone(),
-            // Values may come twice where a `zip` tells them apart.
+            // Values may be repeated where a `zip` tells them apart.
             "values" => json!({"type": "array", "items": value, "minItems": 1}),
             "type" => json!({"enum": ["float", "int", "bool", "text"]}),
             "when" => json!({"$ref": "#/$defs/clauses"}),
             _ if nested => json!({"$ref": "#/$defs/parameters"}),
             _ => continue,
         };
+
+        // `type` and `when` may stand beside any of the others, of which there is exactly one.
         if !matches!(key.name, "type" | "when") {
             one_of.push(json!({"required": [key.name]}));
         }
         properties.insert(
             key.name.to_owned(),
-            join(json!({"description": key.doc}), schema),
+            merged(json!({"description": key.doc}), schema),
         );
     }
     json!({"type": "object", "properties": properties, "additionalProperties": false, "oneOf": one_of})
@@ -323,16 +329,12 @@ fn parameter(value: &Value, nested: bool) -> Value {
 
 /// The parameters of the built-in task.
 fn builtin() -> Value {
-    let properties: Map<String, Value> = PARAMS
-        .iter()
-        .map(|param| {
-            let schema = parameter(&builtin_value(param), false);
-            (
-                param.name.to_owned(),
-                join(json!({"description": describe(param)}), schema),
-            )
-        })
-        .collect();
+    let mut properties = Map::new();
+    for param in PARAMS {
+        let schema = parameter(&builtin_value(param), false);
+        let described = merged(json!({"description": describe(param)}), schema);
+        properties.insert(param.name.to_owned(), described);
+    }
     json!({"type": "object", "minProperties": 1, "properties": properties, "additionalProperties": false})
 }
 
@@ -346,6 +348,7 @@ fn builtin_value(param: &TaskParam) -> Value {
         ParamType::Text => json!({"type": "string"}),
         ParamType::Bool => json!({"type": "boolean"}),
     };
+
     let range = match param.range {
         Range::Any => json!({}),
         Range::Positive => json!({"exclusiveMinimum": 0}),
@@ -354,10 +357,10 @@ fn builtin_value(param: &TaskParam) -> Value {
         Range::Between(low, high) => json!({"minimum": low, "maximum": high}),
         Range::OneOf(texts) => json!({"enum": texts}),
     };
-    join(ty, range)
+    merged(ty, range)
 }
 
-/// What a parameter is, its range, whom it is for, and what holds without it.
+/// Describes a parameter: its meaning, its range, the optimizers that it is for, its default.
 fn describe(param: &TaskParam) -> String {
     let mut text = format!("{}.", param.help);
     if param.range != Range::Any {

@@ -1,19 +1,21 @@
-//! The `seeds` block: which seeds the search uses and which the winners get. A count stands for a
-//! range (0.. for the search, 1000.. for the winners), so that two counts never meet.
+//! The `seeds` block: which seeds the search uses and which the selected points get. A count stands
+//! for a range (from 0 for the search, from 1000 for the selected points), so that two counts are
+//! always disjoint.
 
 use std::collections::HashMap;
 
-use super::MAX_SEEDS;
-use super::keys;
 use super::model::Seeds;
+use super::numbers::whole;
 use super::problem::{Finding, Problems, Span, quoted};
-use super::tree::{Entry, Kind, Scalar, fields};
+use super::tree::{Entry, Fields, Kind, Node, Scalar, fields};
+use super::{MAX_SEEDS, keys};
 
 const EXAMPLE: &str = "seeds: {tune: 5, final: 10}";
+
 /// The first seed that a count of final seeds stands for.
 const FINAL_START: u64 = 1000;
 
-/// The seeds, and where to point for problems with each list as a whole.
+/// The seeds, and where to point for problems with the tuning seeds as a whole.
 pub(super) struct Read {
     pub seeds: Seeds,
     pub tune_span: Span,
@@ -25,187 +27,184 @@ struct List {
     span: Span,
 }
 
+impl List {
+    fn numbers(&self) -> Vec<u64> {
+        self.seeds.iter().map(|(seed, _)| *seed).collect()
+    }
+}
+
+/// Reads the block; None if a problem has been reported.
 pub(super) fn read(entry: &Entry, problems: &mut Problems<'_>) -> Option<Read> {
     let fields = fields(entry, "`seeds`", keys::SEEDS, EXAMPLE, problems)?;
-    let mut one = |key: &str, start: u64| {
-        if let Some(found) = fields.get(key) {
-            return list(found, start, problems);
-        }
-        // Unknown keys have been reported, and are probably the missing ones.
-        if fields.lacks(key) && fields.clean {
-            let finding = Finding::new(
-                entry.key_span,
-                format!("`seeds` lacks `{key}`"),
-                format!("no `{key}`"),
-            );
-            problems.add(finding.help(format!("write `{EXAMPLE}`; 0 for none")));
-        }
-        None
-    };
-    let (tune, last) = (one("tune", 0), one("final", FINAL_START));
-    let (tune, last) = (tune?, last?);
-    if tune.seeds.is_empty() && last.seeds.is_empty() {
-        let finding = Finding::new(
-            last.span,
-            "neither tuning seeds nor final seeds: nothing would run",
-            "none here",
-        );
+
+    // Both lists are read before one that is missing ends the reading, so that both are reported.
+    let tune = required_list(entry, &fields, "tune", 0, problems);
+    let finals = required_list(entry, &fields, "final", FINAL_START, problems);
+    let tune = tune?;
+    let finals = finals?;
+
+    if tune.seeds.is_empty() && finals.seeds.is_empty() {
+        let message = "neither tuning seeds nor final seeds: nothing would run";
         problems.add(
-            finding
+            Finding::new(finals.span, message, "none here")
                 .also(tune.span, "and none here")
                 .help(format!("write for example `{EXAMPLE}`")),
         );
         return None;
     }
-    disjoint(&tune, &last, problems)?;
-    let bare = |list: &List| list.seeds.iter().map(|(seed, _)| *seed).collect();
+
+    if !check_disjoint(&tune, &finals, problems) {
+        return None;
+    }
+
     Some(Read {
         seeds: Seeds {
-            tune: bare(&tune),
-            final_: bare(&last),
+            tune: tune.numbers(),
+            final_: finals.numbers(),
         },
         tune_span: tune.span,
     })
 }
 
-fn list(entry: &Entry, start: u64, problems: &mut Problems<'_>) -> Option<List> {
-    let span = entry.at();
-    match &entry.value.kind {
-        Kind::Scalar(scalar) if !scalar.is_null() => {
-            if scalar.text.parse::<f64>().is_err()
-                && !scalar.text.bytes().all(|byte| byte.is_ascii_digit())
-            {
-                let message = format!(
-                    "`{}` must be a count or a list of seeds, not {}",
-                    entry.key,
-                    quoted(&scalar.text)
-                );
-                let help = format!(
-                    "write `{0}: 5` for the seeds {start} to {1}, or a list: `{0}: [7, 8]`",
-                    entry.key,
-                    start + 4
-                );
-                problems.add(Finding::new(span, message, "not seeds").help(help));
-                return None;
-            }
-            let number = whole(scalar, span, &format!("`{}`", entry.key), problems)?;
-            if number > MAX_SEEDS {
-                let message = format!(
-                    "`{}` asks for {number} seeds; a count may be at most {MAX_SEEDS}",
-                    entry.key
-                );
-                let help = format!(
-                    "write a smaller count; the single seed {number} is `{}: [{number}]`",
-                    entry.key
-                );
-                problems.add(Finding::new(span, message, "too many").help(help));
-                return None;
-            }
-            Some(List {
-                seeds: (start..start + number).map(|seed| (seed, span)).collect(),
-                span,
-            })
-        }
-        Kind::List(items) => {
-            let mut first: HashMap<u64, Span> = HashMap::new();
-            let mut seeds = Vec::new();
-            let mut good = true;
-            for item in items.iter() {
-                if problems.is_full() {
-                    return None;
-                }
-                let at = item.span.or(entry.key_span);
-                let Kind::Scalar(scalar) = &item.kind else {
-                    let finding = Finding::new(
-                        at,
-                        format!("a seed must be a whole number, not {}", item.describe()),
-                        "not a number",
-                    );
-                    problems.add(finding.help(format!("write `{}: [0, 1, 2]`", entry.key)));
-                    good = false;
-                    continue;
-                };
-                let Some(seed) = whole(scalar, at, "a seed", problems) else {
-                    good = false;
-                    continue;
-                };
-                if let Some(earlier) = first.insert(seed, at) {
-                    let message = format!(
-                        "seed {seed} is here twice, first in line {}",
-                        problems.line(earlier)
-                    );
-                    problems.add(
-                        Finding::new(at, message, "again")
-                            .also(earlier, "first here")
-                            .help("remove one of them"),
-                    );
-                    good = false;
-                }
-                seeds.push((seed, at));
-            }
-            good.then_some(List { seeds, span })
-        }
-        _ => {
-            let message = format!(
-                "`{}` must be a count or a list of seeds, not {}",
-                entry.key,
-                entry.value.describe()
-            );
-            problems.add(
-                Finding::new(span, message, "not seeds")
-                    .help(format!("write `{EXAMPLE}`, or lists: `tune: [0, 1, 2]`")),
-            );
-            None
-        }
-    }
-}
-
-/// A non-negative integer; reports anything else.
-pub(super) fn whole(
-    scalar: &Scalar,
-    span: Span,
-    what: &str,
+fn required_list(
+    block: &Entry,
+    fields: &Fields<'_>,
+    key: &str,
+    start: u64,
     problems: &mut Problems<'_>,
-) -> Option<u64> {
-    let digits =
-        scalar.plain && !scalar.text.is_empty() && scalar.text.bytes().all(|b| b.is_ascii_digit());
-    let plain_decimal = digits && (scalar.text.len() == 1 || !scalar.text.starts_with('0'));
-    // Beyond i64 the ledger could not hold it.
-    match scalar.text.parse::<i64>() {
-        Ok(number) if plain_decimal => u64::try_from(number).ok(),
+) -> Option<List> {
+    if let Some(entry) = fields.get(key) {
+        return list(entry, start, problems);
+    }
+
+    // Unknown keys have been reported, and are probably the missing ones.
+    if fields.lacks(key) && fields.clean {
+        problems.report(
+            block.key_span,
+            format!("`seeds` lacks `{key}`"),
+            format!("no `{key}`"),
+            format!("write `{EXAMPLE}`; 0 for none"),
+        );
+    }
+    None
+}
+
+fn list(entry: &Entry, start: u64, problems: &mut Problems<'_>) -> Option<List> {
+    match &entry.value.kind {
+        Kind::Scalar(scalar) if !scalar.is_null() => counted(entry, scalar, start, problems),
+        Kind::List(items) => listed(entry, items, problems),
         _ => {
-            let (why, label, help) = match plain_decimal {
-                true => (
-                    "at most 9,223,372,036,854,775,807",
-                    "too large",
-                    "write a smaller number",
-                ),
-                false => (
-                    "a whole number, 0 or greater",
-                    "not a whole number",
-                    "write it in plain digits, without quotes: 5",
-                ),
-            };
-            let message = format!("{what} must be {why}, not {}", quoted(&scalar.text));
-            problems.add(Finding::new(span, message, label).help(help));
+            let key = &entry.key;
+            let found = entry.value.describe();
+            problems.report(
+                entry.at(),
+                format!("`{key}` must be a count or a list of seeds, not {found}"),
+                "not seeds",
+                format!("write `{EXAMPLE}`, or lists: `tune: [0, 1, 2]`"),
+            );
             None
         }
     }
 }
 
-/// Final seeds must be fresh.
-fn disjoint(tune: &List, last: &List, problems: &mut Problems<'_>) -> Option<()> {
+/// Reads a count of seeds.
+fn counted(
+    entry: &Entry,
+    scalar: &Scalar,
+    start: u64,
+    problems: &mut Problems<'_>,
+) -> Option<List> {
+    let key = &entry.key;
+    let span = entry.at();
+    let is_number =
+        scalar.text.parse::<f64>().is_ok() || scalar.text.bytes().all(|byte| byte.is_ascii_digit());
+    if !is_number {
+        let found = quoted(&scalar.text);
+        let end = start + 4;
+        problems.report(
+            span,
+            format!("`{key}` must be a count or a list of seeds, not {found}"),
+            "not seeds",
+            format!("write `{key}: 5` for the seeds {start} to {end}, or a list: `{key}: [7, 8]`"),
+        );
+        return None;
+    }
+
+    let count = whole(scalar, span, &format!("`{key}`"), problems)?;
+    if count > MAX_SEEDS {
+        problems.report(
+            span,
+            format!("`{key}` asks for {count} seeds; a count may be at most {MAX_SEEDS}"),
+            "too many",
+            format!("write a smaller count; the single seed {count} is `{key}: [{count}]`"),
+        );
+        return None;
+    }
+    Some(List {
+        seeds: (start..start + count).map(|seed| (seed, span)).collect(),
+        span,
+    })
+}
+
+/// Reads a list of seeds.
+fn listed(entry: &Entry, items: &[Node], problems: &mut Problems<'_>) -> Option<List> {
+    let mut first: HashMap<u64, Span> = HashMap::new();
+    let mut seeds = Vec::new();
+    let mut is_valid = true;
+    for item in items {
+        if problems.is_full() {
+            return None;
+        }
+
+        let span = item.span.or(entry.key_span);
+        let Kind::Scalar(scalar) = &item.kind else {
+            let found = item.describe();
+            problems.report(
+                span,
+                format!("a seed must be a whole number, not {found}"),
+                "not a number",
+                format!("write `{}: [0, 1, 2]`", entry.key),
+            );
+            is_valid = false;
+            continue;
+        };
+        let Some(seed) = whole(scalar, span, "a seed", problems) else {
+            is_valid = false;
+            continue;
+        };
+
+        // A repeated seed stays in the list, so that it is also compared with the other list.
+        if let Some(earlier) = first.insert(seed, span) {
+            let line = problems.line(earlier);
+            let message = format!("seed {seed} is here twice, first in line {line}");
+            problems.add(
+                Finding::new(span, message, "again")
+                    .also(earlier, "first here")
+                    .help("remove one of them"),
+            );
+            is_valid = false;
+        }
+        seeds.push((seed, span));
+    }
+    is_valid.then(|| List {
+        seeds,
+        span: entry.at(),
+    })
+}
+
+/// Reports a final seed that is a tuning seed: final seeds must be fresh. Returns whether there is
+/// none.
+fn check_disjoint(tune: &List, finals: &List, problems: &mut Problems<'_>) -> bool {
     let tuning: HashMap<u64, Span> = tune.seeds.iter().copied().collect();
-    let Some((seed, span, other)) = last
-        .seeds
-        .iter()
-        .find_map(|(seed, span)| Some((*seed, *span, *tuning.get(seed)?)))
-    else {
-        return Some(());
-    };
-    let message = format!("seed {seed} is a tuning seed and a final seed");
-    problems.add(Finding::new(span, message, "final").also(other, "tuning").help(
-        "final seeds must be fresh, or the winner's figures are too good; a count of N stands for 0 to N-1 under `tune`, for 1000 to 1000+N-1 under `final`",
-    ));
-    None
+    for (seed, span) in &finals.seeds {
+        let Some(tune_span) = tuning.get(seed) else {
+            continue;
+        };
+        let message = format!("seed {seed} is a tuning seed and a final seed");
+        problems.add(Finding::new(*span, message, "final").also(*tune_span, "tuning").help(
+            "final seeds must be fresh, or the winner's figures are too good; a count of N stands for 0 to N-1 under `tune`, for 1000 to 1000+N-1 under `final`",
+        ));
+        return false;
+    }
+    true
 }

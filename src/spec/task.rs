@@ -1,8 +1,8 @@
-//! Who trains a sweep's trials; what the built-in task accepts and reports stands in the protocol's
-//! crate, where its program has it from, too.
+//! The task of a sweep: what trains its trials. What the built-in task accepts and reports is
+//! defined in the protocol's crate, which its program uses, too.
 
 use super::command::Program;
-use super::model::Goal;
+use super::goal::Goal;
 
 pub use pentagrid_protocol::task::{
     AS_RUN_METRICS, BUILTIN, CHECKPOINT_EPOCH, GRAD_NORM_CONV1, GRAD_NORM_FC, HELDOUT_ACCURACY,
@@ -10,14 +10,14 @@ pub use pentagrid_protocol::task::{
     ParamDefault, ParamType, Range, STEP_SECONDS, SWITCH_METRIC, TaskParam, bounds_of,
 };
 
-/// Who trains the trials of a sweep.
+/// What trains the trials of a sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
     /// The built-in task: ResNet18 on MNIST, run by `pentagrid-trainer`.
     MnistResnet18,
-    /// A program of the user's that speaks the worker protocol: its command line, no shell.
+    /// The user's program that speaks the worker protocol: its command line, without a shell.
     Worker(Vec<String>),
-    /// A program of the user's that trains one trial and ends.
+    /// The user's program that trains one trial and exits.
     Program(Program),
 }
 
@@ -32,7 +32,7 @@ impl std::fmt::Display for Task {
     }
 }
 
-/// Which way a metric of the built-in task gets better, final or of the history.
+/// The direction in which a metric of the built-in task gets better, final or of the history.
 pub fn goal_of(metric: &str) -> Goal {
     if metric.ends_with("_accuracy") {
         Goal::Maximize

@@ -1,18 +1,20 @@
-//! The YAML tree with a place for every node, as `parse` builds it and the walkers (`document`,
-//! `parameters`) read it. Collections are shared, so that an alias costs nothing.
+//! The YAML tree with a place for every node, as `parse` builds it and the readers (`document`,
+//! `parameters`) walk it. Collections are shared, so that an alias costs nothing.
 
 use std::rc::Rc;
 
-use super::keys::{self, Key};
-use super::problem::{Finding, Problems, Span, brief, listed, quoted};
+use super::foreign::Foreign;
+use super::keys::Key;
+use super::problem::{Problems, Span, brief, listed, quoted};
+use super::similar;
 
-/// A node. Reached through an alias, its own span is the alias, and its children's are where they
-/// are written.
+/// A node. If it is reached through an alias, its own span is the alias; the spans of its children
+/// are where they are written.
 #[derive(Clone, Debug)]
 pub(super) struct Node {
     pub span: Span,
     pub kind: Kind,
-    /// How many nodes it stands for, aliases expanded.
+    /// Number of nodes in it, with aliases expanded.
     pub size: usize,
 }
 
@@ -20,14 +22,14 @@ pub(super) struct Node {
 pub(super) enum Kind {
     Scalar(Scalar),
     List(Rc<Vec<Node>>),
-    /// Keys are unique; merge keys are gone.
+    /// Keys are unique, and merge keys are resolved.
     Map(Rc<Vec<Entry>>),
 }
 
 #[derive(Clone, Debug)]
 pub(super) struct Scalar {
     pub text: Rc<str>,
-    /// Neither quoted nor a block: only such a scalar can be a number, a boolean or null.
+    /// Whether it is neither quoted nor a block. Only then can it be a number, a boolean or null.
     pub plain: bool,
 }
 
@@ -56,7 +58,7 @@ impl Node {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.is_null())
     }
 
-    /// What it is, in words.
+    /// Names its kind, for a message.
     pub fn describe(&self) -> &'static str {
         match &self.kind {
             Kind::Scalar(scalar) if scalar.is_null() || scalar.text.is_empty() => "an empty value",
@@ -70,7 +72,7 @@ impl Node {
 /// The entries of a mapping whose keys are known.
 pub(super) struct Fields<'n> {
     entries: &'n [Entry],
-    /// Keys that are probably there, misspelt.
+    /// Keys that are probably there but misspelt.
     meant: Vec<&'static str>,
     /// Whether all keys are known.
     pub clean: bool,
@@ -81,13 +83,13 @@ impl<'n> Fields<'n> {
         self.entries.iter().find(|entry| &*entry.key == key)
     }
 
-    /// Whether the key is missing for a reason that has not been reported.
+    /// Whether the key is missing, and no misspelt form of it has been reported.
     pub fn lacks(&self, key: &str) -> bool {
         self.get(key).is_none() && !self.meant.contains(&key)
     }
 }
 
-/// The entries of a value that must be a mapping; `example` shows how to write it.
+/// Returns the entries of a value that must be a mapping; `example` shows how to write it.
 pub(super) fn entries<'n>(
     entry: &'n Entry,
     example: &str,
@@ -101,14 +103,12 @@ pub(super) fn entries<'n>(
         quoted(&entry.key),
         entry.value.describe()
     );
-    problems.add(
-        Finding::new(entry.at(), message, "expected a mapping")
-            .help(format!("write it as `{example}`")),
-    );
+    let help = format!("write it as `{example}`");
+    problems.report(entry.at(), message, "expected a mapping", help);
     None
 }
 
-/// The same, where only some keys are known: reports the others.
+/// Like `entries`, for a mapping with known keys. Reports the others.
 pub(super) fn fields<'n>(
     entry: &'n Entry,
     place: &str,
@@ -120,47 +120,40 @@ pub(super) fn fields<'n>(
     Some(known_fields(entries, place, known, |_| None, problems))
 }
 
-/// Reports the keys that are not known.
+/// Returns the entries of a mapping with known keys. Reports the others. `foreign` describes those
+/// of other programs.
 pub(super) fn known_fields<'n>(
     entries: &'n [Entry],
     place: &str,
     known: &'static [Key],
-    foreign: fn(&str) -> Option<keys::Foreign>,
+    foreign: fn(&str) -> Option<Foreign>,
     problems: &mut Problems<'_>,
 ) -> Fields<'n> {
+    let names: Vec<&'static str> = known.iter().map(|key| key.name).collect();
     let mut meant = Vec::new();
     let before = problems.len();
     for entry in entries {
-        if known.iter().any(|key| key.name == &*entry.key) || problems.is_full() {
+        if names.contains(&&*entry.key) || problems.is_full() {
             continue;
         }
-        let is_parameter =
-            known.iter().any(|key| key.name == "parameters") && looks_like_parameter(&entry.value);
-        let finding = match foreign(&entry.key) {
-            None if is_parameter => {
-                let message = format!("unknown key {} in {place}", quoted(&entry.key));
-                let help = format!(
-                    "a parameter goes under `parameters`: `parameters: {{{}: ...}}`",
-                    brief(&entry.key)
-                );
-                Finding::new(entry.key_span, message, "a parameter?").help(help)
-            }
-            Some(foreign) => {
-                Finding::new(entry.key_span, foreign.message, foreign.label).help(foreign.help)
-            }
-            None => {
-                let names: Vec<&'static str> = known.iter().map(|key| key.name).collect();
-                meant.extend(keys::nearest(&entry.key, &names));
-                Finding::new(
-                    entry.key_span,
-                    format!("unknown key {} in {place}", quoted(&entry.key)),
-                    "unknown key",
-                )
-                .help(did_you_mean(&entry.key, &names, "known keys"))
-            }
-        };
-        problems.add(finding);
+
+        let span = entry.key_span;
+        if let Some(foreign) = foreign(&entry.key) {
+            problems.report(span, foreign.message, foreign.label, foreign.help);
+            continue;
+        }
+        let message = format!("unknown key {} in {place}", quoted(&entry.key));
+        if names.contains(&"parameters") && looks_like_parameter(&entry.value) {
+            let key = brief(&entry.key);
+            let help = format!("a parameter goes under `parameters`: `parameters: {{{key}: ...}}`");
+            problems.report(span, message, "a parameter?", help);
+        } else {
+            meant.extend(similar::nearest(&entry.key, &names));
+            let help = did_you_mean(&entry.key, &names, "known keys");
+            problems.report(span, message, "unknown key", help);
+        }
     }
+
     Fields {
         entries,
         meant,
@@ -168,15 +161,20 @@ pub(super) fn known_fields<'n>(
     }
 }
 
-/// Whether a value is one that a parameter has.
+/// Whether a value looks like that of a parameter.
 fn looks_like_parameter(node: &Node) -> bool {
-    matches!(&node.kind, Kind::Map(entries) if entries.iter().any(|entry| matches!(&*entry.key, "value" | "values" | "parameters")))
+    let Kind::Map(entries) = &node.kind else {
+        return false;
+    };
+    entries
+        .iter()
+        .any(|entry| matches!(&*entry.key, "value" | "values" | "parameters"))
 }
 
-/// "did you mean `x`?" where one is near, and the list of what there is.
+/// "did you mean `x`?" if a known name is similar, and the list of the known names.
 pub(super) fn did_you_mean(name: &str, known: &[&str], kind: &str) -> String {
     let all = format!("{kind}: {}", listed(known, "and"));
-    match keys::nearest(name, known) {
+    match similar::nearest(name, known) {
         Some(near) => format!("did you mean `{near}`? {all}"),
         None => all,
     }

@@ -1,11 +1,20 @@
-//! The rules between the parts of a sweep: what the seeds ask of the arms, and how many trials come
-//! out of it all (counted, never laid out). What each optimizer of the built-in task needs is
-//! `builtin`'s affair.
+//! The rules between the parts of a sweep: what the seeds require of the arms, and how many trials
+//! come out of it all (counted, never laid out). What each optimizer of the built-in task needs is
+//! checked by `builtin`.
+
+use std::cmp::Reverse;
+use std::collections::HashMap;
 
 use super::MAX_TRIALS;
-use super::model::{Axis, Seeds};
+use super::model::Seeds;
 use super::problem::{Finding, Problems, Span, count, quoted};
-use super::shape::{Leaf, Subgrid};
+use super::shape::{Leaf, ShapedArm};
+
+/// Maximum number of arms to list in the help of a sweep that is too large.
+const MAX_LISTED_ARMS: usize = 3;
+
+/// Maximum number of parameters to list for each of those arms.
+const MAX_LISTED_PARAMETERS: usize = 6;
 
 /// An arm with all its grids.
 pub(super) struct Draft<'d> {
@@ -19,8 +28,8 @@ pub(super) struct Draft<'d> {
     pub has_key: bool,
     /// The grids whose union it is; one, for most arms.
     pub leaves: Vec<Leaf<'d>>,
-    /// Its axes and grids, where these are not the product of its parameters.
-    pub shape: Option<(Vec<Axis>, Vec<Subgrid>)>,
+    /// Its axes and grids, unless it is the product of its parameters.
+    pub shape: Option<ShapedArm>,
 }
 
 impl Draft<'_> {
@@ -34,145 +43,139 @@ impl Draft<'_> {
         self.leaves.iter().any(|leaf| leaf.broken)
     }
 
-    /// How many points its grid has, as far as that is known.
+    /// Number of points, as far as that is known; saturates.
     fn points(&self) -> Option<u128> {
-        match &self.shape {
-            Some((_, grids)) => Some(
-                grids
-                    .iter()
-                    .fold(0, |sum: u128, grid| sum.saturating_add(grid.points())),
-            ),
-            None if self.is_broken() || !self.is_plain() => None,
-            None => {
-                let values = self.leaves[0]
-                    .params
-                    .iter()
-                    .map(|param| param.values.len() as u128);
-                Some(values.fold(1, |points: u128, values| points.saturating_mul(values)))
-            }
+        if let Some(shape) = &self.shape {
+            let counts = shape.grids.iter().map(|grid| grid.points());
+            return Some(counts.fold(0, u128::saturating_add));
         }
+        if self.is_broken() || !self.is_plain() {
+            return None;
+        }
+        let params = self.leaves[0].params.iter();
+        let counts = params.map(|param| param.values.len() as u128);
+        Some(counts.fold(1, u128::saturating_mul))
     }
 }
 
-/// A name cannot be both a parameter and a group of parameters.
+/// Reports names that are both a parameter and a group of parameters.
 pub(super) fn groups(grid: &Leaf<'_>, problems: &mut Problems<'_>) {
-    let names: std::collections::HashMap<&str, Span> = grid
+    let names: HashMap<&str, Span> = grid
         .params
         .iter()
         .map(|param| (param.name.as_str(), param.span))
         .collect();
-    for param in &grid.params {
-        for (at, _) in param.name.match_indices('.') {
-            let group = &param.name[..at];
-            if let Some(&span) = names.get(group) {
-                let message = format!(
-                    "{} is a parameter, and also a group with the parameter {}",
-                    quoted(group),
-                    quoted(&param.name)
-                );
-                problems.add(
-                    Finding::new(param.span, message, "in the group")
-                        .also(span, "the parameter")
-                        .help("rename one of them"),
-                );
-            }
-        }
-    }
-}
 
-/// Without tuning seeds there is nothing to choose by, so every arm must be a single point.
-pub(super) fn untuned(arms: &[Draft<'_>], tune: Span, problems: &mut Problems<'_>) {
-    for arm in arms {
-        if let Some(points) = arm.points().filter(|points| *points > 1) {
+    for param in &grid.params {
+        for (dot, _) in param.name.match_indices('.') {
+            let group = &param.name[..dot];
+            let Some(&span) = names.get(group) else {
+                continue;
+            };
             let message = format!(
-                "without tuning seeds no point can be chosen, and {} has {} points",
-                arm.place,
-                count(points)
+                "{} is a parameter, and also a group with the parameter {}",
+                quoted(group),
+                quoted(&param.name)
             );
             problems.add(
-                Finding::new(tune, message, "no tuning seeds")
-                    .also(arm.span, format!("{} points", count(points)))
-                    .help("give `tune` at least 1, or every parameter a single value"),
+                Finding::new(param.span, message, "in the group")
+                    .also(span, "the parameter")
+                    .help("rename one of them"),
             );
-            return;
         }
     }
 }
 
-/// Refuses a sweep of an absurd size. `span` is where to point when no single arm is to blame.
+/// Without tuning seeds nothing can be selected, so every arm must be a single point.
+pub(super) fn untuned(arms: &[Draft<'_>], tune: Span, problems: &mut Problems<'_>) {
+    for arm in arms {
+        let Some(points) = arm.points().filter(|points| *points > 1) else {
+            continue;
+        };
+
+        let points = count(points);
+        let message = format!(
+            "without tuning seeds no point can be chosen, and {} has {points} points",
+            arm.place
+        );
+        problems.add(
+            Finding::new(tune, message, "no tuning seeds")
+                .also(arm.span, format!("{points} points"))
+                .help("give `tune` at least 1, or every parameter a single value"),
+        );
+        return;
+    }
+}
+
+/// Refuses a sweep with too many trials. `span` is where to point if no single arm is the cause.
 pub(super) fn size(arms: &[Draft<'_>], seeds: &Seeds, span: Span, problems: &mut Problems<'_>) {
-    let (tune, last) = (seeds.tune.len() as u128, seeds.final_.len() as u128);
+    let tune = seeds.tune.len() as u128;
+    let finals = seeds.final_.len() as u128;
     let mut sized: Vec<(u128, &Draft<'_>)> = arms
         .iter()
         .filter_map(|arm| Some((arm.points()?, arm)))
         .collect();
-    let total = sized.iter().fold(0_u128, |total, (points, _)| {
-        total
-            .saturating_add(points.saturating_mul(tune))
-            .saturating_add(last)
-    });
+    let total = sized
+        .iter()
+        .map(|(points, _)| points.saturating_mul(tune).saturating_add(finals))
+        .fold(0, u128::saturating_add);
     if total <= MAX_TRIALS {
         return;
     }
-    sized.sort_by_key(|(points, _)| std::cmp::Reverse(*points));
+
+    // The largest arm is to blame if it alone makes up more than half of the maximum.
+    sized.sort_by_key(|(points, _)| Reverse(*points));
     let span = match sized.as_slice() {
         [(_, only)] => only.span,
-        [(most, largest), ..] if points_are_to_blame(*most, tune) => largest.span,
+        [(points, largest), ..] if points.saturating_mul(tune) > MAX_TRIALS / 2 => largest.span,
         _ => span,
     };
-    let mut factors: Vec<String> = sized
+
+    let mut arms: Vec<String> = sized
         .iter()
-        .take(3)
+        .take(MAX_LISTED_ARMS)
         .map(|(points, arm)| format!("{}: {}", arm.name, product(*points, arm, tune)))
         .collect();
-    if sized.len() > 3 {
-        factors.push(format!("{} more arms", sized.len() - 3));
+    if sized.len() > MAX_LISTED_ARMS {
+        arms.push(format!("{} more arms", sized.len() - MAX_LISTED_ARMS));
     }
-    let message = format!(
-        "the sweep has {} trials; at most {} are possible",
-        count(total),
-        count(MAX_TRIALS)
+    problems.report(
+        span,
+        format!(
+            "the sweep has {} trials; at most {} are possible",
+            count(total),
+            count(MAX_TRIALS)
+        ),
+        "too many",
+        format!("{}; try fewer values", arms.join("; ")),
     );
-    problems.add(
-        Finding::new(span, message, "too many")
-            .help(format!("{}; try fewer values", factors.join("; "))),
-    );
-}
-
-fn points_are_to_blame(points: u128, tune: u128) -> bool {
-    points.saturating_mul(tune) > MAX_TRIALS / 2
 }
 
 /// "5 lr × 5 beta1 = 25 points × 5 seeds".
 fn product(points: u128, arm: &Draft<'_>, tune: u128) -> String {
-    let params = if arm.is_plain() {
-        arm.leaves[0].params.as_slice()
-    } else {
-        &[]
-    };
-    let mut axes: Vec<(usize, &str)> = params
+    let points = count(points);
+    if !arm.is_plain() {
+        return format!("{points} points × {tune} seeds");
+    }
+
+    let mut axes: Vec<(usize, &str)> = arm.leaves[0]
+        .params
         .iter()
         .map(|param| (param.values.len(), param.name.as_str()))
         .filter(|(values, _)| *values > 1)
         .collect();
-    axes.sort_by_key(|(values, _)| std::cmp::Reverse(*values));
+    axes.sort_by_key(|(values, _)| Reverse(*values));
+
     let mut factors: Vec<String> = axes
         .iter()
-        .take(6)
+        .take(MAX_LISTED_PARAMETERS)
         .map(|(values, name)| format!("{values} {name}"))
         .collect();
-    if axes.len() > 6 {
-        factors.push(format!("{} more", axes.len() - 6));
-    }
-    if !arm.is_plain() {
-        return format!("{} points × {tune} seeds", count(points));
+    if axes.len() > MAX_LISTED_PARAMETERS {
+        factors.push(format!("{} more", axes.len() - MAX_LISTED_PARAMETERS));
     }
     if factors.is_empty() {
         factors.push("1 point".to_owned());
     }
-    format!(
-        "{} = {} points × {tune} seeds",
-        factors.join(" × "),
-        count(points)
-    )
+    format!("{} = {points} points × {tune} seeds", factors.join(" × "))
 }

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use crate::aggregate::{ArmEvaluation, Evaluation};
 use crate::report::not_selected;
+use crate::shell::shell_path;
 use crate::spec::Spec;
-use crate::spec::command::shell_path;
 use crate::text::count;
 
 /// How a command ended that did what it could.

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use super::error::SweepError;
 use crate::schedule::{is_executable, located, obstacle};
-use crate::spec::command::{Piece, Program, Word, shell_path};
+use crate::shell::shell_path;
+use crate::spec::command::{Piece, Program, Word};
 use crate::spec::{Handover, Spec, Task};
 
 /// Larger files are no scripts.

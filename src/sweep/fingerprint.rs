@@ -396,7 +396,7 @@ mod tests {
         let folder = Folder::new(&[("train.py", "")]);
         let one = folder.take("program: train.py\nenv: {TOKEN: hunter2}");
         let two = folder.take("program: train.py\nenv: {TOKEN: hunter3}");
-        assert_eq!(two.since(&one).said, ["env: TOKEN has another value"]);
+        assert_eq!(two.since(&one).settings, ["env: TOKEN has another value"]);
         assert!(!serde_json::to_string(&one).unwrap().contains("hunter2"));
     }
 

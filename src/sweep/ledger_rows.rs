@@ -24,7 +24,7 @@ pub fn sweep_rows<'a>(text: &'a str, spec: &'a Spec, grid: &'a Grid) -> SweepRow
             name: &arm.arm().name,
             label: &arm.arm().label,
             points: Box::new(
-                arm.canonicals(|config| (PointId::of_canonical(config), config.to_owned())),
+                arm.map_canonical(|config| (PointId::of_canonical(config), config.to_owned())),
             ),
         })
         .collect();
@@ -65,7 +65,7 @@ fn changes(earlier: EarlierSweep<'_>, new: &Spec) -> Option<Vec<String>> {
     }
     let mut lines = changes.lines();
     if earlier.program_is_listed {
-        lines.retain(|line| !line.starts_with("who trains"));
+        lines.retain(|line| !line.starts_with("task: "));
     }
     Some(lines)
 }

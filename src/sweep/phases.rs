@@ -143,7 +143,7 @@ impl Phases<'_> {
         let mut arms = vec![(0, 0, 0); self.grid.arms().len()];
         let mut left = Vec::new();
         for trial in trials {
-            let (all, done, failed) = &mut arms[trial.arm];
+            let (all, done, failed) = &mut arms[trial.arm.0];
             *all += 1;
             match self.rows.get(&trial.id).map(|row| row.state) {
                 _ if self.is_left(&trial) => left.push(trial),

@@ -8,9 +8,8 @@ use super::open::FoundTrial;
 use crate::ledger::Reader;
 use crate::schedule::devices::{DeviceRequest, Machine};
 use crate::schedule::{Launcher, ProgramStart, Start};
-use crate::spec::command::{
-    CONFIG_FILE, Filling, Program, nested_json, shell, shell_path, shell_quoted,
-};
+use crate::shell::{shell_path, shell_quoted};
+use crate::spec::command::{CONFIG_FILE, Filling, Program, nested_json, shell};
 use crate::spec::{Spec, Task};
 
 /// Returns the command line that runs a trial of the run directory `dir` again, on its own.

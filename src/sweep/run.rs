@@ -205,7 +205,7 @@ pub fn run(request: Request<'_>, observer: &dyn Observer) -> Result<Finished, Sw
         &runtime,
         workers,
         settings,
-        Box::new(move |trial| configs.arms()[trial.arm].config(trial.index)),
+        Box::new(move |trial| configs[trial.arm].config(trial.index)),
         Recording {
             record: Box::new(record.clone()),
             committed,

@@ -67,7 +67,7 @@ fn the_papers_grid_contains_its_published_winners() {
             .iter()
             .find(|arm| arm.arm().name == winner.arm().name)
             .unwrap();
-        let id = winner.point(0).id;
+        let id = winner.point(pentagrid::grid::PointIndex(0)).id;
         assert_eq!(winner.len(), 1);
         assert!(
             arm.points().any(|point| point.id == id),

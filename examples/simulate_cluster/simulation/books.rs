@@ -112,16 +112,16 @@ impl Books {
     /// A worker is given trials.
     pub fn given(&mut self, now: Time, slot: usize, bundle: &[PlannedTrial]) -> Result<(), Breach> {
         for trial in bundle {
-            let number = trial.index as usize;
+            let number = trial.index.0 as usize;
             match self.places[number] {
                 Place::Waiting => self.places[number] = Place::With(slot as u32),
-                Place::With(_) => return Err(Breach::GivenOut(trial.index, "a worker has it")),
-                Place::Ended => return Err(Breach::GivenOut(trial.index, "it has ended")),
+                Place::With(_) => return Err(Breach::GivenOut(trial.index.0, "a worker has it")),
+                Place::Ended => return Err(Breach::GivenOut(trial.index.0, "it has ended")),
             }
             if !std::mem::replace(&mut self.seen[number], true) {
                 self.never_given -= 1;
             }
-            self.with.entry(slot).or_default().push_back(trial.index);
+            self.with.entry(slot).or_default().push_back(trial.index.0);
         }
         self.busy(now, slot);
         if self.never_given == 0 && self.dry.is_none() {
@@ -165,17 +165,17 @@ impl Books {
     }
 
     fn leave(&mut self, slot: usize, trial: &PlannedTrial, to: Place) -> Result<(), Breach> {
-        let place = &mut self.places[trial.index as usize];
+        let place = &mut self.places[trial.index.0 as usize];
         match *place {
-            Place::Ended => return Err(Breach::Ended(trial.index, "it had ended")),
+            Place::Ended => return Err(Breach::Ended(trial.index.0, "it had ended")),
             // Its worker's end was noticed just before its record was made.
             Place::Waiting => {}
             Place::With(other) if other as usize == slot => {}
-            Place::With(_) => return Err(Breach::Ended(trial.index, "another worker has it")),
+            Place::With(_) => return Err(Breach::Ended(trial.index.0, "another worker has it")),
         }
         *place = to;
         if let Some(with) = self.with.get_mut(&slot) {
-            with.retain(|number| *number != trial.index);
+            with.retain(|number| *number != trial.index.0);
         }
         Ok(())
     }

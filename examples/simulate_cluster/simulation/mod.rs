@@ -13,7 +13,7 @@ use std::collections::{BinaryHeap, VecDeque};
 use books::Books;
 pub use books::{Breach, Outcome};
 use chance::Chance;
-use pentagrid::grid::{PointId, TrialId};
+use pentagrid::grid::{ArmIndex, PointId, PointIndex, TrialId};
 use pentagrid::plan::{Phase, PlannedTrial};
 use pentagrid::protocol::FromWorker;
 use pentagrid::schedule::{Action, EndBy, Exit, Policy, Reactor, Record, Settings, TICK, Time};
@@ -209,8 +209,8 @@ fn trial(cluster: &Cluster, number: u64) -> PlannedTrial {
         } else {
             Phase::Tune
         },
-        arm: 0,
-        index: number,
+        arm: ArmIndex(0),
+        index: PointIndex(number),
         group,
     }
 }

@@ -5,7 +5,7 @@ use super::curves::{median, scale_of};
 use super::names::{FileNames, arm_label, metric_label};
 use super::set::{FigureData, Sketch, csv_text};
 use crate::aggregate::{Sensitivity, Stat, sensitivity};
-use crate::grid::ArmGrid;
+use crate::grid::{ArmGrid, PointIndex};
 use crate::report::csv_files::{cell, exact};
 use crate::report::plot::{
     Axis, Chart, LegendEntry, Mark, Panel, Scale, Spread, Style, clean, shorten,
@@ -158,7 +158,7 @@ pub(super) fn sketch(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -
     );
     let reach = reach(&found, rest, scale);
     let style = Style::of_arm(arm).with_line_of(0);
-    let selected = best.map(|index| grid.config(index));
+    let selected = best.map(|index| grid.config(PointIndex(index)));
     let panel = |one: &Sensitivity| {
         let parameter = &grid.arm().axes[one.axis];
         let ValueAxis { axis, places } = ValueAxis::new(parameter);

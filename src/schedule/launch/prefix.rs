@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::launcher::{CommandLine, Hidden, Place, agent_words};
 use crate::protocol::{ToAgent, encode_line};
+use crate::shell::shell_quoted;
 use crate::spec::CommandSpec;
-use crate::spec::command::shell_quoted;
 
 /// A worker that hears nothing of its coordinator for so long ends itself.
 pub const SILENCE: Duration = Duration::from_secs(120);

@@ -154,7 +154,7 @@ fn no_worker_gets_a_trial_that_cannot_finish() {
     let given: Vec<_> = r.slots[0]
         .given
         .iter()
-        .map(|given| given.job.trial.index)
+        .map(|given| given.job.trial.index.0)
         .collect();
     assert_eq!(
         given,

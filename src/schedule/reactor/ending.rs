@@ -6,7 +6,7 @@ impl Reactor {
     /// The time limit that a trial of that slot's worker has passed.
     pub(super) fn overdue(&self, now: Time, number: usize) -> Option<Duration> {
         self.slots[number].given.iter().find_map(|given| {
-            let limit = self.failures.timeout(given.job.trial.arm)?;
+            let limit = self.failures.timeout(given.job.trial.arm.0)?;
             (now.saturating_sub(given.started? + given.unheard) > limit).then_some(limit)
         })
     }

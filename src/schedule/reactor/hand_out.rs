@@ -173,7 +173,7 @@ impl Reactor {
     fn share(&self, job: &Job) -> f64 {
         self.settings
             .per_gpu
-            .get(job.trial.arm)
+            .get(job.trial.arm.0)
             .map_or(0.0, |&trials| 1.0 / f64::from(trials))
     }
 

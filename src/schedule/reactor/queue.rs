@@ -323,7 +323,7 @@ mod tests {
     }
 
     fn numbers(jobs: &[Job]) -> Vec<u64> {
-        jobs.iter().map(|job| job.trial.index).collect()
+        jobs.iter().map(|job| job.trial.index.0).collect()
     }
 
     fn seconds(seconds: u64) -> Time {

@@ -3,7 +3,7 @@
 
 use super::slot::Job;
 use super::{Action, Notice, Reactor};
-use crate::plan::{Phase, PlannedTrial, Race, Turn};
+use crate::plan::{Phase, PlannedTrial, Race, RaceUpdate};
 use crate::protocol::Metrics;
 
 /// Part of the queue that may be of points that are out, before the whole of it is gone through:
@@ -37,11 +37,11 @@ impl Reactor {
         let turn = race.record(trial.id, metrics.get(&self.settings.metric));
         self.queue.touch(trial.id.point, race);
         match turn {
-            Turn::Nothing => {}
-            Turn::Out(trials) => self.perhaps_out += trials as usize,
-            Turn::Off => {
+            RaceUpdate::Unchanged => {}
+            RaceUpdate::Eliminated(trials) => self.perhaps_out += trials as usize,
+            RaceUpdate::Cancelled => {
                 let held = std::mem::take(&mut self.held);
-                if let Some(beyond) = race.beyond().cloned() {
+                if let Some(beyond) = race.bound_violation().cloned() {
                     let back = held.iter().map(|job| job.trial).collect();
                     self.actions
                         .push(Action::Tell(Notice::RaceOff { beyond, back }));
@@ -91,5 +91,5 @@ impl Reactor {
 }
 
 fn is_out(race: &Race, job: &Job) -> bool {
-    job.trial.phase == Phase::Tune && race.is_out(job.trial.id.point)
+    job.trial.phase == Phase::Tune && race.is_eliminated(job.trial.id.point)
 }

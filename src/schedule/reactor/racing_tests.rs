@@ -61,7 +61,7 @@ fn has(r: &Reactor, slot: usize) -> Option<(u64, u64)> {
     r.slots[slot]
         .given
         .first()
-        .map(|given| (given.job.trial.id.seed, given.job.trial.index))
+        .map(|given| (given.job.trial.id.seed, given.job.trial.index.0))
 }
 
 #[test]
@@ -208,7 +208,7 @@ proptest! {
         let values = [1.0, 0.9, 0.5, 0.5, 0.2, 0.1, 0.0, f64::NAN];
         let (spec, grid, mut trials) = sweep(points, seeds);
         // Points with work in common.
-        trials.iter_mut().for_each(|trial| trial.group = trial.index.checked_div(grouped).map(|group| group as u32));
+        trials.iter_mut().for_each(|trial| trial.group = trial.index.0.checked_div(grouped).map(|group| group as u32));
         let truth: HashMap<TrialId, (f64, bool)> =
             trials.iter().zip(table.iter().cycle()).map(|(trial, (value, fails))| (trial.id, (values[*value], *fails))).collect();
         let mut r = reactor(&(0..slots).collect::<Vec<_>>(), bundle);

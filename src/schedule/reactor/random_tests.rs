@@ -131,14 +131,14 @@ impl World {
                             self.has
                                 .iter()
                                 .flatten()
-                                .all(|(other, _)| *other != trial.index),
+                                .all(|(other, _)| *other != trial.index.0),
                             "trial {} runs twice",
-                            trial.index
+                            trial.index.0
                         );
                         assert!(
-                            !self.ended.contains_key(&trial.index),
+                            !self.ended.contains_key(&trial.index.0),
                             "trial {} had ended",
-                            trial.index
+                            trial.index.0
                         );
                     }
                     assert!(
@@ -147,7 +147,7 @@ impl World {
                     );
                     if bundle
                         .iter()
-                        .any(|trial| self.lacked.contains(&trial.index))
+                        .any(|trial| self.lacked.contains(&trial.index.0))
                     {
                         assert_eq!(bundle.len(), 1);
                         assert!(
@@ -155,7 +155,7 @@ impl World {
                             "slot {slot} should have the device to itself"
                         );
                     }
-                    self.has[slot] = bundle.iter().map(|trial| (trial.index, false)).collect();
+                    self.has[slot] = bundle.iter().map(|trial| (trial.index.0, false)).collect();
                 }
                 Action::End { slot, how } => {
                     assert!(self.alive[slot]);
@@ -172,10 +172,10 @@ impl World {
                             trial,
                             for_good: true,
                             ..
-                        } => Some(trial.index),
+                        } => Some(trial.index.0),
                         Record::Failed { trial, .. } => {
-                            *self.attempts.entry(trial.index).or_default() += 1;
-                            assert!(self.attempts[&trial.index] <= 2, "at most three attempts");
+                            *self.attempts.entry(trial.index.0).or_default() += 1;
+                            assert!(self.attempts[&trial.index.0] <= 2, "at most three attempts");
                             None
                         }
                         _ => None,

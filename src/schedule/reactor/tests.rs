@@ -1,7 +1,7 @@
 //! The reactor by example.
 
 use super::*;
-use crate::grid::{PointId, TrialId};
+use crate::grid::{ArmIndex, PointId, PointIndex, TrialId};
 use crate::plan::Phase;
 use crate::protocol::Metrics;
 use crate::spec::{Limit, Limits};
@@ -11,8 +11,8 @@ pub(super) fn trial(number: u64) -> PlannedTrial {
     PlannedTrial {
         id: TrialId { point, seed: 0 },
         phase: Phase::Tune,
-        arm: 0,
-        index: number,
+        arm: ArmIndex(0),
+        index: PointIndex(number),
         group: None,
     }
 }
@@ -715,7 +715,7 @@ fn what_ran_out_of_memory_beside_others_gets_its_device_to_itself() {
 #[test]
 fn trials_of_an_arm_share_a_gpu_only_with_as_many_as_it_allows() {
     let of_arm = |number: u64, arm: usize| PlannedTrial {
-        arm,
+        arm: ArmIndex(arm),
         ..trial(number)
     };
     let mut r = reactor(&[0, 0, 0], 1);

@@ -40,7 +40,7 @@ impl Reactor {
             return true;
         };
         let next = self.queue.peek(number).or_else(|| self.solitary.first());
-        let expected = next.and_then(|job| self.expected(job.trial.arm));
+        let expected = next.and_then(|job| self.expected(job.trial.arm.0));
         expected.is_none_or(|expected| now + expected <= end)
     }
 
@@ -49,7 +49,7 @@ impl Reactor {
         let expected = self
             .queue
             .peek(number)
-            .and_then(|job| self.expected(job.trial.arm));
+            .and_then(|job| self.expected(job.trial.arm.0));
         match (self.end_of(number), expected) {
             (Some(end), Some(expected)) if !expected.is_zero() => {
                 let times = end.saturating_sub(now).as_secs_f64() / expected.as_secs_f64();

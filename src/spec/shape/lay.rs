@@ -1,87 +1,92 @@
 //! Lays a grid out as disjoint regions: splits the product where parameters exist only under a
-//! condition, takes away what is excluded, and what stands in an earlier grid of the arm. Counts by
+//! condition, and removes what is excluded and what stands in an earlier grid of the arm. Counts by
 //! multiplication, never point by point.
 
 use super::project::project;
-use super::region::{Dimension, Region, Side, Subgrid, points};
+use super::region::{Demands, Dimension, Region, Side, Subgrid, points};
 
 /// More regions than the sweep may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct TooMany;
+pub(super) struct TooManyRegions;
 
-/// What a dimension's condition or a rule of `exclude` asks for: all of these. None: what can never
-/// be.
-pub(super) type Asked = Option<Vec<(usize, Side)>>;
+/// All that a dimension's condition or a rule of `exclude` asks for; None if it can never be met.
+pub(super) type Requirement = Option<Vec<(usize, Side)>>;
 
-/// The regions of a product whose dimensions exist under conditions. `order` names the dimensions
-/// so that each comes after those that its condition speaks of.
-pub(super) fn conditional(
+/// Returns the regions of a product whose dimensions exist under conditions. `order` names the
+/// dimensions so that each comes after those that its condition depends on.
+pub(super) fn conditional_regions(
     dimensions: &[Dimension],
-    conditions: &[Option<Asked>],
+    conditions: &[Option<Requirement>],
     order: &[usize],
-    most: usize,
-) -> Result<Vec<Region>, TooMany> {
+    max_regions: usize,
+) -> Result<Vec<Region>, TooManyRegions> {
     let sides = dimensions
         .iter()
         .map(|dimension| Side::all(dimension.settings.len()))
         .collect();
     let mut regions = vec![Region { sides }];
+
     for &dimension in order {
         let Some(condition) = &conditions[dimension] else {
             continue;
         };
-        let absent = |mut region: Region| {
-            region.sides[dimension] = Side::Absent;
-            region
-        };
-        regions = match condition {
-            Some(demands) => regions
-                .iter()
-                .flat_map(|region| {
-                    region
-                        .within(demands)
-                        .into_iter()
-                        .chain(region.without(demands).into_iter().map(absent))
-                })
-                .collect(),
-            None => regions.into_iter().map(absent).collect(),
-        };
-        if regions.len() > most {
-            return Err(TooMany);
+        regions = regions
+            .iter()
+            .flat_map(|region| split_by_condition(region, dimension, condition))
+            .collect();
+        if regions.len() > max_regions {
+            return Err(TooManyRegions);
         }
     }
     Ok(regions)
 }
 
-/// The grid of those regions without the points that match a rule, nor those of earlier grids.
+/// The part of a region in which a dimension exists, and the parts in which it does not.
+fn split_by_condition(region: &Region, dimension: usize, condition: &Requirement) -> Vec<Region> {
+    let Some(demands) = condition else {
+        return vec![without_dimension(region.clone(), dimension)];
+    };
+    let present = region.within(demands);
+    let absent = region
+        .without(demands)
+        .into_iter()
+        .map(|part| without_dimension(part, dimension));
+    present.into_iter().chain(absent).collect()
+}
+
+fn without_dimension(mut region: Region, dimension: usize) -> Region {
+    region.sides[dimension] = Side::Absent;
+    region
+}
+
+/// Returns the grid of those regions without the points that match a rule, and without those of
+/// earlier grids.
 pub(super) fn lay(
     dimensions: Vec<Dimension>,
     mut regions: Vec<Region>,
     rules: &[Vec<(usize, Side)>],
     earlier: &[Subgrid],
-    most: usize,
-) -> Result<Subgrid, TooMany> {
+    max_regions: usize,
+) -> Result<Subgrid, TooManyRegions> {
     let all = points(&regions);
     for rule in rules {
-        regions = take_away(&regions, rule, most)?;
+        regions = remove(&regions, rule, max_regions)?;
     }
+
     let kept = points(&regions);
     for grid in earlier {
         for other in &grid.regions {
-            let seen = project(
-                other,
-                &grid.dimensions,
-                &dimensions,
-                |axis, value| Some((axis, value)),
-                most,
-            )
-            .ok_or(TooMany)?;
-            for part in seen {
+            // Grids of one arm number its axes and values alike.
+            let same = |axis, value| Some((axis, value));
+            let common = project(other, &grid.dimensions, &dimensions, same, max_regions)
+                .ok_or(TooManyRegions)?;
+            for part in common {
                 let demands: Vec<(usize, Side)> = part.sides.into_iter().enumerate().collect();
-                regions = take_away(&regions, &demands, most)?;
+                regions = remove(&regions, &demands, max_regions)?;
             }
         }
     }
+
     let repeated = kept.saturating_sub(points(&regions));
     Ok(Subgrid {
         dimensions,
@@ -91,17 +96,17 @@ pub(super) fn lay(
     })
 }
 
-fn take_away(
+fn remove(
     regions: &[Region],
-    demands: &[(usize, Side)],
-    most: usize,
-) -> Result<Vec<Region>, TooMany> {
+    demands: &Demands,
+    max_regions: usize,
+) -> Result<Vec<Region>, TooManyRegions> {
     let left: Vec<Region> = regions
         .iter()
         .flat_map(|region| region.without(demands))
         .collect();
-    if left.len() > most {
-        Err(TooMany)
+    if left.len() > max_regions {
+        Err(TooManyRegions)
     } else {
         Ok(left)
     }

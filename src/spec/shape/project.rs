@@ -1,129 +1,167 @@
-//! A region of one grid as seen on the dimensions of another, whose zips may differ: how points
-//! that stand in both are found without laying out either. Used within an arm to count a point
-//! once, and between arms by the grid.
+//! Sees a region of one grid on the dimensions of another, whose zips may differ. This finds the
+//! points that stand in both without laying out either. Used within an arm to count a point once,
+//! and by `grid` between arms.
 
 use std::collections::HashSet;
 
 use super::region::{Dimension, Region, Side};
 
-/// Axes that vary together, and the values that they take.
-type Group = (Vec<usize>, HashSet<Vec<usize>>);
+/// Axes that vary together, and the combinations of values that they take.
+#[derive(Clone)]
+struct Group {
+    axes: Vec<usize>,
+    tuples: HashSet<Vec<usize>>,
+}
 
-/// The points of a region that are combinations of the other dimensions' settings, too: disjoint
-/// regions on these. `translate` says which axis and value of the other grid an axis and value of
-/// the region's are. None: more than `most` regions would be needed.
+/// Returns the points of a region that are combinations of the other grid's settings as well, as
+/// disjoint regions on the other grid's dimensions.
+///
+/// `translate` maps an axis and value of the region's grid to those of the other grid. Returns None
+/// if more than `max_regions` regions would be needed.
 pub fn project(
     region: &Region,
     from: &[Dimension],
     to: &[Dimension],
     translate: impl Fn(usize, usize) -> Option<(usize, usize)>,
-    most: usize,
+    max_regions: usize,
 ) -> Option<Vec<Region>> {
-    let (mut whole, mut split): (Vec<Group>, Vec<Group>) = (Vec::new(), Vec::new());
+    let mut whole: Vec<Group> = Vec::new();
+    let mut split: Vec<Group> = Vec::new();
     for (dimension, side) in from.iter().zip(&region.sides) {
         let Side::Settings(settings) = side else {
             continue;
         };
-        let mut axes = Vec::new();
-        let mut tuples = HashSet::new();
-        for setting in settings.iter() {
-            let values = dimension
-                .axes
-                .iter()
-                .zip(&dimension.settings[*setting as usize]);
-            // A value that the other grid's parameter does not take: no point in common here.
-            let Some(there) = values
-                .map(|(axis, value)| translate(*axis, *value))
-                .collect::<Option<Vec<_>>>()
-            else {
-                continue;
-            };
-            axes = there.iter().map(|(axis, _)| *axis).collect();
-            tuples.insert(there.into_iter().map(|(_, value)| value).collect());
-        }
-        if tuples.is_empty() {
+        let group = translated_group(dimension, settings, &translate);
+        if group.tuples.is_empty() {
             return Some(Vec::new());
         }
-        let together = axes.len() == 1
+
+        let is_together = group.axes.len() == 1
             || to
                 .iter()
-                .any(|other| axes.iter().all(|axis| other.axes.contains(axis)));
-        if together {
-            whole.push((axes, tuples))
+                .any(|other| group.axes.iter().all(|axis| other.axes.contains(axis)));
+        if is_together {
+            whole.push(group);
         } else {
-            split.push((axes, tuples))
+            split.push(group);
         }
     }
-    // A zip whose members are not together in the other grid: one region for each of its settings.
+
+    // A zip whose members are not together in the other grid needs a region for each setting.
     let mut cases: Vec<Vec<Group>> = vec![whole];
-    for (axes, tuples) in split {
-        if cases.len().saturating_mul(tuples.len()) > most {
+    for group in split {
+        if cases.len().saturating_mul(group.tuples.len()) > max_regions {
             return None;
         }
-        let mut sorted: Vec<Vec<usize>> = tuples.into_iter().collect();
-        sorted.sort();
-        let fixed = |(axis, value): (&usize, &usize)| (vec![*axis], HashSet::from([vec![*value]]));
-        let with = |case: &[Group], tuple: &[usize]| -> Vec<Group> {
-            case.iter()
-                .cloned()
-                .chain(axes.iter().zip(tuple).map(fixed))
-                .collect()
-        };
+        let mut tuples: Vec<Vec<usize>> = group.tuples.into_iter().collect();
+        tuples.sort();
         cases = cases
             .iter()
-            .flat_map(|case| sorted.iter().map(|tuple| with(case, tuple)))
+            .flat_map(|case| {
+                tuples
+                    .iter()
+                    .map(|tuple| with_fixed(case, &group.axes, tuple))
+            })
             .collect();
     }
+
     Some(
         cases
             .iter()
-            .filter_map(|groups| sides(groups, to))
+            .filter_map(|groups| agreeing_region(groups, to))
             .collect(),
     )
 }
 
-/// The settings of each dimension that agree with all groups; None if there is a dimension without
-/// any, or parameters that exist on one side only.
-fn sides(groups: &[Group], to: &[Dimension]) -> Option<Region> {
-    let mut met = 0;
+/// The settings of a dimension in terms of the other grid.
+fn translated_group(
+    dimension: &Dimension,
+    settings: &[u32],
+    translate: impl Fn(usize, usize) -> Option<(usize, usize)>,
+) -> Group {
+    let mut axes = Vec::new();
+    let mut tuples = HashSet::new();
+    for setting in settings {
+        let translated: Option<Vec<(usize, usize)>> = dimension
+            .axes
+            .iter()
+            .zip(&dimension.settings[*setting as usize])
+            .map(|(axis, value)| translate(*axis, *value))
+            .collect();
+
+        // The other grid's parameter does not take the value: no common point here.
+        let Some(translated) = translated else {
+            continue;
+        };
+        axes = translated.iter().map(|(axis, _)| *axis).collect();
+        tuples.insert(translated.into_iter().map(|(_, value)| value).collect());
+    }
+    Group { axes, tuples }
+}
+
+/// The groups of a case, and one group for each axis that has a single value in it.
+fn with_fixed(case: &[Group], axes: &[usize], tuple: &[usize]) -> Vec<Group> {
+    let fixed = axes.iter().zip(tuple).map(|(axis, value)| Group {
+        axes: vec![*axis],
+        tuples: HashSet::from([vec![*value]]),
+    });
+    case.iter().cloned().chain(fixed).collect()
+}
+
+/// The settings of each dimension that agree with all groups; None if a dimension has none, or if
+/// parameters exist on one side only.
+fn agreeing_region(groups: &[Group], to: &[Dimension]) -> Option<Region> {
+    let mut axes_found = 0;
     let mut sides = Vec::with_capacity(to.len());
     for dimension in to {
-        let own: Vec<(Vec<usize>, &HashSet<Vec<usize>>)> = groups
+        let own: Vec<PlacedGroup<'_>> = groups
             .iter()
-            .filter_map(|(axes, tuples)| {
-                let place = |axis| dimension.axes.iter().position(|other| other == axis);
-                Some((
-                    axes.iter().map(place).collect::<Option<Vec<usize>>>()?,
-                    tuples,
-                ))
-            })
+            .filter_map(|group| PlacedGroup::find(group, dimension))
             .collect();
-        let covered: usize = own.iter().map(|(places, _)| places.len()).sum();
-        met += covered;
+        let covered: usize = own.iter().map(|group| group.places.len()).sum();
+        axes_found += covered;
         if covered == 0 {
             sides.push(Side::Absent);
             continue;
         }
-        let agrees = |setting: &Vec<usize>| {
-            own.iter().all(|(places, tuples)| {
-                tuples.contains(
-                    &places
-                        .iter()
-                        .map(|place| setting[*place])
-                        .collect::<Vec<_>>(),
-                )
-            })
-        };
+
         let settings: Vec<u32> = (0_u32..)
             .zip(&dimension.settings)
-            .filter(|(_, s)| agrees(s))
-            .map(|(n, _)| n)
+            .filter(|(_, setting)| own.iter().all(|group| group.holds(setting)))
+            .map(|(number, _)| number)
             .collect();
         if covered < dimension.axes.len() || settings.is_empty() {
             return None;
         }
         sides.push(Side::Settings(settings.into()));
     }
-    let all: usize = groups.iter().map(|(axes, _)| axes.len()).sum();
-    (met == all).then_some(Region { sides })
+
+    let axes: usize = groups.iter().map(|group| group.axes.len()).sum();
+    (axes_found == axes).then_some(Region { sides })
+}
+
+/// A group whose axes all belong to one dimension.
+struct PlacedGroup<'g> {
+    /// The places of the group's axes in the dimension.
+    places: Vec<usize>,
+    tuples: &'g HashSet<Vec<usize>>,
+}
+
+impl<'g> PlacedGroup<'g> {
+    fn find(group: &'g Group, dimension: &Dimension) -> Option<Self> {
+        let places: Option<Vec<usize>> = group
+            .axes
+            .iter()
+            .map(|axis| dimension.axes.iter().position(|other| other == axis))
+            .collect();
+        Some(Self {
+            places: places?,
+            tuples: &group.tuples,
+        })
+    }
+
+    fn holds(&self, setting: &[usize]) -> bool {
+        let values: Vec<usize> = self.places.iter().map(|place| setting[*place]).collect();
+        self.tuples.contains(&values)
+    }
 }

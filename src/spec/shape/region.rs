@@ -6,14 +6,14 @@ use std::sync::Arc;
 /// Which combinations of an arm's axes are its points.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Shape {
-    /// The grids whose union it is, in the order of the file. None: the product of the axes.
+    /// The grids whose union it is, in the order of the file. Empty: the product of the axes.
     pub grids: Vec<Subgrid>,
 }
 
-/// One grid of an arm, without the points that stand in an earlier grid of the arm already.
+/// One grid of an arm, without the points that are already in an earlier grid of the arm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Subgrid {
-    /// What the nested loops run over, the slowest first.
+    /// The dimensions that the nested loops run over, the slowest first.
     pub dimensions: Vec<Dimension>,
     /// Its points, as regions that share no point with each other nor with those of other grids of
     /// the arm.
@@ -27,19 +27,7 @@ pub struct Subgrid {
 impl Shape {
     /// Whether some points lack the parameter of that number.
     pub fn lacks(&self, axis: usize) -> bool {
-        self.grids.iter().any(|grid| {
-            match grid
-                .dimensions
-                .iter()
-                .position(|dimension| dimension.axes.contains(&axis))
-            {
-                Some(dimension) => grid
-                    .regions
-                    .iter()
-                    .any(|region| region.sides[dimension] == Side::Absent),
-                None => !grid.regions.is_empty(),
-            }
-        })
+        self.grids.iter().any(|grid| grid.lacks(axis))
     }
 }
 
@@ -48,6 +36,20 @@ impl Subgrid {
     pub fn points(&self) -> u128 {
         points(&self.regions)
     }
+
+    fn lacks(&self, axis: usize) -> bool {
+        let dimension = self
+            .dimensions
+            .iter()
+            .position(|dimension| dimension.axes.contains(&axis));
+        match dimension {
+            Some(dimension) => self
+                .regions
+                .iter()
+                .any(|region| region.sides[dimension] == Side::Absent),
+            None => !self.regions.is_empty(),
+        }
+    }
 }
 
 /// Parameters that advance together: a single one, or the members of a `zip`.
@@ -55,10 +57,10 @@ impl Subgrid {
 pub struct Dimension {
     /// Numbers of the parameters among the arm's axes.
     pub axes: Vec<usize>,
-    /// The settings that it goes through: for each, the numbers of the axes' values. Each setting
-    /// comes once.
+    /// The settings that it takes: for each, the numbers of the axes' values. No setting is
+    /// repeated.
     pub settings: Vec<Vec<usize>>,
-    /// The condition under which its parameters exist, in words; empty: always.
+    /// The condition under which its parameters exist, as text; empty if they always exist.
     pub when: String,
 }
 
@@ -72,19 +74,19 @@ pub struct Region {
 /// Which settings of a dimension a region holds.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Side {
-    /// None: points of the region lack its parameters.
+    /// No setting: points of the region lack the dimension's parameters.
     Absent,
     /// Numbers of settings, ascending; at least one.
     Settings(Arc<[u32]>),
 }
 
 impl Side {
-    /// All of so many settings.
+    /// All of a number of settings.
     pub fn all(settings: usize) -> Self {
         Self::Settings((0..settings as u32).collect())
     }
 
-    /// How many choices it leaves.
+    /// Number of choices.
     pub fn len(&self) -> usize {
         match self {
             Self::Absent => 1,
@@ -92,40 +94,40 @@ impl Side {
         }
     }
 
-    /// Whether it leaves no choice: never, in a region.
+    /// Whether there is no choice: never, in a region.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What both hold; None if that is nothing.
+    /// The choices of both; None if there are none.
     fn common(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (Self::Absent, Self::Absent) => Some(Self::Absent),
             (Self::Settings(ours), Self::Settings(theirs)) => {
-                some(ours, |one| theirs.binary_search(one).is_ok())
+                filtered(ours, |one| theirs.binary_search(one).is_ok())
             }
             _ => None,
         }
     }
 
-    /// What this holds and the other does not; None if that is nothing.
+    /// The choices of this one that the other lacks; None if there are none.
     fn rest(&self, other: &Self) -> Option<Self> {
         match (self, other) {
             (Self::Absent, Self::Absent) => None,
             (Self::Settings(ours), Self::Settings(theirs)) => {
-                some(ours, |one| theirs.binary_search(one).is_err())
+                filtered(ours, |one| theirs.binary_search(one).is_err())
             }
             _ => Some(self.clone()),
         }
     }
 }
 
-fn some(settings: &[u32], keep: impl Fn(&u32) -> bool) -> Option<Side> {
+fn filtered(settings: &[u32], keep: impl Fn(&u32) -> bool) -> Option<Side> {
     let kept: Vec<u32> = settings.iter().copied().filter(keep).collect();
     (!kept.is_empty()).then(|| Side::Settings(kept.into()))
 }
 
-/// Sides of some of the dimensions: what a condition or a rule asks for.
+/// Sides of some of the dimensions, by number: what a condition or a rule asks for.
 pub(super) type Demands = [(usize, Side)];
 
 impl Region {
@@ -136,7 +138,7 @@ impl Region {
             .fold(1, |points, side| points.saturating_mul(side.len() as u128))
     }
 
-    /// Whether both, regions of the same dimensions, share a point.
+    /// Whether two regions of the same dimensions share a point.
     pub fn meets(&self, other: &Self) -> bool {
         self.sides
             .iter()
@@ -158,18 +160,19 @@ impl Region {
         if self.within(demands).is_none() {
             return vec![self.clone()];
         }
+
+        // `meets` is the part that meets the demands so far; the part of it that misses the next
+        // demand is split off.
         let mut parts = Vec::new();
-        // Meets the demands so far; the part of it that misses the next one is split off.
         let mut meets = self.clone();
         for (dimension, side) in demands {
-            let ours = &meets.sides[*dimension];
-            let (common, rest) = (ours.common(side), ours.rest(side));
-            if let Some(rest) = rest {
+            let own_side = meets.sides[*dimension].clone();
+            if let Some(rest) = own_side.rest(side) {
                 let mut part = meets.clone();
                 part.sides[*dimension] = rest;
                 parts.push(part);
             }
-            match common {
+            match own_side.common(side) {
                 Some(common) => meets.sides[*dimension] = common,
                 None => break,
             }
@@ -215,19 +218,20 @@ mod tests {
 
     /// Every point of three dimensions of four settings, each of which may be absent.
     fn every_point() -> impl Iterator<Item = [Option<u32>; 3]> {
-        let one = |at: u32| (at < 4).then_some(at);
-        (0..125_u32).map(move |n| [one(n / 25), one(n / 5 % 5), one(n % 5)])
+        (0..125_u32).map(|n| [n / 25, n / 5 % 5, n % 5].map(|at| (at < 4).then_some(at)))
     }
 
     proptest! {
         #[test]
-        fn a_region_falls_apart_into_what_meets_demands_and_what_does_not(
+        fn a_region_splits_into_what_meets_demands_and_what_does_not(
             sides in prop::collection::vec(side(), 3),
             demands in prop::collection::btree_map(0_usize..3, side(), 0..4),
         ) {
             let region = Region { sides };
             let demands: Vec<(usize, Side)> = demands.into_iter().collect();
-            let (within, without) = (region.within(&demands), region.without(&demands));
+            let within = region.within(&demands);
+            let without = region.without(&demands);
+
             for point in every_point() {
                 let meets = demands.iter().all(|(dimension, side)| holds_side(side, point[*dimension]));
                 let inside = holds(&region, &point);

@@ -1,4 +1,4 @@
-//! What the reader makes of correct files: order, overriding, seeds, types, aliases, line ends.
+//! The result for correct files: order, overriding, seeds, types, aliases, line ends.
 
 use super::{BUILTIN, WORKER, good};
 use crate::spec::{Goal, ParamValue, Task};
@@ -32,7 +32,7 @@ fn a_sweep_without_arms_has_the_arm_main() {
 }
 
 #[test]
-fn an_arms_parameter_takes_the_place_of_the_common_one() {
+fn a_parameter_of_an_arm_replaces_the_common_one() {
     let spec = good(&format!(
         "{WORKER}parameters: {{a: {{value: 1}}, b: {{value: 2}}, g: {{parameters: {{c: {{value: 3}}, d: {{value: 4}}}}}}}}\n\
          arms: {{z: {{label: Z, parameters: {{x: {{value: 5}}, g: {{parameters: {{c: {{values: [6, 7]}}}}}}, a: {{value: 8}}}}}}, y: {{}}}}\n"
@@ -185,7 +185,7 @@ fn windows_line_ends_and_a_byte_order_mark() {
         good(&format!("\u{feff}{}", text.replace('\n', "\r\n"))),
         good(&text)
     );
-    // Places do not count the mark, which nobody sees.
+    // Places do not count the byte order mark, which is invisible.
     let diagnosis = super::bad("\u{feff}name: [x]\r\n");
     let problem = diagnosis
         .problems

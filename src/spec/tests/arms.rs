@@ -1,4 +1,4 @@
-//! Mistakes in arms and published figures, and sweeps of absurd size.
+//! Mistakes in arms and published figures, and sweeps with too many trials.
 
 use super::{BUILTIN, WORKER, each, shown};
 
@@ -307,7 +307,8 @@ fn too_many_trials() {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let (fifty, hundred) = (values(50), values(100));
+    let fifty = values(50);
+    let hundred = values(100);
     insta::assert_snapshot!(each(&[
         &format!("{WORKER}parameters:\n  a: {{values: [{hundred}]}}\n  b: {{values: [{hundred}]}}\n  c: {{values: [{hundred}]}}\n  d: {{values: [{fifty}]}}\n  e: {{value: 1}}\n"),
         &format!("{WORKER}parameters:\n  a: {{values: [{hundred}]}}\n  b: {{values: [{hundred}]}}\narms:\n  small: {{}}\n  large:\n    parameters: {{c: {{values: [{hundred}]}}, d: {{values: [{fifty}]}}}}\n"),

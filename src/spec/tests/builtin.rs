@@ -316,7 +316,7 @@ sweep.yaml:
 }
 
 #[test]
-fn common_parameters_that_an_arm_has_no_use_for() {
+fn common_parameters_that_do_not_apply_to_an_arm() {
     insta::assert_snapshot!(shown(&format!(
         "{BUILTIN}parameters: {{lr: {{value: 0.1}}, beta1: {{value: 0.9}}}}\narms:\n  sgd: {{parameters: {{optimizer: {{value: sgd}}}}}}\n  adam: {{parameters: {{optimizer: {{value: adam}}}}}}\n  none: {{label: nothing}}\n"
     )), @r#"

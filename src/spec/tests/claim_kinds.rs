@@ -1,4 +1,4 @@
-//! Mistakes in what stands under the kind of a claim.
+//! Mistakes in the mapping under the kind of a claim.
 
 use super::claims::builtin;
 use super::{WORKER, each, shown};
@@ -118,7 +118,7 @@ sweep.yaml:
 10 problems
 "#);
     insta::assert_snapshot!(shown(&builtin(
-        "  - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, nobody]}}
+        "  - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, no_arm]}}
   - {says: g, saturates: {metric: test_loss, at: 0, within: -1, tolerance: 1, goal: max}}
   - {says: h, saturates: {metric: train_loss, at: [4], arms: sgd}}
   - {says: i, always_above: {metric: train_loss, than: train_loss}}
@@ -129,7 +129,7 @@ sweep.yaml:
   × `at_most` lacks `value`
     ╭─[sweep.yaml:11:15]
  10 │ claims:
- 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, nobody]}}
+ 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, no_arm]}}
     ·               ───┬───
     ·                  ╰── no `value`
  12 │   - {says: g, saturates: {metric: test_loss, at: 0, within: -1, tolerance: 1, goal: max}…
@@ -139,7 +139,7 @@ sweep.yaml:
   × an arm's name must be text, not a list
     ╭─[sweep.yaml:11:60]
  10 │ claims:
- 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, nobody]}}
+ 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, no_arm]}}
     ·                                                            ─┬─
     ·                                                             ╰── not a name
  12 │   - {says: g, saturates: {metric: test_loss, at: 0, within: -1, tolerance: 1, goal: max}…
@@ -149,17 +149,17 @@ sweep.yaml:
   × the arm `sgd` is here twice
     ╭─[sweep.yaml:11:65]
  10 │ claims:
- 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, nobody]}}
+ 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, no_arm]}}
     ·                                                                 ─┬─
     ·                                                                  ╰── again
  12 │   - {says: g, saturates: {metric: test_loss, at: 0, within: -1, tolerance: 1, goal: max}…
     ╰────
   help: remove one of them
 
-  × there is no arm `nobody`
+  × there is no arm `no_arm`
     ╭─[sweep.yaml:11:70]
  10 │ claims:
- 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, nobody]}}
+ 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, no_arm]}}
     ·                                                                      ───┬──
     ·                                                                         ╰── unknown arm
  12 │   - {says: g, saturates: {metric: test_loss, at: 0, within: -1, tolerance: 1, goal: max}…
@@ -168,7 +168,7 @@ sweep.yaml:
 
   × mnist-resnet18 has no history of `test_loss`
     ╭─[sweep.yaml:12:35]
- 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, nobody]}}
+ 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, no_arm]}}
  12 │ … - {says: g, saturates: {metric: test_loss, at: 0, within: -1, tolerance: 1, goal: max}}
     ·                                   ────┬────
     ·                                       ╰── unknown metric
@@ -179,7 +179,7 @@ sweep.yaml:
 
   × `at` must be at least 1, not 0
     ╭─[sweep.yaml:12:50]
- 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, nobody]}}
+ 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, no_arm]}}
  12 │ … - {says: g, saturates: {metric: test_loss, at: 0, within: -1, tolerance: 1, goal: max}}
     ·                                                  ┬
     ·                                                  ╰── out of range
@@ -190,7 +190,7 @@ sweep.yaml:
 
   × `within` must be 0 or greater, not -1
     ╭─[sweep.yaml:12:61]
- 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, nobody]}}
+ 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, no_arm]}}
  12 │ … - {says: g, saturates: {metric: test_loss, at: 0, within: -1, tolerance: 1, goal: max}}
     ·                                                             ─┬
     ·                                                              ╰── out of range
@@ -201,7 +201,7 @@ sweep.yaml:
 
   × `tolerance` must be at least 0 and less than 1, not 1
     ╭─[sweep.yaml:12:76]
- 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, nobody]}}
+ 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, no_arm]}}
  12 │ … - {says: g, saturates: {metric: test_loss, at: 0, within: -1, tolerance: 1, goal: max}}
     ·                                                                            ┬
     ·                                                                            ╰── out of range
@@ -212,7 +212,7 @@ sweep.yaml:
 
   × unknown goal `max`
     ╭─[sweep.yaml:12:85]
- 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, nobody]}}
+ 11 │   - {says: f, at_most: {metric: test_accuracy, arms: [sgd, [x], sgd, no_arm]}}
  12 │ … - {says: g, saturates: {metric: test_loss, at: 0, within: -1, tolerance: 1, goal: max}}
     ·                                                                                     ─┬─
     ·                                                                                      ╰── unknown goal

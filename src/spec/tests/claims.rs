@@ -1,5 +1,5 @@
-//! Claims: what they mean once read, and mistakes in the claim as such; those within its kind are
-//! in `claim_kinds`.
+//! Claims: their meaning, and mistakes in the claim itself. Those within its kind are in
+//! `claim_kinds`.
 
 use super::{BUILTIN, WORKER, each, good, shown};
 use crate::spec::{ClaimKind, Goal, Way};
@@ -123,7 +123,7 @@ fn a_workers_metrics_are_its_own() {
         })
         .collect();
     assert_eq!(goals, [false, true]);
-    // With a single arm, claims that compare nothing are still of use.
+    // With a single arm, claims that compare nothing still make sense.
     let spec = good(&format!(
         "{WORKER}parameters: {{l: {{value: 1}}}}\nclaims: [{{says: x, at_most: {{metric: loss, value: 2}}}}]\n"
     ));
@@ -138,7 +138,7 @@ fn a_workers_metrics_are_its_own() {
 }
 
 #[test]
-fn claims_that_are_none() {
+fn invalid_claims() {
     insta::assert_snapshot!(each(&[
         &format!("{WORKER}parameters: {{l: {{value: 1}}}}\nclaims: {{says: x}}\n"),
         &builtin("  - Hybrid is best\n  - {}\n"),
@@ -307,7 +307,7 @@ fn images_of_published_figures() {
         "published:\n  sgd: {test_accuracy: {mean: 93, images: 200}, val_accuracy: {mean: 101, n: 1, images: 0}, train_loss: {mean: -1, n: 1, images: 200}}\n"
     )), @r#"
 sweep.yaml:
-  × `images` needs `n`: how many runs on so many images
+  × `images` needs `n`: how many runs on that many images
     ╭─[sweep.yaml:11:35]
  10 │ published:
  11 │ …_accuracy: {mean: 93, images: 200}, val_accuracy: {mean: 101, n: 1, images: 0}, train_lo…

@@ -1,5 +1,5 @@
-//! Mistakes whose help once led the wrong way: each file has one problem, and its help says what
-//! was probably meant.
+//! Mistakes whose help was once misleading: each file has one problem, and its help says what was
+//! probably meant.
 
 use super::bad;
 
@@ -24,7 +24,7 @@ fn file(line: &str) -> String {
 }
 
 #[test]
-fn one_mistake_is_one_problem_with_a_help_that_helps() {
+fn one_mistake_is_one_problem_with_useful_help() {
     let cases = [
         (
             "parameters: {norm: {values: [1, 2, inf]}}",
@@ -166,7 +166,7 @@ fn one_mistake_is_one_problem_with_a_help_that_helps() {
     assert_eq!(misled.collect::<Vec<_>>().join("\n\n"), "");
 }
 
-/// What could not be read is not also incomplete.
+/// A value that could not be read is not reported as incomplete as well.
 #[test]
 fn a_command_that_is_no_list_is_one_problem() {
     for line in [
@@ -189,7 +189,7 @@ fn a_command_that_is_no_list_is_one_problem() {
 }
 
 #[test]
-fn a_colon_without_a_space_is_told() {
+fn a_colon_without_a_space_is_reported() {
     assert!(
         bad("name:t\nprogram:train.py\n")
             .to_string()

@@ -1,11 +1,11 @@
-//! Files made to exhaust memory, stack or time. A reader that lays out what it should count does
-//! not survive these tests: each names far more than any machine holds.
+//! Files that are made to exhaust memory, stack or time. Each describes far more points than any
+//! machine can hold, so a reader that lays out what it should count fails these tests.
 
 use super::{WORKER, bad};
 use crate::cli::diagnosis::render;
 use crate::spec::{Diagnosis, MAX_BYTES};
 
-/// The only message of a file that must be refused.
+/// The only message for a file that must be refused.
 fn only(text: &str) -> String {
     let diagnosis = bad(text);
     assert_eq!(diagnosis.problems.len(), 1, "{diagnosis}");
@@ -151,11 +151,14 @@ fn conditions_upon_conditions_are_counted_not_laid_out() {
     ));
     let grid = crate::grid::Grid::new(&spec);
     assert_eq!(grid.len(), 200);
-    assert_eq!(grid.arms()[0].config(199).0.len(), 199);
+    assert_eq!(
+        grid.arms()[0].config(crate::grid::PointIndex(199)).0.len(),
+        199
+    );
 }
 
 #[test]
-fn common_parameters_are_not_copied_into_a_great_many_arms() {
+fn common_parameters_are_not_copied_into_many_arms() {
     let arms: String = (0..30_000).map(|arm| format!("  a{arm}: {{}}\n")).collect();
     let text = format!("{WORKER}parameters: {{l: {{value: 1}}}}\narms:\n{arms}");
     assert_eq!(

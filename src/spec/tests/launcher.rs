@@ -1,4 +1,4 @@
-//! `launcher`.
+//! Correct `launcher` blocks, and mistakes in them.
 
 use std::time::Duration;
 

@@ -1,6 +1,6 @@
-//! Tests of the sweep-file reader: the drawn diagnosis of every kind of mistake, one file a region
-//! of the sweep file; what hostile files cost (`hostile`); properties (`properties`); the files
-//! that are shipped (`shipped`).
+//! Tests of the sweep file's reader: the drawn diagnosis of every kind of mistake, with one test
+//! file for each part of the sweep file; the cost of hostile files (`hostile`); properties
+//! (`properties`); the sweep files of the project (`shipped`).
 
 mod accepted;
 mod arms;
@@ -27,7 +27,7 @@ mod yaml;
 use crate::cli::diagnosis::render;
 use crate::spec::{Diagnosis, Spec, read};
 
-/// The beginning of a sweep of somebody's own program.
+/// The beginning of a sweep of a user's program.
 const WORKER: &str =
     "name: t\nworker: [w]\nmetric: {name: loss, goal: minimize}\nseeds: {tune: 2, final: 3}\n";
 /// The beginning of a sweep of the built-in task.
@@ -44,13 +44,13 @@ fn bad(text: &str) -> Diagnosis {
     }
 }
 
-/// The diagnosis as people see it. The first line keeps insta from eating the indentation of the
-/// others.
+/// The diagnosis as the user sees it. The first line keeps insta from removing the indentation of
+/// the others.
 fn shown(text: &str) -> String {
     format!("sweep.yaml:\n{}", render(&bad(text), false, 100))
 }
 
-/// The same for several small files.
+/// Like `shown`, for several small files.
 fn each(texts: &[&str]) -> String {
     let shown: String = texts
         .iter()

@@ -1,4 +1,4 @@
-//! Mistakes in how parameters are named and laid out, for a program of one's own.
+//! Mistakes in the names and the structure of parameters, for a user's program.
 
 use super::{WORKER, shown};
 

@@ -1,4 +1,4 @@
-//! Programs of one's own: `program`, `command`, `env`, `workdir`; and `resources`.
+//! A user's program: `program`, `command`, `env`, `workdir`; and `resources`.
 
 use super::{BUILTIN, each, good};
 
@@ -7,7 +7,7 @@ const PARAMETERS: &str = "parameters: {lr: {values: [1, 2]}}\n";
 const OWN: &str = "name: t\nmetric: {name: a, goal: minimize}\nseeds: {tune: 1, final: 1}\n";
 
 #[test]
-fn programs_of_ones_own() {
+fn programs_are_read() {
     let line = |text: &str| good(&format!("{text}\n{OWN}{PARAMETERS}")).task.to_string();
     let lines = [
         "program: train.py",

@@ -1,5 +1,5 @@
-//! Properties: nothing makes the reader panic, every place lies in the source, and the way in which
-//! a file is written does not change what it says.
+//! Properties: no text makes the reader panic, every place lies in the source, and the way in which
+//! a file is written does not change its meaning.
 
 use proptest::prelude::*;
 
@@ -29,7 +29,7 @@ arms:
       - {parameters: {optimizer: {values: [sgd, adam]}}, exclude: [{optimizer: sgd, batch_size: 50}]}
 ";
 
-/// Reads a text; whatever is wrong with it, the diagnosis is sound.
+/// Reads a text, and checks that the diagnosis is sound if there is one.
 fn is_sound(text: &str) {
     let Err(diagnosis) = read(text, "sweep.yaml") else {
         return;
@@ -69,7 +69,7 @@ fn is_sound(text: &str) {
     );
 }
 
-/// Pieces that sweep files, good and bad, are made of.
+/// Pieces of sweep files, good and bad.
 fn piece() -> impl Strategy<Value = String> {
     prop_oneof![
         4 => prop::sample::select(vec![
@@ -134,7 +134,7 @@ fn the_file_of_all_shapes_is_good() {
 /// Parameters and their values.
 type Params = Vec<(String, Vec<Spelt>)>;
 
-/// What a file says.
+/// The content of a file.
 #[derive(Clone, Debug)]
 struct Sweep {
     common: Params,
@@ -238,7 +238,7 @@ impl Sweep {
 struct Style(u64);
 
 impl Style {
-    /// A choice out of so many.
+    /// A choice from a number of possibilities.
     fn take(&mut self, choices: usize) -> usize {
         let choice = (self.0 % choices as u64) as usize;
         self.0 = (self.0 / choices as u64)
@@ -264,7 +264,7 @@ impl Style {
     fn text(&mut self, text: &str) -> String {
         let double = serde_json::Value::from(text).to_string();
         let single = format!("'{}'", text.replace('\'', "''"));
-        // Plain only where nothing in it means anything to YAML.
+        // Without quotes only if no character has a meaning in YAML.
         let plain =
             if text.len() > 4 && text.bytes().all(|b| b.is_ascii_lowercase()) && text != "false" {
                 text.to_owned()

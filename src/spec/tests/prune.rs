@@ -44,7 +44,7 @@ fn the_bound_is_declared_or_known() {
 }
 
 #[test]
-fn what_cannot_be_pruned_by() {
+fn sweeps_that_cannot_be_pruned() {
     let loss = BUILTIN.replace("val_accuracy, goal: maximize", "val_loss, goal: maximize");
     let twice = BUILTIN.replace("goal: maximize", "goal: maximize, best: 99");
     insta::assert_snapshot!(each(&[

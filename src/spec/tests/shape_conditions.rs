@@ -1,5 +1,5 @@
 //! Mistakes in `when` and `grids`, conditions that do not fit the built-in task, and shaped grids
-//! of absurd size.
+//! with too many points.
 
 use super::shapes::file;
 use super::{BUILTIN, each, shown};
@@ -34,7 +34,7 @@ sweep.yaml:
   help: did you mean `s`? the values of `o`: s and a
 
 2 problems
-  × the conditions of `a`, `c` and `b` go in a circle
+  × the conditions of `a`, `c` and `b` depend on each other in a circle
    ╭─[sweep.yaml:5:14]
  4 │ seeds: {tune: 2, final: 3}
  5 │ parameters: {a: {values: [1, 2], when: {c: 1}}, b: {values: [1, 2], when: {a: 1}}, c: {v…
@@ -43,7 +43,7 @@ sweep.yaml:
    ╰────
   help: a parameter's `when` must name parameters that exist without it
 
-  × the condition of `a` speaks of itself
+  × the condition of `a` names itself
    ╭─[sweep.yaml:5:14]
  4 │ seeds: {tune: 2, final: 3}
  5 │ parameters: {a: {values: [1, 2], when: {a: 1}}}
@@ -265,7 +265,7 @@ sweep.yaml:
 }
 
 #[test]
-fn a_shaped_grid_without_tuning_seeds_or_of_absurd_size() {
+fn a_shaped_grid_without_tuning_seeds_or_with_too_many_points() {
     let values = (0..1000)
         .map(|value| value.to_string())
         .collect::<Vec<_>>()
@@ -297,8 +297,8 @@ sweep.yaml:
 }
 
 #[test]
-fn rules_that_shatter_a_grid() {
-    // Each rule of two parameters cuts what the others have left in pieces.
+fn rules_that_split_a_grid_too_often() {
+    // Each rule of two parameters splits the regions that the others have left.
     let axes: String = (0..12)
         .map(|axis| format!("  a{axis}: {{values: [0, 1, 2, 3, 4]}}\n"))
         .collect();
@@ -313,7 +313,7 @@ fn rules_that_shatter_a_grid() {
     };
     let rules: String = (0..120).map(rule).collect();
     let problems = super::bad(&file(&format!("parameters:\n{axes}exclude:\n{rules}"))).problems;
-    insta::assert_snapshot!(problems[0].message, @"the grids of the sweep fall apart into more than 5,000 products");
+    insta::assert_snapshot!(problems[0].message, @"the grids of the sweep split into more than 5,000 products");
     let rules = "  - {a: 1}\n".repeat(1001);
     let problems = super::bad(&file(&format!(
         "parameters: {{a: {{values: [1, 2]}}}}\nexclude:\n{rules}"

@@ -1,5 +1,5 @@
-//! Grid shapes: what `zip`, `exclude`, `when` and `grids` make of a sweep. Mistakes in them:
-//! `shape_rules` and `shape_conditions`.
+//! Grid shapes: the points of sweeps with `zip`, `exclude`, `when` and `grids`. Mistakes in them
+//! are in `shape_rules` and `shape_conditions`.
 
 use super::{BUILTIN, WORKER, good};
 use crate::grid::Grid;
@@ -22,7 +22,7 @@ fn points(text: &str) -> String {
     )
 }
 
-/// A sweep of somebody's own program.
+/// A sweep of a user's program.
 pub(super) fn file(rest: &str) -> String {
     format!("{WORKER}{rest}")
 }
@@ -56,7 +56,7 @@ y
 }
 
 #[test]
-fn exclude_takes_single_points_and_whole_slices_away() {
+fn exclude_removes_single_points_and_whole_slices() {
     insta::assert_snapshot!(points(&file(
         "parameters:\n  optimizer: {values: [sgd, adam]}\n  lr: {values: [1, 10, 100], type: float}\nexclude:\n  - {optimizer: adam, lr: [10, 100]}\n  - lr: 1\n    optimizer: sgd\n"
     )), @r#"
@@ -68,7 +68,7 @@ main
 }
 
 #[test]
-fn a_condition_may_hang_on_a_conditional_parameter() {
+fn a_condition_may_depend_on_a_conditional_parameter() {
     insta::assert_snapshot!(points(&file(
         "parameters:\n  optimizer: {values: [sgd, adam]}\n  momentum: {values: [0, 0.9], when: {optimizer: sgd}}\n  nesterov: {values: [true, false], when: {momentum: 0.9}}\n  beta: {value: 0.99, when: {optimizer: adam}}\n"
     )), @r#"
@@ -81,7 +81,7 @@ main
 }
 
 #[test]
-fn to_lack_a_parameter_comes_first_where_its_condition_is_further_down() {
+fn points_that_lack_a_parameter_come_first_if_its_condition_is_further_down() {
     insta::assert_snapshot!(points(&file(
         "parameters:\n  momentum: {values: [0, 0.9], when: {optimizer: sgd}}\n  optimizer: {values: [sgd, adam]}\n"
     )), @r#"
@@ -93,7 +93,7 @@ main
 }
 
 #[test]
-fn a_union_counts_a_point_once_where_it_is_first() {
+fn a_union_has_a_point_once_at_its_first_place() {
     insta::assert_snapshot!(points(&file(
         "parameters: {task: {value: t}}\ngrids:\n  - parameters: {lr: {values: [1, 2]}, wd: {values: [0, 1]}}\n  - parameters: {wd: {values: [1, 2]}, lr: {values: [2, 3]}}\n    exclude: [{wd: 2, lr: 3}]\n  - parameters: {lr: {value: 1}}\n"
     )), @r#"
@@ -122,7 +122,7 @@ main
 }
 
 #[test]
-fn a_common_rule_needs_to_mean_something_in_one_arm_only() {
+fn a_common_rule_needs_an_effect_in_one_arm_only() {
     insta::assert_snapshot!(points(&file(
         "parameters: {lr: {values: [1, 2]}, momentum: {values: [0, 0.9], when: {optimizer: sgd}}}\nexclude: [{optimizer: adam, lr: 2}]\narms:\n  s: {parameters: {optimizer: {value: sgd}}}\n  a: {parameters: {optimizer: {value: adam}}}\n  n: {}\n"
     )), @r#"
@@ -140,7 +140,7 @@ n
 }
 
 #[test]
-fn axes_hold_what_occurs() {
+fn axes_hold_only_values_that_occur() {
     let spec = good(&file(
         "parameters: {a: {values: [1, 2, 3]}, b: {values: [1, 2]}, c: {value: 0, when: {opt: x}}}\nexclude: [{a: 2}]\narms: {p: {}, q: {parameters: {opt: {value: x}}}}\n",
     ));

@@ -1,4 +1,4 @@
-//! The sweep files and the schema that are part of the project.
+//! The project's sweep files, and the JSON schema.
 
 use super::good;
 use crate::spec::{Spec, claims, json_schema, keys, task};
@@ -82,7 +82,7 @@ fn the_tables_are_the_papers_best_points() {
 }
 
 #[test]
-fn as_run_differs_from_the_tables_by_the_protocol_alone() {
+fn as_run_differs_from_the_tables_only_by_the_protocol() {
     let (mut spec, tables) = (good(AS_RUN), good(TABLES));
     for arm in &mut spec.arms {
         let protocol = arm
@@ -104,7 +104,8 @@ fn as_run_differs_from_the_tables_by_the_protocol_alone() {
 
 #[test]
 fn the_sgd_grids_are_the_papers() {
-    let (spec, paper) = (good(SGD_GRIDS), good(PAPER));
+    let spec = good(SGD_GRIDS);
+    let paper = good(PAPER);
     assert_eq!(
         (&spec.arms[..], &spec.seeds),
         (&paper.arms[..2], &paper.seeds)
@@ -154,7 +155,8 @@ fn schema_and_reader_know_the_same_keys() {
     assert_eq!(names("/$defs/figure/properties"), known(keys::FIGURE));
     assert_eq!(names("/$defs/claim/properties"), known(keys::CLAIM));
     for kind in keys::CLAIM.iter().filter(|key| key.name != "says") {
-        let (parts, example) = claims::of_kind(kind.name);
+        let parts = claims::kind_keys(kind.name);
+        let example = claims::kind_example(kind.name);
         assert_eq!(
             names(&format!("/$defs/claim/properties/{}/properties", kind.name)),
             known(parts)

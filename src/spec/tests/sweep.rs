@@ -75,7 +75,7 @@ sweep.yaml:
 }
 
 #[test]
-fn a_misspelt_key_is_not_also_missing() {
+fn a_misspelt_key_is_not_reported_as_missing() {
     insta::assert_snapshot!(shown(&format!(
         "nmae: t\ntsk: mnist-resnet18\nmetric: {{nam: a, gaol: minimize}}\nseeds: {{tun: 1, finl: 1}}\n{PARAMETERS}"
     )), @r#"
@@ -324,7 +324,8 @@ fn limits() {
         )
     };
     let spec = good(&file("{timeout: 1h30m, retries: 3, max_failures: 7}"));
-    let (a, b) = (spec.limits.of(0), spec.limits.of(1));
+    let a = spec.limits.of(0);
+    let b = spec.limits.of(1);
     assert_eq!(
         (a.retries, b.retries, a.max_failures),
         (Some(0), Some(3), Some(7))

@@ -1,4 +1,4 @@
-//! Mistakes in task, worker, method and metric.
+//! Mistakes in `task`, `worker`, `method` and `metric`.
 
 use super::{WORKER, each};
 

@@ -1,4 +1,4 @@
-//! Mistakes in the values of parameters, for a program of one's own.
+//! Mistakes in the values of parameters, for a user's program.
 
 use super::parameters::file;
 use super::{each, shown};

@@ -60,7 +60,7 @@ sweep.yaml:
    ╰────
   help: add the closing quote
 
-  × text goes on after the closing quote
+  × text continues after the closing quote
    ╭─[sweep.yaml:1:11]
  1 │ name: "a" b
    ·           ┬
@@ -68,7 +68,7 @@ sweep.yaml:
    ╰────
   help: put all of it inside the quotes
 
-  × text goes on after the closing quote
+  × text continues after the closing quote
    ╭─[sweep.yaml:1:11]
  1 │ name: 'a' b
    ·           ┬
@@ -418,11 +418,11 @@ fn aliases_and_merge_keys() {
         &format!("{WORKER}parameters: {{a: {{values: [&x 1, 2, *x]}}}}\n"),
         &format!("{WORKER}parameters: {{a: {{<<: 3, value: 1}}, b: {{<<: [{{value: 1}}, 4]}}}}\n"),
         &format!("{WORKER}parameters: {{a: &a {{value: 1}}, b: {{<<: *a, <<: *a}}}}\n"),
-        // Through an alias, the mistake is where it is written, once.
+        // Through an alias, a mistake is reported once, where it is written.
         &format!("{WORKER}arms: {{a: &a {{label: x, paramters: {{}}}}, b: {{<<: *a, label: y, parameters: {{l: {{value: 1}}}}}}}}\n"),
     ]), @"
 sweep.yaml:
-  × an alias inside the very thing that it stands for
+  × an alias inside the value that it stands for
    ╭─[sweep.yaml:5:33]
  4 │ seeds: {tune: 2, final: 3}
  5 │ parameters: {a: &a {values: [1, *a]}}
