@@ -16,7 +16,6 @@
 //! * [`schedule`]: a pure reactor that decides, a dispatcher that acts, worker processes.
 //! * [`protocol`]: what coordinator and workers say to each other; a crate of its own
 //!   (`crates/protocol`), shared with the trainer.
-//! * [`agent`]: stands beside a worker on another machine.
 //! * [`ledger`]: the SQLite file that holds all that happened.
 //! * [`aggregate`]: means, deviations, the best points.
 //! * [`report`]: tables, figures, data files, provenance.
@@ -37,7 +36,6 @@
 
 pub use pentagrid_protocol as protocol;
 
-pub mod agent;
 pub mod aggregate;
 pub mod cli;
 pub mod export;

@@ -19,13 +19,13 @@ use crate::plan::{PlannedTrial, all_trials, shuffle};
 use crate::printable::one_line;
 use crate::progress::Names;
 use crate::protocol::{Metrics, Place, Position, Real, Unit};
-use crate::schedule::{PhaseEnd, Policy, WorkerCommand};
+use crate::schedule::{PhaseEnd, Policy, Recording, WorkerCommand};
 use crate::schedule::{VERIFY, scratch_name, stop_listening};
 use crate::shell::shell_path;
 use crate::spec::Task;
 use crate::sweep::{
-    self, Computing, OpenSweep, Outcome, Placement, Recording, Subject, SweepError, Unobserved,
-    place, take_fingerprint, within_limits,
+    self, Computing, OpenSweep, Outcome, Placement, Subject, SweepError, Unobserved, place,
+    take_fingerprint, within_limits,
 };
 use crate::text::count;
 

@@ -47,7 +47,7 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
             arguments.config
         ))
     })?;
-    let slot = Machine::look()
+    let slot = Machine::detect()
         .slots(&arguments.devices, Resources::default())
         .map_err(SweepError::from)?
         .swap_remove(0);
@@ -67,7 +67,7 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
         log: log.clone(),
         config,
         metric: arguments.metric.clone(),
-        patience: Duration::from_secs(arguments.patience),
+        trial_timeout: Duration::from_secs(arguments.patience),
     };
     let checks = sweep::runtime()?
         .block_on(check(&subject))

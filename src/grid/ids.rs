@@ -1,8 +1,11 @@
 //! Ids of points and trials: short, typed by hand, and a function of the configuration and the seed
 //! alone.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::spec::Config;
 
@@ -142,6 +145,20 @@ fn parse_trial(text: &str) -> Option<TrialId> {
     })
 }
 
+/// As text, as in the worker protocol and in JSON.
+impl Serialize for TrialId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for TrialId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,6 +170,15 @@ mod tests {
             .iter()
             .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect()
+    }
+
+    #[test]
+    fn a_trial_id_is_text_in_json() {
+        let id: TrialId = "k7m2p9x4qa-3".parse().unwrap();
+        let json = serde_json::to_string(&id).unwrap();
+        assert_eq!(json, r#""k7m2p9x4qa-3""#);
+        assert_eq!(serde_json::from_str::<TrialId>(&json).unwrap(), id);
+        assert!(serde_json::from_str::<TrialId>(r#""k7m2p9x4qa-03""#).is_err());
     }
 
     #[test]

@@ -13,7 +13,7 @@ use crate::grid::ArmIndex;
 use crate::plan::PlannedTrial;
 use crate::printable::one_line;
 use crate::protocol::Position;
-use crate::schedule::{Notice, Observer};
+use crate::schedule::{Notice, Observer, SlotIndex};
 
 /// Number of slots whose running trials are shown, from the first slot on.
 const SHOWN_SLOTS: usize = 16;
@@ -52,7 +52,7 @@ struct State {
     /// Whether a phase is running.
     is_shown: bool,
     /// The trial that runs in each slot.
-    trials: BTreeMap<usize, Running>,
+    trials: BTreeMap<SlotIndex, Running>,
     began: Instant,
 }
 
@@ -149,7 +149,7 @@ impl State {
         );
         let trials = self
             .trials
-            .range(..SHOWN_SLOTS)
+            .range(..SlotIndex(SHOWN_SLOTS))
             .map(|(_, running)| self.trial_line(running))
             .collect();
         Board { bars, trials }

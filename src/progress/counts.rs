@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::slot_time::SlotTimes;
 use crate::plan::Phase;
-use crate::schedule::Notice;
+use crate::schedule::{Notice, SlotIndex};
 use crate::text::count;
 
 /// The progress of a phase.
@@ -21,7 +21,7 @@ pub struct Progress {
     /// Number of trials that have ended since the phase began in this session.
     ended: u64,
     /// What the workers of slots wait for in a queue.
-    waits: BTreeMap<usize, String>,
+    waits: BTreeMap<SlotIndex, String>,
     slot_times: SlotTimes,
 }
 
@@ -86,7 +86,7 @@ impl Progress {
                 duration,
                 ..
             } => {
-                let share = self.slot_times.own_time(*slot, now, *duration);
+                let share = self.slot_times.own_time(slot.0, now, *duration);
                 let arm = &mut self.arms[trial.arm.0];
                 arm.done += 1;
                 arm.measured.0 += 1;
@@ -259,7 +259,7 @@ mod tests {
         );
         assert_eq!(progress.time_left(), None);
         let done = |arm, seconds| Notice::TrialDone {
-            slot: 0,
+            slot: SlotIndex(0),
             trial: trial(arm),
             metrics: Default::default(),
             duration: at(seconds),

@@ -1,69 +1,68 @@
-//! What the reactor knows beforehand, what it asks the dispatcher to do, and why it gives up: the
-//! plain data between the two.
+//! The plain data between reactor and dispatcher: what the reactor knows of its surroundings, what
+//! it asks the dispatcher to do, and why it gives a sweep up.
 
 use std::time::Duration;
 
 use super::notice::Notice;
+use super::slot_index::SlotIndex;
 use crate::plan::{PlannedTrial, Shared};
 use crate::protocol::{FailureKind, PROTOCOL_VERSION, Position, Reported};
 use crate::spec::Limits;
 
-/// Time since the dispatcher started, by a clock that does not jump.
+/// Time since the dispatcher started, by a monotonic clock.
 pub type Time = Duration;
 
-/// The clock is looked at this often: a longer gap means that the program was suspended.
+/// Time between two ticks. A much longer gap means that the program was suspended.
 pub const TICK: Duration = Duration::from_secs(1);
-/// Workers that could not start in a row, after which the sweep is given up.
-pub const START_FAILURES: u32 = 3;
+/// How many workers in a row may not start before the sweep is given up.
+pub const MAX_START_FAILURES: u32 = 3;
 
 /// What a reactor needs to know of its surroundings.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// The device of each slot, as a number: slots of one number share a device.
+    /// The number of each slot's device. Slots with the same number share a device.
     pub slots: Vec<usize>,
-    /// Whether workers stay for many trials and speak the protocol; if not, a program is started
+    /// Whether workers stay for many trials and speak the protocol. Otherwise a program is started
     /// for each trial.
     pub persistent: bool,
-    /// The most trials that a worker is given at a time.
+    /// Maximum number of trials that a worker is given at once.
     pub bundle: usize,
-    /// The final metric without which a result is of no use.
+    /// The final metric that each result must have.
     pub metric: String,
-    /// A worker that is silent for so long is lost.
+    /// How long a worker with a trial may be silent before it is lost.
     pub heartbeat: Duration,
-    /// A worker that has not introduced itself after so long is lost.
+    /// How long a worker may take to say hello.
     pub start: Duration,
-    /// How long a worker that was asked to end may take before it is killed.
+    /// Grace period between asking a worker to end and killing it.
     pub grace: Duration,
     /// How long a shortage of this machine may keep trials from starting while none runs.
     pub shortage: Duration,
     /// How long trials may take and how often they may fail.
     pub limits: Limits,
-    /// Whether a worker may have to wait for its turn in a queue, for as long as it takes, before
-    /// it runs.
+    /// Whether a worker may have to wait in a queue before it runs, for any length of time.
     pub queued: bool,
-    /// Whether an agent stands beside each process: it shows that it lives, and only what it says
+    /// Whether an agent runs beside each process. The agent sends heartbeats, and only its report
     /// proves how a worker ended.
     pub agent: bool,
     /// When the allocation ends that all workers belong to.
     pub all_end: Option<Time>,
-    /// The longest that a trial of each arm has taken in earlier runs, by the arm's number; may be
-    /// empty.
+    /// The longest that a trial of each arm has taken in earlier runs, by arm; may be empty.
     pub longest: Vec<Option<Duration>>,
-    /// How many trials of each arm may share a device, by the arm's number; empty: as many as the
-    /// device has slots.
+    /// How many trials of each arm may share a device, by arm. Empty: as many as the device has
+    /// slots.
     pub per_gpu: Vec<u32>,
-    /// What the arms are called, by number, for messages.
+    /// The names of the arms, for messages.
     pub arms: Vec<String>,
-    /// Whether the user has been warned, in an earlier run, of reported values that are no numbers.
+    /// Whether the user was warned, in an earlier run, of reported values that are not numbers.
     pub warned_of_notes: bool,
 }
 
 /// Which slots may work at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Policy {
-    /// All.
+    /// All slots.
     AllSlots,
-    /// One for each device: a trial that is timed has its device to itself.
+    /// One slot for each device: a trial that is timed has its device to itself.
     OnePerDevice,
 }
 
@@ -74,11 +73,20 @@ pub enum Exit {
     Code(i32),
     /// By a signal.
     Signal(i32),
-    /// It never was a process: the program could not be started.
+    /// The program could not be started.
     NotStarted,
-    /// It was taken away: preempted, cancelled, at its time limit, on a node that is gone. No trial
+    /// It was taken away: preempted, cancelled, at its time limit, on a node that is down. No trial
     /// is to blame.
     Lost,
+}
+
+/// Why an attempt at a trial failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Failure {
+    /// The kind, which decides how often the trial is tried again.
+    pub kind: FailureKind,
+    /// The reason, for people.
+    pub message: String,
 }
 
 /// Something for the dispatcher to do.
@@ -87,59 +95,59 @@ pub enum Action {
     /// Start a worker in a slot.
     Spawn {
         /// The slot.
-        slot: usize,
+        slot: SlotIndex,
     },
     /// Send trials to a slot's worker.
     Send {
         /// The slot.
-        slot: usize,
+        slot: SlotIndex,
         /// The trials.
         bundle: Vec<PlannedTrial>,
-        /// Whether what they have in common may be computed once.
+        /// Whether what the trials have in common may be computed once.
         share: bool,
     },
     /// End a slot's worker.
     End {
         /// The slot.
-        slot: usize,
+        slot: SlotIndex,
         /// By which means.
         how: EndBy,
     },
-    /// Put something into the ledger; `on_committed` is called once it is on the disk.
+    /// Put something into the ledger. `on_committed` is called once it is on the disk.
     Record(Record),
     /// Tell the observers.
     Tell(Notice),
-    /// Every trial that was asked for has ended and is recorded.
+    /// Every trial of the phase has ended and is recorded.
     PhaseDone,
-    /// Every worker is gone and everything is recorded, after a stop or `close`.
+    /// Every worker is gone and everything is recorded, after a stop or `on_close`.
     Stopped,
 }
 
 /// Means to end a worker, in order of severity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EndBy {
-    /// Close its stdin: it has nothing to do.
+    /// Close its stdin: there are no further trials.
     Close,
-    /// SIGTERM to its process group, too.
+    /// Send SIGTERM to its process group as well.
     Terminate,
-    /// SIGKILL to its process group.
+    /// Send SIGKILL to its process group.
     Kill,
 }
 
-/// Something for the ledger. The dispatcher adds times, places in logs, and who did it.
+/// Something for the ledger. The dispatcher adds the worker, and positions in its log.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Record {
     /// An attempt begins.
     Started {
         /// The slot.
-        slot: usize,
+        slot: SlotIndex,
         /// The trial.
         trial: PlannedTrial,
     },
     /// An epoch or step ended.
     Epoch {
         /// The slot.
-        slot: usize,
+        slot: SlotIndex,
         /// The trial.
         trial: PlannedTrial,
         /// Which epoch or step.
@@ -150,7 +158,7 @@ pub enum Record {
     /// A result.
     Done {
         /// The slot.
-        slot: usize,
+        slot: SlotIndex,
         /// The trial.
         trial: PlannedTrial,
         /// Its metrics.
@@ -163,7 +171,7 @@ pub enum Record {
     /// A failed attempt.
     Failed {
         /// The slot.
-        slot: usize,
+        slot: SlotIndex,
         /// The trial.
         trial: PlannedTrial,
         /// Why it failed.
@@ -171,14 +179,14 @@ pub enum Record {
         /// The same for people.
         message: String,
         /// Whether no retries are left.
-        for_good: bool,
+        permanent: bool,
         /// How long the attempt took.
         duration: Duration,
     },
-    /// An attempt that was cut off by no fault of its own.
+    /// An attempt that was cut off through no fault of its own.
     Interrupted {
         /// The slot.
-        slot: usize,
+        slot: SlotIndex,
         /// The trial.
         trial: PlannedTrial,
         /// What cut it off.
@@ -191,58 +199,64 @@ pub enum Record {
 pub enum Fatal {
     /// Workers do not start.
     #[error(
-        "the worker in slot {slot} could not be started {START_FAILURES} times in a row: {how}"
+        "the worker in slot {slot} could not be started {MAX_START_FAILURES} times in a row: {how}"
     )]
     NoStart {
-        /// The last slot in which it failed.
-        slot: usize,
-        /// How it failed.
+        /// The last slot in which a worker did not start.
+        slot: SlotIndex,
+        /// What happened.
         how: String,
     },
-    /// This machine lacks something, or the program is away, and that has lasted.
+    /// This machine lacks something, or the program is missing, and that has lasted.
     #[error("no trial could be started for {seconds} s: {why}")]
     Shortage {
-        /// How long, in seconds.
+        /// How long it has lasted, in seconds.
         seconds: u64,
         /// What was refused last, and why.
         why: String,
     },
-    /// The worker is of another protocol version.
+    /// The worker speaks another version of the protocol.
     #[error(
         "the worker {program} speaks version {found} of the worker protocol, this program version {PROTOCOL_VERSION}"
     )]
     WrongProtocol {
-        /// Its program.
+        /// The worker's program.
         program: String,
         /// Its version of the protocol.
         found: u32,
     },
-    /// The worker will not report the metric that selection needs.
+    /// The worker does not report the metric that the sweep selects by.
     #[error("the worker {program} does not report the metric {metric:?} (it reports {known})")]
     NoMetric {
-        /// Its program.
+        /// The worker's program.
         program: String,
         /// The metric.
         metric: String,
-        /// What it does report.
+        /// The metrics that it reports.
         known: String,
     },
-    /// Every trial of this run has failed for good, all in the same way.
-    #[error("the first {count} trials all failed for good in the same way ({kind}): {message}")]
+    /// Every trial of this run has failed with no retries left, all in the same way.
+    #[error(
+        "the first {count} trials all failed in the same way, with no retries left ({kind}): {message}"
+    )]
     AllAlike {
         /// The slot of the last one.
-        slot: usize,
-        /// How many.
+        slot: SlotIndex,
+        /// How many failed.
         count: u64,
-        /// The kind.
+        /// The kind of failure.
         kind: FailureKind,
-        /// What the last one said.
+        /// The message of the last one.
         message: String,
     },
-    /// More trials failed for good than the spec allows.
-    #[error("more than {most} trial{}{} failed for good, which is the limit (`max_failures`)", if *.most == 1 { "" } else { "s" }, .arm.as_ref().map(|arm| format!(" of {arm}")).unwrap_or_default())]
+    /// More trials failed, with no retries left, than the sweep file allows.
+    #[error(
+        "more than {most} trial{}{} failed with no retries left, which is the limit (`max_failures`)",
+        if *.most == 1 { "" } else { "s" },
+        .arm.as_ref().map(|arm| format!(" of {arm}")).unwrap_or_default()
+    )]
     TooManyFailures {
-        /// The arm whose limit it was; None: the sweep's.
+        /// The arm whose limit it was; None: the limit of the sweep.
         arm: Option<String>,
         /// The limit.
         most: u32,
@@ -250,7 +264,7 @@ pub enum Fatal {
     /// The allocation ends before any trial could.
     #[error("the allocation ends in {left} s, and {what}: nothing that is left can finish in it")]
     NoTime {
-        /// How long it still has, in seconds.
+        /// How much time is left, in seconds.
         left: u64,
         /// How long trials took.
         what: String,
@@ -261,10 +275,10 @@ pub enum Fatal {
 }
 
 impl Exit {
-    /// The kind of failure that this end of a worker is, and how to say it. `who` is what it is
-    /// called, `why` is the system's reason why a program could not be started, or what shows that
-    /// memory ran out; empty where there is nothing to say.
-    pub fn describe(self, who: &str, why: &str) -> (FailureKind, String) {
+    /// Describes the exit as a failure. `who` is what the process is called; `why` is the system's
+    /// reason why a program could not be started, or what shows that memory ran out, and is empty
+    /// otherwise.
+    pub fn describe(self, who: &str, why: &str) -> Failure {
         let (kind, how) = match self {
             Self::Code(code) => (
                 FailureKind::Exit,
@@ -274,28 +288,37 @@ impl Exit {
                 FailureKind::Signal,
                 format!("the {who} was ended by {}", signal_name(signal)),
             ),
-            Self::NotStarted => return (FailureKind::CouldNotStart, why.to_owned()),
+            Self::NotStarted => {
+                return Failure {
+                    kind: FailureKind::CouldNotStart,
+                    message: why.to_owned(),
+                };
+            }
             Self::Lost => {
-                return (
-                    FailureKind::LostHeartbeat,
-                    format!("the {who} was lost: {why}"),
-                );
+                return Failure {
+                    kind: FailureKind::LostHeartbeat,
+                    message: format!("the {who} was lost: {why}"),
+                };
             }
         };
         if why.is_empty() {
-            (kind, how)
-        } else {
-            (FailureKind::OutOfMemory, format!("{how}: {why}"))
+            return Failure { kind, message: how };
+        }
+        Failure {
+            kind: FailureKind::OutOfMemory,
+            message: format!("{how}: {why}"),
         }
     }
 }
 
-/// A signal's name, and what it usually means.
+/// The name of a signal, with a hint where its usual cause is known.
 fn signal_name(number: i32) -> String {
     let name = nix::sys::signal::Signal::try_from(number)
         .map_or_else(|_| format!("signal {number}"), |signal| signal.to_string());
     if number == nix::sys::signal::Signal::SIGKILL as i32 {
-        return format!("{name} (by somebody, or by the kernel because memory ran out)");
+        return format!(
+            "{name} (sent by another program, or by the kernel because memory ran out)"
+        );
     }
     name
 }

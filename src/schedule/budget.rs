@@ -1,19 +1,19 @@
-//! How much memory results may take between a worker's pipe and the ledger's disk. Who reads a pipe
-//! waits for room first, so that a disk that falls behind, or a ledger that somebody else has
-//! locked, makes workers wait instead of filling the memory.
+//! Limits the memory of results between a worker's pipe and the ledger's disk. Readers of pipes
+//! wait for room first. So a slow disk, or a ledger that another program has locked, makes workers
+//! wait instead of filling the memory.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Bytes that unwritten results may take in all.
+/// Maximum memory of all unwritten results, in bytes.
 pub const LIMIT: usize = 64 << 20;
-/// Bytes that a byte of a message's line may take once it is read: a metric of a few letters has an
+/// How many bytes of memory a byte of a message may take: a metric of a few letters has an
 /// allocation for its name, and a place in a tree.
 const EXPANSION: usize = 16;
 
-/// Room for results that are not on the disk yet.
+/// Memory for results that are not on the disk yet.
 #[derive(Clone, Debug)]
 pub struct Budget {
     room: Arc<Semaphore>,
@@ -21,25 +21,27 @@ pub struct Budget {
     waits: Arc<Mutex<Waits>>,
 }
 
-/// How long somebody has waited for room.
+/// How long readers have waited for room.
 #[derive(Debug, Default)]
 struct Waits {
+    /// How many wait now.
     waiting: usize,
+    /// Since when at least one waits.
     since: Option<Instant>,
-    /// What is over of that, and has not been asked for.
+    /// Earlier waiting time that has not been taken yet.
     waited: Duration,
 }
 
-/// Room that is taken until this is dropped.
+/// Memory that is taken until this is dropped.
 #[derive(Debug, Default)]
 pub struct Held(Option<OwnedSemaphorePermit>);
 
-/// Somebody waits for as long as this lives.
+/// A reader that waits, until this is dropped.
 #[derive(Debug)]
 pub struct Waiting(Arc<Mutex<Waits>>);
 
 impl Budget {
-    /// All of that many bytes are free.
+    /// A budget of `limit` bytes, all of which are free.
     pub fn new(limit: usize) -> Self {
         Self {
             room: Arc::new(Semaphore::new(limit)),
@@ -48,7 +50,7 @@ impl Budget {
         }
     }
 
-    /// Takes room for a line of that length, if there is some at once.
+    /// Takes memory for a line of this length, if there is enough at once.
     pub fn try_take(&self, length: usize) -> Option<Held> {
         Arc::clone(&self.room)
             .try_acquire_many_owned(self.weight(length))
@@ -56,8 +58,8 @@ impl Budget {
             .map(|permit| Held(Some(permit)))
     }
 
-    /// Takes room for a line of that length, as soon as there is some. Who waits must hold none
-    /// that only they can give back.
+    /// Takes memory for a line of this length, as soon as there is enough. The caller must not hold
+    /// memory that only it can give back.
     pub async fn take(&self, length: usize) -> Held {
         if let Some(held) = self.try_take(length) {
             return held;
@@ -72,7 +74,7 @@ impl Budget {
         )
     }
 
-    /// Somebody begins to wait for something else that keeps workers from being heard.
+    /// Begins to wait for something else that keeps workers from being heard.
     pub fn waiting(&self) -> Waiting {
         let mut waits = lock(&self.waits);
         waits.waiting += 1;
@@ -80,7 +82,7 @@ impl Budget {
         Waiting(Arc::clone(&self.waits))
     }
 
-    /// For how long somebody has waited since this was last asked.
+    /// How long readers have waited since this was last called.
     pub fn take_waited(&self) -> Duration {
         let mut waits = lock(&self.waits);
         let now = Instant::now();
@@ -93,14 +95,14 @@ impl Budget {
         std::mem::take(&mut waits.waited) + running
     }
 
-    /// No line takes more than there is.
+    /// The memory that a line takes, at most the whole budget.
     fn weight(&self, length: usize) -> u32 {
         u32::try_from((length * EXPANSION).min(self.limit)).unwrap_or(u32::MAX)
     }
 }
 
 impl Held {
-    /// Adds what another one holds.
+    /// Adds the memory of another one.
     pub fn merge(&mut self, other: Self) {
         match (&mut self.0, other.0) {
             (Some(own), Some(other)) => own.merge(other),
@@ -122,7 +124,7 @@ impl Drop for Waiting {
     }
 }
 
-/// Nothing that may panic is done while it is held.
+/// Locks the waiting times. Nothing that may panic is done while they are locked.
 fn lock(waits: &Mutex<Waits>) -> MutexGuard<'_, Waits> {
     waits.lock().unwrap_or_else(PoisonError::into_inner)
 }
@@ -132,7 +134,7 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn who_finds_no_room_waits_until_some_is_given_back() {
+    async fn a_reader_waits_until_memory_is_given_back() {
         let budget = Budget::new(EXPANSION * 100);
         let mut held = budget.take(60).await;
         held.merge(budget.take(40).await);
@@ -142,24 +144,26 @@ mod tests {
         let waits = tokio::spawn(async move { other.take(10).await });
         tokio::time::sleep(Duration::from_millis(20)).await;
         assert!(!waits.is_finished());
-        assert!(budget.take_waited() > Duration::ZERO, "also while it lasts");
+        assert!(
+            budget.take_waited() > Duration::ZERO,
+            "also while it still waits"
+        );
         drop(held);
         drop(waits.await.unwrap());
         assert!(budget.take_waited() < Duration::from_secs(60));
-        assert_eq!(budget.take_waited(), Duration::ZERO, "asked for once");
+        assert_eq!(budget.take_waited(), Duration::ZERO, "taken once");
     }
 
     #[tokio::test]
-    async fn a_line_that_is_too_long_for_all_of_it_takes_all_of_it() {
+    async fn a_line_longer_than_the_budget_takes_all_of_it() {
         let budget = Budget::new(EXPANSION * 100);
         drop(budget.take(1_000_000).await);
         assert!(budget.try_take(100).is_some());
     }
 
-    /// A message of the longest line, of the shortest metrics, takes no more memory than is taken
-    /// for it.
+    /// The longest message with the shortest metrics takes no more memory than the budget assumes.
     #[test]
-    fn a_metric_of_one_letter_is_paid_for() {
+    fn the_memory_of_a_short_metric_is_covered() {
         let per_metric = size_of::<(String, f64)>() * 2 + 32;
         assert!(r#""ab":1,"#.len() * EXPANSION >= per_metric, "{per_metric}");
     }

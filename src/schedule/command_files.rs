@@ -1,73 +1,86 @@
-//! The files of this machine that a sweep's command line names: the program, a script behind its
-//! interpreter, a configuration. A trial whose program has been moved away is not to blame for
-//! that.
+//! The files that a sweep's command line names: the program, a script behind its interpreter, a
+//! configuration. A trial is not to blame if one of them has been moved away.
 
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use super::launch::Launcher;
-use super::start::Start;
+use super::worker_command::Start;
 use crate::spec::command::{Piece, Word};
 
-/// Files that were there when the sweep began, and that every trial needs.
+/// Files that every trial needs, and that existed when the sweep began.
 #[derive(Clone, Debug, Default)]
 pub struct CommandFiles(Vec<PathBuf>);
 
 impl CommandFiles {
-    /// Those of a command line. None where workers run behind a prefix, whose files are elsewhere.
+    /// Finds the files of a command line. There are none for workers behind a prefix, whose files
+    /// are elsewhere.
     pub fn find(start: &Start, launcher: &Launcher) -> Self {
         if matches!(launcher, Launcher::Prefix(_)) {
             return Self::default();
         }
-        let (words, workdir) = match start {
-            Start::Worker(worker) => (worker.command.clone(), worker.workdir.clone()),
-            Start::Program(program) => {
-                let fixed = |word: &Word| match word {
-                    Word::Text(pieces) => match pieces.as_slice() {
-                        [Piece::Plain(text)] => Some(text.clone()),
-                        _ => None,
-                    },
-                    Word::Args(_) => None,
-                };
-                (
-                    program.program.words.iter().filter_map(fixed).collect(),
-                    Some(program.workdir.clone()),
-                )
-            }
+        let workdir = match start {
+            Start::Worker(worker) => worker.workdir.clone().unwrap_or_default(),
+            Start::Program(program) => program.workdir.clone(),
         };
-        let workdir = workdir.unwrap_or_default();
-        // A word without a slash that comes first is looked for in PATH, and one without a file is
-        // an argument of another kind.
-        let named = |(place, word): (usize, &String)| {
-            (place > 0 || word.contains('/')).then(|| workdir.join(word.trim_start_matches("./")))
-        };
-        Self(
-            words
-                .iter()
-                .enumerate()
-                .filter_map(named)
-                .filter(|path| path.is_file())
-                .collect(),
-        )
+        let files = fixed_words(start)
+            .into_iter()
+            .enumerate()
+            // A first word without a slash is searched for in PATH.
+            .filter(|(place, word)| *place > 0 || word.contains('/'))
+            .map(|(_, word)| workdir.join(word.trim_start_matches("./")))
+            // A word that is not a file is an argument of another kind.
+            .filter(|path| path.is_file())
+            .collect();
+        Self(files)
     }
 
-    /// One that is not there any more.
+    /// A file that does not exist any more.
     pub fn missing(&self) -> Option<&Path> {
-        let is_gone = |path: &&PathBuf| match path.metadata() {
-            Ok(metadata) => !metadata.is_file(),
-            Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
-        };
-        self.0.iter().find(is_gone).map(PathBuf::as_path)
+        self.0
+            .iter()
+            .find(|path| is_missing(path))
+            .map(PathBuf::as_path)
+    }
+}
+
+/// The words of a command line that are the same for all trials.
+fn fixed_words(start: &Start) -> Vec<String> {
+    match start {
+        Start::Worker(worker) => worker.command.clone(),
+        Start::Program(program) => program
+            .program
+            .words
+            .iter()
+            .filter_map(fixed_word)
+            .collect(),
+    }
+}
+
+fn fixed_word(word: &Word) -> Option<String> {
+    match word {
+        Word::Text(pieces) => match pieces.as_slice() {
+            [Piece::Plain(text)] => Some(text.clone()),
+            _ => None,
+        },
+        Word::Args(_) => None,
+    }
+}
+
+fn is_missing(path: &Path) -> bool {
+    match path.metadata() {
+        Ok(metadata) => !metadata.is_file(),
+        Err(error) => matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::start::WorkerStart;
+    use super::super::worker_command::WorkerStart;
     use super::*;
 
     #[test]
-    fn files_among_the_words_are_noticed_when_they_are_away() {
+    fn a_missing_file_of_the_command_line_is_noticed() {
         let dir = tempfile::tempdir().unwrap();
         let path = |name: &str| dir.path().join(name);
         for name in ["train.py", "base.yaml", "sh"] {

@@ -1,8 +1,11 @@
-//! Where trials run: what `--devices` says, what the machine has, and the environment that makes a
-//! worker see exactly its own device.
+//! Where trials run: what `--devices` asks for, what the machine has, and the environment that
+//! makes a worker see only its own device.
 
 use std::fmt;
 use std::str::FromStr;
+
+use nvml_wrapper::Nvml;
+use nvml_wrapper::error::NvmlError;
 
 use crate::spec::Resources;
 
@@ -11,15 +14,15 @@ use crate::spec::Resources;
 pub enum DeviceRequest {
     /// Every GPU; without one, every CPU core.
     Auto,
-    /// So many one-threaded workers on the CPU; None: one for each core.
+    /// This many workers on the CPU; None: as many as the cores allow.
     Cpu(Option<usize>),
-    /// These GPUs, by index among the visible ones or by UUID; None: every one.
+    /// These GPUs, by index among the visible ones or by UUID; None: all GPUs.
     Cuda(Option<Vec<String>>),
 }
 
-/// The variables by which numeric libraries are told how many threads to use: OpenMP, MKL,
-/// OpenBLAS, NumExpr, Apple's Accelerate, Rust's rayon.
-const THREADS: [&str; 6] = [
+/// The variables that tell numeric libraries how many threads to use: OpenMP, MKL, OpenBLAS,
+/// NumExpr, Apple's Accelerate, Rust's rayon.
+const THREAD_VARIABLES: [&str; 6] = [
     "OMP_NUM_THREADS",
     "MKL_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -28,6 +31,9 @@ const THREADS: [&str; 6] = [
     "RAYON_NUM_THREADS",
 ];
 
+/// Length that the beginning of a UUID must exceed: that of `GPU-`.
+const MIN_UUID_PREFIX: usize = 4;
+
 /// What the machine has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
@@ -35,27 +41,27 @@ pub struct Machine {
     pub cores: usize,
     /// The GPUs that this process may use, in the order of their indices.
     pub gpus: Vec<Gpu>,
-    /// Why GPUs could not be looked for, if that is so.
+    /// Why GPUs could not be searched for, if that failed.
     pub gpu_trouble: Option<String>,
 }
 
 /// A GPU.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gpu {
-    /// What CUDA_VISIBLE_DEVICES calls it: its UUID where that is known.
+    /// Its name in CUDA_VISIBLE_DEVICES: its UUID if that is known.
     pub id: String,
-    /// What a person calls it.
+    /// Its model, such as `NVIDIA H100`.
     pub name: String,
 }
 
-/// One slot: a worker runs here, one trial (or bundle) at a time.
+/// The device of a slot, where one worker runs at a time.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SlotDevice {
-    /// Slots of one number share a device.
+    /// The number of the device. Slots with the same number share it.
     pub device: usize,
     /// The device as `--devices` would name it: `cpu`, `cuda:0`.
     pub name: String,
-    /// What a person calls it.
+    /// Its model, such as `NVIDIA H100`.
     pub model: String,
     /// Environment variables of the slot's worker.
     pub environment: Vec<(String, String)>,
@@ -64,7 +70,7 @@ pub struct SlotDevice {
 /// A request that cannot be met.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DeviceError {
-    /// It cannot be read.
+    /// It cannot be parsed.
     #[error(
         "--devices {0:?}: expected auto, cpu, cpu:N, cuda, or cuda:I,J,... (e.g. cpu:2 or cuda:0,1)"
     )]
@@ -74,14 +80,14 @@ pub enum DeviceError {
         "--devices asks for cuda, but no GPU was found{0}\nuse --devices cpu, or check the driver with nvidia-smi"
     )]
     NoGpu(String),
-    /// That GPU is not there.
+    /// A GPU that was asked for does not exist.
     #[error("--devices asks for GPU {wanted}, but there {}: {known}", if *.count == 1 { "is only one" } else { "are only these" })]
     NoSuchGpu {
-        /// What was asked for.
+        /// The GPU that was asked for.
         wanted: String,
-        /// What there is.
+        /// The GPUs that exist.
         known: String,
-        /// How many there are.
+        /// How many exist.
         count: usize,
     },
 }
@@ -90,14 +96,14 @@ impl FromStr for DeviceRequest {
     type Err = DeviceError;
 
     fn from_str(text: &str) -> Result<Self, DeviceError> {
-        let unknown = || DeviceError::Unknown(text.to_owned());
+        let unknown = DeviceError::Unknown(text.to_owned());
         match text.split_once(':') {
             None if text == "auto" => Ok(Self::Auto),
             None if text == "cpu" => Ok(Self::Cpu(None)),
             None if text == "cuda" => Ok(Self::Cuda(None)),
             Some(("cpu", count)) => match count.parse() {
                 Ok(count) if (1..=4096).contains(&count) => Ok(Self::Cpu(Some(count))),
-                _ => Err(unknown()),
+                _ => Err(unknown),
             },
             Some(("cuda", list)) => {
                 let list: Vec<String> =
@@ -107,10 +113,10 @@ impl FromStr for DeviceRequest {
                 if distinct && list.iter().all(|item| !item.is_empty()) {
                     Ok(Self::Cuda(Some(list)))
                 } else {
-                    Err(unknown())
+                    Err(unknown)
                 }
             }
-            _ => Err(unknown()),
+            _ => Err(unknown),
         }
     }
 }
@@ -128,9 +134,9 @@ impl fmt::Display for DeviceRequest {
 }
 
 impl Machine {
-    /// Looks at this machine. GPUs are asked for through NVML, within an inherited
+    /// Finds out what this machine has. GPUs are found through NVML, within an inherited
     /// CUDA_VISIBLE_DEVICES.
-    pub fn look() -> Self {
+    pub fn detect() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let visible = std::env::var("CUDA_VISIBLE_DEVICES").ok();
         match all_gpus() {
@@ -142,16 +148,16 @@ impl Machine {
             Err(trouble) => Self {
                 cores,
                 gpus: Vec::new(),
-                gpu_trouble: Some(trouble),
+                gpu_trouble: Some(trouble.to_string()),
             },
         }
     }
 
-    /// The slots that a request gives on this machine, for trials that take so much of it. With
-    /// several trials to a GPU, every GPU gets its first before any gets its second.
+    /// Returns the slots for a request on this machine; `resources` is what a trial takes. With
+    /// several trials to a GPU, each GPU gets its first slot before any gets its second.
     ///
     /// # Errors
-    /// `DeviceError` if the request asks for GPUs that are not there.
+    /// `DeviceError`, if the request asks for GPUs that do not exist.
     pub fn slots(
         &self,
         request: &DeviceRequest,
@@ -176,8 +182,8 @@ impl Machine {
             .collect())
     }
 
-    /// Workers on the CPU. Results of one-threaded ones do not depend on how many cores a machine
-    /// has, and two such workers do more than one with two threads.
+    /// Slots on the CPU. Results of workers with one thread do not depend on the number of cores,
+    /// and two such workers get more done than one with two threads.
     fn cpu_slots(&self, count: Option<usize>, threads: u32) -> Vec<SlotDevice> {
         let count = count.unwrap_or_else(|| (self.cores / threads as usize).max(1));
         let slot = SlotDevice {
@@ -197,23 +203,21 @@ impl Machine {
             .parse::<usize>()
             .ok()
             .filter(|&index| index < self.gpus.len());
-        let index = by_index.or_else(|| self.gpus.iter().position(|gpu| gpu.id == wanted));
-        match index {
-            Some(index) => Ok(index),
-            None => {
-                let known: Vec<_> = self
-                    .gpus
-                    .iter()
-                    .enumerate()
-                    .map(|(index, gpu)| format!("{index} ({})", gpu.name))
-                    .collect();
-                Err(DeviceError::NoSuchGpu {
-                    wanted: wanted.to_owned(),
-                    known: known.join(", "),
-                    count: known.len(),
-                })
-            }
+        if let Some(index) = by_index.or_else(|| self.gpus.iter().position(|gpu| gpu.id == wanted))
+        {
+            return Ok(index);
         }
+        let known: Vec<String> = self
+            .gpus
+            .iter()
+            .enumerate()
+            .map(|(index, gpu)| format!("{index} ({})", gpu.name))
+            .collect();
+        Err(DeviceError::NoSuchGpu {
+            wanted: wanted.to_owned(),
+            known: known.join(", "),
+            count: known.len(),
+        })
     }
 
     fn no_gpu(&self) -> DeviceError {
@@ -226,49 +230,49 @@ impl Machine {
     }
 }
 
-/// Every GPU that the driver knows, in PCI order.
-fn all_gpus() -> Result<Vec<Gpu>, String> {
-    let nvml = nvml_wrapper::Nvml::init().map_err(|error| error.to_string())?;
-    let count = nvml.device_count().map_err(|error| error.to_string())?;
-    (0..count)
+/// All GPUs that the driver knows, in PCI order.
+fn all_gpus() -> Result<Vec<Gpu>, NvmlError> {
+    let nvml = Nvml::init()?;
+    (0..nvml.device_count()?)
         .map(|index| {
-            let device = nvml
-                .device_by_index(index)
-                .map_err(|error| error.to_string())?;
-            let id = device.uuid().map_err(|error| error.to_string())?;
+            let device = nvml.device_by_index(index)?;
             Ok(Gpu {
-                id,
+                id: device.uuid()?,
                 name: device.name().unwrap_or_else(|_| format!("GPU {index}")),
             })
         })
         .collect()
 }
 
-/// The GPUs that an inherited CUDA_VISIBLE_DEVICES leaves, in its order. As CUDA does, the list
-/// ends at the first entry that names no GPU; an entry may be an index or the beginning of a UUID.
+/// Returns the GPUs that an inherited CUDA_VISIBLE_DEVICES leaves, in its order. As in CUDA, the
+/// list ends at the first entry that names no GPU; an entry is an index or the beginning of a UUID.
 fn restrict(all: &[Gpu], visible: Option<&str>) -> Vec<Gpu> {
-    let Some(visible) = visible else {
-        return all.to_vec();
-    };
-    visible
-        .split(',')
-        .map_while(|entry| {
-            let entry = entry.trim();
-            let by_index = entry.parse::<usize>().ok().and_then(|index| all.get(index));
-            let named = || {
-                all.iter()
-                    .find(|gpu| entry.len() > 4 && gpu.id.starts_with(entry))
-            };
-            by_index.or_else(named).cloned().or_else(|| {
-                // A slice of a GPU (MIG) has a name of its own, which NVML's list of whole GPUs
-                // does not hold.
-                entry.starts_with("MIG-").then(|| Gpu {
-                    id: entry.to_owned(),
-                    name: entry.to_owned(),
-                })
-            })
-        })
-        .collect()
+    match visible {
+        Some(visible) => visible
+            .split(',')
+            .map_while(|entry| visible_gpu(all, entry.trim()))
+            .collect(),
+        None => all.to_vec(),
+    }
+}
+
+/// The GPU that an entry of CUDA_VISIBLE_DEVICES names.
+fn visible_gpu(all: &[Gpu], entry: &str) -> Option<Gpu> {
+    if let Some(gpu) = entry.parse().ok().and_then(|index: usize| all.get(index)) {
+        return Some(gpu.clone());
+    }
+    let is_prefix = entry.len() > MIN_UUID_PREFIX;
+    if let Some(gpu) = all
+        .iter()
+        .find(|gpu| is_prefix && gpu.id.starts_with(entry))
+    {
+        return Some(gpu.clone());
+    }
+    // A slice of a GPU (MIG) has a name of its own, and is not in NVML's list of whole GPUs.
+    entry.starts_with("MIG-").then(|| Gpu {
+        id: entry.to_owned(),
+        name: entry.to_owned(),
+    })
 }
 
 fn gpu_slot(index: usize, gpu: &Gpu, threads: u32) -> SlotDevice {
@@ -282,14 +286,14 @@ fn gpu_slot(index: usize, gpu: &Gpu, threads: u32) -> SlotDevice {
     }
 }
 
-/// What a worker on a GPU is told, whichever GPU it is.
+/// The environment of a worker on a GPU, without the GPU's id.
 pub fn gpu_environment(threads: u32) -> Vec<(String, String)> {
     environment(
         &[
             ("PENTAGRID_DEVICE", "cuda"),
-            // Makes indices mean the same here, in NVML and in the worker.
+            // Gives indices the same meaning here, in NVML and in the worker.
             ("CUDA_DEVICE_ORDER", "PCI_BUS_ID"),
-            // cuBLAS gives the same sums every time only with a workspace of fixed size.
+            // cuBLAS is deterministic only with a workspace of fixed size.
             ("CUBLAS_WORKSPACE_CONFIG", ":4096:8"),
         ],
         threads,
@@ -303,9 +307,9 @@ fn environment(own: &[(&str, &str)], threads: u32) -> Vec<(String, String)> {
         .collect()
 }
 
-/// The variables that tell libraries to use so many threads.
+/// The variables that tell libraries to use this many threads.
 pub fn thread_variables(threads: u32) -> impl Iterator<Item = (String, String)> {
-    THREADS
+    THREAD_VARIABLES
         .iter()
         .map(move |name| ((*name).to_owned(), threads.to_string()))
 }
@@ -400,7 +404,7 @@ mod tests {
     }
 
     #[test]
-    fn trials_share_gpus_and_cores_as_the_spec_says() {
+    fn trials_share_gpus_and_cores_as_the_sweep_file_says() {
         let resources = Resources {
             per_gpu: 2,
             threads: 2,

@@ -1,23 +1,25 @@
-//! What a sweep's failures lead to: whether a trial is tried again, and when so much has failed
-//! that going on would only burn the grid. The reactor asks; pure.
+//! What failures lead to: whether a trial is tried again, and when too many have failed and the
+//! sweep is given up. Pure; the reactor asks.
 
 use std::time::Duration;
 
 use super::action::Fatal;
 use super::retry::next_attempt;
+use super::slot_index::SlotIndex;
+use crate::grid::ArmIndex;
 use crate::protocol::FailureKind;
 use crate::spec::Limits;
 
-/// So many trials in a row, the first ones of a run, all failing for good in the same way, are no
-/// accident.
-pub const ALIKE: u64 = 5;
+/// How many trials at the beginning of a run may fail permanently in the same way before the sweep
+/// is given up.
+pub const MAX_ALIKE_FAILURES: u64 = 5;
 
-/// The longest message of a failure that is recorded, in bytes.
+/// Maximum length of a failure's message in the ledger, in bytes.
 const MAX_MESSAGE: usize = 4 << 10;
-/// The longest one that is told where a sweep is given up.
+/// Maximum length of a failure's message in the reason for giving a sweep up, in bytes.
 const MAX_REASON: usize = 400;
 
-/// Whether a message is cut when it is recorded.
+/// Whether a message is shortened when it is recorded.
 pub fn is_too_long(message: &str) -> bool {
     message.len() > MAX_MESSAGE
 }
@@ -34,78 +36,81 @@ pub fn recorded(message: String) -> String {
     )
 }
 
-/// The beginning of a text, at most that many bytes of it.
-pub fn beginning(text: &str, most: usize) -> &str {
-    &text[..text.floor_char_boundary(most)]
+/// The beginning of a text, at most `limit` bytes of it.
+pub fn beginning(text: &str, limit: usize) -> &str {
+    &text[..text.floor_char_boundary(limit)]
 }
 
-/// Counts what failed.
+/// Counts failures.
 #[derive(Debug)]
 pub struct Failures {
     limits: Limits,
-    /// What the arms are called.
+    /// The names of the arms.
     arms: Vec<String>,
-    /// Trials that failed for good, arm by arm.
-    lost: Vec<u64>,
-    /// The way in which every trial of this run has failed for good so far, and how many did; None
-    /// once one did not.
-    alike: Option<(Option<(FailureKind, String)>, u64)>,
+    /// The number of trials that failed permanently, by arm.
+    permanent: Vec<u64>,
+    alike: Alike,
     fatal: Option<Fatal>,
+}
+
+/// Whether all trials of this run have failed permanently in the same way.
+#[derive(Debug)]
+enum Alike {
+    /// No trial has ended.
+    Untested,
+    /// All have, so far.
+    All {
+        kind: FailureKind,
+        /// What their messages have in common.
+        way: String,
+        count: u64,
+    },
+    /// At least one has not.
+    No,
 }
 
 impl Failures {
     /// Nothing has failed yet.
     pub fn new(limits: Limits, arms: Vec<String>) -> Self {
         Self {
-            lost: Vec::new(),
+            permanent: Vec::new(),
             limits,
             arms,
-            alike: Some((None, 0)),
+            alike: Alike::Untested,
             fatal: None,
         }
     }
 
-    /// How long a trial of that arm may take.
-    pub fn timeout(&self, arm: usize) -> Option<Duration> {
-        self.limits.of(arm).timeout
+    /// How long a trial of an arm may take.
+    pub fn timeout(&self, arm: ArmIndex) -> Option<Duration> {
+        self.limits.of(arm.0).timeout
     }
 
     /// A trial has a result.
     pub fn done(&mut self) {
-        self.alike = None;
+        self.alike = Alike::No;
     }
 
-    /// An attempt in `slot` failed, the trial's `failures`th. After what pause to try again; None:
-    /// it failed for good, and `fatal` may have something to say.
+    /// An attempt in `slot` failed, the trial's `failures`th. Returns the pause before the next
+    /// attempt, or `None` if no retries are left; then `fatal` may have a reason to stop.
     pub fn failed(
         &mut self,
-        slot: usize,
-        arm: usize,
+        slot: SlotIndex,
+        arm: ArmIndex,
         failures: u32,
         kind: FailureKind,
         message: &str,
     ) -> Option<Duration> {
-        let pause = next_attempt(kind, failures, self.limits.of(arm).retries);
+        let pause = next_attempt(kind, failures, self.limits.of(arm.0).retries);
         if pause.is_some() {
             return pause;
         }
-        if self.lost.len() <= arm {
-            self.lost.resize(arm + 1, 0);
+        if self.permanent.len() <= arm.0 {
+            self.permanent.resize(arm.0 + 1, 0);
         }
-        self.lost[arm] += 1;
+        self.permanent[arm.0] += 1;
         self.count_alike(slot, kind, message);
-        let all = self.lost.iter().sum::<u64>();
-        let over = |lost: u64, most: Option<u32>| most.filter(|most| lost > u64::from(*most));
-        let too_many = over(self.lost[arm], self.limits.of_arm(arm).max_failures)
-            .map(|most| Fatal::TooManyFailures {
-                arm: Some(self.arms.get(arm).cloned().unwrap_or_default()),
-                most,
-            })
-            .or_else(|| {
-                over(all, self.limits.all.max_failures)
-                    .map(|most| Fatal::TooManyFailures { arm: None, most })
-            });
-        self.fatal = self.fatal.take().or(too_many);
+        self.fatal = self.fatal.take().or_else(|| self.too_many(arm));
         None
     }
 
@@ -114,39 +119,68 @@ impl Failures {
         self.fatal.as_ref()
     }
 
-    fn count_alike(&mut self, slot: usize, kind: FailureKind, message: &str) {
-        let Some((way, count)) = self.alike.take() else {
-            return;
-        };
-        let this = (kind, way_of_failing(message));
-        if way.as_ref().is_some_and(|way| *way != this) {
-            return;
-        }
-        if count + 1 >= ALIKE {
-            let cut = beginning(message, MAX_REASON);
-            let message = if cut.len() < message.len() {
-                format!("{cut}…")
-            } else {
-                cut.to_owned()
-            };
-            self.fatal = Some(Fatal::AllAlike {
-                slot,
-                count: count + 1,
-                kind,
-                message,
+    /// The limit of failures that is exceeded after one in this arm, if any is.
+    fn too_many(&self, arm: ArmIndex) -> Option<Fatal> {
+        let arm_limit = self.limits.of_arm(arm.0).max_failures;
+        if let Some(most) = exceeded(self.permanent[arm.0], arm_limit) {
+            return Some(Fatal::TooManyFailures {
+                arm: Some(self.arms.get(arm.0).cloned().unwrap_or_default()),
+                most,
             });
         }
-        self.alike = Some((Some(this), count + 1));
+        let all = self.permanent.iter().sum();
+        let most = exceeded(all, self.limits.all.max_failures)?;
+        Some(Fatal::TooManyFailures { arm: None, most })
+    }
+
+    fn count_alike(&mut self, slot: SlotIndex, kind: FailureKind, message: &str) {
+        let way = way_of_failing(message);
+        let count = match &self.alike {
+            Alike::No => return,
+            Alike::Untested => 1,
+            Alike::All {
+                kind: other_kind,
+                way: other_way,
+                count,
+            } if *other_kind == kind && *other_way == way => count + 1,
+            Alike::All { .. } => {
+                self.alike = Alike::No;
+                return;
+            }
+        };
+        if count >= MAX_ALIKE_FAILURES {
+            self.fatal = Some(Fatal::AllAlike {
+                slot,
+                count,
+                kind,
+                message: shortened(message),
+            });
+        }
+        self.alike = Alike::All { kind, way, count };
     }
 }
 
-/// A failure's message without what belongs to its trial: numbers, and the line that a message
-/// about metrics quotes.
+/// The limit, if the count exceeds it.
+fn exceeded(count: u64, limit: Option<u32>) -> Option<u32> {
+    limit.filter(|&limit| count > u64::from(limit))
+}
+
+fn shortened(message: &str) -> String {
+    let cut = beginning(message, MAX_REASON);
+    if cut.len() < message.len() {
+        format!("{cut}…")
+    } else {
+        cut.to_owned()
+    }
+}
+
+/// A failure's message without what differs from trial to trial: numbers, and the line that a
+/// message about metrics quotes.
 fn way_of_failing(message: &str) -> String {
-    let quotes = message.contains(" of the metrics file ");
+    let quotes_a_line = message.contains(" of the metrics file ");
     let what = message
         .split_once(": ")
-        .filter(|_| quotes)
+        .filter(|_| quotes_a_line)
         .map_or(message, |(what, _)| what);
     what.chars()
         .filter(|letter| !letter.is_ascii_digit())
@@ -158,16 +192,22 @@ mod tests {
     use super::*;
     use crate::spec::Limit;
 
-    /// For good: a configuration that cannot be run is never tried again.
+    /// Permanently: a configuration that cannot be run is never tried again.
     fn fail(failures: &mut Failures, arm: usize, message: &str) {
         assert_eq!(
-            failures.failed(0, arm, 1, FailureKind::BadConfig, message),
+            failures.failed(
+                SlotIndex(0),
+                ArmIndex(arm),
+                1,
+                FailureKind::BadConfig,
+                message
+            ),
             None
         );
     }
 
     #[test]
-    fn a_long_message_is_cut_and_says_by_how_much() {
+    fn a_long_message_is_shortened_and_says_by_how_much() {
         assert_eq!(recorded("short".to_owned()), "short");
         let whole = "ä".repeat(500_000);
         let cut = recorded(whole);
@@ -181,14 +221,14 @@ mod tests {
     #[test]
     fn first_trials_that_all_fail_alike_end_the_sweep() {
         let mut failures = Failures::new(Limits::default(), Vec::new());
-        (0..ALIKE - 1)
+        (0..MAX_ALIKE_FAILURES - 1)
             .for_each(|number| fail(&mut failures, 0, &format!("no file number {number}")));
         assert_eq!(failures.fatal(), None);
         fail(&mut failures, 1, "no file number 99");
         assert!(matches!(
             failures.fatal(),
             Some(Fatal::AllAlike {
-                count: ALIKE,
+                count: MAX_ALIKE_FAILURES,
                 kind: FailureKind::BadConfig,
                 ..
             })
@@ -196,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_a_message_quotes_does_not_make_it_another_failure() {
+    fn failures_that_quote_different_lines_are_alike() {
         let quoted = |line: &str| {
             way_of_failing(&format!(
                 "line 1 of the metrics file is not a JSON object: {line}"
@@ -210,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn one_result_or_another_failure_shows_that_it_is_not_everything() {
+    fn one_result_or_a_different_failure_prevents_that() {
         let mut failures = Failures::new(Limits::default(), Vec::new());
         fail(&mut failures, 0, "a");
         failures.done();
@@ -222,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_hold_for_all_and_for_an_arm() {
+    fn limits_apply_to_the_sweep_and_to_each_arm() {
         let most = |most| Limit {
             max_failures: Some(most),
             ..Limit::default()
@@ -261,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn retries_of_an_arm_go_before_those_of_all() {
+    fn retries_of_an_arm_override_those_of_the_sweep() {
         let retries = |retries| Limit {
             retries: Some(retries),
             ..Limit::default()
@@ -275,7 +315,7 @@ mod tests {
         );
         let mut pauses = |arm, kind| {
             (1..)
-                .map_while(|count| failures.failed(0, arm, count, kind, ""))
+                .map_while(|count| failures.failed(SlotIndex(0), ArmIndex(arm), count, kind, ""))
                 .count()
         };
         assert_eq!(

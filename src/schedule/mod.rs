@@ -1,11 +1,14 @@
-//! Running trials on worker processes. `reactor` decides and is pure; `dispatcher` acts on its
-//! decisions with tokio; `launch` starts processes; `devices` says where, `ulimits` how many;
-//! `budget` how much memory results may take; `retry` how often; `failures` when to give up;
-//! `shortage` tells what passes from what fails; `memory` whether it ran out; `conformance` checks
-//! other people's workers. `examples/simulate_cluster` drives the reactor through a cluster of any
-//! size.
+//! Running trials on worker processes.
+//!
+//! `reactor` decides and is pure; `dispatcher` executes its decisions with tokio; `launch` starts
+//! processes, and `agent` runs beside those on other machines. Of the other files, `devices` says
+//! where trials run, `ulimits` how many fit, `budget` how much memory results may take, `retry` and
+//! `failures` when to give up, `refusal` and `out_of_memory` what kind of failure it was, and
+//! `conformance` checks users' own workers. `examples/simulate_cluster` drives the reactor through
+//! a cluster of any size.
 
 mod action;
+pub mod agent;
 mod budget;
 mod command_files;
 pub mod conformance;
@@ -14,20 +17,24 @@ mod dispatcher;
 mod failures;
 mod launch;
 mod log_end;
-mod memory;
 mod notice;
 mod orphans;
-mod process;
-mod processes;
+mod out_of_memory;
+mod proc_fs;
+mod process_groups;
 mod reactor;
+mod refusal;
 mod retry;
-mod shortage;
-mod start;
-mod stops;
+mod run_mark;
+mod signals;
+mod slot_index;
+mod start_clock;
 pub mod ulimits;
+mod worker_command;
+mod worker_process;
 
 pub use action::{Action, EndBy, Exit, Fatal, Policy, Record, Settings, TICK, Time};
-pub use dispatcher::{ConfigOf, Dispatcher, PhaseEnd, Recorder, WorkerCommand};
+pub use dispatcher::{ConfigOf, Dispatcher, PhaseEnd, Recorder, Recording, WorkerCommand};
 pub use failures::beginning;
 pub use launch::{
     Launcher, Prefix, Slurm, Surroundings, explained, is_executable, located, obstacle, squeue,
@@ -35,10 +42,11 @@ pub use launch::{
 pub use log_end::log_end;
 pub use notice::{Notice, Observer};
 pub use orphans::Orphans;
-pub use processes::{
-    IDENTITY, MARK, Mark, VERIFY, end_left, end_left_launchers, scratch_name, start_ticks,
-    strangers,
-};
+pub use proc_fs::start_ticks;
 pub use reactor::Reactor;
-pub use start::{ProgramStart, Start, UNBUFFERED, WorkerStart, unbuffered};
-pub use stops::{hear_of_children, is_ignored, listen_to, next as next_signal, stop_listening};
+pub use run_mark::{
+    IDENTITY, MARK, Mark, VERIFY, end_left, end_left_launchers, scratch_name, strangers,
+};
+pub use signals::{is_ignored, listen_to, next_signal, reset_child_signal, stop_listening};
+pub use slot_index::SlotIndex;
+pub use worker_command::{ProgramStart, Start, UNBUFFERED, WorkerStart, unbuffered};

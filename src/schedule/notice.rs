@@ -1,51 +1,51 @@
-//! What the scheduler tells observers: progress bars, plain lines, a web page. Observers see
+//! What the scheduler tells observers, such as progress bars or plain lines. Observers see
 //! everything and decide nothing.
 
 use std::time::Duration;
 
+use super::slot_index::SlotIndex;
 use crate::plan::{BoundViolation, Phase, PlannedTrial};
 use crate::protocol::{FailureKind, Hello, Metrics, Notes, Position};
 
-/// Something that an observer may want to show.
+/// An event that an observer may show.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Notice {
     /// A phase begins.
     PhaseStarted {
-        /// Which.
+        /// The phase.
         phase: Phase,
-        /// Its trials by arm number: (all, of these already done, of these already failed for
-        /// good).
+        /// Its trials by arm: (all, of these already done, of these failed with no retries left).
         arms: Vec<(u64, u64, u64)>,
         /// How many trials can run at once.
         slots: usize,
     },
     /// A phase has ended; every result of it is on the disk.
     PhaseEnded {
-        /// Which.
+        /// The phase.
         phase: Phase,
     },
     /// A worker is ready.
     WorkerReady {
         /// Its slot.
-        slot: usize,
-        /// What it said of itself.
+        slot: SlotIndex,
+        /// How it introduced itself.
         hello: Hello,
     },
-    /// A worker ended that was not meant to.
+    /// A worker ended unexpectedly.
     WorkerLost {
         /// Its slot.
-        slot: usize,
-        /// How.
+        slot: SlotIndex,
+        /// What happened.
         how: String,
     },
-    /// A worker, or a trial's program, waits for its turn; or does not wait any more.
+    /// A worker, or a trial's program, waits in a queue, or does not wait any more.
     Waits {
         /// Its slot.
-        slot: usize,
-        /// What for, in the queue's own words; None: it runs, or is gone.
+        slot: SlotIndex,
+        /// The queue's reason; None: it runs, or is gone.
         why: Option<String>,
     },
-    /// Trials cannot be started for now, for a shortage of this machine; they are tried again.
+    /// Trials cannot be started because this machine lacks something. They are tried again.
     Shortage {
         /// What was refused, and why.
         why: String,
@@ -57,18 +57,18 @@ pub enum Notice {
     },
     /// No trial that is left can finish before the allocation ends.
     OutOfTime {
-        /// How long it still has.
+        /// How much time is left.
         left: Duration,
     },
-    /// A trial began.
+    /// A trial has started.
     TrialStarted {
         /// The slot of its worker.
-        slot: usize,
+        slot: SlotIndex,
         /// The trial.
         trial: PlannedTrial,
     },
-    /// A trial reported values that are no numbers, for the first time in this sweep. They are kept
-    /// as notes.
+    /// A trial reported values that are not numbers, for the first time in this sweep. They are
+    /// kept as notes.
     Noted {
         /// The trial.
         trial: PlannedTrial,
@@ -78,18 +78,18 @@ pub enum Notice {
     /// An epoch or a step of a trial ended.
     Epoch {
         /// The slot of its worker.
-        slot: usize,
+        slot: SlotIndex,
         /// The trial.
         trial: PlannedTrial,
-        /// Which.
+        /// Where it is in the history.
         position: Position,
-        /// What was measured.
+        /// The values.
         values: Metrics,
     },
     /// A trial's result is on the disk.
     TrialDone {
         /// The slot of its worker.
-        slot: usize,
+        slot: SlotIndex,
         /// The trial.
         trial: PlannedTrial,
         /// Its final metrics.
@@ -100,47 +100,47 @@ pub enum Notice {
     /// An attempt at a trial failed.
     TrialFailed {
         /// The slot of its worker.
-        slot: usize,
+        slot: SlotIndex,
         /// The trial.
         trial: PlannedTrial,
-        /// Why.
+        /// The kind of failure.
         kind: FailureKind,
-        /// Why, in words.
+        /// The reason.
         message: String,
-        /// When it will be tried again; None: not any more.
+        /// The pause before it is tried again; None: no retries are left.
         retry_in: Option<Duration>,
     },
-    /// Trials that need not run: their points cannot become the best of their arms any more.
+    /// Trials need not run, because their points cannot become the best of their arms any more.
     Pruned {
         /// The trials.
         trials: Vec<PlannedTrial>,
     },
-    /// A result is better than the metric was said to be: no point is out any more.
+    /// A result is better than the sweep file says is possible, so that no point is out any more.
     RaceOff {
-        /// That result.
+        /// The result.
         beyond: BoundViolation,
-        /// The trials that are to run after all.
+        /// The trials that will run after all.
         back: Vec<PlannedTrial>,
     },
-    /// Another program has the ledger locked: trials go on, and nothing that they report is told
-    /// before it is written.
+    /// Another program has locked the ledger. Trials continue; their results are reported once they
+    /// are written.
     LedgerLocked {
-        /// Which ledger, by whom, and for how long.
+        /// Which ledger is locked, by which program, and for how long.
         what: String,
-        /// How many results wait in memory.
+        /// The number of results that wait in memory.
         results: usize,
     },
     /// The ledger can be written again.
     LedgerFree,
-    /// A stop was asked for; running trials are being cut off.
+    /// The sweep is being stopped, and running trials are cut off.
     Stopping {
-        /// How many trials are cut off.
+        /// The number of trials that are cut off.
         cut_off: usize,
     },
 }
 
-/// Someone who watches a sweep.
+/// Watches a sweep.
 pub trait Observer {
-    /// Takes note. Called on the scheduler's thread: must return at once.
+    /// Called for each event, on the scheduler's thread: it must return at once.
     fn notice(&mut self, notice: &Notice);
 }

@@ -1,10 +1,13 @@
-//! The decisions of a sweep, as a pure state machine: something happens (`on_...`), and what is to
-//! be done comes back as a list of actions. No clock, no process, no file: the dispatcher brings
-//! those.
+//! The decisions of a sweep, as a pure state machine: each `on_...` function takes an event and
+//! returns the actions that follow from it. It has no clock, starts no process and opens no file;
+//! the dispatcher does that.
 
 mod ending;
+mod exits;
 mod hand_out;
 mod lost;
+mod messages;
+mod outcomes;
 mod postponed;
 mod queue;
 mod racing;
@@ -17,31 +20,33 @@ use std::time::Duration;
 
 use postponed::Shortage;
 use queue::Queue;
-use slot::{Given, Job, Slot, State};
+use slot::{Job, Slot, SlotState};
 
 use super::action::{
-    Action, EndBy, Exit, Fatal, Policy, Record, START_FAILURES, Settings, TICK, Time,
+    Action, EndBy, Exit, Failure, Fatal, MAX_START_FAILURES, Policy, Record, Settings, TICK, Time,
 };
-use super::failures::{Failures, recorded};
-use super::memory;
+use super::failures::Failures;
 use super::notice::Notice;
-use crate::grid::TrialId;
-use crate::plan::{PlannedTrial, Race, Shared};
-use crate::protocol::{FailureKind, FromWorker, Hello, PROTOCOL_VERSION, Reported, note_text};
+use super::slot_index::{PerSlot, SlotIndex};
+use crate::plan::{PlannedTrial, Race};
+use crate::protocol::FailureKind;
+
+/// How many ticks late a tick may be before the program is taken to have been suspended.
+const MAX_LATE_TICKS: u32 = 5;
 
 /// What to do once a record is on the disk.
 #[derive(Debug)]
-enum OnDisk {
+enum AfterCommit {
     Nothing,
     Tell(Notice),
 }
 
-/// Why no more trials are begun.
+/// Why no more trials are started.
 #[derive(Debug, PartialEq, Eq)]
 enum Stop {
     Close,
     Interrupt,
-    /// Nothing that is left can finish in time.
+    /// No trial that is left can finish in time.
     OutOfTime,
     Fatal(Fatal),
 }
@@ -50,28 +55,30 @@ enum Stop {
 #[derive(Debug)]
 pub struct Reactor {
     settings: Settings,
-    slots: Vec<Slot>,
+    slots: PerSlot<Slot>,
     /// The slots of each device, by the device's number.
-    devices: Vec<Vec<usize>>,
-    /// Slots that may be given something, and perhaps some others: so that with thousands of slots
-    /// not all are looked at each time.
-    free: BTreeSet<usize>,
+    devices: Vec<Vec<SlotIndex>>,
+    /// Slots that may be available; all others are not. With thousands of slots it would take too
+    /// long to look at each of them for every event.
+    free: BTreeSet<SlotIndex>,
     queue: Queue,
-    /// Trials that ran out of memory beside others: each waits until it can have its device to
+    /// Trials that ran out of memory beside others. Each waits until it can have its device to
     /// itself.
     solitary: Vec<Job>,
     /// Trials that will be tried again, and when, the first one first.
-    waiting: Vec<(Time, Job)>,
-    /// Which points get no further seeds, where there is a race.
+    delayed: Vec<(Time, Job)>,
+    /// Decides which points get no further seeds, if the sweep has a race.
     race: Option<Race>,
-    /// The trials that are held back for it.
+    /// The trials that are held back for the race.
     held: Vec<Job>,
-    /// At most so many trials of the queue are of points that are out.
-    perhaps_out: usize,
+    /// Upper bound for the number of queued trials whose points are out of the race.
+    maybe_out: usize,
     policy: Policy,
     in_phase: bool,
-    unwritten: VecDeque<OnDisk>,
+    /// One entry for each record that is not on the disk yet, in their order.
+    uncommitted: VecDeque<AfterCommit>,
     stop: Option<Stop>,
+    /// How many workers in a row did not start.
     start_failures: u32,
     /// What keeps workers from starting at present.
     shortage: Option<Shortage>,
@@ -81,39 +88,40 @@ pub struct Reactor {
     /// Whether any trial was handed out.
     handed_out: bool,
     last_tick: Time,
+    /// The actions that the present event has led to so far.
     actions: Vec<Action>,
 }
 
 impl Reactor {
     /// A reactor with empty slots and nothing to do.
     pub fn new(settings: Settings) -> Self {
-        let mut devices = vec![Vec::new(); settings.slots.iter().max().map_or(0, |most| most + 1)];
-        settings
+        let device_count = settings.slots.iter().max().map_or(0, |last| last + 1);
+        let mut devices = vec![Vec::new(); device_count];
+        for (slot, &device) in settings.slots.iter().enumerate() {
+            devices[device].push(SlotIndex(slot));
+        }
+        let slots: PerSlot<Slot> = settings
             .slots
             .iter()
-            .enumerate()
-            .for_each(|(slot, &device)| devices[device].push(slot));
+            .map(|&device| Slot::empty(device))
+            .collect();
         Self {
-            slots: settings
-                .slots
-                .iter()
-                .map(|&device| Slot::empty(device))
-                .collect(),
             devices,
-            free: (0..settings.slots.len()).collect(),
+            free: slots.indices().collect(),
+            slots,
             failures: Failures::new(settings.limits.clone(), settings.arms.clone()),
             longest: settings.longest.clone(),
             handed_out: false,
             settings,
             queue: Queue::default(),
             solitary: Vec::new(),
-            waiting: Vec::new(),
+            delayed: Vec::new(),
             race: None,
             held: Vec::new(),
-            perhaps_out: 0,
+            maybe_out: 0,
             policy: Policy::AllSlots,
             in_phase: false,
-            unwritten: VecDeque::new(),
+            uncommitted: VecDeque::new(),
             stop: None,
             start_failures: 0,
             shortage: None,
@@ -122,25 +130,27 @@ impl Reactor {
         }
     }
 
-    /// Trials that workers have at this moment.
+    /// The number of trials that workers have at this moment.
     pub fn in_flight(&self) -> usize {
-        self.slots.iter().map(|slot| slot.given.len()).sum()
+        self.slots.iter().map(|slot| slot.assignments().len()).sum()
     }
 
-    /// Records that are not on the disk yet.
+    /// The number of records that are not on the disk yet.
     pub fn unwritten(&self) -> usize {
-        self.unwritten.len()
+        self.uncommitted.len()
     }
 
-    /// Results and failures of trials that are not on the disk yet.
+    /// The number of results and failures of trials that are not on the disk yet.
     pub fn unwritten_results(&self) -> usize {
-        let is_result = |on_disk: &&OnDisk| {
-            matches!(
-                on_disk,
-                OnDisk::Tell(Notice::TrialDone { .. } | Notice::TrialFailed { .. })
-            )
-        };
-        self.unwritten.iter().filter(is_result).count()
+        self.uncommitted
+            .iter()
+            .filter(|after| {
+                matches!(
+                    after,
+                    AfterCommit::Tell(Notice::TrialDone { .. } | Notice::TrialFailed { .. })
+                )
+            })
+            .count()
     }
 
     /// Why the sweep was given up, if it was.
@@ -151,12 +161,17 @@ impl Reactor {
         }
     }
 
-    /// Whether the user stopped the sweep.
+    /// Whether the user, or the end of the allocation, stopped the sweep.
     pub fn is_interrupted(&self) -> bool {
         matches!(self.stop, Some(Stop::Interrupt | Stop::OutOfTime))
     }
 
-    /// Trials to run; `PhaseDone` comes when all have ended.
+    /// Whether no more trials are started.
+    pub fn is_stopping(&self) -> bool {
+        self.stop.is_some()
+    }
+
+    /// Adds the trials of a phase; `PhaseDone` follows when all have ended.
     pub fn on_trials(
         &mut self,
         now: Time,
@@ -164,43 +179,43 @@ impl Reactor {
         policy: Policy,
     ) -> Vec<Action> {
         self.held.clear();
-        self.enter(trials.into_iter().map(Job::new).collect());
+        self.enqueue(trials.into_iter().map(Job::new).collect());
         self.policy = policy;
         self.in_phase = true;
-        self.settle(now)
+        self.advance(now)
     }
 
-    /// Nothing further will come: workers may go. `Stopped` comes when they have.
+    /// There are no further trials, and workers may exit. `Stopped` follows when they have.
     pub fn on_close(&mut self, now: Time) -> Vec<Action> {
         self.stop(now, Stop::Close, EndBy::Close);
-        self.settle(now)
+        self.advance(now)
     }
 
-    /// The user asks to stop. The second time does not wait for anybody.
+    /// The user asks to stop. A second request kills the workers.
     pub fn on_interrupt(&mut self, now: Time) -> Vec<Action> {
         if matches!(self.stop, None | Some(Stop::Close | Stop::OutOfTime)) {
-            self.actions.push(Action::Tell(Notice::Stopping {
+            self.tell(Notice::Stopping {
                 cut_off: self.in_flight(),
-            }));
+            });
             self.stop(now, Stop::Interrupt, EndBy::Terminate);
         } else {
             self.end_all(now, EndBy::Kill);
         }
-        self.settle(now)
+        self.advance(now)
     }
 
-    /// The ledger cannot be written: what is not on the disk now never counts.
+    /// The ledger cannot be written: what is not on the disk by now never counts.
     pub fn on_ledger_failure(&mut self, now: Time, message: String) -> Vec<Action> {
-        self.unwritten.clear();
+        self.uncommitted.clear();
         self.stop(now, Stop::Fatal(Fatal::Ledger(message)), EndBy::Terminate);
-        self.settle(now)
+        self.advance(now)
     }
 
     /// The next `count` records are on the disk.
     pub fn on_committed(&mut self, count: usize) -> Vec<Action> {
         for _ in 0..count {
-            if let Some(OnDisk::Tell(notice)) = self.unwritten.pop_front() {
-                self.actions.push(Action::Tell(notice));
+            if let Some(AfterCommit::Tell(notice)) = self.uncommitted.pop_front() {
+                self.tell(notice);
             }
         }
         self.conclude()
@@ -210,546 +225,126 @@ impl Reactor {
     pub fn on_tick(&mut self, now: Time) -> Vec<Action> {
         let gap = now.saturating_sub(self.last_tick);
         self.last_tick = now;
-        if gap > 5 * TICK {
-            // The program was stopped for a while (Ctrl-Z, a debugger): what workers said meanwhile
-            // is still unread.
-            self.skip(gap);
+        if gap > MAX_LATE_TICKS * TICK {
+            // The program was suspended (Ctrl-Z, a debugger). The messages that workers sent in
+            // that time have not been read yet.
+            self.skip_suspended_time(gap);
         }
-        for number in 0..self.slots.len() {
-            let slot = &self.slots[number];
-            let silent = now.saturating_sub(slot.last_seen);
-            match slot.state {
-                // One that has nothing to do may well have nothing to say.
-                State::Ready if self.must_speak(number) && silent > self.settings.heartbeat => {
-                    let message = format!("the worker was silent for {} s", silent.as_secs());
-                    self.blame(now, number, FailureKind::LostHeartbeat, message);
-                }
-                State::Ready if self.overdue(now, number).is_some() => self.time_out(now, number),
-                State::Starting(since)
-                    if !slot.queued && now.saturating_sub(since) > self.settings.start =>
-                {
-                    let message =
-                        format!("no hello after {} s", now.saturating_sub(since).as_secs());
-                    self.blame(now, number, FailureKind::CouldNotStart, message);
-                }
-                State::Ending(how, until) if how < EndBy::Kill && now >= until => {
-                    self.end(now, number, EndBy::Kill)
-                }
-                _ => {}
-            }
+
+        for slot in self.slots.indices() {
+            self.check_limits(now, slot);
         }
         self.check_shortage(now);
-        self.settle(now)
+        self.advance(now)
     }
 
-    /// Whether no more trials are begun.
-    pub fn is_stopping(&self) -> bool {
-        self.stop.is_some()
-    }
-
-    /// For so long since the last tick workers were not heard, since what they said could not be
-    /// written as fast: no limit counts that.
+    /// Workers could not be heard for this long since the last tick, because the ledger was slower
+    /// than they are. No limit counts that time.
     pub fn on_unheard(&mut self, gap: Duration) {
-        if !gap.is_zero() {
-            self.slots.iter_mut().for_each(|slot| slot.pardon(gap));
-            self.skip_shortage(gap);
+        if gap.is_zero() {
+            return;
         }
-    }
-
-    /// The program and its workers were stopped for so long, and go on now.
-    pub fn on_continued(&mut self, now: Time, gap: Duration) -> Vec<Action> {
-        self.skip(gap);
-        self.last_tick = now;
-        self.settle(now)
-    }
-
-    fn skip(&mut self, gap: Duration) {
-        self.slots.iter_mut().for_each(|slot| slot.skip(gap));
+        for slot in self.slots.iter_mut() {
+            slot.excuse_unheard_time(gap);
+        }
         self.skip_shortage(gap);
     }
 
-    /// A worker says something.
-    pub fn on_message(&mut self, now: Time, number: usize, message: FromWorker) -> Vec<Action> {
-        let slot = &mut self.slots[number];
-        slot.last_seen = now;
-        if slot.fault.is_some() {
-            // It broke the protocol or was given up as lost: nothing that it says after that is
-            // believed.
-            return self.settle(now);
-        }
-        match (slot.state, message) {
-            (State::Starting(_), FromWorker::Hello(hello)) => self.welcome(now, number, hello),
-            (State::Ending(..), FromWorker::Hello(_)) | (_, FromWorker::Heartbeat) => {
-                return self.conclude();
-            }
-            (State::Ready | State::Ending(..), FromWorker::Started { trial }) => {
-                match self.given(number, &trial) {
-                    Some(given) if given.started.is_none() => {
-                        given.started = Some(now);
-                        let trial = given.job.trial;
-                        self.note_start(now, number);
-                        self.record(
-                            Record::Started {
-                                slot: number,
-                                trial,
-                            },
-                            OnDisk::Nothing,
-                        );
-                        self.actions.push(Action::Tell(Notice::TrialStarted {
-                            slot: number,
-                            trial,
-                        }));
-                        return self.conclude();
-                    }
-                    Some(_) => self.blame(
-                        now,
-                        number,
-                        FailureKind::Protocol,
-                        format!("`started` twice for trial {trial}"),
-                    ),
-                    None => self.blame_stranger(now, number, "started", &trial),
-                }
-            }
-            (
-                State::Ready | State::Ending(..),
-                FromWorker::Epoch {
-                    trial,
-                    position,
-                    values,
-                },
-            ) => {
-                match self
-                    .given(number, &trial)
-                    .filter(|given| given.started.is_some())
-                    .map(|given| given.job.trial)
-                {
-                    Some(trial) => {
-                        self.warn_of_notes(trial, &values);
-                        let notice = Notice::Epoch {
-                            slot: number,
-                            trial,
-                            position,
-                            values: values.numbers.clone(),
-                        };
-                        self.record(
-                            Record::Epoch {
-                                slot: number,
-                                trial,
-                                position,
-                                values,
-                            },
-                            OnDisk::Nothing,
-                        );
-                        self.actions.push(Action::Tell(notice));
-                        return self.conclude();
-                    }
-                    None => self.blame_stranger(now, number, "epoch", &trial),
-                }
-            }
-            (
-                State::Ready | State::Ending(..),
-                FromWorker::Done {
-                    trial,
-                    metrics,
-                    same_as,
-                    shared_epochs,
-                },
-            ) => {
-                self.done(now, number, &trial, metrics, (same_as, shared_epochs));
-            }
-            (
-                State::Ready | State::Ending(..),
-                FromWorker::Failed {
-                    trial,
-                    kind,
-                    message,
-                },
-            ) => match self.take(number, &trial) {
-                Some((job, since)) => self.fail(
-                    now,
-                    number,
-                    job,
-                    since,
-                    memory::refine(kind, &message),
-                    message,
-                ),
-                None => self.blame_stranger(now, number, "failed", &trial),
-            },
-            (State::Ready, FromWorker::Hello(_)) => {
-                self.blame(now, number, FailureKind::Protocol, "a second hello".into())
-            }
-            (State::Starting(_), _) => self.blame(
-                now,
-                number,
-                FailureKind::Protocol,
-                "a message before hello".into(),
-            ),
-            // Its end is already known: the dispatcher reads nothing after it.
-            (State::Empty(_), _) => {}
-        }
-        self.settle(now)
+    /// The program and its workers were suspended for this long, and run again.
+    pub fn on_continued(&mut self, now: Time, gap: Duration) -> Vec<Action> {
+        self.skip_suspended_time(gap);
+        self.last_tick = now;
+        self.advance(now)
     }
 
-    /// A worker printed something that is not a message.
-    pub fn on_garbage(&mut self, now: Time, number: usize, what: String) -> Vec<Action> {
-        self.blame(now, number, FailureKind::Protocol, what);
-        self.settle(now)
+    fn skip_suspended_time(&mut self, gap: Duration) {
+        for slot in self.slots.iter_mut() {
+            slot.skip_suspended_time(gap);
+        }
+        self.skip_shortage(gap);
     }
 
-    /// A worker's process is gone and its output is read to the end. `why` as for `Exit::describe`.
-    pub fn on_exit(&mut self, now: Time, number: usize, exit: Exit, why: &str) -> Vec<Action> {
-        self.free.insert(number);
-        let slot = &mut self.slots[number];
-        if matches!(slot.state, State::Empty(_)) {
-            // Its end is known already: its start was postponed.
-            return self.settle(now);
-        }
-        let state = std::mem::replace(&mut slot.state, State::Empty(now));
-        let (fault, innocent) = (slot.fault.take(), std::mem::take(&mut slot.fault_of_ended));
-        let wanted = fault.is_none() && matches!(state, State::Ending(..));
-        slot.ended = None;
-        if !wanted && self.was_lost(exit, fault.as_ref()) {
-            let how = fault.map_or_else(|| why.to_owned(), |(_, how)| how);
-            return self.lost(now, number, &how);
-        }
-        let slot = &mut self.slots[number];
-        slot.vacate();
-        slot.finished.clear();
-        let given = std::mem::take(&mut slot.given);
-        let (kind, how) = fault.unwrap_or_else(|| {
-            exit.describe(
-                if self.settings.persistent {
-                    "worker"
-                } else {
-                    "program"
-                },
-                why,
-            )
-        });
-        // Of a program there is nothing to say but what is said of its trial.
-        if !wanted && self.settings.persistent {
-            self.actions.push(Action::Tell(Notice::WorkerLost {
-                slot: number,
-                how: how.clone(),
-            }));
-        }
-        // Without a `started` the first trial of a bundle is the likeliest cause, if the worker was
-        // well before.
-        let none_started = given.iter().all(|given| given.started.is_none());
-        let mut unstarted = Vec::new();
-        for (
-            place,
-            Given {
-                mut job, started, ..
-            },
-        ) in given.into_iter().enumerate()
-        {
-            match started {
-                Some(_) if wanted => {
-                    let message = "the sweep was stopped".to_owned();
-                    self.record(
-                        Record::Interrupted {
-                            slot: number,
-                            trial: job.trial,
-                            message,
-                        },
-                        OnDisk::Nothing,
-                    );
-                    unstarted.push(job);
+    /// Ends a slot's process if it has exceeded a time limit.
+    fn check_limits(&mut self, now: Time, slot: SlotIndex) {
+        match &self.slots[slot].state {
+            SlotState::Empty { .. } => {}
+            SlotState::Starting { since, process } => {
+                let waited = now.saturating_sub(*since);
+                if !process.queued && waited > self.settings.start {
+                    let message = format!("no hello after {} s", waited.as_secs());
+                    self.blame(now, slot, FailureKind::CouldNotStart, message);
                 }
-                None if wanted || innocent || !(none_started && place == 0) => unstarted.push(job),
-                since => {
-                    job.alone = true;
-                    self.fail(now, number, job, since.unwrap_or(now), kind, how.clone());
+            }
+            SlotState::Ready(worker) => {
+                let silence = now.saturating_sub(worker.last_seen);
+                if self.must_speak(slot) && silence > self.settings.heartbeat {
+                    let message = format!("the worker was silent for {} s", silence.as_secs());
+                    self.blame(now, slot, FailureKind::LostHeartbeat, message);
+                } else if let Some(limit) = self.exceeded_timeout(now, slot) {
+                    self.time_out(now, slot, limit);
+                }
+            }
+            SlotState::Ending(ending) => {
+                if ending.how < EndBy::Kill && now >= ending.kill_at {
+                    self.end(now, slot, EndBy::Kill);
                 }
             }
         }
-        unstarted
-            .into_iter()
-            .rev()
-            .for_each(|job| self.put_back(job));
-        if !wanted && !self.slots[number].greeted {
-            self.start_failures += 1;
-            let slot = &mut self.slots[number];
-            slot.start_failures += 1;
-            slot.state =
-                State::Empty(now + Duration::from_millis(250 << slot.start_failures.min(6)));
-            // One bad device or node among many is no reason to stop those that work, or have not
-            // had their chance.
-            let may_start = |slot: &Slot| match slot.state {
-                State::Ready => true,
-                State::Starting(_) => slot.start_failures == 0,
-                State::Empty(_) | State::Ending(..) => false,
-            };
-            if self.start_failures >= START_FAILURES && !self.slots.iter().any(may_start) {
-                self.stop(
-                    now,
-                    Stop::Fatal(Fatal::NoStart { slot: number, how }),
-                    EndBy::Terminate,
-                );
-            }
-        }
-        self.settle(now)
     }
 
-    fn welcome(&mut self, now: Time, number: usize, hello: Hello) {
-        let program = format!("{} {}", hello.program, hello.version);
-        if hello.protocol != PROTOCOL_VERSION {
-            return self.stop(
-                now,
-                Stop::Fatal(Fatal::WrongProtocol {
-                    program,
-                    found: hello.protocol,
-                }),
-                EndBy::Terminate,
-            );
-        }
-        if !hello.metrics.is_empty() && !hello.metrics.contains(&self.settings.metric) {
-            let (metric, known) = (self.settings.metric.clone(), hello.metrics.join(", "));
-            return self.stop(
-                now,
-                Stop::Fatal(Fatal::NoMetric {
-                    program,
-                    metric,
-                    known,
-                }),
-                EndBy::Terminate,
-            );
-        }
-        self.start_failures = 0;
-        self.slots[number].start_failures = 0;
-        self.slots[number].greeted = true;
-        self.slots[number].queued = false;
-        self.slots[number].losses = 0;
-        self.slots[number].state = State::Ready;
-        self.free.insert(number);
-        self.slots[number].pack = hello.pack as usize;
-        if self.settings.persistent {
-            self.note_start(now, number);
-        }
-        self.actions.push(Action::Tell(Notice::WorkerReady {
-            slot: number,
-            hello,
-        }));
+    fn tell(&mut self, notice: Notice) {
+        self.actions.push(Action::Tell(notice));
     }
 
-    /// A worker has a result. `shared` is what it took from another trial: which it is the same as,
-    /// and how many epochs.
-    fn done(
-        &mut self,
-        now: Time,
-        number: usize,
-        trial: &str,
-        metrics: Reported,
-        shared: (Option<String>, u32),
-    ) {
-        let Some((job, since)) = self.take(number, trial) else {
-            return self.blame_stranger(now, number, "done", trial);
-        };
-        if metrics.get(&self.settings.metric).is_none() {
-            let message = match metrics.notes.get(&self.settings.metric) {
-                Some(value) => format!(
-                    "the metric {:?} that the sweep selects by is not a number in the result: {}",
-                    self.settings.metric,
-                    note_text(value)
-                ),
-                None => format!("the result has no metric {:?}", self.settings.metric),
-            };
-            return self.fail(now, number, job, since, FailureKind::MissingMetric, message);
-        }
-        let same_as = match shared.0 {
-            None => None,
-            Some(other) => match other
-                .parse()
-                .ok()
-                .filter(|id| self.slots[number].finished.contains(id))
-            {
-                Some(id) => Some(id),
-                None => {
-                    let shown: String = other.chars().take(40).collect();
-                    let message = format!(
-                        "`same_as` names trial {shown:?}, which is not one of the group that this worker has finished"
-                    );
-                    self.fail(
-                        now,
-                        number,
-                        job,
-                        since,
-                        FailureKind::Protocol,
-                        message.clone(),
-                    );
-                    self.slots[number].fault_of_ended = true;
-                    return self.blame(now, number, FailureKind::Protocol, message);
-                }
-            },
-        };
-        self.failures.done();
-        let (trial, duration) = (job.trial, now.saturating_sub(since));
-        self.learn(trial.arm.0, duration);
-        if job.group().is_some() {
-            self.slots[number].finished.insert(trial.id);
-            self.queue.finished(number, job.group(), duration);
-        }
-        self.warn_of_notes(trial, &metrics);
-        let notice = Notice::TrialDone {
-            slot: number,
-            trial,
-            metrics: metrics.numbers.clone(),
-            duration,
-        };
-        let shared = Shared {
-            same_as,
-            epochs: shared.1,
-        };
-        self.on_result(&trial, &metrics.numbers);
-        self.record(
-            Record::Done {
-                slot: number,
-                trial,
-                metrics,
-                shared,
-                duration,
-            },
-            OnDisk::Tell(notice),
-        );
-    }
-
-    /// Tells once in a sweep that values are no numbers: a program that logs text does so on every
-    /// line.
-    fn warn_of_notes(&mut self, trial: PlannedTrial, values: &Reported) {
-        if !values.notes.is_empty() && !std::mem::replace(&mut self.settings.warned_of_notes, true)
-        {
-            self.actions.push(Action::Tell(Notice::Noted {
-                trial,
-                notes: values.notes.clone(),
-            }));
-        }
-    }
-
-    /// The trial of that name that a worker has. An id has one spelling, so that it is enough to
-    /// read it.
-    fn given(&mut self, number: usize, trial: &str) -> Option<&mut Given> {
-        let trial: TrialId = trial.parse().ok()?;
-        self.slots[number]
-            .given
-            .iter_mut()
-            .find(|given| given.job.trial.id == trial)
-    }
-
-    /// Takes a begun trial off its worker.
-    fn take(&mut self, number: usize, trial: &str) -> Option<(Job, Time)> {
-        let trial: TrialId = trial.parse().ok()?;
-        let given = &mut self.slots[number].given;
-        let place = given
-            .iter()
-            .position(|given| given.job.trial.id == trial && given.started.is_some())?;
-        let Given { job, started, .. } = given.remove(place);
-        self.slots[number].ended = Some(job.trial.id);
-        self.free.insert(number);
-        Some((job, started?))
-    }
-
-    fn fail(
-        &mut self,
-        now: Time,
-        slot: usize,
-        mut job: Job,
-        since: Time,
-        kind: FailureKind,
-        message: String,
-    ) {
-        job.failures += 1;
-        let message = recorded(message);
-        let device = self.slots[slot].device;
-        if kind == FailureKind::OutOfMemory && self.devices[device].len() > 1 {
-            (job.alone, job.own_device) = (true, Some(device));
-        }
-        let (trial, duration) = (job.trial, now.saturating_sub(since));
-        let retry_in = self
-            .failures
-            .failed(slot, trial.arm.0, job.failures, kind, &message);
-        let notice = Notice::TrialFailed {
-            slot,
-            trial,
-            kind,
-            message: message.clone(),
-            retry_in,
-        };
-        self.record(
-            Record::Failed {
-                slot,
-                trial,
-                kind,
-                message,
-                for_good: retry_in.is_none(),
-                duration,
-            },
-            OnDisk::Tell(notice),
-        );
-        if let Some(pause) = retry_in {
-            let due = now + pause;
-            let place = self.waiting.partition_point(|(at, _)| *at <= due);
-            self.waiting.insert(place, (due, job));
-        }
-        if let Some(fatal) = self
-            .failures
-            .fatal()
-            .filter(|_| self.stop.is_none())
-            .cloned()
-        {
-            self.stop(now, Stop::Fatal(fatal), EndBy::Terminate);
-        }
-    }
-
-    fn record(&mut self, record: Record, on_disk: OnDisk) {
+    fn record(&mut self, record: Record, after: AfterCommit) {
         if !matches!(self.stop, Some(Stop::Fatal(Fatal::Ledger(_)))) {
             self.actions.push(Action::Record(record));
-            self.unwritten.push_back(on_disk);
+            self.uncommitted.push_back(after);
         }
     }
 
-    /// Hands out what can be handed out, and concludes.
-    fn settle(&mut self, now: Time) -> Vec<Action> {
+    /// Hands out what can be handed out, and returns the actions.
+    fn advance(&mut self, now: Time) -> Vec<Action> {
         if self.stop.is_none() {
-            let due = self.waiting.partition_point(|(at, _)| *at <= now);
-            let due: Vec<Job> = self.waiting.drain(..due).map(|(_, job)| job).collect();
-            due.into_iter().rev().for_each(|job| self.put_back(job));
+            self.requeue_delayed(now);
             self.hold_back();
             self.hand_out(now);
-            self.notice_end_of_time(now);
+            self.check_time_left(now);
         }
         self.conclude()
     }
 
-    /// Notices what has come to its end, and returns what is to be done. Enough where no slot can
-    /// have become free.
+    /// Queues the trials whose pause before the next attempt is over.
+    fn requeue_delayed(&mut self, now: Time) {
+        let count = self.delayed.partition_point(|(at, _)| *at <= now);
+        let due: Vec<Job> = self.delayed.drain(..count).map(|(_, job)| job).collect();
+        for job in due.into_iter().rev() {
+            self.put_back(job);
+        }
+    }
+
+    /// Checks whether a phase or the sweep has ended, and returns the actions. This is enough where
+    /// no slot can have become available.
     fn conclude(&mut self) -> Vec<Action> {
         if self.stop.is_none() {
-            let ended = self.left() == 0 && self.waiting.is_empty() && self.unwritten.is_empty();
-            if self.in_phase && ended && self.in_flight() == 0 {
+            if self.in_phase && self.is_phase_over() {
                 self.in_phase = false;
                 self.forget_shortage();
                 self.actions.push(Action::PhaseDone);
             }
-        } else if self
-            .slots
-            .iter()
-            .all(|slot| matches!(slot.state, State::Empty(_)))
-            && self.unwritten.is_empty()
-        {
+        } else if self.uncommitted.is_empty() && self.slots.iter().all(Slot::is_empty) {
             self.actions.push(Action::Stopped);
         }
         std::mem::take(&mut self.actions)
     }
+
+    fn is_phase_over(&self) -> bool {
+        self.queued() == 0
+            && self.delayed.is_empty()
+            && self.uncommitted.is_empty()
+            && self.in_flight() == 0
+    }
 }
 
-#[cfg(test)]
-mod away_tests;
-#[cfg(test)]
-mod racing_tests;
-#[cfg(test)]
-mod random_tests;
-#[cfg(test)]
-mod sharing_tests;
 #[cfg(test)]
 mod tests;

@@ -1,16 +1,19 @@
-//! How often a failed trial is tried again, and how long to wait before, for each kind of failure.
+//! How often a failed trial is tried again, and after which pause, for each kind of failure.
 
 use std::time::Duration;
 
 use crate::protocol::FailureKind;
 
-/// Whether to try again after `failures` failed attempts, the last of this kind; and after what
-/// pause. `retries` is the number that the spec asks for, if it does.
+/// The longest pause, as a power of two in seconds.
+const MAX_BACKOFF: u32 = 5;
+
+/// The pause before the next attempt after `failures` failed attempts, the last of this kind, or
+/// `None` if no retries are left. `retries` is the number in the sweep file, if it has one.
 ///
-/// What fails the same way every time (a configuration that cannot be run, a metric that is not
-/// reported) is never tried again, and what took too long only if the spec asks for it. What a
-/// program reports as an error gets one more chance; what looks like bad luck of the machine (a
-/// crash, no memory, silence) two.
+/// What fails in the same way every time (a configuration that cannot be run, a metric that is not
+/// reported) is never tried again. A timeout is tried again only if the sweep file asks for it.
+/// What a program reports as an error gets one retry; what may be bad luck with the machine (a
+/// crash, lack of memory, silence) gets two.
 pub fn next_attempt(kind: FailureKind, failures: u32, retries: Option<u32>) -> Option<Duration> {
     let retries = match kind {
         FailureKind::BadConfig | FailureKind::MissingMetric => 0,
@@ -22,7 +25,8 @@ pub fn next_attempt(kind: FailureKind, failures: u32, retries: Option<u32>) -> O
         | FailureKind::LostHeartbeat
         | FailureKind::CouldNotStart => retries.unwrap_or(2),
     };
-    (failures <= retries).then(|| Duration::from_secs(1 << failures.saturating_sub(1).min(5)))
+    let doublings = failures.saturating_sub(1).min(MAX_BACKOFF);
+    (failures <= retries).then(|| Duration::from_secs(1 << doublings))
 }
 
 #[cfg(test)]
@@ -30,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_kind_is_tried_for_ever_and_pauses_grow() {
+    fn every_kind_has_a_limit_of_retries_and_pauses_grow() {
         for kind in FailureKind::ALL {
             let pauses: Vec<u64> = (1..)
                 .map_while(|failures| next_attempt(kind, failures, None))

@@ -1,5 +1,5 @@
-//! The limits that the system sets to this program (`ulimit`): what they leave room for, and how
-//! this program lives with them. What it starts gets the limits that it was itself started with.
+//! The limits that the system sets for this program (`ulimit`), and what they leave room for.
+//! Processes that it starts get the limits that it was itself started with.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,8 +8,8 @@ use std::sync::{Arc, Barrier};
 use nix::sys::signal::{SaFlags, SigAction, SigHandler, SigSet, Signal, sigaction};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Open files of a sweep without its slots: the standard streams, the event loop and its signals,
-/// the ledger, its log and its lock, one reader, a report that is being written.
+/// How many files a sweep opens apart from its slots: the standard streams, the event loop and its
+/// signals, the ledger, its log and its lock, one reader, a report that is being written.
 const OPEN_FILES: u64 = 16;
 /// Threads of a sweep: the ledger's, one of Polars, the one that looks after orphans, one that
 /// reads a long metrics file.
@@ -17,16 +17,16 @@ const THREADS: usize = 4;
 
 /// The limit of open files that this program was started with, where it was raised.
 static ORIGINAL: OnceLock<Rlimit> = OnceLock::new();
-/// Whether everything that this program opens has room under that limit.
-static ROOMY: AtomicBool = AtomicBool::new(false);
+/// Whether all files of this program fit under that limit.
+static FITS_ORIGINAL: AtomicBool = AtomicBool::new(false);
 
-/// What a slot keeps open.
+/// The files that a slot keeps open.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SlotFiles {
-    /// A worker: two pipes, its log, what tells of its end.
+    /// A worker: two pipes, its log, and one to be told of its exit.
     Worker,
-    /// A program that trains one trial: its log, what tells of its end, its metrics while they are
-    /// read.
+    /// A program that trains one trial: its log, one to be told of its exit, and its metrics while
+    /// they are read.
     Program,
     /// The same behind an agent: two pipes more.
     ProgramBehindAgent,
@@ -42,7 +42,7 @@ impl SlotFiles {
     }
 }
 
-/// A limit that leaves too little room.
+/// A limit that is too low.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TooLittle {
     /// Of open files.
@@ -54,7 +54,7 @@ pub enum TooLittle {
         limit: u64,
         /// How many are open.
         open: u64,
-        /// How many are needed besides.
+        /// How many more are needed.
         needed: u64,
     },
     /// Of threads and processes.
@@ -62,17 +62,16 @@ pub enum TooLittle {
         "no more threads can be started ({reason}): the limit of processes and threads of this user (`ulimit -u`), or that of a container, is reached\nraise it, or end other programs, and run the same command again"
     )]
     Threads {
-        /// What the system says.
+        /// The system's reason.
         reason: String,
     },
 }
 
-/// Prepares this program for the limits that it finds. To be called at its beginning, while it has
-/// one thread.
+/// Adapts this program to its limits. To be called at its beginning, while it has one thread.
 ///
-/// The soft limit of open files is raised to the hard one: it is low only for programs that use
-/// select(2). A file that grows beyond the limit of file sizes becomes an error that can be told,
-/// and no longer ends the program by a signal.
+/// The soft limit of open files is raised to the hard one: it is low only for the sake of programs
+/// that use select(2). A write beyond the limit of file sizes becomes an error that can be
+/// reported, instead of a signal that ends the program.
 pub fn adapt() {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit {
@@ -80,7 +79,7 @@ pub fn adapt() {
         maximum: limit.maximum,
     };
     if limit.current != limit.maximum && setrlimit(Resource::Nofile, raised).is_ok() {
-        // The first call counts.
+        // Only the first call counts.
         let _ = ORIGINAL.set(limit);
     }
     let action = SigAction::new(
@@ -88,30 +87,29 @@ pub fn adapt() {
         SaFlags::SA_RESTART,
         SigSet::empty(),
     );
-    // SAFETY: the handler does nothing. A handler, unlike SIG_IGN, is not inherited by what this
-    // program starts.
+    // SAFETY: the handler does nothing. Unlike SIG_IGN, a handler is not inherited by processes
+    // that this program starts.
     if let Ok(before) = unsafe { sigaction(Signal::SIGXFSZ, &action) }
         && matches!(before.handler(), SigHandler::SigIgn)
     {
-        // SAFETY: it was in force before.
+        // SAFETY: this action was in force before.
         let _ = unsafe { sigaction(Signal::SIGXFSZ, &before) };
     }
 }
 
 extern "C" fn ignore(_: i32) {}
 
-/// How many of a sweep's slots have room under the limit of open files.
+/// Returns how many of a sweep's slots fit under the limit of open files.
 ///
 /// # Errors
-/// `TooLittle`, if none has, or if there is no room for the threads of a sweep.
+/// `TooLittle`, if none fits, or the threads of a sweep cannot be started.
 pub fn room_for(slots: usize, each: SlotFiles) -> Result<usize, TooLittle> {
     check_threads()?;
     let open = open_files();
     let limit = getrlimit(Resource::Nofile).current;
-    let needed = |slots: usize| OPEN_FILES + slots as u64 * each.count();
     let original = ORIGINAL.get().map_or(limit, |original| original.current);
-    ROOMY.store(
-        original.is_none_or(|original| open + needed(slots) <= original),
+    FITS_ORIGINAL.store(
+        original.is_none_or(|original| open + files_of_sweep(slots, each) <= original),
         Ordering::Relaxed,
     );
     let Some(limit) = limit else { return Ok(slots) };
@@ -120,16 +118,21 @@ pub fn room_for(slots: usize, each: SlotFiles) -> Result<usize, TooLittle> {
         0 if slots > 0 => Err(TooLittle::OpenFiles {
             limit,
             open,
-            needed: needed(1),
+            needed: files_of_sweep(1, each),
         }),
         room => Ok(room),
     }
 }
 
-/// Whether there is room for what every command needs.
+/// How many files a sweep opens with this many slots.
+fn files_of_sweep(slots: usize, each: SlotFiles) -> u64 {
+    OPEN_FILES + slots as u64 * each.count()
+}
+
+/// Checks that the limits allow what every command needs.
 ///
 /// # Errors
-/// `TooLittle`, if there is not.
+/// `TooLittle`, if they do not.
 pub fn check() -> Result<(), TooLittle> {
     let open = open_files();
     match getrlimit(Resource::Nofile).current {
@@ -142,20 +145,20 @@ pub fn check() -> Result<(), TooLittle> {
     }
 }
 
-/// Whether files may be held open before they are needed.
+/// Whether so few files are open that some may be held open before they are needed.
 pub fn has_plenty_of_files() -> bool {
     getrlimit(Resource::Nofile)
         .current
         .is_none_or(|limit| limit > open_files() + 4 * OPEN_FILES)
 }
 
-/// The limit of open files that this program's children are to have, where this program's own is
-/// another one.
+/// The limit of open files that this program's children should have, if this program's own was
+/// raised.
 pub fn original_open_files() -> Option<Rlimit> {
     ORIGINAL.get().copied()
 }
 
-/// Gives this process a limit of open files. Safe between fork and exec.
+/// Sets the limit of open files of this process. Safe between fork and exec.
 ///
 /// # Errors
 /// The operating system's.
@@ -163,10 +166,10 @@ pub fn set_open_files(limit: Rlimit) -> std::io::Result<()> {
     Ok(setrlimit(Resource::Nofile, limit)?)
 }
 
-/// Whether the original limit may be put in force for a moment: all that this program has open, and
-/// may open meanwhile, has room under it.
-pub fn is_roomy() -> bool {
-    ORIGINAL.get().is_none() || ROOMY.load(Ordering::Relaxed)
+/// Whether the original limit may be put in force for a moment, because all files of this program
+/// fit under it.
+pub fn fits_original_limit() -> bool {
+    ORIGINAL.get().is_none() || FITS_ORIGINAL.load(Ordering::Relaxed)
 }
 
 /// The original limit of open files, in force while this lives.
@@ -183,34 +186,31 @@ impl OriginalLimit {
 
 impl Drop for OriginalLimit {
     fn drop(&mut self) {
-        // What was allowed a moment ago is still allowed.
+        // Raising it back to what it was cannot fail.
         let _ = self.0.map(set_open_files);
     }
 }
 
-/// How many files this program has open. What cannot be counted is taken to be few.
+/// How many files this program has open; a few if they cannot be counted.
 fn open_files() -> u64 {
     const STREAMS: u64 = 3;
-    // The folder that is being read is one of them.
+    // The folder that is being read is among them.
     std::fs::read_dir("/proc/self/fd").map_or(STREAMS, |files| {
         (files.count() as u64).saturating_sub(1).max(STREAMS)
     })
 }
 
-/// Whether as many threads as a sweep needs can live at the same time.
+/// Checks that as many threads as a sweep needs can run at the same time.
 fn check_threads() -> Result<(), TooLittle> {
     let barrier = Arc::new(Barrier::new(THREADS + 1));
     let mut threads = Vec::new();
     let mut refused = None;
     for _ in 0..THREADS {
         let own = Arc::clone(&barrier);
-        let wait = move || {
-            own.wait();
-        };
-        match std::thread::Builder::new()
+        let thread = std::thread::Builder::new()
             .name("probe".to_owned())
-            .spawn(wait)
-        {
+            .spawn(move || drop(own.wait()));
+        match thread {
             Ok(thread) => threads.push(thread),
             Err(error) => {
                 refused = Some(error);
@@ -224,7 +224,7 @@ fn check_threads() -> Result<(), TooLittle> {
             threads.into_iter().for_each(|thread| drop(thread.join()));
             Ok(())
         }
-        // Those that wait for the others go with this program, which ends now.
+        // The threads that wait for the others end with this program, which exits now.
         Some(error) => Err(TooLittle::Threads {
             reason: error.to_string(),
         }),
@@ -236,10 +236,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn slots_without_room_are_left_out() {
+    fn slots_that_do_not_fit_are_left_out() {
         let open = open_files();
         assert!(open >= 3);
-        // The limits of the test's own process, which other tests share, stay as they are.
+        // Other tests share this process, so that its limits must not change.
         let limit = getrlimit(Resource::Nofile).current.unwrap();
         assert_eq!(room_for(1, SlotFiles::Worker), Ok(1));
         let most = room_for(usize::MAX / 8, SlotFiles::Worker).unwrap();
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn a_limit_that_is_too_low_is_named_with_what_to_do() {
+    fn a_limit_that_is_too_low_is_explained() {
         let said = TooLittle::OpenFiles {
             limit: 12,
             open: 3,

@@ -4,14 +4,12 @@
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
-use tokio::sync::mpsc;
 
 use super::environment;
 use super::error::SweepError;
-use crate::ledger::Committed;
 use crate::schedule::devices::SlotDevice;
 use crate::schedule::{
-    ConfigOf, Dispatcher, Launcher, Observer, Recorder, Settings, WorkerCommand,
+    ConfigOf, Dispatcher, Launcher, Observer, Recording, Settings, WorkerCommand,
 };
 use crate::spec::{Spec, Task};
 
@@ -19,18 +17,6 @@ use crate::spec::{Spec, Task};
 const HEARTBEAT_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time between SIGTERM and SIGKILL.
 const KILL_GRACE_PERIOD: Duration = Duration::from_secs(5);
-
-/// Where results go, and how workers are numbered.
-pub struct Recording {
-    /// Takes each record.
-    pub record: Recorder,
-    /// Brings the acknowledgements of what was recorded.
-    pub committed: mpsc::UnboundedReceiver<Committed>,
-    /// Number of this session.
-    pub session: i64,
-    /// The first number that a new worker may have.
-    pub next_worker: i64,
-}
 
 /// Returns a runtime for a dispatcher: one thread is enough for the messages of hundreds of workers.
 ///
@@ -56,15 +42,8 @@ pub fn dispatcher(
     observer: Box<dyn Observer>,
 ) -> Result<Dispatcher, SweepError> {
     let _within = runtime.enter();
-    Dispatcher::new(
-        workers,
-        settings,
-        config_of,
-        (recording.record, recording.committed),
-        observer,
-        (recording.session, recording.next_worker),
-    )
-    .map_err(SweepError::system("cannot listen to signals"))
+    Dispatcher::new(workers, settings, config_of, recording, observer)
+        .map_err(SweepError::system("cannot listen to signals"))
 }
 
 /// Returns the scheduler's settings for a sweep: `bundle` trials are given to a worker at once, and

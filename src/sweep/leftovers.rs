@@ -73,7 +73,7 @@ fn end_jobs(left: &[&LeftWorker], mark: &Mark, observer: &dyn Observer) -> bool 
             "cancelled {} of Slurm's that a killed coordinator had left",
             count(found, "job")
         )),
-        Err::<_, String>(error) => {
+        Err::<_, squeue::QueueError>(error) => {
             observer.warn(&format!(
                 "whether a killed coordinator has left jobs of Slurm's cannot be known: {error}\nlook with `squeue --me`, and end with \
                  `scancel` those whose names begin with pg-"

@@ -30,7 +30,7 @@ mod slots;
 mod sources;
 mod watched;
 
-pub use dispatch::{Recording, dispatcher, runtime, settings};
+pub use dispatch::{dispatcher, runtime, settings};
 pub use ending::Outcome;
 pub use environment::{Computing, folder, folder_of, secrets, start, working_folder};
 pub use error::SweepError;

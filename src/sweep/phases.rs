@@ -65,7 +65,7 @@ impl Phases<'_> {
             gather(&mut tuning);
         }
         if let Some(race) = race(self.spec, self.grid, &self.rows) {
-            self.dispatcher.race(race, self.options.best_first);
+            self.dispatcher.set_race(race, self.options.best_first);
         }
 
         let mut ended = self.tune_and_finish(tuning.clone())?;

@@ -67,7 +67,7 @@ fn program_command(spec: &Spec, folder: &Path, program: &Program, trial: &FoundT
     };
 
     // The first slot's device: the trial may have had another of the same kind.
-    let slots = Machine::look()
+    let slots = Machine::detect()
         .slots(&DeviceRequest::Auto, spec.resources_of(trial.arm))
         .unwrap_or_default();
     let device = slots

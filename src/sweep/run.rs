@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
-use super::dispatch::{Recording, dispatcher, runtime, settings};
+use super::dispatch::{dispatcher, runtime, settings};
 use super::ending::{self, Outcome};
 use super::environment::{self, Computing};
 use super::error::SweepError;
@@ -28,7 +28,7 @@ use crate::grid::Grid;
 use crate::ledger::{LedgerError, Opened, Reader, Waiting, Write, Writer, open_for_run};
 use crate::report::write::{WrittenReport, default_report_dir, refuse_other_run, write_report};
 use crate::schedule::{
-    Launcher, Mark, Orphans, PhaseEnd, WorkerCommand, end_left, stop_listening, ulimits,
+    Launcher, Mark, Orphans, PhaseEnd, Recording, WorkerCommand, end_left, stop_listening, ulimits,
 };
 use crate::spec::{Prune, Spec};
 

@@ -50,7 +50,7 @@ pub fn place(
     match &launcher {
         LauncherSpec::Local => Ok(Placement {
             launcher: Launcher::Local,
-            slots: Machine::look().slots(devices, resources)?,
+            slots: Machine::detect().slots(devices, resources)?,
         }),
         LauncherSpec::Slurm(asked) => {
             if located("srun", Path::new(""), &search_path()).is_none() {
@@ -60,9 +60,9 @@ pub fn place(
                         .into(),
                 ));
             }
-            let around = Surroundings::look(asked.partition.as_deref());
+            let around = Surroundings::detect(asked.partition.as_deref());
             let slurm = Slurm::new(asked, &around, devices, resources.threads, &own_path()?)
-                .map_err(SweepError::Refused)?;
+                .map_err(|error| SweepError::Refused(error.to_string()))?;
             let slots = slurm.slots(resources.threads);
             Ok(Placement {
                 launcher: Launcher::Slurm(Box::new(slurm)),

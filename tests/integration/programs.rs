@@ -235,7 +235,7 @@ fn programs_fail_in_ways_that_are_told_apart() {
             "echo '{\"epoch\": 1, \"score\": 1}' > $PENTAGRID_METRICS; sleep 3; echo > $PENTAGRID_METRICS; sleep 100",
         ),
         (
-            "written anew",
+            "overwritten",
             "for v in 9 5 1; do echo \"{\\\"score\\\": $v}\" > $PENTAGRID_METRICS; sleep 0.5; done",
         ),
         (

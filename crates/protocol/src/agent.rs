@@ -1,4 +1,4 @@
-//! What the coordinator and the agent say to each other. The agent (`src/agent.rs`) stands between
+//! What the coordinator and the agent say to each other. The agent (`src/schedule/agent/`) stands between
 //! the coordinator and a worker or program that was started through another program: its lines have
 //! the key `agent`, all others pass it unseen.
 

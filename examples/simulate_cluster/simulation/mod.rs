@@ -16,7 +16,9 @@ use chance::Chance;
 use pentagrid::grid::{ArmIndex, PointId, PointIndex, TrialId};
 use pentagrid::plan::{Phase, PlannedTrial};
 use pentagrid::protocol::FromWorker;
-use pentagrid::schedule::{Action, EndBy, Exit, Policy, Reactor, Record, Settings, TICK, Time};
+use pentagrid::schedule::{
+    Action, EndBy, Exit, Policy, Reactor, Record, Settings, SlotIndex, TICK, Time,
+};
 use pentagrid::spec::Limits;
 use workers::{Say, Workers};
 
@@ -365,7 +367,7 @@ impl<'a> World<'a> {
                         Exit::Code(0)
                     };
                     self.tell(meter, EventKind::Exit, at, |reactor, now| {
-                        reactor.on_exit(now, slot, exit, "")
+                        reactor.on_exit(now, SlotIndex(slot), exit, "")
                     })?;
                 }
             }
@@ -422,7 +424,7 @@ impl<'a> World<'a> {
             self.free = self.free.max(at) + seconds(self.cluster.trial_overhead_seconds);
         }
         self.tell(meter, kind, at, |reactor, now| {
-            reactor.on_message(now, slot, message)
+            reactor.on_message(now, SlotIndex(slot), message)
         })
     }
 
@@ -459,15 +461,18 @@ impl<'a> World<'a> {
         let now = self.free;
         match action {
             Action::Spawn { slot } => {
+                let slot = slot.0;
                 let (process, hello) = self.workers.spawn(now, slot)?;
                 self.push(hello, Event::Speaks { slot, process });
             }
             Action::Send { slot, bundle, .. } => {
+                let slot = slot.0;
                 self.books.given(now, slot, &bundle)?;
                 let process = self.workers.give(slot, bundle)?;
                 self.push(now, Event::Speaks { slot, process });
             }
             Action::End { slot, how } => {
+                let slot = slot.0;
                 let after = if how == EndBy::Kill {
                     Time::ZERO
                 } else {
@@ -487,14 +492,14 @@ impl<'a> World<'a> {
             Action::Record(record) => {
                 self.unwritten += 1;
                 match record {
-                    Record::Done { slot, trial, .. } => self.books.ended(slot, &trial, true)?,
+                    Record::Done { slot, trial, .. } => self.books.ended(slot.0, &trial, true)?,
                     Record::Failed {
                         slot,
                         trial,
-                        for_good: true,
+                        permanent: true,
                         ..
-                    } => self.books.ended(slot, &trial, false)?,
-                    Record::Failed { slot, trial, .. } => self.books.failed(slot, &trial)?,
+                    } => self.books.ended(slot.0, &trial, false)?,
+                    Record::Failed { slot, trial, .. } => self.books.failed(slot.0, &trial)?,
                     Record::Started { .. } | Record::Epoch { .. } | Record::Interrupted { .. } => {}
                 }
                 self.books.unwritten(self.reactor.unwritten());

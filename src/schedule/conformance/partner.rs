@@ -1,5 +1,5 @@
-//! The coordinator's side of one conversation with a worker that is being checked: sends, waits,
-//! and holds each message against the protocol.
+//! The coordinator's side of a conversation with a worker that is being checked: sends, waits, and
+//! compares each message with the protocol.
 
 use std::time::Duration;
 
@@ -8,32 +8,15 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 
 use super::Subject;
-use crate::protocol::{
-    FailureKind, FromWorker, Hello, Position, Reported, ToWorker, TrialRequest, encode_line,
-};
+use super::answer::{Answer, Answers, name};
+use super::error::WorkerError;
+use crate::protocol::{FromWorker, Hello, ToWorker, TrialRequest, encode_line};
 use crate::schedule::budget::{self, Budget};
 use crate::schedule::launch::{self, CommandLine, Incoming, LocalWorker, SpawnPlan};
-use crate::schedule::processes::signal_group;
+use crate::schedule::process_groups::signal_group;
 
-/// Messages that may wait to be checked.
-const QUEUE: usize = 64;
-
-/// What a worker answered about one trial.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Answer {
-    pub history: Vec<(Position, Reported)>,
-    pub metrics: Option<Reported>,
-    pub failure: Option<(FailureKind, String)>,
-    pub same_as: Option<String>,
-    pub shared_epochs: u32,
-    started: bool,
-}
-
-impl Answer {
-    fn ended(&self) -> bool {
-        self.metrics.is_some() || self.failure.is_some()
-    }
-}
+/// How many messages may wait to be checked.
+const MAX_QUEUED_MESSAGES: usize = 64;
 
 /// A worker that is being checked.
 pub(super) struct Partner {
@@ -54,20 +37,10 @@ impl Partner {
             log: subject.log.clone(),
             agent: false,
         };
-        let (report, incoming) = mpsc::channel(QUEUE);
-        let local = launch::spawn(&plan, Budget::new(budget::LIMIT), move |incoming| {
-            let report = report.clone();
-            async move {
-                // If nobody listens any more, the check is over.
-                match incoming {
-                    Incoming::Messages(messages, _held) => {
-                        for message in messages {
-                            drop(report.send(Incoming::Message(message)).await);
-                        }
-                    }
-                    other => drop(report.send(other).await),
-                }
-            }
+        let (sender, incoming) = mpsc::channel(MAX_QUEUED_MESSAGES);
+        let budget = Budget::new(budget::LIMIT);
+        let local = launch::spawn(&plan, budget, move |incoming| {
+            forward(incoming, sender.clone())
         })
         .map_err(|refusal| refusal.error)?;
         Ok(Self {
@@ -78,11 +51,11 @@ impl Partner {
         })
     }
 
-    /// The first message, which must be a hello.
-    pub async fn hello(&mut self, patience: Duration) -> Result<Hello, String> {
-        match self.next(Instant::now() + patience).await? {
+    /// Waits for the first message, which must be a hello.
+    pub async fn hello(&mut self, timeout: Duration) -> Result<Hello, WorkerError> {
+        match self.next(Instant::now() + timeout).await? {
             FromWorker::Hello(hello) => Ok(hello),
-            other => Err(format!("its first message is `{}`", name(&other))),
+            other => Err(WorkerError::NotHello(name(&other))),
         }
     }
 
@@ -90,70 +63,71 @@ impl Partner {
     pub async fn run(
         &mut self,
         bundle: &[TrialRequest],
-        patience: Duration,
-    ) -> Result<Vec<Answer>, String> {
-        self.ask(bundle, false, patience).await
+        timeout: Duration,
+    ) -> Result<Vec<Answer>, WorkerError> {
+        self.ask(bundle, false, timeout).await
     }
 
-    /// The same, of trials that may be computed together.
+    /// The same, for trials that may be computed together.
     pub async fn share(
         &mut self,
         bundle: &[TrialRequest],
-        patience: Duration,
-    ) -> Result<Vec<Answer>, String> {
-        self.ask(bundle, true, patience).await
+        timeout: Duration,
+    ) -> Result<Vec<Answer>, WorkerError> {
+        self.ask(bundle, true, timeout).await
     }
 
     async fn ask(
         &mut self,
         bundle: &[TrialRequest],
         share: bool,
-        patience: Duration,
-    ) -> Result<Vec<Answer>, String> {
+        timeout: Duration,
+    ) -> Result<Vec<Answer>, WorkerError> {
         self.send(bundle, share);
-        let mut answers = vec![Answer::default(); bundle.len()];
-        let until = Instant::now() + patience * bundle.len() as u32;
-        while answers.iter().any(|answer| !answer.ended()) {
+        let mut answers = Answers::new(bundle, share);
+        let until = Instant::now() + timeout * bundle.len() as u32;
+        while !answers.are_complete() {
             let message = self.next(until).await?;
-            take(&mut answers, (bundle, share), message)?;
+            answers.take(message)?;
         }
-        Ok(answers)
+        Ok(answers.into_inner())
     }
 
-    /// Sends a trial and waits until it has begun.
+    /// Sends a trial and waits until it has started.
     pub async fn begin(
         &mut self,
         request: &TrialRequest,
-        patience: Duration,
-    ) -> Result<(), String> {
+        timeout: Duration,
+    ) -> Result<(), WorkerError> {
         self.send(std::slice::from_ref(request), false);
-        match self.next(Instant::now() + patience).await? {
+        match self.next(Instant::now() + timeout).await? {
             FromWorker::Started { .. } => Ok(()),
-            other => Err(format!("it answered `{}` and not `started`", name(&other))),
+            other => Err(WorkerError::NotStarted(name(&other))),
         }
     }
 
     fn send(&self, bundle: &[TrialRequest], share: bool) {
-        if let Some(local) = &self.local {
-            let line = encode_line(&ToWorker::Run {
-                bundle: bundle.to_vec(),
-                share,
-            });
-            // If it has gone, the next message is its exit.
-            let _ = local.stdin.as_ref().map(|stdin| stdin.send(line));
+        let line = encode_line(&ToWorker::Run {
+            bundle: bundle.to_vec(),
+            share,
+        });
+        let stdin = self.local.as_ref().and_then(|local| local.stdin.as_ref());
+        if let Some(stdin) = stdin {
+            // If the worker has exited, the next message tells.
+            let _ = stdin.send(line);
         }
     }
 
-    /// Closes its stdin.
+    /// Closes the worker's stdin.
     pub fn close(&mut self) {
         self.local = None;
     }
 
-    /// How it ended, if it does so in time.
-    pub async fn wait(&mut self, patience: Duration) -> Option<String> {
-        let until = Instant::now() + patience;
+    /// Waits for the worker's exit; returns how it exited, if it did so in time.
+    pub async fn wait(&mut self, timeout: Duration) -> Option<String> {
+        let until = Instant::now() + timeout;
         while self.exit.is_none() {
-            // Whatever it still says does not matter.
+            // Its last messages do not matter.
             if self.next(until).await.is_err() && self.exit.is_none() {
                 return None;
             }
@@ -168,109 +142,40 @@ impl Partner {
         }
     }
 
-    /// The next message but heartbeats.
-    async fn next(&mut self, until: Instant) -> Result<FromWorker, String> {
+    /// Waits for the next message that is not a heartbeat.
+    async fn next(&mut self, until: Instant) -> Result<FromWorker, WorkerError> {
         loop {
-            match timeout_at(until, self.incoming.recv()).await {
-                Ok(Some(Incoming::Message(FromWorker::Heartbeat))) => {}
-                Ok(Some(Incoming::Message(message))) => return Ok(message),
-                // They come one at a time, see `start`.
-                Ok(Some(Incoming::Messages(..) | Incoming::Running { .. } | Incoming::Alive)) => {}
-                Ok(Some(Incoming::Garbage(error))) => return Err(format!("it printed {error}")),
-                Ok(Some(Incoming::Misreport(what) | Incoming::Unread(what))) => return Err(what),
-                Ok(Some(Incoming::Ended(exit, _) | Incoming::Exit(exit, _))) => {
-                    let (_, how) = exit.describe("worker", "");
+            let incoming = timeout_at(until, self.incoming.recv())
+                .await
+                .map_err(|_| WorkerError::Silent)?
+                .ok_or(WorkerError::Gone)?;
+            match incoming {
+                Incoming::Message(FromWorker::Heartbeat) => {}
+                Incoming::Message(message) => return Ok(message),
+                // `forward` splits them, and there is no agent.
+                Incoming::Messages(..) | Incoming::Running { .. } | Incoming::Alive => {}
+                Incoming::Garbage(error) => return Err(WorkerError::Garbage(error)),
+                Incoming::Misreport(error) => return Err(WorkerError::Unread(error.to_string())),
+                Incoming::Unread(why) => return Err(WorkerError::Unread(why)),
+                Incoming::Ended(exit, _) | Incoming::Exit(exit, _) => {
+                    let how = exit.describe("worker", "").message;
                     self.exit = Some(how.clone());
-                    return Err(how);
+                    return Err(WorkerError::Exited(how));
                 }
-                Ok(None) => return Err("it has ended".to_owned()),
-                Err(_) => return Err("it said nothing in time".to_owned()),
             }
         }
     }
 }
 
-/// Puts a message where it belongs, or says what is wrong with it.
-fn take(
-    answers: &mut [Answer],
-    (bundle, share): (&[TrialRequest], bool),
-    message: FromWorker,
-) -> Result<(), String> {
-    let what = name(&message);
-    let trial = match &message {
-        FromWorker::Started { trial }
-        | FromWorker::Epoch { trial, .. }
-        | FromWorker::Done { trial, .. }
-        | FromWorker::Failed { trial, .. } => trial,
-        FromWorker::Hello(_) => return Err("it said `hello` a second time".to_owned()),
-        FromWorker::Heartbeat => return Ok(()),
-    };
-    let Some(place) = bundle.iter().position(|request| request.trial == *trial) else {
-        return Err(format!(
-            "`{what}` is about trial {:?}, which it does not have",
-            trial.chars().take(40).collect::<String>()
-        ));
-    };
-    if let FromWorker::Done {
-        same_as,
-        shared_epochs,
-        ..
-    } = &message
-    {
-        if !share && (same_as.is_some() || *shared_epochs > 0) {
-            return Err(
-                "it shared work although `run` did not say `share`: such a trial may be timed"
-                    .to_owned(),
-            );
+/// Passes on what comes from the worker, one message at a time.
+async fn forward(incoming: Incoming, sender: mpsc::Sender<Incoming>) {
+    // Sending fails only after the check is over.
+    match incoming {
+        Incoming::Messages(messages, _held) => {
+            for message in messages {
+                drop(sender.send(Incoming::Message(message)).await);
+            }
         }
-        let known = |other: &String| {
-            bundle
-                .iter()
-                .zip(&*answers)
-                .any(|(request, answer)| request.trial == *other && answer.metrics.is_some())
-        };
-        if let Some(other) = same_as.as_ref().filter(|other| !known(other)) {
-            let shown: String = other.chars().take(40).collect();
-            return Err(format!(
-                "`same_as` names trial {shown:?}, which is not one of the group that it has finished"
-            ));
-        }
-    }
-    let answer = &mut answers[place];
-    match message {
-        FromWorker::Started { .. } if answer.started => {
-            return Err("it said `started` twice for one trial".to_owned());
-        }
-        FromWorker::Started { .. } => answer.started = true,
-        _ if !answer.started => return Err(format!("it said `{what}` before `started`")),
-        _ if answer.ended() => {
-            return Err(format!("it said `{what}` about a trial that had ended"));
-        }
-        FromWorker::Epoch {
-            position, values, ..
-        } => answer.history.push((position, values)),
-        FromWorker::Done {
-            metrics,
-            same_as,
-            shared_epochs,
-            ..
-        } => {
-            (answer.metrics, answer.same_as, answer.shared_epochs) =
-                (Some(metrics), same_as, shared_epochs);
-        }
-        FromWorker::Failed { kind, message, .. } => answer.failure = Some((kind, message)),
-        FromWorker::Hello(_) | FromWorker::Heartbeat => {}
-    }
-    Ok(())
-}
-
-fn name(message: &FromWorker) -> &'static str {
-    match message {
-        FromWorker::Hello(_) => "hello",
-        FromWorker::Started { .. } => "started",
-        FromWorker::Epoch { .. } => "epoch",
-        FromWorker::Done { .. } => "done",
-        FromWorker::Failed { .. } => "failed",
-        FromWorker::Heartbeat => "heartbeat",
+        other => drop(sender.send(other).await),
     }
 }

@@ -1,28 +1,31 @@
-//! The dispatcher's part that knows who did what, and where in the logs.
+//! The dispatcher's part that completes records: which worker, and where in its log.
 
 use std::io::Write as _;
 use std::sync::Arc;
 
-use super::super::action::{Fatal, Record, Time};
+use super::super::action::{Fatal, Record};
 use super::super::failures;
+use super::super::slot_index::SlotIndex;
 use super::Dispatcher;
-use crate::ledger::{LogMark, WorkerId, Write};
+use crate::ledger::{LogMark, Write};
 use crate::protocol::FromWorker;
 
 impl Dispatcher {
-    /// Adds what only the dispatcher knows: who, and where in the log.
-    pub(super) fn dated(&mut self, record: Record) -> Write {
-        let seconds = |duration: Time| duration.as_secs_f64();
+    /// Adds to a record what only the dispatcher knows.
+    pub(super) fn completed(&mut self, record: Record) -> Write {
         match record {
-            Record::Started { slot, trial } => Write::TrialStarted {
-                trial: trial.id,
-                phase: trial.phase,
-                worker: WorkerId(self.processes[slot].worker),
-                log: LogMark {
-                    file: Arc::clone(&self.processes[slot].log),
-                    offset: self.processes[slot].log_mark,
-                },
-            },
+            Record::Started { slot, trial } => {
+                let process = &self.processes[slot];
+                Write::TrialStarted {
+                    trial: trial.id,
+                    phase: trial.phase,
+                    worker: process.worker,
+                    log: LogMark {
+                        file: Arc::clone(&process.log.name),
+                        offset: process.log.mark,
+                    },
+                }
+            }
             Record::Epoch {
                 trial,
                 position,
@@ -44,23 +47,23 @@ impl Dispatcher {
                 metrics,
                 shared,
                 log_end: self.mark_log(slot),
-                duration: seconds(duration),
+                duration: duration.as_secs_f64(),
             },
             Record::Failed {
                 slot,
                 trial,
                 kind,
                 message,
-                for_good,
+                permanent,
                 duration,
             } => Write::TrialFailed {
                 trial: trial.id,
                 phase: trial.phase,
                 kind,
                 message,
-                permanent: for_good,
+                permanent,
                 log_end: self.mark_log(slot),
-                duration: seconds(duration),
+                duration: duration.as_secs_f64(),
             },
             Record::Interrupted {
                 slot,
@@ -69,42 +72,41 @@ impl Dispatcher {
             } => Write::TrialInterrupted {
                 trial: trial.id,
                 message,
-                log_end: self.log_size(slot),
+                log_end: self.processes[slot].log.size(&self.workers.dir),
             },
         }
     }
 
-    /// Where a trial's part of the log ends, and the next one's begins.
-    fn mark_log(&mut self, slot: usize) -> u64 {
-        self.processes[slot].log_mark = self.log_size(slot);
-        self.processes[slot].log_mark
+    /// Marks where a trial's part of the log ends, and the next one's begins.
+    pub(super) fn mark_log(&mut self, slot: SlotIndex) -> u64 {
+        let log = &mut self.processes[slot].log;
+        log.mark = log.size(&self.workers.dir);
+        log.mark
     }
 
-    /// Appends a failure's message that is too long to be recorded whole to the log of its worker.
-    pub(super) fn log_long_failure(&self, slot: usize, message: &FromWorker) {
+    /// Appends a failure's message to the log of its worker, if it is too long to be recorded
+    /// whole.
+    pub(super) fn log_long_failure(&self, slot: SlotIndex, message: &FromWorker) {
         let FromWorker::Failed { message, .. } = message else {
             return;
         };
         if !failures::is_too_long(message) {
             return;
         }
-        let Some(mut log) = self.processes[slot].log_file.as_deref() else {
+        let Some(mut file) = self.processes[slot].log.file.as_deref() else {
             return;
         };
-        if let Err(error) = log.write_all(format!("{message}\n").as_bytes()) {
-            tracing::warn!(slot, "cannot write a failure's message to the log: {error}");
+        if let Err(error) = file.write_all(format!("{message}\n").as_bytes()) {
+            tracing::warn!(%slot, "cannot write a failure's message to the log: {error}");
         }
     }
 
-    pub(super) fn log_size(&self, slot: usize) -> u64 {
-        self.processes[slot].log_size(&self.workers.dir)
-    }
-
+    /// The end of the log that explains why a sweep was given up.
     pub(super) fn log_end_for(&self, fatal: &Fatal) -> Option<String> {
         let (Fatal::NoStart { slot, .. } | Fatal::AllAlike { slot, .. }) = fatal else {
             return None;
         };
-        let end = self.processes[*slot].log_end(&self.workers.dir, 0).ok()?;
+        let end = self.processes[*slot].log.end(&self.workers.dir, 0).ok()?;
         (!end.trim().is_empty()).then_some(end)
     }
 }

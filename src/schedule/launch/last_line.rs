@@ -1,7 +1,7 @@
-//! The last line of a program's output that holds its metric, for programs that write no metrics
-//! file. stdout and stderr share one log: the line may stand behind a progress bar that ended
-//! without a newline, and before any amount of other text. It is searched for backwards, in bounded
-//! memory.
+//! Finds the last line of a program's output that has its metric, for programs that write no
+//! metrics file. stdout and stderr share one log: the line may follow a progress bar that ended
+//! without a newline, and any amount of other text may follow it. The search goes backwards, in
+//! bounded memory.
 
 use std::fs::File;
 use std::io;
@@ -13,11 +13,11 @@ use crate::protocol::{Reported, note_text};
 
 /// How far back the search goes, in bytes.
 const MAX_SEARCHED: u64 = 64 << 20;
-/// How much is read at a time.
+/// How much is read at once, in bytes.
 const CHUNK: u64 = 64 << 10;
-/// Of a longer line the end is looked at, in bytes.
+/// Of a longer line only the end is searched, in bytes.
 const MAX_OUTPUT_LINE: usize = 1 << 20;
-/// At how many braces of a line an object may begin.
+/// How many braces of a line are tried as the beginning of an object.
 const MAX_BEGINNINGS: usize = 16;
 
 /// What the search found.
@@ -25,9 +25,9 @@ const MAX_BEGINNINGS: usize = 16;
 pub struct Printed {
     /// The values of the last line that has the metric.
     pub values: Option<Reported>,
-    /// If there is none: what the last line says that has the name, but not as a number.
+    /// Without such a line: what the last line with the metric's name has instead of a number.
     pub not_a_number: Option<String>,
-    /// If there is none: the last line with other metrics.
+    /// Without such a line: the last line with other metrics.
     pub others: Option<Reported>,
 }
 
@@ -40,9 +40,9 @@ pub fn last_line(log: &File, begin: u64, metric: &str) -> io::Result<Printed> {
     let limit = begin.max(end.saturating_sub(MAX_SEARCHED));
     let mut printed = Printed::default();
     let mut from = end;
-    // The end of a line whose beginning has not been read yet.
+    // The end of a line of which the beginning has not been read yet.
     let mut rest: Vec<u8> = Vec::new();
-    // Whether the line is so long that its beginning is passed over.
+    // Whether the line is too long, and its beginning is skipped.
     let mut within_long = false;
     while from > limit {
         let next = limit.max(from.saturating_sub(CHUNK));
@@ -96,9 +96,9 @@ fn read_at(log: &File, from: u64, length: usize) -> io::Result<Vec<u8>> {
 }
 
 impl Printed {
-    /// Looks at a line. True if it ends with an object that has the metric.
+    /// Searches a line. Returns whether it ends with an object that has the metric.
     fn take(&mut self, line: &[u8], metric: &str) -> bool {
-        // Most lines are seen through at a glance.
+        // Most lines have no braces.
         let Some(first) = line
             .iter()
             .position(|&byte| byte == b'{')
@@ -116,7 +116,7 @@ impl Printed {
             .match_indices('{')
             .take(MAX_BEGINNINGS)
             .map(|(place, _)| &text[place..]);
-        // The first one that makes a whole is the outermost.
+        // The first brace that begins a complete object is the outermost one.
         let Some(object) = beginnings.find_map(|text| object(text).ok()) else {
             return false;
         };
@@ -151,7 +151,7 @@ mod tests {
 
     fn search(output: &[u8]) -> Printed {
         let mut log = tempfile::tempfile().unwrap();
-        // What an earlier attempt wrote is not searched.
+        // The output of an earlier attempt is not searched.
         log.write_all(b"{\"loss\": 99}\n").unwrap();
         let begin = log.metadata().unwrap().len();
         log.write_all(output).unwrap();
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_found_behind_a_progress_bar() {
+    fn a_line_behind_a_progress_bar_is_found() {
         assert_eq!(found("\r 50%|#  |\r100%|###|{\"loss\": 0.5}\n"), Some(0.5));
         assert_eq!(
             found("\r100%|###| 9/9 [00:01<00:00]\n{\"loss\": 0.5}"),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_found_before_any_amount_of_other_text() {
+    fn a_line_before_any_amount_of_other_text_is_found() {
         for size in [90_000_usize, 5_000_000] {
             let lines = "other text of a library {x} that goes on\n".repeat(size / 40);
             assert_eq!(
@@ -204,7 +204,7 @@ mod tests {
                 "behind {size} bytes"
             );
         }
-        // Wherever the ends of what is read at a time fall.
+        // For any position of the chunks' borders.
         let line = "{\"loss\": 0.5, \"name\": \"ä\"}";
         for after in CHUNK as usize - line.len() - 3..CHUNK as usize + 3 {
             assert_eq!(
@@ -230,7 +230,7 @@ mod tests {
             (None, Some(1.0))
         );
         assert_eq!(search(b""), Printed::default());
-        // As Hugging Face's trainer prints it.
+        // The output of Hugging Face's trainer.
         assert_eq!(
             found("{'loss': '0.5', 'epoch': '1.0'}\n{'train_runtime': 2.5, 'epoch': 1.0}\n"),
             Some(0.5)
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn a_text_in_the_metrics_place_is_named_unless_there_is_a_number() {
+    fn text_in_place_of_the_metric_is_reported_unless_there_is_a_number() {
         let config = "{\"loss\": \"cross_entropy\", \"lr\": 0.1}\n";
         assert_eq!(
             found(format!("{{\"loss\": 0.5}}\n{config}")),

@@ -1,5 +1,5 @@
-//! The one interface of all launchers: what is really started for a command line, whether it waits
-//! in a queue, whether an agent stands beside it, and how it is ended.
+//! The common interface of all launchers: what is really started for a command line, whether it
+//! waits in a queue, whether an agent runs beside it, and how it is ended.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,11 +12,19 @@ use tokio::process::{Child, Command};
 
 use super::prefix::Prefix;
 use super::slurm::Slurm;
-use crate::schedule::processes::{Mark, signal_group};
-use crate::schedule::ulimits::{OriginalLimit, is_roomy, original_open_files, set_open_files};
+use crate::ledger::WorkerId;
+use crate::schedule::process_groups::signal_group;
+use crate::schedule::run_mark::Mark;
+use crate::schedule::slot_index::SlotIndex;
+use crate::schedule::ulimits::{
+    OriginalLimit, fits_original_limit, original_open_files, set_open_files,
+};
 
-/// How long a worker of this machine may take to say hello.
-const START: Duration = Duration::from_secs(120);
+/// How long a worker may take to say hello unless the sweep file says otherwise.
+const START_TIMEOUT: Duration = Duration::from_secs(120);
+
+/// What replaces a secret word on a command line.
+const SECRET_PLACEHOLDER: &str = "${secret}";
 
 /// A command line that is to be started.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,21 +33,21 @@ pub struct CommandLine {
     pub command: Vec<String>,
     /// Environment variables to set, over the coordinator's own.
     pub environment: BTreeMap<String, String>,
-    /// Variables of the coordinator's that are not passed on.
+    /// Variables of the coordinator's environment that are not passed on.
     pub without: Vec<String>,
     /// The folder that it is started in; None: the coordinator's.
     pub workdir: Option<PathBuf>,
-    /// Names of those variables in `environment` whose values may be secrets: they must not stand
-    /// on a command line.
+    /// Names of those variables in `environment` whose values may be secrets: they must not be on a
+    /// command line.
     pub secret: Vec<String>,
-    /// Places in `command` of words that may hold secrets: on a command line only where the program
-    /// itself is started.
+    /// Places in `command` of words that may hold secrets: they are only on the command line of the
+    /// program itself.
     pub secret_words: Vec<usize>,
     /// What its stdin begins with.
     pub first_lines: Hidden,
 }
 
-/// A text that is never shown.
+/// Text that is never shown.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Hidden(pub String);
 
@@ -53,14 +61,12 @@ impl CommandLine {
     /// Takes the secret words out of the command, and puts placeholders in their places.
     pub fn take_secret_words(&mut self) -> Vec<(usize, String)> {
         let places = std::mem::take(&mut self.secret_words);
-        let placeholder = || "${secret}".to_owned();
         places
             .into_iter()
             .map(|place| {
-                (
-                    place,
-                    std::mem::replace(&mut self.command[place], placeholder()),
-                )
+                let placeholder = SECRET_PLACEHOLDER.to_owned();
+                let word = std::mem::replace(&mut self.command[place], placeholder);
+                (place, word)
             })
             .collect()
     }
@@ -74,9 +80,9 @@ impl CommandLine {
             .into()
     }
 
-    /// The process that it stands for, without its pipes, as the leader of a process group: Ctrl-C
-    /// in the terminal reaches the coordinator only, which then ends workers in order; and whatever
-    /// the process starts can be ended with it.
+    /// The process to start, without its pipes, as the leader of a process group. So Ctrl-C in the
+    /// terminal reaches only the coordinator, which ends workers in order; and everything that the
+    /// process starts can be ended with it.
     ///
     /// # Errors
     /// If there is no program.
@@ -111,27 +117,26 @@ pub fn start(mut command: Command) -> std::io::Result<Child> {
 
     // The standard library forks if something must be done before exec, and the kernel then copies
     // this program's page tables. Without that it uses `posix_spawn`, which copies nothing.
-    if is_roomy() {
+    if fits_original_limit() {
         let _lowered = OriginalLimit::put_in_force();
         return command.spawn();
     }
 
-    let lower = move || set_open_files(limit);
     // SAFETY: between fork and exec only a system call is made.
-    unsafe { command.pre_exec(lower) };
+    unsafe { command.pre_exec(move || set_open_files(limit)) };
     command.spawn()
 }
 
-/// Whom a process is for.
+/// What a process is started for.
 #[derive(Clone, Copy, Debug)]
 pub struct Place<'a> {
     /// The slot.
-    pub slot: usize,
+    pub slot: SlotIndex,
     /// Its number in the ledger.
-    pub worker: i64,
+    pub worker: WorkerId,
     /// The mark of the run directory.
     pub mark: &'a Mark,
-    /// Where it is a program that trains one trial, its metrics file.
+    /// The metrics file, for a program that trains one trial.
     pub metrics: Option<&'a Path>,
 }
 
@@ -141,14 +146,14 @@ pub enum Launcher {
     /// As processes of this machine.
     #[default]
     Local,
-    /// Behind a program that carries stdin and stdout.
+    /// Behind a program that forwards stdin and stdout, such as ssh.
     Prefix(Prefix),
     /// By `srun`.
     Slurm(Box<Slurm>),
 }
 
 impl Launcher {
-    /// What is really started for that command line.
+    /// The command line that is really started for `line`.
     pub fn wrap(&self, line: CommandLine, place: Place<'_>) -> CommandLine {
         match self {
             Self::Local => line,
@@ -157,7 +162,7 @@ impl Launcher {
         }
     }
 
-    /// Whether an agent stands beside what is started: then only what it says proves anything.
+    /// Whether an agent runs beside the process. Then only the agent's report proves how it ended.
     pub fn has_agent(&self, program: bool) -> bool {
         match self {
             Self::Local => false,
@@ -166,12 +171,12 @@ impl Launcher {
         }
     }
 
-    /// Whether what is started may have to wait for its turn, for as long as it takes.
+    /// Whether the process may have to wait in a queue, for any length of time.
     pub fn has_queue(&self) -> bool {
         matches!(self, Self::Slurm(_))
     }
 
-    /// Whether processes run on this machine: the kernel's counts, and this machine's devices, are
+    /// Whether processes run on this machine, so that its devices and its kernel's counts are
     /// theirs.
     pub fn is_local(&self) -> bool {
         matches!(self, Self::Local)
@@ -180,13 +185,13 @@ impl Launcher {
     /// How long a worker may take to say hello, once it runs.
     pub fn start(&self) -> Duration {
         match self {
-            Self::Prefix(prefix) => prefix.start.unwrap_or(START),
-            Self::Local | Self::Slurm(_) => START,
+            Self::Prefix(prefix) => prefix.start.unwrap_or(START_TIMEOUT),
+            Self::Local | Self::Slurm(_) => START_TIMEOUT,
         }
     }
 
-    /// After how long without a word of the coordinator a worker ends itself. None: the end of its
-    /// stdin is sure to come.
+    /// How long the coordinator may be silent before a worker ends itself. None: the end of its
+    /// stdin is certain to reach it.
     pub fn silence(&self) -> Option<Duration> {
         match self {
             Self::Local => None,
@@ -195,7 +200,7 @@ impl Launcher {
         }
     }
 
-    /// The name of the launcher in the ledger; None: this machine.
+    /// The name of the launcher in the ledger; None: processes of this machine.
     pub fn name(&self) -> Option<&'static str> {
         match self {
             Self::Local => None,
@@ -204,32 +209,30 @@ impl Launcher {
         }
     }
 
-    /// Asks a process that takes no messages to end. With an agent it is the agent that is asked,
-    /// by a message.
+    /// Asks a process to end. Not used with an agent, which gets a message.
     pub fn terminate(&self, pid: u32) {
         signal_group(pid, Signal::SIGTERM);
     }
 
-    /// Ends a process at once.
+    /// Kills a process.
     pub fn kill(&self, pid: u32) {
         match self {
-            // srun passes that on as SIGKILL, and cancels a job that waits. A signal to its group
-            // would kill the child that does so if srun itself is killed, and the worker would live
-            // on.
+            // srun forwards this as SIGKILL, and cancels a job that waits. A signal to its group
+            // would kill the child that does so, and the worker would live on.
             Self::Slurm(_) => signal_process(pid, Signal::SIGTERM),
             Self::Local | Self::Prefix(_) => signal_group(pid, Signal::SIGKILL),
         }
     }
 
-    /// Ends what a process that is gone has left on this machine.
-    pub fn sweep_up(&self, pid: u32) {
+    /// Kills what a process that has exited has left running on this machine.
+    pub fn end_leftovers(&self, pid: u32) {
         if !self.has_queue() {
             signal_group(pid, Signal::SIGKILL);
         }
     }
 }
 
-/// A signal to one process. One that is gone is no error.
+/// Sends a signal to one process, if it still exists.
 pub fn signal_process(pid: u32, signal: Signal) {
     if let Ok(pid) = i32::try_from(pid)
         && let Err(error) = kill(Pid::from_raw(pid), signal)
@@ -239,20 +242,26 @@ pub fn signal_process(pid: u32, signal: Signal) {
     }
 }
 
-/// The agent's own command line, before what it is to start. `secrets`: it waits for the secrets
-/// that come on its stdin.
-pub fn agent_words(agent: &str, silence: Duration, place: Place<'_>, secrets: bool) -> Vec<String> {
+/// The agent's own command line, without the command that it is to start. With `has_secrets` it
+/// waits for the secrets on its stdin.
+pub fn agent_words(
+    agent: &str,
+    silence: Duration,
+    place: Place<'_>,
+    has_secrets: bool,
+) -> Vec<String> {
     let mut words = vec![
         agent.to_owned(),
         "agent".to_owned(),
         "--silence".to_owned(),
         silence.as_secs().to_string(),
+        "--run".to_owned(),
+        place.mark.dir.clone(),
     ];
-    words.extend(["--run".to_owned(), place.mark.dir.clone()]);
     if let Some(metrics) = place.metrics {
         words.extend(["--metrics".to_owned(), metrics.display().to_string()]);
     }
-    if secrets {
+    if has_secrets {
         words.push("--secrets".to_owned());
     }
     words

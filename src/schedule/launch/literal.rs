@@ -1,36 +1,47 @@
-//! An object as loggers write it: JSON first of all, then what Python and others write in its
-//! place. `NaN`, `Infinity`, `nan` and `-inf` stand bare, numbers are too large for a float, and a
-//! dictionary that was printed has single quotes, `True`, `None` and `np.float64(0.5)`. Pure.
+//! Parses an object as loggers write it: JSON, or what Python and others write in its place. `NaN`,
+//! `Infinity`, `nan` and `-inf` have no quotes, numbers are too large for a float, and a printed
+//! dictionary has single quotes, `True`, `None` and `np.float64(0.5)`. Pure.
 
 use serde_json::{Map, Number, Value};
 
-/// Containers within containers that are read; what is deeper is kept as text.
+/// Maximum depth of nested containers; deeper ones are kept as text.
 const MAX_DEPTH: usize = 64;
 
-/// Reads a text that is an object, and nothing else but white space.
+/// Why a text is not an object. The messages follow the name of the line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectError {
+    /// It is not JSON, nor anything like it.
+    #[error("is not JSON ({0})")]
+    NotJson(String),
+    /// It is a number, a list or the like.
+    #[error("is not a JSON object")]
+    NotAnObject,
+}
+
+/// Parses a text that is an object, with nothing but white space around it.
 ///
 /// # Errors
-/// What is wrong with it, to follow the name of the line.
-pub(super) fn object(text: &str) -> Result<Map<String, Value>, String> {
+/// `ObjectError`, if it is anything else.
+pub(super) fn object(text: &str) -> Result<Map<String, Value>, ObjectError> {
     let value = match serde_json::from_str(text) {
         Ok(value) => value,
-        Err(error) => lenient(text).ok_or_else(|| format!("is not JSON ({error})"))?,
+        Err(error) => lenient(text).ok_or_else(|| ObjectError::NotJson(error.to_string()))?,
     };
     match value {
         Value::Object(object) => Ok(object),
-        _ => Err("is not a JSON object".to_owned()),
+        _ => Err(ObjectError::NotAnObject),
     }
 }
 
-/// The value that a text is, read leniently. Numbers that are not finite become text, which means
-/// the same in a report.
+/// Parses a value leniently. Numbers that are not finite become text, which means the same in a
+/// report.
 fn lenient(text: &str) -> Option<Value> {
     let mut reader = Reader { rest: text };
     let value = reader.value(0)?;
     reader.rest.trim_start().is_empty().then_some(value)
 }
 
-/// Reads a text from its beginning.
+/// Parses a text from its beginning.
 struct Reader<'a> {
     rest: &'a str,
 }
@@ -41,20 +52,20 @@ impl<'a> Reader<'a> {
         self.rest.chars().next()
     }
 
-    /// Takes a letter, if it comes next.
+    /// Takes a letter if it comes next.
     fn take(&mut self, letter: char) -> bool {
-        let there = self.peek() == Some(letter);
-        if there {
+        let is_next = self.peek() == Some(letter);
+        if is_next {
             self.rest = &self.rest[letter.len_utf8()..];
         }
-        there
+        is_next
     }
 
-    /// Takes all letters from here on that are of a kind.
-    fn take_while(&mut self, of_the_kind: impl Fn(char) -> bool) -> &'a str {
+    /// Takes letters as long as `predicate` holds.
+    fn take_while(&mut self, predicate: impl Fn(char) -> bool) -> &'a str {
         let end = self
             .rest
-            .find(|letter| !of_the_kind(letter))
+            .find(|letter| !predicate(letter))
             .unwrap_or(self.rest.len());
         let (taken, rest) = self.rest.split_at(end);
         self.rest = rest;
@@ -84,11 +95,10 @@ impl<'a> Reader<'a> {
                 Value::Number(number) => number.to_string(),
                 _ => return None,
             };
-            let value = if self.take(':') {
-                self.value(depth + 1)?
-            } else {
+            if !self.take(':') {
                 return None;
-            };
+            }
+            let value = self.value(depth + 1)?;
             map.insert(name, value);
             if !self.take(',') && self.peek() != Some('}') {
                 return None;
@@ -137,7 +147,7 @@ impl<'a> Reader<'a> {
                             .map(|(_, digit)| digit)
                             .collect();
                         let code = u32::from_str_radix(&digits, 16).ok()?;
-                        // Half of a pair says nothing by itself.
+                        // Half of a surrogate pair is not a character.
                         out.push(char::from_u32(code).unwrap_or(char::REPLACEMENT_CHARACTER));
                     }
                     other => out.push(other),
@@ -187,7 +197,7 @@ impl<'a> Reader<'a> {
             if self.peek() == Some(')') {
                 continue;
             }
-            // A further argument, by its name or not.
+            // Another argument, with or without a name.
             let named = self
                 .rest
                 .trim_start_matches(|letter: char| letter.is_alphanumeric() || letter == '_');
@@ -195,14 +205,14 @@ impl<'a> Reader<'a> {
                 self.rest = rest;
             }
             if self.value(depth + 1).is_none() {
-                // `torch.float64` and the like: a word that is no constant.
+                // `torch.float64` and the like: a word that is not a constant.
                 self.take_while(|letter| !matches!(letter, ',' | ')'));
             }
         }
         Some(value)
     }
 
-    /// A container that is too deep, as the text that it is.
+    /// Takes a container that is too deep, as text.
     fn skip(&mut self) -> Option<Value> {
         let begin = self.rest;
         let mut open = 0_usize;
@@ -227,10 +237,9 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// A word for a number that is not finite, as the text that a report has for it.
+/// Parses a word for a number that is not finite into the text that a report has for it.
 fn not_finite(word: &str) -> Option<Value> {
-    // Every such word, in whichever case, is one to Rust's reader; of finite numbers none begins
-    // with a letter.
+    // Rust parses all such words in any case; no finite number begins with a letter.
     let number: f64 = word
         .parse()
         .ok()
@@ -256,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn numbers_that_are_not_finite_stand_bare() {
+    fn numbers_that_are_not_finite_need_no_quotes() {
         let python =
             r#"{"NaN": NaN, "a\"NaN": [-Infinity], "b": Infinity, "big": 1e400, "small": -1e400}"#;
         let read_as = json!({"NaN": "NaN", "a\"NaN": ["-Infinity"], "b": "Infinity", "big": "Infinity", "small": "-Infinity"});
@@ -268,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dictionary_as_python_prints_it_is_read() {
+    fn a_dictionary_printed_by_python_is_parsed() {
         let printed = "{'loss': 0.5, \"it's\": True, 'n': None, 1: (1, 2,), 'x': np.float64(0.25), 'y': tensor(3., device='cuda:0', \
                        dtype=torch.float64), 'nan': nan, 'text': 'a \\'b\\' \\xe4',}";
         let read_as = json!({"loss": 0.5, "it's": true, "n": null, "1": [1, 2], "x": 0.25, "y": 3.0, "nan": "NaN", "text": "a 'b' ä"});
@@ -276,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_deep_is_kept_as_text() {
+    fn deeply_nested_values_are_kept_as_text() {
         let deep = format!(
             r#"{{"a": {}1{}, "loss": 0.5}}"#,
             "[".repeat(5000),
@@ -286,13 +295,9 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_object_is_refused() {
+    fn other_values_are_refused() {
         for text in ["[1, 2]", "7", "NaN", "(1,)"] {
-            assert_eq!(
-                object(text),
-                Err("is not a JSON object".to_owned()),
-                "{text}"
-            );
+            assert_eq!(object(text), Err(ObjectError::NotAnObject), "{text}");
         }
         for text in [
             "",
@@ -308,7 +313,7 @@ mod tests {
             "{1]",
         ] {
             assert!(
-                object(text).unwrap_err().starts_with("is not JSON ("),
+                matches!(object(text), Err(ObjectError::NotJson(_))),
                 "{text}"
             );
         }
@@ -316,7 +321,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn json_is_read_as_json_is(text in r#"\{("[a-z\\"]{0,3}": ?(1|-2\.5e3|"x"|null|true|\[1, 2\]|\{\}),? ?){0,3}\}"#) {
+        fn strict_json_is_parsed_the_same_way(text in r#"\{("[a-z\\"]{0,3}": ?(1|-2\.5e3|"x"|null|true|\[1, 2\]|\{\}),? ?){0,3}\}"#) {
             if let Ok(Value::Object(strict)) = serde_json::from_str(&text) {
                 prop_assert_eq!(lenient(&text), Some(Value::Object(strict)));
             }

@@ -1,43 +1,112 @@
-//! What a program that trains one trial reports, line by line: numbers are metrics, anything else
-//! is a note, and a line with an epoch or a step is a row of history. Pure: bytes in, rows and
-//! final metrics out. `docs/programs.md` describes it for people.
+//! Parses what a program that trains one trial reports, line by line: numbers are metrics, anything
+//! else is a note, and a line with an epoch or a step is a row of history. Pure: it takes bytes,
+//! and returns rows and final metrics. `docs/programs.md` describes it for users.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use super::literal::object;
+use super::literal::{ObjectError, object};
 use crate::protocol::{
     EPOCH_KEY, MAX_LINE, Metrics, Position, Reading, Reported, STEP_KEYS, Unit, note_text,
 };
 
-/// Longest line of a metrics file, in bytes: of a list of a million numbers that nobody reads as a
-/// metric, the metrics in its line count.
+/// Maximum length of a line of a metrics file, in bytes. It allows for a list of a million numbers
+/// beside the metrics.
 const MAX_METRICS_LINE: usize = 16 << 20;
 /// How much of a line is quoted in a message, in characters.
-const QUOTED: usize = 80;
+const MAX_QUOTED: usize = 80;
+
+/// What is wrong with a metrics file.
+#[derive(Debug, thiserror::Error)]
+pub enum MetricsError {
+    /// A line is too long.
+    #[error("line {line} of the metrics file is longer than {limit} bytes")]
+    LineTooLong {
+        /// The number of the line.
+        line: u64,
+        /// The limit, in bytes.
+        limit: usize,
+    },
+    /// A line is not an object.
+    #[error("line {line} of the metrics file {error}: {text}")]
+    NotAnObject {
+        /// The number of the line.
+        line: u64,
+        /// What it is instead.
+        error: ObjectError,
+        /// The beginning of the line.
+        text: String,
+    },
+    /// The metric of the sweep is not a number.
+    #[error(
+        "line {line} of the metrics file has {metric:?}, which the sweep selects by, as {value:?}, which is not a number: {text}"
+    )]
+    NotANumber {
+        /// The number of the line.
+        line: u64,
+        /// The metric.
+        metric: String,
+        /// What the line has instead of a number.
+        value: String,
+        /// The beginning of the line.
+        text: String,
+    },
+    /// It has been replaced by a folder, a pipe or the like.
+    #[error("the metrics file is not a plain file any more")]
+    NotAFile,
+    /// It has become shorter.
+    #[error("the metrics file got shorter ({read} bytes, then {size}): open it to append")]
+    Shortened {
+        /// How much of it was read, in bytes.
+        read: u64,
+        /// Its length, in bytes.
+        size: u64,
+    },
+    /// What was read has been overwritten.
+    #[error("the metrics file was overwritten: open it to append")]
+    Overwritten,
+    /// It cannot be read.
+    #[error("cannot read the metrics file: {0}")]
+    Unreadable(String),
+    /// It has not arrived from the machine where the program ran.
+    #[error(
+        "the metrics file is {here} bytes long here, and {there} where the program ran: the run directory must be on a file system that both share"
+    )]
+    NotShared {
+        /// Its length here, in bytes.
+        here: u64,
+        /// Its length where the program ran, in bytes.
+        there: u64,
+    },
+    /// The thread that read it has panicked.
+    #[error("the metrics file could not be read, because of a bug in pentagrid")]
+    Panicked,
+}
 
 /// Rows of history.
 pub type Rows = BTreeMap<Position, Reported>;
 
-/// An object of a report, taken apart.
+/// The object of a line, taken apart.
 #[derive(Debug, Default)]
 pub(super) struct Line {
-    /// Where it stands in the history, if it says so.
+    /// Its position in the history, if it has one.
     pub position: Option<Position>,
-    /// The step that a line with an epoch says, too.
+    /// The step, in a line that also has an epoch.
     step: Option<f64>,
     /// Metrics and notes.
     pub values: Reported,
-    /// Metrics that are `null`, which are NaN among the values.
+    /// Names of the metrics that are `null`; among the values they are NaN.
     nulls: Vec<String>,
 }
 
 impl Line {
-    /// Takes an object apart. A key that the sweep selects by is a metric whatever its name.
+    /// Takes an object apart. The key that the sweep selects by is a metric, even if it is called
+    /// `epoch` or `step`.
     pub fn of(object: Map<String, Value>, metric: &str) -> Self {
         let mut line = Self::default();
-        let (mut epoch, mut steps) = (None, [None; STEP_KEYS.len()]);
+        let mut epoch = None;
+        let mut steps = [None; STEP_KEYS.len()];
         for (name, value) in object {
             let step = STEP_KEYS.iter().position(|key| *key == name);
             let reading = Reading::of(value);
@@ -77,7 +146,7 @@ pub struct MetricsFile {
     /// The beginning of a line whose end has not been written yet.
     rest: Vec<u8>,
     lines: u64,
-    /// The row that the last line with a position belongs to, as it stands now.
+    /// The row of the last line with a position, as it is so far.
     row: Option<(Position, Metrics)>,
     last: Reported,
 }
@@ -94,16 +163,15 @@ impl MetricsFile {
         }
     }
 
-    /// Takes what was added to the file; returns the rows that it adds to the history. Of a row
-    /// that was returned before, only the values that are new.
+    /// Takes what was added to the file, and returns the rows that it adds to the history. A row
+    /// that was returned before has only its new values.
     ///
     /// # Errors
-    /// What is wrong with a line, and with which.
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<Rows, String> {
+    /// `MetricsError`, if a line is not as it should be.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<Rows, MetricsError> {
         let mut rows = Rows::new();
         self.rest.extend_from_slice(bytes);
-        // Taken out while its lines are read, and moved once: many short lines must not cost more
-        // than their bytes.
+        // The lines are drained once and not one by one, which would copy the rest for each line.
         let mut buffer = std::mem::take(&mut self.rest);
         let mut begin = 0;
         while let Some(length) = buffer[begin..].iter().position(|&byte| byte == b'\n') {
@@ -112,83 +180,87 @@ impl MetricsFile {
         }
         buffer.drain(..begin);
         self.rest = buffer;
-        // What does not begin as an object will not become one.
-        let begins = self
+
+        // A line that does not begin as an object will not become one.
+        let may_be_an_object = self
             .rest
             .trim_ascii_start()
             .first()
             .is_none_or(|first| matches!(first, b'{' | 0xef));
-        let most = if begins { MAX_METRICS_LINE } else { MAX_LINE };
-        if self.rest.len() > most {
-            return Err(format!(
-                "line {} of the metrics file is longer than {most} bytes",
-                self.lines + 1
-            ));
+        let limit = if may_be_an_object {
+            MAX_METRICS_LINE
+        } else {
+            MAX_LINE
+        };
+        if self.rest.len() > limit {
+            return Err(MetricsError::LineTooLong {
+                line: self.lines + 1,
+                limit,
+            });
         }
         Ok(rows)
     }
 
-    /// The program has ended: a last line may lack its newline.
+    /// Takes a last line without a newline, after the program has ended.
     ///
     /// # Errors
     /// As `feed`.
-    pub fn finish(&mut self) -> Result<Rows, String> {
+    pub fn finish(&mut self) -> Result<Rows, MetricsError> {
         let line = std::mem::take(&mut self.rest);
         let mut rows = Rows::new();
         self.line(&line, &mut rows)?;
         Ok(rows)
     }
 
-    /// The last value of each name, in whichever line it stood; None if there was no line.
+    /// The last value of each name, over all lines; None if there was no line.
     pub fn last(&self) -> Option<&Reported> {
         (self.lines > 0).then_some(&self.last)
     }
 
-    fn line(&mut self, line: &[u8], rows: &mut Rows) -> Result<(), String> {
-        // What is not UTF-8 can only be text, which is a note; some editors and shells begin a file
-        // with a byte order mark.
+    fn line(&mut self, line: &[u8], rows: &mut Rows) -> Result<(), MetricsError> {
+        // Bytes that are not UTF-8 can only be in text, which is a note. Some editors and shells
+        // begin a file with a byte order mark.
         let text = String::from_utf8_lossy(line);
         let text = text.trim_start_matches('\u{feff}').trim();
         if text.is_empty() {
             return Ok(());
         }
         self.lines += 1;
-        let wrong = |what: String| {
-            format!(
-                "line {} of the metrics file {what}: {}",
-                self.lines,
-                quoted(text)
-            )
-        };
-        let mut line = Line::of(object(text).map_err(wrong)?, &self.metric);
+        let object = object(text).map_err(|error| MetricsError::NotAnObject {
+            line: self.lines,
+            error,
+            text: quoted(text),
+        })?;
+        let mut line = Line::of(object, &self.metric);
         if let Some(value) = line.values.notes.get(&self.metric) {
-            let (metric, value) = (&self.metric, quoted(&note_text(value)));
-            return Err(wrong(format!(
-                "has {metric:?}, which the sweep selects by, as {value:?}, which is not a number"
-            )));
+            return Err(MetricsError::NotANumber {
+                line: self.lines,
+                metric: self.metric.clone(),
+                value: quoted(&note_text(value)),
+                text: quoted(text),
+            });
         }
+
         let Some(position) = line.position else {
             self.last.extend(&line.values);
             return Ok(());
         };
-        let mut row = self
-            .row
-            .take()
-            .filter(|(of, _)| *of == position)
-            .map(|(_, row)| row)
-            .unwrap_or_default();
+        let mut row = match self.row.take() {
+            Some((other, row)) if other == position => row,
+            _ => Metrics::default(),
+        };
         // Tables that are written row by row have a null where another line of the same epoch has
         // the number.
         for name in line.nulls.iter().filter(|name| row.get(name).is_some()) {
             line.values.numbers.0.remove(name);
         }
-        // A program that says its phase says so on every line.
+        // A program that reports its phase does so on every line; only changes are kept.
         let known = &self.last.notes;
         line.values
             .notes
             .retain(|name, value| known.get(name) != Some(value));
         self.last.extend(&line.values);
-        // The step is a fact about the row, and no metric of the trial.
+        // The step belongs to the row, and is not a metric of the trial.
         if let Some(step) = line.step {
             line.values.numbers.set(Unit::Step.name(), step);
         }
@@ -200,280 +272,19 @@ impl MetricsFile {
                 .map(|(name, value)| (name.clone(), *value)),
         );
         self.row = Some((position, row));
-        // Several lines may speak of one epoch: one after training, one after validation.
+        // Several lines may be about one epoch: one after training, one after validation.
         rows.entry(position).or_default().extend(&line.values);
         Ok(())
     }
 }
 
-/// The beginning of a text, on one line, for a message.
+/// The beginning of a text on one line, for a message.
 pub(in crate::schedule) fn quoted(text: &str) -> String {
     text.chars()
         .filter(|letter| !letter.is_control())
-        .take(QUOTED)
+        .take(MAX_QUOTED)
         .collect()
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    fn metrics(pairs: &[(&str, f64)]) -> Metrics {
-        pairs
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), *value))
-            .collect()
-    }
-
-    /// All that a file with these lines reports: its rows, and its final values.
-    fn read(text: &str) -> (Rows, Reported) {
-        let mut file = MetricsFile::new("loss");
-        let mut rows = file.feed(text.as_bytes()).unwrap();
-        for (position, values) in file.finish().unwrap() {
-            rows.entry(position).or_default().extend(&values);
-        }
-        (rows, file.last().cloned().unwrap_or_default())
-    }
-
-    /// One line: where it stands, its metrics, its notes as JSON.
-    fn one(line: &str) -> (Option<String>, Metrics, String) {
-        let (rows, last) = read(line);
-        (
-            rows.keys().next().map(ToString::to_string),
-            last.numbers,
-            serde_json::to_string(&last.notes).unwrap(),
-        )
-    }
-
-    #[test]
-    fn numbers_are_metrics_and_anything_else_is_a_note() {
-        let half = metrics(&[("loss", 0.5)]);
-        let at = |position: &str| Some(position.to_owned());
-        assert_eq!(
-            one(r#"{"epoch": 1.0, "loss": 0.5}"#),
-            (at("epoch 1"), half.clone(), "{}".into())
-        );
-        assert_eq!(
-            one(r#"{"epoch": 1, "loss": 0.5, "phase": "train"}"#),
-            (at("epoch 1"), half.clone(), r#"{"phase":"train"}"#.into())
-        );
-        assert_eq!(
-            one(r#"{"loss": 0.5, "ok": true}"#),
-            (None, metrics(&[("loss", 0.5), ("ok", 1.0)]), "{}".into())
-        );
-        assert_eq!(
-            one(r#"{"epoch": 1, "loss": "0.5"}"#),
-            (at("epoch 1"), half.clone(), "{}".into())
-        );
-        assert_eq!(
-            one(r#"{"epoch": 0.33, "loss": 0.5}"#),
-            (at("epoch 0.33"), half.clone(), "{}".into())
-        );
-        assert_eq!(
-            one(r#"{"epoch": "3", "loss": 0.5, "off": false}"#).1,
-            metrics(&[("loss", 0.5), ("off", 0.0)])
-        );
-        assert_eq!(
-            one(r#"{"loss": null, "a": "nan", "b": "-inf"}"#).1.get("b"),
-            Some(f64::NEG_INFINITY)
-        );
-        assert!(one(r#"{"loss": null}"#).1.get("loss").unwrap().is_nan());
-        let nested = one(r#"{"loss": 0.5, "val": {"acc": 0.5}, "lrs": [0.1, 0.2], "run": "a"}"#);
-        assert_eq!(
-            nested,
-            (
-                None,
-                half.clone(),
-                r#"{"lrs":[0.1,0.2],"run":"a","val":{"acc":0.5}}"#.into()
-            )
-        );
-        assert_eq!(one(r#"{"loss": 1, "loss": 0.5}"#).1, half);
-        assert_eq!(one("{'loss': '0.5', 'epoch': 0.33}").0, at("epoch 0.33"));
-    }
-
-    #[test]
-    fn a_row_is_by_epoch_or_else_by_step() {
-        let at = |line: &str| one(line).0.unwrap_or_default();
-        assert_eq!(at(r#"{"step": 500, "loss": 1}"#), "step 500");
-        assert_eq!(at(r#"{"_step": 12, "loss": 1}"#), "step 12");
-        assert_eq!(at(r#"{"global_step": 9, "_step": 3, "loss": 1}"#), "step 9");
-        assert_eq!(at(r#"{"epoch": null, "step": 500, "loss": 1}"#), "step 500");
-        assert_eq!(at(r#"{"epoch": "last", "loss": 1}"#), "");
-        assert_eq!(at(r#"{"epoch": Infinity, "loss": 1}"#), "");
-        assert_eq!(at(r#"{"epoch": -1, "loss": 1}"#), "epoch -1");
-        assert_eq!(at(r#"{"epoch": 1e300, "loss": 1}"#), "epoch 1e300");
-        // The step of an epoch's row is kept in the row, and is no metric of the trial.
-        let (rows, last) = read(r#"{"loss": 0.5, "epoch": 0.33, "step": 7}"#);
-        assert_eq!(
-            rows.values().next().unwrap().numbers,
-            metrics(&[("loss", 0.5), ("step", 7.0)])
-        );
-        assert_eq!(last.numbers, metrics(&[("loss", 0.5)]));
-        // What the sweep selects by is a metric whatever its name.
-        let mut file = MetricsFile::new("step");
-        assert_eq!(file.feed(b"{\"step\": 7}\n").unwrap(), Rows::new());
-        assert_eq!(file.last().unwrap().numbers, metrics(&[("step", 7.0)]));
-    }
-
-    #[test]
-    fn rows_of_one_epoch_are_one_and_the_last_values_are_final() {
-        let mut file = MetricsFile::new("loss");
-        assert_eq!(file.last(), None);
-        let row = |epoch, values: &[(&str, f64)]| {
-            Rows::from([(Position::epoch(epoch), metrics(values).into())])
-        };
-        let rows = file
-            .feed(b"{\"epoch\": 1, \"train_loss\": 2.5}\n\n{\"epoch\": 1, \"val_loss\": 3}\n{\"epo")
-            .unwrap();
-        assert_eq!(rows, row(1, &[("train_loss", 2.5), ("val_loss", 3.0)]));
-        let rows = file
-            .feed(b"ch\": 2, \"val_loss\": NaN, \"x\": -Infinity}\n{\"test\": 0.5}")
-            .unwrap();
-        assert_eq!(
-            rows,
-            row(2, &[("val_loss", f64::NAN), ("x", f64::NEG_INFINITY)])
-        );
-        assert_eq!(file.finish().unwrap(), Rows::new());
-        let last = metrics(&[
-            ("train_loss", 2.5),
-            ("val_loss", f64::NAN),
-            ("x", f64::NEG_INFINITY),
-            ("test", 0.5),
-        ]);
-        assert_eq!(file.last(), Some(&last.into()));
-        // Epochs may go back: the row is added to.
-        assert_eq!(
-            file.feed(b"{\"epoch\": 1, \"val_loss\": 4}\n").unwrap(),
-            row(1, &[("val_loss", 4.0)])
-        );
-    }
-
-    #[test]
-    fn a_note_that_stays_the_same_is_reported_once() {
-        let mut file = MetricsFile::new("loss");
-        let mut notes = |line: &[u8]| -> usize {
-            file.feed(line)
-                .unwrap()
-                .values()
-                .map(|row| row.notes.iter().count())
-                .sum()
-        };
-        assert_eq!(
-            notes(b"{\"epoch\": 1, \"phase\": \"train\", \"tags\": [1]}\n"),
-            2
-        );
-        assert_eq!(
-            notes(b"{\"epoch\": 2, \"phase\": \"train\", \"tags\": [1]}\n"),
-            0
-        );
-        assert_eq!(
-            notes(b"{\"epoch\": 3, \"phase\": \"val\", \"tags\": [1]}\n"),
-            1
-        );
-        assert_eq!(
-            serde_json::to_string(&file.last().unwrap().notes).unwrap(),
-            r#"{"phase":"val","tags":[1]}"#
-        );
-    }
-
-    /// Lightning's CSV as JSON: a row after training, a row after validation, and nulls where the
-    /// other one has the number.
-    #[test]
-    fn a_null_beside_a_number_of_the_same_epoch_says_nothing() {
-        let (rows, last) = read(
-            "{\"epoch\": 1, \"step\": 9, \"loss\": 0.5, \"val\": null}\n{\"epoch\": 1, \"step\": 9, \"loss\": null, \"val\": 0.7}\n",
-        );
-        assert_eq!(
-            rows[&Position::epoch(1)].numbers,
-            metrics(&[("loss", 0.5), ("step", 9.0), ("val", 0.7)])
-        );
-        assert_eq!(last.numbers, metrics(&[("loss", 0.5), ("val", 0.7)]));
-        // Of another epoch it is NaN: that is how JavaScript and others write it.
-        assert!(
-            read("{\"epoch\": 1, \"loss\": 0.5}\n{\"epoch\": 2, \"loss\": null}\n")
-                .1
-                .get("loss")
-                .unwrap()
-                .is_nan()
-        );
-    }
-
-    #[test]
-    fn files_of_other_systems_are_read() {
-        let (_, last) = read("\u{feff}{\"loss\": 0.5}\r\n\r\n  \n{\"acc\": 1}\r\n");
-        assert_eq!(last.numbers, metrics(&[("loss", 0.5), ("acc", 1.0)]));
-        let mut file = MetricsFile::new("loss");
-        file.feed(b"{\"loss\": 0.5, \"name\": \"caf\xe9\"}\n")
-            .unwrap();
-        assert_eq!(
-            file.last().unwrap().notes.get("name"),
-            Some(&json!("caf\u{fffd}"))
-        );
-        let long = format!(
-            "{{\"loss\": 0.5, \"histogram\": [{}1]}}\n",
-            "1, ".repeat(1 << 20)
-        );
-        assert_eq!(read(&long).1.get("loss"), Some(0.5));
-    }
-
-    #[test]
-    fn a_bad_line_is_named_by_its_number() {
-        let complaint = |text: &[u8]| {
-            let mut file = MetricsFile::new("loss");
-            file.feed(b"{\"epoch\": 1}\n").unwrap();
-            file.feed(text).and_then(|_| file.finish()).unwrap_err()
-        };
-        let said: Vec<String> = [
-            b"epoch 2: loss 3\n" as &[u8],
-            b"[1, 2]\n",
-            b"{\"loss\": \"low\"}\n",
-            b"{\"epoch\": 2, \"loss\": [0.5]}\n",
-            b"{\"loss\": 1",
-            b"\xff\x00\n",
-            &vec![b'x'; MAX_LINE + 1],
-            &vec![b'{'; MAX_METRICS_LINE + 1],
-        ]
-        .into_iter()
-        .map(complaint)
-        .collect();
-        insta::assert_snapshot!(said.join("\n"), @r#"
-line 2 of the metrics file is not JSON (expected value at line 1 column 1): epoch 2: loss 3
-line 2 of the metrics file is not a JSON object: [1, 2]
-line 2 of the metrics file has "loss", which the sweep selects by, as "low", which is not a number: {"loss": "low"}
-line 2 of the metrics file has "loss", which the sweep selects by, as "[0.5]", which is not a number: {"epoch": 2, "loss": [0.5]}
-line 2 of the metrics file is not JSON (EOF while parsing an object at line 1 column 10): {"loss": 1
-line 2 of the metrics file is not JSON (expected value at line 1 column 1): �
-line 2 of the metrics file is longer than 1048576 bytes
-line 2 of the metrics file is longer than 16777216 bytes
-"#);
-    }
-
-    proptest! {
-        #[test]
-        fn it_does_not_matter_how_the_bytes_come(cuts in prop::collection::vec(0_usize..120, 0..6)) {
-            let text = "{\"epoch\": 1, \"a\": 1}\n{\"epoch\": 1, \"a\": null, \"p\": \"x\"}\n{\"step\": 2, \"a\": \"NaN\", \"ä\": 2}\n{\"b\": Infinity}\n";
-            let (rows, last) = read(text);
-            let mut cuts: Vec<usize> = cuts.into_iter().map(|cut| cut.min(text.len())).collect();
-            cuts.sort_unstable();
-            let mut parts = MetricsFile::new("loss");
-            let mut begin = 0;
-            let mut found = Rows::new();
-            for end in cuts.into_iter().chain([text.len()]) {
-                for (position, values) in parts.feed(&text.as_bytes()[begin..end]).unwrap() {
-                    found.entry(position).or_default().extend(&values);
-                }
-                begin = end;
-            }
-            prop_assert_eq!(parts.last(), Some(&last));
-            prop_assert_eq!(found, rows);
-        }
-
-        #[test]
-        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-            let mut file = MetricsFile::new("loss");
-            let _ = file.feed(&bytes).and_then(|_| file.finish());
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
-//! Why a program that is there cannot be started. The kernel says "No such file or directory" where
-//! it is the interpreter that is missing, be it a script's or a program's dynamic loader, and "Exec
-//! format error" for a script without a first line.
+//! Explains why an existing program cannot be started. The kernel says "No such file or directory"
+//! if the interpreter of a script or the dynamic loader of a program is missing, and "Exec format
+//! error" for a script without a `#!` line.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -11,13 +11,19 @@ use std::path::{Path, PathBuf};
 
 use nix::libc::{EACCES, ENOENT, ENOEXEC};
 
-/// As much of a first line as the kernel reads.
-const FIRST_LINE: u64 = 256;
+/// How much of a file the kernel reads to find its interpreter, in bytes.
+const MAX_FIRST_LINE: u64 = 256;
 const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
-/// A program header of a 64-bit ELF file that names the dynamic loader.
+/// Type of the program header of an ELF file that names the dynamic loader.
 const INTERPRETER_HEADER: u32 = 3;
+/// The class of a 64-bit ELF file.
+const IS_64_BIT: u8 = 2;
+/// Size of a program header in such a file, in bytes.
+const HEADER_SIZE: usize = 56;
+/// Maximum length of a path, in bytes.
+const MAX_PATH: usize = 4096;
 
-/// Where a program of a command line is: one with a slash in the folder that it is started in,
+/// Finds the program of a command line: one with a slash in the folder that it is started in,
 /// others on the search path.
 pub fn located(program: &str, workdir: &Path, search_path: &OsStr) -> Option<PathBuf> {
     if program.contains('/') {
@@ -28,18 +34,18 @@ pub fn located(program: &str, workdir: &Path, search_path: &OsStr) -> Option<Pat
         .find(|path| is_executable(path))
 }
 
-/// Whether there is a file that may be executed.
+/// Whether a path is a file that may be executed.
 pub fn is_executable(path: &Path) -> bool {
     path.metadata()
         .is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-/// What stands in the way of executing a file that is there, if it can be seen, and what to do.
+/// Says what prevents an existing file from being executed, and what to do, if it can be found out.
 pub fn obstacle(path: &Path, workdir: &Path, search_path: &OsStr) -> Option<String> {
     let mut begin = Vec::new();
     File::open(path)
         .ok()?
-        .take(FIRST_LINE)
+        .take(MAX_FIRST_LINE)
         .read_to_end(&mut begin)
         .ok()?;
     if begin.starts_with(b"\x7fELF") {
@@ -54,7 +60,7 @@ pub fn obstacle(path: &Path, workdir: &Path, search_path: &OsStr) -> Option<Stri
             "it begins with a byte order mark before `#!`: save it as UTF-8 without one".to_owned(),
         );
     }
-    // Without one, whether a shell takes it depends on who starts it.
+    // Without a `#!` line it depends on the caller whether a shell runs the file.
     let line = begin.strip_prefix(b"#!")?;
     let line = line.split(|byte| *byte == b'\n').next().unwrap_or_default();
     if line.ends_with(b"\r") {
@@ -67,12 +73,12 @@ pub fn obstacle(path: &Path, workdir: &Path, search_path: &OsStr) -> Option<Stri
     interpreter_obstacle(&String::from_utf8_lossy(line), workdir, search_path)
 }
 
-/// Why a program could not be started, in the kernel's words and in those that it does not say.
+/// Explains why a program could not be started: the kernel's message, and what it does not say.
 pub fn explained(error: &io::Error, program: &str, workdir: &Path, search_path: &OsStr) -> String {
-    let seen = located(program, workdir, search_path)
+    let obstacle = located(program, workdir, search_path)
         .and_then(|path| obstacle(&path, workdir, search_path));
-    match (seen, error.raw_os_error()) {
-        (Some(seen), Some(ENOENT | ENOEXEC | EACCES)) => format!("{seen} ({error})"),
+    match (obstacle, error.raw_os_error()) {
+        (Some(obstacle), Some(ENOENT | ENOEXEC | EACCES)) => format!("{obstacle} ({error})"),
         (None, Some(ENOEXEC)) => format!(
             "it is neither a program for this machine nor a script whose first line names its interpreter, like `#!/bin/sh` ({error})"
         ),
@@ -80,7 +86,7 @@ pub fn explained(error: &io::Error, program: &str, workdir: &Path, search_path: 
     }
 }
 
-/// What is wrong with the interpreter that a first line names.
+/// Says what is wrong with the interpreter of a `#!` line.
 fn interpreter_obstacle(line: &str, workdir: &Path, search_path: &OsStr) -> Option<String> {
     let mut words = line.split_ascii_whitespace();
     let Some(interpreter) = words.next() else {
@@ -108,46 +114,50 @@ fn interpreter_obstacle(line: &str, workdir: &Path, search_path: &OsStr) -> Opti
     (!found).then(|| format!("its first line names the interpreter {named}, which is not in PATH"))
 }
 
-/// The dynamic loader that a 64-bit ELF file of this machine's byte order names.
+/// The dynamic loader that a 64-bit ELF file of this machine's byte order names. `begin` is the
+/// beginning of the file.
 fn dynamic_loader(path: &Path, begin: &[u8]) -> Option<Vec<u8>> {
-    const IS_64_BIT: u8 = 2;
-    const HEADER_SIZE: usize = 56;
     if begin.get(4) != Some(&IS_64_BIT) {
         return None;
     }
-    let number =
-        |bytes: &[u8], at: usize| Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?));
-    let short =
-        |bytes: &[u8], at: usize| Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?));
     let mut file = File::open(path).ok()?;
-    let mut read = |offset: u64, length: usize| {
-        let mut bytes = vec![0; length];
-        file.seek(SeekFrom::Start(offset)).ok()?;
-        file.read_exact(&mut bytes).ok().map(|()| bytes)
-    };
-    let (offset, count) = (number(begin, 32)?, short(begin, 56)?);
-    let headers = read(offset, usize::from(count) * HEADER_SIZE)?;
+    let offset = read_u64(begin, 32)?;
+    let count = usize::from(read_u16(begin, 56)?);
+    let headers = read_at(&mut file, offset, count * HEADER_SIZE)?;
     let header = headers
         .chunks_exact(HEADER_SIZE)
         .find(|header| header[..4] == INTERPRETER_HEADER.to_ne_bytes())?;
-    let length = usize::try_from(number(header, 32)?)
-        .ok()
-        .filter(|length| *length < 4096)?;
-    let name = read(number(header, 8)?, length)?;
-    Some(
-        name.split(|byte| *byte == 0)
-            .next()
-            .unwrap_or_default()
-            .to_vec(),
-    )
+
+    let length = usize::try_from(read_u64(header, 32)?).ok()?;
+    if length >= MAX_PATH {
+        return None;
+    }
+    let name = read_at(&mut file, read_u64(header, 8)?, length)?;
+    let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
+    Some(name.to_vec())
+}
+
+fn read_u64(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+fn read_u16(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn read_at(file: &mut File, offset: u64, length: usize) -> Option<Vec<u8>> {
+    let mut bytes = vec![0; length];
+    file.seek(SeekFrom::Start(offset)).ok()?;
+    file.read_exact(&mut bytes).ok()?;
+    Some(bytes)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// What is said of a file with these contents.
-    fn said(contents: &[u8]) -> Option<String> {
+    /// The obstacle of a file with these contents.
+    fn obstacle_of(contents: &[u8]) -> Option<String> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x");
         std::fs::write(&path, contents).unwrap();
@@ -155,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn scripts_and_programs_that_can_be_started_have_none() {
+    fn scripts_and_programs_that_can_be_started_have_no_obstacle() {
         for good in [
             "echo hello\n",
             "#!/bin/sh\nexit 0\r\n",
@@ -164,16 +174,16 @@ mod tests {
             "#!/usr/bin/env -S A=1 sh -e\n",
             "#!/bin/sh",
         ] {
-            assert_eq!(said(good.as_bytes()), None, "{good}");
+            assert_eq!(obstacle_of(good.as_bytes()), None, "{good}");
         }
         let own = std::env::current_exe().unwrap();
         assert_eq!(obstacle(&own, Path::new("/"), OsStr::new("/bin")), None);
-        assert_eq!(said(b"\x7fELF"), None);
-        assert_eq!(said(b"MZ\0\0"), None);
+        assert_eq!(obstacle_of(b"\x7fELF"), None);
+        assert_eq!(obstacle_of(b"MZ\0\0"), None);
     }
 
     #[test]
-    fn what_the_kernel_does_not_say_is_said() {
+    fn obstacles_that_the_kernel_does_not_name_are_explained() {
         let files: [&[u8]; 7] = [
             b"#!/bin/sh\r\nexit 0\r\n",
             b"#!/usr/bin/env python3\r\n",
@@ -183,7 +193,7 @@ mod tests {
             b"#!\n",
             b"\xef\xbb\xbf#!/bin/sh\n",
         ];
-        insta::assert_snapshot!(files.map(|file| said(file).unwrap()).join("\n"), @r"
+        insta::assert_snapshot!(files.map(|file| obstacle_of(file).unwrap()).join("\n"), @r"
 its first line, `#!/bin/sh`, ends in CR LF as on Windows, and the CR counts as a part of the interpreter's name: save it with LF line ends, for example by `sed -i 's/\r$//' FILE`
 its first line, `#!/usr/bin/env python3`, ends in CR LF as on Windows, and the CR counts as a part of the interpreter's name: save it with LF line ends, for example by `sed -i 's/\r$//' FILE`
 its first line names the interpreter /no/such/interpreter, which is not there
@@ -226,9 +236,9 @@ it begins with a byte order mark before `#!`: save it as UTF-8 without one
         );
     }
 
-    /// This very test program, with another name for its dynamic loader.
+    /// The file is this test program, with another name for its dynamic loader.
     #[test]
-    fn a_program_of_another_system_is_told() {
+    fn a_program_of_another_system_is_recognized() {
         let own = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let begin = &own[..256];
         let Some(loader) = dynamic_loader(&std::env::current_exe().unwrap(), begin) else {
@@ -241,7 +251,7 @@ it begins with a byte order mark before `#!`: save it as UTF-8 without one
         let mut other = own[..at + 4096.min(own.len() - at)].to_vec();
         other[at..at + loader.len()].fill(b'x');
         assert!(
-            said(&other)
+            obstacle_of(&other)
                 .unwrap()
                 .starts_with("it was built for another system: its dynamic loader xxx")
         );

@@ -1,5 +1,5 @@
-//! Workers behind a program that carries stdin and stdout to another place: ssh, kubectl exec,
-//! docker run. The environment and the working folder travel with the command line.
+//! Workers behind a program that forwards stdin and stdout: ssh, kubectl exec, docker run. The
+//! environment and the working folder are part of the command line.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -9,13 +9,14 @@ use crate::protocol::{ToAgent, encode_line};
 use crate::shell::shell_quoted;
 use crate::spec::CommandSpec;
 
-/// A worker that hears nothing of its coordinator for so long ends itself.
-pub const SILENCE: Duration = Duration::from_secs(120);
-/// Starts the words behind it in the folder that is its first word. POSIX, so that it works in the
-/// smallest container.
+/// How long the coordinator may be silent before a worker ends itself, unless the sweep file says
+/// otherwise.
+pub const DEFAULT_SILENCE: Duration = Duration::from_secs(120);
+/// Shell script that enters the folder in its first word and starts the words behind it. It is
+/// POSIX, so that it works in the smallest container.
 const IN_FOLDER: &str = "cd -- \"$0\" && exec env \"$@\"";
-/// The same, with variables that are the first lines of its stdin (`lines_for_shell`). A shell
-/// reads no further than the line's end.
+/// The same, with variables from the first lines of stdin (`lines_for_shell`). A shell reads no
+/// further than the end of a line.
 const IN_FOLDER_WITH_SECRETS: &str = "cd -- \"$0\" && while IFS= read -r _pg && [ -n \"$_pg\" ]; do \
     _pgv=$(printf '%b.' \"${_pg#*=}\"); export \"${_pg%%=*}=${_pgv%.}\"; done && unset _pg _pgv && exec env \"$@\"";
 
@@ -23,7 +24,7 @@ const IN_FOLDER_WITH_SECRETS: &str = "cd -- \"$0\" && while IFS= read -r _pg && 
 #[derive(Clone, Debug)]
 pub struct Prefix {
     words: Vec<String>,
-    /// Whether the other side's shell reads the command once more.
+    /// Whether a shell on the other side parses the command again.
     quote: bool,
     agent: Option<String>,
     /// How long a worker may take to say hello.
@@ -33,8 +34,8 @@ pub struct Prefix {
 }
 
 impl Prefix {
-    /// As the sweep file says. `own` is where this program is, for an agent that has no place of
-    /// its own.
+    /// The launcher that the sweep file describes. `own` is the path of this program, for an agent
+    /// whose path is not given.
     pub fn new(spec: &CommandSpec, own: &str, programs: bool) -> Self {
         let name = spec
             .prefix
@@ -44,39 +45,38 @@ impl Prefix {
             words: spec.prefix.clone(),
             // ssh joins its arguments into one line.
             quote: spec.quote.unwrap_or(name == "ssh"),
-            // A program says nothing by itself: without an agent nobody would know how it ended.
+            // Without an agent it would not be known how a program ended.
             agent: spec
                 .agent
                 .clone()
                 .or_else(|| programs.then(|| own.to_owned())),
             start: spec.start,
-            silence: spec.heartbeat.unwrap_or(SILENCE),
+            silence: spec.heartbeat.unwrap_or(DEFAULT_SILENCE),
         }
     }
 
-    /// The words of the prefix, as the sweep file has them.
+    /// The words of the prefix, as in the sweep file.
     pub fn words(&self) -> &[String] {
         &self.words
     }
 
-    /// Whether an agent stands beside what is started.
+    /// Whether an agent runs beside the process.
     pub fn has_agent(&self, program: bool) -> bool {
         program || self.agent.is_some()
     }
 
-    /// The prefix, and behind it the worker's environment, folder and words.
+    /// Returns the prefix, and behind it the worker's environment, folder and command line.
     ///
-    /// What may be a secret goes over its stdin: command lines are shown by `ps`, and printed by
-    /// some prefixes.
+    /// Values that may be secrets go over its stdin: `ps` shows command lines, and some prefixes
+    /// print them.
     pub fn wrap(&self, mut line: CommandLine, place: Place<'_>) -> CommandLine {
         let secret_words = line.take_secret_words();
-        let is_secret = |name: &String| line.secret.contains(name);
         let (secret, open): (BTreeMap<_, _>, BTreeMap<_, _>) =
             std::mem::take(&mut line.environment)
                 .into_iter()
-                .partition(|(name, _)| is_secret(name));
-        let secrets = !secret.is_empty() || !secret_words.is_empty();
-        let script = if secrets && self.agent.is_none() {
+                .partition(|(name, _)| line.secret.contains(name));
+        let has_secrets = !secret.is_empty() || !secret_words.is_empty();
+        let script = if has_secrets && self.agent.is_none() {
             IN_FOLDER_WITH_SECRETS
         } else {
             IN_FOLDER
@@ -89,9 +89,9 @@ impl Prefix {
         words.extend(open.iter().map(|(name, value)| format!("{name}={value}")));
         let first_lines = match &self.agent {
             Some(agent) => {
-                words.extend(agent_words(agent, self.silence, place, secrets));
+                words.extend(agent_words(agent, self.silence, place, has_secrets));
                 words.push("--".to_owned());
-                if secrets {
+                if has_secrets {
                     encode_line(&ToAgent::Secrets {
                         environment: secret,
                         words: secret_words,
@@ -100,7 +100,7 @@ impl Prefix {
                     String::new()
                 }
             }
-            None if secrets => lines_for_shell(&secret),
+            None if has_secrets => lines_for_shell(&secret),
             None => String::new(),
         };
         words.extend(line.command);
@@ -111,8 +111,8 @@ impl Prefix {
         let prefix = self.words.iter().map(|word| word.replace("${slot}", &slot));
         CommandLine {
             command: prefix.chain(words).collect(),
-            // By its mark what a killed coordinator left is found; on this side that is the
-            // prefix's own process.
+            // What a killed coordinator left running is found by its mark; on this machine that is
+            // the prefix's own process.
             environment: place.mark.variables().into(),
             first_lines: Hidden(first_lines),
             ..CommandLine::default()
@@ -120,22 +120,23 @@ impl Prefix {
     }
 }
 
-/// Variables as `IN_FOLDER_WITH_SECRETS` reads them: a line each, in the escapes of `printf %b`,
+/// Formats variables for `IN_FOLDER_WITH_SECRETS`: a line each, with the escapes of `printf %b`,
 /// and an empty line.
 fn lines_for_shell(variables: &BTreeMap<String, String>) -> String {
-    let escaped = |value: &str| value.replace('\\', "\\0134").replace('\n', "\\0012");
-    let line = |(name, value): (&String, &String)| format!("{name}={}\n", escaped(value));
-    variables
-        .iter()
-        .map(line)
-        .chain(["\n".to_owned()])
-        .collect()
+    let mut lines = String::new();
+    for (name, value) in variables {
+        let escaped = value.replace('\\', "\\0134").replace('\n', "\\0012");
+        lines += &format!("{name}={escaped}\n");
+    }
+    lines + "\n"
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::processes::Mark;
+    use crate::ledger::WorkerId;
+    use crate::schedule::run_mark::Mark;
+    use crate::schedule::slot_index::SlotIndex;
 
     fn wrapped(spec: &CommandSpec, program: bool) -> Vec<String> {
         let line = CommandLine {
@@ -151,8 +152,8 @@ mod tests {
             legacy: false,
         };
         let place = Place {
-            slot: 3,
-            worker: 7,
+            slot: SlotIndex(3),
+            worker: WorkerId(7),
             mark: &mark,
             metrics,
         };
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn what_ssh_joins_is_quoted_and_the_rest_is_not() {
+    fn words_are_quoted_for_ssh_only() {
         let spec = |words: &[&str]| CommandSpec {
             prefix: words.iter().map(|word| (*word).to_owned()).collect(),
             ..CommandSpec::default()
@@ -209,8 +210,8 @@ mod tests {
 "#);
     }
 
-    /// What a prefix starts that hands its words over as they are, given the lines on its stdin.
-    fn started(words: &[String], first_lines: &str, rest: &str) -> String {
+    /// The output of a prefix that starts its words unchanged, with these lines on its stdin.
+    fn output_of(words: &[String], first_lines: &str, rest: &str) -> String {
         use std::io::Write;
         let mut child = std::process::Command::new(&words[0])
             .args(&words[1..])
@@ -228,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_come_by_stdin_and_not_by_the_command_line() {
+    fn secrets_are_on_stdin_and_not_on_the_command_line() {
         let value = "it's \"a\" $HOME `b` \\n \\ and\ntwo lines\n";
         let line = CommandLine {
             command: ["sh", "-c", "printf '%s|' \"$KEY\" \"$A\" \"$EMPTY\"; cat"]
@@ -251,15 +252,15 @@ mod tests {
             legacy: false,
         };
         let place = Place {
-            slot: 0,
-            worker: 1,
+            slot: SlotIndex(0),
+            worker: WorkerId(1),
             mark: &mark,
             metrics: None,
         };
         let made = Prefix::new(&spec, "/bin/pentagrid", false).wrap(line.clone(), place);
         assert!(!format!("{made:?}").contains("it's"), "{made:?}");
         assert_eq!(
-            started(&made.command, &made.first_lines.0, "and the worker's\n"),
+            output_of(&made.command, &made.first_lines.0, "and the worker's\n"),
             format!("{value}|x y||and the worker's\n")
         );
         let spec = CommandSpec {

@@ -1,116 +1,160 @@
-//! What Slurm says of our jobs and steps, and how those that an earlier coordinator left are ended.
-//! They are known by their names.
+//! What Slurm's queue says of a run directory's workers, each a job or step whose name says so:
+//! what they wait for, and which were left by an earlier coordinator.
 
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// How long what was cancelled may take to go: Slurm's own grace between SIGTERM and SIGKILL, which
-/// is 30 s as a rule, and more.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// How every name of ours begins.
-const OURS: &str = "pg-";
-const PACE: Duration = Duration::from_millis(250);
+use crate::ledger::WorkerId;
 
-/// A job or step of ours.
+/// How long cancelled jobs may take to end. Slurm's own grace period between SIGTERM and SIGKILL is
+/// usually 30 s.
+const CANCEL_TIMEOUT: Duration = Duration::from_secs(90);
+/// Time between two polls of the queue while jobs are being cancelled.
+const POLL_INTERVAL: Duration = Duration::from_millis(250);
+/// How the names of all of pentagrid's jobs and steps begin.
+const NAME_PREFIX: &str = "pg-";
+/// How much of the hash of a run directory's identity is in a name, in hexadecimal digits.
+const HASH_DIGITS: usize = 10;
+
+/// A job or step of a run directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// `12`, or `12.0` for a step.
     pub id: String,
-    /// The worker's number in the ledger.
-    pub worker: i64,
-    /// As Slurm calls it; others may come with later versions.
+    /// The worker.
+    pub worker: WorkerId,
+    /// Its state, as Slurm calls it. Later versions may have other states.
     pub state: String,
     /// Why it waits.
     pub reason: String,
 }
 
+/// Why Slurm's queue could not be asked, or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum QueueError {
+    /// One of Slurm's programs cannot be started.
+    #[error("cannot start {program}: {error}")]
+    CannotStart {
+        /// The program.
+        program: &'static str,
+        /// The operating system's reason.
+        error: std::io::Error,
+    },
+    /// One of Slurm's programs failed.
+    #[error("{program}: {message}")]
+    Failed {
+        /// The program.
+        program: &'static str,
+        /// The last line of its stderr.
+        message: String,
+    },
+    /// Jobs were cancelled, and have not ended.
+    #[error("cancelled, but still there after {} s: {jobs}", CANCEL_TIMEOUT.as_secs())]
+    StillThere {
+        /// Their ids.
+        jobs: String,
+    },
+}
+
 impl Entry {
-    /// Whether it waits for its turn, and what for.
+    /// What it waits for, if it waits.
     pub fn waits(&self) -> Option<String> {
-        let waiting = matches!(
+        let is_waiting = matches!(
             self.state.as_str(),
             "PENDING" | "CONFIGURING" | "REQUEUED" | "REQUEUE_HOLD" | "SPECIAL_EXIT"
         );
-        waiting.then(|| {
-            if matches!(self.reason.as_str(), "" | "None") {
-                self.state.clone()
-            } else {
-                self.reason.clone()
-            }
-        })
+        if !is_waiting {
+            return None;
+        }
+        if matches!(self.reason.as_str(), "" | "None") {
+            Some(self.state.clone())
+        } else {
+            Some(self.reason.clone())
+        }
     }
 }
 
-/// The name of a run directory's workers, but for their numbers.
+/// How the names of a run directory's workers begin.
 fn family(mark: &str) -> String {
     let hash = blake3::hash(mark.as_bytes()).to_hex();
-    format!("{OURS}{}.", &hash[..10])
+    format!("{NAME_PREFIX}{}.", &hash[..HASH_DIGITS])
 }
 
 /// The name of a worker's job or step.
-pub fn job_name(mark: &str, worker: i64) -> String {
-    format!("{}{worker}", family(mark))
+pub fn job_name(mark: &str, worker: WorkerId) -> String {
+    format!("{}{}", family(mark), worker.0)
 }
 
-/// How `squeue` is asked for the jobs of this user, in lines that `read` understands.
+/// The arguments that make `squeue` list the jobs of this user, for `read`.
 pub const JOBS: [&str; 3] = ["--me", "--noheader", "--format=%i|%j|%T|%r"];
 /// The same for the steps.
 const STEPS: [&str; 4] = ["--steps", "--me", "--noheader", "--format=%i|%j|RUNNING|"];
 
-/// Those of the jobs in an answer of `squeue` that belong to a run directory.
+/// Parses an answer of `squeue`, and returns the jobs of a run directory.
 pub fn read(answer: &str, mark: &str) -> Vec<Entry> {
     let family = family(mark);
-    let entry = |line: &str| -> Option<Entry> {
-        let mut parts = line.split('|');
-        let (id, name) = (parts.next()?.trim(), parts.next()?.trim());
-        let worker = name.strip_prefix(&family)?.parse().ok()?;
-        let mut text = || parts.next().unwrap_or_default().trim().to_owned();
-        Some(Entry {
-            id: id.to_owned(),
-            worker,
-            state: text(),
-            reason: text(),
-        })
-    };
-    answer.lines().filter_map(entry).collect()
+    answer
+        .lines()
+        .filter_map(|line| read_line(line, &family))
+        .collect()
 }
 
-/// Jobs and steps of a run directory that are still there, and those among `recorded` that have a
-/// name of ours: a run directory may have been moved.
-fn left(mark: &str, recorded: &[String]) -> Result<Vec<String>, String> {
+fn read_line(line: &str, family: &str) -> Option<Entry> {
+    let mut parts = line.split('|').map(str::trim);
+    let id = parts.next()?.to_owned();
+    let worker = parts.next()?.strip_prefix(family)?.parse().ok()?;
+    let state = parts.next().unwrap_or_default().to_owned();
+    let reason = parts.next().unwrap_or_default().to_owned();
+    Some(Entry {
+        id,
+        worker: WorkerId(worker),
+        state,
+        reason,
+    })
+}
+
+/// The jobs and steps of a run directory that still exist, and those among `recorded` whose names
+/// are pentagrid's: the run directory may have been moved.
+fn left(mark: &str, recorded: &[String]) -> Result<Vec<String>, QueueError> {
     let mut ids = Vec::new();
     for question in [&JOBS[..], &STEPS[..]] {
         let answer = ask("squeue", question)?;
         ids.extend(read(&answer, mark).into_iter().map(|entry| entry.id));
-        for line in answer.lines() {
-            let mut parts = line.split('|').map(str::trim);
-            if let (Some(id), Some(name)) = (parts.next(), parts.next())
-                && name.starts_with(OURS)
-                && recorded
-                    .iter()
-                    .any(|recorded| recorded == id || recorded.strip_suffix(".0") == Some(id))
-            {
-                ids.push(id.to_owned());
-            }
-        }
+        ids.extend(
+            answer
+                .lines()
+                .filter_map(|line| recorded_id(line, recorded)),
+        );
     }
     ids.sort();
     ids.dedup();
-    // A step goes with its job.
+
+    // A step ends with its job.
     let jobs: Vec<String> = ids.iter().filter(|id| !id.contains('.')).cloned().collect();
-    ids.retain(|id| {
-        id.split_once('.')
-            .is_none_or(|(job, _)| !jobs.iter().any(|other| other == job))
+    ids.retain(|id| match id.split_once('.') {
+        Some((job, _)) => !jobs.iter().any(|other| other == job),
+        None => true,
     });
     Ok(ids)
 }
 
+/// The id in a line of `squeue`, if it is recorded and its name is pentagrid's.
+fn recorded_id(line: &str, recorded: &[String]) -> Option<String> {
+    let mut parts = line.split('|').map(str::trim);
+    let id = parts.next()?;
+    let name = parts.next()?;
+    let is_recorded = recorded
+        .iter()
+        .any(|recorded| recorded == id || recorded.strip_suffix(".0") == Some(id));
+    (name.starts_with(NAME_PREFIX) && is_recorded).then(|| id.to_owned())
+}
+
 /// Cancels the jobs and steps that an earlier coordinator of a run directory has left, and waits
-/// until they are gone. How many there were.
+/// until they have ended. Returns how many there were.
 ///
 /// # Errors
-/// What Slurm says, if it cannot be asked; or which of them do not go.
-pub fn end_left(mark: &str, recorded: &[String]) -> Result<usize, String> {
+/// `QueueError`, if Slurm cannot be asked, or some of them do not end.
+pub fn end_left(mark: &str, recorded: &[String]) -> Result<usize, QueueError> {
     let found = left(mark, recorded)?;
     if found.is_empty() {
         return Ok(0);
@@ -121,35 +165,29 @@ pub fn end_left(mark: &str, recorded: &[String]) -> Result<usize, String> {
         if rest.is_empty() {
             return Ok(found.len());
         }
-        if began.elapsed() > PATIENCE {
-            return Err(format!(
-                "cancelled, but still there after {} s: {}",
-                PATIENCE.as_secs(),
-                rest.join(" ")
-            ));
+        if began.elapsed() > CANCEL_TIMEOUT {
+            return Err(QueueError::StillThere {
+                jobs: rest.join(" "),
+            });
         }
-        // One that ended meanwhile makes scancel complain; whether any is left is what counts.
-        drop(ask(
-            "scancel",
-            &rest.iter().map(String::as_str).collect::<Vec<_>>(),
-        ));
-        std::thread::sleep(PACE);
+        // scancel complains of jobs that have ended since; only whether any is left counts.
+        let ids: Vec<&str> = rest.iter().map(String::as_str).collect();
+        drop(ask("scancel", &ids));
+        std::thread::sleep(POLL_INTERVAL);
     }
 }
 
-/// The answer of one of Slurm's programs.
-fn ask(program: &str, arguments: &[&str]) -> Result<String, String> {
+/// Runs one of Slurm's programs, and returns its output.
+fn ask(program: &'static str, arguments: &[&str]) -> Result<String, QueueError> {
     let output = Command::new(program)
         .args(arguments)
         .stdin(Stdio::null())
         .output()
-        .map_err(|error| format!("cannot start {program}: {error}"))?;
+        .map_err(|error| QueueError::CannotStart { program, error })?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        return Err(format!(
-            "{program}: {}",
-            said.lines().last().unwrap_or("no answer")
-        ));
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        let message = stderr.lines().last().unwrap_or("no answer").to_owned();
+        return Err(QueueError::Failed { program, message });
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
@@ -159,8 +197,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_our_own_jobs_are_seen_and_unknown_states_do_no_harm() {
-        let (mine, other) = (job_name("/runs/a", 3), job_name("/runs/b", 3));
+    fn only_the_jobs_of_the_run_directory_are_read_and_unknown_states_do_no_harm() {
+        let mine = job_name("/runs/a", WorkerId(3));
+        let other = job_name("/runs/b", WorkerId(3));
         let answer = format!(
             "12|{mine}|PENDING|Priority\n13|{other}|PENDING|Priority\n14|bash|RUNNING|None\n15|{mine}|QUANTUM|None\n\
              16|{mine}|CONFIGURING|None\nnonsense\n17|{mine}x|PENDING|None\n18.0|{mine}|RUNNING|\n"
@@ -168,7 +207,7 @@ mod tests {
         let entries = read(&answer, "/runs/a");
         let seen: Vec<_> = entries
             .iter()
-            .map(|entry| (entry.id.as_str(), entry.worker, entry.waits()))
+            .map(|entry| (entry.id.as_str(), entry.worker.0, entry.waits()))
             .collect();
         let waits = |text: &str| Some(text.to_owned());
         assert_eq!(

@@ -1,175 +1,209 @@
-//! Which worker gets which trials, and where a worker is started: the reactor's part that shares
-//! out the work.
+//! Which worker gets which trials, and in which slots workers are started.
 
-use super::{Action, EndBy, Given, Job, Policy, Reactor, Slot, State, Time};
+use std::collections::BTreeSet;
 
-/// What a slot may be given.
+use super::slot::{Assignment, Job, Process, SlotState};
+use super::{Action, EndBy, Policy, Reactor, Slot, SlotIndex, Time};
+
+/// How far the shares of a device's trials may add up to more than one: thirds do not add up to one
+/// exactly.
+const SHARE_TOLERANCE: f64 = 1e-9;
+
+/// What a slot can be given.
 #[derive(PartialEq, Eq)]
-enum Turn {
+enum NextWork {
     /// The next trials of the queue.
     Queue,
-    /// The trial at that place among those that need their device to themselves.
+    /// The trial at this place among those that need their device to themselves.
     Solitary(usize),
     /// Nothing: a trial waits for the device to become free, or has it to itself.
     Wait,
 }
 
+/// The devices on which no further trial may start now. Empty unless each trial has its device to
+/// itself.
+type BusyDevices = BTreeSet<usize>;
+
 impl Reactor {
-    /// Puts a trial before all that have not been tried: trouble shows early.
+    /// Puts a trial before all that have not been tried, so that failures show early.
     pub(super) fn put_back(&mut self, job: Job) {
-        match job.own_device {
-            Some(_) => self.solitary.push(job),
-            None => {
-                self.perhaps_out += usize::from(self.race.is_some());
-                self.queue.put_back(job);
-            }
+        if job.own_device.is_some() {
+            self.solitary.push(job);
+        } else {
+            self.maybe_out += usize::from(self.race.is_some());
+            self.queue.put_back(job);
         }
     }
 
-    /// Trials that no worker has.
-    pub(super) fn left(&self) -> usize {
+    /// The number of trials that could be handed out.
+    pub(super) fn queued(&self) -> usize {
         self.queue.len() + self.solitary.len()
     }
 
     /// Gives idle workers trials, and starts workers where more are needed.
     pub(super) fn hand_out(&mut self, now: Time) {
-        if self.left() == 0 {
+        if self.queued() == 0 {
             return;
         }
-        let alone = self.policy == Policy::OnePerDevice;
-        let mut busy = if alone {
-            self.busy_devices(|slot| !slot.given.is_empty())
-        } else {
-            Vec::new()
-        };
-        // Ready workers first: a trial should not wait for a process to start if one is idle.
-        for ready in [true, false] {
-            if !ready && alone {
-                // A worker that is starting will take its device's next trial: no second one is
-                // needed.
-                let starting = self.busy_devices(|slot| matches!(slot.state, State::Starting(_)));
-                busy.iter_mut()
-                    .zip(starting)
-                    .for_each(|(busy, starting)| *busy |= starting);
+        let mut busy = BusyDevices::new();
+        if self.policy == Policy::OnePerDevice {
+            busy.extend(self.devices_with(|slot| !slot.assignments().is_empty()));
+        }
+
+        // Ready workers come first: no trial should wait for a process to start while one is idle.
+        self.give_to_ready_workers(now, &mut busy);
+        if self.policy == Policy::OnePerDevice {
+            // A worker that is starting will take its device's next trial: no second one is needed.
+            busy.extend(self.devices_with(Slot::is_starting));
+        }
+        self.start_workers(now, &mut busy);
+    }
+
+    fn give_to_ready_workers(&mut self, now: Time, busy: &mut BusyDevices) {
+        // Whether the queue has nothing for slots that have not begun a group.
+        let mut is_dry = false;
+        for slot in self.free.clone() {
+            if !self.slots[slot].is_available() {
+                self.free.remove(&slot);
+                continue;
             }
-            let mut starting = if ready { 0 } else { self.starting() };
-            // Whether the queue has nothing for those that have not begun a group.
-            let mut dry = false;
-            for number in self.free.clone() {
-                let (device, state) = (self.slots[number].device, self.slots[number].state);
-                match state {
-                    State::Ready if self.is_idle(number) => {}
-                    State::Empty(_) => {}
-                    State::Ready | State::Starting(_) | State::Ending(..) => {
-                        self.free.remove(&number);
+            let device = self.slots[slot].device;
+            if self.queued() == 0 || busy.contains(&device) || self.slots[slot].is_empty() {
+                continue;
+            }
+            if self.has_nothing_for(slot, &mut is_dry) {
+                continue;
+            }
+
+            match self.next_work(slot) {
+                NextWork::Queue => {
+                    if self.queue.peek(slot).is_none() {
                         continue;
                     }
-                }
-                if self.left() == 0 || (alone && busy[device]) || ready != (state == State::Ready) {
-                    continue;
-                }
-                if self.solitary.is_empty() {
-                    if dry && !self.queue.is_open(number) {
+                    if !self.next_fits(now, slot) {
+                        self.replace_worker(now, slot);
                         continue;
                     }
-                    dry = self.queue.peek(number).is_none();
+                    self.give_from_queue(now, slot);
                 }
-                match (state, self.turn(number)) {
-                    (State::Ready, Turn::Queue) if self.queue.peek(number).is_some() => {
-                        if !self.next_fits(now, number) {
-                            self.renew(now, number);
-                            continue;
-                        }
-                        self.give_from_queue(now, number);
-                    }
-                    (State::Ready, Turn::Solitary(place)) => {
-                        let job = self.solitary.remove(place);
-                        self.give(now, number, vec![job]);
-                    }
-                    // The device's other workers have nothing to do, but may still hold memory.
-                    (State::Ready, Turn::Wait) => self.close_idle_beside(now, number),
-                    (State::Empty(not_before), turn @ (Turn::Queue | Turn::Solitary(_)))
-                        if now >= not_before
-                            && starting < self.left()
-                            && self.next_fits(now, number)
-                            && (turn != Turn::Queue || self.queue.peek(number).is_some()) =>
-                    {
-                        self.slots[number].state = State::Starting(now);
-                        self.slots[number].greeted = false;
-                        self.slots[number].last_seen = now;
-                        self.slots[number].queued = self.settings.queued;
-                        (self.slots[number].ends, self.slots[number].fresh) = (None, true);
-                        starting += 1;
-                        self.actions.push(Action::Spawn { slot: number });
-                    }
-                    _ => continue,
+                NextWork::Solitary(place) => {
+                    let job = self.solitary.remove(place);
+                    self.give(now, slot, vec![job]);
                 }
-                if alone {
-                    busy[device] = true;
-                }
+                // The device's other workers have nothing to do, but may still hold memory.
+                NextWork::Wait => self.close_idle_beside(now, slot),
+            }
+            self.mark_busy(device, busy);
+        }
+    }
+
+    fn start_workers(&mut self, now: Time, busy: &mut BusyDevices) {
+        let mut starting = self.slots.iter().filter(|slot| slot.is_starting()).count();
+        let mut is_dry = false;
+        for slot in self.free.clone() {
+            if !self.slots[slot].is_available() {
+                self.free.remove(&slot);
+                continue;
+            }
+            let SlotState::Empty { until } = self.slots[slot].state else {
+                continue;
+            };
+            let device = self.slots[slot].device;
+            if self.queued() == 0 || busy.contains(&device) {
+                continue;
+            }
+            if self.has_nothing_for(slot, &mut is_dry) {
+                continue;
+            }
+
+            let has_work = match self.next_work(slot) {
+                NextWork::Queue => self.queue.peek(slot).is_some(),
+                NextWork::Solitary(_) => true,
+                NextWork::Wait => false,
+            };
+            let is_needed = starting < self.queued();
+            if has_work && is_needed && now >= until && self.next_fits(now, slot) {
+                self.slots[slot].state = SlotState::Starting {
+                    since: now,
+                    process: Process::new(self.settings.queued),
+                };
+                starting += 1;
+                self.actions.push(Action::Spawn { slot });
+                self.mark_busy(device, busy);
             }
         }
     }
 
-    /// By device: whether a slot of it is so.
-    fn busy_devices(&self, is_so: impl Fn(&Slot) -> bool) -> Vec<bool> {
-        self.devices
-            .iter()
-            .map(|slots| slots.iter().any(|&slot| is_so(&self.slots[slot])))
-            .collect()
+    /// Whether nothing that is queued is for this slot. `is_dry` remembers the answer for slots
+    /// that have not begun a group, since it is the same for all of them.
+    fn has_nothing_for(&self, slot: SlotIndex, is_dry: &mut bool) -> bool {
+        if !self.solitary.is_empty() {
+            return false;
+        }
+        if *is_dry && !self.queue.has_open_group(slot) {
+            return true;
+        }
+        *is_dry = self.queue.peek(slot).is_none();
+        false
     }
 
-    fn starting(&self) -> usize {
+    fn mark_busy(&self, device: usize, busy: &mut BusyDevices) {
+        if self.policy == Policy::OnePerDevice {
+            busy.insert(device);
+        }
+    }
+
+    /// The devices of the slots for which `predicate` holds.
+    fn devices_with<'a>(
+        &'a self,
+        predicate: impl Fn(&Slot) -> bool + 'a,
+    ) -> impl Iterator<Item = usize> + 'a {
         self.slots
             .iter()
-            .filter(|slot| matches!(slot.state, State::Starting(_)))
-            .count()
+            .filter(move |slot| predicate(slot))
+            .map(|slot| slot.device)
     }
 
-    fn is_idle(&self, number: usize) -> bool {
-        self.slots[number].given.is_empty()
-    }
-
-    /// The slots that share a slot's device.
-    fn beside(&self, number: usize) -> impl Iterator<Item = usize> + '_ {
-        self.devices[self.slots[number].device]
+    /// The other slots of a slot's device.
+    fn beside(&self, slot: SlotIndex) -> impl Iterator<Item = SlotIndex> + '_ {
+        self.devices[self.slots[slot].device]
             .iter()
             .copied()
-            .filter(move |&other| other != number)
+            .filter(move |&other| other != slot)
     }
 
-    fn turn(&self, number: usize) -> Turn {
-        let has_it_alone = |other: usize| {
-            self.slots[other]
-                .given
-                .iter()
-                .any(|given| given.job.own_device.is_some())
-        };
-        if self.beside(number).any(has_it_alone) {
-            return Turn::Wait;
+    fn next_work(&self, slot: SlotIndex) -> NextWork {
+        if self.beside(slot).any(|other| self.has_device_alone(other)) {
+            return NextWork::Wait;
         }
-        if self.solitary.is_empty() && !self.has_room(number) {
-            return Turn::Wait;
+        if self.solitary.is_empty() && !self.has_room(slot) {
+            return NextWork::Wait;
         }
-        let device = Some(self.slots[number].device);
-        match self
+
+        let device = Some(self.slots[slot].device);
+        let place = self
             .solitary
             .iter()
-            .position(|job| job.own_device == device)
-        {
-            None => Turn::Queue,
-            Some(place)
-                if self
-                    .beside(number)
-                    .all(|other| matches!(self.slots[other].state, State::Empty(_))) =>
-            {
-                Turn::Solitary(place)
-            }
-            Some(_) => Turn::Wait,
+            .position(|job| job.own_device == device);
+        let Some(place) = place else {
+            return NextWork::Queue;
+        };
+        if self.beside(slot).all(|other| self.slots[other].is_empty()) {
+            NextWork::Solitary(place)
+        } else {
+            NextWork::Wait
         }
     }
 
-    /// What share of its device a trial takes.
+    /// Whether a slot's worker has a trial that needs its device to itself.
+    fn has_device_alone(&self, slot: SlotIndex) -> bool {
+        self.slots[slot]
+            .assignments()
+            .iter()
+            .any(|assignment| assignment.job.own_device.is_some())
+    }
+
+    /// The share of its device that a trial takes.
     fn share(&self, job: &Job) -> f64 {
         self.settings
             .per_gpu
@@ -177,99 +211,97 @@ impl Reactor {
             .map_or(0.0, |&trials| 1.0 / f64::from(trials))
     }
 
-    /// Whether the next trial of the queue fits beside those that its device has. It is waited for:
-    /// a trial that needs a whole device would otherwise never get one.
-    fn has_room(&self, number: usize) -> bool {
-        let Some(next) = self.queue.peek(number) else {
+    /// Whether the next trial of the queue fits on the device beside those that it has. Other
+    /// trials do not overtake it: a trial that needs a whole device would never get one.
+    fn has_room(&self, slot: SlotIndex) -> bool {
+        let Some(next) = self.queue.peek(slot) else {
             return true;
         };
-        let most = |slot: usize| {
-            self.slots[slot]
-                .given
-                .iter()
-                .map(|given| self.share(&given.job))
-                .fold(0.0, f64::max)
-        };
-        let taken: f64 = self.beside(number).map(most).sum();
-        // Thirds do not add up to one exactly.
-        taken == 0.0 || taken + self.share(next) <= 1.0 + 1e-9
+        let taken: f64 = self
+            .beside(slot)
+            .map(|other| self.largest_share(other))
+            .sum();
+        taken == 0.0 || taken + self.share(next) <= 1.0 + SHARE_TOLERANCE
     }
 
-    fn close_idle_beside(&mut self, now: Time, number: usize) {
-        let idle: Vec<usize> = self
-            .beside(number)
-            .filter(|&other| self.slots[other].state == State::Ready && self.is_idle(other))
-            .collect();
-        if self
-            .solitary
+    fn largest_share(&self, slot: SlotIndex) -> f64 {
+        self.slots[slot]
+            .assignments()
             .iter()
-            .any(|job| job.own_device == Some(self.slots[number].device))
-        {
-            idle.into_iter()
-                .for_each(|other| self.end(now, other, EndBy::Close));
+            .map(|assignment| self.share(&assignment.job))
+            .fold(0.0, f64::max)
+    }
+
+    /// Ends idle workers on the device of a slot, if a trial waits for that device.
+    fn close_idle_beside(&mut self, now: Time, slot: SlotIndex) {
+        let device = Some(self.slots[slot].device);
+        if !self.solitary.iter().any(|job| job.own_device == device) {
+            return;
+        }
+        let idle: Vec<SlotIndex> = self
+            .beside(slot)
+            .filter(|&other| self.slots[other].is_ready_and_idle())
+            .collect();
+        for other in idle {
+            self.end(now, other, EndBy::Close);
         }
     }
 
-    fn give_from_queue(&mut self, now: Time, number: usize) {
-        // A worker may compute the trials of a bundle together: one that is timed comes by itself.
-        let timed = self.policy == Policy::OnePerDevice;
-        let most = if timed {
+    fn give_from_queue(&mut self, now: Time, slot: SlotIndex) {
+        // A worker may compute the trials of a bundle together; a trial that is timed is given to
+        // it alone.
+        let is_timed = self.policy == Policy::OnePerDevice;
+        let wanted = if is_timed {
             1
         } else {
-            self.settings.bundle.max(self.slots[number].pack)
+            let pack = self.slots[slot].worker().map_or(0, |worker| worker.pack);
+            self.settings.bundle.max(pack)
         };
-        let (most, room) = (most.min(self.room(now, number)), self.room(now, number));
-        while self.queue.peek(number).is_some() {
-            let bundle = self.queue.take(
-                number,
-                self.slots.len(),
-                most,
-                !timed && self.settings.persistent,
-            );
-            let mut bundle = self.still_in(bundle);
+        let fitting = self.trials_that_fit(now, slot);
+        let limit = wanted.min(fitting);
+        let grouped = !is_timed && self.settings.persistent;
+
+        while self.queue.peek(slot).is_some() {
+            let bundle = self.queue.take(slot, self.slots.len(), limit, grouped);
+            let mut bundle = self.without_those_out(bundle);
             // Trials with work in common come together, but no more of them than can finish.
-            bundle
-                .split_off(room.min(bundle.len()))
-                .into_iter()
-                .rev()
-                .for_each(|job| self.put_back(job));
+            let excess = bundle.split_off(fitting.min(bundle.len()));
+            for job in excess.into_iter().rev() {
+                self.put_back(job);
+            }
             if !bundle.is_empty() {
-                return self.give(now, number, bundle);
+                return self.give(now, slot, bundle);
             }
         }
     }
 
-    fn give(&mut self, now: Time, number: usize, bundle: Vec<Job>) {
+    fn give(&mut self, now: Time, slot: SlotIndex, bundle: Vec<Job>) {
+        let Some(worker) = self.slots[slot].worker_mut() else {
+            return;
+        };
         let group = bundle
             .first()
             .and_then(Job::group)
             .filter(|_| self.policy == Policy::AllSlots);
+        if group.is_none() || worker.group != group {
+            worker.finished.clear();
+        }
+        worker.group = group;
+        worker.last_seen = now;
+
+        // A program is a process of its own for each trial. It is started only now, and may have to
+        // wait for its turn.
+        if worker.process.first_trial.is_none() || !self.settings.persistent {
+            worker.process.first_trial = bundle.first().map(|job| job.trial.id);
+        }
+        worker.process.queued = self.settings.queued && !self.settings.persistent;
+
+        let trials = bundle.iter().map(|job| job.trial).collect();
+        worker.assignments = bundle.into_iter().map(Assignment::new).collect();
         self.handed_out = true;
-        let slot = &mut self.slots[number];
-        slot.last_seen = now;
-        // A program is a process of its own for every trial.
-        if slot.fresh || !self.settings.persistent {
-            (slot.fresh, slot.first) = (false, bundle.first().map(|job| job.trial.id));
-        }
-        // It is started only now, and has to wait for its own turn.
-        slot.queued = self.settings.queued && !self.settings.persistent;
-        if group.is_none() || slot.group != group {
-            slot.finished.clear();
-        }
-        slot.group = group;
-        slot.given = bundle
-            .iter()
-            .cloned()
-            .map(|job| Given {
-                job,
-                started: None,
-                unheard: Time::ZERO,
-            })
-            .collect();
-        let bundle = bundle.into_iter().map(|job| job.trial).collect();
         self.actions.push(Action::Send {
-            slot: number,
-            bundle,
+            slot,
+            bundle: trials,
             share: group.is_some(),
         });
     }

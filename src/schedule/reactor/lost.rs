@@ -1,155 +1,171 @@
-//! Workers that come and go: those that wait in a queue, and those that are taken away. A lost
-//! worker costs only what it was at.
+//! Workers that wait in a queue, and workers that are taken away. A lost worker costs only the
+//! trials that it was working on.
 
-use super::{
-    Action, Duration, Exit, FailureKind, Given, Notice, OnDisk, Reactor, Record, State, Time,
-};
+use super::outcomes::Attempt;
+use super::slot::{Assignment, Departed, Expiry, Fault, SlotState};
+use super::{Action, Duration, Exit, Failure, FailureKind, Notice, Reactor, SlotIndex, Time};
 
-/// So often a trial may lose its worker before that is held against it: it may be what brings its
-/// node down.
-pub(super) const LOSSES: u32 = 10;
-/// A worker is asked to end, or told so, a little before the end of its time; lost so near to it,
-/// and in the last tenth, it was lost to it.
-const NEAR: Duration = Duration::from_secs(120);
-/// The longest pause before another worker is asked for in the place of one that was lost before it
-/// did anything.
-const LONGEST: u32 = 6;
+/// How often a trial may lose its worker before the attempt fails. A trial that crashes its node
+/// looks exactly like one whose node was preempted, so it must not be tried again without a limit.
+pub(super) const MAX_LOST_WORKERS: u32 = 10;
+
+/// A worker lost within this margin of its time limit, or in the last tenth of its time, is taken
+/// to have reached it: Slurm warns and ends jobs a little early.
+const EXPIRY_MARGIN: Duration = Duration::from_secs(120);
+/// The longest pause before another worker is asked for, as a power of two in seconds.
+const MAX_LOSS_BACKOFF: u32 = 6;
 
 impl Reactor {
-    /// What a slot's process waited for is over: it runs, and in `ends_in` from now it will be
-    /// ended by others.
+    /// A slot's process does not wait in a queue any more: it runs, and the system will end it in
+    /// `ends_in` from now.
     pub fn on_running(
         &mut self,
         now: Time,
-        number: usize,
+        slot: SlotIndex,
         ends_in: Option<Duration>,
     ) -> Vec<Action> {
-        let slot = &mut self.slots[number];
-        if slot.queued {
-            self.actions.push(Action::Tell(Notice::Waits {
-                slot: number,
-                why: None,
-            }));
+        if self.is_queued(slot) {
+            self.tell(Notice::Waits { slot, why: None });
         }
-        (slot.queued, slot.last_seen) = (false, now);
-        slot.ends = ends_in.map(|ends_in| now + ends_in);
-        slot.nearly = ends_in.map(|ends_in| now + ends_in - NEAR.min(ends_in / 10));
-        if let State::Starting(since) = &mut slot.state {
-            *since = now;
+        if let Some(process) = self.slots[slot].process_mut() {
+            process.queued = false;
+            process.expiry = ends_in.map(|ends_in| Expiry {
+                at: now + ends_in,
+                window_start: now + ends_in - EXPIRY_MARGIN.min(ends_in / 10),
+            });
         }
-        if !self.settings.persistent
-            && matches!(slot.state, State::Ready)
-            && let Some(given) = slot
-                .given
-                .first_mut()
-                .filter(|given| given.started.is_none())
-        {
-            // A program says nothing by itself: it has begun its trial by running.
-            given.started = Some(now);
-            let trial = given.job.trial;
-            self.note_start(now, number);
-            self.record(
-                Record::Started {
-                    slot: number,
-                    trial,
-                },
-                OnDisk::Nothing,
-            );
-            self.actions.push(Action::Tell(Notice::TrialStarted {
-                slot: number,
-                trial,
-            }));
+
+        match &mut self.slots[slot].state {
+            SlotState::Starting { since, .. } => *since = now,
+            SlotState::Ready(worker) => {
+                worker.last_seen = now;
+                // A program does not speak: it has started its trial by running.
+                if !self.settings.persistent
+                    && let Some(first) = worker.assignments.first()
+                    && first.started.is_none()
+                {
+                    let trial = first.job.trial.id;
+                    self.mark_started(now, slot, trial);
+                }
+            }
+            SlotState::Empty { .. } | SlotState::Ending(_) => {}
         }
-        self.settle(now)
+        self.advance(now)
     }
 
-    /// A slot's process waits in a queue, and what for.
-    pub fn on_waiting(&mut self, now: Time, number: usize, why: String) -> Vec<Action> {
-        if self.slots[number].queued {
-            self.actions.push(Action::Tell(Notice::Waits {
-                slot: number,
+    /// A slot's process waits in a queue, for the reason `why`.
+    pub fn on_waiting(&mut self, now: Time, slot: SlotIndex, why: String) -> Vec<Action> {
+        if self.is_queued(slot) {
+            self.tell(Notice::Waits {
+                slot,
                 why: Some(why),
-            }));
+            });
         }
-        self.settle(now)
+        self.advance(now)
     }
 
-    /// Whether a process still waits in a queue.
-    pub fn is_queued(&self, number: usize) -> bool {
-        self.slots[number].queued
+    /// Whether a slot's process still waits in a queue.
+    pub fn is_queued(&self, slot: SlotIndex) -> bool {
+        self.slots[slot].is_queued()
     }
 
-    /// Whether a slot's worker has not introduced itself yet.
-    pub fn is_starting(&self, number: usize) -> bool {
-        matches!(self.slots[number].state, State::Starting(_))
+    /// Whether a slot's worker has not said hello yet.
+    pub fn is_starting(&self, slot: SlotIndex) -> bool {
+        self.slots[slot].is_starting()
     }
 
-    /// Whether a slot's worker must show that it lives: it has something to do, and somebody who
-    /// speaks for it.
-    pub(super) fn must_speak(&self, number: usize) -> bool {
-        let slot = &self.slots[number];
-        (self.settings.persistent || self.settings.agent) && !slot.given.is_empty() && !slot.queued
+    /// Whether a slot's worker must show that it is alive: it has trials, runs, and sends
+    /// heartbeats itself or through an agent.
+    pub(super) fn must_speak(&self, slot: SlotIndex) -> bool {
+        let slot = &self.slots[slot];
+        (self.settings.persistent || self.settings.agent)
+            && !slot.assignments().is_empty()
+            && !slot.is_queued()
     }
 
-    /// Whether a process that ended unwanted was taken away. Behind an agent silence means that
+    /// Whether a process that ended unexpectedly was taken away. Behind an agent silence means that
     /// too: the worker may be well, and its node gone.
-    pub(super) fn was_lost(&self, exit: Exit, fault: Option<&(FailureKind, String)>) -> bool {
+    pub(super) fn was_lost(&self, exit: Exit, fault: Option<&Fault>) -> bool {
         match fault {
-            Some((kind, _)) => *kind == FailureKind::LostHeartbeat && self.settings.agent,
+            Some(fault) => fault.failure.kind == FailureKind::LostHeartbeat && self.settings.agent,
             None => exit == Exit::Lost,
         }
     }
 
-    /// A worker was taken away: what it was at begins anew, and another worker is asked for.
-    pub(super) fn lost(&mut self, now: Time, number: usize, how: &str) -> Vec<Action> {
-        let slot = &mut self.slots[number];
-        let (first, nearly) = slot.vacate();
-        slot.finished.clear();
-        let given = std::mem::take(&mut slot.given);
-        // Only a worker that did something is followed by another at once.
-        let idle = !slot.greeted || given.iter().all(|given| given.started.is_none());
-        slot.losses = if idle { slot.losses + 1 } else { 0 };
-        let pause = if slot.losses == 0 {
-            Duration::ZERO
+    /// Handles a worker that was taken away (preempted, node down, connection lost).
+    ///
+    /// Its trials go back to the queue, and another worker is asked for, after a backoff if this
+    /// one was lost before it started a trial.
+    pub(super) fn on_lost(
+        &mut self,
+        now: Time,
+        slot: SlotIndex,
+        departed: Departed,
+        how: &str,
+    ) -> Vec<Action> {
+        let lost = &mut self.slots[slot];
+        if departed.was_ready && departed.has_started_a_trial() {
+            lost.idle_losses = 0;
         } else {
-            Duration::from_secs(1 << slot.losses.min(LONGEST))
-        };
-        slot.state = State::Empty(now + pause);
-        self.actions.push(Action::Tell(Notice::WorkerLost {
-            slot: number,
-            how: how.to_owned(),
-        }));
-        for Given {
-            mut job, started, ..
-        } in given.into_iter().rev()
-        {
-            let Some(since) = started else {
-                self.put_back(job);
-                continue;
+            lost.idle_losses += 1;
+            let backoff = Duration::from_secs(1 << lost.idle_losses.min(MAX_LOSS_BACKOFF));
+            lost.state = SlotState::Empty {
+                until: now + backoff,
             };
-            job.losses += 1;
-            let all_its_time =
-                first == Some(job.trial.id) && nearly.is_some_and(|nearly| now >= nearly);
-            if all_its_time && self.settings.all_end.is_none() {
-                let message = format!(
-                    "it takes longer than its worker may run ({how}): ask for more time, or for fewer epochs"
-                );
-                self.fail(now, number, job, since, FailureKind::Timeout, message);
-            } else if job.losses >= LOSSES {
-                let message = format!("its worker was lost {LOSSES} times; the last time: {how}");
-                self.fail(now, number, job, since, FailureKind::LostHeartbeat, message);
-            } else {
-                self.record(
-                    Record::Interrupted {
-                        slot: number,
-                        trial: job.trial,
-                        message: how.to_owned(),
-                    },
-                    OnDisk::Nothing,
-                );
-                self.put_back(job);
-            }
         }
-        self.settle(now)
+        self.tell(Notice::WorkerLost {
+            slot,
+            how: how.to_owned(),
+        });
+
+        // The trial that the worker was given first has had all of the worker's time.
+        let timed_out = departed
+            .process
+            .expiry
+            .filter(|expiry| now >= expiry.window_start && self.settings.all_end.is_none())
+            .and(departed.process.first_trial);
+        for assignment in departed.assignments.into_iter().rev() {
+            let has_timed_out = timed_out == Some(assignment.job.trial.id);
+            self.requeue_or_fail(now, slot, assignment, has_timed_out, how);
+        }
+        self.advance(now)
+    }
+
+    /// Queues a trial again whose worker was lost, or counts that as a failed attempt.
+    fn requeue_or_fail(
+        &mut self,
+        now: Time,
+        slot: SlotIndex,
+        assignment: Assignment,
+        has_timed_out: bool,
+        how: &str,
+    ) {
+        let mut job = assignment.job;
+        let Some(started) = assignment.started else {
+            self.put_back(job);
+            return;
+        };
+        job.losses += 1;
+
+        let failure = if has_timed_out {
+            Failure {
+                kind: FailureKind::Timeout,
+                message: format!(
+                    "it takes longer than its worker may run ({how}): ask for more time, or for fewer epochs"
+                ),
+            }
+        } else if job.losses >= MAX_LOST_WORKERS {
+            Failure {
+                kind: FailureKind::LostHeartbeat,
+                message: format!(
+                    "its worker was lost {MAX_LOST_WORKERS} times; the last time: {how}"
+                ),
+            }
+        } else {
+            self.record_interrupted(slot, job.trial, how.to_owned());
+            self.put_back(job);
+            return;
+        };
+        self.fail(now, slot, Attempt { job, started }, failure);
     }
 }

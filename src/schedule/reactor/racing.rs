@@ -1,76 +1,72 @@
-//! Safe racing in the reactor: results move the race on, and trials of points that are out are held
-//! back. Should a result show that the race was not safe, they all come back.
+//! Safe racing in the reactor: results advance the race, and trials whose points are out are held
+//! back. If a result shows that the race was not safe, they all come back.
 
 use super::slot::Job;
-use super::{Action, Notice, Reactor};
+use super::{Notice, Reactor};
 use crate::plan::{Phase, PlannedTrial, Race, RaceUpdate};
 use crate::protocol::Metrics;
 
-/// Part of the queue that may be of points that are out, before the whole of it is gone through:
-/// each time costs as much as it is long. What is about to be given out is looked at in any case.
-const SHARE: usize = 8;
+/// The whole queue is searched once more than one in this many of its trials may be out: a search
+/// costs as much as the queue is long. Trials that are about to be handed out are always checked.
+const SEARCH_THRESHOLD: usize = 8;
 
 impl Reactor {
-    /// The race that the next trials are in, as it stands; `best_first`: they are not given out as
-    /// they come, but by what their points can still reach. Once, before any trials.
-    pub fn race(&mut self, race: Race, best_first: bool) {
+    /// Sets the race that the next trials are in. With `best_first` they are handed out by what
+    /// their points can still reach, instead of in their order. To be called once, before any
+    /// trials.
+    pub fn set_race(&mut self, race: Race, best_first: bool) {
         self.race = Some(race);
         if best_first {
             self.queue.rank();
         }
     }
 
-    /// Trials that wait from now on.
-    pub(super) fn enter(&mut self, jobs: Vec<Job>) {
+    /// Queues trials.
+    pub(super) fn enqueue(&mut self, jobs: Vec<Job>) {
         match &self.race {
             Some(race) => self.queue.extend_ranked(jobs, race),
             None => self.queue.extend(jobs),
         }
         // Some may be of points that are out already.
-        self.perhaps_out = self.queue.len();
+        self.maybe_out = self.queue.len();
     }
 
-    /// A result has come. It need not be on the disk yet: if it never gets there, the next start
-    /// knows nothing of it, and nothing of what was held back for it.
+    /// Tells the race of a result. It need not be on the disk yet: if it never gets there, the next
+    /// start knows neither the result nor what was held back for it.
     pub(super) fn on_result(&mut self, trial: &PlannedTrial, metrics: &Metrics) {
         let Some(race) = &mut self.race else { return };
-        let turn = race.record(trial.id, metrics.get(&self.settings.metric));
-        self.queue.touch(trial.id.point, race);
-        match turn {
+        let update = race.record(trial.id, metrics.get(&self.settings.metric));
+        self.queue.on_result(trial.id.point, race);
+        match update {
             RaceUpdate::Unchanged => {}
-            RaceUpdate::Eliminated(trials) => self.perhaps_out += trials as usize,
+            RaceUpdate::Eliminated(trials) => self.maybe_out += trials as usize,
             RaceUpdate::Cancelled => {
                 let held = std::mem::take(&mut self.held);
                 if let Some(beyond) = race.bound_violation().cloned() {
                     let back = held.iter().map(|job| job.trial).collect();
-                    self.actions
-                        .push(Action::Tell(Notice::RaceOff { beyond, back }));
+                    self.tell(Notice::RaceOff { beyond, back });
                 }
-                self.enter(held);
+                self.enqueue(held);
             }
         }
     }
 
-    /// Holds back the trials of points that are out.
+    /// Holds back the trials whose points are out.
     pub(super) fn hold_back(&mut self) {
         let Some(race) = &self.race else { return };
-        let is_out = |job: &Job| is_out(race, job);
         let mut out = Vec::new();
-        if self.perhaps_out > 0 && self.perhaps_out * SHARE >= self.queue.len() {
-            out.extend(self.queue.take_out(&is_out));
-            self.perhaps_out = 0;
+        if self.maybe_out > 0 && self.maybe_out * SEARCH_THRESHOLD >= self.queue.len() {
+            out.extend(self.queue.take_out(&|job| is_out(race, job)));
+            self.maybe_out = 0;
         }
-        out.extend(self.solitary.extract_if(.., |job| is_out(job)));
-        out.extend(
-            self.waiting
-                .extract_if(.., |(_, job)| is_out(job))
-                .map(|(_, job)| job),
-        );
+        out.extend(self.solitary.extract_if(.., |job| is_out(race, job)));
+        let delayed = self.delayed.extract_if(.., |(_, job)| is_out(race, job));
+        out.extend(delayed.map(|(_, job)| job));
         self.hold(out);
     }
 
-    /// Those trials of a bundle whose points are not out; the others are held back.
-    pub(super) fn still_in(&mut self, bundle: Vec<Job>) -> Vec<Job> {
+    /// Holds back those trials of a bundle whose points are out, and returns the others.
+    pub(super) fn without_those_out(&mut self, bundle: Vec<Job>) -> Vec<Job> {
         let Some(race) = &self.race else {
             return bundle;
         };
@@ -81,12 +77,13 @@ impl Reactor {
     }
 
     fn hold(&mut self, out: Vec<Job>) {
-        if !out.is_empty() {
-            self.actions.push(Action::Tell(Notice::Pruned {
-                trials: out.iter().map(|job| job.trial).collect(),
-            }));
-            self.held.extend(out);
+        if out.is_empty() {
+            return;
         }
+        self.tell(Notice::Pruned {
+            trials: out.iter().map(|job| job.trial).collect(),
+        });
+        self.held.extend(out);
     }
 }
 

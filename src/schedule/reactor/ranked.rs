@@ -1,5 +1,5 @@
-//! For `--best-first`: the trials of points that have had their first one, the most promising point
-//! first.
+//! The order of `--best-first`: the trials of points that have had their first one, the most
+//! promising point first.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 
@@ -10,29 +10,38 @@ use crate::plan::Race;
 /// Trials by point.
 #[derive(Debug, Default)]
 pub(super) struct Ranked {
-    points: HashMap<PointId, Waiting>,
+    points: HashMap<PointId, RankedPoint>,
     order: BTreeSet<(Rank, PointId)>,
 }
 
-/// The trials of a point.
+/// The queued trials of a point.
 #[derive(Debug)]
-struct Waiting {
+struct RankedPoint {
     jobs: VecDeque<Job>,
     rank: Rank,
-    /// Its place among the points, as they came.
+    /// Its place in the order in which the points were added.
     place: usize,
-    /// How many seeds complete it, how many results it has, and how far it can still come
-    /// (`Race::shortfall`).
-    standing: (usize, usize, f64),
+    standing: Standing,
 }
 
-/// The lesser the earlier: points with results first, the one that can still reach most before the
-/// others, then those whose first result is under way. Among equals what has more seeds left, then
-/// as they came.
+/// How a point stands in the race.
+#[derive(Debug, Default)]
+struct Standing {
+    /// How many results complete it.
+    seeds: usize,
+    /// How many results it has.
+    results: usize,
+    /// How far it falls short of the best that it could reach (`Race::shortfall`).
+    shortfall: f64,
+}
+
+/// The rank of a point, the least first: points with results come before points whose first result
+/// is under way; then the point that can still reach most; then the one with most seeds left; then
+/// the one that was added first.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 struct Rank {
-    untold: bool,
-    /// Of a number that is not negative, so that its bits are in its order.
+    has_no_result: bool,
+    /// The bits of a number that is not negative, which sort as the number does.
     shortfall: u64,
     given: usize,
     place: usize,
@@ -41,93 +50,97 @@ struct Rank {
 impl Ranked {
     /// Adds a trial.
     pub fn push(&mut self, mut job: Job, race: &Race) {
-        // It comes by itself, not with others of its group.
+        // It is handed out by itself, not with others of its group.
         job.trial.group = None;
-        let (point, place) = (job.trial.id.point, self.points.len());
-        let new = || Waiting {
+        let point = job.trial.id.point;
+        let place = self.points.len();
+        let ranked = self.points.entry(point).or_insert_with(|| RankedPoint {
             jobs: VecDeque::new(),
             rank: Rank::default(),
             place,
-            standing: (0, 0, 0.0),
-        };
-        self.points
-            .entry(point)
-            .or_insert_with(new)
-            .jobs
-            .push_back(job);
-        self.touch(point, race);
+            standing: Standing::default(),
+        });
+        ranked.jobs.push_back(job);
+        self.on_result(point, race);
     }
 
-    /// Whether trials of that point have come here.
-    pub fn knows(&self, point: PointId) -> bool {
+    /// Whether trials of this point have been added before.
+    pub fn contains(&self, point: PointId) -> bool {
         self.points.contains_key(&point)
     }
 
-    /// A point has a new result.
-    pub fn touch(&mut self, point: PointId, race: &Race) {
-        if let Some(waiting) = self.points.get_mut(&point) {
-            waiting.standing = (race.seeds(), race.results(point), race.shortfall(point));
-            self.place(point);
+    /// Updates a point that has a new result.
+    pub fn on_result(&mut self, point: PointId, race: &Race) {
+        if let Some(ranked) = self.points.get_mut(&point) {
+            ranked.standing = Standing {
+                seeds: race.seeds(),
+                results: race.results(point),
+                shortfall: race.shortfall(point),
+            };
+            self.update_rank(point);
         }
     }
 
     /// The next trial.
     pub fn peek(&self) -> Option<&Job> {
-        self.points[&self.order.first()?.1].jobs.front()
+        let (_, point) = self.order.first()?;
+        self.points[point].jobs.front()
     }
 
-    /// Takes the next trials, at most so many.
-    pub fn take(&mut self, most: usize) -> Vec<Job> {
+    /// Takes the next trials, at most `limit`.
+    pub fn take(&mut self, limit: usize) -> Vec<Job> {
         let mut taken = Vec::new();
-        while taken.len() < most {
+        while taken.len() < limit {
             let Some((_, point)) = self.order.first().copied() else {
                 break;
             };
-            taken.extend(
-                self.points
-                    .get_mut(&point)
-                    .and_then(|waiting| waiting.jobs.pop_front()),
-            );
-            self.place(point);
+            if let Some(ranked) = self.points.get_mut(&point) {
+                taken.extend(ranked.jobs.pop_front());
+            }
+            self.update_rank(point);
         }
         taken
     }
 
-    /// Takes out every trial of the points that `is_out` says, in the order of seeds and points.
+    /// Takes out every trial of the points for which `is_out` holds, in the order of seeds and
+    /// points.
     pub fn take_out(&mut self, is_out: &dyn Fn(&Job) -> bool) -> Vec<Job> {
         let mut out = Vec::new();
-        for (point, waiting) in self
-            .points
-            .iter_mut()
-            .filter(|(_, waiting)| waiting.jobs.front().is_some_and(is_out))
-        {
-            self.order.remove(&(waiting.rank, *point));
-            out.extend(waiting.jobs.drain(..));
+        for (point, ranked) in &mut self.points {
+            if ranked.jobs.front().is_some_and(is_out) {
+                self.order.remove(&(ranked.rank, *point));
+                out.extend(ranked.jobs.drain(..));
+            }
         }
         out.sort_by_key(|job| (job.trial.id.seed, job.trial.arm, job.trial.index));
         out
     }
 
-    /// Puts a point where it belongs now.
-    fn place(&mut self, point: PointId) {
-        let Some(waiting) = self.points.get_mut(&point) else {
+    /// Moves a point to its place in the order.
+    fn update_rank(&mut self, point: PointId) {
+        let Some(ranked) = self.points.get_mut(&point) else {
             return;
         };
-        self.order.remove(&(waiting.rank, point));
-        if waiting.jobs.is_empty() {
+        self.order.remove(&(ranked.rank, point));
+        if ranked.jobs.is_empty() {
             return;
         }
-        let (seeds, results, shortfall) = waiting.standing;
-        let given = seeds.saturating_sub(waiting.jobs.len());
-        // Seeds that are under way are taken to give what the others gave: else one point would get
-        // all its seeds at once where there are many workers, and most of them in vain.
+
+        let Standing {
+            seeds,
+            results,
+            shortfall,
+        } = ranked.standing;
+        let given = seeds.saturating_sub(ranked.jobs.len());
+        // Seeds that are under way are expected to give what the others gave. Otherwise one point
+        // would get all its seeds at once where there are many workers, most of them in vain.
         let expected = shortfall * (given.max(results) as f64 / results.max(1) as f64);
-        waiting.rank = Rank {
-            untold: results == 0,
+        ranked.rank = Rank {
+            has_no_result: results == 0,
             shortfall: expected.to_bits(),
             given,
-            place: waiting.place,
+            place: ranked.place,
         };
-        self.order.insert((waiting.rank, point));
+        self.order.insert((ranked.rank, point));
     }
 }

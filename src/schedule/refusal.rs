@@ -1,5 +1,5 @@
-//! Tells a shortage of this machine from the fault of a trial: a start that fails for the first is
-//! put back and tried again, one that fails for the second counts as an attempt.
+//! Distinguishes a shortage of this machine from the fault of a trial. A start that fails for a
+//! shortage is postponed; one that is the trial's fault counts as an attempt.
 
 use std::io;
 
@@ -8,11 +8,11 @@ use nix::errno::Errno;
 /// What was being done when the system refused it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A folder, a configuration or a log was made or opened.
+    /// A folder, a configuration or a log was created or opened.
     Prepare,
-    /// A process was started; `proven` says whether the same program has been started before.
+    /// A process was started.
     Start {
-        /// Whether it has.
+        /// Whether the same program has been started before.
         proven: bool,
     },
 }
@@ -20,10 +20,10 @@ pub enum Step {
 /// What the system refused, and at which step.
 #[derive(Debug)]
 pub struct Refusal {
-    /// What it says.
+    /// The system's error.
     pub error: io::Error,
-    /// Whether the process itself could not be started; otherwise what it needs could not be made
-    /// ready.
+    /// Whether the process itself could not be started. Otherwise what it needs could not be
+    /// prepared.
     pub of_the_process: bool,
 }
 
@@ -37,7 +37,7 @@ impl From<io::Error> for Refusal {
 }
 
 impl Refusal {
-    /// The process could not be started.
+    /// The refusal to start a process.
     pub fn of_the_process(error: io::Error) -> Self {
         Self {
             error,
@@ -45,25 +45,23 @@ impl Refusal {
         }
     }
 
-    /// Whether it is a shortage, given whether the same program has been started before.
+    /// Whether it is a shortage. `proven` says whether the same program has been started before.
     pub fn is_shortage(&self, proven: bool) -> bool {
-        is_shortage(
-            &self.error,
-            if self.of_the_process {
-                Step::Start { proven }
-            } else {
-                Step::Prepare
-            },
-        )
+        let step = if self.of_the_process {
+            Step::Start { proven }
+        } else {
+            Step::Prepare
+        };
+        is_shortage(&self.error, step)
     }
 }
 
-/// Whether an error is a shortage of this machine, which passes, and not what a trial or a sweep
-/// file asks for.
+/// Whether an error is a temporary shortage of this machine, and not caused by the trial or the
+/// sweep file.
 ///
-/// A program that has been started before can be started: that its file, its interpreter or its
-/// folder is away does not depend on the trial whose turn it is. Only what the trial itself adds to
-/// the command line does.
+/// A program that has been started before can be started again. If its file, its interpreter or its
+/// folder is missing, that is not the fault of the present trial; only what the trial adds to the
+/// command line is.
 pub fn is_shortage(error: &io::Error, step: Step) -> bool {
     let Some(errno) = error.raw_os_error().map(Errno::from_raw) else {
         return false;
@@ -73,13 +71,13 @@ pub fn is_shortage(error: &io::Error, step: Step) -> bool {
     }
     match step {
         Step::Prepare => false,
-        // Somebody is writing the program's file at this moment.
+        // The program's file is being written at this moment.
         Step::Start { .. } if errno == Errno::ETXTBSY => true,
         Step::Start { proven } => proven && !matches!(errno, Errno::E2BIG | Errno::EINVAL),
     }
 }
 
-/// Whether it is a lack of something, or a disk or file system that does not answer.
+/// Whether the machine lacks something, or a disk or file system does not answer.
 fn is_lack(errno: Errno) -> bool {
     matches!(
         errno,
@@ -105,7 +103,7 @@ fn is_lack(errno: Errno) -> bool {
     )
 }
 
-/// What a user can look at, for a message; empty where the error says it all.
+/// What a user can check, for a message; empty if the error says it all.
 pub fn hint(error: &io::Error) -> &'static str {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOSPC) => " (no space or no inodes left: see `df` and `df -i`)",
@@ -129,7 +127,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_machine_lacks_is_no_fault_of_a_trial() {
+    fn what_the_machine_lacks_is_not_the_fault_of_a_trial() {
         let steps = [
             Step::Prepare,
             Step::Start { proven: false },
@@ -149,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_that_has_never_been_started_is_to_blame_and_one_that_has_is_away() {
+    fn a_missing_program_is_a_shortage_only_if_it_was_started_before() {
         for errno in [
             Errno::ENOENT,
             Errno::EACCES,
@@ -171,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_trial_adds_to_the_command_line_is_its_own_fault() {
+    fn what_a_trial_adds_to_the_command_line_is_the_trials_fault() {
         assert!(!of(Errno::E2BIG, Step::Start { proven: true }));
         assert!(!is_shortage(
             &io::Error::other("the environment variable X is not set"),

@@ -1,5 +1,5 @@
-//! Whether memory ran out: by what a program says, and by what the kernel counts. Such a failure is
-//! tried again, alone on its device; the reactor and the dispatcher ask.
+//! Decides whether memory ran out, by what a program says and by what the kernel counts. A trial
+//! that failed so is tried again, alone on its device.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
@@ -7,10 +7,9 @@ use std::sync::OnceLock;
 use super::action::Exit;
 use crate::protocol::FailureKind;
 
-/// Words by which programs say that they got no memory: PyTorch, TensorFlow and JAX on a GPU,
-/// CUDA's own libraries, then the host's: Python, C++, Rust, Java, libtorch's CPU allocator, the C
-/// library. In lower case.
-const SIGNS: &[&str] = &[
+/// Phrases for lack of memory, in lower case: of PyTorch, TensorFlow and JAX on a GPU, of CUDA's
+/// libraries, and of Python, C++, Rust, Java, libtorch's CPU allocator and the C library.
+const OUT_OF_MEMORY_PHRASES: &[&str] = &[
     "cuda out of memory",
     "outofmemoryerror",
     "resource_exhausted",
@@ -28,7 +27,7 @@ const SIGNS: &[&str] = &[
     "cannot allocate memory",
     "can't allocate memory",
     "out of memory",
-    // Slurm's own words: of its control groups, by version, and of its accounting (OverMemoryKill).
+    // Slurm: its control groups, in several versions, and its accounting (OverMemoryKill).
     "oom_kill event",
     "oom-kill event",
     "oom killed",
@@ -37,24 +36,33 @@ const SIGNS: &[&str] = &[
     "exceeded step memory limit",
 ];
 
-/// The line of a text that says that memory ran out: the last one, without what is not fit to be
-/// printed.
+/// How much of a line about memory is shown, in characters.
+const MAX_SHOWN_LINE: usize = 200;
+
+/// The last line of a text that says that memory ran out, without control characters.
 pub fn line_about_memory(text: &str) -> Option<String> {
-    const SHOWN: usize = 200;
-    let says_so = |line: &&str| {
-        let line = line.to_lowercase();
-        SIGNS.iter().any(|sign| line.contains(sign))
-    };
-    let line = text.lines().rev().find(says_so)?.trim();
+    let line = text
+        .lines()
+        .rev()
+        .find(|line| is_about_memory(line))?
+        .trim();
     Some(
         line.chars()
             .filter(|letter| !letter.is_control())
-            .take(SHOWN)
+            .take(MAX_SHOWN_LINE)
             .collect(),
     )
 }
 
-/// The kind of a failure that a worker reported: an error whose message says so is one of memory.
+fn is_about_memory(line: &str) -> bool {
+    let line = line.to_lowercase();
+    OUT_OF_MEMORY_PHRASES
+        .iter()
+        .any(|phrase| line.contains(phrase))
+}
+
+/// Refines the kind of a failure that a worker reported: an error whose message says that memory
+/// ran out is a lack of memory.
 pub fn refine(kind: FailureKind, message: &str) -> FailureKind {
     match kind {
         FailureKind::Error if line_about_memory(message).is_some() => FailureKind::OutOfMemory,
@@ -62,8 +70,8 @@ pub fn refine(kind: FailureKind, message: &str) -> FailureKind {
     }
 }
 
-/// What shows that a process ended for lack of memory: `log` is the end of what it wrote, `killed`
-/// how many processes the kernel killed for lack of memory while it lived.
+/// What shows that a process ended for lack of memory. `log` is the end of what it wrote; `killed`
+/// is how many processes the kernel killed for lack of memory while it ran.
 pub fn evidence(exit: Exit, log: &str, killed: u64) -> Option<String> {
     match exit {
         Exit::Code(0) | Exit::NotStarted | Exit::Lost => None,
@@ -76,28 +84,31 @@ pub fn evidence(exit: Exit, log: &str, killed: u64) -> Option<String> {
     }
 }
 
-/// How many processes the kernel has killed for lack of memory, in this program's control group or,
-/// where that is not known, on this host. 0 where neither is known.
+/// How many processes the kernel has killed for lack of memory, in this program's control group or
+/// else on this host; 0 if neither is known.
 pub fn killed_by_kernel() -> u64 {
-    // A process stays in its group.
+    // This process stays in its group.
     static GROUP: OnceLock<Option<PathBuf>> = OnceLock::new();
     let group = GROUP.get_or_init(|| {
         std::fs::read_to_string("/proc/self/cgroup")
             .ok()
             .and_then(|text| events_file(&text))
     });
-    let count = |path: &Path| counter(&std::fs::read_to_string(path).ok()?);
     group
         .as_deref()
-        .and_then(count)
-        .or_else(|| count(Path::new("/proc/vmstat")))
+        .and_then(read_counter)
+        .or_else(|| read_counter(Path::new("/proc/vmstat")))
         .unwrap_or(0)
+}
+
+fn read_counter(path: &Path) -> Option<u64> {
+    counter(&std::fs::read_to_string(path).ok()?)
 }
 
 /// The file of events of a control group (version 2), from the text of `/proc/self/cgroup`.
 fn events_file(text: &str) -> Option<PathBuf> {
     let group = text.lines().find_map(|line| line.strip_prefix("0::/"))?;
-    // The root group counts nothing.
+    // The root group has no such file.
     (!group.is_empty()).then(|| {
         Path::new("/sys/fs/cgroup")
             .join(group)
@@ -105,7 +116,7 @@ fn events_file(text: &str) -> Option<PathBuf> {
     })
 }
 
-/// The number after `oom_kill`.
+/// The number after `oom_kill` in a file of counters.
 fn counter(text: &str) -> Option<u64> {
     text.lines()
         .find_map(|line| line.strip_prefix("oom_kill "))?
@@ -119,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn programs_say_it_in_many_words() {
+    fn phrases_of_many_programs_are_recognized() {
         for line in [
             "torch.cuda.OutOfMemoryError: CUDA out of memory. Tried to allocate 2.00 GiB",
             "torch.OutOfMemoryError: HIP out of memory.",
@@ -148,12 +159,16 @@ mod tests {
     }
 
     #[test]
-    fn only_a_failed_process_lacked_memory() {
+    fn only_a_failed_process_can_have_lacked_memory() {
         let log = "CUDA out of memory, trying a smaller batch\n";
         assert_eq!(evidence(Exit::Code(0), log, 3), None);
         assert!(evidence(Exit::Code(1), log, 0).is_some());
         assert_eq!(evidence(Exit::Code(1), "KeyError: 'x'\n", 3), None);
-        assert_eq!(evidence(Exit::Signal(9), "", 0), None, "somebody killed it");
+        assert_eq!(
+            evidence(Exit::Signal(9), "", 0),
+            None,
+            "another program killed it"
+        );
         assert_eq!(
             evidence(Exit::Signal(9), "", 1).as_deref(),
             Some("the kernel killed it because memory ran out")
@@ -162,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reported_error_may_be_one_of_memory() {
+    fn a_reported_error_may_be_a_lack_of_memory() {
         assert_eq!(
             refine(FailureKind::Error, "CUDA out of memory. Tried to allocate"),
             FailureKind::OutOfMemory
@@ -179,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernels_counters_are_found() {
+    fn the_kernels_counters_are_parsed() {
         assert_eq!(
             events_file("12:pids:/x\n0::/user.slice/a.scope\n"),
             Some(PathBuf::from(
