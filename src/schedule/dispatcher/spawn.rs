@@ -11,9 +11,10 @@ use nix::sys::signal::Signal;
 
 use super::super::action::{Action, EndBy, Exit};
 use super::super::launch::{
-    self, CommandLine, Incoming, LocalWorker, Place, ProgramPlan, SpawnPlan, signal_process,
+    self, CommandLine, Incoming, LocalWorker, Place, ProgramPlan, SpawnPlan,
 };
 use super::super::proc_fs::start_ticks;
+use super::super::process_groups::signal_process;
 use super::super::refusal::{Refusal, hint};
 use super::super::slot_index::SlotIndex;
 use super::super::start_clock::StartClock;

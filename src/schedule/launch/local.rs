@@ -11,9 +11,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, ChildStdout};
 use tokio::sync::{Notify, mpsc};
 
+use super::command_line::{CommandLine, start};
 use super::exit_evidence::ExitEvidence;
 use super::incoming::Incoming;
-use super::launcher::{CommandLine, start};
 use super::lines::read_lines;
 use crate::files;
 use crate::schedule::action::Exit;

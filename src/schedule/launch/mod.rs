@@ -3,6 +3,7 @@
 //! are really started: on this machine, behind a `prefix`, or by `slurm`, which `squeue` asks.
 //! `exit_evidence` says how a remote process ended.
 
+mod command_line;
 mod exit_evidence;
 mod incoming;
 mod last_line;
@@ -18,9 +19,10 @@ mod slurm;
 mod slurm_time;
 pub mod squeue;
 
+pub use command_line::{CommandLine, Place};
 pub use exit_evidence::ExitEvidence;
 pub use incoming::Incoming;
-pub use launcher::{CommandLine, Launcher, Place, signal_process};
+pub use launcher::Launcher;
 pub use local::{LocalWorker, SpawnPlan, spawn};
 pub(super) use metrics_file::quoted;
 pub use obstacle::{explained, is_executable, located, obstacle};

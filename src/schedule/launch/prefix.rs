@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::launcher::{CommandLine, Hidden, Place, agent_words};
+use super::command_line::{CommandLine, Hidden, Place, agent_words};
 use crate::protocol::{ToAgent, encode_line};
 use crate::shell::shell_quoted;
 use crate::spec::CommandSpec;

@@ -13,8 +13,8 @@ use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::command_line::{CommandLine, start};
 use super::incoming::Incoming;
-use super::launcher::{CommandLine, start};
 use super::local::{LocalWorker, feed};
 use crate::files;
 use crate::schedule::budget::Budget;

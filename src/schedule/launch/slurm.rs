@@ -6,7 +6,7 @@ mod surroundings;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::launcher::{CommandLine, Hidden, Place, agent_words};
+use super::command_line::{CommandLine, Hidden, Place, agent_words};
 use super::prefix::DEFAULT_SILENCE;
 use super::squeue::job_name;
 use crate::protocol::{ToAgent, encode_line};

@@ -1,6 +1,6 @@
 //! What workers say: hello, the start of a trial, an epoch, a result or a failure.
 
-use super::outcomes::Attempt;
+use super::outcomes::{Attempt, shortened_id};
 use super::slot::SlotState;
 use super::{
     Action, AfterCommit, EndBy, FailureKind, Fatal, Notice, PlannedTrial, Reactor, Record,
@@ -10,9 +10,6 @@ use crate::grid::TrialId;
 use crate::protocol::{FromWorker, Hello, PROTOCOL_VERSION, Position, Reported};
 use crate::schedule::action::Failure;
 use crate::schedule::out_of_memory;
-
-/// How much of an unknown trial id a message shows, in characters.
-const MAX_SHOWN_ID: usize = 40;
 
 impl Reactor {
     /// A worker says something.
@@ -227,9 +224,4 @@ impl Reactor {
         let message = format!("`{what}` for trial {shown:?}, which this worker has not begun");
         self.blame(now, slot, FailureKind::Protocol, message);
     }
-}
-
-/// The beginning of what should be a trial's id, for a message.
-pub(super) fn shortened_id(text: &str) -> String {
-    text.chars().take(MAX_SHOWN_ID).collect()
 }

@@ -1,6 +1,5 @@
 //! How attempts at trials end: with a result, or with a failure that may be tried again.
 
-use super::messages::shortened_id;
 use super::slot::Job;
 use super::{
     AfterCommit, EndBy, Failure, FailureKind, Notice, PlannedTrial, Reactor, Record, SlotIndex,
@@ -10,6 +9,9 @@ use crate::grid::TrialId;
 use crate::plan::Shared;
 use crate::protocol::{Reported, note_text};
 use crate::schedule::failures::recorded;
+
+/// How much of an unknown trial id a message shows, in characters.
+const MAX_SHOWN_ID: usize = 40;
 
 /// An attempt at a trial that has just ended.
 #[derive(Debug)]
@@ -183,4 +185,9 @@ impl Reactor {
         };
         self.record(record, AfterCommit::Nothing);
     }
+}
+
+/// The beginning of what should be a trial's id, for a message.
+pub(super) fn shortened_id(text: &str) -> String {
+    text.chars().take(MAX_SHOWN_ID).collect()
 }
