@@ -2,6 +2,7 @@
 //! task's program is tested in `crates/trainer/tests`.
 
 // What each file shows:
+mod architecture; // the table of folders in docs/architecture.md, and no circles of imports
 mod audit; // published figures, claims, `report --check`
 mod background; // ignored signals, output that is not read, daemons
 mod cluster; // a real Slurm of a test's own
@@ -20,6 +21,7 @@ mod locked; // a ledger that another program has locked
 mod metrics; // what loggers write: epochs and steps, notes, the last line of output
 mod pipes; // pipes, folders and links where a file should be
 mod programs; // programs that train one trial each: examples, macros, metrics, faults
+mod promises; // the tests that docs/reliability.md names exist
 mod racing; // `prune: safe`: fewer trials, the same tables
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
 mod secrets; // values of `${envvar:NAME}` are shown nowhere
