@@ -25,6 +25,7 @@ mod standing;
 mod status;
 mod terminal;
 mod trials;
+mod trials_left;
 mod verify;
 mod watch;
 mod worker_check;

@@ -6,7 +6,8 @@ use super::args::{LauncherArg, PlanArgs};
 use super::error::CliError;
 use super::planned::{self, Known};
 use super::printer::Printer;
-use crate::aggregate::{Evaluation, evaluate};
+use super::trials_left::TrialsLeft;
+use crate::aggregate::evaluate;
 use crate::grid::{ArmGrid, ArmIndex, Grid, TrialId};
 use crate::ledger::{FILE_NAME, Reader, TrialRow, TrialState};
 use crate::plan::{Basis, Bounds, Groups, SpecChanges, all_trials, estimate};
@@ -83,7 +84,7 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
         return Ok(Outcome::Done);
     }
     printer.text(&overview(&spec, &grid))?;
-    let mut left = Left::of_all(&spec, &grid);
+    let mut left = TrialsLeft::of_all(&spec, &grid);
     if ledger.is_some() {
         if !changes.is_empty() {
             let retrained = changes.iter().any(|line| line.ends_with(RAN));
@@ -98,7 +99,7 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
                 changes.join("\n  ")
             ))?;
         }
-        left = Left::of_unfinished(&spec, &grid, &evaluate(&spec, &grid, &rows)?);
+        left = TrialsLeft::of_unfinished(&spec, &grid, &evaluate(&spec, &grid, &rows)?);
         printer.text(&format!(
             "{}: {} tuning and {} left",
             dir.display(),
@@ -213,50 +214,6 @@ fn factor(more: u64, less: u64) -> String {
         format!("{times:.1}")
     } else {
         format!("{times:.0}")
-    }
-}
-
-/// Trials that are left, by arm.
-pub(super) struct Left {
-    pub tune: Vec<u64>,
-    pub finals: Vec<u64>,
-}
-
-impl Left {
-    /// Of a sweep that has not begun: arithmetic.
-    pub fn of_all(spec: &Spec, grid: &Grid) -> Self {
-        let seeds = spec.seeds.tune.len() as u64;
-        Self {
-            tune: grid.arms().iter().map(|arm| arm.len() * seeds).collect(),
-            finals: vec![spec.seeds.final_.len() as u64; grid.arms().len()],
-        }
-    }
-
-    /// Of one that has. How many final trials there are of points that are not known yet is
-    /// arithmetic too.
-    pub fn of_unfinished(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Self {
-        let mut left = Self::of_all(spec, grid);
-        left.tune = evaluation
-            .arms
-            .iter()
-            .map(|arm| arm.tune_tally.left())
-            .collect();
-        if left.tune() == 0 {
-            left.finals = evaluation
-                .arms
-                .iter()
-                .map(|arm| arm.final_tally.left())
-                .collect();
-        }
-        left
-    }
-
-    fn tune(&self) -> u64 {
-        self.tune.iter().sum()
-    }
-
-    fn finals(&self) -> u64 {
-        self.finals.iter().sum()
     }
 }
 

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::error::CliError;
 use super::json;
-use super::plan::Left;
+use super::trials_left::TrialsLeft;
 use crate::aggregate::evaluate;
 use crate::grid::{ArmIndex, Grid, TrialId};
 use crate::ledger::TrialRow;
@@ -85,8 +85,8 @@ pub(super) struct Known<'a> {
 /// The plan as a document.
 pub(super) fn document(spec: &Spec, grid: &Grid, known: Known<'_>) -> Result<String, CliError> {
     let left = match known.rows {
-        Some(rows) => Left::of_unfinished(spec, grid, &evaluate(spec, grid, rows)?),
-        None => Left::of_all(spec, grid),
+        Some(rows) => TrialsLeft::of_unfinished(spec, grid, &evaluate(spec, grid, rows)?),
+        None => TrialsLeft::of_all(spec, grid),
     };
     let tune_seeds = spec.seeds.tune.len() as u64;
     let arms = grid
