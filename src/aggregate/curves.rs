@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::stats::{Observation, Stat, StatsError, point_stats};
+use super::stats::{Observation, PointStats, Stat, StatsError, point_stats};
 use crate::ledger::EpochRow;
 use crate::protocol::{Position, Unit};
 
@@ -12,75 +12,45 @@ use crate::protocol::{Position, Unit};
 pub struct EpochStat {
     /// The epoch or step.
     pub position: Position,
-    /// Over the seeds; the mean is not finite if a seed's value is not.
+    /// Statistics over the seeds; the mean is not finite if a seed's value is not.
     pub stat: Stat,
-    /// Seeds whose value is not finite.
+    /// Number of seeds whose value is not finite.
     pub not_finite: u32,
 }
 
-/// The curves of one arm.
+/// The learning curves of one arm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ArmCurves {
     /// Number of the arm.
     pub arm: usize,
-    /// Trials with a history.
+    /// Number of trials with a history.
     pub seeds: u32,
-    /// By metric: epochs or steps in order, never both. Metrics that no trial reported are absent.
+    /// By metric: its epochs or its steps in order, never both. Metrics that no trial reported are
+    /// absent.
     pub metrics: BTreeMap<String, Vec<EpochStat>>,
 }
 
-/// The curves of arms, given as (number of the arm, histories of its trials). Arms without a
-/// history are left out. A metric that any trial reports by epochs has a curve by epochs; one that
-/// is only reported by steps has a curve by steps.
+/// Computes the curves of arms, which are given as (number of the arm, histories of its trials).
+///
+/// Arms without a history are left out. A metric that any trial reports by epochs has a curve by
+/// epochs; one that is only reported by steps has a curve by steps.
 ///
 /// # Errors
 /// `StatsError`, if Polars reports an error.
 pub fn curves(histories: &[(usize, Vec<EpochRow>)]) -> Result<Vec<ArmCurves>, StatsError> {
-    let rows = || {
-        histories
-            .iter()
-            .flat_map(|(arm, rows)| rows.iter().map(move |row| (*arm, row)))
-    };
-    let positions: Vec<Position> = rows()
-        .map(|(_, row)| row.position)
-        .collect::<BTreeSet<_>>()
-        .into_iter()
+    let rows: Vec<(usize, &EpochRow)> = histories
+        .iter()
+        .flat_map(|(arm, rows)| rows.iter().map(|row| (*arm, row)))
         .collect();
-    let by_epoch: BTreeSet<&String> = rows()
+    let mut arms = arms_with_history(&rows);
+    let by_epoch: BTreeSet<&String> = rows
+        .iter()
         .filter(|(_, row)| row.position.unit == Unit::Epoch)
         .flat_map(|(_, row)| row.metrics.0.keys())
         .collect();
-    let observations: Vec<Observation<'_>> = rows()
-        .map(|(arm, row)| {
-            let index = positions.partition_point(|position| *position < row.position) as u64;
-            Observation {
-                arm,
-                index,
-                seed: row.id.seed,
-                metrics: &row.metrics,
-                diverged: false,
-            }
-        })
-        .collect();
-    let mut seeds: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
-    for (arm, row) in rows() {
-        seeds.entry(arm).or_default().insert(row.id.seed);
-    }
-    let mut arms: BTreeMap<usize, ArmCurves> = seeds
-        .into_iter()
-        .map(|(arm, seeds)| {
-            (
-                arm,
-                ArmCurves {
-                    arm,
-                    seeds: seeds.len() as u32,
-                    metrics: BTreeMap::new(),
-                },
-            )
-        })
-        .collect();
-    for point in point_stats(&observations)? {
-        let position = positions[point.index as usize];
+
+    // A metric that is reported by epochs and by steps keeps only its epochs.
+    for (position, point) in position_stats(&rows)? {
         let Some(curves) = arms.get_mut(&point.arm) else {
             continue;
         };
@@ -94,22 +64,68 @@ pub fn curves(histories: &[(usize, Vec<EpochRow>)]) -> Result<Vec<ArmCurves>, St
             }
         }
     }
-    for (arm, row) in rows() {
-        for (name, _) in row
-            .metrics
-            .0
-            .iter()
-            .filter(|(_, value)| !value.0.is_finite())
-        {
-            let Some(curve) = arms.get_mut(&arm).and_then(|arm| arm.metrics.get_mut(name)) else {
+
+    count_not_finite(&rows, &mut arms);
+    Ok(arms.into_values().collect())
+}
+
+/// The arms with a history, with how many trials they have, and no curves yet.
+fn arms_with_history(rows: &[(usize, &EpochRow)]) -> BTreeMap<usize, ArmCurves> {
+    let mut seeds: BTreeMap<usize, BTreeSet<u64>> = BTreeMap::new();
+    for (arm, row) in rows {
+        seeds.entry(*arm).or_default().insert(row.id.seed);
+    }
+
+    seeds
+        .into_iter()
+        .map(|(arm, seeds)| {
+            let curves = ArmCurves {
+                arm,
+                seeds: seeds.len() as u32,
+                metrics: BTreeMap::new(),
+            };
+            (arm, curves)
+        })
+        .collect()
+}
+
+/// The statistics of each arm at each position, in order. To `point_stats` a position is a point of
+/// the arm.
+fn position_stats(rows: &[(usize, &EpochRow)]) -> Result<Vec<(Position, PointStats)>, StatsError> {
+    let positions: BTreeSet<Position> = rows.iter().map(|(_, row)| row.position).collect();
+    let positions: Vec<Position> = positions.into_iter().collect();
+    let observations: Vec<Observation<'_>> = rows
+        .iter()
+        .map(|(arm, row)| Observation {
+            arm: *arm,
+            index: positions.partition_point(|position| *position < row.position) as u64,
+            seed: row.id.seed,
+            metrics: &row.metrics,
+            diverged: false,
+        })
+        .collect();
+
+    let stats = point_stats(&observations)?;
+    Ok(stats
+        .into_iter()
+        .map(|point| (positions[point.index as usize], point))
+        .collect())
+}
+
+fn count_not_finite(rows: &[(usize, &EpochRow)], arms: &mut BTreeMap<usize, ArmCurves>) {
+    for (arm, row) in rows {
+        for (name, value) in &row.metrics.0 {
+            if value.0.is_finite() {
+                continue;
+            }
+            let Some(curve) = arms.get_mut(arm).and_then(|arm| arm.metrics.get_mut(name)) else {
                 continue;
             };
-            if let Ok(place) = curve.binary_search_by_key(&row.position, |at| at.position) {
-                curve[place].not_finite += 1;
+            if let Ok(index) = curve.binary_search_by_key(&row.position, |at| at.position) {
+                curve[index].not_finite += 1;
             }
         }
     }
-    Ok(arms.into_values().collect())
 }
 
 #[cfg(test)]
@@ -159,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_has_a_curve_by_epochs_or_else_by_steps() {
+    fn a_metric_has_a_curve_by_epochs_or_by_steps() {
         let at = |seed, position, values: &[(&str, f64)]| EpochRow {
             position,
             ..row(seed, 0, values)
@@ -195,7 +211,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn figures_agree_with_sums_written_out(values in prop::collection::vec(prop::collection::vec(-1e3_f64..1e3, 1..6), 1..5)) {
+        fn curves_agree_with_explicit_sums(values in prop::collection::vec(prop::collection::vec(-1e3_f64..1e3, 1..6), 1..5)) {
             // values[seed][epoch]; seeds may end early.
             let rows: Vec<EpochRow> = values
                 .iter()

@@ -1,5 +1,5 @@
-//! Statistics of figures that are computed from a trial's own metrics, such as the difference of
-//! two of them: over the trials that the tables show. `report` asks for them.
+//! Statistics of values that are computed from a trial's own metrics, such as the difference of two
+//! of them, over the trials that the tables show.
 
 use std::collections::HashMap;
 
@@ -19,9 +19,11 @@ pub fn reported_seeds(seeds: &Seeds) -> &[u64] {
     }
 }
 
-/// For each arm with a selected point, the statistics of what `derive` makes of each finished
-/// trial's metrics. Paired by nature: a difference is taken within a trial, so what its two sides
-/// share drops out of the deviation.
+/// Computes, for each arm with a selected point, the statistics of what `derive` makes of each
+/// finished trial's metrics.
+///
+/// Values are paired: a difference is taken within a trial, so what its two sides share does not
+/// add to the deviation.
 ///
 /// # Errors
 /// `StatsError`, if Polars reports an error.
@@ -35,17 +37,18 @@ pub fn derived_stats(
     for arm in &evaluation.arms {
         let Some(point) = &arm.point else { continue };
         for &seed in reported_seeds(&spec.seeds) {
-            let row = rows
-                .get(&TrialId {
-                    point: point.id,
-                    seed,
-                })
-                .filter(|row| row.state == TrialState::Done);
+            let id = TrialId {
+                point: point.id,
+                seed,
+            };
+
+            let row = rows.get(&id).filter(|row| row.state == TrialState::Done);
             if let Some(metrics) = row.and_then(|row| row.metrics.as_ref()) {
                 derived.push((arm.arm, point.index.0, seed, derive(metrics)));
             }
         }
     }
+
     let observations: Vec<Observation<'_>> = derived
         .iter()
         .map(|(arm, index, seed, metrics)| Observation {

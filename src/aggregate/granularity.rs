@@ -1,45 +1,56 @@
-//! Whether a published percentage can be a mean at all: n runs on m images give multiples of 100/(n
-//! m) and nothing else. `report::audit` flags figures that cannot.
+//! Whether a published percentage is possible as a mean: the mean of n runs on m images is a
+//! multiple of 100/(n m). `report::audit` flags those that are not.
 
 use crate::spec::PublishedFigure;
 
-/// The most runs that are tried to explain an impossible mean.
-const MOST_RUNS: u32 = 20;
+/// The largest number of runs that is tried as an explanation of an impossible mean.
+const MAX_RUNS: u32 = 20;
 
-/// A published mean that its number of runs and images cannot give.
+/// A published mean that is impossible for its number of runs and images.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Impossible {
     /// The distance in percentage points between the means that are possible.
     pub step: f64,
-    /// Numbers of runs, up to 20, that could give it.
+    /// Numbers of runs, up to 20, for which it would be possible.
     pub fits: Vec<u32>,
 }
 
 /// Checks a percentage of correct images against its granularity (N. J. L. Brown, J. A. J.
-/// Heathers, The GRIM test, Social Psychological and Personality Science 8 (2017)). None: possible,
-/// or not to be told for want of `images` or `n`.
+/// Heathers, The GRIM test, Social Psychological and Personality Science 8 (2017)). None: it is
+/// possible, or cannot be checked because `images` or `n` is not known.
 ///
 /// The figure may have been rounded to the decimals that it shows. Zeros at its end are not known,
 /// so a figure is never called impossible because of them.
 pub fn impossible(figure: &PublishedFigure) -> Option<Impossible> {
-    let (n, images) = (figure.n?, figure.images?);
-    let decimals = figure
-        .mean
+    let n = figure.n?;
+    let images = figure.images?;
+    if fits(figure.mean, n, images) {
+        return None;
+    }
+    Some(Impossible {
+        step: step(n, images),
+        fits: (1..=MAX_RUNS)
+            .filter(|n| fits(figure.mean, *n, images))
+            .collect(),
+    })
+}
+
+fn step(n: u32, images: u32) -> f64 {
+    100.0 / (f64::from(n) * f64::from(images))
+}
+
+/// Whether a mean, rounded as it is printed, is a multiple of the step.
+fn fits(mean: f64, n: u32, images: u32) -> bool {
+    let step = step(n, images);
+    let nearest = (mean / step).round() * step;
+    let decimals = mean
         .to_string()
         .split_once('.')
         .map_or(0, |(_, decimals)| decimals.len());
-    let fits = |n: u32| {
-        let cases = f64::from(n) * f64::from(images);
-        let step = 100.0 / cases;
-        let nearest = (figure.mean / step).round() * step;
-        // The decimal itself is rounded to binary: a billionth of it is no difference.
-        let tolerance = 0.5 * 10_f64.powi(-(decimals as i32)) + 1e-9;
-        (nearest - figure.mean).abs() <= tolerance
-    };
-    (!fits(n)).then(|| Impossible {
-        step: 100.0 / (f64::from(n) * f64::from(images)),
-        fits: (1..=MOST_RUNS).filter(|n| fits(*n)).collect(),
-    })
+
+    // The decimal number itself is rounded to binary, hence the billionth.
+    let tolerance = 0.5 * 10_f64.powi(-(decimals as i32)) + 1e-9;
+    (nearest - mean).abs() <= tolerance
 }
 
 #[cfg(test)]
@@ -57,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn of_the_papers_means_one_is_impossible() {
+    fn one_of_the_papers_means_is_impossible() {
         let found = impossible(&figure(93.625, 10, 200)).unwrap();
         assert!((found.step - 0.05).abs() < 1e-12);
         assert_eq!(found.fits, [4, 8, 12, 16, 20]);
@@ -70,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_judged() {
+    fn means_without_images_or_n_are_not_judged() {
         assert_eq!(
             impossible(&PublishedFigure {
                 n: None,
@@ -92,7 +103,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_true_mean_is_called_impossible(n in 1_u32..40, images in 1_u32..2000, share in 0.0_f64..=1.0, decimals in 0_usize..6) {
+        fn possible_means_are_never_called_impossible(n in 1_u32..40, images in 1_u32..2000, share in 0.0_f64..=1.0, decimals in 0_usize..6) {
             let cases = n * images;
             let correct = (share * f64::from(cases)).round();
             let mean = 100.0 * correct / f64::from(cases);

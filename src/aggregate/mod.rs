@@ -1,8 +1,15 @@
-//! From trials to what a paper reports: mean, standard deviation and n of every point (`stats`,
-//! with Polars; `moments`), the best point of each arm (`select`), each arm's figures (`evaluate`,
-//! and `tracker` for those who watch), learning curves (`curves`), and how much each
-//! hyper-parameter matters (`sensitivity`). For the audit: tests (`significance`), means that
-//! cannot be (`granularity`), and the verdicts on the spec's claims (`claims`). Pure.
+//! Turns finished trials into the statistics that a paper reports. Pure.
+//!
+//! * `stats`: mean, standard deviation and n of every point, grouped with Polars; `moments`
+//!   computes them.
+//! * `select`: the best point of each arm.
+//! * `evaluate`: the whole sweep, arm by arm; `tracker` keeps the same up to date while a sweep is
+//!   watched.
+//! * `curves`: learning curves; `sensitivity`: how much each hyper-parameter matters; `derived`:
+//!   statistics of values computed from a trial's metrics.
+//! * For the audit: `significance` (tests and intervals), `granularity` (means that are
+//!   impossible), `claims` (verdicts on the claims of the sweep file).
+//! * `parquet`: columns as a Parquet file, here because Polars writes it.
 
 pub mod claims;
 mod curves;
@@ -25,8 +32,8 @@ pub use moments::moments;
 pub use parquet::{Column, ParquetError, ParquetFile, write_parquet};
 pub use select::{ArmSelection, Ineligible, select};
 pub use sensitivity::{Average, Pair, Sensitivity, pairs, sensitivity};
-pub use significance::{ALPHA, NoTest, Sample, Welch, holm, paired, ratio_interval, sample, welch};
-pub use stats::{
-    Observation, PointStats, Stat, StatsError, limit_threads, point_stats, start_threads,
+pub use significance::{
+    ALPHA, Interval, NoTest, PairedTest, Sample, Welch, holm, paired, ratio_interval, sample, welch,
 };
+pub use stats::{Observation, PointStats, Stat, StatsError, point_stats, start_threads};
 pub use tracker::Tracker;

@@ -1,14 +1,18 @@
-//! Mean and sample standard deviation of numbers of any size: near each other and far from zero,
-//! too large to be added, or too small to be squared.
+//! Mean and sample standard deviation of numbers of any size: close to each other and far from
+//! zero, too large to be added, or too small to be squared.
 
-/// Numbers beyond this are scaled down before they are added.
-const LARGE: f64 = 1e290;
-/// The factor by which they are: a power of two, so that no digit is lost.
-const DOWN: f64 = 1.0 / 18_446_744_073_709_551_616.0;
-/// The greatest deviation whose square is summed without scaling, and the least one.
-const SQUARES: std::ops::RangeInclusive<f64> = 1e-140..=1e140;
+use std::ops::RangeInclusive;
 
-/// Mean and sample standard deviation (n - 1 in the denominator; None for fewer than two values).
+/// Larger numbers are scaled down before they are added.
+const MAX_UNSCALED: f64 = 1e290;
+/// The factor by which they are scaled: a power of two, so that no digit is lost.
+const SCALE: f64 = 1.0 / 18_446_744_073_709_551_616.0;
+/// Deviations whose squares neither overflow nor vanish.
+const SQUARABLE: RangeInclusive<f64> = 1e-140..=1e140;
+
+/// Returns mean and sample standard deviation (n - 1 in the denominator; None for fewer than two
+/// values).
+///
 /// The mean of finite values is finite. A value that is not finite makes the mean not finite and
 /// the deviation NaN; the mean of no values is NaN.
 ///
@@ -16,38 +20,36 @@ const SQUARES: std::ops::RangeInclusive<f64> = 1e-140..=1e140;
 /// deviations from it (T. F. Chan, G. H. Golub, R. J. LeVeque, Algorithms for computing the sample
 /// variance, The American Statistician 37 (1983), equation 1.7).
 pub fn moments(values: &[f64]) -> (f64, Option<f64>) {
-    let has_spread = values.len() > 1;
     if values.iter().any(|value| !value.is_finite()) {
-        return (
-            values.iter().sum::<f64>() / values.len() as f64,
-            has_spread.then_some(f64::NAN),
-        );
+        let mean = values.iter().sum::<f64>() / values.len() as f64;
+        return (mean, (values.len() > 1).then_some(f64::NAN));
     }
-    let largest = values
-        .iter()
-        .fold(0.0, |largest: f64, value| largest.max(value.abs()));
-    if largest > LARGE {
-        let scaled: Vec<f64> = values.iter().map(|value| value * DOWN).collect();
+    if max_abs(values.iter().copied()) > MAX_UNSCALED {
+        let scaled: Vec<f64> = values.iter().map(|value| value * SCALE).collect();
         let (mean, std) = finite_moments(&scaled);
-        return (mean / DOWN, std.map(|std| std / DOWN));
+        return (mean / SCALE, std.map(|std| std / SCALE));
     }
     finite_moments(values)
 }
 
 fn finite_moments(values: &[f64]) -> (f64, Option<f64>) {
     let n = values.len() as f64;
+
+    // The mean of the deviations corrects the rounding of the first mean.
     let rough = compensated_sum(values.iter().copied()) / n;
     let mean = rough + compensated_sum(values.iter().map(|value| value - rough)) / n;
     if values.len() < 2 {
         return (mean, None);
     }
+
     let deviations = || values.iter().map(|value| value - mean);
-    let largest = deviations().fold(0.0, |largest: f64, deviation| largest.max(deviation.abs()));
+    let largest = max_abs(deviations());
     if largest == 0.0 {
         return (mean, Some(0.0));
     }
-    // Squares of what is far from one overflow, or vanish.
-    let unit = if SQUARES.contains(&largest) {
+
+    // Squares of numbers far from one overflow or vanish.
+    let unit = if SQUARABLE.contains(&largest) {
         1.0
     } else {
         largest
@@ -58,9 +60,14 @@ fn finite_moments(values: &[f64]) -> (f64, Option<f64>) {
     (mean, Some(variance.max(0.0).sqrt() * unit))
 }
 
-/// A sum that keeps what each addition rounds away (A. Neumaier, ZAMM 54 (1974)).
+fn max_abs(values: impl Iterator<Item = f64>) -> f64 {
+    values.fold(0.0, |largest: f64, value| largest.max(value.abs()))
+}
+
+/// Adds numbers and keeps what each addition rounds away (A. Neumaier, ZAMM 54 (1974)).
 fn compensated_sum(values: impl Iterator<Item = f64>) -> f64 {
-    let (mut sum, mut lost) = (0.0_f64, 0.0_f64);
+    let mut sum: f64 = 0.0;
+    let mut lost: f64 = 0.0;
     for value in values {
         let next = sum + value;
         lost += if sum.abs() >= value.abs() {
@@ -115,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn equal_values_have_themselves_as_mean_and_no_deviation() {
+    fn equal_values_are_their_own_mean_without_deviation() {
         for value in [
             0.1,
             1.0 / 3.0,
@@ -132,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_shows() {
+    fn values_that_are_not_finite_show_in_the_result() {
         let (mean, std) = moments(&[f64::NAN, 1.0]);
         assert!(mean.is_nan() && std.unwrap().is_nan());
         let (mean, std) = moments(&[f64::INFINITY, 1.0]);
@@ -146,7 +153,7 @@ mod tests {
         /// Shifted by a number that all sums hold exactly, and scaled by a power of two: the
         /// deviation stays what it was.
         #[test]
-        fn neither_shift_nor_scale_costs_digits(
+        fn shifting_and_scaling_lose_no_digits(
             values in prop::collection::vec(-1000_i64..1000, 2..40),
             shift in -(1_i64 << 45)..(1_i64 << 45),
             power in -900_i32..900,

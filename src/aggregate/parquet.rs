@@ -1,11 +1,11 @@
-//! Plain columns as a Parquet file, for `export`: the one place beside `stats` that names Polars.
+//! Writes columns as a Parquet file, for `export`. Only this file and `stats` name Polars.
 
 use std::io::Write;
 
 use polars::prelude::{Column as Series, DataFrame, IntoColumn, NamedFrom, PolarsError};
 use polars_io::parquet::write::{BatchedWriter, ParquetWriter};
 
-/// A column; what is missing is null.
+/// A column; missing values are null.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Column {
     /// Whole numbers.
@@ -33,24 +33,24 @@ impl Column {
 /// A Parquet file that could not be written.
 pub type ParquetError = PolarsError;
 
-/// Writes columns of equal length and different names.
+/// Writes columns, which must have equal lengths and different names.
 ///
 /// # Errors
-/// As the file that is written to.
+/// `ParquetError`, if the columns do not fit together or writing fails.
 pub fn write_parquet(columns: Vec<(String, Column)>, to: impl Write) -> Result<(), ParquetError> {
     let mut frame = frame(columns)?;
     ParquetWriter::new(to).finish(&mut frame)?;
     Ok(())
 }
 
-/// A Parquet file that is written group by group of rows, so that not all are in memory at a time.
+/// A Parquet file that is written one group of rows at a time, to save memory.
 pub struct ParquetFile<W: Write>(BatchedWriter<W>);
 
 impl<W: Write> ParquetFile<W> {
-    /// Begins a file with these columns, whose values do not count.
+    /// Begins a file with the names and types of these columns; their values are ignored.
     ///
     /// # Errors
-    /// As the file that is written to.
+    /// As `write_parquet`.
     pub fn new(to: W, columns: Vec<(String, Column)>) -> Result<Self, ParquetError> {
         Ok(Self(
             ParquetWriter::new(to).batched(frame(columns)?.schema())?,
@@ -60,15 +60,15 @@ impl<W: Write> ParquetFile<W> {
     /// Writes a group of rows, with the columns that the file has.
     ///
     /// # Errors
-    /// As the file that is written to.
+    /// As `write_parquet`.
     pub fn write(&mut self, columns: Vec<(String, Column)>) -> Result<(), ParquetError> {
         self.0.write_batch(&frame(columns)?)
     }
 
-    /// Ends the file.
+    /// Writes the end of the file.
     ///
     /// # Errors
-    /// As the file that is written to.
+    /// As `write_parquet`.
     pub fn finish(self) -> Result<(), ParquetError> {
         self.0.finish().map(drop)
     }
@@ -91,7 +91,7 @@ mod tests {
     use polars_io::parquet::read::ParquetReader;
 
     #[test]
-    fn what_is_written_is_read_back_with_its_types_and_nulls() {
+    fn columns_are_read_back_with_their_types_and_nulls() {
         let columns = vec![
             ("seed".to_owned(), Column::Int(vec![Some(i64::MAX), None])),
             (

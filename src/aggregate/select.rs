@@ -1,6 +1,6 @@
 //! The best point of each arm: best mean of the metric over the tuning seeds; ties by lower mean
-//! validation loss, then by lower deviation of the metric, then by grid order. Eligible is a point
-//! that has the metric on every tuning seed, and whose mean is finite.
+//! validation loss, then by lower deviation of the metric, then by grid order. A point is eligible
+//! if it has the metric on every tuning seed and the mean is finite.
 
 use std::cmp::Ordering;
 
@@ -9,27 +9,29 @@ use crate::spec::{Goal, Metric};
 
 /// The metric that breaks ties, where trials report it.
 const TIE_BREAKER: &str = "val_loss";
-/// Means are compared to this many significant digits: equal figures must tie although their sums
-/// were rounded differently.
-const DIGITS: usize = 12;
+/// Number of significant digits to which means are compared, so that equal means tie although their
+/// sums were rounded differently.
+const SIGNIFICANT_DIGITS: usize = 12;
+/// Numbers that differ by a larger share have the same order after rounding.
+const CERTAIN_DIFFERENCE: f64 = 1e-10;
 
 /// Why a point cannot be selected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Ineligible {
     /// It lacks a tuning seed: not started, running, or failed with no retries left.
     LacksSeed,
-    /// A finished trial lacks the metric, as those may that ran before `metric` was changed.
+    /// A finished trial lacks the metric, for example because it ran before `metric` was changed.
     LacksMetric,
     /// The metric is infinite or NaN on a seed.
     NotFinite,
 }
 
 impl Ineligible {
-    /// All of them.
+    /// All reasons.
     pub const ALL: [Self; 3] = [Self::LacksSeed, Self::LacksMetric, Self::NotFinite];
 
-    /// Why a point cannot be selected; None: it can. `stats` are its statistics over the tuning
-    /// seeds, if it has any, and `seeds` is how many tuning seeds there are.
+    /// Returns why a point cannot be selected; None if it can. `stats` are its statistics over the
+    /// tuning seeds, if it has any, and `seeds` is the number of tuning seeds.
     pub fn of(stats: Option<&PointStats>, metric: &str, seeds: u32) -> Option<Self> {
         let Some(stats) = stats.filter(|stats| stats.n >= seeds) else {
             return Some(Self::LacksSeed);
@@ -43,25 +45,25 @@ impl Ineligible {
     }
 }
 
-/// What selection found for an arm.
+/// The outcome of selection in one arm.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct ArmSelection {
     /// Number of the arm.
     pub arm: usize,
     /// Number of the selected point; None if no point is eligible.
     pub best: Option<u64>,
-    /// Other points with the same mean of the metric, which a tie rule put behind.
+    /// Number of other points with the same mean of the metric, which lost by a tie rule.
     pub tied: u64,
-    /// Points that lack a tuning seed.
+    /// Number of points that lack a tuning seed.
     pub lack_seed: u64,
-    /// Points that have all their seeds, but not the metric on each.
+    /// Number of points that have all their seeds, but not the metric on each.
     pub lack_metric: u64,
-    /// Points whose metric is infinite or NaN on a seed.
+    /// Number of points whose metric is infinite or NaN on a seed.
     pub not_finite: u64,
 }
 
 impl ArmSelection {
-    /// How many points cannot be selected for a reason.
+    /// Number of points that cannot be selected for a reason.
     pub fn ineligible(&self, why: Ineligible) -> u64 {
         match why {
             Ineligible::LacksSeed => self.lack_seed,
@@ -71,8 +73,9 @@ impl ArmSelection {
     }
 }
 
-/// Selects in each arm. `stats` are of the tuning trials; `points` is how many points each arm has,
-/// and `seeds` how many tuning seeds. Without tuning seeds every arm has one point, and that is it.
+/// Selects the best point of each arm. `stats` are of the tuning trials; `points` is the number of
+/// points of each arm, and `seeds` the number of tuning seeds. Without tuning seeds every arm has
+/// one point, which is selected.
 pub fn select(
     metric: &Metric,
     points: &[u64],
@@ -92,25 +95,17 @@ pub fn select(
         return selections;
     }
 
-    // A watched sweep selects several times a second among tens of thousands: names are looked up
-    // once for each.
+    // A watched sweep selects several times a second among tens of thousands of points, so the
+    // metric is looked up only once for each.
     let mut eligible: Vec<Vec<Eligible<'_>>> = vec![Vec::new(); points.len()];
     for point in stats {
         let Some(selection) = selections.get_mut(point.arm) else {
             continue;
         };
-        match (
-            Ineligible::of(Some(point), &metric.name, seeds),
-            point.stats.get(&metric.name),
-        ) {
-            (None, Some(stat)) => {
-                let low = if metric.goal == Goal::Maximize {
-                    -stat.mean
-                } else {
-                    stat.mean
-                };
-                eligible[point.arm].push((low, point));
-            }
+
+        let why = Ineligible::of(Some(point), &metric.name, seeds);
+        match (why, point.stats.get(&metric.name)) {
+            (None, Some(stat)) => eligible[point.arm].push(Eligible::new(metric, stat, point)),
             (Some(Ineligible::LacksMetric), _) => selection.lack_metric += 1,
             (Some(Ineligible::NotFinite), _) => selection.not_finite += 1,
             // Counted below, with those that have no result at all.
@@ -121,38 +116,62 @@ pub fn select(
     for ((selection, eligible), count) in selections.iter_mut().zip(&eligible).zip(points) {
         selection.lack_seed =
             count - eligible.len() as u64 - selection.lack_metric - selection.not_finite;
-        let Some((low, best)) = eligible.iter().min_by(|a, b| rank(metric, a, b)) else {
+        let Some(best) = eligible.iter().min_by(|a, b| a.rank(metric, b)) else {
             continue;
         };
-        selection.best = Some(best.index);
-        let same = eligible
-            .iter()
-            .filter(|(other, _)| lower(Some(*low), Some(*other)) == Ordering::Equal);
-        selection.tied = same.count() as u64 - 1;
+
+        // The best point ties with itself.
+        selection.best = Some(best.point.index);
+        let tied = eligible.iter().filter(|other| best.ties_with(other));
+        selection.tied = tied.count() as u64 - 1;
     }
     selections
 }
 
-/// A point that can be selected, behind its mean as a number to minimise.
-type Eligible<'p> = (f64, &'p PointStats);
+/// A point that can be selected.
+#[derive(Clone, Copy)]
+struct Eligible<'p> {
+    /// Its mean, as a number to minimise.
+    cost: f64,
+    point: &'p PointStats,
+}
 
-/// Orders points, the better first.
-fn rank(metric: &Metric, (low_a, a): &Eligible<'_>, (low_b, b): &Eligible<'_>) -> Ordering {
-    let loss = |point: &PointStats| point.stats.get(TIE_BREAKER).map(|stat| stat.mean);
-    let spread = |point: &PointStats| {
-        point
+impl<'p> Eligible<'p> {
+    fn new(metric: &Metric, stat: &Stat, point: &'p PointStats) -> Self {
+        let cost = match metric.goal {
+            Goal::Maximize => -stat.mean,
+            Goal::Minimize => stat.mean,
+        };
+        Self { cost, point }
+    }
+
+    /// Orders points, the better first.
+    fn rank(&self, metric: &Metric, other: &Self) -> Ordering {
+        compare_costs(Some(self.cost), Some(other.cost))
+            .then_with(|| compare_costs(self.loss(), other.loss()))
+            .then_with(|| compare_costs(self.deviation(metric), other.deviation(metric)))
+            .then_with(|| self.point.index.cmp(&other.point.index))
+    }
+
+    fn ties_with(&self, other: &Self) -> bool {
+        compare_costs(Some(self.cost), Some(other.cost)) == Ordering::Equal
+    }
+
+    fn loss(&self) -> Option<f64> {
+        self.point.stats.get(TIE_BREAKER).map(|stat| stat.mean)
+    }
+
+    fn deviation(&self, metric: &Metric) -> Option<f64> {
+        self.point
             .stats
             .get(&metric.name)
             .and_then(|stat: &Stat| stat.std)
-    };
-    lower(Some(*low_a), Some(*low_b))
-        .then_with(|| lower(loss(a), loss(b)))
-        .then_with(|| lower(spread(a), spread(b)))
-        .then_with(|| a.index.cmp(&b.index))
+    }
 }
 
-/// Orders numbers to minimise, rounded; what is missing or not finite comes last, all of it equal.
-fn lower(a: Option<f64>, b: Option<f64>) -> Ordering {
+/// Orders numbers to minimise, rounded. Numbers that are missing or not finite come last and are
+/// equal to each other.
+fn compare_costs(a: Option<f64>, b: Option<f64>) -> Ordering {
     if let (Some(a), Some(b)) = (a, b)
         && a.is_finite()
         && b.is_finite()
@@ -160,28 +179,27 @@ fn lower(a: Option<f64>, b: Option<f64>) -> Ordering {
         if a == b {
             return Ordering::Equal;
         }
-        // Rounding is slow, and keeps the order of what lies so far apart.
-        if (a - b).abs() > 1e-10 * a.abs().max(b.abs()) {
+        // Rounding is slow, so it is skipped where it cannot change the order.
+        if (a - b).abs() > CERTAIN_DIFFERENCE * a.abs().max(b.abs()) {
             return a.total_cmp(&b);
         }
     }
-    badness(a).total_cmp(&badness(b))
+    rounded_cost(a).total_cmp(&rounded_cost(b))
 }
 
-/// A number to minimise: what is missing, NaN or infinite is worse than every number, also if it is
+/// A number to minimise, rounded; infinity where it is missing, NaN or infinite, even if it is
 /// negative.
-fn badness(value: Option<f64>) -> f64 {
-    value
-        .filter(|value| value.is_finite())
+fn rounded_cost(cost: Option<f64>) -> f64 {
+    cost.filter(|cost| cost.is_finite())
         .map_or(f64::INFINITY, round)
 }
 
 fn round(value: f64) -> f64 {
-    // Adding zero makes -0.0 equal to 0.0, which `total_cmp` would tell apart.
-    format!("{value:.precision$e}", precision = DIGITS - 1)
+    let rounded: f64 = format!("{value:.precision$e}", precision = SIGNIFICANT_DIGITS - 1)
         .parse()
-        .unwrap_or(value)
-        + 0.0
+        .unwrap_or(value);
+    // Adding zero turns -0.0 into 0.0, which `total_cmp` would tell apart.
+    rounded + 0.0
 }
 
 #[cfg(test)]
@@ -217,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn ties_go_by_loss_then_spread_then_grid_order() {
+    fn ties_are_broken_by_loss_then_deviation_then_grid_order() {
         let max = |points: &[PointStats]| best(Goal::Maximize, points);
         assert_eq!(
             max(&[point(0, 90.0, 1.0, 1.0), point(1, 91.0, 9.0, 9.0)]),
@@ -259,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_finite_never_wins_over_a_number() {
+    fn a_mean_that_is_not_finite_never_wins() {
         for goal in [Goal::Maximize, Goal::Minimize] {
             for odd in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
                 let found = selected(

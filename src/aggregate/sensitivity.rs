@@ -2,20 +2,19 @@
 //! averaged over the rest of the grid (marginal) and along the line through the selected point
 //! (slice), and by pairs of parameters.
 
-use super::moments::moments;
 use super::stats::{PointStats, Stat};
-use crate::grid::{ArmGrid, PointIndex};
+use crate::grid::ArmGrid;
 
 /// One searched parameter of an arm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sensitivity {
     /// Number of the parameter among the arm's axes.
     pub axis: usize,
-    /// By value: the points' means over the rest of the grid. Points that lack the parameter are
-    /// left out.
+    /// By value: the average of the points' means over the rest of the grid. Points that lack the
+    /// parameter are left out.
     pub marginal: Vec<Average>,
-    /// By value: the point that differs from the selected point in this parameter only. None: there
-    /// is none in the grid, it has no result, or no point is selected.
+    /// By value: the statistics of the point that differs from the selected point in this parameter
+    /// only. None if the grid has no such point, it has no result, or no point is selected.
     pub slice: Vec<Option<Stat>>,
 }
 
@@ -24,17 +23,18 @@ pub struct Sensitivity {
 pub struct Pair {
     /// Numbers of the parameters among the arm's axes.
     pub axes: [usize; 2],
-    /// The points' means over the rest of the grid: one row for each value of the second parameter,
-    /// one cell in it for each of the first. None: no point of the grid has both values.
+    /// The averages of the points' means over the rest of the grid: one row for each value of the
+    /// second parameter, with one cell for each value of the first. None if no point of the grid
+    /// has both values.
     pub cells: Vec<Vec<Option<Average>>>,
 }
 
 /// An average over points.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Average {
-    /// Mean of the points' means, their deviation and their number; None if there is none.
+    /// Mean of the points' means, their deviation and their number; None if there are no points.
     pub stat: Option<Stat>,
-    /// Points left out of it, because their mean is not finite.
+    /// Number of points left out because their mean is not finite.
     pub not_finite: u32,
 }
 
@@ -55,16 +55,8 @@ impl Means {
     }
 
     fn average(&self) -> Average {
-        let stat = (!self.finite.is_empty()).then(|| {
-            let (mean, std) = moments(&self.finite);
-            Stat {
-                mean,
-                std,
-                n: self.finite.len() as u32,
-            }
-        });
         Average {
-            stat,
+            stat: (!self.finite.is_empty()).then(|| Stat::of(&self.finite)),
             not_finite: self.not_finite,
         }
     }
@@ -78,8 +70,13 @@ fn sizes(grid: &ArmGrid) -> Vec<usize> {
         .collect()
 }
 
-/// Each searched parameter of an arm. `points` are the arm's points with a result, and `best` is
-/// the selected one.
+/// The axes with more than one value.
+fn searched_axes(sizes: &[usize]) -> Vec<usize> {
+    (0..sizes.len()).filter(|axis| sizes[*axis] > 1).collect()
+}
+
+/// Computes the sensitivity to each searched parameter of an arm. `points` are the arm's points
+/// with a result, and `best` is the selected one.
 pub fn sensitivity(
     grid: &ArmGrid,
     points: &[&PointStats],
@@ -87,8 +84,8 @@ pub fn sensitivity(
     best: Option<u64>,
 ) -> Vec<Sensitivity> {
     let sizes = sizes(grid);
-    let searched: Vec<usize> = (0..sizes.len()).filter(|axis| sizes[*axis] > 1).collect();
-    let mut sums: Vec<Vec<Means>> = searched
+    let searched = searched_axes(&sizes);
+    let mut means: Vec<Vec<Means>> = searched
         .iter()
         .map(|axis| vec![Means::default(); sizes[*axis]])
         .collect();
@@ -96,82 +93,89 @@ pub fn sensitivity(
         .iter()
         .map(|axis| vec![None; sizes[*axis]])
         .collect();
-    let best = best.map(|index| grid.places(PointIndex(index)));
+
+    let best = best.map(|index| grid.places(index));
     for point in points {
         let Some(stat) = point.stats.get(metric) else {
             continue;
         };
-        let at = grid.places(PointIndex(point.index));
-        // On a line through the selected point lies what differs from it in one place at most.
-        let apart = best.as_ref().map(|best| {
-            (0..at.len())
-                .filter(|axis| at[*axis] != best[*axis])
-                .collect::<Vec<_>>()
+        let places = grid.places(point.index);
+
+        // A point is on a line through the selected point if it differs in at most that axis.
+        let differing: Option<Vec<usize>> = best.as_ref().map(|best| {
+            (0..places.len())
+                .filter(|axis| places[*axis] != best[*axis])
+                .collect()
         });
         for (number, axis) in searched.iter().enumerate() {
-            let Some(place) = at[*axis] else { continue };
-            sums[number][place].add(stat.mean);
-            if apart
+            let Some(place) = places[*axis] else { continue };
+            means[number][place].add(stat.mean);
+            let is_on_line = differing
                 .as_ref()
-                .is_some_and(|apart| apart.iter().all(|other| other == axis))
-            {
+                .is_some_and(|differing| differing.iter().all(|other| other == axis));
+            if is_on_line {
                 slices[number][place] = Some(*stat);
             }
         }
     }
-    let each = searched.iter().zip(sums).zip(slices);
-    each.map(|((axis, sums), slice)| Sensitivity {
-        axis: *axis,
-        marginal: sums.iter().map(Means::average).collect(),
-        slice,
-    })
-    .collect()
+
+    searched
+        .into_iter()
+        .zip(means)
+        .zip(slices)
+        .map(|((axis, means), slice)| Sensitivity {
+            axis,
+            marginal: means.iter().map(Means::average).collect(),
+            slice,
+        })
+        .collect()
 }
 
-/// Each pair of searched parameters of an arm, the earlier one first.
+/// Computes the averages by each pair of searched parameters of an arm, the earlier parameter
+/// first.
 pub fn pairs(grid: &ArmGrid, points: &[&PointStats], metric: &str) -> Vec<Pair> {
     let sizes = sizes(grid);
-    let searched: Vec<usize> = (0..sizes.len()).filter(|axis| sizes[*axis] > 1).collect();
-    let two = searched
-        .iter()
-        .enumerate()
-        .flat_map(|(number, a)| searched[number + 1..].iter().map(|b| [*a, *b]));
-    let mut found: Vec<([usize; 2], Vec<Vec<Means>>)> = two
-        .map(|axes| {
-            (
-                axes,
-                vec![vec![Means::default(); sizes[axes[0]]]; sizes[axes[1]]],
-            )
-        })
-        .collect();
+    let searched = searched_axes(&sizes);
+    let mut tables: Vec<([usize; 2], Vec<Vec<Means>>)> = Vec::new();
+    for (number, &first) in searched.iter().enumerate() {
+        for &second in &searched[number + 1..] {
+            let rows = vec![vec![Means::default(); sizes[first]]; sizes[second]];
+            tables.push(([first, second], rows));
+        }
+    }
+
+    // Each point adds its mean to one cell of each table.
     for point in points {
         let Some(stat) = point.stats.get(metric) else {
             continue;
         };
-        let at = grid.places(PointIndex(point.index));
-        for ([a, b], cells) in &mut found {
-            if let (Some(a), Some(b)) = (at[*a], at[*b]) {
-                cells[b][a].add(stat.mean);
+        let places = grid.places(point.index);
+        for ([first, second], rows) in &mut tables {
+            if let (Some(column), Some(row)) = (places[*first], places[*second]) {
+                rows[row][column].add(stat.mean);
             }
         }
     }
-    let pair = |(axes, sums): ([usize; 2], Vec<Vec<Means>>)| {
-        let row = |(sums, exist): (&Vec<Means>, Vec<bool>)| {
-            sums.iter()
-                .zip(exist)
-                .map(|(sum, exists)| exists.then(|| sum.average()))
-                .collect()
-        };
-        Pair {
+
+    tables
+        .into_iter()
+        .map(|(axes, rows)| Pair {
             axes,
-            cells: sums
+            cells: rows
                 .iter()
-                .zip(grid.pairs(axes[0], axes[1]))
-                .map(row)
+                .zip(grid.pairs(axes))
+                .map(|(row, exist)| averages(row, &exist))
                 .collect(),
-        }
-    };
-    found.into_iter().map(pair).collect()
+        })
+        .collect()
+}
+
+/// A row's averages, where the grid has points at all.
+fn averages(row: &[Means], exist: &[bool]) -> Vec<Option<Average>> {
+    row.iter()
+        .zip(exist)
+        .map(|(means, exists)| exists.then(|| means.average()))
+        .collect()
 }
 
 #[cfg(test)]
@@ -238,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn slices_go_through_the_selected_point() {
+    fn slices_contain_the_selected_point() {
         // p0 in 0..2, p1 has one value, p2 in 0..3; numbers count p2 fastest.
         let grid = grid(&[2, 1, 3]);
         let points: Vec<PointStats> = [0.0, 1.0, 2.0, 3.0, f64::NAN]
@@ -303,7 +307,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn marginals_agree_with_sums_written_out(
+        fn marginals_agree_with_explicit_sums(
             sizes in prop::collection::vec(1_usize..4, 1..5),
             means in prop::collection::vec(-1e3_f64..1e3, 81),
         ) {
@@ -314,7 +318,7 @@ mod tests {
             for one in sensitivity(arm, &points, "m", Some(0)) {
                 let axis = &arm.arm().axes[one.axis];
                 for (value, average) in axis.values.iter().zip(&one.marginal) {
-                    let has = |point: &&&PointStats| arm.config(PointIndex(point.index)).get(&axis.name) == Some(value);
+                    let has = |point: &&&PointStats| arm.config(point.index).get(&axis.name) == Some(value);
                     let own: Vec<f64> = points.iter().filter(has).map(|point| point.stats["m"].mean).collect();
                     let mean = own.iter().sum::<f64>() / own.len() as f64;
                     let stat = average.stat.unwrap();
@@ -331,7 +335,7 @@ mod tests {
                 for (row, y) in pair.cells.iter().zip(&b.values) {
                     for (cell, x) in row.iter().zip(&a.values) {
                         let has = |point: &&&PointStats| {
-                            let config = arm.config(PointIndex(point.index));
+                            let config = arm.config(point.index);
                             config.get(&a.name) == Some(x) && config.get(&b.name) == Some(y)
                         };
                         let own: Vec<f64> = points.iter().filter(has).map(|point| point.stats["m"].mean).collect();

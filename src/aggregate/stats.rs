@@ -1,24 +1,25 @@
 //! Mean, sample standard deviation (n - 1) and n of each metric of each point over its seeds.
-//! Polars groups and counts; `moments` computes means and deviations. The only file that names
-//! Polars beside `parquet`.
+//! Polars groups and counts; `moments` computes means and deviations. Only this file and `parquet`
+//! name Polars.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use polars::prelude::{
-    Column, DataFrame, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult, Series, col, len,
+    Column, DataFrame, DataType, IntoColumn, IntoLazy, NamedFrom, PolarsError, PolarsResult,
+    Series, col, len,
 };
 
 use super::moments::moments;
 use crate::protocol::Metrics;
 
-/// A finished trial, as far as statistics go.
+/// A finished trial, as far as statistics need it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Observation<'a> {
     /// Number of the arm.
     pub arm: usize,
     /// Number of the point within the arm.
     pub index: u64,
-    /// The seed: observations are put in its order, so that sums do not depend on the order of
+    /// The seed. Observations are sorted by it, so that sums do not depend on the order of
     /// execution.
     pub seed: u64,
     /// The final metrics.
@@ -34,8 +35,20 @@ pub struct Stat {
     pub mean: f64,
     /// Sample standard deviation, with n - 1 in the denominator; None for n = 1.
     pub std: Option<f64>,
-    /// How many trials reported the metric.
+    /// Number of trials that reported the metric.
     pub n: u32,
+}
+
+impl Stat {
+    /// Computes the statistics of some values, as `moments` does.
+    pub fn of(values: &[f64]) -> Self {
+        let (mean, std) = moments(values);
+        Self {
+            mean,
+            std,
+            n: values.len() as u32,
+        }
+    }
 }
 
 /// The statistics of one point.
@@ -45,7 +58,7 @@ pub struct PointStats {
     pub arm: usize,
     /// Number of the point within the arm.
     pub index: u64,
-    /// Finished trials.
+    /// Number of finished trials.
     pub n: u32,
     /// Of these, diverged (`Metrics::diverged`).
     pub diverged: u32,
@@ -53,21 +66,12 @@ pub struct PointStats {
     pub stats: BTreeMap<String, Stat>,
 }
 
-/// Polars could not do its part: always a bug of ours.
+/// An error that Polars reports, which is always a bug in pentagrid.
 #[derive(Debug, thiserror::Error)]
 #[error("computing means and deviations failed: {0}")]
 pub struct StatsError(#[from] PolarsError);
 
-/// Keeps Polars from starting a thread on every core: they are the trainers', and our tables are
-/// small. Call it before anything else that may use Polars, while the program has one thread.
-pub fn limit_threads() {
-    if std::env::var_os("POLARS_MAX_THREADS").is_none() {
-        // SAFETY: called at the very beginning of `main`, before any other thread exists.
-        unsafe { std::env::set_var("POLARS_MAX_THREADS", "1") };
-    }
-}
-
-/// Has Polars start the threads that it will need, while they can still be started.
+/// Makes Polars start the threads that it will need, while they can still be started.
 ///
 /// # Errors
 /// As `point_stats`.
@@ -83,7 +87,7 @@ pub fn start_threads() -> Result<(), StatsError> {
     point_stats(&rows).map(drop)
 }
 
-/// The statistics of every point that has a finished trial, by arm and then in grid order.
+/// Computes the statistics of every point that has a finished trial, by arm and then in grid order.
 ///
 /// # Errors
 /// `StatsError`, if Polars reports an error.
@@ -91,23 +95,19 @@ pub fn point_stats(observations: &[Observation<'_>]) -> Result<Vec<PointStats>, 
     if observations.is_empty() {
         return Ok(Vec::new());
     }
+
     let mut sorted: Vec<&Observation<'_>> = observations.iter().collect();
     sorted.sort_by_key(|row| (row.arm, row.index, row.seed));
-    let mut names: BTreeSet<&str> = BTreeSet::new();
-    for (at, row) in sorted.iter().enumerate() {
-        // Nearly all report the same.
-        if at == 0 || !row.metrics.0.keys().eq(sorted[at - 1].metrics.0.keys()) {
-            names.extend(row.metrics.0.keys().map(String::as_str));
-        }
-    }
-    let names: Vec<&str> = names.into_iter().collect();
+
+    // Values are collected column by column, since trials of a sweep report the same metrics.
+    let names = metric_names(&sorted);
     let columns: Vec<Vec<Option<f64>>> = names
         .iter()
         .map(|name| sorted.iter().map(|row| row.metrics.get(name)).collect())
         .collect();
     let mut points = read_groups(&group(make_frame(&sorted)?)?)?;
 
-    // The rows are sorted by point: those of a group follow one another, in the order of the
+    // The rows are sorted by point, so the rows of each group are adjacent and in the order of the
     // groups.
     let mut begin = 0;
     for point in &mut points {
@@ -115,15 +115,7 @@ pub fn point_stats(observations: &[Observation<'_>]) -> Result<Vec<PointStats>, 
         for (name, column) in names.iter().zip(&columns) {
             let values: Vec<f64> = column[begin..end].iter().copied().flatten().collect();
             if !values.is_empty() {
-                let (mean, std) = moments(&values);
-                point.stats.insert(
-                    (*name).to_owned(),
-                    Stat {
-                        mean,
-                        std,
-                        n: values.len() as u32,
-                    },
-                );
+                point.stats.insert((*name).to_owned(), Stat::of(&values));
             }
         }
         begin = end;
@@ -131,32 +123,36 @@ pub fn point_stats(observations: &[Observation<'_>]) -> Result<Vec<PointStats>, 
     Ok(points)
 }
 
+/// The names of all metrics, sorted.
+fn metric_names<'a>(rows: &[&Observation<'a>]) -> Vec<&'a str> {
+    let mut names = BTreeSet::new();
+    let mut previous: Option<&Metrics> = None;
+    for row in rows {
+        // Nearly all rows have the same names as the one before.
+        let is_same = previous.is_some_and(|metrics| metrics.0.keys().eq(row.metrics.0.keys()));
+        if !is_same {
+            names.extend(row.metrics.0.keys().map(String::as_str));
+        }
+        previous = Some(row.metrics);
+    }
+    names.into_iter().collect()
+}
+
 fn make_frame(rows: &[&Observation<'_>]) -> PolarsResult<DataFrame> {
+    let arms: Vec<u64> = rows.iter().map(|row| row.arm as u64).collect();
+    let indices: Vec<u64> = rows.iter().map(|row| row.index).collect();
+    let diverged: Vec<u32> = rows.iter().map(|row| u32::from(row.diverged)).collect();
     let columns: Vec<Column> = vec![
-        Series::new(
-            "arm".into(),
-            rows.iter().map(|row| row.arm as u64).collect::<Vec<_>>(),
-        )
-        .into_column(),
-        Series::new(
-            "index".into(),
-            rows.iter().map(|row| row.index).collect::<Vec<_>>(),
-        )
-        .into_column(),
-        Series::new(
-            "diverged".into(),
-            rows.iter()
-                .map(|row| u32::from(row.diverged))
-                .collect::<Vec<_>>(),
-        )
-        .into_column(),
+        Series::new("arm".into(), arms).into_column(),
+        Series::new("index".into(), indices).into_column(),
+        Series::new("diverged".into(), diverged).into_column(),
     ];
     DataFrame::new_infer_height(columns)
 }
 
 fn group(frame: DataFrame) -> PolarsResult<DataFrame> {
     let counts = vec![len().alias("n"), col("diverged").sum()];
-    // The rows are sorted, and so are groups in the order in which they come.
+    // Stable, so that the groups keep the order of the sorted rows.
     frame
         .lazy()
         .group_by_stable([col("arm"), col("index")])
@@ -164,31 +160,31 @@ fn group(frame: DataFrame) -> PolarsResult<DataFrame> {
         .collect()
 }
 
-/// The points, without their statistics.
+/// Reads the points of a grouped frame, without their statistics.
 fn read_groups(frame: &DataFrame) -> PolarsResult<Vec<PointStats>> {
-    let whole = |name: &str| -> PolarsResult<Vec<u64>> {
-        Ok(frame
-            .column(name)?
-            .cast(&polars::prelude::DataType::UInt64)?
-            .u64()?
-            .iter()
-            .map(Option::unwrap_or_default)
-            .collect())
-    };
-    let (arms, indices, counts, diverged) = (
-        whole("arm")?,
-        whole("index")?,
-        whole("n")?,
-        whole("diverged")?,
-    );
-    let point = |row: usize| PointStats {
-        arm: arms[row] as usize,
-        index: indices[row],
-        n: counts[row] as u32,
-        diverged: diverged[row] as u32,
-        stats: BTreeMap::new(),
-    };
-    Ok((0..frame.height()).map(point).collect())
+    let arms = read_column(frame, "arm")?;
+    let indices = read_column(frame, "index")?;
+    let counts = read_column(frame, "n")?;
+    let diverged = read_column(frame, "diverged")?;
+
+    Ok((0..frame.height())
+        .map(|row| PointStats {
+            arm: arms[row] as usize,
+            index: indices[row],
+            n: counts[row] as u32,
+            diverged: diverged[row] as u32,
+            stats: BTreeMap::new(),
+        })
+        .collect())
+}
+
+fn read_column(frame: &DataFrame, name: &str) -> PolarsResult<Vec<u64>> {
+    let column = frame.column(name)?.cast(&DataType::UInt64)?;
+    Ok(column
+        .u64()?
+        .iter()
+        .map(Option::unwrap_or_default)
+        .collect())
 }
 
 #[cfg(test)]
@@ -251,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_diverged_is_counted_and_what_is_missing_is_left_out() {
+    fn diverged_trials_are_counted_and_missing_metrics_left_out() {
         let (nan, fine, none) = (
             metrics(&[("m", f64::NAN), ("k", 1.0)]),
             metrics(&[("m", 1.0), ("k", 3.0)]),
@@ -272,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_metrics_may_be_anything() {
+    fn metrics_may_have_any_name() {
         let odd = metrics(&[
             ("arm", 1.0),
             ("n", 2.0),
@@ -304,7 +300,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn figures_agree_with_welford_and_not_with_the_order(
+        fn statistics_agree_with_welford_in_any_order(
             values in prop::collection::vec((0_usize..3, 0_u64..3, -1e6_f64..1e6), 1..40),
             turn in 0_usize..40,
         ) {

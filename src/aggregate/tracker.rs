@@ -1,19 +1,19 @@
-//! A sweep in figures that follows its trials: the same as `evaluate` gives, kept up to date at the
-//! cost of what has changed. For those who watch a sweep; what decides anything calls `evaluate`.
+//! An evaluation that follows its trials: the same as `evaluate` gives, kept up to date at the cost
+//! of what has changed. For watching a sweep; code that decides anything calls `evaluate`.
 
 use std::collections::{BTreeSet, HashMap};
 
 use super::evaluate::{
-    Evaluation, Tally, arms_in_figures, evaluate, note_passed_over, observation, race,
+    Evaluation, Tally, evaluate, evaluate_arms, observation, race, record_passed_over,
 };
 use super::select::select;
 use super::stats::{StatsError, point_stats};
-use crate::grid::{ArmGrid, ArmIndex, Grid, PointId, PointIndex, TrialId};
+use crate::grid::{ArmGrid, Grid, PointId, TrialId};
 use crate::ledger::{TrialRow, TrialState};
 use crate::plan::{Race, RaceUpdate};
 use crate::spec::Spec;
 
-/// Trials and what they come to.
+/// A sweep's trials and their evaluation.
 #[derive(Clone, Debug)]
 pub struct Tracker {
     spec: Spec,
@@ -28,7 +28,7 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Begins with the trials that there are.
+    /// Creates a tracker of the trials that there are.
     ///
     /// # Errors
     /// `StatsError`, if Polars reports an error.
@@ -38,12 +38,15 @@ impl Tracker {
         rows: HashMap<TrialId, TrialRow>,
     ) -> Result<Self, StatsError> {
         let ids: Vec<Vec<PointId>> = grid.arms().iter().map(|arm| arm.ids().collect()).collect();
+
+        // A point may be in several arms.
         let mut places: HashMap<PointId, Vec<(usize, u64)>> = HashMap::new();
         for (arm, ids) in ids.iter().enumerate() {
             for (id, index) in ids.iter().zip(0..) {
                 places.entry(*id).or_default().push((arm, index));
             }
         }
+
         let race = race(&spec, &grid, &rows);
         let evaluation = evaluate(&spec, &grid, &rows)?;
         Ok(Self {
@@ -57,7 +60,7 @@ impl Tracker {
         })
     }
 
-    /// The spec.
+    /// The sweep file.
     pub fn spec(&self) -> &Spec {
         &self.spec
     }
@@ -67,12 +70,12 @@ impl Tracker {
         &self.grid
     }
 
-    /// What is known of each trial.
+    /// The row of each trial.
     pub fn rows(&self) -> &HashMap<TrialId, TrialRow> {
         &self.rows
     }
 
-    /// The sweep in figures.
+    /// The evaluation of the sweep.
     pub fn evaluation(&self) -> &Evaluation {
         &self.evaluation
     }
@@ -82,78 +85,104 @@ impl Tracker {
         self.places.get(&point).map_or(&[], Vec::as_slice)
     }
 
-    /// The ids of an arm's points, in its order.
+    /// The ids of an arm's points, in the arm's order.
     pub fn ids(&self, arm: usize) -> &[PointId] {
         &self.ids[arm]
     }
 
-    /// Takes note of trials that are new or have changed.
+    /// Updates trials that are new or have changed.
     ///
     /// # Errors
     /// `StatsError`, if Polars reports an error.
     pub fn update(&mut self, rows: impl IntoIterator<Item = TrialRow>) -> Result<(), StatsError> {
         let mut dirty: BTreeSet<(usize, u64)> = BTreeSet::new();
-        let (mut raced, mut finals) = (false, false);
+        let mut race_changed = false;
+        let mut finals_changed = false;
         for row in rows {
-            let (id, is_done) = (row.id, row.state == TrialState::Done);
-            let metric = &self.spec.metric.name;
-            let (before, after) = (tally(metric, self.rows.get(&id)), tally(metric, Some(&row)));
-            let was_done = before.done > 0;
-            finals |= self.spec.seeds.final_.contains(&id.seed);
-            if let Some(race) = self.race.as_mut().filter(|_| is_done && !was_done)
-                && let Some(metrics) = &row.metrics
-            {
-                raced |=
-                    race.record(id, metrics.get(&self.spec.metric.name)) != RaceUpdate::Unchanged;
-            }
-            self.rows.insert(id, row);
-            if !self.spec.seeds.tune.contains(&id.seed) {
-                continue;
-            }
-            for (arm, index) in self.places.get(&id.point).into_iter().flatten() {
-                let tally = &mut self.evaluation.arms[*arm].tune_tally;
-                tally.done = tally.done - before.done + after.done;
-                tally.diverged = tally.diverged - before.diverged + after.diverged;
-                tally.failed = tally.failed - before.failed + after.failed;
-                tally.running = tally.running - before.running + after.running;
-                if is_done || was_done {
-                    dirty.insert((*arm, *index));
-                }
-            }
+            finals_changed |= self.spec.seeds.final_.contains(&row.id.seed);
+            race_changed |= self.record_in_race(&row);
+            dirty.extend(self.replace(row));
         }
+
         let before = self.evaluation.selected();
         if !dirty.is_empty() {
             self.update_points(&dirty)?;
             self.select();
         }
-        if finals || !dirty.is_empty() && self.needs_arms(&before, &dirty) {
+
+        // The statistics beside a selection are computed again only if they may have
+        // changed.
+        if finals_changed || !dirty.is_empty() && self.needs_arms(&before, &dirty) {
             self.update_arms()?;
         }
-        if raced || self.race.is_some() {
+
+        if race_changed || self.race.is_some() {
             self.recount();
         }
-        note_passed_over(&self.spec, &self.grid, &self.rows, &mut self.evaluation);
+        record_passed_over(&self.spec, &self.grid, &self.rows, &mut self.evaluation);
         Ok(())
     }
 
-    /// The statistics of points that have new results.
+    /// Records the result of a newly finished trial in the race. Returns whether the race changed.
+    fn record_in_race(&mut self, row: &TrialRow) -> bool {
+        let was_done = self
+            .rows
+            .get(&row.id)
+            .is_some_and(|row| row.state == TrialState::Done);
+        if was_done || row.state != TrialState::Done {
+            return false;
+        }
+        let (Some(race), Some(metrics)) = (&mut self.race, &row.metrics) else {
+            return false;
+        };
+        race.record(row.id, metrics.get(&self.spec.metric.name)) != RaceUpdate::Unchanged
+    }
+
+    /// Replaces a trial's row and updates the counts of tuning trials. Returns the points whose
+    /// statistics have changed.
+    fn replace(&mut self, row: TrialRow) -> Vec<(usize, u64)> {
+        let id = row.id;
+        let metric = &self.spec.metric.name;
+        let before = tally(metric, self.rows.get(&id));
+        let after = tally(metric, Some(&row));
+
+        self.rows.insert(id, row);
+        if !self.spec.seeds.tune.contains(&id.seed) {
+            return Vec::new();
+        }
+
+        // Tallies are updated by the difference, so that a change costs the same in any sweep.
+        let mut dirty = Vec::new();
+        for (arm, index) in self.places.get(&id.point).into_iter().flatten() {
+            let tally = &mut self.evaluation.arms[*arm].tune_tally;
+            tally.done = tally.done - before.done + after.done;
+            tally.diverged = tally.diverged - before.diverged + after.diverged;
+            tally.failed = tally.failed - before.failed + after.failed;
+            tally.running = tally.running - before.running + after.running;
+            if before.done > 0 || after.done > 0 {
+                dirty.push((*arm, *index));
+            }
+        }
+        dirty
+    }
+
+    /// Computes the statistics of points that have new results.
     fn update_points(&mut self, dirty: &BTreeSet<(usize, u64)>) -> Result<(), StatsError> {
         let metric = &self.spec.metric.name;
         let mut observations = Vec::new();
-        for (arm, index) in dirty {
-            let point = self.ids[*arm][*index as usize];
+        for &(arm, index) in dirty {
+            let point = self.ids[arm][index as usize];
             for &seed in &self.spec.seeds.tune {
-                observations.extend(observation(
-                    metric,
-                    (*arm, *index, seed),
-                    self.rows.get(&TrialId { point, seed }),
-                ));
+                let row = self.rows.get(&TrialId { point, seed });
+                observations.extend(observation(metric, arm, index, seed, row));
             }
         }
-        let fresh = point_stats(&observations)?;
+
+        let updated = point_stats(&observations)?;
         let points = &mut self.evaluation.points;
         let known = points.len();
-        for stats in fresh {
+        for stats in updated {
+            // Points are sorted; new ones are appended and sorted in below.
             match points[..known]
                 .binary_search_by_key(&(stats.arm, stats.index), |stats| (stats.arm, stats.index))
             {
@@ -161,8 +190,9 @@ impl Tracker {
                 Err(_) => points.push(stats),
             }
         }
+
+        // Sorting two sorted runs is one pass, whatever the number of new points.
         if points.len() > known {
-            // Two runs in order: this is one pass, however many points are new.
             points.sort_by_key(|stats| (stats.arm, stats.index));
         }
         Ok(())
@@ -177,29 +207,24 @@ impl Tracker {
         }
     }
 
-    /// Whether what stands beside a selection has changed: another point, or the figures of this
-    /// one.
-    fn needs_arms(
-        &self,
-        before: &[(ArmIndex, PointIndex)],
-        dirty: &BTreeSet<(usize, u64)>,
-    ) -> bool {
+    /// Whether the evaluation of an arm has changed: another point is selected, or the statistics
+    /// of the selected point have changed.
+    fn needs_arms(&self, before: &[(usize, u64)], dirty: &BTreeSet<(usize, u64)>) -> bool {
         let now = self.evaluation.selected();
-        now != before
-            || now
-                .iter()
-                .any(|(arm, index)| dirty.contains(&(arm.0, index.0)))
+        now != before || now.iter().any(|selected| dirty.contains(selected))
     }
 
     fn update_arms(&mut self) -> Result<(), StatsError> {
         let arms = std::mem::take(&mut self.evaluation.arms);
         let tallies: Vec<Tally> = arms.iter().map(|arm| arm.tune_tally).collect();
         let selections = arms.into_iter().map(|arm| arm.selection).collect();
-        self.evaluation.arms = arms_in_figures(
+        self.evaluation.arms = evaluate_arms(
             &self.spec,
             &self.grid,
             &self.rows,
-            (selections, &self.evaluation.points, &tallies),
+            selections,
+            &self.evaluation.points,
+            &tallies,
         )?;
         Ok(())
     }
@@ -211,33 +236,23 @@ impl Tracker {
         self.evaluation.pruned.clear();
         for (arm, ids) in self.ids.iter().enumerate() {
             let mut tally = Tally::default();
-            for (point, index) in ids.iter().zip(0..) {
-                let out = self
-                    .race
-                    .as_ref()
-                    .is_some_and(|race| race.is_eliminated(*point));
+            for (&point, index) in ids.iter().zip(0..) {
+                let out = self.race.as_ref().is_some_and(|race| race.is_out(point));
                 for &seed in &self.spec.seeds.tune {
-                    if tally.count(
-                        metric,
-                        self.rows.get(&TrialId {
-                            point: *point,
-                            seed,
-                        }),
-                        out,
-                    ) {
+                    let row = self.rows.get(&TrialId { point, seed });
+                    if tally.count(metric, row, out) {
                         self.evaluation.pruned.insert((arm, index));
                     }
                 }
             }
             self.evaluation.arms[arm].tune_tally = tally;
         }
-        self.evaluation.beyond = self
-            .race
-            .as_ref()
-            .and_then(|race| race.bound_violation().cloned());
+
+        self.evaluation.beyond = self.race.as_ref().and_then(|race| race.bound_violation().cloned());
     }
 }
 
+/// The counts of a single trial.
 fn tally(selecting: &str, row: Option<&TrialRow>) -> Tally {
     let mut tally = Tally::default();
     tally.count(selecting, row, false);
@@ -292,13 +307,13 @@ mod tests {
     proptest! {
         /// NaN is equal to nothing: figures are compared as they are written.
         #[test]
-        fn it_says_at_every_step_what_a_fresh_evaluation_says(
+        fn it_agrees_with_a_full_evaluation_at_every_step(
             prune: bool,
             steps in prop::collection::vec(prop::collection::vec((0_usize..4, 0_u64..8, 0_usize..4, value()), 1..4), 1..25),
         ) {
             let spec = spec(prune);
             let grid = Grid::new(&spec);
-            let points = [(0, 0), (0, 1), (0, 2), (1, 1)].map(|(arm, index)| grid.arms()[arm].point(PointIndex(index)).id);
+            let points = [(0, 0), (0, 1), (0, 2), (1, 1)].map(|(arm, index)| grid.arms()[arm].point(index).id);
             let seeds: Vec<u64> = spec.seeds.tune.iter().chain(&spec.seeds.final_).copied().collect();
             let mut rows: HashMap<TrialId, TrialRow> = HashMap::new();
             let mut tracker = Tracker::new(spec.clone(), grid.clone(), HashMap::new()).unwrap();

@@ -11,8 +11,8 @@ use super::json;
 use super::printer::Printer;
 use crate::aggregate::{ParquetFile, write_parquet};
 use crate::export::{
-    Exported, HistoryShape, Scalars, WholeSteps, exported, history_table, hyper_parameters,
-    trials_table, write_junit, write_optuna, write_version,
+    Exported, HistoryShape, RunTimes, Scalars, WholeSteps, exported, history_table,
+    hyper_parameters, trials_table, write_junit, write_optuna, write_version,
 };
 use crate::grid::TrialId;
 use crate::ledger::{EpochRow, LastAttempt, Reader, TrialState};
@@ -222,7 +222,7 @@ fn tensorboard(
         // One name for good: a second export replaces the first.
         folder.write("events.out.tfevents.0.pentagrid", |to| {
             write_version(to, began)?;
-            hyper_parameters(to, &names, trial, arm, (began, ended))?;
+            hyper_parameters(to, &names, trial, arm, RunTimes { began, ended })?;
             let steps = whole_steps(ledger, trial.id)?;
             let mut scalars = Scalars::new(to, &names, began, steps);
             ledger.each_epoch_of::<WriteError>(trial.id, 1, |row| Ok(scalars.row(&row)?))?;

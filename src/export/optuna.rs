@@ -1,5 +1,5 @@
 //! Optuna's journal (optuna/storages/journal/_storage.py): one JSON line for each study and trial.
-//! An arm is a study, a trial (point and seed) is a trial, so that optuna-dashboard shows the
+//! An arm is a study and a trial (point and seed) is a trial, so that optuna-dashboard shows the
 //! search. `scripts/check-export.sh` loads it with Optuna itself.
 
 use std::fmt::Write as _;
@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Exported;
 use crate::ledger::TrialState;
 use crate::plan::Phase;
-use crate::spec::{Axis, ColumnNames, Goal, ParamValue, Spec};
+use crate::spec::{Arm, Axis, ColumnNames, Goal, ParamValue, Spec};
 
 /// Numbers of operations and states in the journal.
 mod code {
@@ -27,17 +27,17 @@ mod code {
     pub(super) const WAITING: u8 = 4;
 }
 
-/// Whose lines these are: Optuna wants a name for each writer.
+/// The name of the writer, which Optuna requires on each line.
 const WRITER: &str = r#""worker_id":"pentagrid""#;
 
 /// Writes a study for each arm with its tuning trials: parameters, the metric as the value, its
 /// course over the epochs as the intermediate values, seed, point and final metrics as attributes.
-/// Final trials are left out: they re-evaluate and do not search.
+/// Final trials are left out, because they re-evaluate and do not search.
 ///
-/// `course` gives the metric of a trial by whole steps, see `WholeSteps`.
+/// `course` returns the metric of a trial by whole steps, see `WholeSteps`.
 ///
 /// # Errors
-/// As the file that is written to, or as `course`.
+/// The error of `course`, or `io::Error` as `E`, if writing fails.
 pub fn write_optuna<E: From<io::Error>>(
     spec: &Spec,
     trials: &[Exported<'_>],
@@ -49,143 +49,157 @@ pub fn write_optuna<E: From<io::Error>>(
         .filter_map(|trial| trial.row.metrics.as_ref())
         .flat_map(|metrics| metrics.0.keys());
     let columns = ColumnNames::of(spec, metrics.map(String::as_str));
-    let direction = match spec.metric.goal {
-        Goal::Minimize => code::MINIMIZE,
-        Goal::Maximize => code::MAXIMIZE,
-    };
+
     for (number, arm) in spec.arms.iter().enumerate() {
-        let name = if spec.arms.len() == 1 {
-            spec.name.clone()
-        } else {
-            format!("{}/{}", spec.name, arm.name)
-        };
-        writeln!(
-            to,
-            r#"{{"op_code":{},{WRITER},"study_name":{},"directions":[{direction}]}}"#,
-            code::CREATE_STUDY,
-            Value::from(name)
-        )?;
-        let names = Value::from(vec![spec.metric.name.clone()]);
-        for (attribute, value) in [
-            ("label", Value::from(arm.label.clone())),
-            ("metric", Value::from(spec.metric.name.clone())),
-        ] {
-            writeln!(
-                to,
-                r#"{{"op_code":{},{WRITER},"study_id":{number},"user_attr":{{"{attribute}":{value}}}}}"#,
-                code::SET_STUDY_USER_ATTR
-            )?;
-        }
-        // What dashboards call the axis of values.
-        writeln!(
-            to,
-            r#"{{"op_code":{},{WRITER},"study_id":{number},"system_attr":{{"study:metric_names":{names}}}}}"#,
-            code::SET_STUDY_SYSTEM_ATTR
-        )?;
-        for trial in trials
-            .iter()
-            .filter(|trial| trial.arm == number && trial.phase == Phase::Tune)
-        {
-            to.write_all(
-                line(spec, &columns, number, &arm.axes, trial, &course(trial)?).as_bytes(),
-            )?;
+        to.write_all(study_lines(spec, number, arm).as_bytes())?;
+        for trial in trials {
+            if trial.arm == number && trial.phase == Phase::Tune {
+                let line = trial_line(spec, &columns, &arm.axes, trial, &course(trial)?);
+                to.write_all(line.as_bytes())?;
+            }
         }
     }
     Ok(())
 }
 
-fn line(
+fn study_lines(spec: &Spec, number: usize, arm: &Arm) -> String {
+    let name = if spec.arms.len() == 1 {
+        spec.name.clone()
+    } else {
+        format!("{}/{}", spec.name, arm.name)
+    };
+    let direction = match spec.metric.goal {
+        Goal::Minimize => code::MINIMIZE,
+        Goal::Maximize => code::MAXIMIZE,
+    };
+    let mut out = format!(
+        r#"{{"op_code":{},{WRITER},"study_name":{},"directions":[{direction}]}}"#,
+        code::CREATE_STUDY,
+        Value::from(name)
+    );
+    out.push('\n');
+
+    for (attribute, value) in [("label", &arm.label), ("metric", &spec.metric.name)] {
+        let _ = writeln!(
+            out,
+            r#"{{"op_code":{},{WRITER},"study_id":{number},"user_attr":{{"{attribute}":{}}}}}"#,
+            code::SET_STUDY_USER_ATTR,
+            Value::from(value.clone())
+        );
+    }
+
+    // The label of the axis of values in dashboards.
+    let names = Value::from(vec![spec.metric.name.clone()]);
+    let attributes = format!(r#"{{"study:metric_names":{names}}}"#);
+    let _ = writeln!(
+        out,
+        r#"{{"op_code":{},{WRITER},"study_id":{number},"system_attr":{attributes}}}"#,
+        code::SET_STUDY_SYSTEM_ATTR
+    );
+    out
+}
+
+fn trial_line(
     spec: &Spec,
     columns: &ColumnNames,
-    study: usize,
     axes: &[Axis],
     trial: &Exported<'_>,
     course: &[(i64, f64)],
 ) -> String {
-    let metric = trial
-        .row
-        .metrics
-        .as_ref()
-        .and_then(|metrics| metrics.get(&spec.metric.name));
-    // Optuna takes no NaN as a value: what it says of such a trial is that it failed.
-    let state = match trial.row.state {
+    let metrics = trial.row.metrics.as_ref();
+    let metric = metrics.and_then(|metrics| metrics.get(&spec.metric.name));
+    let state = state(trial, metric);
+    let value = metric
+        .filter(|_| state == code::COMPLETE)
+        .map_or("null".to_owned(), number);
+    let mut out = format!(
+        r#"{{"op_code":{},{WRITER},"study_id":{},"state":{state},"value":{value},"values":null"#,
+        code::CREATE_TRIAL,
+        trial.arm
+    );
+    out.push_str(&times(trial));
+
+    // A parameter's value is its position among the choices.
+    let mut distributions = Vec::new();
+    let mut params = Vec::new();
+    for axis in axes {
+        let own = trial.config.get(&axis.name);
+        let place = own.and_then(|own| axis.values.iter().position(|value| value == own));
+        if let Some(place) = place {
+            let name = Value::from(axis.name.clone());
+            distributions.push(format!("{name}:{}", distribution(axis)));
+            params.push(format!("{name}:{place}"));
+        }
+    }
+
+    let intermediate: Vec<String> = course
+        .iter()
+        .map(|(step, value)| format!(r#""{step}":{}"#, number(*value)))
+        .collect();
+
+    let _ = writeln!(
+        out,
+        r#","distributions":{{{}}},"params":{{{}}},"user_attrs":{{{}}},"system_attrs":{{}},"intermediate_values":{{{}}}}}"#,
+        distributions.join(","),
+        params.join(","),
+        attributes(columns, trial).join(","),
+        intermediate.join(",")
+    );
+    out
+}
+
+/// A trial whose value is NaN counts as failed, because Optuna does not accept NaN as a value.
+fn state(trial: &Exported<'_>, metric: Option<f64>) -> u8 {
+    match trial.row.state {
         TrialState::Done if metric.is_some_and(|value| !value.is_nan()) => code::COMPLETE,
         TrialState::Done | TrialState::Failed => code::FAIL,
         TrialState::Running => code::RUNNING,
         TrialState::Waiting if trial.pruned => code::PRUNED,
         TrialState::Waiting => code::WAITING,
-    };
-    let value = metric
-        .filter(|_| state == code::COMPLETE)
-        .map_or("null".to_owned(), number);
-    let mut out = format!(
-        r#"{{"op_code":{},{WRITER},"study_id":{study},"state":{state},"value":{value},"values":null"#,
-        code::CREATE_TRIAL
-    );
-    let started = trial
-        .last
-        .map(|last| Value::from(last.started_at.clone()))
-        .unwrap_or(Value::Null);
-    let _ = write!(out, r#","datetime_start":{started}"#);
-    let ended = trial.pruned || matches!(trial.row.state, TrialState::Done | TrialState::Failed);
-    if let Some(ended) = trial
-        .last
-        .and_then(|last| last.ended_at.clone())
-        .filter(|_| ended)
-    {
+    }
+}
+
+/// When the trial started and, if it has ended, when that was.
+fn times(trial: &Exported<'_>) -> String {
+    let started = trial.last.map(|last| last.started_at.clone());
+    let mut out = format!(r#","datetime_start":{}"#, Value::from(started));
+
+    let has_ended =
+        trial.pruned || matches!(trial.row.state, TrialState::Done | TrialState::Failed);
+    let ended = trial.last.and_then(|last| last.ended_at.clone());
+    if let Some(ended) = ended.filter(|_| has_ended) {
         let _ = write!(out, r#","datetime_complete":{}"#, Value::from(ended));
     }
-    let mut distributions = Vec::new();
-    let mut params = Vec::new();
-    for axis in axes {
-        let Some(place) = trial
-            .config
-            .get(&axis.name)
-            .and_then(|own| axis.values.iter().position(|value| value == own))
-        else {
-            continue;
-        };
-        let choices: Vec<String> = axis.values.iter().map(choice).collect();
-        let attributes = format!(
-            r#"{{"name":"CategoricalDistribution","attributes":{{"choices":[{}]}}}}"#,
-            choices.join(",")
-        );
-        let name = Value::from(axis.name.clone());
-        // A distribution is a text that holds JSON.
-        distributions.push(format!("{name}:{}", Value::from(attributes)));
-        params.push(format!("{name}:{place}"));
-    }
+    out
+}
+
+/// The values of a parameter: JSON within a JSON string.
+fn distribution(axis: &Axis) -> Value {
+    let choices: Vec<String> = axis.values.iter().map(choice).collect();
+    Value::from(format!(
+        r#"{{"name":"CategoricalDistribution","attributes":{{"choices":[{}]}}}}"#,
+        choices.join(",")
+    ))
+}
+
+/// Identity, metrics and failure of a trial.
+fn attributes(columns: &ColumnNames, trial: &Exported<'_>) -> Vec<String> {
     let mut attributes = vec![
         format!(r#""trial":{}"#, Value::from(trial.id.to_string())),
         format!(r#""point":{}"#, Value::from(trial.id.point.to_string())),
         format!(r#""seed":{}"#, trial.id.seed),
     ];
     for (name, value) in trial.row.metrics.iter().flat_map(|metrics| &metrics.0) {
-        attributes.push(format!(
-            "{}:{}",
-            Value::from(columns.metric(name)),
-            number(value.0)
-        ));
+        let name = Value::from(columns.metric(name));
+        attributes.push(format!("{name}:{}", number(value.0)));
     }
     if let Some(message) = trial.last.and_then(|last| last.message.as_ref()) {
         attributes.push(format!(r#""failure":{}"#, Value::from(message.clone())));
     }
-    let intermediate: Vec<String> = course
-        .iter()
-        .map(|(step, value)| format!(r#""{step}":{}"#, number(*value)))
-        .collect();
-    let _ = writeln!(
-        out,
-        r#","distributions":{{{}}},"params":{{{}}},"user_attrs":{{{}}},"system_attrs":{{}},"intermediate_values":{{{}}}}}"#,
-        distributions.join(","),
-        params.join(","),
-        attributes.join(","),
-        intermediate.join(",")
-    );
-    out
+    attributes
 }
 
-/// A value that may be chosen, as JSON.
+/// A value of a parameter as JSON.
 fn choice(value: &ParamValue) -> String {
     match value {
         ParamValue::Bool(value) => value.to_string(),
@@ -195,7 +209,7 @@ fn choice(value: &ParamValue) -> String {
     }
 }
 
-/// A number as Python's `json` writes it, which knows NaN and infinities.
+/// A number as Python's `json` writes it, which accepts NaN and infinities.
 fn number(value: f64) -> String {
     match value {
         x if x.is_nan() => "NaN".to_owned(),
@@ -211,10 +225,10 @@ mod tests {
     use crate::grid::{Grid, TrialId};
     use crate::ledger::TrialRow;
 
-    /// One that was cut off and whose point is out of the race since: in the integration tests none
-    /// is, since it is a matter of moments.
+    /// A trial that was interrupted and whose point has been eliminated since. Integration tests
+    /// cannot produce one reliably.
     #[test]
-    fn a_pruned_trial_is_pruned_there() {
+    fn a_pruned_trial_is_exported_as_pruned() {
         let text = "name: t\nworker: [w]\nmetric: {name: m, goal: maximize}\nseeds: {tune: 1, final: 0}\nparameters: {x: {value: 1}}\n";
         let spec = crate::spec::read(text, "t.yaml").unwrap();
         let point = Grid::new(&spec).arms()[0].point(crate::grid::PointIndex(0));

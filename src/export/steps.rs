@@ -1,18 +1,20 @@
-//! Whole numbers for the rows of a history, for tools that know no fractional epochs.
+//! Whole numbers for the rows of a history, for tools without fractional epochs.
 
 use crate::ledger::EpochRow;
 use crate::protocol::Place;
 
-/// The steps of a trial's rows. A trial whose epochs are all whole is by epochs, as it was
-/// reported. One with a fractional epoch is by the steps that its rows say, and by the rows'
-/// numbers, from 1, where they say none. Rows by steps have their own.
+/// Assigns whole steps to a trial's rows.
+///
+/// If all epochs are whole, they are the steps. If an epoch is fractional, the steps are those that
+/// the rows report or, if a row reports none, the numbers of the rows from 1. Rows by steps keep
+/// theirs.
 #[derive(Clone, Debug, Default)]
 pub struct WholeSteps {
     /// Whether an epoch is fractional.
     fractional: bool,
-    /// Whether a row says no step.
+    /// Whether a row reports no step.
     without_step: bool,
-    /// Rows that have a step by now.
+    /// Number of rows that have been assigned a step.
     rows: i64,
 }
 
@@ -21,13 +23,14 @@ fn whole(place: Option<Place>) -> Option<i64> {
 }
 
 impl WholeSteps {
-    /// Sees a row. All rows of a trial are to be seen before the first one gets its step.
+    /// Takes a row into account. Must be called for all rows of a trial before the first call of
+    /// `step`.
     pub fn see(&mut self, row: &EpochRow) {
         self.fractional |= row.epoch().is_some_and(|epoch| epoch.whole().is_none());
         self.without_step |= whole(row.step()).is_none();
     }
 
-    /// The step of the next row.
+    /// Returns the step of the next row.
     pub fn step(&mut self, row: &EpochRow) -> i64 {
         self.rows += 1;
         match (self.fractional, self.without_step) {
@@ -65,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn whole_epochs_are_steps_and_fractions_go_by_what_there_is() {
+    fn whole_epochs_are_steps_and_fractional_ones_use_steps_or_row_numbers() {
         assert_eq!(steps(&[(1.0, Some(100.0)), (3.0, Some(300.0))]), [1, 3]);
         assert_eq!(steps(&[(0.5, Some(50.0)), (1.0, Some(100.0))]), [50, 100]);
         assert_eq!(steps(&[(0.5, None), (1.0, Some(100.0))]), [1, 2]);

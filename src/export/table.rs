@@ -1,4 +1,4 @@
-//! Trials and histories as typed columns: one row a trial, or one row an epoch.
+//! Trials and histories as typed columns: one row for each trial, or one for each epoch.
 //! `aggregate::write_parquet` writes them.
 
 use std::collections::BTreeSet;
@@ -9,70 +9,22 @@ use crate::ledger::EpochRow;
 use crate::protocol::{Place, Unit};
 use crate::spec::{ColumnNames, ParamValue, Spec};
 
-/// One row a trial: what it was, where it stands, its hyper-parameters (of their own type; as text
-/// where arms or values differ in type), its final metrics. Columns are named by `ColumnNames`.
+/// Makes a table with one row for each trial: identity, state, hyper-parameters (in their own type;
+/// as text where arms or values differ in type), final metrics. Columns are named by `ColumnNames`.
 pub fn trials_table(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column)> {
-    let text = |of: &dyn Fn(&Exported<'_>) -> Option<String>| {
-        Column::Text(trials.iter().map(of).collect())
-    };
-    let mut columns = vec![
-        (
-            "trial".to_owned(),
-            text(&|trial| Some(trial.id.to_string())),
-        ),
-        (
-            "arm".to_owned(),
-            text(&|trial| Some(spec.arms[trial.arm].name.clone())),
-        ),
-        (
-            "point".to_owned(),
-            text(&|trial| Some(trial.id.point.to_string())),
-        ),
-        (
-            "seed".to_owned(),
-            Column::Int(
-                trials
-                    .iter()
-                    .map(|trial| i64::try_from(trial.id.seed).ok())
-                    .collect(),
-            ),
-        ),
-        (
-            "phase".to_owned(),
-            text(&|trial| Some(trial.phase.name().to_owned())),
-        ),
-        (
-            "state".to_owned(),
-            text(&|trial| Some(trial.state().to_owned())),
-        ),
-        (
-            "same_as".to_owned(),
-            text(&|trial| trial.row.shared.same_as.map(|id| id.to_string())),
-        ),
-        (
-            "duration".to_owned(),
-            Column::Float(trials.iter().map(|trial| trial.last?.duration).collect()),
-        ),
-    ];
+    let mut columns = fixed_columns(spec, trials);
     let metrics: BTreeSet<&String> = trials
         .iter()
         .filter_map(|trial| trial.row.metrics.as_ref())
         .flat_map(|metrics| metrics.0.keys())
         .collect();
     let names = ColumnNames::of(spec, metrics.iter().map(|metric| metric.as_str()));
-    let parameters: Vec<&str> = {
-        let mut seen = BTreeSet::new();
-        spec.arms
-            .iter()
-            .flat_map(|arm| &arm.axes)
-            .map(|axis| axis.name.as_str())
-            .filter(|name| seen.insert(*name))
-            .collect()
-    };
-    for name in parameters {
+
+    for name in parameters(spec) {
         let values: Vec<Option<&ParamValue>> =
             trials.iter().map(|trial| trial.config.get(name)).collect();
-        columns.push((names.parameter(name).to_owned(), parameter(&values)));
+        let column = parameter_column(&values);
+        columns.push((names.parameter(name).to_owned(), column));
     }
     for name in metrics {
         let values = trials
@@ -84,8 +36,58 @@ pub fn trials_table(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column
     columns
 }
 
-/// One row an epoch or step of a finished trial: `trial`, `arm`, `seed`, `epoch`, `step` where any
-/// row says it, and what was measured, of which `names` are the names. Takes some rows, each with
+/// The columns that every sweep has.
+fn fixed_columns(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column)> {
+    let seeds = trials
+        .iter()
+        .map(|trial| i64::try_from(trial.id.seed).ok())
+        .collect();
+    let durations = trials.iter().map(|trial| trial.last?.duration).collect();
+
+    let columns = [
+        ("trial", text(trials, |trial| trial.id.to_string())),
+        (
+            "arm",
+            text(trials, |trial| spec.arms[trial.arm].name.clone()),
+        ),
+        ("point", text(trials, |trial| trial.id.point.to_string())),
+        ("seed", Column::Int(seeds)),
+        ("phase", text(trials, |trial| trial.phase.name().to_owned())),
+        ("state", text(trials, |trial| trial.state().to_owned())),
+        (
+            "same_as",
+            Column::Text(
+                trials
+                    .iter()
+                    .map(|trial| trial.row.shared.same_as.map(|id| id.to_string()))
+                    .collect(),
+            ),
+        ),
+        ("duration", Column::Float(durations)),
+    ];
+    columns
+        .into_iter()
+        .map(|(name, column)| (name.to_owned(), column))
+        .collect()
+}
+
+fn text<'a>(trials: &[Exported<'a>], of: impl Fn(&Exported<'a>) -> String) -> Column {
+    Column::Text(trials.iter().map(|trial| Some(of(trial))).collect())
+}
+
+/// The names of all parameters of all arms, in the order of the sweep file.
+fn parameters(spec: &Spec) -> Vec<&str> {
+    let mut seen = BTreeSet::new();
+    spec.arms
+        .iter()
+        .flat_map(|arm| &arm.axes)
+        .map(|axis| axis.name.as_str())
+        .filter(|name| seen.insert(*name))
+        .collect()
+}
+
+/// Makes a table with one row for each epoch or step of a finished trial: `trial`, `arm`, `seed`,
+/// `epoch`, `step` if any row has one, and the metrics of these `names`. Takes some rows, each with
 /// the name of its arm.
 pub fn history_table(
     spec: &Spec,
@@ -93,63 +95,43 @@ pub fn history_table(
     shape: HistoryShape,
     rows: &[(EpochRow, &str)],
 ) -> Vec<(String, Column)> {
-    let columns_of = ColumnNames::of(spec, names.iter().map(String::as_str));
+    let trials = rows.iter().map(|(row, _)| Some(row.id.to_string()));
+    let arms = rows.iter().map(|(_, arm)| Some((*arm).to_owned()));
+    let seeds = rows.iter().map(|(row, _)| i64::try_from(row.id.seed).ok());
+    let epochs = rows.iter().map(|(row, _)| row.epoch());
+
     let mut columns = vec![
-        (
-            "trial".to_owned(),
-            Column::Text(
-                rows.iter()
-                    .map(|(row, _)| Some(row.id.to_string()))
-                    .collect(),
-            ),
-        ),
-        (
-            "arm".to_owned(),
-            Column::Text(
-                rows.iter()
-                    .map(|(_, arm)| Some((*arm).to_owned()))
-                    .collect(),
-            ),
-        ),
-        (
-            "seed".to_owned(),
-            Column::Int(
-                rows.iter()
-                    .map(|(row, _)| i64::try_from(row.id.seed).ok())
-                    .collect(),
-            ),
-        ),
-        (
-            "epoch".to_owned(),
-            shape.places(rows.iter().map(|(row, _)| row.epoch())),
-        ),
+        ("trial".to_owned(), Column::Text(trials.collect())),
+        ("arm".to_owned(), Column::Text(arms.collect())),
+        ("seed".to_owned(), Column::Int(seeds.collect())),
+        ("epoch".to_owned(), shape.column(epochs)),
     ];
     if shape.steps {
-        columns.push((
-            Unit::Step.name().to_owned(),
-            shape.places(rows.iter().map(|(row, _)| row.step())),
-        ));
+        let steps = rows.iter().map(|(row, _)| row.step());
+        columns.push((Unit::Step.name().to_owned(), shape.column(steps)));
     }
+
+    let column_names = ColumnNames::of(spec, names.iter().map(String::as_str));
     for name in names.iter().filter(|name| *name != Unit::Step.name()) {
         let values = rows.iter().map(|(row, _)| row.metrics.get(name)).collect();
-        columns.push((columns_of.metric(name).to_owned(), Column::Float(values)));
+        columns.push((column_names.metric(name).to_owned(), Column::Float(values)));
     }
     columns
 }
 
-/// What the positions of all rows of a sweep's history are like: every group of a file has the same
+/// The form of all positions of a sweep's history. Every group of rows of a file has the same
 /// columns.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct HistoryShape {
     /// Whether an epoch is fractional.
     pub fractional: bool,
-    /// Whether a row says its step.
+    /// Whether a row has a step.
     pub steps: bool,
 }
 
 impl HistoryShape {
-    /// Epochs or steps: whole numbers, unless one of them is fractional.
-    fn places(self, places: impl Iterator<Item = Option<Place>>) -> Column {
+    /// A column of epochs or steps: whole numbers, unless one of them is fractional.
+    fn column(self, places: impl Iterator<Item = Option<Place>>) -> Column {
         if self.fractional {
             return Column::Float(places.map(|place| place.map(Place::get)).collect());
         }
@@ -157,37 +139,17 @@ impl HistoryShape {
     }
 }
 
-/// A column of the narrowest type that holds all values as they are; whole numbers beside fractions
-/// are fractions.
-fn parameter(values: &[Option<&ParamValue>]) -> Column {
-    let all = |fits: fn(&ParamValue) -> bool| values.iter().flatten().all(|value| fits(value));
-    if all(|value| matches!(value, ParamValue::Int(_))) {
-        let int = |value: &ParamValue| {
-            if let ParamValue::Int(value) = value {
-                Some(*value)
-            } else {
-                None
-            }
-        };
-        return Column::Int(values.iter().map(|value| value.and_then(int)).collect());
+/// A column of the narrowest type that represents all values exactly; whole numbers beside
+/// fractions become fractions.
+fn parameter_column(values: &[Option<&ParamValue>]) -> Column {
+    if all_are(values, |value| matches!(value, ParamValue::Int(_))) {
+        return Column::Int(values.iter().map(|value| as_int((*value)?)).collect());
     }
-    if all(|value| value.as_f64().is_some()) {
-        return Column::Float(
-            values
-                .iter()
-                .map(|value| value.and_then(ParamValue::as_f64))
-                .collect(),
-        );
+    if all_are(values, |value| value.as_f64().is_some()) {
+        return Column::Float(values.iter().map(|value| (*value)?.as_f64()).collect());
     }
-    if all(|value| matches!(value, ParamValue::Bool(_))) {
-        let bool = |value: &ParamValue| {
-            if let ParamValue::Bool(value) = value {
-                Some(*value)
-            } else {
-                None
-            }
-        };
-        return Column::Bool(values.iter().map(|value| value.and_then(bool)).collect());
+    if all_are(values, |value| matches!(value, ParamValue::Bool(_))) {
+        return Column::Bool(values.iter().map(|value| as_bool((*value)?)).collect());
     }
     Column::Text(
         values
@@ -195,6 +157,24 @@ fn parameter(values: &[Option<&ParamValue>]) -> Column {
             .map(|value| value.map(ToString::to_string))
             .collect(),
     )
+}
+
+fn all_are(values: &[Option<&ParamValue>], kind: fn(&ParamValue) -> bool) -> bool {
+    values.iter().flatten().all(|value| kind(value))
+}
+
+fn as_int(value: &ParamValue) -> Option<i64> {
+    match value {
+        ParamValue::Int(value) => Some(*value),
+        _ => None,
+    }
+}
+
+fn as_bool(value: &ParamValue) -> Option<bool> {
+    match value {
+        ParamValue::Bool(value) => Some(*value),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -210,19 +190,19 @@ mod tests {
             ParamValue::Bool(true),
         );
         assert_eq!(
-            parameter(&[Some(&int), None]),
+            parameter_column(&[Some(&int), None]),
             Column::Int(vec![Some(3), None])
         );
         assert_eq!(
-            parameter(&[Some(&int), Some(&float)]),
+            parameter_column(&[Some(&int), Some(&float)]),
             Column::Float(vec![Some(3.0), Some(0.5)])
         );
         assert_eq!(
-            parameter(&[Some(&yes), None]),
+            parameter_column(&[Some(&yes), None]),
             Column::Bool(vec![Some(true), None])
         );
         assert_eq!(
-            parameter(&[Some(&text), Some(&int)]),
+            parameter_column(&[Some(&text), Some(&int)]),
             Column::Text(vec![Some("a".into()), Some("3".into())])
         );
     }
@@ -234,7 +214,7 @@ mod tests {
                 fractional,
                 steps: false,
             }
-            .places(numbers.iter().map(|number| Place::new(*number)))
+            .column(numbers.iter().map(|number| Place::new(*number)))
         };
         assert_eq!(of(false, &[1.0, 2.0]), Column::Int(vec![Some(1), Some(2)]));
         assert_eq!(

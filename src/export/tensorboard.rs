@@ -12,29 +12,38 @@ use crate::ledger::{EpochRow, TrialState};
 use crate::protocol::Metrics;
 use crate::spec::{ColumnNames, Config, ParamValue};
 
-/// What a file begins with.
+/// Writes the beginning of a file.
 ///
 /// # Errors
-/// As the file that is written to.
+/// `io::Error`, if writing fails.
 pub fn write_version(to: &mut impl Write, wall_time: f64) -> io::Result<()> {
     let mut event = Message::default();
     event.double(1, wall_time);
     event.bytes(3, b"brain.Event:2");
-    record(to, &event.0)
+    write_record(to, &event.0)
 }
 
-/// The hyper-parameters of a run, when it began and how it ended.
+/// When a run began and ended, in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub struct RunTimes {
+    /// When it began.
+    pub began: f64,
+    /// When it ended.
+    pub ended: f64,
+}
+
+/// Writes the hyper-parameters of a run, when it began and how it ended.
 ///
 /// # Errors
-/// As the file that is written to.
+/// `io::Error`, if writing fails.
 pub fn hyper_parameters(
     to: &mut impl Write,
     names: &ColumnNames,
     trial: &Exported<'_>,
     arm: &str,
-    times: (f64, f64),
+    times: RunTimes,
 ) -> io::Result<()> {
-    let (began, ended) = times;
+    let RunTimes { began, ended } = times;
     let mut start = Message::default();
     for (name, value) in hparams(names, &trial.config, arm, trial.id.seed) {
         let mut entry = Message::default();
@@ -42,12 +51,15 @@ pub fn hyper_parameters(
         entry.message(2, &value);
         start.message(1, &entry);
     }
-    // Seeds of one point are one group: the tab shows their mean.
+
+    // The seeds of a point are a group, of which the tab shows the mean.
     start.bytes(4, format!("{arm}/{}", trial.id.point).as_bytes());
     start.double(5, began);
     let mut data = Message::default();
     data.message(3, &start);
-    plugin(to, "_hparams_/session_start_info", &data, began)?;
+    write_plugin_data(to, "_hparams_/session_start_info", &data, began)?;
+
+    // States are numbers of the protocol's enum `Status`.
     let status = match trial.row.state {
         TrialState::Done => 1,
         TrialState::Failed => 2,
@@ -59,12 +71,12 @@ pub fn hyper_parameters(
     end.double(2, ended);
     let mut data = Message::default();
     data.message(4, &end);
-    plugin(to, "_hparams_/session_end_info", &data, ended)
+    write_plugin_data(to, "_hparams_/session_end_info", &data, ended)
 }
 
-/// The scalars of a run: the rows of its history one by one, and its final metrics (as
-/// `final/NAME`, at the last epoch). A row's time is counted from the run's begin by its `seconds`,
-/// where the history has them.
+/// Writes the scalars of a run: the rows of its history one by one, and its final metrics (as
+/// `final/NAME`, at the last epoch). A row's time is the begin of the run plus the `seconds` of the
+/// history so far, if it has them.
 pub struct Scalars<'a, W> {
     to: &'a mut W,
     names: &'a ColumnNames,
@@ -74,7 +86,8 @@ pub struct Scalars<'a, W> {
 }
 
 impl<'a, W: Write> Scalars<'a, W> {
-    /// Those of a run that began so many seconds after 1970; `steps` has seen its history.
+    /// The scalars of a run that began this many seconds after 1970. `steps` must have seen its
+    /// whole history.
     pub fn new(to: &'a mut W, names: &'a ColumnNames, began: f64, steps: WholeSteps) -> Self {
         Self {
             to,
@@ -88,7 +101,7 @@ impl<'a, W: Write> Scalars<'a, W> {
     /// Writes a row of the history.
     ///
     /// # Errors
-    /// As the file that is written to.
+    /// `io::Error`, if writing fails.
     pub fn row(&mut self, row: &EpochRow) -> io::Result<()> {
         self.now += row
             .metrics
@@ -96,43 +109,45 @@ impl<'a, W: Write> Scalars<'a, W> {
             .filter(|seconds| seconds.is_finite())
             .unwrap_or(0.0);
         self.step = self.steps.step(row);
+
+        // Loggers that count in steps report the epoch as a metric.
         let mut metrics = row.metrics.clone();
-        // As loggers do that count in steps.
         if let Some(epoch) = row.epoch().filter(|epoch| epoch.whole() != Some(self.step)) {
             metrics.set("epoch", epoch.get());
         }
         let names = self.names;
-        // Not to be taken for a final metric, or for the data of the HParams tab.
-        let tag = |name: &str| match name.starts_with(FINAL) || name.starts_with(HPARAMS) {
-            true => format!("metric_{name}"),
-            false => names.metric(name).to_owned(),
-        };
-        values(self.to, &metrics, tag, self.step, self.now)
+        let tag = |name: &str| history_tag(names, name);
+        write_values(self.to, &metrics, tag, self.step, self.now)
     }
 
-    /// Writes the final metrics, if the run has ended well.
+    /// Writes the final metrics, if the run has finished with a result.
     ///
     /// # Errors
-    /// As the file that is written to.
+    /// `io::Error`, if writing fails.
     pub fn finish(self, finals: Option<&Metrics>) -> io::Result<()> {
         let Some(finals) = finals else { return Ok(()) };
         let names = self.names;
-        values(
-            self.to,
-            finals,
-            |name| format!("{FINAL}{}", names.metric(name)),
-            self.step,
-            self.now,
-        )
+        let tag = |name: &str| format!("{FINAL}{}", names.metric(name));
+        write_values(self.to, finals, tag, self.step, self.now)
     }
 }
 
-/// What the tags of final metrics begin with.
+/// The prefix of the tags of final metrics.
 const FINAL: &str = "final/";
-/// What the tags of the HParams plugin begin with.
+/// The prefix of the tags of the HParams plugin.
 const HPARAMS: &str = "_hparams_/";
 
-fn values(
+/// The tag of a metric of the history, which must not look like a final metric or like data of the
+/// HParams tab.
+fn history_tag(names: &ColumnNames, name: &str) -> String {
+    if name.starts_with(FINAL) || name.starts_with(HPARAMS) {
+        format!("metric_{name}")
+    } else {
+        names.metric(name).to_owned()
+    }
+}
+
+fn write_values(
     to: &mut impl Write,
     metrics: &Metrics,
     tag: impl Fn(&str) -> String,
@@ -146,52 +161,59 @@ fn values(
         scalar.float(2, value.0 as f32);
         summary.message(1, &scalar);
     }
+
     let mut event = Message::default();
     event.double(1, now);
-    // Negative numbers are written as their two's complement.
+    // Negative numbers are encoded as two's complement.
     event.varint(2, step as u64);
     event.message(5, &summary);
-    record(to, &event.0)
+    write_record(to, &event.0)
 }
 
 fn hparams(names: &ColumnNames, config: &Config, arm: &str, seed: u64) -> Vec<(String, Message)> {
-    let text = |text: &str| {
-        let mut value = Message::default();
-        value.bytes(3, text.as_bytes());
-        value
-    };
-    let number = |number: f64| {
-        let mut value = Message::default();
-        value.double(2, number);
-        value
-    };
-    let value = |value: &ParamValue| match value {
-        ParamValue::Bool(on) => {
-            let mut value = Message::default();
-            value.varint(4, u64::from(*on));
-            value
-        }
-        ParamValue::Int(value) => number(*value as f64),
-        ParamValue::Float(value) => number(*value),
-        ParamValue::Text(value) => text(value),
-    };
-    let parameter =
-        |(name, param): (&String, &ParamValue)| (names.parameter(name).to_owned(), value(param));
-    let mut all: Vec<(String, Message)> = config.0.iter().map(parameter).collect();
-    all.extend([
-        ("arm".to_owned(), text(arm)),
-        ("seed".to_owned(), number(seed as f64)),
-    ]);
+    let mut all: Vec<(String, Message)> = config
+        .0
+        .iter()
+        .map(|(name, value)| (names.parameter(name).to_owned(), parameter_message(value)))
+        .collect();
+    all.push(("arm".to_owned(), text_message(arm)));
+    all.push(("seed".to_owned(), number_message(seed as f64)));
     all
 }
 
-/// An event that holds the data of the HParams plugin.
-fn plugin(to: &mut impl Write, tag: &str, data: &Message, now: f64) -> io::Result<()> {
+fn parameter_message(value: &ParamValue) -> Message {
+    match value {
+        ParamValue::Bool(on) => {
+            let mut message = Message::default();
+            message.varint(4, u64::from(*on));
+            message
+        }
+        ParamValue::Int(value) => number_message(*value as f64),
+        ParamValue::Float(value) => number_message(*value),
+        ParamValue::Text(value) => text_message(value),
+    }
+}
+
+fn text_message(text: &str) -> Message {
+    let mut message = Message::default();
+    message.bytes(3, text.as_bytes());
+    message
+}
+
+fn number_message(number: f64) -> Message {
+    let mut message = Message::default();
+    message.double(2, number);
+    message
+}
+
+/// Writes an event with data of the HParams plugin.
+fn write_plugin_data(to: &mut impl Write, tag: &str, data: &Message, now: f64) -> io::Result<()> {
     let mut plugin = Message::default();
     plugin.bytes(1, b"hparams");
     plugin.message(2, data);
     let mut metadata = Message::default();
     metadata.message(1, &plugin);
+
     let mut value = Message::default();
     value.bytes(1, tag.as_bytes());
     value.message(9, &metadata);
@@ -200,11 +222,11 @@ fn plugin(to: &mut impl Write, tag: &str, data: &Message, now: f64) -> io::Resul
     let mut event = Message::default();
     event.double(1, now);
     event.message(5, &summary);
-    record(to, &event.0)
+    write_record(to, &event.0)
 }
 
-/// A record: length, its checksum, the data, their checksum.
-fn record(to: &mut impl Write, data: &[u8]) -> io::Result<()> {
+/// Writes a record: length, its checksum, the data, their checksum.
+fn write_record(to: &mut impl Write, data: &[u8]) -> io::Result<()> {
     let length = (data.len() as u64).to_le_bytes();
     to.write_all(&length)?;
     to.write_all(&masked_crc32c(&length).to_le_bytes())?;
@@ -214,20 +236,18 @@ fn record(to: &mut impl Write, data: &[u8]) -> io::Result<()> {
 
 /// CRC-32C (Castagnoli), masked as in tensorflow/core/lib/hash/crc32c.h.
 fn masked_crc32c(data: &[u8]) -> u32 {
-    let step = |crc: u32, byte: &u8| {
-        (0..8).fold(crc ^ u32::from(*byte), |crc, _| {
-            if crc & 1 == 1 {
-                (crc >> 1) ^ 0x82f6_3b78
-            } else {
-                crc >> 1
-            }
-        })
-    };
-    let crc = !data.iter().fold(u32::MAX, step);
-    crc.rotate_right(15).wrapping_add(0xa282_ead8)
+    let mut crc = u32::MAX;
+    for byte in data {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            let feedback = if crc & 1 == 1 { 0x82f6_3b78 } else { 0 };
+            crc = (crc >> 1) ^ feedback;
+        }
+    }
+    (!crc).rotate_right(15).wrapping_add(0xa282_ead8)
 }
 
-/// A message of protocol buffers that is being written (protobuf.dev/programming-guides/encoding).
+/// An encoder of a protocol buffers message (protobuf.dev/programming-guides/encoding).
 #[derive(Clone, Debug, Default)]
 struct Message(Vec<u8>);
 
@@ -275,7 +295,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn checksums_are_castagnolis() {
+    fn checksums_are_crc32c() {
         // RFC 3720, B.4: of 32 zeros, and of 32 bytes of ones.
         let unmask = |masked: u32| masked.wrapping_sub(0xa282_ead8).rotate_left(15);
         assert_eq!(unmask(masked_crc32c(&[0; 32])), 0x8a91_36aa);
@@ -286,7 +306,7 @@ mod tests {
     #[test]
     fn an_event_is_encoded_as_tensorboard_does() {
         let mut to = Vec::new();
-        values(
+        write_values(
             &mut to,
             &[("loss", 0.5)].into_iter().collect(),
             str::to_owned,

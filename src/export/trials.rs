@@ -1,36 +1,36 @@
-//! The trials that every format tells of: those of the spec in force that were ever started, in
-//! grid order.
+//! The trials that every format contains: those of the current sweep file that were ever started,
+//! in grid order.
 
 use std::collections::HashMap;
 
 use crate::aggregate::Evaluation;
-use crate::grid::{ArmIndex, Grid, TrialId};
+use crate::grid::{Grid, TrialId};
 use crate::ledger::{LastAttempt, TrialRow};
 use crate::plan::{Phase, PlannedTrial};
 use crate::spec::{Config, Spec};
 
-/// One trial with all that is known of it but its history.
+/// A trial without its history.
 #[derive(Clone, Debug)]
 pub struct Exported<'a> {
     /// The id.
     pub id: TrialId,
     /// Number of its arm.
     pub arm: usize,
-    /// What it is for.
+    /// Its phase.
     pub phase: Phase,
     /// Its hyper-parameters.
     pub config: Config,
-    /// Where it stands, and its metrics.
+    /// Its state and metrics.
     pub row: &'a TrialRow,
-    /// Whether it had begun, was cut off, and will not run again since its point is out of the race
-    /// (`prune: safe`).
+    /// Whether it was started and interrupted, and will not run again because its point is out of
+    /// the race (`prune: safe`).
     pub pruned: bool,
-    /// When and how long it ran the last time, and what went wrong.
+    /// Its last attempt: time, duration, error.
     pub last: Option<&'a LastAttempt>,
 }
 
 impl Exported<'_> {
-    /// Where it stands, in a word.
+    /// Its state as one word.
     pub fn state(&self) -> &'static str {
         if self.pruned {
             "pruned"
@@ -40,8 +40,8 @@ impl Exported<'_> {
     }
 }
 
-/// The trials of the spec in force that were ever started: arm by arm, point by point, tuning seeds
-/// before final ones.
+/// Returns the trials of the current sweep file that were ever started: arm by arm, point by point,
+/// tuning seeds before final ones.
 pub fn exported<'a>(
     spec: &Spec,
     grid: &Grid,
@@ -53,40 +53,40 @@ pub fn exported<'a>(
     for (arm, points) in grid.arms().iter().enumerate() {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
         for point in points.points() {
-            let finals: &[u64] = if best == Some(point.index.0) {
-                &spec.seeds.final_
-            } else {
-                &[]
-            };
-            let tuning = spec.seeds.tune.iter().map(|seed| (Phase::Tune, seed));
-            for (phase, &seed) in tuning.chain(finals.iter().map(|seed| (Phase::Final, seed))) {
+            for (phase, seed) in seeds(spec, best == Some(point.index)) {
                 let id = TrialId {
                     point: point.id,
                     seed,
                 };
                 let Some(row) = rows.get(&id) else { continue };
-                let pruned = evaluation.is_pruned(
-                    &PlannedTrial {
-                        id,
-                        phase,
-                        arm: ArmIndex(arm),
-                        index: point.index,
-                        group: None,
-                    },
-                    Some(row),
-                );
-                let (config, last) = (point.config.clone(), attempts.get(&id));
+
+                // An interrupted trial of an eliminated point waits in the ledger, but will not
+                // run.
+                let planned = PlannedTrial {
+                    id,
+                    phase,
+                    arm,
+                    index: point.index,
+                    group: None,
+                };
                 trials.push(Exported {
                     id,
                     arm,
                     phase,
-                    config,
+                    config: point.config.clone(),
                     row,
-                    pruned,
-                    last,
+                    pruned: evaluation.is_pruned(&planned, Some(row)),
+                    last: attempts.get(&id),
                 });
             }
         }
     }
     trials
+}
+
+/// The seeds of a point: the tuning seeds, then the final seeds if it is selected.
+fn seeds(spec: &Spec, is_selected: bool) -> impl Iterator<Item = (Phase, u64)> {
+    let finals: &[u64] = if is_selected { &spec.seeds.final_ } else { &[] };
+    let tuning = spec.seeds.tune.iter().map(|seed| (Phase::Tune, *seed));
+    tuning.chain(finals.iter().map(|seed| (Phase::Final, *seed)))
 }

@@ -1,48 +1,48 @@
-//! The figures behind a verdict in one sentence. `audit` asks for it; the verdicts come from
+//! The evidence for a verdict in one sentence. `audit` asks for it; the verdicts come from
 //! `aggregate::claims`.
 
-use super::figure::{Figure, p_value, same_form};
+use super::cell::{CellValue, p_value, same_form};
+use super::text::count;
 use crate::aggregate::claims::{
     Bounded, Comparison, Evidence, Judgement, Pairs, Ratio, Saturation, Tested, Verdict,
 };
-use crate::aggregate::{ALPHA, NoTest, Sample};
+use crate::aggregate::{Interval, NoTest, Sample};
 use crate::protocol::{Place, Unit};
 use crate::spec::{ClaimKind, Spec, Way};
 
-/// What the verdict rests on: one line, no full stop.
+/// Returns the evidence for a verdict: one line, no full stop.
 ///
-/// `published`: the figures are published ones, of which no digit may be rounded away.
+/// `published`: the values are published ones, of which no digit may be rounded away.
 pub fn numbers(spec: &Spec, kind: &ClaimKind, judgement: &Judgement, published: bool) -> String {
-    let words = Words { spec, published };
+    let writer = EvidenceWriter { spec, published };
     match (&judgement.evidence, kind) {
         (Evidence::Comparisons(comparisons), ClaimKind::Beyond { way, .. }) => {
-            words.comparisons(comparisons, *way, judgement.verdict)
+            writer.comparisons(comparisons, *way, judgement.verdict)
         }
-        (Evidence::Ratio(ratio), _) => words.ratio(ratio),
+        (Evidence::Ratio(ratio), _) => writer.ratio(ratio),
         (Evidence::Bounds(arms), ClaimKind::Bound { way, value, .. }) => {
-            words.bounds(arms, *way, *value)
+            writer.bounds(arms, *way, *value)
         }
-        (Evidence::Saturation(arms), _) => arms
-            .iter()
-            .map(|arm| words.saturation(arm))
-            .collect::<Vec<_>>()
-            .join(", "),
+        (Evidence::Saturation(arms), _) => {
+            let arms: Vec<String> = arms.iter().map(|arm| writer.saturation(arm)).collect();
+            arms.join(", ")
+        }
         (Evidence::Pairs(arms), ClaimKind::AlwaysAbove { metric, than, .. }) => {
-            words.pairs(arms, metric, than)
+            writer.pairs(arms, metric, than)
         }
-        // Evidence is of its claim's kind.
+        // The evidence is always of the claim's kind.
         _ => String::new(),
     }
 }
 
-struct Words<'a> {
+struct EvidenceWriter<'a> {
     spec: &'a Spec,
     published: bool,
 }
 
-impl Words<'_> {
-    fn figure(&self, Sample { mean, std, n }: Sample) -> String {
-        Figure {
+impl EvidenceWriter<'_> {
+    fn sample(&self, Sample { mean, std, n }: Sample) -> String {
+        CellValue {
             mean,
             std,
             n,
@@ -56,187 +56,135 @@ impl Words<'_> {
         self.spec.arms.get(arm).map_or("", |arm| &arm.label)
     }
 
-    fn labels(&self, arms: impl Iterator<Item = usize>) -> String {
-        listed(
-            &arms
-                .map(|arm| self.label(arm).to_owned())
-                .collect::<Vec<_>>(),
-        )
-    }
-
-    /// The arm's own figure, then those others that decide the verdict.
+    /// The arm's own result, then the other arms that decide the verdict.
     fn comparisons(&self, comparisons: &[Comparison], way: Way, verdict: Verdict) -> String {
-        let Some(mine) = comparisons.first().and_then(|comparison| comparison.mine) else {
-            return format!(
-                "no result of {}",
-                self.labels(comparisons.iter().take(1).map(|comparison| comparison.arm))
-            );
+        let Some(first) = comparisons.first() else {
+            return "no result of ".to_owned();
         };
-        let (ahead, behind) = if way == Way::Up {
-            ("above", "below")
-        } else {
-            ("below", "above")
+        let Some(mine) = first.mine else {
+            return format!("no result of {}", self.label(first.arm));
         };
+
         let own = match mine.n {
-            Some(n) => format!("{} (n = {n})", self.figure(mine)),
-            None => self.figure(mine),
+            Some(n) => format!("{} (n = {n})", self.sample(mine)),
+            None => self.sample(mine),
         };
-        let describe = |comparison: &Comparison, what: String| {
-            let theirs = comparison
-                .theirs
-                .map_or(String::new(), |theirs| self.figure(theirs));
-            format!(
-                "{} ({})",
-                self.label(comparison.other),
-                [theirs, what].join(", ").trim_end_matches(", ")
-            )
-        };
-        let adjusted = |test: &Tested| format!("adjusted p {}", p_value(test.adjusted));
-        let both = |test: &Tested| match test.adjusted > test.p {
-            true => format!(
-                "p {}, adjusted {}",
-                p_value(test.p),
-                p_value(test.adjusted).trim_start_matches("= ")
-            ),
-            false => format!("p {}", p_value(test.p)),
-        };
+
+        // If the arm beats all others, the nearest one says how clearly.
         if verdict == Verdict::Confirmed && comparisons.len() > 1 {
-            let nearest = comparisons.iter().min_by(|a, b| a.lead.total_cmp(&b.lead));
-            let nearest = nearest.map(|nearest| {
-                describe(
-                    nearest,
-                    nearest.test.as_ref().map(adjusted).unwrap_or_default(),
-                )
-            });
+            let nearest = comparisons
+                .iter()
+                .min_by(|a, b| a.lead.total_cmp(&b.lead))
+                .unwrap_or(first);
+            let p = nearest.test.as_ref().map(adjusted_p).unwrap_or_default();
             return format!(
-                "{own}, significantly {ahead} all others; the nearest is {}",
-                nearest.unwrap_or_default()
+                "{own}, significantly {} all others; the nearest is {}",
+                side_word(way, true),
+                self.other(nearest, &p)
             );
         }
-        let significant =
-            |comparison: &Comparison| comparison.test.is_ok_and(|test| test.adjusted < ALPHA);
+
+        // The others that decide the verdict, under one heading for each kind of outcome.
         let mut groups: Vec<(String, Vec<String>)> = Vec::new();
-        for comparison in comparisons {
-            let (lead, significant) = (comparison.lead, significant(comparison));
-            let decides = match verdict {
-                Verdict::Contradicted => significant && lead < 0.0,
-                Verdict::NoData => comparison.test.is_err(),
-                Verdict::Confirmed | Verdict::NotSignificant => true,
-            };
-            if !decides {
-                continue;
-            }
-            let (heading, item) = match &comparison.test {
-                Err(NoTest::Missing) => (
-                    "no result of".to_owned(),
-                    self.label(comparison.other).to_owned(),
-                ),
-                Err(reason) => (
-                    "no test against".to_owned(),
-                    describe(comparison, reason.reason().to_owned()),
-                ),
-                Ok(test) => {
-                    let side = if lead > 0.0 { ahead } else { behind };
-                    match significant {
-                        // Settled, so its name is enough.
-                        true if verdict == Verdict::NotSignificant => (
-                            format!("significantly {side}"),
-                            self.label(comparison.other).to_owned(),
-                        ),
-                        true => (
-                            format!("significantly {side}"),
-                            describe(comparison, adjusted(test)),
-                        ),
-                        false if lead == 0.0 => {
-                            ("equal to".to_owned(), describe(comparison, String::new()))
-                        }
-                        false => (
-                            format!("not significantly {side}"),
-                            describe(comparison, both(test)),
-                        ),
-                    }
-                }
-            };
+        let deciding = comparisons
+            .iter()
+            .filter(|comparison| decides(comparison, verdict));
+        for comparison in deciding {
+            let heading = outcome(comparison, way);
+            let item = self.outcome_item(comparison, verdict);
             match groups.iter_mut().find(|(known, _)| *known == heading) {
                 Some((_, items)) => items.push(item),
                 None => groups.push((heading, vec![item])),
             }
         }
-        let groups = groups
-            .iter()
-            .map(|(heading, items)| format!("{heading} {}", listed(items)));
-        std::iter::once(own)
-            .chain(groups)
-            .collect::<Vec<_>>()
-            .join("; ")
+
+        let mut parts = vec![own];
+        for (heading, items) in groups {
+            parts.push(format!("{heading} {}", listed(&items)));
+        }
+        parts.join("; ")
+    }
+
+    /// The other arm of a comparison, with its result and a remark in parentheses.
+    fn other(&self, comparison: &Comparison, remark: &str) -> String {
+        let theirs = comparison
+            .theirs
+            .map_or(String::new(), |theirs| self.sample(theirs));
+        let details = format!("{theirs}, {remark}");
+        format!(
+            "{} ({})",
+            self.label(comparison.other),
+            details.trim_end_matches(", ")
+        )
+    }
+
+    /// The other arm of a comparison as an item under its `outcome`.
+    fn outcome_item(&self, comparison: &Comparison, verdict: Verdict) -> String {
+        let name = || self.label(comparison.other).to_owned();
+        match &comparison.test {
+            Err(NoTest::Missing) => name(),
+            Err(reason) => self.other(comparison, reason.reason()),
+            // It does not decide the verdict, so its name is enough.
+            Ok(_) if comparison.is_significant() && verdict == Verdict::NotSignificant => name(),
+            Ok(test) if comparison.is_significant() => self.other(comparison, &adjusted_p(test)),
+            Ok(_) if comparison.lead == 0.0 => self.other(comparison, ""),
+            Ok(test) => self.other(comparison, &both_p(test)),
+        }
     }
 
     fn ratio(&self, ratio: &Ratio) -> String {
         let (Some(of), Some(to)) = (ratio.of, ratio.to) else {
             return "no result of one of the arms".to_owned();
         };
+
         let interval = match ratio.interval {
-            Ok((low, high)) => format!("95 % interval {low:.2} to {high:.2}"),
+            Ok(Interval { low, high }) => format!("95 % interval {low:.2} to {high:.2}"),
             Err(reason) => format!("no interval: {}", reason.reason()),
         };
         format!(
             "{:.2} ({interval}; {} over {})",
             of.mean / to.mean,
-            self.figure(of),
-            self.figure(to)
+            self.sample(of),
+            self.sample(to)
         )
     }
 
-    /// The arm that is nearest to the value, if all hold; otherwise those that are not on the
-    /// claimed side for certain.
+    /// The arm that is nearest to the value, if all arms hold; otherwise those that do not hold for
+    /// certain.
     fn bounds(&self, arms: &[Bounded], way: Way, value: f64) -> String {
-        let holds = |arm: &&Bounded| match (arm.interval, way) {
-            (Ok((low, _)), Way::Up) => low >= value,
-            (Ok((_, high)), Way::Down) => high <= value,
-            (Err(_), _) => false,
-        };
-        let describe = |arm: &Bounded| {
-            let Some(sample) = arm.sample else {
-                return format!("no result of {}", self.label(arm.arm));
-            };
-            let interval = match arm.interval {
-                Ok(interval) => interval_of(sample, interval),
-                Err(reason) => format!("no interval: {}", reason.reason()),
-            };
-            format!(
-                "{} {} ({interval})",
-                self.label(arm.arm),
-                self.figure(sample)
-            )
-        };
+        // Arms that do not hold for certain decide the verdict.
         let doubtful: Vec<String> = arms
             .iter()
-            .filter(|arm| !holds(arm))
-            .map(describe)
+            .filter(|arm| !arm.holds(way, value))
+            .map(|arm| self.bounded(arm))
             .collect();
         if !doubtful.is_empty() {
             return doubtful.join(", ");
         }
-        let mean = |arm: &&Bounded| {
-            arm.sample.map_or(f64::NAN, |sample| {
-                if way == Way::Up {
-                    sample.mean
-                } else {
-                    -sample.mean
-                }
-            })
-        };
+
         let nearest = arms
             .iter()
-            .min_by(|a, b| mean(a).total_cmp(&mean(b)))
-            .map(describe)
+            .min_by(|a, b| distance(a, way).total_cmp(&distance(b, way)))
+            .map(|arm| self.bounded(arm))
             .unwrap_or_default();
-        let word = if way == Way::Up { "lowest" } else { "highest" };
-        if arms.len() == 1 {
-            nearest
-        } else {
-            format!("the {word} is {nearest}")
+        match way {
+            _ if arms.len() == 1 => nearest,
+            Way::Up => format!("the lowest is {nearest}"),
+            Way::Down => format!("the highest is {nearest}"),
         }
+    }
+
+    fn bounded(&self, arm: &Bounded) -> String {
+        let label = self.label(arm.arm);
+        let Some(sample) = arm.sample else {
+            return format!("no result of {label}");
+        };
+
+        let interval = match arm.interval {
+            Ok(interval) => interval_of(sample, interval),
+            Err(reason) => format!("no interval: {}", reason.reason()),
+        };
+        format!("{label} {} ({interval})", self.sample(sample))
     }
 
     fn saturation(&self, arm: &Saturation) -> String {
@@ -246,46 +194,44 @@ impl Words<'_> {
             Err(NoTest::Missing) => return format!("no history of {label}"),
             Err(reason) => return format!("{label}: {}", reason.reason()),
         };
+
         let unit = arm.unit.name();
+        let mean = epoch.mean;
         match (arm.interval, epoch.std) {
             (Ok(_), Some(0.0)) => {
-                format!(
-                    "{label} at {unit} {} in each of {} trials",
-                    exact_place(epoch.mean),
-                    epoch.n.unwrap_or(0)
-                )
+                let trials = epoch.n.unwrap_or(0);
+                let place = exact_place(mean);
+                format!("{label} at {unit} {place} in each of {trials} trials")
             }
-            (Ok((low, high)), Some(std)) => {
-                format!(
-                    "{label} at {unit} {:.1} ± {std:.1} (95 % interval {low:.1} to {high:.1})",
-                    epoch.mean
-                )
+            (Ok(Interval { low, high }), Some(std)) => {
+                let interval = format!("95 % interval {low:.1} to {high:.1}");
+                format!("{label} at {unit} {mean:.1} ± {std:.1} ({interval})")
             }
-            _ => format!("{label} at {unit} {:.1} (n = 1)", epoch.mean),
+            _ => format!("{label} at {unit} {mean:.1} (n = 1)"),
         }
     }
 
     fn pairs(&self, arms: &[Pairs], metric: &str, than: &str) -> String {
-        let sum = |count: fn(&Pairs) -> usize| arms.iter().map(count).sum::<usize>();
+        let trials: usize = arms.iter().map(|arm| arm.trials).sum();
+        let pairs: usize = arms.iter().map(|arm| arm.pairs).sum();
+        let above: usize = arms.iter().map(|arm| arm.above).sum();
+        let not_finite: usize = arms.iter().map(|arm| arm.not_finite).sum();
+
         let mut parts = Vec::new();
-        if sum(|arm| arm.pairs) > 0 {
-            let trials = sum(|arm| arm.trials);
-            let plural = if trials == 1 { "" } else { "s" };
+        if pairs > 0 {
             let unit = arms
                 .iter()
                 .find(|arm| arm.pairs > 0)
                 .map_or(Unit::Epoch, |arm| arm.unit)
                 .name();
-            parts.push(format!(
-                "true at {} of {} {unit}s of {trials} trial{plural}",
-                sum(|arm| arm.above),
-                sum(|arm| arm.pairs)
-            ));
+            let trials = count(trials as u64, "trial");
+            parts.push(format!("true at {above} of {pairs} {unit}s of {trials}"));
         }
-        let not_finite = sum(|arm| arm.not_finite);
+
         if not_finite > 0 {
             parts.push(format!("{not_finite} with a value that is not finite"));
         }
+
         let worst = arms
             .iter()
             .filter_map(|arm| Some((arm.arm, arm.worst?)))
@@ -299,29 +245,87 @@ impl Words<'_> {
                 p_value(worst.adjusted)
             ));
         }
-        let missing = arms.iter().filter(|arm| arm.pairs == 0).map(|arm| arm.arm);
-        if sum(|arm| arm.pairs) == 0 {
+
+        // Arms without both metrics.
+        let missing: Vec<String> = arms
+            .iter()
+            .filter(|arm| arm.pairs == 0)
+            .map(|arm| self.label(arm.arm).to_owned())
+            .collect();
+        if pairs == 0 {
             parts.push(format!("no {metric} and {than} in the history"));
-        } else if missing.clone().next().is_some() {
-            parts.push(format!(
-                "no {metric} and {than} in the history of {}",
-                self.labels(missing)
-            ));
+        } else if !missing.is_empty() {
+            let arms = listed(&missing);
+            parts.push(format!("no {metric} and {than} in the history of {arms}"));
         }
         parts.join(", ")
     }
 }
 
-/// A mean of equal epochs or steps, as it is.
+/// `above` if an arm is ahead of another and ahead means greater, and so on.
+fn side_word(way: Way, ahead: bool) -> &'static str {
+    if (way == Way::Up) == ahead {
+        "above"
+    } else {
+        "below"
+    }
+}
+
+fn decides(comparison: &Comparison, verdict: Verdict) -> bool {
+    match verdict {
+        Verdict::Contradicted => comparison.is_significant() && comparison.lead < 0.0,
+        Verdict::NoData => comparison.test.is_err(),
+        Verdict::Confirmed | Verdict::NotSignificant => true,
+    }
+}
+
+/// The outcome of a comparison, to be followed by the other arm.
+fn outcome(comparison: &Comparison, way: Way) -> String {
+    let side = side_word(way, comparison.lead > 0.0);
+    match &comparison.test {
+        Err(NoTest::Missing) => "no result of".to_owned(),
+        Err(_) => "no test against".to_owned(),
+        Ok(_) if comparison.is_significant() => format!("significantly {side}"),
+        Ok(_) if comparison.lead == 0.0 => "equal to".to_owned(),
+        Ok(_) => format!("not significantly {side}"),
+    }
+}
+
+fn adjusted_p(test: &Tested) -> String {
+    format!("adjusted p {}", p_value(test.adjusted))
+}
+
+fn both_p(test: &Tested) -> String {
+    let p = p_value(test.p);
+    if test.adjusted > test.p {
+        let adjusted = p_value(test.adjusted);
+        format!("p {p}, adjusted {}", adjusted.trim_start_matches("= "))
+    } else {
+        format!("p {p}")
+    }
+}
+
+/// A measure that is smallest for the arm nearest to the bound.
+fn distance(arm: &Bounded, way: Way) -> f64 {
+    let mean = arm.sample.map_or(f64::NAN, |sample| sample.mean);
+    match way {
+        Way::Up => mean,
+        Way::Down => -mean,
+    }
+}
+
+/// A mean of equal epochs or steps, without rounding.
 fn exact_place(mean: f64) -> String {
     Place::new(mean).map_or_else(String::new, |place| place.to_string())
 }
 
-fn interval_of(sample: Sample, (low, high): (f64, f64)) -> String {
-    let write = |value| same_form(value, sample.mean, sample.std);
-    format!("95 % interval {} to {}", write(low), write(high))
+fn interval_of(sample: Sample, interval: Interval) -> String {
+    let low = same_form(interval.low, sample.mean, sample.std);
+    let high = same_form(interval.high, sample.mean, sample.std);
+    format!("95 % interval {low} to {high}")
 }
 
+/// `a, b and c`
 fn listed(items: &[String]) -> String {
     match items {
         [] => String::new(),

@@ -1,6 +1,6 @@
-//! The report as one HTML page that needs nothing else: tables, figures, selected points, failures,
-//! provenance. The layout is in `report.html`; askama escapes everything that came from a spec or a
-//! program.
+//! The report as one self-contained HTML page: tables, figures, selected points, failures,
+//! provenance. The layout is in `report.html`; askama escapes everything that came from a sweep
+//! file or a program.
 
 use askama::Template;
 use base64::Engine as _;
@@ -8,12 +8,11 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::audit::AuditRow;
 use super::audit_files::{ABOUT_TESTS, HEADINGS, about_claims, cells};
-use super::figure::Figure;
 use super::figures::FigureFile;
 use super::page::Page;
-use super::table::{EMPTY, Table};
+use super::table::Table;
 
-/// The page.
+/// Writes the page.
 ///
 /// # Errors
 /// `askama::Error`, should a value refuse to be formatted.
@@ -22,7 +21,8 @@ pub fn html_page(page: &Page<'_>) -> Result<String, askama::Error> {
     let compared = page.audit.map_or(Vec::new(), |audit| {
         audit.rows.iter().map(AuditCells::of).collect()
     });
-    // Each drawing as an image of its own: identifiers inside of one cannot meet those of another.
+
+    // Each drawing is an image, so that identifiers in one cannot clash with those in another.
     let figures = page
         .figures
         .iter()
@@ -58,16 +58,10 @@ struct Grid<'a> {
 
 impl<'a> Grid<'a> {
     fn of(table: &'a Table) -> Self {
-        let cells = |row| {
-            table
-                .figures(row)
-                .map(|figure| figure.map_or(EMPTY.to_owned(), Figure::plain))
-                .collect()
-        };
         let rows = table
             .rows
             .iter()
-            .map(|row| (row.label.as_str(), cells(row)))
+            .map(|row| (row.label.as_str(), table.texts(row).collect()))
             .collect();
         Self {
             table,
@@ -77,21 +71,20 @@ impl<'a> Grid<'a> {
     }
 }
 
-/// A row of the comparison with published figures: metric, arm, and the figures of `HEADINGS` after
-/// them.
+/// A row of the comparison with published values, in the order of `HEADINGS`.
 struct AuditCells {
     metric: String,
     arm: String,
-    figures: Vec<String>,
+    values: Vec<String>,
 }
 
 impl AuditCells {
     fn of(row: &AuditRow) -> Self {
-        let [metric, arm, figures @ ..] = cells(row);
+        let [metric, arm, values @ ..] = cells(row);
         Self {
             metric,
             arm,
-            figures: figures.into(),
+            values: values.into(),
         }
     }
 }

@@ -1,112 +1,115 @@
 //! Tables as LaTeX with booktabs.
 
-use super::figure::Figure;
+use super::cell::CellValue;
 use super::table::Table;
 
-/// The table as a `table` float for a paper that loads `booktabs`. Published figures stand below
+/// Writes a table as a `table` float for a paper that loads `booktabs`. Published values are below
 /// ours, so that the table fits one column.
 pub fn latex_table(table: &Table) -> String {
+    let mut out = String::from("% needs \\usepackage{booktabs}\n");
+    if texts(table).any(|text| text.chars().any(is_foreign)) {
+        out.push_str(FOREIGN_LETTER_COMMAND);
+    }
+    out.push_str("\\begin{table}\n  \\centering\n");
+    out.push_str(&format!("  \\caption{{{}}}\n", escape(&table.caption)));
+    let label = table.title.to_lowercase().replace(' ', "-");
+    out.push_str(&format!("  \\label{{tab:{label}}}\n"));
+
+    // Labels are aligned to the left, values to the right.
+    let alignment = "r".repeat(table.columns.len());
     let headings: Vec<String> = std::iter::once(&table.corner)
         .chain(table.columns.iter().map(|column| &column.heading))
         .map(|text| escape(text))
         .collect();
-    let mut out = String::from("% needs \\usepackage{booktabs}\n");
-    let texts = [&table.corner, &table.caption]
-        .into_iter()
-        .chain(&table.notes);
-    let texts = texts
-        .chain(table.columns.iter().map(|column| &column.heading))
-        .chain(table.rows.iter().map(|row| &row.label));
-    if texts.flat_map(|text| text.chars()).any(is_foreign) {
-        out.push_str(FOREIGN);
-    }
-    out.push_str("\\begin{table}\n  \\centering\n");
-    out.push_str(&format!("  \\caption{{{}}}\n", escape(&table.caption)));
+    let headings = headings.join(" & ");
     out.push_str(&format!(
-        "  \\label{{tab:{}}}\n",
-        table.title.to_lowercase().replace(' ', "-")
+        "  \\begin{{tabular}}{{l{alignment}}}\n    \\toprule\n"
     ));
-    out.push_str(&format!(
-        "  \\begin{{tabular}}{{l{}}}\n    \\toprule\n",
-        "r".repeat(table.columns.len())
-    ));
-    out.push_str(&format!(
-        "    {} \\\\\n    \\midrule\n",
-        headings.join(" & ")
-    ));
-    let line = |label: String, figures: &mut dyn Iterator<Item = Option<&Figure>>| {
-        let figures = figures.map(|figure| figure.map_or("---".to_owned(), latex_figure));
-        format!(
-            "    {} \\\\\n",
-            std::iter::once(label)
-                .chain(figures)
-                .collect::<Vec<_>>()
-                .join(" & ")
-        )
-    };
-    let any_published = table.columns.iter().any(|column| column.published);
-    for (number, row) in table.rows.iter().enumerate() {
-        if any_published && number > 0 {
-            out.push_str("    \\addlinespace\n");
-        }
-        out.push_str(&line(
-            escape(&row.label),
-            &mut row.cells.iter().map(|cell| cell.ours.as_ref()),
-        ));
-        if row.cells.iter().any(|cell| cell.published.is_some()) {
-            out.push_str(&line(
-                "\\quad\\textit{published}".to_owned(),
-                &mut row.cells.iter().map(|cell| cell.published.as_ref()),
-            ));
-        }
-    }
+    out.push_str(&format!("    {headings} \\\\\n    \\midrule\n"));
+    out.push_str(&rows(table));
     out.push_str("    \\bottomrule\n  \\end{tabular}\n");
+
     for note in &table.notes {
+        let note = escape(note);
         out.push_str(&format!(
-            "  \\par\\smallskip{{\\footnotesize {}\\par}}\n",
-            escape(note)
+            "  \\par\\smallskip{{\\footnotesize {note}\\par}}\n"
         ));
     }
     out.push_str("\\end{table}\n");
     out
 }
 
-/// A document that inputs the given files, to see the tables or to start a paper from.
+/// Every text of a table.
+fn texts(table: &Table) -> impl Iterator<Item = &String> {
+    [&table.corner, &table.caption]
+        .into_iter()
+        .chain(&table.notes)
+        .chain(table.columns.iter().map(|column| &column.heading))
+        .chain(table.rows.iter().map(|row| &row.label))
+}
+
+fn rows(table: &Table) -> String {
+    let any_published = table.columns.iter().any(|column| column.published);
+    let mut out = String::new();
+    for (number, row) in table.rows.iter().enumerate() {
+        if any_published && number > 0 {
+            out.push_str("    \\addlinespace\n");
+        }
+
+        let ours = row.cells.iter().map(|cell| cell.ours.as_ref());
+        out.push_str(&line(escape(&row.label), ours));
+
+        if row.cells.iter().any(|cell| cell.published.is_some()) {
+            let published = row.cells.iter().map(|cell| cell.published.as_ref());
+            out.push_str(&line("\\quad\\textit{published}".to_owned(), published));
+        }
+    }
+    out
+}
+
+fn line<'a>(label: String, values: impl Iterator<Item = Option<&'a CellValue>>) -> String {
+    let values = values.map(|value| value.map_or("---".to_owned(), latex_value));
+    let cells: Vec<String> = std::iter::once(label).chain(values).collect();
+    format!("    {} \\\\\n", cells.join(" & "))
+}
+
+/// Writes a document that inputs the given files, to look at the tables or to start a paper from.
 pub fn latex_document(files: &[&str]) -> String {
     let inputs: String = files
         .iter()
         .map(|file| format!("\\input{{{file}}}\n"))
         .collect();
     format!(
-        "\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\\begin{{document}}\n{inputs}\\end{{document}}\n"
+        "\\documentclass{{article}}\n\\usepackage{{booktabs}}\n\
+         \\begin{{document}}\n{inputs}\\end{{document}}\n"
     )
 }
 
-fn latex_figure(figure: &Figure) -> String {
-    let numbers = figure
+fn latex_value(value: &CellValue) -> String {
+    let numbers = value
         .numbers(" \\pm ")
         .replace("NaN", "\\mathrm{NaN}")
         .replace('∞', "\\infty");
-    match figure.remark() {
+    match value.remark() {
         Some(remark) => format!("${numbers}$ ({})", escape(&remark)),
         None => format!("${numbers}$"),
     }
 }
 
-/// Defines the command for letters that pdfLaTeX stops at: there they become their number,
-/// elsewhere they stay what they are.
-const FOREIGN: &str = "% pdfLaTeX has no letters such as emoji or Chinese ones: it shows their numbers. XeLaTeX and LuaLaTeX show them, with a font that has them.\n\
-                       \\providecommand{\\foreignletter}[2]{\\ifdefined\\Umathchar #1\\else [U+#2]\\fi}\n";
+/// Defines a command for letters that pdfLaTeX does not accept: there it shows their number,
+/// elsewhere the letter itself.
+const FOREIGN_LETTER_COMMAND: &str = "% pdfLaTeX has no letters such as emoji or Chinese ones: it shows their numbers. XeLaTeX and LuaLaTeX show them, with a font that has them.\n\
+     \\providecommand{\\foreignletter}[2]{\\ifdefined\\Umathchar #1\\else [U+#2]\\fi}\n";
 
 /// Whether pdfLaTeX, whose fonts have the letters of Europe's Latin alphabets and common
-/// punctuation, would stop at a letter.
+/// punctuation, does not accept a letter.
 fn is_foreign(letter: char) -> bool {
     let known = letter < '\u{180}' || matches!(letter, '–' | '—' | '‘' | '’' | '“' | '”' | '…');
     !known && greek(letter).is_none() && !matches!(letter, '−' | '≤' | '≥')
 }
 
-/// Makes text mean itself in LaTeX: every one since 2018 reads UTF-8. For letters that the default
-/// fonts lack see `FOREIGN`.
+/// Escapes text for LaTeX, which reads UTF-8 since 2018. For letters that the default fonts lack
+/// see `FOREIGN_LETTER_COMMAND`.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -167,7 +170,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn labels_mean_themselves() {
+    fn labels_are_escaped() {
         assert_eq!(escape("SGD (β = 0)"), "SGD ($\\beta$ = 0)");
         assert_eq!(escape("50 % of a_b & $x"), "50 \\% of a\\_b \\& \\$x");
     }

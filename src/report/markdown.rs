@@ -1,34 +1,29 @@
 //! Tables as GitHub-flavoured Markdown.
 
-use super::figure::Figure;
-use super::table::{EMPTY, Table};
+use super::table::Table;
 
-/// The table as Markdown, title and caption above, notes below.
+/// Writes a table as Markdown, title and caption above, notes below.
 pub fn markdown_table(table: &Table) -> String {
-    let line = |cells: Vec<String>| format!("| {} |\n", cells.join(" | "));
+    let title = escape(&table.title);
+    let mut out = format!("**{title}.** {}\n\n", escape(&table.caption));
+
     let headings: Vec<String> = table
         .headings()
         .iter()
         .map(|heading| escape(heading))
         .collect();
-    let mut out = format!(
-        "**{}.** {}\n\n",
-        escape(&table.title),
-        escape(&table.caption)
-    );
-    let rule = (0..headings.len())
+    let rule: Vec<String> = (0..headings.len())
         .map(|column| if column == 0 { "---" } else { "---:" }.to_owned())
         .collect();
-    out.push_str(&line(headings));
-    out.push_str(&line(rule));
+    out.push_str(&line(&headings));
+    out.push_str(&line(&rule));
     for row in &table.rows {
-        let figures = table
-            .figures(row)
-            .map(|figure| figure.map_or(EMPTY.to_owned(), Figure::plain));
-        out.push_str(&line(
-            std::iter::once(escape(&row.label)).chain(figures).collect(),
-        ));
+        let cells: Vec<String> = std::iter::once(escape(&row.label))
+            .chain(table.texts(row))
+            .collect();
+        out.push_str(&line(&cells));
     }
+
     if !table.notes.is_empty() {
         out.push('\n');
     }
@@ -38,7 +33,12 @@ pub fn markdown_table(table: &Table) -> String {
     out
 }
 
-/// Makes text mean itself in Markdown, within one line and one cell.
+/// One row of a table.
+pub(super) fn line(cells: &[String]) -> String {
+    format!("| {} |\n", cells.join(" | "))
+}
+
+/// Escapes text for one line and one cell of Markdown.
 pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {

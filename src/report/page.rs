@@ -1,10 +1,10 @@
-//! Everything that a report shows on one page, handed to the writers of such pages: `summary`
-//! (Markdown) and `html`.
+//! Everything that a report shows on one page, for the writers of such pages: `summary` (Markdown)
+//! and `html`.
 
 use super::audit::Audit;
 use super::figures::FigureFile;
 use super::provenance::Provenance;
-use super::summary::Selected;
+use super::selection::Selected;
 use super::table::Table;
 use crate::protocol::FailureKind;
 use crate::spec::Spec;
@@ -14,18 +14,18 @@ use crate::spec::Spec;
 pub struct Page<'a> {
     /// The sweep.
     pub spec: &'a Spec,
-    /// What a reader must know before trusting the figures.
+    /// Remarks at the top (`notes`).
     pub notes: &'a [String],
     /// Tables I, II and so on.
     pub tables: &'a [&'a Table],
     /// The selected point of each arm.
     pub selected: &'a [Selected],
-    /// What became of published figures and claims, if the spec has any.
+    /// The audit, if there are published values or claims.
     pub audit: Option<&'a Audit>,
-    /// The figures, in their order.
+    /// The figures, in order.
     pub figures: &'a [FigureFile],
-    /// Trials that failed for good: id, kind, message.
+    /// Failed trials with no retries left: id, kind, message.
     pub failures: &'a [(String, FailureKind, String)],
-    /// Where it all comes from.
+    /// The provenance.
     pub provenance: &'a Provenance,
 }

@@ -1,9 +1,9 @@
-//! Where the figures come from: programs, versions, machines, seeds and runs, as one JSON document.
+//! Where the results come from: programs, versions, machines, seeds and runs, as one JSON document.
 
 use serde::Serialize;
 
 use super::versions::ShownVersion;
-use crate::aggregate::Evaluation;
+use crate::aggregate::{Evaluation, Tally};
 use crate::ledger::{SessionRow, WorkerRow};
 use crate::spec::Spec;
 
@@ -11,7 +11,7 @@ use crate::spec::Spec;
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Provenance {
     pub(super) sweep: String,
-    /// BLAKE3 of the spec's text, as in `spec.yaml`.
+    /// BLAKE3 hash of the sweep file's text, as in `spec.yaml`.
     pub(super) spec_blake3: String,
     pub(super) task: String,
     pub(super) report_made_by: String,
@@ -71,13 +71,14 @@ pub fn provenance(
     workers: Vec<WorkerRow>,
     sessions: Vec<SessionRow>,
 ) -> Provenance {
-    let sum = |figure: fn(&crate::aggregate::Tally) -> u64| {
+    let sum = |count: fn(&Tally) -> u64| {
         evaluation
             .arms
             .iter()
-            .map(|arm| figure(&arm.tune_tally) + figure(&arm.final_tally))
+            .map(|arm| count(&arm.tune_tally) + count(&arm.final_tally))
             .sum()
     };
+
     Provenance {
         sweep: spec.name.clone(),
         spec_blake3: blake3::hash(spec_text.as_bytes()).to_hex().to_string(),
@@ -89,42 +90,46 @@ pub fn provenance(
         trials_done: sum(|tally| tally.done),
         trials_failed: sum(|tally| tally.failed),
         trials_diverged: sum(|tally| tally.diverged),
-        trials_left: sum(crate::aggregate::Tally::left),
+        trials_left: sum(Tally::left),
         trials_pruned: sum(|tally| tally.pruned),
         versions,
-        trained_by: workers
-            .into_iter()
-            .map(|worker| Trainer {
-                program: worker.program,
-                version: worker.version,
-                libraries: worker.libraries,
-                device: worker.device,
-                threads: worker.threads,
-                host: worker.host,
-                trials: worker.trials,
-            })
-            .collect(),
-        runs: sessions
-            .into_iter()
-            .map(|session| {
-                let (git_commit, git_dirty) = session.git.unzip();
-                Run {
-                    started_at: session.started_at,
-                    ended_at: session.ended_at,
-                    outcome: outcome(session.outcome.as_deref()).to_owned(),
-                    host: session.host,
-                    command: session.command,
-                    version: session.version,
-                    git_commit,
-                    git_dirty,
-                    devices: session.devices,
-                }
-            })
-            .collect(),
+        trained_by: workers.into_iter().map(Trainer::from).collect(),
+        runs: sessions.into_iter().map(Run::from).collect(),
     }
 }
 
-/// How a run of the coordinator ended, in words.
+impl From<WorkerRow> for Trainer {
+    fn from(worker: WorkerRow) -> Self {
+        Self {
+            program: worker.program,
+            version: worker.version,
+            libraries: worker.libraries,
+            device: worker.device,
+            threads: worker.threads,
+            host: worker.host,
+            trials: worker.trials,
+        }
+    }
+}
+
+impl From<SessionRow> for Run {
+    fn from(session: SessionRow) -> Self {
+        let (git_commit, git_dirty) = session.git.unzip();
+        Self {
+            started_at: session.started_at,
+            ended_at: session.ended_at,
+            outcome: outcome(session.outcome.as_deref()).to_owned(),
+            host: session.host,
+            command: session.command,
+            version: session.version,
+            git_commit,
+            git_dirty,
+            devices: session.devices,
+        }
+    }
+}
+
+/// How a run of the coordinator ended, by the outcome in the ledger.
 fn outcome(code: Option<&str>) -> &str {
     match code {
         Some("some_failed") => "finished; some trials failed (--retry-failed runs them again)",

@@ -1,9 +1,9 @@
-//! A table before it is written: rows of figures, ours and published side by side. The writers of
+//! A table before it is written: rows of values, ours and published side by side. The writers of
 //! the formats (`text`, `markdown`, `latex`, `csv_files`) each turn this into their own.
 
-use super::figure::Figure;
+use super::cell::CellValue;
 
-/// A table of figures.
+/// A table of values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Table {
     /// Short name, e.g. `Table I`.
@@ -16,25 +16,26 @@ pub struct Table {
     pub columns: Vec<Column>,
     /// The rows.
     pub rows: Vec<Row>,
-    /// What a reader must know, below the table.
+    /// Remarks below the table.
     pub notes: Vec<String>,
 }
 
-/// One metric: a column of ours and, where anything was published, one of published figures.
+/// One metric: a column of measured values and, where anything was published, one of published
+/// values.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Column {
     /// The metric's name.
     pub metric: String,
     /// Heading.
     pub heading: String,
-    /// Whether a column of published figures stands beside it.
+    /// Whether there is a column of published values beside it.
     pub published: bool,
 }
 
 /// One arm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// The arm's name in the spec.
+    /// The arm's name in the sweep file.
     pub arm: String,
     /// The arm's label.
     pub label: String,
@@ -42,16 +43,16 @@ pub struct Row {
     pub cells: Vec<Cell>,
 }
 
-/// What one arm reached in one metric.
+/// The result of one arm in one metric.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Cell {
-    /// Ours; None: there is no result.
-    pub ours: Option<Figure>,
-    /// The published one.
-    pub published: Option<Figure>,
+    /// The measured value, if there is a result.
+    pub ours: Option<CellValue>,
+    /// The published value, if there is one.
+    pub published: Option<CellValue>,
 }
 
-/// What stands in a cell that has no figure.
+/// The text of a cell without a value.
 pub const EMPTY: &str = "—";
 
 impl Table {
@@ -67,14 +68,20 @@ impl Table {
         headings
     }
 
-    /// A row's figures from left to right, in step with `headings` after the corner.
-    pub fn figures<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = Option<&'a Figure>> {
+    /// A row's values from left to right, in step with `headings` after the corner.
+    pub fn values<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = Option<&'a CellValue>> {
         self.columns
             .iter()
             .zip(&row.cells)
             .flat_map(|(column, cell)| {
-                std::iter::once(cell.ours.as_ref())
-                    .chain(column.published.then_some(cell.published.as_ref()))
+                let published = column.published.then_some(cell.published.as_ref());
+                std::iter::once(cell.ours.as_ref()).chain(published)
             })
+    }
+
+    /// The texts of a row's values, in step with `values`.
+    pub fn texts<'a>(&'a self, row: &'a Row) -> impl Iterator<Item = String> {
+        self.values(row)
+            .map(|value| value.map_or(EMPTY.to_owned(), CellValue::plain))
     }
 }

@@ -1,36 +1,41 @@
 //! Table I (accuracy on the training, validation and test sets) and Table II (training time) of a
-//! sweep, shaped as the paper prints them; for a worker of the user's own, Table I holds the
-//! metrics that it reports.
+//! sweep, in the form of the paper. For programs other than the built-in task, Table I holds the
+//! metrics that they report.
 
-use super::figure::Figure;
-use super::protocol::{NOTE_ON_ACCURACY, NOTE_ON_TIME, is_as_run};
+use super::cell::CellValue;
+use super::methods::{NOTE_ON_ACCURACY, NOTE_ON_TIME, is_as_run};
 use super::selection::notes_on_selection;
 use super::table::{Cell, Column, Row, Table};
-use crate::aggregate::{Evaluation, PointStats, Stat};
+use super::text::count;
+use crate::aggregate::{ArmEvaluation, Evaluation, Tally, reported_seeds};
 use crate::protocol::{is_loss, is_wall_clock};
 use crate::spec::task::{OptimizerKind, SWITCH_METRIC};
-use crate::spec::{ParamValue, Spec, Task};
+use crate::spec::{ParamValue, PublishedFigure, Spec, Task};
 
-/// Table I: what the selected points reach, over the final seeds (or over the tuning seeds, if
-/// there are no final ones, which the caption then says).
+/// The metric of Table II.
+const TRAINING_SECONDS: &str = "training_seconds";
+
+/// Makes Table I: the results of the selected points over the final seeds, or over the tuning seeds
+/// if there are no final ones.
 pub fn table_one(spec: &Spec, evaluation: &Evaluation) -> Table {
     let metrics: Vec<String> = match spec.task {
         Task::MnistResnet18 => ["train_accuracy", "val_accuracy", "test_accuracy"]
             .map(str::to_owned)
             .into(),
-        Task::Worker(_) | Task::Program(_) => reported(spec, evaluation),
+        Task::Worker(_) | Task::Program(_) => reported_metrics(spec, evaluation),
     };
+
     let what = match spec.task {
         Task::MnistResnet18 if is_as_run(spec) => {
-            "Accuracy in % of each optimizer's selected point".to_owned()
+            "Accuracy in % of each optimizer's selected point"
         }
         Task::MnistResnet18 => {
-            "Accuracy in % of each optimizer's selected point after its last epoch".to_owned()
+            "Accuracy in % of each optimizer's selected point after its last epoch"
         }
-        Task::Worker(_) | Task::Program(_) => {
-            "Final metrics of each arm's selected point".to_owned()
-        }
+        Task::Worker(_) | Task::Program(_) => "Final metrics of each arm's selected point",
     };
+
+    // From what concerns the whole table to what concerns single arms.
     let mut notes: Vec<String> = evaluation
         .unreported(&spec.metric.name)
         .map(|unreported| format!("{unreported}."))
@@ -41,41 +46,33 @@ pub fn table_one(spec: &Spec, evaluation: &Evaluation) -> Table {
     if is_as_run(spec) {
         notes.push(NOTE_ON_ACCURACY.to_owned());
     }
-    make(
-        spec,
-        evaluation,
-        ("Table I", format!("{what}, {}.", seeds(spec))),
-        &metrics,
+
+    Table {
+        title: "Table I".to_owned(),
+        caption: format!("{what} ({}).", seeds(spec)),
         notes,
-    )
+        ..table_of(spec, evaluation, &metrics)
+    }
 }
 
 /// A device in the note below Table II: `NVIDIA H100, 1 thread`.
 pub fn device_in_words(device: &str, threads: u32) -> String {
-    format!(
-        "{device}, {threads} thread{}",
-        if threads == 1 { "" } else { "s" }
-    )
+    format!("{device}, {}", count(u64::from(threads), "thread"))
 }
 
-/// Table II: training time in seconds over the final seeds; None where trials are not timed (no
-/// final seeds, or a worker that reports no `training_seconds`).
+/// Makes Table II: training time in seconds over the final seeds. None where trials are not timed
+/// (no final seeds, or a worker that reports no `training_seconds`).
 pub fn table_two(spec: &Spec, evaluation: &Evaluation, devices: &[String]) -> Option<Table> {
-    let metric = "training_seconds";
-    let timed = |stats: &PointStats| stats.stats.contains_key(metric);
-    let known = spec.task == Task::MnistResnet18
+    let is_timed = spec.task == Task::MnistResnet18
         || evaluation
             .arms
             .iter()
             .filter_map(|arm| arm.final_.as_ref())
-            .any(timed);
-    if spec.seeds.final_.is_empty() || !known {
+            .any(|stats| stats.stats.contains_key(TRAINING_SECONDS));
+    if spec.seeds.final_.is_empty() || !is_timed {
         return None;
     }
-    let caption = format!(
-        "Training time in seconds of each arm's selected point, {}.",
-        seeds(spec)
-    );
+
     let mut notes = Vec::new();
     if !devices.is_empty() {
         notes.push(format!(
@@ -83,105 +80,89 @@ pub fn table_two(spec: &Spec, evaluation: &Evaluation, devices: &[String]) -> Op
             devices.join("; ")
         ));
     }
+
     for arm in evaluation.arms.iter().filter(|arm| arm.untimed > 0) {
-        let label = &spec.arms[arm.arm].label;
-        let trials = if arm.untimed == 1 {
-            "1 of them".to_owned()
-        } else {
-            format!("{} of them", arm.untimed)
-        };
         notes.push(format!(
-            "{label}: {trials} ran as tuning trials of an earlier spec and are not timed."
+            "{}: {} of them ran as tuning trials of an earlier sweep file and are not timed.",
+            spec.arms[arm.arm].label, arm.untimed
         ));
     }
     if is_as_run(spec) {
         notes.push(NOTE_ON_TIME.to_owned());
     } else if spec.task == Task::MnistResnet18 {
-        notes.push(
-            "Time spent in optimisation steps; evaluation and loading are not in it.".to_owned(),
-        );
+        notes.push("Time of the optimisation steps, without evaluation and loading.".to_owned());
     }
-    Some(make(
-        spec,
-        evaluation,
-        ("Table II", caption),
-        &[metric.to_owned()],
+
+    Some(Table {
+        title: "Table II".to_owned(),
+        caption: format!(
+            "Training time in seconds of each arm's selected point ({}).",
+            seeds(spec)
+        ),
         notes,
-    ))
+        ..table_of(spec, evaluation, &[TRAINING_SECONDS.to_owned()])
+    })
 }
 
-fn make(
-    spec: &Spec,
-    evaluation: &Evaluation,
-    (title, caption): (&str, String),
-    metrics: &[String],
-    notes: Vec<String>,
-) -> Table {
-    let published = |arm: &str, metric: &str| {
-        spec.published
-            .get(arm)
-            .and_then(|figures| figures.get(metric))
-    };
-    let columns: Vec<Column> = metrics
+/// A table of some metrics of the selected points, without title, caption and notes.
+fn table_of(spec: &Spec, evaluation: &Evaluation, metrics: &[String]) -> Table {
+    let columns = metrics
         .iter()
         .map(|metric| Column {
             metric: metric.clone(),
-            heading: heading(&spec.task, metric),
+            heading: heading(&spec.task, metric).to_owned(),
             published: spec
                 .arms
                 .iter()
-                .any(|arm| published(&arm.name, metric).is_some()),
+                .any(|arm| published(spec, &arm.name, metric).is_some()),
         })
         .collect();
-    let planned = if spec.seeds.final_.is_empty() {
-        spec.seeds.tune.len()
-    } else {
-        spec.seeds.final_.len()
-    } as u32;
+
     let rows = evaluation
         .arms
         .iter()
-        .map(|evaluated| {
-            let arm = &spec.arms[evaluated.arm];
-            let stats = if spec.seeds.final_.is_empty() {
-                &evaluated.tuned
-            } else {
-                &evaluated.final_
-            };
-            let cell = |metric: &String| Cell {
-                ours: stats
-                    .as_ref()
-                    .and_then(|stats| stats.stats.get(metric))
-                    .map(|stat| Figure::ours(*stat, planned)),
-                published: published(&arm.name, metric).copied().map(Figure::published),
-            };
-            Row {
-                arm: arm.name.clone(),
-                label: arm.label.clone(),
-                cells: metrics.iter().map(cell).collect(),
-            }
-        })
+        .map(|arm| row(spec, arm, metrics))
         .collect();
-    let corner = if spec.task == Task::MnistResnet18 {
-        "Optimizer"
-    } else {
-        "Arm"
-    }
-    .to_owned();
+    let corner = match spec.task {
+        Task::MnistResnet18 => "Optimizer",
+        Task::Worker(_) | Task::Program(_) => "Arm",
+    };
+
     Table {
-        title: title.to_owned(),
-        caption,
-        corner,
+        title: String::new(),
+        caption: String::new(),
+        corner: corner.to_owned(),
         columns,
         rows,
-        notes,
+        notes: Vec::new(),
     }
 }
 
-/// The metrics that a user's worker reported: the selection metric first, no wall-clock ones, and
-/// none that is no number for any arm (a `null` of a score that is never defined), unless it is a
-/// loss.
-fn reported(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
+fn row(spec: &Spec, evaluated: &ArmEvaluation, metrics: &[String]) -> Row {
+    let arm = &spec.arms[evaluated.arm];
+    let stats = evaluated.reported(spec);
+    let planned = reported_seeds(&spec.seeds).len() as u32;
+    let cells = metrics.iter().map(|metric| Cell {
+        ours: stats
+            .and_then(|stats| stats.stats.get(metric))
+            .map(|stat| CellValue::ours(*stat, planned)),
+        published: published(spec, &arm.name, metric).map(CellValue::published),
+    });
+    Row {
+        arm: arm.name.clone(),
+        label: arm.label.clone(),
+        cells: cells.collect(),
+    }
+}
+
+fn published(spec: &Spec, arm: &str, metric: &str) -> Option<PublishedFigure> {
+    spec.published.get(arm)?.get(metric).copied()
+}
+
+/// The metrics that a program reported: the selection metric first, without wall-clock ones and
+/// those that are NaN for every arm (a `null` of a score that is never defined), unless they are
+/// losses.
+fn reported_metrics(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
     let mut names: Vec<String> = evaluation
         .arms
         .iter()
@@ -198,130 +179,116 @@ fn reported(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
     names
 }
 
-fn heading(task: &Task, metric: &str) -> String {
-    let short = match (task, metric) {
+fn heading<'a>(task: &Task, metric: &'a str) -> &'a str {
+    match (task, metric) {
         (Task::MnistResnet18, "train_accuracy") => "Train",
         (Task::MnistResnet18, "val_accuracy") => "Validation",
         (Task::MnistResnet18, "test_accuracy") => "Test",
-        (_, "training_seconds") => "Training time (s)",
+        (_, TRAINING_SECONDS) => "Training time (s)",
         (_, other) => other,
-    };
-    short.to_owned()
+    }
 }
 
-/// Over which seeds the figures of a table are, in words.
+/// The seeds of a table in words: `mean ± sample std over 10 held-out seeds`.
 pub(super) fn seeds(spec: &Spec) -> String {
-    let count = |seeds: &[u64]| {
-        format!(
-            "{} {}",
-            seeds.len(),
-            if seeds.len() == 1 { "seed" } else { "seeds" }
-        )
-    };
-    let figure = |seeds: &[u64]| {
-        if seeds.len() == 1 {
-            "over "
-        } else {
-            "mean ± std over "
-        }
+    let seeds = reported_seeds(&spec.seeds).len();
+    let statistic = if seeds == 1 {
+        ""
+    } else {
+        "mean ± sample std "
     };
     if spec.seeds.final_.is_empty() {
-        let seeds = &spec.seeds.tune;
-        format!(
-            "{}the {} that it was selected by (no final seeds)",
-            figure(seeds),
-            count(seeds)
-        )
+        let seeds = count(seeds as u64, "tuning seed");
+        format!("{statistic}over the {seeds} used for the selection")
     } else {
-        let seeds = &spec.seeds.final_;
-        format!(
-            "{}{} that took no part in the selection",
-            figure(seeds),
-            count(seeds)
-        )
+        format!("{statistic}over {}", count(seeds as u64, "held-out seed"))
     }
 }
 
 /// When the trials of Table I switched their optimizer, arm by arm; nothing for arms that never
-/// could.
+/// switch.
 fn notes_on_switches(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
-    let hybrid = |value: Option<&ParamValue>| matches!(value, Some(ParamValue::Text(name)) if name == OptimizerKind::Hybrid.name());
+    if spec.task != Task::MnistResnet18 {
+        return Vec::new();
+    }
+
     let mut notes = Vec::new();
-    for arm in evaluation
-        .arms
-        .iter()
-        .filter(|_| spec.task == Task::MnistResnet18)
-    {
-        let stats = if spec.seeds.final_.is_empty() {
-            &arm.tuned
-        } else {
-            &arm.final_
-        };
-        let (Some(point), Some(stats)) = (&arm.point, stats) else {
+    for arm in &evaluation.arms {
+        let (Some(point), Some(stats)) = (&arm.point, arm.reported(spec)) else {
             continue;
         };
-        if hybrid(point.config.get("optimizer")) {
-            let switched = stats.stats.get(SWITCH_METRIC);
-            let when = match switched {
-                Some(Stat {
-                    mean,
-                    std: Some(std),
-                    ..
-                }) => format!(", at the end of epoch {mean:.1} ± {std:.1}"),
-                Some(stat) => format!(", at the end of epoch {}", stat.mean),
-                None => String::new(),
-            };
-            let label = &spec.arms[arm.arm].label;
-            notes.push(format!(
-                "{label}: {} of {} trials switched to AdaHessian{when}.",
-                switched.map_or(0, |stat| stat.n),
-                stats.n
-            ));
+        if !is_hybrid(point.config.get("optimizer")) {
+            continue;
         }
+
+        // Only trials that switched report the metric.
+        let switched = stats.stats.get(SWITCH_METRIC);
+        let when = match switched.map(|stat| (stat.mean, stat.std)) {
+            Some((mean, Some(std))) => format!(", at the end of epoch {mean:.1} ± {std:.1}"),
+            Some((epoch, None)) => format!(", at the end of epoch {epoch}"),
+            None => String::new(),
+        };
+        notes.push(format!(
+            "{}: {} of {} trials switched to AdaHessian{when}.",
+            spec.arms[arm.arm].label,
+            switched.map_or(0, |stat| stat.n),
+            stats.n
+        ));
     }
     notes
 }
 
-/// Trials that are missing, failed or diverged, arm by arm: never dropped in silence.
+fn is_hybrid(optimizer: Option<&ParamValue>) -> bool {
+    matches!(optimizer, Some(ParamValue::Text(name)) if name == OptimizerKind::Hybrid.name())
+}
+
+/// Trials that are missing, failed or diverged, and points that could not be selected, arm by arm:
+/// none of them is dropped silently.
 fn notes_on_counts(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
     let mut notes = Vec::new();
     for arm in &evaluation.arms {
         let label = &spec.arms[arm.arm].label;
         for (phase, tally) in [("tuning", &arm.tune_tally), ("final", &arm.final_tally)] {
-            let mut parts = Vec::new();
-            if tally.left() > 0 {
-                parts.push(format!("{} not finished", tally.left()));
-            }
-            if tally.pruned > 0 {
-                parts.push(format!(
-                    "{} pruned (their points could not become the best any more)",
-                    tally.pruned
-                ));
-            }
-            if tally.failed > 0 {
-                parts.push(format!("{} failed (no retries left)", tally.failed));
-            }
-            if tally.diverged > 0 {
-                let metric = &spec.metric.name;
-                let losses = if is_loss(metric) {
-                    "a loss".to_owned()
-                } else {
-                    format!("{metric} or a loss")
-                };
-                parts.push(format!(
-                    "{} diverged ({losses} became NaN or infinite; the last reported values are used)",
-                    tally.diverged
-                ));
-            }
-            if !parts.is_empty() {
+            let counts = counts(spec, tally);
+            if !counts.is_empty() {
                 notes.push(format!(
                     "{label}: of {} {phase} trials {}.",
                     tally.planned,
-                    parts.join(", ")
+                    counts.join(", ")
                 ));
             }
         }
+
         notes.extend(notes_on_selection(spec, evaluation, arm));
     }
     notes
+}
+
+fn counts(spec: &Spec, tally: &Tally) -> Vec<String> {
+    let mut counts = Vec::new();
+    if tally.left() > 0 {
+        counts.push(format!("{} not finished", tally.left()));
+    }
+    if tally.pruned > 0 {
+        counts.push(format!(
+            "{} pruned (their points could no longer become the best)",
+            tally.pruned
+        ));
+    }
+    if tally.failed > 0 {
+        counts.push(format!("{} failed (no retries left)", tally.failed));
+    }
+    if tally.diverged > 0 {
+        let metric = &spec.metric.name;
+        let losses = if is_loss(metric) {
+            "a loss".to_owned()
+        } else {
+            format!("{metric} or a loss")
+        };
+        counts.push(format!(
+            "{} diverged ({losses} became NaN or infinite; the last reported values are used)",
+            tally.diverged
+        ));
+    }
+    counts
 }

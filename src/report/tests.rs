@@ -1,4 +1,4 @@
-//! Every table in every format, from a sweep that has had its share of trouble.
+//! Every table in every format, from a sweep with failed, diverged and missing trials.
 
 use std::collections::HashMap;
 
@@ -27,7 +27,7 @@ claims:
   - {says: \"Adam | is *best*\", highest: {arm: adam, metric: test_accuracy}}
 ";
 
-/// SGD is well; a final seed of Adam failed, another diverged, and one of its points lacks a tuning
+/// SGD is complete; a final seed of Adam failed, another diverged, and one of its points lacks a tuning
 /// seed; Hybrid has no complete point.
 fn trouble() -> (Spec, Grid, HashMap<TrialId, TrialRow>, Evaluation) {
     let spec = spec::read(SPEC, "trouble.yaml").unwrap();
@@ -129,7 +129,7 @@ fn data_files() {
 }
 
 #[test]
-fn the_page_that_gathers_all() {
+fn the_page_as_markdown() {
     let (spec, grid, _, evaluation) = trouble();
     let table = table_one(&spec, &evaluation);
     let failures = [(
@@ -169,7 +169,7 @@ fn the_page_that_gathers_all() {
         provenance: &origin,
     };
     insta::assert_snapshot!(summary_markdown(&page));
-    // What the page says besides its style.
+    // The page without its style.
     let html = html_page(&page).unwrap();
     insta::assert_snapshot!("the_page_as_html", &html[html.find("<body>").unwrap()..]);
     assert!(
@@ -203,7 +203,7 @@ fn without_published_figures_and_claims_there_is_no_audit() {
     assert_eq!(audit(&spec, &evaluation, &Vec::new(), &[]), None);
 }
 
-/// The verdicts that the paper's own tables give, in words.
+/// The verdicts that the paper's own tables give, with their evidence.
 #[test]
 fn the_papers_claims_by_its_own_figures() {
     let spec = spec::read(include_str!("../../sweeps/tables.yaml"), "tables.yaml").unwrap();

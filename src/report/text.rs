@@ -4,8 +4,7 @@ use std::ops::Range;
 
 use comfy_table::{CellAlignment, ContentArrangement, LineStyle, Table as Grid, TableStyle};
 
-use super::figure::Figure;
-use super::table::{EMPTY, Table};
+use super::table::Table;
 use crate::printable::one_line;
 
 /// Three rules and no others, as `booktabs` draws them.
@@ -18,51 +17,56 @@ const fn rule(letter: char) -> LineStyle {
     LineStyle::none().fill(letter).junction(letter)
 }
 
-/// The table as text, title and caption above, notes below. No line is wrapped: a table is as wide
-/// as it is.
+/// Writes a table as text, title and caption above, notes below. Lines are not wrapped.
 pub fn text_table(table: &Table) -> String {
     let headings = table.headings();
+    let values = 1..headings.len();
     let rows = table.rows.iter().map(|row| {
-        let figures = table
-            .figures(row)
-            .map(|figure| figure.map_or(EMPTY.to_owned(), Figure::plain));
-        std::iter::once(row.label.clone()).chain(figures).collect()
+        std::iter::once(row.label.clone())
+            .chain(table.texts(row))
+            .collect()
     });
-    let figures = 1..headings.len();
+    let grid = lay_out(headings, rows, values);
+
     let title = format!("{}: {}", table.title, table.caption);
-    let mut out = format!(
-        "{}\n{}\n",
-        one_line(&title),
-        lay_out(headings, rows, figures)
-    );
+    let mut out = format!("{}\n{grid}\n", one_line(&title));
     for note in &table.notes {
         out.push_str(&format!("  {}\n", one_line(note)));
     }
     out
 }
 
-/// Cells in columns under headings, with rules above and below; the columns of figures aligned to
-/// the right.
+/// Lays out cells in columns under headings, with rules above and below. The columns of `values`
+/// are aligned to the right.
 pub fn lay_out(
     headings: Vec<String>,
     rows: impl IntoIterator<Item = Vec<String>>,
-    figures: Range<usize>,
+    values: Range<usize>,
 ) -> String {
     let mut grid = Grid::new();
     grid.load_style(BOOKTABS)
         .set_content_arrangement(ContentArrangement::Disabled);
-    // A row is one line: names and labels are what files and programs say.
-    let cells = |row: Vec<String>| {
-        row.iter()
-            .map(|cell| one_line(cell).into_owned())
-            .collect::<Vec<_>>()
-    };
-    grid.set_header(cells(headings));
-    grid.add_rows(rows.into_iter().map(cells));
-    for column in figures {
+    grid.set_header(one_line_each(headings));
+    grid.add_rows(rows.into_iter().map(one_line_each));
+
+    for column in values {
         if let Some(column) = grid.column_mut(column) {
             column.set_cell_alignment(CellAlignment::Right);
         }
     }
     grid.trim_fmt()
+}
+
+/// Names and labels come from files and programs, and a row must stay one line.
+fn one_line_each(row: Vec<String>) -> Vec<String> {
+    row.iter().map(|cell| one_line(cell).into_owned()).collect()
+}
+
+/// "1 seed", "3 seeds".
+pub(super) fn count(number: u64, noun: &str) -> String {
+    if number == 1 {
+        format!("1 {noun}")
+    } else {
+        format!("{number} {noun}s")
+    }
 }

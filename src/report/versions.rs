@@ -1,10 +1,11 @@
-//! Says below a table when more than one version of what is trained stands behind it, and lists the
-//! versions for the provenance.
+//! Versions of what is trained: notes below a table if more than one version trained its trials,
+//! and the list of versions for the provenance.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
+use super::text::count;
 use crate::aggregate::Evaluation;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{TrialRow, TrialState, VersionRow, Versions};
@@ -14,13 +15,13 @@ use crate::spec::Spec;
 /// A version of what is trained, in the provenance and in `status --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct ShownVersion {
-    /// Its number; null: attempts of a ledger that did not record versions.
+    /// Its number; null for attempts of a ledger that did not record versions.
     pub version: Option<i64>,
-    /// Finished trials of the sweep that it trained.
+    /// Number of finished trials of the sweep that it trained.
     pub trials: u64,
     /// When a run was first started with it.
     pub first_seen_at: Option<String>,
-    /// The commit that was checked out, with a plus sign where there were uncommitted changes.
+    /// The commit that was checked out, with a plus sign if there were uncommitted changes.
     pub commit: Option<String>,
     /// The command, without values.
     pub command: Option<String>,
@@ -43,7 +44,7 @@ pub struct ShownFile {
     pub contents: String,
 }
 
-/// The versions that trained a sweep's finished trials.
+/// Lists the versions that trained a sweep's finished trials.
 pub fn shown_versions(
     spec: &Spec,
     grid: &Grid,
@@ -52,26 +53,29 @@ pub fn shown_versions(
     versions: &Versions,
 ) -> Vec<ShownVersion> {
     if versions.is_one() {
-        let done = evaluation
+        let trials = evaluation
             .arms
             .iter()
             .map(|arm| arm.tune_tally.done + arm.final_tally.done)
             .sum();
         return versions
             .only()
-            .map(|only| shown(Some(only), done, versions))
+            .map(|only| shown_version(Some(only), trials, versions))
             .into_iter()
             .collect();
     }
-    let trials = done(tuning(spec, grid).chain(finals(spec, evaluation)), rows);
+
+    // Several versions: count the trials of each.
+    let trials = tuning_trials(spec, grid).chain(final_trials(spec, evaluation));
     versions
-        .count(trials)
+        .count(finished(trials, rows))
         .into_iter()
-        .map(|(number, trials)| shown(number, trials, versions))
+        .map(|(number, trials)| shown_version(number, trials, versions))
         .collect()
 }
 
-fn shown(number: Option<i64>, trials: u64, versions: &Versions) -> ShownVersion {
+fn shown_version(number: Option<i64>, trials: u64, versions: &Versions) -> ShownVersion {
+    // The version before it in the list is the one that it is compared with.
     let place = versions
         .list
         .iter()
@@ -83,6 +87,7 @@ fn shown(number: Option<i64>, trials: u64, versions: &Versions) -> ShownVersion 
     let changes = row
         .zip(before)
         .map(|(row, before)| row.fingerprint.since(&before.fingerprint));
+
     let fingerprint = row.map(|row| &row.fingerprint);
     ShownVersion {
         version: number,
@@ -94,22 +99,25 @@ fn shown(number: Option<i64>, trials: u64, versions: &Versions) -> ShownVersion 
         env: fingerprint
             .map(|of| of.env.keys().cloned().collect())
             .unwrap_or_default(),
-        files: fingerprint.map(files).unwrap_or_default(),
+        files: fingerprint.map(shown_files).unwrap_or_default(),
         changes: changes
             .map(|changes| changes.lines().cloned().collect())
             .unwrap_or_default(),
     }
 }
 
-fn files(fingerprint: &Fingerprint) -> Vec<ShownFile> {
-    let shown = |(file, contents): (&String, &String)| ShownFile {
-        file: file.clone(),
-        contents: contents.clone(),
-    };
-    fingerprint.files.iter().map(shown).collect()
+fn shown_files(fingerprint: &Fingerprint) -> Vec<ShownFile> {
+    fingerprint
+        .files
+        .iter()
+        .map(|(file, contents)| ShownFile {
+            file: file.clone(),
+            contents: contents.clone(),
+        })
+        .collect()
 }
 
-/// What to say below a table of the selected points, where more than one version trained their
+/// Returns the note for a table of the selected points, if more than one version trained their
 /// trials.
 pub fn note_on_versions(
     spec: &Spec,
@@ -117,68 +125,85 @@ pub fn note_on_versions(
     rows: &HashMap<TrialId, TrialRow>,
     versions: &Versions,
 ) -> Option<String> {
-    let behind: Vec<TrialId> = match spec.seeds.final_.is_empty() {
-        true => {
-            let points = evaluation.arms.iter().filter_map(|arm| arm.point.as_ref());
-            points
-                .flat_map(|point| {
-                    spec.seeds.tune.iter().map(|&seed| TrialId {
-                        point: point.id,
-                        seed,
-                    })
+    let trials: Vec<TrialId> = if spec.seeds.final_.is_empty() {
+        evaluation
+            .arms
+            .iter()
+            .filter_map(|arm| arm.point.as_ref())
+            .flat_map(|point| {
+                spec.seeds.tune.iter().map(|&seed| TrialId {
+                    point: point.id,
+                    seed,
                 })
-                .collect()
-        }
-        false => finals(spec, evaluation).collect(),
+            })
+            .collect()
+    } else {
+        final_trials(spec, evaluation).collect()
     };
-    let mixed = mixed(done(behind.into_iter(), rows), versions)?;
+
+    let mixed = mixed_versions(finished(trials.into_iter(), rows), versions)?;
     Some(format!(
-        "What is trained changed between these trials: {mixed}. provenance.json lists what changed."
+        "What is trained changed between these trials: {mixed}. \
+         provenance.json lists what changed."
     ))
 }
 
-/// What to say of the selection, where more than one version trained the tuning trials.
+/// Returns the note on the selection, if more than one version trained the tuning trials.
 pub fn note_on_selection(
     spec: &Spec,
     grid: &Grid,
     rows: &HashMap<TrialId, TrialRow>,
     versions: &Versions,
 ) -> Option<String> {
-    let mixed = mixed(done(tuning(spec, grid), rows), versions)?;
+    let mixed = mixed_versions(finished(tuning_trials(spec, grid), rows), versions)?;
     Some(format!(
-        "What is trained changed between the tuning trials that the points were selected by: {mixed}. `run --rerun-changed` runs those of earlier versions again."
+        "What is trained changed between the tuning trials that the points were selected by: \
+         {mixed}. `run --rerun-changed` runs those of earlier versions again."
     ))
 }
 
 /// How many trials each version trained; None if one version trained all.
-fn mixed(trials: impl Iterator<Item = TrialId>, versions: &Versions) -> Option<String> {
-    let edited = |row: &&VersionRow| !row.fingerprint.edited.is_empty();
-    if versions.is_one() && !versions.list.iter().any(|row| edited(&row)) {
+fn mixed_versions(trials: impl Iterator<Item = TrialId>, versions: &Versions) -> Option<String> {
+    if versions.is_one() && !versions.list.iter().any(is_edited) {
         return None;
     }
+
     let counts = versions.count(trials);
-    let part = |(number, trials): &(Option<i64>, u64)| {
-        let trials = if *trials == 1 {
-            "1 trial".to_owned()
-        } else {
-            format!("{trials} trials")
-        };
-        let row = versions.list.iter().find(|row| Some(row.number) == *number);
-        let unclear = row.filter(edited).map(|row| {
-            format!(
-                " (not known exactly; {})",
-                row.fingerprint.edited.join("; ")
-            )
-        });
-        let named = row.map_or("a version that was not recorded".to_owned(), named);
-        format!("{trials} by {named}{}", unclear.unwrap_or_default())
-    };
-    let unclear = versions
+    let any_edited = versions
         .list
         .iter()
-        .filter(edited)
+        .filter(|row| is_edited(row))
         .any(|row| counts.iter().any(|(number, _)| *number == Some(row.number)));
-    (counts.len() > 1 || unclear).then(|| counts.iter().map(part).collect::<Vec<_>>().join(", "))
+
+    if counts.len() < 2 && !any_edited {
+        return None;
+    }
+    let parts: Vec<String> = counts
+        .iter()
+        .map(|(number, trials)| {
+            let row = versions.list.iter().find(|row| Some(row.number) == *number);
+            format!("{} by {}", count(*trials, "trial"), version_name(row))
+        })
+        .collect();
+    Some(parts.join(", "))
+}
+
+/// Whether files were edited while trials of the version ran.
+fn is_edited(row: &VersionRow) -> bool {
+    !row.fingerprint.edited.is_empty()
+}
+
+fn version_name(row: Option<&VersionRow>) -> String {
+    let Some(row) = row else {
+        return "a version that was not recorded".to_owned();
+    };
+    let name = named(row);
+    if is_edited(row) {
+        let edited = row.fingerprint.edited.join("; ");
+        format!("{name} (not known exactly; {edited})")
+    } else {
+        name
+    }
 }
 
 /// `version 2 (commit 1a2b3c4)`
@@ -189,7 +214,7 @@ pub fn named(row: &VersionRow) -> String {
     }
 }
 
-fn done<'a>(
+fn finished<'a>(
     trials: impl Iterator<Item = TrialId> + 'a,
     rows: &'a HashMap<TrialId, TrialRow>,
 ) -> impl Iterator<Item = TrialId> + 'a {
@@ -199,9 +224,9 @@ fn done<'a>(
     })
 }
 
-/// Every tuning trial; a point that stands in several arms counts once.
-fn tuning<'a>(spec: &'a Spec, grid: &'a Grid) -> impl Iterator<Item = TrialId> + 'a {
-    let mut seen = std::collections::HashSet::new();
+/// Every tuning trial; a point of several arms counts once.
+fn tuning_trials<'a>(spec: &'a Spec, grid: &'a Grid) -> impl Iterator<Item = TrialId> + 'a {
+    let mut seen = HashSet::new();
     let points = grid
         .arms()
         .iter()
@@ -216,8 +241,11 @@ fn tuning<'a>(spec: &'a Spec, grid: &'a Grid) -> impl Iterator<Item = TrialId> +
 }
 
 /// The final trials of the selected points, each once.
-fn finals<'a>(spec: &'a Spec, evaluation: &'a Evaluation) -> impl Iterator<Item = TrialId> + 'a {
-    let mut seen = std::collections::HashSet::new();
+fn final_trials<'a>(
+    spec: &'a Spec,
+    evaluation: &'a Evaluation,
+) -> impl Iterator<Item = TrialId> + 'a {
+    let mut seen = HashSet::new();
     let points = evaluation
         .arms
         .iter()

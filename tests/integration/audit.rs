@@ -93,9 +93,7 @@ fn without_final_seeds_claims_are_judged_by_the_tuning_seeds() {
     );
     let audit = std::fs::read_to_string(test.path("reports/toy/audit.txt")).unwrap();
     assert!(
-        audit.contains(
-            "Claims (mean ± std over the 2 seeds that it was selected by (no final seeds))"
-        ),
+        audit.contains("Claims (mean ± sample std over the 2 tuning seeds used for the selection)"),
         "{audit}"
     );
 }

@@ -84,7 +84,7 @@ fn fewer_trials_give_the_same_tables() {
         "Note: Safe racing (`prune: safe`): 7 points have fewer tuning seeds than the others.";
     assert!(ran.stdout.contains(note), "{}", ran.stdout);
     assert!(
-        ran.stdout.contains("best of 6, 4 of them pruned)"),
+        ran.stdout.contains("best of 6 points, 4 of them pruned)"),
         "{}",
         ran.stdout
     );

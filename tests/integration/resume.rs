@@ -378,7 +378,7 @@ fn without_final_seeds_no_table_of_times_is_left_behind() {
         .expect(0);
     assert!(
         ran.stdout
-            .contains("over the 2 seeds that it was selected by (no final seeds)"),
+            .contains("over the 2 tuning seeds used for the selection"),
         "{}",
         ran.stdout
     );
@@ -396,8 +396,9 @@ fn a_seed_that_becomes_a_final_one_keeps_its_result_but_not_its_time() {
         .run(&["run", "sweep.yaml", "-q", "--accept-changes"])
         .expect(0);
     assert!(
-        ran.stdout
-            .contains("Near: 1 of them ran as tuning trials of an earlier spec and are not timed."),
+        ran.stdout.contains(
+            "Near: 1 of them ran as tuning trials of an earlier sweep file and are not timed."
+        ),
         "{}",
         ran.stdout
     );

@@ -132,7 +132,7 @@ fn a_point_that_lacks_the_metric_on_a_seed_is_not_selected() {
     let ran = run(&test, &["--accept-changes"]).expect(0);
     assert!(
         ran.stdout
-            .contains("x = 4  (acc 4.000 ± 0.000 over 3 tuning seeds, best of 4)"),
+            .contains("x = 4  (acc 4.000 ± 0.000 over 3 tuning seeds, best of 4 points)"),
         "{}",
         ran.stdout
     );
@@ -189,7 +189,7 @@ fn infinity_is_no_good_result_under_either_goal() {
         assert!(ran.stdout.contains(best), "{goal} {odd}: {}", ran.stdout);
         let said = "A: 1 point whose acc is infinite or NaN on a tuning seed (";
         assert!(
-            ran.stdout.contains(said) && ran.stdout.contains(": seeds 0, 1) took no part"),
+            ran.stdout.contains(said) && ran.stdout.contains(": seeds 0, 1) could not be selected"),
             "{}",
             ran.stdout
         );

@@ -1,10 +1,10 @@
-//! Claims about epochs: where a metric stops getting better, and which of two metrics is above the
+//! Claims about epochs: where a metric stops improving, and which of two metrics is above the
 //! other.
 
 use std::collections::BTreeMap;
 
 use super::model::{Evidence, Judgement, Pairs, Saturation, Verdict, Worst};
-use crate::aggregate::significance::{ALPHA, NoTest, holm, paired, sample};
+use crate::aggregate::significance::{ALPHA, Interval, NoTest, Sample, holm, paired, sample};
 use crate::protocol::{Metrics, Position, Unit};
 use crate::spec::Goal;
 
@@ -16,13 +16,14 @@ pub type Histories = Vec<Vec<TrialHistory>>;
 pub struct TrialHistory {
     /// Its seed.
     pub seed: u64,
-    /// Epochs, then steps, in their order.
+    /// Epochs, then steps, each in order.
     pub epochs: Vec<(Position, Metrics)>,
 }
 
 impl TrialHistory {
-    /// The values that `value` finds at the epochs; where it finds none, at the steps.
-    fn course(&self, value: impl Fn(&Metrics) -> Option<f64>) -> Vec<(Position, f64)> {
+    /// Returns the values that `value` finds at the epochs or, if it finds none there, at the
+    /// steps.
+    fn series(&self, value: impl Fn(&Metrics) -> Option<f64>) -> Vec<(Position, f64)> {
         let found: Vec<(Position, f64)> = self
             .epochs
             .iter()
@@ -31,19 +32,98 @@ impl TrialHistory {
         let unit = found
             .first()
             .map_or(Unit::Epoch, |(position, _)| position.unit);
+
         found
             .into_iter()
             .filter(|(position, _)| position.unit == unit)
             .collect()
     }
+
+    fn metric(&self, name: &str) -> Vec<(Position, f64)> {
+        self.series(|metrics| metrics.get(name))
+    }
 }
 
-fn of_arm(histories: &Histories, arm: usize) -> &[TrialHistory] {
+fn trials_of(histories: &Histories, arm: usize) -> &[TrialHistory] {
     histories.get(arm).map_or(&[], Vec::as_slice)
 }
 
-/// The first epoch e with |v_e - v_best| <= tolerance |v_1 - v_best|, where v_1 is the first
-/// epoch's value and v_best the best one of all epochs: from there on, no more than that share of
+/// Judges "the metric saturates at epoch `at`, give or take `within` epochs, in each of the arms".
+///
+/// Confirmed if every arm's mean epoch is within that range; contradicted if the interval of one
+/// lies outside it. A single trial does neither.
+pub fn saturates(
+    histories: &Histories,
+    metric: &str,
+    goal: Goal,
+    arms: &[usize],
+    at: f64,
+    within: f64,
+    tolerance: f64,
+) -> Judgement {
+    let arms: Vec<Saturation> = arms
+        .iter()
+        .map(|&arm| {
+            let trials = trials_of(histories, arm);
+            let epoch = mean_saturation(trials, metric, goal, tolerance);
+
+            // The unit is that of the first trial that reports the metric.
+            let unit = trials
+                .iter()
+                .find_map(|trial| Some(trial.metric(metric).first()?.0.unit));
+            Saturation {
+                arm,
+                unit: unit.unwrap_or(Unit::Epoch),
+                epoch,
+                interval: epoch.and_then(Sample::interval),
+            }
+        })
+        .collect();
+
+    Judgement {
+        verdict: verdict_on_saturation(&arms, at, within),
+        evidence: Evidence::Saturation(arms),
+    }
+}
+
+fn verdict_on_saturation(arms: &[Saturation], at: f64, within: f64) -> Verdict {
+    let is_outside = |interval: Interval| interval.high < at - within || interval.low > at + within;
+    if arms.iter().any(|arm| arm.interval.is_ok_and(is_outside)) {
+        return Verdict::Contradicted;
+    }
+
+    if arms.iter().any(|arm| arm.epoch.is_err()) {
+        return Verdict::NoData;
+    }
+
+    let is_inside = |epoch: Sample| (epoch.mean - at).abs() <= within;
+    if arms
+        .iter()
+        .all(|arm| arm.interval.is_ok() && arm.epoch.is_ok_and(is_inside))
+    {
+        return Verdict::Confirmed;
+    }
+    Verdict::NotSignificant
+}
+
+fn mean_saturation(
+    trials: &[TrialHistory],
+    metric: &str,
+    goal: Goal,
+    tolerance: f64,
+) -> Result<Sample, NoTest> {
+    let epochs = trials
+        .iter()
+        .map(|trial| saturation(trial, metric, goal, tolerance))
+        .collect::<Result<Vec<f64>, NoTest>>()?;
+    if epochs.is_empty() {
+        return Err(NoTest::Missing);
+    }
+    Ok(sample(&epochs))
+}
+
+/// Returns the first epoch e with |v_e - v_best| <= tolerance |v_1 - v_best|, where v_1 is the
+/// first epoch's value and v_best the best value of all epochs: from e on, at most that share of
 /// the whole improvement is left.
 fn saturation(
     trial: &TrialHistory,
@@ -51,151 +131,138 @@ fn saturation(
     goal: Goal,
     tolerance: f64,
 ) -> Result<f64, NoTest> {
-    let values = trial.course(|metrics| metrics.get(metric));
-    let (_, first) = *values.first().ok_or(NoTest::Missing)?;
+    let values = trial.metric(metric);
+    let first = values.first().ok_or(NoTest::Missing)?.1;
     if values.iter().any(|(_, value)| !value.is_finite()) {
         return Err(NoTest::NotFinite);
     }
-    let better = |a: f64, b: f64| {
-        if goal == Goal::Maximize {
-            a.max(b)
-        } else {
-            a.min(b)
-        }
-    };
-    let best = values.iter().map(|(_, value)| *value).fold(first, better);
-    let near = |value: f64| (value - best).abs() <= tolerance * (first - best).abs();
-    let found = values
+
+    let best = values
         .iter()
-        .find(|(_, value)| near(*value))
+        .map(|(_, value)| *value)
+        .fold(first, |best, value| match goal {
+            Goal::Maximize => best.max(value),
+            Goal::Minimize => best.min(value),
+        });
+
+    let (position, _) = values
+        .iter()
+        .find(|(_, value)| (value - best).abs() <= tolerance * (first - best).abs())
         .ok_or(NoTest::Missing)?;
-    Ok(found.0.number())
+    Ok(position.number())
 }
 
-/// Confirmed if every arm's mean epoch is within `within` epochs of `at`; contradicted if the
-/// interval of one lies outside. A single trial does neither.
-pub fn saturates(
-    histories: &Histories,
-    metric: &str,
-    goal: Goal,
-    arms: &[usize],
-    (at, within): (f64, f64),
-    tolerance: f64,
-) -> Judgement {
-    let measure = |&arm: &usize| {
-        let trials = of_arm(histories, arm);
-        let epochs: Result<Vec<f64>, NoTest> = trials
-            .iter()
-            .map(|trial| saturation(trial, metric, goal, tolerance))
-            .collect();
-        let epoch = match epochs {
-            Ok(epochs) if epochs.is_empty() => Err(NoTest::Missing),
-            Ok(epochs) => Ok(sample(&epochs)),
-            Err(reason) => Err(reason),
-        };
-        let unit = trials
-            .iter()
-            .find_map(|trial| Some(trial.course(|metrics| metrics.get(metric)).first()?.0.unit));
-        Saturation {
-            arm,
-            unit: unit.unwrap_or(Unit::Epoch),
-            epoch,
-            interval: epoch.and_then(|epoch| epoch.interval()),
-        }
-    };
-    let arms: Vec<Saturation> = arms.iter().map(measure).collect();
-    let outside = |(low, high): (f64, f64)| high < at - within || low > at + within;
-    let inside = |arm: &Saturation| {
-        arm.interval.is_ok()
-            && arm
-                .epoch
-                .is_ok_and(|epoch| (epoch.mean - at).abs() <= within)
-    };
-    let verdict = if arms.iter().any(|arm| arm.interval.is_ok_and(outside)) {
-        Verdict::Contradicted
-    } else if arms.iter().any(|arm| arm.epoch.is_err()) {
-        Verdict::NoData
-    } else if arms.iter().all(inside) {
-        Verdict::Confirmed
-    } else {
-        Verdict::NotSignificant
-    };
-    Judgement {
-        verdict,
-        evidence: Evidence::Saturation(arms),
-    }
+/// A test of the difference of two metrics at one epoch of one arm.
+struct EpochTest {
+    /// Index into the counts of the arms.
+    arm: usize,
+    position: Position,
+    difference: f64,
+    p: f64,
 }
 
-/// Confirmed if it holds at every epoch of every trial; contradicted if at some epoch of some arm
+/// Judges "`metric` is always above `than` in each of the arms".
+///
+/// Confirmed if that holds at every epoch of every trial; contradicted if at some epoch of some arm
 /// the difference over the trials is significantly negative, by a paired t-test adjusted by Holm
 /// over arms and epochs. A single trial of an arm does neither.
 pub fn always_above(histories: &Histories, metric: &str, than: &str, arms: &[usize]) -> Judgement {
     let mut counts = Vec::new();
-    // Index into `counts`, epoch, mean difference, p.
-    let mut tests: Vec<(usize, Position, f64, f64)> = Vec::new();
+    let mut tests = Vec::new();
     for &arm in arms {
-        let pairs_of = |trial: &TrialHistory| {
-            trial.course(|metrics: &Metrics| Some(metrics.get(metric)? - metrics.get(than)?))
-        };
-        let trials: Vec<Vec<(Position, f64)>> = of_arm(histories, arm)
+        let trials: Vec<Vec<(Position, f64)>> = trials_of(histories, arm)
             .iter()
-            .map(pairs_of)
-            .filter(|pairs| !pairs.is_empty())
+            .map(|trial| trial.series(|metrics| Some(metrics.get(metric)? - metrics.get(than)?)))
+            .filter(|differences| !differences.is_empty())
             .collect();
-        let all = || trials.iter().flatten();
-        let mut epochs: BTreeMap<Position, Vec<f64>> = BTreeMap::new();
-        for (epoch, difference) in all().filter(|(_, difference)| difference.is_finite()) {
-            epochs.entry(*epoch).or_default().push(*difference);
-        }
-        for (epoch, differences) in epochs {
-            if let Ok((difference, p)) = paired(&differences) {
-                tests.push((counts.len(), epoch, difference, p));
-            }
-        }
-        counts.push(Pairs {
-            arm,
-            unit: all()
-                .next()
-                .map_or(Unit::Epoch, |(position, _)| position.unit),
-            trials: trials.len(),
-            pairs: all().count(),
-            above: all()
-                .filter(|(_, difference)| difference.is_finite() && *difference > 0.0)
-                .count(),
-            not_finite: all()
-                .filter(|(_, difference)| !difference.is_finite())
-                .count(),
-            worst: None,
-        });
+        tests.extend(test_epochs(counts.len(), &trials));
+        counts.push(count_pairs(arm, &trials));
     }
-    let adjusted = holm(&tests.iter().map(|(.., p)| *p).collect::<Vec<_>>());
-    for ((index, position, difference, _), adjusted) in tests.into_iter().zip(adjusted) {
-        let worst = &mut counts[index].worst;
-        if difference < 0.0
-            && adjusted < ALPHA
-            && worst.is_none_or(|worst| adjusted < worst.adjusted)
-        {
+
+    // Of the epochs that are significantly below, keep the most significant one of each arm.
+    let ps: Vec<f64> = tests.iter().map(|test| test.p).collect();
+    for (test, adjusted) in tests.into_iter().zip(holm(&ps)) {
+        let worst = &mut counts[test.arm].worst;
+        let is_worse = worst.is_none_or(|worst: Worst| adjusted < worst.adjusted);
+        if test.difference < 0.0 && adjusted < ALPHA && is_worse {
             *worst = Some(Worst {
-                position,
-                difference,
+                position: test.position,
+                difference: test.difference,
                 adjusted,
             });
         }
     }
-    let verdict = if counts.iter().any(|arm| arm.worst.is_some()) {
-        Verdict::Contradicted
-    } else if counts.iter().any(|arm| arm.pairs == 0) {
-        Verdict::NoData
-    } else if counts
+
+    Judgement {
+        verdict: verdict_on_pairs(&counts),
+        evidence: Evidence::Pairs(counts),
+    }
+}
+
+fn verdict_on_pairs(counts: &[Pairs]) -> Verdict {
+    if counts.iter().any(|arm| arm.worst.is_some()) {
+        return Verdict::Contradicted;
+    }
+
+    if counts.iter().any(|arm| arm.pairs == 0) {
+        return Verdict::NoData;
+    }
+    if counts
         .iter()
         .all(|arm| arm.above == arm.pairs && arm.trials > 1)
     {
-        Verdict::Confirmed
-    } else {
-        Verdict::NotSignificant
-    };
-    Judgement {
-        verdict,
-        evidence: Evidence::Pairs(counts),
+        return Verdict::Confirmed;
     }
+    Verdict::NotSignificant
+}
+
+/// Tests an arm's differences epoch by epoch, over the trials; differences that are not finite are
+/// left out.
+fn test_epochs(arm: usize, trials: &[Vec<(Position, f64)>]) -> Vec<EpochTest> {
+    let mut epochs: BTreeMap<Position, Vec<f64>> = BTreeMap::new();
+    for (position, difference) in trials.iter().flatten() {
+        if difference.is_finite() {
+            epochs.entry(*position).or_default().push(*difference);
+        }
+    }
+
+    epochs
+        .into_iter()
+        .filter_map(|(position, differences)| {
+            let test = paired(&differences).ok()?;
+            Some(EpochTest {
+                arm,
+                position,
+                difference: test.difference,
+                p: test.p,
+            })
+        })
+        .collect()
+}
+
+fn count_pairs(arm: usize, trials: &[Vec<(Position, f64)>]) -> Pairs {
+    let mut counts = Pairs {
+        arm,
+        unit: trials
+            .iter()
+            .flatten()
+            .next()
+            .map_or(Unit::Epoch, |(position, _)| position.unit),
+        trials: trials.len(),
+        pairs: 0,
+        above: 0,
+        not_finite: 0,
+        worst: None,
+    };
+
+    // A difference that is not finite counts as a pair that is not above.
+    for (_, difference) in trials.iter().flatten() {
+        counts.pairs += 1;
+        if !difference.is_finite() {
+            counts.not_finite += 1;
+        } else if *difference > 0.0 {
+            counts.above += 1;
+        }
+    }
+    counts
 }

@@ -1,6 +1,6 @@
-//! Verdicts on the claims of a spec: `judge` puts them together, `finals` judges by final metrics,
-//! `history` by the epochs, `model` holds what comes out. Pure; `report::claims` puts it into
-//! words.
+//! Verdicts on the claims of a sweep file. `judge` puts them together, `finals` judges by final
+//! metrics, `history` by the epochs, and `model` holds the result. Pure; `report::claims` writes
+//! the sentences.
 
 mod finals;
 mod history;
@@ -10,7 +10,8 @@ mod model;
 mod tests;
 
 pub use history::{Histories, TrialHistory};
-pub use judge::{Figures, judge, judge_published, our_figures};
+pub use judge::{judge, judge_published, measured_metrics};
 pub use model::{
-    Bounded, Comparison, Evidence, Judgement, Pairs, Ratio, Saturation, Tested, Verdict, Worst,
+    Bounded, Comparison, Evidence, FinalMetrics, Judgement, Pairs, Ratio, Saturation, Tested,
+    Verdict, Worst,
 };

@@ -1,24 +1,29 @@
-//! What judging a claim gives: a verdict, and the figures that it rests on, arm by arm, for whoever
-//! puts them into words or draws them.
+//! What claims are judged by, and the result: a verdict and the evidence for it, arm by arm.
 
-use crate::aggregate::significance::{NoTest, Sample};
+use std::collections::BTreeMap;
+
+use crate::aggregate::significance::{ALPHA, Interval, NoTest, Sample};
 use crate::protocol::{Position, Unit};
+use crate::spec::Way;
+
+/// The final metrics of each arm's selected point: by number of the arm, then by name.
+pub type FinalMetrics = Vec<BTreeMap<String, Sample>>;
 
 /// What the results say about a claim.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// They agree with it, and by more than chance would give.
+    /// The results agree with the claim, significantly.
     Confirmed,
-    /// They neither confirm nor contradict it.
+    /// The results neither confirm nor contradict the claim.
     NotSignificant,
-    /// They disagree with it, and by more than chance would give.
+    /// The results disagree with the claim, significantly.
     Contradicted,
-    /// A figure that the claim needs is missing, or is not a finite number.
+    /// A value that the claim needs is missing, or is not finite.
     NoData,
 }
 
 impl Verdict {
-    /// In words.
+    /// The verdict's name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Confirmed => "confirmed",
@@ -29,16 +34,16 @@ impl Verdict {
     }
 }
 
-/// A verdict and what it rests on.
+/// A verdict and its evidence.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Judgement {
     /// The verdict.
     pub verdict: Verdict,
-    /// What it rests on.
+    /// Its evidence.
     pub evidence: Evidence,
 }
 
-/// What a verdict rests on, by kind of claim. Arms are numbers in `Spec::arms`.
+/// The evidence for a verdict, by kind of claim. Arms are numbers in `Spec::arms`.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Evidence {
     /// `highest`, `lowest`, `greater`, `less`: the arm against each of the others.
@@ -53,21 +58,29 @@ pub enum Evidence {
     Pairs(Vec<Pairs>),
 }
 
-/// One arm against another.
+/// One arm compared with another.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Comparison {
     /// The arm of the claim.
     pub arm: usize,
-    /// The other.
+    /// The arm that it is compared with.
     pub other: usize,
-    /// What the arm reached; None: no result.
+    /// The claimed arm's result, if there is one.
     pub mine: Option<Sample>,
-    /// What the other reached.
+    /// The other arm's result, if there is one.
     pub theirs: Option<Sample>,
-    /// By how much the arm is ahead in the claimed direction; negative: behind. NaN without both.
+    /// How far the arm is ahead in the claimed direction; negative if it is behind, NaN if a result
+    /// is missing.
     pub lead: f64,
     /// Welch's test, or why there is none.
     pub test: Result<Tested, NoTest>,
+}
+
+impl Comparison {
+    /// Whether the arms differ significantly.
+    pub fn is_significant(&self) -> bool {
+        self.test.is_ok_and(|test| test.adjusted < ALPHA)
+    }
 }
 
 /// The outcome of a test among several.
@@ -75,43 +88,61 @@ pub struct Comparison {
 pub struct Tested {
     /// Two-sided p.
     pub p: f64,
-    /// The same, adjusted by Holm for all comparisons of all claims.
+    /// p adjusted by Holm for all comparisons of all claims.
     pub adjusted: f64,
 }
 
 /// A ratio of two means.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Ratio {
-    /// What the arm above the line reached; None: no result.
+    /// The numerator's result, if there is one.
     pub of: Option<Sample>,
-    /// What the arm below the line reached.
+    /// The denominator's result, if there is one.
     pub to: Option<Sample>,
-    /// Its interval at 95 %, or why there is none.
-    pub interval: Result<(f64, f64), NoTest>,
+    /// The ratio's 95 % interval, or why there is none.
+    pub interval: Result<Interval, NoTest>,
 }
 
-/// One arm's mean and a bound.
+/// One arm's mean against a bound.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Bounded {
     /// The arm.
     pub arm: usize,
-    /// What it reached; None: no result.
+    /// Its result, if there is one.
     pub sample: Option<Sample>,
-    /// The mean's interval at 95 %, or why there is none.
-    pub interval: Result<(f64, f64), NoTest>,
+    /// The mean's 95 % interval, or why there is none.
+    pub interval: Result<Interval, NoTest>,
 }
 
-/// At which epoch one arm saturates.
+impl Bounded {
+    /// Whether the interval lies on the claimed side of the value; it may end at the value.
+    pub fn holds(&self, way: Way, value: f64) -> bool {
+        self.interval.is_ok_and(|interval| match way {
+            Way::Up => interval.low >= value,
+            Way::Down => interval.high <= value,
+        })
+    }
+
+    /// Whether the whole interval lies on the other side of the value.
+    pub fn fails(&self, way: Way, value: f64) -> bool {
+        self.interval.is_ok_and(|interval| match way {
+            Way::Up => interval.high < value,
+            Way::Down => interval.low > value,
+        })
+    }
+}
+
+/// The epoch at which one arm saturates.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Saturation {
     /// The arm.
     pub arm: usize,
     /// Whether its history is by epochs or by steps.
     pub unit: Unit,
-    /// The epochs (or steps) over its trials; or why there are none.
+    /// The epoch (or step) over its trials, or why there is none.
     pub epoch: Result<Sample, NoTest>,
-    /// The mean epoch's interval at 95 %, or why there is none.
-    pub interval: Result<(f64, f64), NoTest>,
+    /// The mean epoch's 95 % interval, or why there is none.
+    pub interval: Result<Interval, NoTest>,
 }
 
 /// How often one metric is above another in an arm's trials.
@@ -125,11 +156,11 @@ pub struct Pairs {
     pub trials: usize,
     /// Pairs of values: trials × epochs.
     pub pairs: usize,
-    /// Pairs with the claimed one above.
+    /// Pairs in which the claimed metric is above the other.
     pub above: usize,
-    /// Pairs with a value that is not finite; they count as not above.
+    /// Pairs with a value that is not finite, which count as not above.
     pub not_finite: usize,
-    /// The epoch at which it is furthest from true by its test, where it is significantly below.
+    /// The epoch with the smallest p among those where the claimed metric is significantly below.
     pub worst: Option<Worst>,
 }
 
@@ -138,7 +169,7 @@ pub struct Pairs {
 pub struct Worst {
     /// The epoch or step.
     pub position: Position,
-    /// Mean difference over the trials; negative.
+    /// Mean difference over the trials, which is negative.
     pub difference: f64,
     /// The paired test's p, adjusted by Holm over arms and epochs.
     pub adjusted: f64,

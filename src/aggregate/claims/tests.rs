@@ -7,7 +7,7 @@ use crate::aggregate::{NoTest, Sample, sample};
 use crate::protocol::{Metrics, Position};
 use crate::spec::{Claim, ClaimKind, Goal, Way};
 
-fn figures(arms: &[(f64, f64, u32)]) -> Figures {
+fn figures(arms: &[(f64, f64, u32)]) -> FinalMetrics {
     let one = |&(mean, std, n): &(f64, f64, u32)| {
         let sample = Sample {
             mean,
@@ -36,7 +36,7 @@ fn beyond(way: Way, arm: usize, others: &[usize]) -> Claim {
     })
 }
 
-fn verdict(claims: &[Claim], figures: &Figures) -> Vec<Verdict> {
+fn verdict(claims: &[Claim], figures: &FinalMetrics) -> Vec<Verdict> {
     judge(claims, figures, &Vec::new())
         .into_iter()
         .map(|judgement| judgement.verdict)
@@ -105,7 +105,7 @@ fn beyond_others() {
 }
 
 #[test]
-fn all_comparisons_are_one_family_and_each_is_in_it_once() {
+fn p_is_adjusted_for_all_comparisons_each_counted_once() {
     let figures = figures(&[(95.0, 1.0, 10), (94.0, 1.0, 10), (80.0, 1.0, 10)]);
     // p of the first pair alone is 0.038.
     assert_eq!(verdict(&[beyond(Way::Up, 0, &[1])], &figures), [Confirmed]);
@@ -356,7 +356,7 @@ fn one_metric_above_another() {
 }
 
 #[test]
-fn the_papers_own_figures_do_not_bear_out_its_conclusion() {
+fn the_papers_own_results_do_not_support_its_conclusion() {
     let spec =
         crate::spec::read(include_str!("../../../sweeps/tables.yaml"), "tables.yaml").unwrap();
     let judged = judge_published(&spec);

@@ -1,272 +1,307 @@
 //! Heat maps: the selection metric by the values of each pair of searched hyper-parameters of an
 //! arm.
 
-use super::names::{FileNames, arm_label, metric_label};
-use super::sensitivity::ValueAxis;
-use super::set::{FigureData, Sketch, count, csv_text};
+use super::data::{FigureData, Sketch, csv_text};
+use super::names::{FileNames, arm_label, metric_label, parameter_label};
+use super::value_axis::ValueAxis;
 use crate::aggregate::{Average, Pair, pairs};
-use crate::report::csv_files::{cell, exact};
-use crate::report::plot::{Chart, Mark, Panel, clean, shorten};
+use crate::report::csv_files::stat_cells;
+use crate::report::plot::{Chart, Mark, Panel};
+use crate::report::text::count;
 use crate::spec::{Axis as Parameter, Goal, apart};
 
-/// The figures of an arm.
+/// If the worst value is farther from the best than this many times the median, the colours do not
+/// extend to it.
+const MAX_SPAN: f64 = 20.0;
+/// Where the colours end in that case.
+const CLIPPED_SPAN: f64 = 4.0;
+/// Columns of the CSV files beside those of the parameters.
+const CSV_COLUMNS: [&str; 4] = ["mean", "std", "points", "not_finite"];
+
+/// Averages by row and column of a map; None where the grid has no points.
+type Cells = Vec<Vec<Option<Average>>>;
+
+/// Makes the figures of an arm.
 pub(super) fn sketches(data: &FigureData<'_>, arm: usize, names: &mut FileNames) -> Vec<Sketch> {
     let grid = &data.grid.arms()[arm];
-    let found = pairs(grid, &data.points_of(arm), &data.spec.metric.name);
-    let searched = grid.searched().count();
-    let has_results = |pair: &Pair| {
-        pair.cells
-            .iter()
-            .flatten()
-            .flatten()
-            .any(|average| average.stat.is_some())
-    };
-    let drawn = found
+    pairs(grid, &data.points_of(arm), &data.spec.metric.name)
         .iter()
-        .filter(|pair| is_map(&pair.cells) && has_results(pair));
-    drawn
-        .map(|pair| sketch(data, arm, pair, searched > 2, names))
+        .filter(|pair| is_map(&pair.cells) && has_results(&pair.cells))
+        .map(|pair| sketch(data, arm, pair, names))
         .collect()
 }
 
-fn sketch(
-    data: &FigureData<'_>,
-    arm: usize,
-    pair: &Pair,
-    rest: bool,
-    names: &mut FileNames,
-) -> Sketch {
-    let parameters = pair
-        .axes
-        .map(|axis| &data.grid.arms()[arm].arm().axes[axis]);
-    let label = arm_label(&data.spec.arms[arm]);
+fn has_results(cells: &Cells) -> bool {
+    averages(cells).any(|average| average.stat.is_some())
+}
+
+fn averages(cells: &Cells) -> impl Iterator<Item = &Average> {
+    cells.iter().flatten().flatten()
+}
+
+fn sketch(data: &FigureData<'_>, arm: usize, pair: &Pair, names: &mut FileNames) -> Sketch {
+    let grid = &data.grid.arms()[arm];
+    let label = arm_label(grid.arm());
+    let metric = metric_label(&data.spec.task, &data.spec.metric.name);
+    let parameters = pair.axes.map(|axis| &grid.arm().axes[axis]);
+
+    let [first, second] = parameters.map(parameter_label);
+    let [x, y] = parameters.map(ValueAxis::slots);
+    let cells = in_order_of_slots(&pair.cells, &x, &y);
+
     let lower_is_better = data.spec.metric.goal == Goal::Minimize;
-    let axis_name = |parameter: &Parameter| shorten(&clean(&parameter.name), 36);
-    let [x, y] = parameters.map(|parameter| ValueAxis::slots(parameter, axis_name(parameter)));
-    let mut ordered = vec![vec![None; x.places.len()]; y.places.len()];
-    for (row, averages) in pair.cells.iter().enumerate() {
-        for (column, average) in averages.iter().enumerate() {
-            ordered[y.places[row] as usize][x.places[column] as usize] = *average;
-        }
-    }
-    let mean = |average: &Option<Average>| {
-        average
-            .and_then(|average| average.stat)
-            .map_or(f64::NAN, |stat| stat.mean)
-    };
-    let means: Vec<f64> = ordered
-        .iter()
-        .flatten()
-        .flatten()
-        .filter_map(|average: &Average| average.stat)
+    let means: Vec<f64> = averages(&cells)
+        .filter_map(|average| average.stat)
         .map(|stat| stat.mean)
         .collect();
-    let (span, clipped) = span(&means, lower_is_better);
-    let write = writer(&means);
-    let text = |average: &Option<Average>| match average {
-        None => String::new(),
-        Some(Average {
-            stat: Some(stat), ..
-        }) => write(stat.mean),
-        Some(average) if average.not_finite > 0 => "NaN".to_owned(),
-        Some(_) => "–".to_owned(),
-    };
-    let best = best(&ordered, lower_is_better);
+    let colours = ColourSpan::of(&means, lower_is_better);
+    let format = NumberFormat::of(&means);
+
     let mark = Mark::Cells {
-        texts: ordered
+        texts: cells
             .iter()
-            .map(|row| row.iter().map(text).collect())
+            .map(|row| row.iter().map(|cell| format.cell_text(cell)).collect())
             .collect(),
-        rows: ordered
+        rows: cells
             .iter()
-            .map(|row| row.iter().map(mean).collect())
+            .map(|row| row.iter().map(mean_of).collect())
             .collect(),
-        span,
-        best,
+        span: (colours.low, colours.high),
+        best: best_cell(&cells, lower_is_better),
         lower_is_better,
     };
-    let metric = metric_label(&data.spec.task, &data.spec.metric.name);
-    let panel = Panel {
-        title: format!("{label}: {metric}"),
-        x: x.axis,
-        y: y.axis,
-        marks: vec![mark],
-    };
-    let seeds = count(data.spec.seeds.tune.len(), "tuning seed");
-    let over = if rest {
+
+    // With two parameters there is no rest of the grid.
+    let seeds = count(data.spec.seeds.tune.len() as u64, "tuning seed");
+    let over = if grid.searched().count() > 2 {
         format!("over the rest of the grid and {seeds}")
     } else {
         format!("over {seeds}")
     };
-    let [a, b] = parameters.map(axis_name);
-    let mut caption =
-        format!("{metric} of {label} by {a} and {b}, mean {over}. The frame marks the best mean.");
-    if ordered.iter().flatten().any(Option::is_none) {
+
+    let mut caption = format!(
+        "{metric} of {label} by {first} and {second}, mean {over}. The frame marks the best mean."
+    );
+    if cells.iter().flatten().any(Option::is_none) {
         caption.push_str(" Blank: not in the grid.");
     }
-    let odd: u32 = ordered
-        .iter()
-        .flatten()
-        .flatten()
-        .map(|average| average.not_finite)
-        .sum();
-    if odd > 0 {
-        caption.push_str(&format!(
-            " Left out: {} whose mean is not finite.",
-            count(odd as usize, "point")
-        ));
+    let not_finite: u32 = averages(&cells).map(|average| average.not_finite).sum();
+    if not_finite > 0 {
+        let points = count(not_finite.into(), "point");
+        caption.push_str(&format!(" Left out: {points} whose mean is not finite."));
     }
+
     caption.push_str(&data.note_on_seeds(arm));
-    if clipped {
-        let end = if lower_is_better { span.1 } else { span.0 };
-        caption.push_str(&format!(
-            " Colours end at {}: worse values share the last one.",
-            write(end)
-        ));
-    }
-    let name = names.make(&[
-        "heatmap",
-        &data.spec.arms[arm].name,
-        &parameters[0].name,
-        &parameters[1].name,
-    ]);
-    let csv = csv(parameters, &pair.cells);
-    let chart = Chart {
-        columns: 1,
-        panels: vec![panel],
-        ..Chart::default()
-    };
+    caption.push_str(&colours.note(&format, lower_is_better));
+
     Sketch {
-        name,
-        title: format!("Heat map of {label}, {a} and {b}"),
+        name: names.make(&[
+            "heatmap",
+            &grid.arm().name,
+            &parameters[0].name,
+            &parameters[1].name,
+        ]),
+        title: format!("Heat map of {label}, {first} and {second}"),
         caption,
-        chart,
-        csv,
+        chart: Chart {
+            columns: 1,
+            panels: vec![Panel {
+                title: format!("{label}: {metric}"),
+                x: x.axis,
+                y: y.axis,
+                marks: vec![mark],
+            }],
+            ..Chart::default()
+        },
+        csv: csv(parameters[0], parameters[1], &pair.cells),
     }
 }
 
-/// Whether some row and some column hold several combinations of the grid. Where parameters advance
-/// together, or one exists under a value of the other only, the one value says the other:
-/// sensitivity shows all there is.
-fn is_map(cells: &[Vec<Option<Average>>]) -> bool {
-    let several = |line: &mut dyn Iterator<Item = &Option<Average>>| line.flatten().count() > 1;
+/// Whether some row and some column hold several combinations of the grid. If parameters advance
+/// together, or one exists only under a value of the other, one value determines the other, and the
+/// sensitivity figure shows everything.
+fn is_map(cells: &Cells) -> bool {
     let columns = cells.first().map_or(0, Vec::len);
-    cells.iter().any(|row| several(&mut row.iter()))
-        && (0..columns).any(|column| several(&mut cells.iter().map(|row| &row[column])))
+    let any_row = cells.iter().any(|row| row.iter().flatten().count() > 1);
+    let any_column = (0..columns).any(|column| {
+        let in_column = cells.iter().filter(|row| row[column].is_some());
+        in_column.count() > 1
+    });
+    any_row && any_column
 }
 
-/// Column and row of the best cell.
-fn best(rows: &[Vec<Option<Average>>], lower_is_better: bool) -> Option<(usize, usize)> {
-    let mut best: Option<(f64, (usize, usize))> = None;
-    for (row, averages) in rows.iter().enumerate() {
+/// Moves cells from the order of the sweep file to the order of the axes' slots.
+fn in_order_of_slots(cells: &Cells, x: &ValueAxis, y: &ValueAxis) -> Cells {
+    let mut ordered = vec![vec![None; x.places.len()]; y.places.len()];
+    for (averages, y_place) in cells.iter().zip(&y.places) {
+        for (average, x_place) in averages.iter().zip(&x.places) {
+            ordered[*y_place as usize][*x_place as usize] = *average;
+        }
+    }
+    ordered
+}
+
+fn mean_of(cell: &Option<Average>) -> f64 {
+    cell.and_then(|average| average.stat)
+        .map_or(f64::NAN, |stat| stat.mean)
+}
+
+/// Column and row of the best cell; the first one if several are equal.
+fn best_cell(cells: &Cells, lower_is_better: bool) -> Option<(usize, usize)> {
+    let mut best = None;
+    let mut best_mean = f64::NAN;
+    for (row, averages) in cells.iter().enumerate() {
         for (column, average) in averages.iter().enumerate() {
-            let Some(mean) = average
-                .and_then(|average| average.stat)
-                .map(|stat| stat.mean)
-                .filter(|mean| mean.is_finite())
-            else {
+            let mean = mean_of(average);
+            if !mean.is_finite() {
                 continue;
+            }
+
+            let is_better = if lower_is_better {
+                mean < best_mean
+            } else {
+                mean > best_mean
             };
-            let better = best.is_none_or(|(other, _)| {
-                if lower_is_better {
-                    mean < other
-                } else {
-                    mean > other
-                }
-            });
-            if better {
-                best = Some((mean, (column, row)));
+            if best.is_none() || is_better {
+                best = Some((column, row));
+                best_mean = mean;
             }
         }
     }
-    best.map(|(_, place)| place)
+    best
 }
 
-/// The values that the first and the last colour stand for, and whether some lie beyond. Where few
-/// are worse by far than half of all, they do not get to decide the colours of the others.
-fn span(means: &[f64], lower_is_better: bool) -> ((f64, f64), bool) {
-    let mut sorted: Vec<f64> = means
-        .iter()
-        .copied()
-        .filter(|mean| mean.is_finite())
-        .collect();
-    sorted.sort_by(f64::total_cmp);
-    let (Some(low), Some(high)) = (sorted.first().copied(), sorted.last().copied()) else {
-        return ((0.0, 0.0), false);
-    };
-    let middle = sorted[sorted.len() / 2];
-    let (best, worst) = if lower_is_better {
-        (low, high)
-    } else {
-        (high, low)
-    };
-    let near = (middle - best).abs();
-    if near > 0.0 && (worst - best).abs() > 20.0 * near {
-        let end = best + 4.0 * (middle - best);
-        return (
-            if lower_is_better {
-                (low, end)
-            } else {
-                (end, high)
-            },
-            true,
-        );
-    }
-    ((low, high), false)
+/// The values of the first and the last colour.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct ColourSpan {
+    low: f64,
+    high: f64,
+    /// Whether there are values beyond.
+    clipped: bool,
 }
 
-/// As many digits as tell the values apart, at most five or so.
-fn writer(means: &[f64]) -> impl Fn(f64) -> String {
-    let biggest = means
-        .iter()
-        .copied()
-        .filter(|mean| mean.is_finite())
-        .map(f64::abs)
-        .fold(0.0, f64::max);
-    let mut sorted: Vec<f64> = means
-        .iter()
-        .copied()
-        .filter(|mean| mean.is_finite())
-        .map(f64::abs)
-        .collect();
-    sorted.sort_by(f64::total_cmp);
-    let middle = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
-    let decimals = match middle {
-        m if m >= 100.0 => 0,
-        m if m >= 10.0 => 1,
-        m if m >= 1.0 => 2,
-        m if m >= 0.01 => 3,
-        _ => 4,
-    };
-    let tiny = biggest > 0.0 && biggest < 1e-3;
-    move |value: f64| match value {
-        v if tiny || v.abs() >= 1e5 => format!("{v:.1e}").replace('-', "−"),
-        v if v.abs() >= 1000.0 => format!("{v:.0}").replace('-', "−"),
-        v => format!("{v:.decimals$}").replace('-', "−"),
-    }
-}
+impl ColourSpan {
+    /// All finite means; a few that are worse by far than half of all do not decide the colours of
+    /// the others.
+    fn of(means: &[f64], lower_is_better: bool) -> Self {
+        let sorted = sorted_finite(means);
+        let low = sorted.first().copied().unwrap_or(0.0);
+        let high = sorted.last().copied().unwrap_or(0.0);
+        let median = sorted.get(sorted.len() / 2).copied().unwrap_or(0.0);
 
-fn csv([a, b]: [&Parameter; 2], cells: &[Vec<Option<Average>>]) -> String {
-    let mut rows = Vec::new();
-    for (row, y) in cells.iter().zip(&b.values) {
-        for (average, x) in row.iter().zip(&a.values) {
-            let Some(average) = average else { continue };
-            rows.push(vec![
-                x.to_string(),
-                y.to_string(),
-                average
-                    .stat
-                    .map(|stat| exact(stat.mean))
-                    .unwrap_or_default(),
-                cell(average.stat.and_then(|stat| stat.std)),
-                average.stat.map_or(0, |stat| stat.n).to_string(),
-                average.not_finite.to_string(),
-            ]);
+        // The distance of the median from the best is the measure for the others.
+        let best = if lower_is_better { low } else { high };
+        let worst = if lower_is_better { high } else { low };
+
+        let distance = (median - best).abs();
+        if distance == 0.0 || (worst - best).abs() <= MAX_SPAN * distance {
+            return Self {
+                low,
+                high,
+                clipped: false,
+            };
+        }
+
+        // Beyond this end all values have the last colour.
+        let end = best + CLIPPED_SPAN * (median - best);
+        Self {
+            low: if lower_is_better { low } else { end },
+            high: if lower_is_better { end } else { high },
+            clipped: true,
         }
     }
-    const OWN: [&str; 4] = ["mean", "std", "points", "not_finite"];
-    let parameters = apart(&[&a.name, &b.name], &OWN);
-    let headings: Vec<&str> = parameters.iter().map(String::as_str).chain(OWN).collect();
+
+    /// The caption's sentence on values beyond the colours.
+    fn note(self, format: &NumberFormat, lower_is_better: bool) -> String {
+        if !self.clipped {
+            String::new()
+        } else if lower_is_better {
+            let end = format.write(self.high);
+            format!(" Values above {end} have the lightest colour.")
+        } else {
+            let end = format.write(self.low);
+            format!(" Values below {end} have the lightest colour.")
+        }
+    }
+}
+
+fn sorted_finite(values: &[f64]) -> Vec<f64> {
+    let mut sorted: Vec<f64> = values
+        .iter()
+        .copied()
+        .filter(|value| value.is_finite())
+        .collect();
+    sorted.sort_by(f64::total_cmp);
+    sorted
+}
+
+/// How the numbers of a map are written: with as many digits as tell them apart, about five at
+/// most.
+struct NumberFormat {
+    decimals: usize,
+    /// Whether all numbers are so small that they need an exponent.
+    exponent: bool,
+}
+
+impl NumberFormat {
+    fn of(means: &[f64]) -> Self {
+        let sizes: Vec<f64> = means.iter().map(|mean| mean.abs()).collect();
+        let sizes = sorted_finite(&sizes);
+        let largest = sizes.last().copied().unwrap_or(0.0);
+        let decimals = match sizes.get(sizes.len() / 2).copied().unwrap_or(0.0) {
+            median if median >= 100.0 => 0,
+            median if median >= 10.0 => 1,
+            median if median >= 1.0 => 2,
+            median if median >= 0.01 => 3,
+            _ => 4,
+        };
+
+        Self {
+            decimals,
+            exponent: largest > 0.0 && largest < 1e-3,
+        }
+    }
+
+    fn write(&self, value: f64) -> String {
+        let decimals = self.decimals;
+        let text = match value {
+            value if self.exponent || value.abs() >= 1e5 => format!("{value:.1e}"),
+            value if value.abs() >= 1000.0 => format!("{value:.0}"),
+            value => format!("{value:.decimals$}"),
+        };
+        text.replace('-', "−")
+    }
+
+    fn cell_text(&self, cell: &Option<Average>) -> String {
+        let Some(average) = cell else {
+            return String::new();
+        };
+        match average.stat {
+            Some(stat) => self.write(stat.mean),
+            None if average.not_finite > 0 => "NaN".to_owned(),
+            None => "–".to_owned(),
+        }
+    }
+}
+
+fn csv(first: &Parameter, second: &Parameter, cells: &Cells) -> String {
+    let mut rows = Vec::new();
+    for (averages, y) in cells.iter().zip(&second.values) {
+        for (average, x) in averages.iter().zip(&first.values) {
+            let Some(average) = average else { continue };
+            let mut row = vec![x.to_string(), y.to_string()];
+            row.extend(stat_cells(average.stat.as_ref()));
+            row.push(average.not_finite.to_string());
+            rows.push(row);
+        }
+    }
+
+    let parameters = apart(&[&first.name, &second.name], &CSV_COLUMNS);
+    let headings: Vec<&str> = parameters
+        .iter()
+        .map(String::as_str)
+        .chain(CSV_COLUMNS)
+        .collect();
     csv_text(&headings, rows)
 }
 
@@ -276,21 +311,26 @@ mod tests {
 
     #[test]
     fn one_outlier_does_not_wash_out_the_others() {
-        assert!(span(&[0.1, 0.2, 0.3, 50.0], true).1);
-        assert_eq!(span(&[0.1, 0.2, 0.3, 0.9], true), ((0.1, 0.9), false));
+        let span = |low, high, clipped| ColourSpan { low, high, clipped };
+        assert!(ColourSpan::of(&[0.1, 0.2, 0.3, 50.0], true).clipped);
         assert_eq!(
-            span(&[90.0, 88.0, 10.0], false),
-            ((90.0 - 4.0 * 2.0, 90.0), true)
+            ColourSpan::of(&[0.1, 0.2, 0.3, 0.9], true),
+            span(0.1, 0.9, false)
         );
-        assert_eq!(span(&[5.0, 5.0], false), ((5.0, 5.0), false));
-        assert_eq!(span(&[f64::NAN], false), ((0.0, 0.0), false));
+        assert_eq!(
+            ColourSpan::of(&[90.0, 88.0, 10.0], false),
+            span(90.0 - 4.0 * 2.0, 90.0, true)
+        );
+        assert_eq!(ColourSpan::of(&[5.0, 5.0], false), span(5.0, 5.0, false));
+        assert_eq!(ColourSpan::of(&[f64::NAN], false), span(0.0, 0.0, false));
     }
 
     #[test]
     fn cells_have_few_digits() {
-        assert_eq!(writer(&[93.25, 10.0])(93.25), "93.2");
-        assert_eq!(writer(&[0.9325])(0.9325), "0.932");
-        assert_eq!(writer(&[2e-5])(2e-5), "2.0e−5");
-        assert_eq!(writer(&[0.5, 0.4, 1e9])(1e9), "1.0e9");
+        let write = |means: &[f64], value| NumberFormat::of(means).write(value);
+        assert_eq!(write(&[93.25, 10.0], 93.25), "93.2");
+        assert_eq!(write(&[0.9325], 0.9325), "0.932");
+        assert_eq!(write(&[2e-5], 2e-5), "2.0e−5");
+        assert_eq!(write(&[0.5, 0.4, 1e9], 1e9), "1.0e9");
     }
 }

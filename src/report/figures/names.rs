@@ -1,15 +1,17 @@
-//! What figures call metrics, arms and files.
+//! Names of metrics, arms and files in figures.
 
 use std::collections::HashSet;
 
 use crate::report::plot::{clean, shorten};
 use crate::spec::task::{GRAD_NORM_CONV1, GRAD_NORM_FC};
-use crate::spec::{Arm, Task};
+use crate::spec::{Arm, Axis, Task};
 
-/// The most letters that a label of a user's has in a picture.
-const LETTERS: usize = 36;
+/// Maximum number of letters of a label from the sweep file in a picture.
+const MAX_LABEL_LENGTH: usize = 36;
+/// Maximum number of letters of each part of a file's name.
+const MAX_NAME_PART_LENGTH: usize = 40;
 
-/// What a metric is called on an axis, with its unit.
+/// The label of a metric on an axis, with its unit.
 pub(super) fn metric_label(task: &Task, metric: &str) -> String {
     let known = match (task, metric) {
         (Task::Worker(_) | Task::Program(_), _) => None,
@@ -23,43 +25,40 @@ pub(super) fn metric_label(task: &Task, metric: &str) -> String {
         (_, "test_accuracy") => Some("Test accuracy (%)"),
         _ => None,
     };
-    known.map_or_else(|| shorten(&clean(metric), LETTERS), str::to_owned)
+    known.map_or_else(|| short_label(metric), str::to_owned)
 }
 
-/// What an arm is called in a legend.
+/// The label of an arm in a legend.
 pub(super) fn arm_label(arm: &Arm) -> String {
-    let label = shorten(&clean(&arm.label), LETTERS);
+    let label = short_label(&arm.label);
     if label.is_empty() {
-        shorten(&clean(&arm.name), LETTERS)
+        short_label(&arm.name)
     } else {
         label
     }
 }
 
-/// Names of files: no two are the same, nor differ in case only.
+/// The label of a hyper-parameter on an axis.
+pub(super) fn parameter_label(parameter: &Axis) -> String {
+    short_label(&parameter.name)
+}
+
+fn short_label(text: &str) -> String {
+    shorten(&clean(text), MAX_LABEL_LENGTH)
+}
+
+/// Names of files, all different, even in a file system that ignores case.
 #[derive(Default)]
 pub(super) struct FileNames(HashSet<String>);
 
 impl FileNames {
-    /// A name made of parts, joined by underscores. What a file system or LaTeX may not like
-    /// becomes a hyphen.
+    /// Makes a name of parts, joined by underscores. Letters that a file system or LaTeX may not
+    /// accept become hyphens.
     pub fn make(&mut self, parts: &[&str]) -> String {
-        let plain = |part: &&str| -> String {
-            let safe = |letter: char| {
-                if letter.is_ascii_alphanumeric() || "-_".contains(letter) {
-                    letter
-                } else {
-                    '-'
-                }
-            };
-            let text: String = part.chars().map(safe).take(40).collect();
-            if text.is_empty() {
-                "-".to_owned()
-            } else {
-                text
-            }
-        };
-        let base = parts.iter().map(plain).collect::<Vec<_>>().join("_");
+        let parts: Vec<String> = parts.iter().map(|part| plain_name(part)).collect();
+        let base = parts.join("_");
+
+        // Equal names are numbered from 2.
         let mut name = base.clone();
         let mut number = 2;
         while !self.0.insert(name.to_lowercase()) {
@@ -70,21 +69,42 @@ impl FileNames {
     }
 }
 
-/// Whether a file's name is one that a figure may have: only such files are ever removed.
+fn plain_name(part: &str) -> String {
+    let name: String = part
+        .chars()
+        .map(|letter| match letter {
+            '-' | '_' => letter,
+            letter if letter.is_ascii_alphanumeric() => letter,
+            _ => '-',
+        })
+        .take(MAX_NAME_PART_LENGTH)
+        .collect();
+    if name.is_empty() {
+        "-".to_owned()
+    } else {
+        name
+    }
+}
+
+/// Whether a file's name is one that a figure may have. Only such files are ever removed.
 pub fn is_figure_file(file: &str) -> bool {
     let Some((name, "svg" | "png" | "csv")) = file.rsplit_once('.') else {
         return false;
     };
-    let number =
-        |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
-    let safe = name
+    let is_safe = name
         .bytes()
         .all(|letter| letter.is_ascii_alphanumeric() || b"-_".contains(&letter));
-    safe && (name == "distribution"
-        || name.strip_prefix("figure").is_some_and(number)
+    if !is_safe {
+        return false;
+    }
+
+    if let Some(number) = name.strip_prefix("figure") {
+        return !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit());
+    }
+    name == "distribution"
         || ["history_", "sensitivity_", "heatmap_"]
             .iter()
-            .any(|prefix| name.len() > prefix.len() && name.starts_with(prefix)))
+            .any(|prefix| name.len() > prefix.len() && name.starts_with(prefix))
 }
 
 #[cfg(test)]
@@ -93,7 +113,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn only_our_own_files_are_ours() {
+    fn only_files_of_figures_are_recognised() {
         for ours in [
             "figure1.svg",
             "figure12.png",

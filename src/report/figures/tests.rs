@@ -1,5 +1,5 @@
-//! The figures of made-up sweeps: the paper's five arms, and what is likely to break a chart. With
-//! a folder in `PENTAGRID_GALLERY` the pictures are written there, to be looked at.
+//! The figures of made-up sweeps: the paper's five arms, and data that is likely to break a
+//! chart. With a folder in `PENTAGRID_GALLERY` the pictures are written there for inspection.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -22,7 +22,7 @@ fn noise(a: u64, b: u64, c: u64) -> f64 {
     ((x ^ (x >> 32)) >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// About normal, with deviation 1.
+/// An approximately normal number with deviation 1.
 fn gauss(a: u64, b: u64, c: u64) -> f64 {
     ((0..4).map(|k| noise(a, b, c * 7 + k + 1)).sum::<f64>() - 2.0) * 1.73
 }
@@ -30,13 +30,13 @@ fn gauss(a: u64, b: u64, c: u64) -> f64 {
 type Metric<'a> = &'a dyn Fn(usize, &spec::Config, u64) -> Vec<(&'static str, f64)>;
 type History<'a> = &'a dyn Fn(usize, u64, u32) -> Vec<(&'static str, f64)>;
 
-/// The figures of a sweep: what trials reach, and what they report after each epoch.
+/// The figures of a sweep with these results of trials and histories of epochs.
 fn made(
     text: &str,
     epochs: u32,
     reach: Metric<'_>,
     history: History<'_>,
-) -> Vec<super::set::Sketch> {
+) -> Vec<super::data::Sketch> {
     let spec = spec::read(text, "made.yaml").unwrap();
     let (grid, rows) = trials(&spec, reach);
     let evaluation = evaluate(&spec, &grid, &rows).unwrap();
@@ -115,9 +115,9 @@ fn trials(spec: &Spec, reach: Metric<'_>) -> (Grid, HashMap<TrialId, TrialRow>) 
     (grid, rows)
 }
 
-/// Draws every figure, checks what holds for all of them, and writes them where they can be looked
-/// at.
-fn draw_all(group: &str, list: &[super::set::Sketch]) {
+/// Draws every figure, checks what holds for all of them, and writes them to the gallery, if there is
+/// one.
+fn draw_all(group: &str, list: &[super::data::Sketch]) {
     for sketch in list {
         let picture = crate::report::plot::draw(&sketch.chart).unwrap();
         assert!(
@@ -171,7 +171,7 @@ fn number(config: &spec::Config, name: &str) -> Option<f64> {
     config.get(name).and_then(spec::ParamValue::as_f64)
 }
 
-fn paper() -> Vec<super::set::Sketch> {
+fn paper() -> Vec<super::data::Sketch> {
     let reach = |arm: usize, config: &spec::Config, seed: u64| {
         let mut accuracy = 94.0 - 1.5 * (arm == 0) as u64 as f64 * 3.0;
         let mut salt = arm as u64;
@@ -368,9 +368,9 @@ fn diverged_seeds_leave_gaps() {
     assert!(list[0].csv.contains(",NaN,") && list[0].csv.contains(",Infinity,"));
 }
 
-/// A worker of a user's own with odd names, one seed, one epoch, many arms.
+/// A worker with odd names, one seed, one epoch, many arms.
 #[test]
-fn nasty_workers() {
+fn odd_names_and_many_arms() {
     let mut text = String::from(
         "name: nasty\nworker: [w]\nmetric: {name: 'loss <&> \"$x$\"', goal: minimize}\nseeds: {tune: 1, final: 0}\narms:\n",
     );

@@ -1,32 +1,42 @@
-//! An axis that has found its place: where a value stands in the picture, and which ticks there is
-//! room for.
+//! An axis that has a place in the picture: where a value is, and which ticks there is room for.
 
-use super::canvas::{Align, Canvas};
-use super::model::{Axis, Mark, Scale};
+use super::canvas::{Align, Canvas, Font, line, xy};
+use super::model::{Axis, Mark, Scale, Spread};
 use super::style::{GRID, INK};
 use super::text::{fit, width};
 use super::ticks::{Ticks, range, ticks, widen};
 
-/// Size of the names of ticks.
-pub(super) const TICK: u32 = 19;
-/// Size of labels and titles.
-pub(super) const LABEL: u32 = 21;
-/// The longest name that a tick may have.
-const WIDEST: f64 = 210.0;
-const TURN: f64 = -35.0;
+/// Font size of the names of ticks.
+pub(super) const TICK_SIZE: u32 = 19;
+/// Font size of labels and titles.
+pub(super) const LABEL_SIZE: u32 = 21;
+/// Maximum width of the name of a tick.
+const MAX_NAME_WIDTH: f64 = 210.0;
+/// Minimum distance between the names of neighbouring ticks.
+const NAME_GAP: f64 = 10.0;
+/// Turn of slanted names, in degrees.
+const SLANT: f64 = -35.0;
+/// Part by which an axis is widened for bars, which are shifted sideways and must not touch the
+/// frame.
+const ROOM_FOR_BARS: f64 = 0.03;
+/// Length of an axis for each tick that it should have.
+const TICK_DISTANCE: f64 = 62.0;
+const VERTICAL_TICK_DISTANCE: f64 = 52.0;
+const BAR_TICK_DISTANCE: f64 = 46.0;
 
-/// An axis with range and ticks.
+/// An axis with its range, place and ticks.
 #[derive(Debug)]
-pub(super) struct Placed {
+pub(super) struct PlacedAxis {
     scale: Scale,
     low: f64,
     high: f64,
-    /// Where it begins and ends in the picture.
+    /// Where it begins in the picture.
     pub from: f64,
+    /// Where it ends.
     pub to: f64,
     ticks: Ticks,
-    /// Names of ticks lie aslant, since they would not fit side by side.
-    aslant: bool,
+    /// Whether the names of ticks are slanted, because they do not fit side by side.
+    slanted: bool,
 }
 
 /// The values of marks along one direction, with the ends of their spreads.
@@ -35,130 +45,131 @@ pub(super) fn extent(marks: &[Mark], vertical: bool, scale: Scale) -> Vec<f64> {
     for mark in marks {
         match mark {
             Mark::Curve { points, .. } | Mark::Bars { points, .. } if vertical => {
-                for point in points.iter().filter(|point| point.mean.is_finite()) {
-                    out.extend([point.mean, point.high]);
-                    // On a log axis a band that reaches down to nothing must not stretch it without
-                    // end.
-                    out.push(if scale == Scale::Log {
-                        point.low.max(point.mean / 4.0)
-                    } else {
-                        point.low
-                    });
-                }
+                out.extend(points.iter().flat_map(|point| ends(point, scale)));
             }
             Mark::Curve { points, .. } | Mark::Bars { points, .. } => {
-                out.extend(points.iter().map(|point| point.x))
+                out.extend(points.iter().map(|point| point.x));
             }
             Mark::Cloud { values, .. } if vertical => out.extend(values),
             Mark::Star { y, .. } if vertical => out.push(*y),
-            Mark::Cells { rows, .. } if vertical => {
-                out.extend([0.0, rows.len().saturating_sub(1) as f64])
+            Mark::Cells { rows, .. } => {
+                let slots = if vertical {
+                    rows.len()
+                } else {
+                    rows.first().map_or(1, Vec::len)
+                };
+                out.extend([0.0, slots.saturating_sub(1) as f64]);
             }
-            Mark::Cells { rows, .. } => out.extend([
-                0.0,
-                rows.first().map_or(1, Vec::len).saturating_sub(1) as f64,
-            ]),
             Mark::Cloud { x, .. } | Mark::Star { x, .. } => out.push(*x),
         }
     }
     out
 }
 
-impl Placed {
-    /// Range and ticks of an axis of that length.
+/// The mean and the ends of a spread; nothing if the mean is not finite.
+fn ends(point: &Spread, scale: Scale) -> Vec<f64> {
+    if !point.mean.is_finite() {
+        return Vec::new();
+    }
+    let low = match scale {
+        // A band that reaches down to zero must not stretch a log axis endlessly.
+        Scale::Log => point.low.max(point.mean / 4.0),
+        _ => point.low,
+    };
+    vec![point.mean, point.high, low]
+}
+
+impl PlacedAxis {
+    /// Finds range and ticks of an axis of that length.
     pub fn new(axis: &Axis, marks: &[Mark], vertical: bool, length: f64) -> Self {
-        let given = axis
-            .ticks
-            .iter()
-            .flatten()
-            .map(|(place, _)| *place)
-            .chain(axis.reach.iter().copied());
-        let (mut low, mut high) = range(
-            axis.scale,
-            extent(marks, vertical, axis.scale).into_iter().chain(given),
-        );
+        let mut values = extent(marks, vertical, axis.scale);
+        values.extend(axis.ticks.iter().flatten().map(|(value, _)| *value));
+        values.extend(&axis.reach);
+        let (mut low, mut high) = range(axis.scale, values.into_iter());
         if !vertical && axis.ticks.is_some() && axis.scale != Scale::Slots {
-            // Bars are moved sideways, and must not touch the frame.
-            (low, high) = widen(axis.scale, low, high, 0.03);
+            (low, high) = widen(axis.scale, low, high, ROOM_FOR_BARS);
         }
+
+        let distance = if vertical {
+            VERTICAL_TICK_DISTANCE
+        } else {
+            TICK_DISTANCE
+        };
+        let ticks = match &axis.ticks {
+            Some(named) => named_ticks(named),
+            None => ticks(axis.scale, low, high, (length / distance) as usize),
+        };
+
         let mut placed = Self {
             scale: axis.scale,
             low,
             high,
             from: 0.0,
             to: length,
-            ticks: Ticks::default(),
-            aslant: false,
+            ticks,
+            slanted: false,
         };
-        placed.ticks = match &axis.ticks {
-            Some(named) => {
-                let named = named
-                    .iter()
-                    .map(|(place, name)| (*place, fit(name, f64::from(TICK), WIDEST)))
-                    .collect();
-                Ticks {
-                    named,
-                    minor: Vec::new(),
-                }
-            }
-            None => ticks(
-                axis.scale,
-                low,
-                high,
-                (length / if vertical { 52.0 } else { 62.0 }) as usize,
-            ),
-        };
+
+        // Slanted names need room only for their height.
+        let size = f64::from(TICK_SIZE);
         if vertical {
-            placed.thin_out(|_| f64::from(TICK));
-        } else if axis.ticks.is_some() && placed.crowded() {
-            placed.aslant = true;
-            placed.thin_out(|_| f64::from(TICK) / TURN.to_radians().sin().abs());
+            placed.thin_out(|_| size);
+        } else if axis.ticks.is_some() && placed.is_crowded() {
+            placed.slanted = true;
+            placed.thin_out(|_| size / SLANT.to_radians().sin().abs());
         } else {
-            placed.thin_out(|name| width(name, f64::from(TICK)) + 10.0);
+            placed.thin_out(|name| width(name, size) + NAME_GAP);
         }
         placed
     }
 
     /// A vertical axis of exactly that range, for a colour bar.
-    pub fn exact(axis: &Axis, (low, high): (f64, f64), length: f64) -> Self {
-        let ticks = ticks(axis.scale, low, high, (length / 46.0) as usize);
+    pub fn exact(axis: &Axis, low: f64, high: f64, length: f64) -> Self {
         Self {
             scale: axis.scale,
             low,
             high,
             from: 0.0,
             to: length,
-            ticks,
-            aslant: false,
+            ticks: ticks(axis.scale, low, high, (length / BAR_TICK_DISTANCE) as usize),
+            slanted: false,
         }
     }
 
+    /// Moves the axis to another place in the picture.
+    pub fn move_to(&mut self, from: f64, to: f64) {
+        self.from = from;
+        self.to = to;
+    }
+
     /// Whether names of ticks would touch each other.
-    fn crowded(&self) -> bool {
-        let size = f64::from(TICK);
+    fn is_crowded(&self) -> bool {
+        let size = f64::from(TICK_SIZE);
         self.ticks.named.windows(2).any(|pair| {
-            let room = (self.place(pair[1].0) - self.place(pair[0].0)).abs();
-            (width(&pair[0].1, size) + width(&pair[1].1, size)) / 2.0 + 10.0 > room
+            let distance = (self.place(pair[1].0) - self.place(pair[0].0)).abs();
+            (width(&pair[0].1, size) + width(&pair[1].1, size)) / 2.0 + NAME_GAP > distance
         })
     }
 
-    /// Takes names from ticks that would stand in another's.
+    /// Removes the names of ticks that would overlap the name before them. `room` is the room that
+    /// a name needs along the axis.
     fn thin_out(&mut self, room: impl Fn(&str) -> f64) {
         let mut kept: Vec<(f64, String)> = Vec::new();
-        for (place, name) in std::mem::take(&mut self.ticks.named) {
-            let touches = kept.last().is_some_and(|(other, before)| {
-                (self.place(place) - self.place(*other)).abs() < (room(&name) + room(before)) / 2.0
+        for (value, name) in std::mem::take(&mut self.ticks.named) {
+            let overlaps = kept.last().is_some_and(|(other, before)| {
+                let distance = (self.place(value) - self.place(*other)).abs();
+                distance < (room(&name) + room(before)) / 2.0
             });
-            if touches {
-                self.ticks.minor.push(place);
+            if overlaps {
+                self.ticks.minor.push(value);
             } else {
-                kept.push((place, name));
+                kept.push((value, name));
             }
         }
         self.ticks.named = kept;
     }
 
-    /// Where a value stands; not finite where it has no place on the axis.
+    /// Where a value is; NaN if it is outside the range.
     pub fn place(&self, value: f64) -> f64 {
         let slack = 1e-9 * (self.high - self.low);
         if value >= self.low - slack && value <= self.high + slack {
@@ -168,7 +179,7 @@ impl Placed {
         }
     }
 
-    /// Where a value would stand, if the axis went on.
+    /// Where a value would be on an axis without ends.
     pub fn beyond(&self, value: f64) -> f64 {
         let part = match self.scale {
             Scale::Log => (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln()),
@@ -177,7 +188,8 @@ impl Placed {
         self.from + part * (self.to - self.from)
     }
 
-    /// The same, within the axis: for ends of bands and bars that go beyond it.
+    /// Where a value is, moved to the end of the axis if it is outside the range: for ends of bands
+    /// and bars.
     pub fn place_within(&self, value: f64) -> f64 {
         let value = if self.scale == Scale::Log && value <= 0.0 {
             self.low
@@ -188,159 +200,148 @@ impl Placed {
             .clamp(self.from.min(self.to), self.from.max(self.to))
     }
 
-    /// How much room the names of ticks take: to the left of a vertical axis, or below a horizontal
-    /// one.
-    pub fn depth(&self, vertical: bool) -> f64 {
-        let widest = self
-            .ticks
-            .named
-            .iter()
-            .map(|(_, name)| width(name, f64::from(TICK)))
-            .fold(0.0, f64::max);
-        match (vertical, self.aslant) {
-            (true, _) => widest,
-            (false, false) => f64::from(TICK),
-            (false, true) => widest * TURN.to_radians().sin().abs() + f64::from(TICK),
-        }
-    }
-
-    /// How far names of ticks aslant reach to the left of the axis.
-    pub fn overhang(&self) -> f64 {
-        let reach = |(place, name): &(f64, String)| {
-            let width = width(name, f64::from(TICK));
-            let left = if self.aslant {
-                width * TURN.to_radians().cos()
-            } else {
-                width / 2.0
-            };
-            left - (self.place(*place) - self.from)
-        };
-        self.ticks.named.iter().map(reach).fold(0.0, f64::max)
-    }
-
-    /// How far the names of ticks reach to the right of the axis.
-    pub fn overhang_right(&self) -> f64 {
-        let half = |name: &str| {
-            if self.aslant {
-                8.0
-            } else {
-                width(name, f64::from(TICK)) / 2.0
-            }
-        };
-        self.ticks
-            .named
-            .iter()
-            .map(|(place, name)| half(name) - (self.to - self.place(*place)))
-            .fold(0.0, f64::max)
-    }
-
-    /// Draws it along the bottom, from `from` to `to` at the height `at`; grid lines go up to
-    /// `top`.
-    pub fn draw_horizontal(&self, canvas: &mut Canvas, at: f64, top: f64, label: &str) {
-        for place in self.ticks.minor.iter().map(|value| self.place(*value)) {
-            canvas.line((place, at), (place, at + 4.0), INK, 1.2);
-        }
-        for (value, name) in &self.ticks.named {
-            let place = self.place(*value);
-            if self.scale != Scale::Slots {
-                canvas.line((place, top), (place, at), GRID, 1.0);
-            }
-            canvas.line((place, at), (place, at + 7.0), INK, 1.5);
-            match self.aslant {
-                true => canvas.text(
-                    (place + 6.0, at + 23.0),
-                    name,
-                    TICK,
-                    Align::End,
-                    Some(TURN),
-                    INK,
-                ),
-                false => canvas.text(
-                    (place, at + 9.0 + f64::from(TICK)),
-                    name,
-                    TICK,
-                    Align::Middle,
-                    None,
-                    INK,
-                ),
-            }
-        }
-        if label.is_empty() {
-            return;
-        }
-        let label = fit(label, f64::from(LABEL), self.to - self.from + 100.0);
-        let below = at + 9.0 + self.depth(false) + 7.0 + f64::from(LABEL);
-        canvas.text(
-            ((self.from + self.to) / 2.0, below),
-            &label,
-            LABEL,
-            Align::Middle,
-            None,
-            INK,
-        );
-    }
-
-    /// Draws it along the left, from `from` (below) to `to` at the place `at`; grid lines go as far
-    /// as `right`.
-    pub fn draw_vertical(&self, canvas: &mut Canvas, at: f64, right: f64, label: &str, depth: f64) {
-        for place in self.ticks.minor.iter().map(|value| self.place(*value)) {
-            canvas.line((at - 4.0, place), (at, place), INK, 1.2);
-        }
-        for (value, name) in &self.ticks.named {
-            let place = self.place(*value);
-            if self.scale != Scale::Slots {
-                canvas.line((at, place), (right, place), GRID, 1.0);
-            }
-            canvas.line((at - 7.0, place), (at, place), INK, 1.5);
-            canvas.text(
-                (at - 11.0, place + 0.36 * f64::from(TICK)),
-                name,
-                TICK,
-                Align::End,
-                None,
-                INK,
-            );
-        }
-        let label = fit(label, f64::from(LABEL), self.from - self.to + 40.0);
-        let left = at - 11.0 - depth - 12.0;
-        canvas.text(
-            (left, (self.from + self.to) / 2.0),
-            &label,
-            LABEL,
-            Align::Middle,
-            Some(-90.0),
-            INK,
-        );
-    }
-    /// The value that stands at a part of the way along it.
+    /// The value at a part of the way along the axis.
     pub fn value(&self, part: f64) -> f64 {
         self.low + part * (self.high - self.low)
     }
 
-    /// Draws its ticks along the right, for a colour bar.
+    /// The room that the names of ticks need: to the left of a vertical axis, or below a horizontal
+    /// one.
+    pub fn depth(&self, vertical: bool) -> f64 {
+        let size = f64::from(TICK_SIZE);
+        let widest = self
+            .ticks
+            .named
+            .iter()
+            .map(|(_, name)| width(name, size))
+            .fold(0.0, f64::max);
+        if vertical {
+            widest
+        } else if self.slanted {
+            widest * SLANT.to_radians().sin().abs() + size
+        } else {
+            size
+        }
+    }
+
+    /// How far the names of ticks reach beyond the left end of the axis.
+    pub fn overhang(&self) -> f64 {
+        self.ticks
+            .named
+            .iter()
+            .map(|(value, name)| {
+                let width = width(name, f64::from(TICK_SIZE));
+                let left = if self.slanted {
+                    width * SLANT.to_radians().cos()
+                } else {
+                    width / 2.0
+                };
+                left - (self.place(*value) - self.from)
+            })
+            .fold(0.0, f64::max)
+    }
+
+    /// How far the names of ticks reach beyond the right end of the axis.
+    pub fn overhang_right(&self) -> f64 {
+        self.ticks
+            .named
+            .iter()
+            .map(|(value, name)| {
+                let right = if self.slanted {
+                    8.0
+                } else {
+                    width(name, f64::from(TICK_SIZE)) / 2.0
+                };
+                right - (self.to - self.place(*value))
+            })
+            .fold(0.0, f64::max)
+    }
+
+    /// Draws the axis along the bottom, at the height `at`; grid lines go up to `top`.
+    pub fn draw_horizontal(&self, canvas: &mut Canvas, at: f64, top: f64, label: &str) {
+        for value in &self.ticks.minor {
+            let x = self.place(*value);
+            canvas.line(xy(x, at), xy(x, at + 4.0), line(INK, 1.2));
+        }
+        for (value, name) in &self.ticks.named {
+            let x = self.place(*value);
+            if self.scale != Scale::Slots {
+                canvas.line(xy(x, top), xy(x, at), line(GRID, 1.0));
+            }
+            canvas.line(xy(x, at), xy(x, at + 7.0), line(INK, 1.5));
+
+            if self.slanted {
+                let font = Font::new(TICK_SIZE, Align::End).turned(SLANT);
+                canvas.text(xy(x + 6.0, at + 23.0), name, font);
+            } else {
+                let place = xy(x, at + 9.0 + f64::from(TICK_SIZE));
+                canvas.text(place, name, Font::new(TICK_SIZE, Align::Middle));
+            }
+        }
+
+        if label.is_empty() {
+            return;
+        }
+        let size = f64::from(LABEL_SIZE);
+        let label = fit(label, size, self.to - self.from + 100.0);
+        let below = at + 9.0 + self.depth(false) + 7.0 + size;
+        let middle = (self.from + self.to) / 2.0;
+        let font = Font::new(LABEL_SIZE, Align::Middle);
+        canvas.text(xy(middle, below), &label, font);
+    }
+
+    /// Draws the axis along the left, at the place `at`; grid lines go as far as `right`, and the
+    /// label is to the left of names that need the room `depth`.
+    pub fn draw_vertical(&self, canvas: &mut Canvas, at: f64, right: f64, label: &str, depth: f64) {
+        for value in &self.ticks.minor {
+            let y = self.place(*value);
+            canvas.line(xy(at - 4.0, y), xy(at, y), line(INK, 1.2));
+        }
+        for (value, name) in &self.ticks.named {
+            let y = self.place(*value);
+            if self.scale != Scale::Slots {
+                canvas.line(xy(at, y), xy(right, y), line(GRID, 1.0));
+            }
+            canvas.line(xy(at - 7.0, y), xy(at, y), line(INK, 1.5));
+            let place = xy(at - 11.0, y + 0.36 * f64::from(TICK_SIZE));
+            canvas.text(place, name, Font::new(TICK_SIZE, Align::End));
+        }
+
+        // From right to left: tick, names of ticks, label.
+        let label = fit(label, f64::from(LABEL_SIZE), self.from - self.to + 40.0);
+        let left = at - 11.0 - depth - 12.0;
+        let middle = (self.from + self.to) / 2.0;
+        let font = Font::new(LABEL_SIZE, Align::Middle).turned(-90.0);
+        canvas.text(xy(left, middle), &label, font);
+    }
+
+    /// Draws the ticks along the right, for a colour bar.
     pub fn draw_names(&self, canvas: &mut Canvas, at: f64, size: u32) {
         for (value, name) in &self.ticks.named {
-            let place = self.place(*value);
-            canvas.line((at, place), (at + 5.0, place), INK, 1.2);
-            canvas.text(
-                (at + 9.0, place + 0.36 * f64::from(size)),
-                name,
-                size,
-                Align::Start,
-                None,
-                INK,
-            );
+            let y = self.place(*value);
+            canvas.line(xy(at, y), xy(at + 5.0, y), line(INK, 1.2));
+            let place = xy(at + 9.0, y + 0.36 * f64::from(size));
+            canvas.text(place, name, Font::new(size, Align::Start));
         }
+    }
+}
+
+fn named_ticks(named: &[(f64, String)]) -> Ticks {
+    Ticks {
+        named: named
+            .iter()
+            .map(|(value, name)| (*value, fit(name, f64::from(TICK_SIZE), MAX_NAME_WIDTH)))
+            .collect(),
+        minor: Vec::new(),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::model::Spread;
     use super::super::style::Style;
     use super::*;
 
-    fn placed(scale: Scale, points: &[(f64, f64)]) -> Placed {
+    fn placed(scale: Scale, points: &[(f64, f64)]) -> PlacedAxis {
         let points = points
             .iter()
             .zip(1..)
@@ -352,7 +353,7 @@ mod tests {
             ticks: None,
             reach: Vec::new(),
         };
-        Placed::new(
+        PlacedAxis::new(
             &axis,
             &[Mark::Curve {
                 points,
@@ -364,12 +365,12 @@ mod tests {
     }
 
     #[test]
-    fn a_band_on_a_log_axis_stands_by_its_logarithm() {
+    fn a_band_on_a_log_axis_is_placed_by_its_logarithm() {
         let axis = placed(Scale::Log, &[(1.0, 0.0), (10.0, 5.0), (1000.0, 0.0)]);
         let [one, ten, hundred] = [1.0, 10.0, 100.0].map(|value| axis.place_within(value));
         assert!(
             (ten - one - (hundred - ten)).abs() < 1e-9,
-            "a factor of ten is everywhere as long"
+            "a factor of ten has the same length everywhere"
         );
         let (low, mean, high) = (
             axis.place_within(5.0),
@@ -383,12 +384,12 @@ mod tests {
     }
 
     #[test]
-    fn a_band_that_reaches_below_nothing_ends_where_the_log_axis_does() {
+    fn a_band_that_reaches_below_zero_ends_at_the_end_of_the_log_axis() {
         for std in [2.0, 3.0, 1e6] {
             let axis = placed(Scale::Log, &[(2.0, std), (2000.0, 0.0)]);
             assert!(
                 axis.low > 2.0 / 16.0 && axis.low <= 2.0 / 4.0,
-                "it is not stretched for the band's sake: {}",
+                "the band must not stretch it: {}",
                 axis.low
             );
             let below = axis.place_within(2.0 - std);
@@ -396,8 +397,8 @@ mod tests {
             assert!(axis.place(2.0).is_finite() && axis.place(2.0) > below);
             assert!(axis.place_within(2.0 + std).is_finite());
         }
-        // What is not positive has no place of its own there; on an even axis it has, and so has
-        // the whole band.
+        // Values that are not positive have no place on a log axis; on a linear one they have, and
+        // so has the whole band.
         assert!(
             placed(Scale::Log, &[(2.0, 0.0), (2000.0, 0.0)])
                 .place(-1.0)

@@ -1,20 +1,26 @@
-//! The legend: entries in columns below all panels, so that it never lies over data.
+//! The legend: entries in columns below all panels, so that it never covers data.
 
-use super::canvas::{Align, Canvas};
-use super::marks::{BAND, MARKER, STROKE, marker};
+use super::canvas::{Align, Canvas, Font, Xy, line, xy};
+use super::marks::{BAND_OPACITY, CURVE_WIDTH, MARKER_RADIUS, draw_marker};
 use super::model::LegendEntry;
-use super::style::INK;
 use super::text::{fit, width};
 
-const SIZE: u32 = 19;
-const LINE: f64 = 29.0;
-/// Length of the sample of a line.
-const SAMPLE: f64 = 54.0;
+const FONT_SIZE: u32 = 19;
+const LINE_HEIGHT: f64 = 29.0;
+/// Length of the sample of a curve.
+const SAMPLE_LENGTH: f64 = 54.0;
+/// Half the height of the sample of a band.
+const SAMPLE_BAND: f64 = 9.0;
+/// Distance of a label from its sample.
 const GAP: f64 = 10.0;
-/// Air between columns.
-const BETWEEN: f64 = 26.0;
+/// Distance between columns.
+const COLUMN_GAP: f64 = 26.0;
+/// Distance between the panels and the legend.
+const TOP: f64 = 12.0;
+/// Width of a column in a legend of many entries.
+const NARROW_COLUMN: f64 = 290.0;
 
-/// A legend whose entries have found their places.
+/// A legend with the places of its entries.
 pub(super) struct Columns<'a> {
     entries: &'a [LegendEntry],
     labels: Vec<String>,
@@ -23,55 +29,33 @@ pub(super) struct Columns<'a> {
 }
 
 impl<'a> Columns<'a> {
+    /// Arranges entries within a width.
     pub fn new(entries: &'a [LegendEntry], room: f64) -> Self {
-        // One long label must not make a tower of many short ones.
-        let least = if entries.len() > 12 {
-            (room / 290.0).floor()
-        } else if entries.len() > 6 {
-            2.0
-        } else {
-            1.0
-        };
-        let longest = (room + BETWEEN) / least - BETWEEN - SAMPLE - GAP;
-        let label = |entry: &LegendEntry| fit(&entry.label, f64::from(SIZE), longest);
-        let labels: Vec<String> = entries.iter().map(label).collect();
+        let size = f64::from(FONT_SIZE);
+        let max_label = max_label_width(entries.len(), room);
+        let labels: Vec<String> = entries
+            .iter()
+            .map(|entry| fit(&entry.label, size, max_label))
+            .collect();
+
         let widths: Vec<f64> = labels
             .iter()
-            .map(|label| SAMPLE + GAP + width(label, f64::from(SIZE)))
+            .map(|label| SAMPLE_LENGTH + GAP + width(label, size))
             .collect();
-        // As many columns as there is room for, each as wide as its widest entry; then as few as
-        // give no more rows.
-        let columns = |count: usize| -> Vec<f64> {
-            let column = |number: usize| {
-                widths
-                    .iter()
-                    .skip(number)
-                    .step_by(count)
-                    .copied()
-                    .fold(0.0, f64::max)
-            };
-            (0..count).map(column).collect()
-        };
-        let fits = |count: &usize| {
-            columns(*count).iter().sum::<f64>() + BETWEEN * (*count as f64 - 1.0) <= room
-        };
-        let most = (1..=entries.len().max(1)).rev().find(fits).unwrap_or(1);
-        let even = entries
-            .len()
-            .max(1)
-            .div_ceil(entries.len().max(1).div_ceil(most));
-        let widths = columns(if fits(&even) { even } else { most });
-        let total = widths.iter().sum::<f64>() + BETWEEN * (widths.len() as f64 - 1.0);
-        let mut from = ((room - total) / 2.0).max(0.0);
-        let mut starts = Vec::new();
-        for width in widths {
-            starts.push(from);
-            from += width + BETWEEN;
+
+        // The columns are centred.
+        let columns = arrange(&widths, room);
+        let mut begin = ((room - total_width(&columns)) / 2.0).max(0.0);
+        let mut begins = Vec::new();
+        for width in columns {
+            begins.push(begin);
+            begin += width + COLUMN_GAP;
         }
+
         Self {
             entries,
             labels,
-            columns: starts,
+            columns: begins,
         }
     }
 
@@ -79,38 +63,79 @@ impl<'a> Columns<'a> {
         if self.entries.is_empty() {
             0.0
         } else {
-            self.entries.len().div_ceil(self.columns.len()) as f64 * LINE + 14.0
+            self.entries.len().div_ceil(self.columns.len()) as f64 * LINE_HEIGHT + TOP + 2.0
         }
     }
 
-    pub fn draw(&self, canvas: &mut Canvas, (left, top): (f64, f64)) {
+    pub fn draw(&self, canvas: &mut Canvas, left: f64, top: f64) {
         for (number, (entry, label)) in self.entries.iter().zip(&self.labels).enumerate() {
-            let x = left + self.columns[number % self.columns.len()];
-            let y = top + 12.0 + (number / self.columns.len()) as f64 * LINE + LINE / 2.0;
-            if entry.band {
-                let corners = [
-                    (x, y - 9.0),
-                    (x + SAMPLE, y - 9.0),
-                    (x + SAMPLE, y + 9.0),
-                    (x, y + 9.0),
-                ];
-                canvas.area(&corners, entry.style.colour, BAND);
-            }
-            canvas.polyline(
-                &[(x, y), (x + SAMPLE, y)],
-                entry.style.colour,
-                STROKE,
-                entry.style.dashes,
+            let row = number / self.columns.len();
+            let place = xy(
+                left + self.columns[number % self.columns.len()],
+                top + TOP + row as f64 * LINE_HEIGHT + LINE_HEIGHT / 2.0,
             );
-            marker(canvas, (x + SAMPLE / 2.0, y), &entry.style, MARKER);
-            canvas.text(
-                (x + SAMPLE + GAP, y + 0.36 * f64::from(SIZE)),
-                label,
-                SIZE,
-                Align::Start,
-                None,
-                INK,
-            );
+            draw_entry(canvas, place, entry, label);
         }
     }
+}
+
+/// The width to which labels are cut: one long label must not put many short ones into one column.
+fn max_label_width(entries: usize, room: f64) -> f64 {
+    let min_columns = match entries {
+        13.. => (room / NARROW_COLUMN).floor(),
+        7..=12 => 2.0,
+        _ => 1.0,
+    };
+    (room + COLUMN_GAP) / min_columns - COLUMN_GAP - SAMPLE_LENGTH - GAP
+}
+
+/// The widths of the columns: as many columns as there is room for, then as few of them as give no
+/// more rows.
+fn arrange(widths: &[f64], room: f64) -> Vec<f64> {
+    let entries = widths.len().max(1);
+    let fits = |count: usize| total_width(&column_widths(widths, count)) <= room;
+    let max_columns = (1..=entries).rev().find(|count| fits(*count)).unwrap_or(1);
+    let rows = entries.div_ceil(max_columns);
+    let even = entries.div_ceil(rows);
+    column_widths(widths, if fits(even) { even } else { max_columns })
+}
+
+/// Each column is as wide as its widest entry.
+fn column_widths(widths: &[f64], count: usize) -> Vec<f64> {
+    (0..count)
+        .map(|column| {
+            let in_column = widths.iter().skip(column).step_by(count);
+            in_column.copied().fold(0.0, f64::max)
+        })
+        .collect()
+}
+
+fn total_width(columns: &[f64]) -> f64 {
+    columns.iter().sum::<f64>() + COLUMN_GAP * (columns.len() as f64 - 1.0)
+}
+
+/// Draws an entry whose left end is at `place`.
+fn draw_entry(canvas: &mut Canvas, place: Xy, entry: &LegendEntry, label: &str) {
+    let Xy { x, y } = place;
+    let end = x + SAMPLE_LENGTH;
+    let style = &entry.style;
+    if entry.band {
+        let corners = [
+            xy(x, y - SAMPLE_BAND),
+            xy(end, y - SAMPLE_BAND),
+            xy(end, y + SAMPLE_BAND),
+            xy(x, y + SAMPLE_BAND),
+        ];
+        canvas.area(&corners, style.colour, BAND_OPACITY);
+    }
+
+    let stroke = line(style.colour, CURVE_WIDTH);
+    canvas.polyline(&[place, xy(end, y)], stroke, style.dashes);
+    draw_marker(canvas, xy(x + SAMPLE_LENGTH / 2.0, y), style, MARKER_RADIUS);
+
+    canvas.text(
+        xy(end + GAP, y + 0.36 * f64::from(FONT_SIZE)),
+        label,
+        Font::new(FONT_SIZE, Align::Start),
+    );
 }

@@ -1,9 +1,10 @@
-//! Charts as SVG and PNG. `model` says what a chart is, `layout` places panels and legend, `marks`
-//! draws data, `canvas` is the only file that names kuva. Knows nothing of sweeps; `figures` makes
-//! the charts.
+//! Charts as SVG and PNG. `model` defines a chart, `layout` places panels and legend, `marks` and
+//! `cloud` draw data, `canvas` is the only file that names kuva. Knows nothing of sweeps; `figures`
+//! makes the charts.
 
 mod axis;
 mod canvas;
+mod cloud;
 mod layout;
 mod legend;
 mod marks;

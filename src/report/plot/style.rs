@@ -1,6 +1,6 @@
-//! Colours, lines and markers. Colours are Okabe and Ito's, which the colour-blind can tell apart,
-//! without the yellow that white paper swallows; line and marker are a second cue. Heat maps go
-//! from white to blue.
+//! Colours, lines and markers. Colours are those of Okabe and Ito, which the colour-blind can tell
+//! apart, without the yellow, which is hard to see on white paper; line and marker are a second
+//! cue. Heat maps go from white to blue.
 
 /// A colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -8,13 +8,13 @@ pub struct Rgb(pub u8, pub u8, pub u8);
 
 /// The colour of text, axes and frames.
 pub(super) const INK: Rgb = Rgb(0x22, 0x22, 0x22);
-/// Of lines that must not be in the way.
+/// The colour of grid lines.
 pub(super) const GRID: Rgb = Rgb(0xdd, 0xdd, 0xdd);
-/// Of the frame around the best cell.
+/// The colour of the frame around the best cell.
 pub(super) const FRAME: Rgb = Rgb(0xd5, 0x5e, 0x00);
-/// Of what is missing.
+/// The colour of a cell without a value.
 pub(super) const MISSING: Rgb = Rgb(0xec, 0xec, 0xec);
-/// Paper.
+/// The colour of paper.
 pub(super) const WHITE: Rgb = Rgb(0xff, 0xff, 0xff);
 
 const COLOURS: [Rgb; 7] = [
@@ -27,7 +27,7 @@ const COLOURS: [Rgb; 7] = [
     Rgb(0xe6, 0x9f, 0x00),
 ];
 
-/// Lengths of dashes and gaps, in widths of the line; empty: drawn through.
+/// Lengths of dashes and gaps, in widths of the line; empty for a solid line.
 const DASHES: [&[f64]; 5] = [
     &[],
     &[5.0, 2.0],
@@ -74,8 +74,8 @@ pub struct Style {
 }
 
 impl Style {
-    /// The style of the arm of that number: the same in every chart. The first seven differ in
-    /// colour, and all of the first 210 in colour, line or marker.
+    /// The style of the arm of that number, the same in every chart. The first seven arms differ in
+    /// colour, and the first 210 in colour, line or marker.
     pub fn of_arm(arm: usize) -> Self {
         Self {
             colour: COLOURS[arm % COLOURS.len()],
@@ -84,7 +84,7 @@ impl Style {
         }
     }
 
-    /// The same, with the line and the marker of another number: a second series of one arm.
+    /// The same colour with the line and the marker of another arm.
     #[must_use]
     pub fn with_line_of(self, number: usize) -> Self {
         Self {
@@ -93,7 +93,7 @@ impl Style {
         }
     }
 
-    /// A second series beside one of an arm: grey, or light grey beside black.
+    /// The style of a second series of an arm: grey, or light grey beside black.
     pub fn second_to(style: Self) -> Self {
         let colour = if style.colour == Rgb(0, 0, 0) {
             Rgb(0x8c, 0x8c, 0x8c)
@@ -107,7 +107,7 @@ impl Style {
         }
     }
 
-    /// A series that belongs to no arm.
+    /// The style of a series that belongs to no arm.
     pub fn neutral() -> Self {
         Self {
             colour: Rgb(0x77, 0x77, 0x77),
@@ -117,7 +117,7 @@ impl Style {
     }
 }
 
-/// Nearly white to blue, after ColorBrewer's Blues, as far as dark text is readable on it.
+/// Nearly white to blue, after ColorBrewer's Blues, as far as dark text is readable on them.
 const BLUES: [Rgb; 6] = [
     Rgb(0xf3, 0xf8, 0xfd),
     Rgb(0xde, 0xeb, 0xf7),
@@ -127,31 +127,49 @@ const BLUES: [Rgb; 6] = [
     Rgb(0x45, 0x98, 0xcb),
 ];
 
-/// The colour of a part of the way from the worst (0) to the best (1).
+/// The colour at a part of the way from the worst (0) to the best (1).
 pub(super) fn heat(part: f64) -> Rgb {
     let place = part.clamp(0.0, 1.0) * (BLUES.len() - 1) as f64;
-    let low = (place.floor() as usize).min(BLUES.len() - 2);
-    let (a, b, rest) = (BLUES[low], BLUES[low + 1], place - low as f64);
-    let mix = |a: u8, b: u8| (f64::from(a) + (f64::from(b) - f64::from(a)) * rest).round() as u8;
-    Rgb(mix(a.0, b.0), mix(a.1, b.1), mix(a.2, b.2))
+    let index = (place.floor() as usize).min(BLUES.len() - 2);
+    mix(BLUES[index], BLUES[index + 1], place - index as f64)
+}
+
+/// The colour at a part of the way from one to another.
+fn mix(from: Rgb, to: Rgb, part: f64) -> Rgb {
+    Rgb(
+        mix_channel(from.0, to.0, part),
+        mix_channel(from.1, to.1, part),
+        mix_channel(from.2, to.2, part),
+    )
+}
+
+fn mix_channel(from: u8, to: u8, part: f64) -> u8 {
+    (f64::from(from) + (f64::from(to) - f64::from(from)) * part).round() as u8
 }
 
 /// Relative luminance, from 0 to 1 (WCAG 2.1).
 fn luminance(colour: Rgb) -> f64 {
-    let linear = |c: u8| {
-        let c = f64::from(c) / 255.0;
-        if c <= 0.04045 {
-            c / 12.92
-        } else {
-            ((c + 0.055) / 1.055).powf(2.4)
-        }
-    };
-    0.2126 * linear(colour.0) + 0.7152 * linear(colour.1) + 0.0722 * linear(colour.2)
+    0.2126 * linear_channel(colour.0)
+        + 0.7152 * linear_channel(colour.1)
+        + 0.0722 * linear_channel(colour.2)
 }
 
-/// The colour of text on a ground: whichever of ink and white contrasts more.
+fn linear_channel(channel: u8) -> f64 {
+    let channel = f64::from(channel) / 255.0;
+    if channel <= 0.04045 {
+        channel / 12.92
+    } else {
+        ((channel + 0.055) / 1.055).powf(2.4)
+    }
+}
+
+/// The contrast of two luminances (WCAG 2.1).
+fn contrast(a: f64, b: f64) -> f64 {
+    (a.max(b) + 0.05) / (a.min(b) + 0.05)
+}
+
+/// The colour of text on a ground: ink or white, the one with more contrast.
 pub(super) fn text_on(ground: Rgb) -> Rgb {
-    let contrast = |a: f64, b: f64| (a.max(b) + 0.05) / (a.min(b) + 0.05);
     let ground = luminance(ground);
     if contrast(ground, luminance(INK)) >= contrast(ground, luminance(WHITE)) {
         INK
@@ -183,8 +201,7 @@ mod tests {
     fn text_is_readable_on_every_cell() {
         for step in 0..=100 {
             let ground = heat(f64::from(step) / 100.0);
-            let (a, b) = (luminance(ground), luminance(text_on(ground)));
-            let contrast = (a.max(b) + 0.05) / (a.min(b) + 0.05);
+            let contrast = contrast(luminance(ground), luminance(text_on(ground)));
             assert!(contrast >= 4.5, "{step}: {contrast}");
         }
     }

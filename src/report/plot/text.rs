@@ -1,5 +1,5 @@
-//! Text in pictures: how wide it is, what is to be cut or left out of it. Widths are those of
-//! DejaVu Sans, in which PNGs are drawn and for which SVGs ask.
+//! Text in pictures: how wide it is, and how it is cleaned and cut. Widths are those of DejaVu
+//! Sans, the font of the PNGs and the first choice of the SVGs.
 
 /// Advances of the printable ASCII letters, in hundredths of the size.
 const ADVANCES: [u8; 95] = [
@@ -9,9 +9,13 @@ const ADVANCES: [u8; 95] = [
     63, 63, 28, 28, 58, 28, 97, 63, 61, 63, 63, 41, 52, 39, 63, 59, 82, 59, 59, 52, 64, 34, 64, 84,
 ];
 
-/// The width of text of that size. Letters beyond the tables count as wide rather than narrow.
+/// The width of text of that size. Letters outside the tables are taken as wide rather than narrow.
 pub(super) fn width(text: &str, size: f64) -> f64 {
-    let advance = |letter: char| match letter {
+    text.chars().map(advance).sum::<f64>() / 100.0 * size
+}
+
+fn advance(letter: char) -> f64 {
+    match letter {
         ' '..='~' => f64::from(ADVANCES[letter as usize - 32]),
         '⁻' => 53.0,
         '⁰'..='⁹' | '¹' | '²' | '³' => 40.0,
@@ -19,13 +23,21 @@ pub(super) fn width(text: &str, size: f64) -> f64 {
         '\u{300}'..='\u{36f}' => 0.0,
         '\u{a0}'..='\u{5ff}' => 70.0,
         _ => 100.0,
-    };
-    text.chars().map(advance).sum::<f64>() / 100.0 * size
+    }
 }
 
-/// One line without letters that XML forbids or that change the direction of what follows.
+/// Makes text one line, without letters that XML forbids or that change the direction of the
+/// following text.
 pub fn clean(text: &str) -> String {
-    let kept = |letter: char| match letter {
+    text.chars()
+        .filter_map(clean_letter)
+        .collect::<String>()
+        .trim()
+        .to_owned()
+}
+
+fn clean_letter(letter: char) -> Option<char> {
+    match letter {
         '\n' | '\r' | '\t' => Some(' '),
         '\u{200e}'
         | '\u{200f}'
@@ -35,33 +47,28 @@ pub fn clean(text: &str) -> String {
         | '\u{ffff}' => None,
         letter if letter.is_control() => None,
         letter => Some(letter),
-    };
-    text.chars()
-        .filter_map(kept)
-        .collect::<String>()
-        .trim()
-        .to_owned()
+    }
 }
 
-/// At most so many letters, an ellipsis in place of the rest.
-pub fn shorten(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
+/// Cuts text to a number of letters, with an ellipsis in place of the rest.
+pub fn shorten(text: &str, max_letters: usize) -> String {
+    if text.chars().count() <= max_letters {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(most.saturating_sub(1)).collect();
+    let kept: String = text.chars().take(max_letters.saturating_sub(1)).collect();
     kept.trim_end().to_owned() + "…"
 }
 
-/// As much of the text as fits into a width, an ellipsis in place of the rest.
-pub(super) fn fit(text: &str, size: f64, most: f64) -> String {
-    if width(text, size) <= most {
+/// Cuts text to a width, with an ellipsis in place of the rest.
+pub(super) fn fit(text: &str, size: f64, max_width: f64) -> String {
+    if width(text, size) <= max_width {
         return text.to_owned();
     }
     let letters = text.chars().count();
     (1..letters)
         .rev()
         .map(|count| shorten(text, count))
-        .find(|cut| width(cut, size) <= most)
+        .find(|cut| width(cut, size) <= max_width)
         .unwrap_or_else(|| "…".to_owned())
 }
 
@@ -85,7 +92,7 @@ mod tests {
         }
 
         #[test]
-        fn shortened_text_is_a_beginning(text in "\\PC{0,40}", most in 2_usize..40) {
+        fn shortened_text_is_a_prefix(text in "\\PC{0,40}", most in 2_usize..40) {
             let cut = shorten(&text, most);
             prop_assert!(cut.chars().count() <= most);
             prop_assert!(text.starts_with(cut.trim_end_matches('…').trim_end()));

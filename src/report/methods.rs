@@ -1,43 +1,70 @@
-//! The protocol of the authors' program (`protocol: as_run`): what a reader must know of its
-//! tables, and the table of what each of its differences from the paper does, trial by trial.
-//! `cli::report` writes it beside Tables I and II.
+//! The methods of the authors' program (`protocol: as_run`): how its tables are measured, and the
+//! table of the effect of each difference from the paper, trial by trial.
 
 use std::collections::HashMap;
 
-use super::figure::Figure;
+use super::cell::CellValue;
 use super::table::{Cell, Column, Row, Table};
-use crate::aggregate::{Evaluation, StatsError, derived_stats, reported_seeds};
+use crate::aggregate::{Evaluation, PointStats, StatsError, derived_stats, reported_seeds};
 use crate::grid::TrialId;
 use crate::ledger::TrialRow;
 use crate::protocol::Metrics;
 use crate::spec::task::{HELDOUT_ACCURACY, PROTOCOL_AS_RUN, STEP_SECONDS};
-use crate::spec::{ParamValue, Spec};
+use crate::spec::{Arm, ParamValue, Spec};
 
 /// Whether all trials of the sweep are measured as the authors' program did.
 pub fn is_as_run(spec: &Spec) -> bool {
-    let as_run =
-        |value: &ParamValue| matches!(value, ParamValue::Text(text) if text == PROTOCOL_AS_RUN);
     spec.arms.iter().all(|arm| {
         let protocol = arm
             .axes
             .iter()
-            .position(|axis| axis.name == "protocol" && axis.values.iter().all(as_run));
+            .position(|axis| axis.name == "protocol" && axis.values.iter().all(is_name_of_as_run));
         protocol.is_some_and(|axis| !arm.shape.lacks(axis))
     })
 }
 
-/// What the columns of Table I hold under that protocol.
-pub const NOTE_ON_ACCURACY: &str = "Measured as the authors' program did (protocol as_run): \"Validation\" is on the test images \
-    after the last epoch, and \"Test\" is on the same images with the weights of the epoch that had the lowest loss on them.";
+fn is_name_of_as_run(value: &ParamValue) -> bool {
+    matches!(value, ParamValue::Text(text) if text == PROTOCOL_AS_RUN)
+}
 
-/// What Table II holds under that protocol.
-pub const NOTE_ON_TIME: &str = "Measured as the authors' program did (protocol as_run): steps, all of them with the graph that \
-    second derivatives need, evaluation on both sets after each epoch, gradient norms, and keeping the best weights.";
+/// How the columns of Table I are measured under that protocol.
+pub const NOTE_ON_ACCURACY: &str = "Measured as the authors' program did (protocol as_run): \
+    \"Validation\" is on the test images after the last epoch, and \"Test\" is on the same images \
+    with the weights of the epoch that had the lowest loss on them.";
 
-/// A name, a heading, and how the effect follows from a trial's metrics.
-type Effect = (&'static str, &'static str, fn(&Metrics) -> Option<f64>);
+/// What the times in Table II contain under that protocol.
+pub const NOTE_ON_TIME: &str = "Measured as the authors' program did (protocol as_run): steps, all \
+    of them with the graph that second derivatives need, evaluation on both sets after each epoch, \
+    gradient norms, and keeping the best weights.";
 
-/// The table of effects; None where the sweep does not follow that protocol, or has no results yet.
+/// One difference of the program from the paper.
+struct Effect {
+    name: &'static str,
+    heading: &'static str,
+    /// Computes the effect from a trial's metrics.
+    value: fn(&Metrics) -> Option<f64>,
+}
+
+const EFFECTS: [Effect; 3] = [
+    Effect {
+        name: "val_minus_heldout",
+        heading: "Validation: test images − validation images",
+        value: |metrics| Some(metrics.get("val_accuracy")? - metrics.get(HELDOUT_ACCURACY)?),
+    },
+    Effect {
+        name: "test_minus_last",
+        heading: "Test: best epoch − last epoch",
+        value: |metrics| Some(metrics.get("test_accuracy")? - metrics.get("val_accuracy")?),
+    },
+    Effect {
+        name: "time_over_steps",
+        heading: "Time: everything / steps alone",
+        value: |metrics| Some(metrics.get("training_seconds")? / metrics.get(STEP_SECONDS)?),
+    },
+];
+
+/// Makes the table of effects; None where the sweep does not follow that protocol, or has no
+/// results yet.
 ///
 /// # Errors
 /// `StatsError`, if Polars reports an error.
@@ -49,75 +76,61 @@ pub fn protocol_effects(
     if !is_as_run(spec) {
         return Ok(None);
     }
-    let effects: [Effect; 3] = [
-        (
-            "val_minus_heldout",
-            "Validation: test images − validation images",
-            |metrics| Some(metrics.get("val_accuracy")? - metrics.get(HELDOUT_ACCURACY)?),
-        ),
-        (
-            "test_minus_last",
-            "Test: best epoch − last epoch",
-            |metrics| Some(metrics.get("test_accuracy")? - metrics.get("val_accuracy")?),
-        ),
-        (
-            "time_over_steps",
-            "Time: everything / steps alone",
-            |metrics| Some(metrics.get("training_seconds")? / metrics.get(STEP_SECONDS)?),
-        ),
-    ];
-    let stats = derived_stats(spec, evaluation, rows, |metrics| {
-        let mut derived = Metrics::default();
-        for (name, _, effect) in &effects {
-            if let Some(value) = effect(metrics) {
-                derived.set(*name, value);
-            }
-        }
-        derived
-    })?;
+    let stats = derived_stats(spec, evaluation, rows, effects_of)?;
     if stats.is_empty() {
         return Ok(None);
     }
+
+    // One row for each arm; an arm without results has empty cells.
     let planned = reported_seeds(&spec.seeds).len() as u32;
     let rows = spec.arms.iter().enumerate().map(|(number, arm)| {
         let stats = stats.iter().find(|stats| stats.arm == number);
-        let ours = |name: &str| {
-            stats
-                .and_then(|stats| stats.stats.get(name))
-                .map(|stat| Figure::ours(*stat, planned))
-        };
-        let cells = effects
-            .iter()
-            .map(|(name, _, _)| Cell {
-                ours: ours(name),
-                published: None,
-            })
-            .collect();
-        Row {
-            arm: arm.name.clone(),
-            label: arm.label.clone(),
-            cells,
-        }
+        row(arm, stats, planned)
     });
-    let columns = effects.iter().map(|(name, heading, _)| Column {
-        metric: (*name).to_owned(),
-        heading: (*heading).to_owned(),
+    let columns = EFFECTS.iter().map(|effect| Column {
+        metric: effect.name.to_owned(),
+        heading: effect.heading.to_owned(),
         published: false,
     });
+
     Ok(Some(Table {
         title: "Effects of the protocol".to_owned(),
-        caption: "What the authors' program measured, less what the paper describes, in the same trials: accuracies in points, times \
-                  as a ratio, mean ± std."
+        caption: "Measurements of the authors' program minus those that the paper describes, in \
+                  the same trials: accuracies in points, times as a ratio, mean ± std."
             .to_owned(),
         corner: "Optimizer".to_owned(),
         columns: columns.collect(),
         rows: rows.collect(),
         notes: vec![
-            "The gradient norm of the last layer is divided by 64 under this protocol, as in the authors' program: multiply by 64 to \
-             compare it with the first layer's."
+            "The gradient norm of the last layer is divided by 64 under this protocol, as in the \
+             authors' program: multiply by 64 to compare it with the first layer's."
                 .to_owned(),
         ],
     }))
+}
+
+fn effects_of(metrics: &Metrics) -> Metrics {
+    let mut effects = Metrics::default();
+    for effect in &EFFECTS {
+        if let Some(value) = (effect.value)(metrics) {
+            effects.set(effect.name, value);
+        }
+    }
+    effects
+}
+
+fn row(arm: &Arm, stats: Option<&PointStats>, planned: u32) -> Row {
+    let cells = EFFECTS.iter().map(|effect| Cell {
+        ours: stats
+            .and_then(|stats| stats.stats.get(effect.name))
+            .map(|stat| CellValue::ours(*stat, planned)),
+        published: None,
+    });
+    Row {
+        arm: arm.name.clone(),
+        label: arm.label.clone(),
+        cells: cells.collect(),
+    }
 }
 
 #[cfg(test)]
@@ -186,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_none_without_the_protocol_or_results() {
+    fn there_is_no_table_without_the_protocol_or_results() {
         let (spec, _) = two_seeds();
         let nothing = HashMap::new();
         let evaluation = evaluate(&spec, &Grid::new(&spec), &nothing).unwrap();

@@ -1,25 +1,26 @@
-//! A figure as a paper prints it: `93.50 ± 1.35`, with n where it is not the planned one.
+//! A value in a table's cell as a paper prints it: `93.50 ± 1.35`, with n where it is not the
+//! planned one.
 
 use crate::aggregate::Stat;
 use crate::spec::PublishedFigure;
 
 /// A mean with its spread, ready to be written.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Figure {
+pub struct CellValue {
     /// The mean.
     pub mean: f64,
     /// The sample standard deviation; None for n = 1, or where none was published.
     pub std: Option<f64>,
-    /// Over how many runs; None where that was not published.
+    /// The number of runs; None where it was not published.
     pub n: Option<u32>,
-    /// Over how many it was to be; None: n needs no mention.
+    /// The planned number of runs; None if n needs no mention.
     pub planned: Option<u32>,
-    /// Whether it was published: then no digit of it may be rounded away.
+    /// Whether it was published: then none of its digits may be rounded away.
     pub as_published: bool,
 }
 
-impl Figure {
-    /// One of ours, with n out of `planned` runs.
+impl CellValue {
+    /// A measured value, with n out of `planned` runs.
     pub fn ours(stat: Stat, planned: u32) -> Self {
         Self {
             mean: stat.mean,
@@ -30,7 +31,7 @@ impl Figure {
         }
     }
 
-    /// A published one.
+    /// A published value.
     pub fn published(figure: PublishedFigure) -> Self {
         Self {
             mean: figure.mean,
@@ -41,8 +42,7 @@ impl Figure {
         }
     }
 
-    /// What is to be said about n: `n=2 of 3` if runs are missing, `n=1` if there was to be only
-    /// one.
+    /// Returns the remark on n: `n=2 of 3` if runs are missing, `n=1` if only one was planned.
     pub fn remark(&self) -> Option<String> {
         match (self.n, self.planned) {
             (Some(n), Some(planned)) if n != planned => Some(format!("n={n} of {planned}")),
@@ -51,33 +51,36 @@ impl Figure {
         }
     }
 
-    /// Mean and deviation with a separator between, and without a remark.
+    /// Mean and deviation with a separator between them, without the remark.
     pub fn numbers(&self, separator: &str) -> String {
-        let form = Form::of(self.mean, self.std);
-        let write = |value: f64| {
-            if self.as_published {
-                as_published(value)
-            } else {
-                form.write(value)
-            }
-        };
+        let mean = self.write(self.mean);
         match self.std {
-            Some(std) => format!("{}{separator}{}", write(self.mean), write(std)),
-            None => write(self.mean),
+            Some(std) => format!("{mean}{separator}{}", self.write(std)),
+            None => mean,
         }
     }
 
-    /// As plain text, the remark in parentheses.
+    fn write(&self, value: f64) -> String {
+        if self.as_published {
+            as_published(value)
+        } else {
+            Form::of(self.mean, self.std).write(value)
+        }
+    }
+
+    /// Plain text, with the remark in parentheses.
     pub fn plain(&self) -> String {
         let numbers = self.numbers(" ± ");
-        self.remark()
-            .map_or(numbers.clone(), |remark| format!("{numbers} ({remark})"))
+        match self.remark() {
+            Some(remark) => format!("{numbers} ({remark})"),
+            None => numbers,
+        }
     }
 }
 
 /// `93.50 ± 1.35`, or the mean alone for n = 1.
 pub fn mean_std(stat: Stat) -> String {
-    Figure {
+    CellValue {
         mean: stat.mean,
         std: stat.std,
         n: None,
@@ -87,7 +90,7 @@ pub fn mean_std(stat: Stat) -> String {
     .plain()
 }
 
-/// A number with the decimals of a figure that it belongs to: a difference, the end of an interval.
+/// A number with the decimals of the mean that it belongs to: a difference, the end of an interval.
 pub fn same_form(value: f64, mean: f64, std: Option<f64>) -> String {
     Form::of(mean, std).write(value)
 }
@@ -114,7 +117,7 @@ fn as_published(value: f64) -> String {
     }
 }
 
-/// How many decimals a figure gets: the same for its mean and its deviation.
+/// The form of a mean and its deviation, which is the same for both.
 #[derive(Clone, Copy)]
 enum Form {
     Decimals(usize),
@@ -122,20 +125,25 @@ enum Form {
 }
 
 impl Form {
-    /// Two decimals, as the paper prints its percentages and seconds. Figures below ten (losses,
-    /// accuracies between 0 and 1) get as many as give two digits of the deviation, or four digits
+    /// Two decimals, as the paper prints its percentages and seconds. Values below ten (losses,
+    /// accuracies between 0 and 1) get as many as show two digits of the deviation, or four digits
     /// of the mean where there is none.
     fn of(mean: f64, std: Option<f64>) -> Self {
-        let finite = |x: f64| if x.is_finite() { x.abs() } else { 0.0 };
-        let (mean, std) = (finite(mean), finite(std.unwrap_or(0.0)));
+        let mean = finite_abs(mean);
+        let std = finite_abs(std.unwrap_or(0.0));
         if mean.max(std) == 0.0 || mean >= 10.0 {
             return Self::Decimals(2);
         }
         if mean.max(std) < 0.001 {
             return Self::Exponent;
         }
-        let (size, digits) = if std > 0.0 { (std, 2.0) } else { (mean, 4.0) };
-        Self::Decimals((digits - 1.0 - size.log10().floor()).clamp(2.0, 6.0) as usize)
+
+        let decimals = if std > 0.0 {
+            1.0 - std.log10().floor()
+        } else {
+            3.0 - mean.log10().floor()
+        };
+        Self::Decimals(decimals.clamp(2.0, 6.0) as usize)
     }
 
     fn write(self, value: f64) -> String {
@@ -148,19 +156,24 @@ impl Form {
     }
 }
 
+/// The absolute value; 0 if it is not finite.
+fn finite_abs(value: f64) -> f64 {
+    if value.is_finite() { value.abs() } else { 0.0 }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn figures_are_written_as_papers_do() {
-        let ours = |mean, std, n| Figure::ours(Stat { mean, std, n }, 3).plain();
+    fn values_are_written_as_in_papers() {
+        let ours = |mean, std, n| CellValue::ours(Stat { mean, std, n }, 3).plain();
         assert_eq!(ours(93.5, Some(1.354), 3), "93.50 ± 1.35");
         assert_eq!(ours(93.5, Some(0.0), 3), "93.50 ± 0.00");
         assert_eq!(ours(93.5, Some(1.0), 2), "93.50 ± 1.00 (n=2 of 3)");
         assert_eq!(ours(93.5, None, 1), "93.50 (n=1 of 3)");
         assert_eq!(
-            Figure::ours(
+            CellValue::ours(
                 Stat {
                     mean: 0.01234,
                     std: None,
@@ -177,7 +190,7 @@ mod tests {
         assert_eq!(ours(f64::NAN, Some(f64::NAN), 3), "NaN ± NaN");
         assert_eq!(ours(1.5e-5, Some(2e-6), 3), "1.50e-5 ± 2.00e-6");
         assert_eq!(
-            Figure::published(PublishedFigure {
+            CellValue::published(PublishedFigure {
                 mean: 93.625,
                 std: Some(2.01),
                 n: Some(10),
