@@ -110,8 +110,7 @@ impl Tracker {
             self.select();
         }
 
-        // The statistics beside a selection are computed again only if they may have
-        // changed.
+        // The statistics beside a selection are computed again only if they may have changed.
         if finals_changed || !dirty.is_empty() && self.needs_arms(&before, &dirty) {
             self.update_arms()?;
         }

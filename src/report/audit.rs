@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use super::cell::CellValue;
 use super::claims::numbers;
-use super::text::count;
 use crate::aggregate::claims::{
     Histories, Judgement, Verdict, judge, judge_published, measured_metrics,
 };
@@ -14,6 +13,7 @@ use crate::aggregate::{
 };
 use crate::protocol::is_wall_clock;
 use crate::spec::{Arm, Claim, PublishedFigure, Spec, Task, task};
+use crate::text::count;
 
 /// An audit of a sweep.
 #[derive(Clone, Debug, PartialEq)]
@@ -258,7 +258,7 @@ fn note_on_impossible(figure: &PublishedFigure, found: &Impossible) -> String {
         "the published mean {} is impossible for {} on {} images, whose means are {} apart; \
          {fits}.",
         figure.mean,
-        count(figure.n.unwrap_or_default().into(), "run"),
+        count(figure.n.unwrap_or_default(), "run"),
         figure.images.unwrap_or_default(),
         short(found.step),
     )

@@ -2,13 +2,13 @@
 //! `aggregate::claims`.
 
 use super::cell::{CellValue, p_value, same_form};
-use super::text::count;
 use crate::aggregate::claims::{
     Bounded, Comparison, Evidence, Judgement, Pairs, Ratio, Saturation, Tested, Verdict,
 };
 use crate::aggregate::{Interval, NoTest, Sample};
 use crate::protocol::{Place, Unit};
 use crate::spec::{ClaimKind, Spec, Way};
+use crate::text::count;
 
 /// Returns the evidence for a verdict: one line, no full stop.
 ///
@@ -224,7 +224,7 @@ impl EvidenceWriter<'_> {
                 .find(|arm| arm.pairs > 0)
                 .map_or(Unit::Epoch, |arm| arm.unit)
                 .name();
-            let trials = count(trials as u64, "trial");
+            let trials = count(trials, "trial");
             parts.push(format!("true at {above} of {pairs} {unit}s of {trials}"));
         }
 

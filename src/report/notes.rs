@@ -1,9 +1,9 @@
 //! Remarks at the top of a report, on what limits the trust in its tables: an unfinished sweep,
 //! pruned points, workers of different versions.
 
-use super::text::count;
 use crate::aggregate::Evaluation;
 use crate::spec::Spec;
+use crate::text::count;
 
 /// Returns the remarks on a sweep. `trainers` are the programs and versions that ran its trials.
 pub fn notes(spec: &Spec, evaluation: &Evaluation, trainers: &[String]) -> Vec<String> {
@@ -53,6 +53,6 @@ fn note_on_pruned(points: usize) -> String {
         "Safe racing (`prune: safe`): {} {verb} fewer tuning seeds than the others. \
          The selected points are those of the full grid; values of pruned points in figures \
          and points.csv are over the seeds that ran.",
-        count(points as u64, "point")
+        count(points, "point")
     )
 }

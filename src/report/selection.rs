@@ -2,10 +2,10 @@
 //! selected, and arms without a selected point.
 
 use super::cell::mean_std;
-use super::text::count;
 use crate::aggregate::{ArmEvaluation, Evaluation, Ineligible, PassedOver};
 use crate::grid::{ArmGrid, Grid};
 use crate::spec::{Axis, Spec};
+use crate::text::count;
 
 /// The selected point of one arm.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,7 +87,7 @@ fn why(spec: &Spec, points: u64, pruned: u64, arm: &ArmEvaluation) -> String {
     let mut why = format!(
         "{metric} {} over {}, best of {}",
         mean_std(*stat),
-        count(u64::from(stat.n), "tuning seed"),
+        count(stat.n, "tuning seed"),
         count(points, "point")
     );
     if pruned > 0 {

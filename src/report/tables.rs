@@ -6,11 +6,11 @@ use super::cell::CellValue;
 use super::methods::{NOTE_ON_ACCURACY, NOTE_ON_TIME, is_as_run};
 use super::selection::notes_on_selection;
 use super::table::{Cell, Column, Row, Table};
-use super::text::count;
 use crate::aggregate::{ArmEvaluation, Evaluation, Tally, reported_seeds};
 use crate::protocol::{is_loss, is_wall_clock};
 use crate::spec::task::{OptimizerKind, SWITCH_METRIC};
 use crate::spec::{ParamValue, PublishedFigure, Spec, Task};
+use crate::text::count;
 
 /// The metric of Table II.
 const TRAINING_SECONDS: &str = "training_seconds";
@@ -57,7 +57,7 @@ pub fn table_one(spec: &Spec, evaluation: &Evaluation) -> Table {
 
 /// A device in the note below Table II: `NVIDIA H100, 1 thread`.
 pub fn device_in_words(device: &str, threads: u32) -> String {
-    format!("{device}, {}", count(u64::from(threads), "thread"))
+    format!("{device}, {}", count(threads, "thread"))
 }
 
 /// Makes Table II: training time in seconds over the final seeds. None where trials are not timed
@@ -198,10 +198,10 @@ pub(super) fn seeds(spec: &Spec) -> String {
         "mean ± sample std "
     };
     if spec.seeds.final_.is_empty() {
-        let seeds = count(seeds as u64, "tuning seed");
+        let seeds = count(seeds, "tuning seed");
         format!("{statistic}over the {seeds} used for the selection")
     } else {
-        format!("{statistic}over {}", count(seeds as u64, "held-out seed"))
+        format!("{statistic}over {}", count(seeds, "held-out seed"))
     }
 }
 

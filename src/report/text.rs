@@ -61,12 +61,3 @@ pub fn lay_out(
 fn one_line_each(row: Vec<String>) -> Vec<String> {
     row.iter().map(|cell| one_line(cell).into_owned()).collect()
 }
-
-/// "1 seed", "3 seeds".
-pub(super) fn count(number: u64, noun: &str) -> String {
-    if number == 1 {
-        format!("1 {noun}")
-    } else {
-        format!("{number} {noun}s")
-    }
-}

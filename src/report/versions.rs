@@ -5,12 +5,12 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
-use super::text::count;
 use crate::aggregate::Evaluation;
 use crate::grid::{Grid, TrialId};
 use crate::ledger::{TrialRow, TrialState, VersionRow, Versions};
 use crate::plan::Fingerprint;
 use crate::spec::Spec;
+use crate::text::count;
 
 /// A version of what is trained, in the provenance and in `status --json`.
 #[derive(Clone, Debug, PartialEq, Serialize)]

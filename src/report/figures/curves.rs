@@ -11,8 +11,8 @@ use crate::plan::Phase;
 use crate::protocol::{Unit, is_wall_clock};
 use crate::report::csv_files::{exact, stat_cells};
 use crate::report::plot::{Chart, Panel, Scale, Style};
-use crate::report::text::count;
 use crate::spec::task::{GRAD_NORM_CONV1, GRAD_NORM_FC};
+use crate::text::count;
 
 /// Maximum number of arms in a figure for one column of a paper; more need both columns.
 pub(super) const MAX_ARMS_IN_COLUMN: usize = 8;
@@ -310,7 +310,7 @@ fn gap(points: &[EpochStat]) -> Option<String> {
     let last = gaps.last()?.position;
     let seeds = gaps.iter().map(|at| at.not_finite).max().unwrap_or(0);
 
-    let seeds = count(u64::from(seeds), "seed");
+    let seeds = count(seeds, "seed");
     let epochs = if first == last {
         first.to_string()
     } else {

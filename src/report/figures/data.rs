@@ -7,8 +7,8 @@ use crate::grid::{Grid, TrialId};
 use crate::ledger::TrialRow;
 use crate::plan::Phase;
 use crate::report::plot::Chart;
-use crate::report::text::count;
 use crate::spec::Spec;
+use crate::text::count;
 
 /// A sweep as the figures need it.
 #[derive(Clone, Copy, Debug)]
@@ -51,7 +51,7 @@ impl FigureData<'_> {
             .filter(|point| self.lacks_seeds(point))
             .count();
         if incomplete > 0 {
-            let points = count(incomplete as u64, "point");
+            let points = count(incomplete, "point");
             note.push_str(&format!(" Over fewer seeds: {points}."));
         }
         note

@@ -9,7 +9,7 @@ use crate::grid::{ArmGrid, PointId, TrialId};
 use crate::ledger::TrialState;
 use crate::report::csv_files::exact;
 use crate::report::plot::{Axis, Chart, Mark, Panel, Scale, Style};
-use crate::report::text::count;
+use crate::text::count;
 
 /// Makes the figure; None if there are not at least two tuning trials with a result.
 pub(super) fn sketch(data: &FigureData<'_>, names: &mut FileNames) -> Option<Sketch> {
@@ -127,13 +127,13 @@ fn caption(data: &FigureData<'_>, label: &str, trials: usize, not_finite: &[usiz
         "{label} of all {} with a result, by arm. Box: quartiles and median; whiskers: 1.5 IQR; \
          outline: density; dots: single trials, if there are few. \
          Diamond: mean of the selected point over the tuning seeds.",
-        count(trials as u64, "tuning trial")
+        count(trials, "tuning trial")
     );
 
     for (arm, &values) in data.spec.arms.iter().zip(not_finite) {
         if values > 0 {
             let arm = arm_label(arm);
-            let values = count(values as u64, "value");
+            let values = count(values, "value");
             caption.push_str(&format!(" {arm}: {values} not finite, left out."));
         }
     }

@@ -7,8 +7,8 @@ use super::value_axis::ValueAxis;
 use crate::aggregate::{Average, Pair, pairs};
 use crate::report::csv_files::stat_cells;
 use crate::report::plot::{Chart, Mark, Panel};
-use crate::report::text::count;
 use crate::spec::{Axis as Parameter, Goal, apart};
+use crate::text::count;
 
 /// If the worst value is farther from the best than this many times the median, the colours do not
 /// extend to it.
@@ -72,7 +72,7 @@ fn sketch(data: &FigureData<'_>, arm: usize, pair: &Pair, names: &mut FileNames)
     };
 
     // With two parameters there is no rest of the grid.
-    let seeds = count(data.spec.seeds.tune.len() as u64, "tuning seed");
+    let seeds = count(data.spec.seeds.tune.len(), "tuning seed");
     let over = if grid.searched().count() > 2 {
         format!("over the rest of the grid and {seeds}")
     } else {
@@ -87,7 +87,7 @@ fn sketch(data: &FigureData<'_>, arm: usize, pair: &Pair, names: &mut FileNames)
     }
     let not_finite: u32 = averages(&cells).map(|average| average.not_finite).sum();
     if not_finite > 0 {
-        let points = count(not_finite.into(), "point");
+        let points = count(not_finite, "point");
         caption.push_str(&format!(" Left out: {points} whose mean is not finite."));
     }
 

@@ -9,7 +9,7 @@ use crate::aggregate::{Sensitivity, Stat, sensitivity};
 use crate::grid::ArmGrid;
 use crate::report::csv_files::stat_cells;
 use crate::report::plot::{Axis, Chart, LegendEntry, Mark, Panel, Scale, Spread, Style};
-use crate::report::text::count;
+use crate::text::count;
 
 /// How far the averages are shifted to the left of the slices, in widths of a marker.
 const MARGINAL_SHIFT: f64 = -0.9;
@@ -113,8 +113,7 @@ impl<'a> ArmSensitivity<'a> {
                     continue;
                 }
 
-                // As on the axis: a log axis does not follow a band down to
-                // zero.
+                // As on the axis: a log axis does not follow a band down to zero.
                 let spread = Spread::new(0.0, stat.mean, stat.std);
                 let lower_end = match self.scale {
                     Scale::Log => spread.low.max(stat.mean / 4.0),
@@ -208,7 +207,7 @@ impl<'a> ArmSensitivity<'a> {
     }
 
     fn caption(&self) -> String {
-        let seeds = count(self.data.spec.seeds.tune.len() as u64, "tuning seed");
+        let seeds = count(self.data.spec.seeds.tune.len(), "tuning seed");
         let mut out = format!(
             "{} against each searched hyper-parameter of {}, from {seeds}.",
             self.metric_label, self.label
@@ -246,7 +245,7 @@ impl<'a> ArmSensitivity<'a> {
             .max()
             .unwrap_or(0_u32);
         if not_finite > 0 {
-            let points = count(not_finite.into(), "point");
+            let points = count(not_finite, "point");
             out.push_str(&format!(" Left out: {points} whose mean is not finite."));
         }
         out

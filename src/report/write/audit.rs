@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 
 use super::error::ReportError;
 use super::folder::Folder;
-use crate::aggregate::Evaluation;
 use crate::aggregate::claims::{Histories, TrialHistory};
+use crate::aggregate::{Evaluation, reported_seeds};
 use crate::grid::TrialId;
 use crate::ledger::{LedgerError, Reader, TrialRow, TrialState};
 use crate::report::{
@@ -13,8 +13,8 @@ use crate::report::{
 };
 use crate::spec::{ClaimKind, Spec};
 
-/// Audits a sweep, and writes the audit into the report's folder. Files of an earlier spec, which
-/// had more to audit, are removed.
+/// Audits a sweep and writes the audit into the report's folder. Files of an earlier sweep file,
+/// which had more to audit, are removed.
 pub fn write(
     ledger: &Reader,
     spec: &Spec,
@@ -23,25 +23,24 @@ pub fn write(
     devices: &[String],
     folder: &Folder,
 ) -> Result<Option<Audit>, ReportError> {
-    let audit = audit(
-        spec,
-        evaluation,
-        &histories(ledger, spec, evaluation, rows)?,
-        devices,
-    );
+    let histories = histories(ledger, spec, evaluation, rows)?;
+    let audit = audit(spec, evaluation, &histories, devices);
     match &audit {
         Some(audit) => {
             folder.text("audit.txt", &audit_text(audit))?;
             folder.text("audit.md", &audit_markdown(audit))?;
         }
-        None => ["audit.txt", "audit.md"]
-            .iter()
-            .try_for_each(|name| folder.remove(name))?,
+        None => {
+            folder.remove("audit.txt")?;
+            folder.remove("audit.md")?;
+        }
     }
+
     match audit.as_ref().filter(|audit| !audit.rows.is_empty()) {
         Some(audit) => folder.csv("audit.csv", |to| write_audit(audit, to))?,
         None => folder.remove("audit.csv")?,
     }
+
     match audit.as_ref().filter(|audit| !audit.claims.is_empty()) {
         Some(audit) => folder.csv("claims.csv", |to| write_claims(audit, to))?,
         None => folder.remove("claims.csv")?,
@@ -49,7 +48,7 @@ pub fn write(
     Ok(audit)
 }
 
-/// The histories of the trials that the tables are of; none where no claim is about epochs.
+/// The histories of the trials that the tables show; empty if no claim is about epochs.
 fn histories(
     ledger: &Reader,
     spec: &Spec,
@@ -65,40 +64,46 @@ fn histories(
     if names.is_empty() {
         return Ok(histories);
     }
-    let seeds = if spec.seeds.final_.is_empty() {
-        &spec.seeds.tune
-    } else {
-        &spec.seeds.final_
-    };
+
     for arm in &evaluation.arms {
         let Some(point) = &arm.point else { continue };
-        for &seed in seeds {
+        for &seed in reported_seeds(&spec.seeds) {
             let id = TrialId {
                 point: point.id,
                 seed,
             };
-            if rows
-                .get(&id)
-                .is_some_and(|row| row.state == TrialState::Done)
-            {
-                let mut epochs = Vec::new();
-                ledger.each_epoch_of::<LedgerError>(id, 1, |row| {
-                    // A history may have millions of rows: no more of them is kept than is asked
-                    // for.
-                    let asked = names
-                        .iter()
-                        .filter_map(|name| Some((*name, row.metrics.get(name)?)));
-                    epochs.push((row.position, asked.collect()));
-                    Ok(())
-                })?;
-                histories[arm.arm].push(TrialHistory { seed, epochs });
+            let row = rows.get(&id);
+            if row.is_some_and(|row| row.state == TrialState::Done) {
+                histories[arm.arm].push(history(ledger, id, &names)?);
             }
         }
     }
     Ok(histories)
 }
 
-/// The metrics in the history that a claim is about.
+/// Some metrics of a trial's history. A history may have millions of rows, so the others are
+/// dropped while it is read.
+fn history(
+    ledger: &Reader,
+    id: TrialId,
+    names: &BTreeSet<&str>,
+) -> Result<TrialHistory, ReportError> {
+    let mut epochs = Vec::new();
+    ledger.each_epoch_of::<LedgerError>(id, 1, |row| {
+        let metrics = names
+            .iter()
+            .filter_map(|name| Some((*name, row.metrics.get(name)?)))
+            .collect();
+        epochs.push((row.position, metrics));
+        Ok(())
+    })?;
+    Ok(TrialHistory {
+        seed: id.seed,
+        epochs,
+    })
+}
+
+/// The metrics of the history that a claim needs.
 fn metrics_by_epoch(kind: &ClaimKind) -> Vec<&str> {
     match kind {
         ClaimKind::Saturates { metric, .. } => vec![metric],
@@ -107,7 +112,7 @@ fn metrics_by_epoch(kind: &ClaimKind) -> Vec<&str> {
     }
 }
 
-/// The claims for the terminal.
+/// Writes the claims for the terminal.
 pub fn text(audit: &Audit) -> String {
     if audit.claims.is_empty() {
         String::new()

@@ -22,7 +22,7 @@ pub enum ReportError {
         /// Why it failed.
         source: io::Error,
     },
-    /// The folder holds what was made of another run directory.
+    /// The folder holds the output of another run directory.
     #[error(
         "{} holds what was made of another run directory, {}: it would be overwritten\nname another folder with --out",
         out.display(),
@@ -60,7 +60,7 @@ impl ReportError {
     }
 }
 
-/// What to do about a place where nothing can be written.
+/// A hint for a place that cannot be written to.
 fn other_folder_hint(error: &io::Error) -> &'static str {
     match error.kind() {
         ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {

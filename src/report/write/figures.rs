@@ -19,8 +19,8 @@ use crate::spec::Spec;
 
 /// The list of the figures in the folder.
 const INDEX: &str = "index.json";
-/// Epochs of a trial beyond this are left out of its curve, evenly: a curve has no more pixels, and
-/// a history may have millions.
+/// Maximum number of epochs of a trial's curve; longer histories, which may have millions, are
+/// thinned evenly. A curve has no more pixels.
 const MAX_CURVE_EPOCHS: usize = 2000;
 const FORMATS: [&str; 3] = ["svg", "png", "csv"];
 
@@ -30,6 +30,16 @@ struct Entry {
     name: String,
     title: String,
     caption: String,
+}
+
+impl Entry {
+    fn of(figure: &FigureFile) -> Self {
+        Self {
+            name: figure.name.clone(),
+            title: figure.title.clone(),
+            caption: figure.caption.clone(),
+        }
+    }
 }
 
 /// Makes and writes every figure that makes sense for the sweep.
@@ -50,16 +60,20 @@ pub(super) fn write_figures(
     let mut histories = Vec::new();
     for arm in &evaluation.arms {
         let Some(point) = &arm.point else { continue };
-        let ids = seeds.iter().map(|&seed| TrialId {
-            point: point.id,
-            seed,
-        });
-        let done = ids.filter(|id| {
-            rows.get(id)
-                .is_some_and(|row| row.state == TrialState::Done)
-        });
-        histories.push((arm.arm, sampled(ledger, done.collect())?));
+        let done = seeds
+            .iter()
+            .map(|&seed| TrialId {
+                point: point.id,
+                seed,
+            })
+            .filter(|id| {
+                rows.get(id)
+                    .is_some_and(|row| row.state == TrialState::Done)
+            })
+            .collect();
+        histories.push((arm.arm, sampled(ledger, done)?));
     }
+
     let curves = curves(&histories)?;
     let list = figures(&FigureData {
         spec,
@@ -74,8 +88,7 @@ pub(super) fn write_figures(
     Ok(list)
 }
 
-/// The histories of an arm's trials, all of them thinned alike if they are long: each seed keeps
-/// the same epochs.
+/// The histories of an arm's trials, thinned if they are long. Each seed keeps the same epochs.
 fn sampled(ledger: &Reader, trials: Vec<TrialId>) -> Result<Vec<EpochRow>, ReportError> {
     let lengths: Vec<usize> = trials
         .iter()
@@ -83,9 +96,11 @@ fn sampled(ledger: &Reader, trials: Vec<TrialId>) -> Result<Vec<EpochRow>, Repor
         .collect::<Result<_, _>>()?;
     let longest = lengths.iter().copied().max().unwrap_or(0);
     let stride = longest.div_ceil(MAX_CURVE_EPOCHS).max(1);
+
     let mut history = Vec::new();
     for (id, length) in trials.into_iter().zip(lengths) {
-        // The end of a shorter one is an epoch at which the others may have none.
+        // The last epoch is kept only of the longest: at the end of a shorter one the others may
+        // have been thinned out.
         history.extend(ledger.history_every(id, stride, length == longest)?);
     }
     Ok(history)
@@ -98,7 +113,7 @@ pub(super) fn figure_files(figure: &FigureFile) -> impl Iterator<Item = String> 
         .into_iter()
 }
 
-/// The trials that curves are of: final ones, unless there are none yet.
+/// The phase of the trials whose curves are drawn: final, unless there are no results yet.
 fn phase(spec: &Spec, evaluation: &Evaluation) -> Phase {
     let done = evaluation.arms.iter().any(|arm| arm.final_tally.done > 0);
     if !spec.seeds.final_.is_empty() && (done || spec.seeds.tune.is_empty()) {
@@ -113,19 +128,15 @@ fn write(list: &[FigureFile], path: &Path) -> Result<(), ReportError> {
         return Ok(());
     }
     let folder = Folder::make(path)?;
-    let entry = |figure: &FigureFile| Entry {
-        name: figure.name.clone(),
-        title: figure.title.clone(),
-        caption: figure.caption.clone(),
-    };
-    let new: Vec<Entry> = list.iter().map(entry).collect();
+    let new: Vec<Entry> = list.iter().map(Entry::of).collect();
     let names: BTreeSet<&str> = new.iter().map(|entry| entry.name.as_str()).collect();
     let stale: Vec<Entry> = listed(path)
         .into_iter()
         .filter(|entry| !names.contains(entry.name.as_str()))
         .collect();
-    // Until the stale files are gone they stay in the list, so that a report that is killed here
-    // leaves none behind.
+
+    // Stale files stay in the list until they are removed, so that the next report removes them if
+    // this one is killed here.
     index(&folder, new.iter().chain(&stale))?;
     for figure in list {
         folder.text(&format!("{}.svg", figure.name), &figure.svg)?;
@@ -134,6 +145,7 @@ fn write(list: &[FigureFile], path: &Path) -> Result<(), ReportError> {
         })?;
         folder.text(&format!("{}.csv", figure.name), &figure.csv)?;
     }
+
     for entry in &stale {
         for file in FORMATS.map(|format| format!("{}.{format}", entry.name)) {
             if is_figure_file(&file) {
@@ -144,8 +156,8 @@ fn write(list: &[FigureFile], path: &Path) -> Result<(), ReportError> {
     index(&folder, new.iter())
 }
 
-/// The figures that an earlier report wrote. A list that cannot be read lists none: no file is
-/// removed then.
+/// The figures of an earlier report. If the list cannot be read, it counts as empty, and no file is
+/// removed.
 fn listed(path: &Path) -> Vec<Entry> {
     let text = files::read(&path.join(INDEX))
         .ok()
@@ -203,7 +215,7 @@ mod tests {
             "sensitivity_mine.csv",
         ];
         assert_eq!(files(&path), expected);
-        // A list that somebody has tampered with removes nothing that is not named as figures are.
+        // A list that was tampered with removes no file that is not named like a figure.
         let entry = |name: &str| format!(r#"{{"name": "{name}", "title": "", "caption": ""}}"#);
         std::fs::write(dir.path().join("evil.csv"), "mine").unwrap();
         std::fs::write(

@@ -1,4 +1,5 @@
-//! A directory that a report is written to. Each file appears whole or not at all.
+//! The folder of a report or an export. Each file is written atomically: it appears complete or not
+//! at all.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -11,7 +12,7 @@ use crate::files;
 use crate::ledger::LedgerError;
 use crate::report::CsvError;
 
-/// What can stop the writing of a file that is made from rows of the ledger.
+/// Why a file with rows of the ledger could not be written.
 #[derive(Debug)]
 pub enum WriteError {
     /// CSV could not be made.
@@ -46,6 +47,22 @@ impl From<ParquetError> for WriteError {
     }
 }
 
+impl WriteError {
+    /// The error for a file of a report.
+    fn at(self, path: PathBuf) -> ReportError {
+        let source = match self {
+            Self::Ledger(error) => return error.into(),
+            Self::Csv(error) => std::io::Error::other(error),
+            Self::Io(error) => error,
+        };
+        ReportError::File {
+            what: "cannot write",
+            path,
+            source,
+        }
+    }
+}
+
 /// A folder of a report or an export.
 #[derive(Debug)]
 pub struct Folder {
@@ -55,7 +72,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes it, if it is not there yet.
+    /// Creates the folder, if it does not exist yet.
     pub fn make(path: &Path) -> Result<Self, ReportError> {
         std::fs::create_dir_all(path).map_err(|source| ReportError::File {
             what: "cannot create",
@@ -74,46 +91,29 @@ impl Folder {
         name: &str,
         write: impl FnOnce(&mut BufWriter<File>) -> Result<(), WriteError>,
     ) -> Result<(), ReportError> {
+        // Another process may be writing the same report: each has its own partial file, and the
+        // last one to finish wins.
         let path = self.path.join(name);
-        // Another process may be writing the same report: each has a file of its own, and the last
-        // one to end counts.
         let partial = self
             .path
             .join(format!(".{name}.{}.partial", std::process::id()));
-        let whole = || -> Result<(), WriteError> {
-            // A file that is there already, left by an earlier process or put there by another
-            // user, is not written to.
+        let result = write_file(&partial, write)
+            .and_then(|()| std::fs::rename(&partial, &path).map_err(WriteError::Io));
+        if let Err(error) = result {
+            // If the partial file cannot be removed either, the error itself says more.
             let _ = std::fs::remove_file(&partial);
-            let mut to = BufWriter::new(files::create(&partial)?);
-            write(&mut to)?;
-            to.flush()?;
-            Ok(std::fs::rename(&partial, &path)?)
-        };
-        whole().map_err(|error| {
-            // What is left of it is of no use; that it cannot be removed is no news beside the
-            // error itself.
-            let _ = std::fs::remove_file(&partial);
-            let file = |source| ReportError::File {
-                what: "cannot write",
-                path: path.clone(),
-                source,
-            };
-            match error {
-                WriteError::Ledger(error) => error.into(),
-                WriteError::Csv(error) => file(std::io::Error::other(error)),
-                WriteError::Io(error) => file(error),
-            }
-        })?;
+            return Err(error.at(path));
+        }
         self.written.borrow_mut().push(name.to_owned());
         Ok(())
     }
 
-    /// The names of the files that were written, in that order.
+    /// The names of the files that were written, in order.
     pub fn written(&self) -> Vec<String> {
         self.written.borrow().clone()
     }
 
-    /// Removes a file, if it is there.
+    /// Removes a file, if it exists.
     pub fn remove(&self, name: &str) -> Result<(), ReportError> {
         let path = self.path.join(name);
         match std::fs::remove_file(&path) {
@@ -128,7 +128,7 @@ impl Folder {
         }
     }
 
-    /// Writes a file that is not counted among those that were written.
+    /// Writes a file that `written` does not list.
     pub fn note(&self, name: &str, text: &str) -> Result<(), ReportError> {
         self.text(name, text)?;
         self.written.borrow_mut().pop();
@@ -150,6 +150,18 @@ impl Folder {
     }
 }
 
+/// Creates a file and writes it. An existing file, left by an earlier process or created by another
+/// user, is replaced and never written to.
+fn write_file(
+    path: &Path,
+    write: impl FnOnce(&mut BufWriter<File>) -> Result<(), WriteError>,
+) -> Result<(), WriteError> {
+    let _ = std::fs::remove_file(path);
+    let mut to = BufWriter::new(files::create(path)?);
+    write(&mut to)?;
+    Ok(to.flush()?)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -162,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_process_is_writing_stays_and_what_failed_goes() {
+    fn files_of_other_processes_stay_and_failed_ones_are_removed() {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::make(dir.path()).unwrap();
         let others = dir.path().join(".a.txt.partial");

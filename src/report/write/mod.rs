@@ -1,5 +1,6 @@
-//! Puts reports on the disk: `sweep_report` writes all of one, `figures` and `audit` their parts,
-//! `folder` each file whole or not at all, `output_dirs` says where. The rest of `report` is pure.
+//! Writes reports to the disk: `sweep_report` writes a whole report, `figures` and `audit` their
+//! parts, `folder` each file atomically, and `output_dirs` chooses the folder. The rest of `report`
+//! is pure.
 
 mod audit;
 mod error;

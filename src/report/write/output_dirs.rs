@@ -1,5 +1,5 @@
-//! Where reports and exports go that no `--out` names: beside each other by the names of their run
-//! directories. A folder that holds those of another run directory is not written over.
+//! The folders of reports and exports without `--out`: beside each other, named like their run
+//! directories. A folder with the output of another run directory is not overwritten.
 
 use std::ffi::OsString;
 use std::path::{Component, Path, PathBuf};
@@ -27,14 +27,17 @@ pub fn default_export_dir(dir: &Path, spec: &Spec) -> PathBuf {
 
 /// The last part of a run directory's path; the sweep's name where there is none, as of `/`.
 fn name_of(dir: &Path, spec: &Spec) -> OsString {
-    let name = dir.file_name().map(OsString::from);
-    // Of `.` and `..` only the file system knows a name.
-    let name = name.or_else(|| Some(dir.canonicalize().ok()?.file_name()?.to_owned()));
-    name.unwrap_or_else(|| spec.name.clone().into())
+    if let Some(name) = dir.file_name() {
+        return name.to_owned();
+    }
+    // Paths such as `.` and `..` have to be resolved first.
+    let resolved = dir.canonicalize().ok();
+    let name = resolved.as_deref().and_then(Path::file_name);
+    name.map_or_else(|| spec.name.clone().into(), OsString::from)
 }
 
-/// Refuses a folder that holds what was made of another run directory, if that one is still there:
-/// it would be lost.
+/// Refuses a folder that holds the output of another run directory which still exists: the output
+/// would be lost.
 ///
 /// # Errors
 /// `ReportError::OtherRun`.
@@ -51,7 +54,7 @@ pub fn refuse_other_run(out: &Path, dir: &Path) -> Result<(), ReportError> {
     })
 }
 
-/// The run directory that a folder was made of, if it says so and that one is there.
+/// The existing run directory that a folder's mark names, if there is one.
 fn marked(out: &Path) -> Option<PathBuf> {
     let path = out.join(MARK);
     let metadata = std::fs::symlink_metadata(&path).ok()?;
@@ -62,7 +65,7 @@ fn marked(out: &Path) -> Option<PathBuf> {
     out.join(text.trim_end_matches('\n')).canonicalize().ok()
 }
 
-/// Notes in a folder of what run directory it is made. Relative, so that it holds where both are
+/// Marks a folder with its run directory. The path is relative, so that it stays valid if both are
 /// moved together.
 pub fn mark_run_directory(folder: &Folder, out: &Path, dir: &Path) -> Result<(), ReportError> {
     let (Ok(out), Ok(dir)) = (out.canonicalize(), dir.canonicalize()) else {
@@ -70,15 +73,15 @@ pub fn mark_run_directory(folder: &Folder, out: &Path, dir: &Path) -> Result<(),
     };
     match relative(&out, &dir).to_str() {
         Some(path) => folder.note(MARK, &format!("{path}\n")),
-        // A path that is not text cannot be noted, and so is not told from others.
+        // A path that is not text cannot be recorded, so the folder stays unmarked.
         None => Ok(()),
     }
 }
 
-/// The way from one folder to another; both are absolute.
+/// The relative path from one folder to another; both are absolute.
 fn relative(from: &Path, to: &Path) -> PathBuf {
-    let (from, to): (Vec<Component<'_>>, Vec<Component<'_>>) =
-        (from.components().collect(), to.components().collect());
+    let from: Vec<Component<'_>> = from.components().collect();
+    let to: Vec<Component<'_>> = to.components().collect();
     let common = from.iter().zip(&to).take_while(|(a, b)| a == b).count();
     let up = from[common..].iter().map(|_| Component::ParentDir);
     up.chain(to[common..].iter().copied()).collect()
@@ -89,7 +92,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_between_two_folders() {
+    fn relative_paths_between_two_folders() {
         let way = |from: &str, to: &str| {
             relative(Path::new(from), Path::new(to))
                 .display()
@@ -101,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn what_another_run_directory_has_made_is_not_written_over() {
+    fn output_of_another_run_directory_is_not_overwritten() {
         let root = tempfile::tempdir().unwrap();
         let path = |name: &str| root.path().join(name);
         for dir in ["runs/a", "runs/b"] {
@@ -117,10 +120,10 @@ mod tests {
         assert!(error.to_string().contains("--out"), "{error}");
         assert!(
             refuse_other_run(&out, &path("runs/new")).is_err(),
-            "one that is still to be made is another too"
+            "a run directory that does not exist yet is another one, too"
         );
-        // Moved together both are what they were; and nothing is lost of a run directory that is
-        // gone.
+        // After a common move the mark still holds, and nothing is lost of a run directory that no
+        // longer exists.
         std::fs::rename(path("runs"), path("old")).unwrap();
         refuse_other_run(&out, &path("old/b")).unwrap();
         // A FIFO or a link in its place does not block.

@@ -30,13 +30,13 @@ const TABLE_FORMATS: [&str; 4] = ["txt", "md", "tex", "csv"];
 pub struct Source<'a> {
     /// The run directory.
     pub dir: &'a Path,
-    /// Its ledger, frozen, so that all parts of the report are of one moment.
+    /// A snapshot of its ledger, so that all parts of the report are consistent.
     pub ledger: &'a Reader,
     /// The text of the sweep file.
     pub text: &'a str,
-    /// What it says.
+    /// The sweep file.
     pub spec: &'a Spec,
-    /// Its points.
+    /// Its grid.
     pub grid: &'a Grid,
 }
 
@@ -51,9 +51,9 @@ pub struct WrittenReport {
     pub files: Vec<String>,
     /// Whether every planned trial has ended.
     pub complete: bool,
-    /// Why no point is selected of arms of which none is, a sentence each.
+    /// The arms without a selected point, each with the reason in a sentence.
     pub unselected: Vec<String>,
-    /// What became of published figures and claims; None: the sweep file has none.
+    /// The audit; None if the sweep file has neither published figures nor claims.
     pub audit: Option<Audit>,
 }
 
@@ -96,6 +96,7 @@ pub fn write_report(source: Source<'_>, out: &Path) -> Result<WrittenReport, Rep
         two.notes.extend(mixed);
     }
     let effects = protocol_effects(spec, &evaluation, &rows)?;
+
     let named = [
         ("table1", Some(&one)),
         ("table2", two.as_ref()),
@@ -111,6 +112,7 @@ pub fn write_report(source: Source<'_>, out: &Path) -> Result<WrittenReport, Rep
     let figures = write_figures(ledger, spec, grid, &evaluation, &rows, out)?;
     write_tables(&folder, spec, &named)?;
     let audit = audit::write(ledger, spec, &evaluation, &rows, &devices, &folder)?;
+
     let origin = provenance(
         spec,
         text,
@@ -150,6 +152,7 @@ pub fn write_report(source: Source<'_>, out: &Path) -> Result<WrittenReport, Rep
         out,
         failed: failures.len(),
     });
+
     let mut files = folder.written();
     files.extend(figures.iter().flat_map(figure_files));
     let unselected = evaluation.without_selection().filter_map(|arm| {
@@ -216,6 +219,7 @@ fn terminal_text(shown: &Shown<'_>) -> String {
         text.push_str(&text_table(table));
         text.push('\n');
     }
+
     text.push_str(&selected_text(page.selected));
     text.push_str(&page.audit.map(audit::text).unwrap_or_default());
     for note in page.notes {
@@ -285,28 +289,31 @@ fn widest<'a>(texts: impl Iterator<Item = &'a str>) -> usize {
     texts.map(|text| text.chars().count()).max().unwrap_or(0)
 }
 
-/// Planned trials that failed and have no retries left, with the reason of the last attempt, in grid order.
+/// Planned trials that failed and have no retries left, with the reason of the last attempt, in grid
+/// order.
 fn failures(
     ledger: &Reader,
     spec: &Spec,
     grid: &Grid,
     rows: &HashMap<TrialId, TrialRow>,
 ) -> Result<Vec<(String, FailureKind, String)>, ReportError> {
-    let failed = |row: &&TrialRow| row.state == TrialState::Failed;
-    if !rows.values().any(|row| failed(&row)) {
+    if !rows.values().any(|row| row.state == TrialState::Failed) {
         return Ok(Vec::new());
     }
+
     let mut reasons = ledger.failures()?;
     let mut list = Vec::new();
     for arm in grid.arms() {
         for point in arm.ids() {
             for &seed in spec.seeds.tune.iter().chain(&spec.seeds.final_) {
                 let id = TrialId { point, seed };
-                if let Some((kind, message)) = rows
+                let is_failed = rows
                     .get(&id)
-                    .filter(failed)
-                    .and_then(|_| reasons.remove(&id))
-                {
+                    .is_some_and(|row| row.state == TrialState::Failed);
+                if !is_failed {
+                    continue;
+                }
+                if let Some((kind, message)) = reasons.remove(&id) {
                     list.push((id.to_string(), kind, message));
                 }
             }
