@@ -8,7 +8,7 @@ use crate::aggregate::{Evaluation, PointStats, Stat};
 use crate::grid::{ArmIndex, PointIndex};
 use crate::monitor::Sweep;
 use crate::protocol::Real;
-use crate::report::{Figure, Table, mean_std, note_on_versions, table_one, table_two};
+use crate::report::{CellValue, Table, mean_std, note_on_versions, table_one, table_two};
 use crate::spec::Goal;
 
 /// Number of points that are listed for each arm.
@@ -65,7 +65,7 @@ fn table_view(table: Table) -> TableView {
         .iter()
         .map(|row| RowView {
             label: row.label.clone(),
-            cells: table.figures(row).map(cell_view).collect(),
+            cells: table.values(row).map(cell_view).collect(),
         })
         .collect();
 
@@ -78,7 +78,7 @@ fn table_view(table: Table) -> TableView {
     }
 }
 
-fn cell_view(figure: Option<&Figure>) -> CellView {
+fn cell_view(figure: Option<&CellValue>) -> CellView {
     CellView {
         text: figure.map(|figure| figure.numbers(" ± ")),
         partial: figure.and_then(|figure| partial(figure.n?, figure.planned?)),
