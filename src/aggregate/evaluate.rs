@@ -7,7 +7,7 @@ use std::fmt;
 
 use super::select::{ArmSelection, Ineligible, select};
 use super::stats::{Observation, PointStats, StatsError, point_stats};
-use crate::grid::{ArmGrid, Grid, Point, PointId, TrialId};
+use crate::grid::{ArmGrid, ArmIndex, Grid, Point, PointId, PointIndex, TrialId};
 use crate::ledger::{TrialRow, TrialState};
 use crate::plan::{BoundViolation, Phase, PlannedTrial, Race};
 use crate::protocol::Metrics;
@@ -157,10 +157,10 @@ pub struct Evaluation {
 
 impl Evaluation {
     /// The selected points, as (number of the arm, number of the point).
-    pub fn selected(&self) -> Vec<(usize, u64)> {
+    pub fn selected(&self) -> Vec<(ArmIndex, PointIndex)> {
         self.arms
             .iter()
-            .filter_map(|arm| Some((arm.arm, arm.selection.best?)))
+            .filter_map(|arm| Some((ArmIndex(arm.arm), PointIndex(arm.selection.best?))))
             .collect()
     }
 
@@ -175,7 +175,7 @@ impl Evaluation {
     pub fn is_pruned(&self, trial: &PlannedTrial, row: Option<&TrialRow>) -> bool {
         trial.phase == Phase::Tune
             && is_waiting(row)
-            && self.pruned.contains(&(trial.arm, trial.index))
+            && self.pruned.contains(&(trial.arm.0, trial.index.0))
     }
 
     /// The arms without a selected point although their tuning trials have ended.
@@ -242,7 +242,7 @@ pub fn evaluate(
     let mut tune_tallies = vec![Tally::default(); grid.arms().len()];
     for (arm, points) in grid.arms().iter().enumerate() {
         for (point, index) in points.ids().zip(0..) {
-            let out = race.as_ref().is_some_and(|race| race.is_out(point));
+            let out = race.as_ref().is_some_and(|race| race.is_eliminated(point));
             for &seed in &spec.seeds.tune {
                 let row = rows.get(&TrialId { point, seed });
                 if tune_tallies[arm].count(metric, row, out) {
@@ -306,7 +306,7 @@ fn passed_over(
     let mut passed_over = Vec::new();
     for (why, examples) in ineligible_points(spec, points.len(), evaluation, arm.arm) {
         for index in examples {
-            let point = points.point(index).id;
+            let point = points.point(PointIndex(index)).id;
 
             let seeds = spec.seeds.tune.iter().copied();
             let seeds = seeds.filter(|&seed| {
@@ -387,7 +387,7 @@ pub(super) fn evaluate_arms(
             continue;
         };
         let arm = selection.arm;
-        let point = grid.arms()[arm].point(index);
+        let point = grid.arms()[arm].point(PointIndex(index));
         for &seed in &spec.seeds.final_ {
             let id = TrialId {
                 point: point.id,

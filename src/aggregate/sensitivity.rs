@@ -3,7 +3,7 @@
 //! (slice), and by pairs of parameters.
 
 use super::stats::{PointStats, Stat};
-use crate::grid::ArmGrid;
+use crate::grid::{ArmGrid, PointIndex};
 
 /// One searched parameter of an arm.
 #[derive(Clone, Debug, PartialEq)]
@@ -94,12 +94,12 @@ pub fn sensitivity(
         .map(|axis| vec![None; sizes[*axis]])
         .collect();
 
-    let best = best.map(|index| grid.places(index));
+    let best = best.map(|index| grid.places(PointIndex(index)));
     for point in points {
         let Some(stat) = point.stats.get(metric) else {
             continue;
         };
-        let places = grid.places(point.index);
+        let places = grid.places(PointIndex(point.index));
 
         // A point is on a line through the selected point if it differs in at most that axis.
         let differing: Option<Vec<usize>> = best.as_ref().map(|best| {
@@ -149,7 +149,7 @@ pub fn pairs(grid: &ArmGrid, points: &[&PointStats], metric: &str) -> Vec<Pair> 
         let Some(stat) = point.stats.get(metric) else {
             continue;
         };
-        let places = grid.places(point.index);
+        let places = grid.places(PointIndex(point.index));
         for ([first, second], rows) in &mut tables {
             if let (Some(column), Some(row)) = (places[*first], places[*second]) {
                 rows[row][column].add(stat.mean);
@@ -163,7 +163,7 @@ pub fn pairs(grid: &ArmGrid, points: &[&PointStats], metric: &str) -> Vec<Pair> 
             axes,
             cells: rows
                 .iter()
-                .zip(grid.pairs(axes))
+                .zip(grid.pairs(axes[0], axes[1]))
                 .map(|(row, exist)| averages(row, &exist))
                 .collect(),
         })
@@ -318,7 +318,7 @@ mod tests {
             for one in sensitivity(arm, &points, "m", Some(0)) {
                 let axis = &arm.arm().axes[one.axis];
                 for (value, average) in axis.values.iter().zip(&one.marginal) {
-                    let has = |point: &&&PointStats| arm.config(point.index).get(&axis.name) == Some(value);
+                    let has = |point: &&&PointStats| arm.config(PointIndex(point.index)).get(&axis.name) == Some(value);
                     let own: Vec<f64> = points.iter().filter(has).map(|point| point.stats["m"].mean).collect();
                     let mean = own.iter().sum::<f64>() / own.len() as f64;
                     let stat = average.stat.unwrap();
@@ -335,7 +335,7 @@ mod tests {
                 for (row, y) in pair.cells.iter().zip(&b.values) {
                     for (cell, x) in row.iter().zip(&a.values) {
                         let has = |point: &&&PointStats| {
-                            let config = arm.config(point.index);
+                            let config = arm.config(PointIndex(point.index));
                             config.get(&a.name) == Some(x) && config.get(&b.name) == Some(y)
                         };
                         let own: Vec<f64> = points.iter().filter(has).map(|point| point.stats["m"].mean).collect();

@@ -8,7 +8,7 @@ use super::evaluate::{
 };
 use super::select::select;
 use super::stats::{StatsError, point_stats};
-use crate::grid::{ArmGrid, Grid, PointId, TrialId};
+use crate::grid::{ArmGrid, ArmIndex, Grid, PointId, PointIndex, TrialId};
 use crate::ledger::{TrialRow, TrialState};
 use crate::plan::{Race, RaceUpdate};
 use crate::spec::Spec;
@@ -208,9 +208,16 @@ impl Tracker {
 
     /// Whether the evaluation of an arm has changed: another point is selected, or the statistics
     /// of the selected point have changed.
-    fn needs_arms(&self, before: &[(usize, u64)], dirty: &BTreeSet<(usize, u64)>) -> bool {
+    fn needs_arms(
+        &self,
+        before: &[(ArmIndex, PointIndex)],
+        dirty: &BTreeSet<(usize, u64)>,
+    ) -> bool {
         let now = self.evaluation.selected();
-        now != before || now.iter().any(|selected| dirty.contains(selected))
+        now != before
+            || now
+                .iter()
+                .any(|(arm, point)| dirty.contains(&(arm.0, point.0)))
     }
 
     fn update_arms(&mut self) -> Result<(), StatsError> {
@@ -236,7 +243,10 @@ impl Tracker {
         for (arm, ids) in self.ids.iter().enumerate() {
             let mut tally = Tally::default();
             for (&point, index) in ids.iter().zip(0..) {
-                let out = self.race.as_ref().is_some_and(|race| race.is_out(point));
+                let out = self
+                    .race
+                    .as_ref()
+                    .is_some_and(|race| race.is_eliminated(point));
                 for &seed in &self.spec.seeds.tune {
                     let row = self.rows.get(&TrialId { point, seed });
                     if tally.count(metric, row, out) {
@@ -247,7 +257,10 @@ impl Tracker {
             self.evaluation.arms[arm].tune_tally = tally;
         }
 
-        self.evaluation.beyond = self.race.as_ref().and_then(|race| race.bound_violation().cloned());
+        self.evaluation.beyond = self
+            .race
+            .as_ref()
+            .and_then(|race| race.bound_violation().cloned());
     }
 }
 
@@ -312,7 +325,7 @@ mod tests {
         ) {
             let spec = spec(prune);
             let grid = Grid::new(&spec);
-            let points = [(0, 0), (0, 1), (0, 2), (1, 1)].map(|(arm, index)| grid.arms()[arm].point(index).id);
+            let points = [(0, 0), (0, 1), (0, 2), (1, 1)].map(|(arm, index)| grid.arms()[arm].point(PointIndex(index)).id);
             let seeds: Vec<u64> = spec.seeds.tune.iter().chain(&spec.seeds.final_).copied().collect();
             let mut rows: HashMap<TrialId, TrialRow> = HashMap::new();
             let mut tracker = Tracker::new(spec.clone(), grid.clone(), HashMap::new()).unwrap();

@@ -14,13 +14,13 @@ use super::{
     export, json, logs, plan, report, resume, run as run_verb, serve, show, status, trials, verify,
     watch, worker_check,
 };
-use crate::agent::Agent;
+use crate::schedule::agent::Agent;
 use crate::schedule::ulimits;
 use crate::sweep::Outcome;
 
 /// Runs the program with these arguments, the program's name first.
 pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    crate::schedule::hear_of_children();
+    crate::schedule::reset_child_signal();
     let arguments: Vec<OsString> = arguments.into_iter().collect();
     // Of a command line that is not understood one can see this much. Behind `--` stand a worker's
     // words.

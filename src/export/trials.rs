@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use crate::aggregate::Evaluation;
-use crate::grid::{Grid, TrialId};
+use crate::grid::{ArmIndex, Grid, TrialId};
 use crate::ledger::{LastAttempt, TrialRow};
 use crate::plan::{Phase, PlannedTrial};
 use crate::spec::{Config, Spec};
@@ -53,7 +53,7 @@ pub fn exported<'a>(
     for (arm, points) in grid.arms().iter().enumerate() {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
         for point in points.points() {
-            for (phase, seed) in seeds(spec, best == Some(point.index)) {
+            for (phase, seed) in seeds(spec, best == Some(point.index.0)) {
                 let id = TrialId {
                     point: point.id,
                     seed,
@@ -65,7 +65,7 @@ pub fn exported<'a>(
                 let planned = PlannedTrial {
                     id,
                     phase,
-                    arm,
+                    arm: ArmIndex(arm),
                     index: point.index,
                     group: None,
                 };

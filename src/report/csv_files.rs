@@ -121,18 +121,23 @@ pub fn write_points(
     for (arm, points) in grid.arms().iter().enumerate() {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
         for point in points.points() {
-            let stats = known.get(&(arm, point.index)).copied();
+            let stats = known.get(&(arm, point.index.0)).copied();
             let mut row = vec![
                 points.arm().name.clone(),
                 point.id.to_string(),
                 point.index.to_string(),
-                (best == Some(point.index)).to_string(),
+                (best == Some(point.index.0)).to_string(),
                 stats.map_or(0, |stats| stats.n).to_string(),
                 spec.seeds.tune.len().to_string(),
                 stats.map_or(0, |stats| stats.diverged).to_string(),
             ];
             if spec.prune != Prune::None {
-                row.push(evaluation.pruned.contains(&(arm, point.index)).to_string());
+                row.push(
+                    evaluation
+                        .pruned
+                        .contains(&(arm, point.index.0))
+                        .to_string(),
+                );
             }
 
             row.extend(values(&point.config, &parameters));
@@ -216,7 +221,7 @@ pub fn write_trials(
     for (arm, points) in grid.arms().iter().enumerate().filter(|(arm, _)| arms[*arm]) {
         let best = evaluation.arms.get(arm).and_then(|arm| arm.selection.best);
         for point in points.points() {
-            for (id, phase) in trials_of(spec, &point, best == Some(point.index)) {
+            for (id, phase) in trials_of(spec, &point, best == Some(point.index.0)) {
                 let Some(row) = rows.get(&id) else { continue };
                 let mut cells = vec![
                     id.to_string(),

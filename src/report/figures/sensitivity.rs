@@ -6,7 +6,7 @@ use super::names::{FileNames, arm_label, metric_label};
 use super::scales::{median, scale_of};
 use super::value_axis::ValueAxis;
 use crate::aggregate::{Sensitivity, Stat, sensitivity};
-use crate::grid::ArmGrid;
+use crate::grid::{ArmGrid, PointIndex};
 use crate::report::csv_files::stat_cells;
 use crate::report::plot::{Axis, Chart, LegendEntry, Mark, Panel, Scale, Spread, Style};
 use crate::text::count;
@@ -132,7 +132,7 @@ impl<'a> ArmSensitivity<'a> {
     }
 
     fn panels(&self) -> Vec<Panel> {
-        let selected = self.best.map(|index| self.grid.places(index));
+        let selected = self.best.map(|index| self.grid.places(PointIndex(index)));
         self.parameters
             .iter()
             .map(|one| {
