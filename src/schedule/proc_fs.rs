@@ -49,13 +49,14 @@ pub fn environment(pid: u32) -> Option<Vec<u8>> {
 
 /// The value of a variable in the environment of a process.
 pub fn variable<'e>(environment: &'e [u8], name: &str) -> Option<&'e str> {
+    // If a name occurs twice, the last one counts.
     environment
         .split(|&byte| byte == 0)
+        .rev()
         .filter_map(|variable| std::str::from_utf8(variable).ok())
         .filter_map(|variable| variable.split_once('='))
-        .filter(|(other, _)| *other == name)
+        .find(|(other, _)| *other == name)
         .map(|(_, value)| value)
-        .last()
 }
 
 /// This process, its parent, and so on.

@@ -209,7 +209,9 @@ fn check_threads() -> Result<(), TooLittle> {
         let own = Arc::clone(&barrier);
         let thread = std::thread::Builder::new()
             .name("probe".to_owned())
-            .spawn(move || drop(own.wait()));
+            .spawn(move || {
+                own.wait();
+            });
         match thread {
             Ok(thread) => threads.push(thread),
             Err(error) => {
