@@ -139,15 +139,23 @@ fn plain(path: &Path, options: &mut OpenOptions, flags: i32) -> io::Result<File>
     Ok(file)
 }
 
-fn check(kind: FileType) -> io::Result<()> {
-    let what = match kind {
-        kind if kind.is_file() => return Ok(()),
+/// Returns what something is, to tell the user.
+pub fn kind_name(kind: FileType) -> &'static str {
+    match kind {
+        kind if kind.is_file() => "a plain file",
         kind if kind.is_fifo() => "a named pipe (FIFO)",
         kind if kind.is_dir() => "a folder",
         kind if kind.is_socket() => "a socket",
         kind if kind.is_symlink() => "a symbolic link",
         _ => "a device",
-    };
+    }
+}
+
+fn check(kind: FileType) -> io::Result<()> {
+    if kind.is_file() {
+        return Ok(());
+    }
+    let what = kind_name(kind);
     Err(io::Error::other(format!("it is {what}, not a plain file")))
 }
 

@@ -183,12 +183,22 @@ fn create_folder(run_dir: &Path, trial: &str) -> std::io::Result<bool> {
     }
 }
 
-/// Creates a folder; returns whether it is new. If something else has its name, creating the first
-/// file in it fails.
+/// Creates a folder; returns whether it is new. A link in its place is refused: what is written
+/// there would be elsewhere.
 fn create(dir: &Path) -> std::io::Result<bool> {
     match std::fs::create_dir(dir) {
         Ok(()) => Ok(true),
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            let kind = std::fs::symlink_metadata(dir)?.file_type();
+            if kind.is_dir() {
+                return Ok(false);
+            }
+            Err(std::io::Error::other(format!(
+                "{} is {}, not a folder",
+                dir.display(),
+                files::kind_name(kind)
+            )))
+        }
         Err(error) => Err(error),
     }
 }

@@ -253,3 +253,20 @@ fn neighbours_in_a_bundle_are_not_held_to_account() {
         2
     );
 }
+
+#[test]
+fn a_folder_of_logs_that_was_removed_is_made_again() {
+    let test = Test::with_spec(
+        "name: toy\nworker: [./train.sh]\nmetric: {name: score, goal: maximize}\nseeds: {tune: 2, final: 0}\nparameters: {x: {values: [1, 2]}}\n",
+    );
+    let worker = crate::support::fake_worker();
+    test.write_script(&format!(
+        "if mkdir once 2>/dev/null; then rm -rf runs/toy/logs; exit 1; fi\nexec {}",
+        worker.display()
+    ));
+    let ran = test
+        .run(&["run", "sweep.yaml", "--devices", "cpu:1"])
+        .expect(0);
+    assert!(!ran.stderr.contains("cannot start"), "{}", ran.stderr);
+    assert!(test.path("runs/toy/logs/worker-0.log").exists());
+}

@@ -209,3 +209,37 @@ fn a_sweep_file_may_come_through_a_pipe() {
         .unwrap();
     assert_eq!(status.code(), Some(0));
 }
+
+#[test]
+fn a_metrics_file_that_is_a_pipe_from_the_start_is_told() {
+    let test = program(r#"mkfifo "$PENTAGRID_METRICS""#);
+    run(&test).expect(3);
+    let kinds: String = test
+        .ledger("runs/toy")
+        .query_row(
+            "SELECT group_concat(DISTINCT kind || ': ' || message) FROM attempt",
+            [],
+            |row| row.get(0),
+        )
+        .unwrap();
+    assert_eq!(
+        kinds,
+        "protocol: the metrics file is a named pipe (FIFO), not a plain file"
+    );
+}
+
+#[test]
+fn a_folder_of_a_trial_that_is_a_link_is_refused() {
+    let test = program(
+        r#"d=$PENTAGRID_DIR; mv "$d" "$d.old"; mkdir -p "$PENTAGRID_RUN/other"; ln -s "$PENTAGRID_RUN/other" "$d"; exit 3"#,
+    );
+    run(&test).expect(3);
+    let said = messages(&test);
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(
+        said[1].contains("is a symbolic link, not a folder"),
+        "{said:?}"
+    );
+    let written = std::fs::read_dir(test.path("runs/toy/other")).unwrap();
+    assert_eq!(written.count(), 0, "nothing was written through it");
+}

@@ -164,3 +164,26 @@ fn what_a_worker_says_of_a_secret_is_not_recorded() {
             .all(|file| file.contains("/output") && file.ends_with(".log"))
     );
 }
+
+#[test]
+fn a_secret_in_the_name_of_a_metric_is_not_shown() {
+    let test = Test::with_spec(PROGRAM);
+    test.write_script(
+        "k=${1#--key=}\necho \"{\\\"epoch\\\": 1, \\\"loss\\\": 1, \\\"h/$k\\\": 2}\" >> $PENTAGRID_METRICS\n\
+         echo \"{\\\"loss\\\": 1, \\\"m/$k\\\": 3, \\\"n/$k\\\": \\\"text\\\"}\" >> $PENTAGRID_METRICS",
+    );
+    let ran = run(&test, &["run", "sweep.yaml"]);
+    assert_eq!(ran.code, Some(0), "{}", ran.all());
+    // What the program itself wrote is its own.
+    std::fs::remove_dir_all(test.path("runs/p/trials")).unwrap();
+    shown_nowhere(&test, "runs/p", &[ran]);
+    assert_eq!(
+        test.count(
+            "runs/p",
+            "SELECT CAST(sum(\"m/${envvar:SECRET}\") AS INTEGER) FROM trials"
+        ),
+        6
+    );
+    run(&test, &["export", "runs/p", "--format", "csv"]);
+    assert_eq!(holding(&test.path("")), Vec::<String>::new());
+}

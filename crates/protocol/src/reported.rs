@@ -100,6 +100,16 @@ impl Notes {
         }
     }
 
+    /// Changes every name. Of two notes that get one name the later one stays.
+    pub fn for_each_name(&mut self, mut change: impl FnMut(&mut String)) {
+        let notes = std::mem::take(&mut self.0).into_iter();
+        let renamed = notes.map(|(mut name, value)| {
+            change(&mut name);
+            (name, value)
+        });
+        self.0 = renamed.collect();
+    }
+
     /// Names and values, in the order of the names.
     pub fn iter(&self) -> impl DoubleEndedIterator<Item = (&String, &Value)> {
         self.0.iter()

@@ -2,8 +2,9 @@
 //! group. Reports to the dispatcher what the process says and how it ends; decides nothing.
 
 use std::fs::File;
+use std::io::ErrorKind;
 use std::os::unix::process::ExitStatusExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 
@@ -53,7 +54,7 @@ where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,
 {
-    let log = open_log(plan)?;
+    let log = open_log(&plan.log)?;
     let begin = log.metadata()?.len();
     let mut command = plan.line.process()?;
     command
@@ -77,13 +78,23 @@ where
     })
 }
 
-fn open_log(plan: &SpawnPlan) -> std::io::Result<File> {
-    files::open_to_append(&plan.log).map_err(|error| match error.raw_os_error() {
-        Some(_) => error,
-        None => std::io::Error::other(format!(
-            "cannot open its log, {}: {error}",
-            plan.log.display()
-        )),
+/// Opens a worker's log. If its folder was removed while the sweep ran, it is created again.
+fn open_log(path: &Path) -> std::io::Result<File> {
+    let mut opened = files::open_to_append(path);
+    if matches!(&opened, Err(error) if error.kind() == ErrorKind::NotFound)
+        && let Some(folder) = path.parent()
+        && std::fs::create_dir(folder).is_ok()
+    {
+        opened = files::open_to_append(path);
+    }
+
+    // A shortage is recognized by the number of the error, which a text does not have.
+    opened.map_err(|error| match (error.kind(), error.raw_os_error()) {
+        (ErrorKind::NotFound, _) | (_, None) => std::io::Error::new(
+            error.kind(),
+            format!("cannot open its log, {}: {error}", path.display()),
+        ),
+        _ => error,
     })
 }
 

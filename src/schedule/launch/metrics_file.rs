@@ -52,9 +52,9 @@ pub enum MetricsError {
         /// The beginning of the line.
         text: String,
     },
-    /// It has been replaced by a folder, a pipe or the like.
-    #[error("the metrics file is not a plain file any more")]
-    NotAFile,
+    /// It is a folder, a pipe or the like.
+    #[error("the metrics file is {0}, not a plain file")]
+    NotAFile(&'static str),
     /// It has become shorter.
     #[error("the metrics file got shorter ({read} bytes, then {size}): open it to append")]
     Shortened {

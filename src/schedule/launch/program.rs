@@ -47,7 +47,7 @@ pub struct ProgramPlan {
     pub log: String,
     /// The file that it writes its metrics to, which does not exist when it starts.
     pub metrics: PathBuf,
-    /// The metric that the sweep selects by.
+    /// The metric that the sweep selects by; empty: none is needed.
     pub metric: String,
 }
 

@@ -195,7 +195,8 @@ impl FileReader {
     }
 
     fn has_more(&self) -> bool {
-        self.size().is_ok_and(|size| size > self.read)
+        // What is wrong with the file is for `follow` to report.
+        self.size().map_or(true, |size| size > self.read)
     }
 
     /// How much of the file has not been read, in bytes.
@@ -207,7 +208,7 @@ impl FileReader {
     fn size(&self) -> Result<u64, MetricsError> {
         match std::fs::metadata(&self.path) {
             // To open a pipe would be to wait for its other end.
-            Ok(metadata) if !metadata.is_file() => Err(MetricsError::NotAFile),
+            Ok(metadata) if !metadata.is_file() => Err(MetricsError::NotAFile(files::kind_name(metadata.file_type()))),
             Ok(metadata) if metadata.len() < self.read => Err(MetricsError::Shortened {
                 read: self.read,
                 size: metadata.len(),

@@ -50,7 +50,7 @@ pub(super) async fn outcome(
             printed.values.or(printed.others).unwrap_or_default()
         }
     };
-    if metrics.get(&metric).is_some() {
+    if metric.is_empty() || metrics.get(&metric).is_some() {
         return FromWorker::done(trial, metrics);
     }
 
