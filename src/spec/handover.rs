@@ -13,6 +13,17 @@ pub struct Handover {
     pub parameters: bool,
     /// Whether it receives its seed.
     pub seed: bool,
+    /// What a shell keeps of the command line to itself.
+    pub kept: Option<KeptByShell>,
+}
+
+/// Words of a command line that `sh -c TEXT` does not hand on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeptByShell {
+    /// All that follow the text, which names none of them.
+    All,
+    /// The first one, which is `$0`.
+    First,
 }
 
 impl Handover {
@@ -20,12 +31,21 @@ impl Handover {
     pub fn of(program: &Program, env: &[(String, Vec<Piece>)]) -> Self {
         let seed_is_placed = program.pieces().any(|piece| *piece == Piece::Seed);
 
-        let mut handover = Self::default();
-        for word in &program.words {
+        let kept = kept_by_shell(&program.words);
+        let received = match kept {
+            Some((text, _)) => &program.words[..=text],
+            None => &program.words[..],
+        };
+        let mut handover = Self {
+            kept: kept.map(|(_, kept)| kept),
+            ..Self::default()
+        };
+        for word in received {
             handover = handover.or(match word {
                 Word::Args(_) => Self {
                     parameters: true,
                     seed: !seed_is_placed,
+                    ..Self::default()
                 },
                 Word::Text(pieces) => Self::of_pieces(pieces),
             });
@@ -42,6 +62,7 @@ impl Handover {
         Self {
             parameters: text.contains("PENTAGRID_CONFIG"),
             seed: text.contains("PENTAGRID_SEED"),
+            kept: None,
         }
     }
 
@@ -50,13 +71,14 @@ impl Handover {
         Self {
             parameters: self.parameters || other.parameters,
             seed: self.seed || other.seed,
+            kept: self.kept.or(other.kept),
         }
     }
 
     fn of_pieces(pieces: &[Piece]) -> Self {
         let handover = Self {
             parameters: names_config_file(pieces),
-            seed: false,
+            ..Self::default()
         };
         pieces.iter().map(Self::of_piece).fold(handover, Self::or)
     }
@@ -64,12 +86,12 @@ impl Handover {
     fn of_piece(piece: &Piece) -> Self {
         match piece {
             Piece::Seed => Self {
-                parameters: false,
                 seed: true,
+                ..Self::default()
             },
             Piece::ArgsJson | Piece::ArgsJsonFile => Self {
                 parameters: true,
-                seed: false,
+                ..Self::default()
             },
             Piece::Plain(text) => Self::of_text(text),
             Piece::Trial | Piece::Dir | Piece::Variable(_) | Piece::Interpreter => Self::default(),
@@ -86,6 +108,15 @@ impl Handover {
 
         match (self.parameters, lacks_seed) {
             (true, false) => None,
+            _ if self.kept == Some(KeptByShell::All) => Some(
+                "what follows the text of `sh -c` in `command` reaches no program, since the text names neither \"$@\" nor $1: \
+                 unless the program reads PENTAGRID_CONFIG and PENTAGRID_SEED, trials do the same; write \"$@\" behind the program in \
+                 the text",
+            ),
+            _ if self.kept == Some(KeptByShell::First) => Some(
+                "the first word behind the text of `sh -c` in `command` is $0 of the shell, and not in \"$@\": unless the program reads \
+                 PENTAGRID_CONFIG and PENTAGRID_SEED, it lacks an argument; write the word `sh` between the text and the arguments",
+            ),
             (false, true) => Some(
                 "neither parameters nor seed reach the program by its command line: unless it reads PENTAGRID_CONFIG and \
                  PENTAGRID_SEED, all trials do the same; add \"${args}\" to `command`",
@@ -113,6 +144,64 @@ fn names_config_file(pieces: &[Piece]) -> bool {
     })
 }
 
+/// Whether a shell on the command line keeps words to itself: the place of its text, and which.
+fn kept_by_shell(words: &[Word]) -> Option<(usize, KeptByShell)> {
+    let is_shell = |word: &Word| {
+        plain(word).is_some_and(|word| {
+            let name = word.rsplit('/').next().unwrap_or_default();
+            ["sh", "bash", "dash", "zsh", "ksh"].contains(&name)
+        })
+    };
+    let shell = words.iter().position(is_shell)?;
+
+    // `-c`, also among other options: `-ec`, `-l -c`.
+    let options = words[shell + 1..]
+        .iter()
+        .map_while(|word| plain(word).filter(|word| word.starts_with('-')));
+    let place = options
+        .enumerate()
+        .find(|(_, option)| !option.starts_with("--") && option.ends_with('c'));
+    let text = shell + 1 + place?.0 + 1;
+    let Word::Text(pieces) = words.get(text)? else {
+        return None;
+    };
+    let following = words.get(text + 1)?;
+
+    let names = |sign: fn(char) -> bool| {
+        pieces.iter().any(|piece| match piece {
+            Piece::Plain(text) => names_argument(text, sign),
+            _ => false,
+        })
+    };
+    if !names(|sign| sign == '@' || sign == '*' || ('1'..='9').contains(&sign)) {
+        // `$0` alone takes one word.
+        let is_first = names(|sign| sign == '0') && words.len() == text + 2;
+        return (!is_first).then_some((text, KeptByShell::All));
+    }
+    let is_lost = plain(following).is_none() && !names(|sign| sign == '0');
+    is_lost.then_some((text, KeptByShell::First))
+}
+
+/// Whether a shell's text names one of its arguments by such a sign: `$@`, `${@}`, `$1`.
+fn names_argument(text: &str, sign: fn(char) -> bool) -> bool {
+    text.match_indices('$').any(|(at, _)| {
+        let rest = &text[at + 1..];
+        let rest = rest.strip_prefix('{').unwrap_or(rest);
+        rest.starts_with(sign)
+    })
+}
+
+/// The text of a word that is the same for all trials.
+fn plain(word: &Word) -> Option<&str> {
+    match word {
+        Word::Text(pieces) => match pieces.as_slice() {
+            [Piece::Plain(text)] => Some(text),
+            _ => None,
+        },
+        Word::Args(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -129,6 +218,10 @@ mod tests {
         let handover = Handover::of(program, &spec.env);
         let warning = handover.warning(&spec).unwrap_or("fine");
         warning.split(" reach").next().unwrap()
+        let warning = Handover::of(program, &spec.env)
+            .warning(&spec)
+            .unwrap_or("fine");
+        warning.split(" reach").next().unwrap().trim()
     }
 
     #[test]
@@ -188,6 +281,31 @@ mod tests {
                 "command: [python3, t.py]\nenv: {DATA: /data}",
                 "neither parameters nor seed",
             ),
+            (
+                "command: [sh, -c, 'python3 t.py', x, \"${args}\"]",
+                "what follows the text of `sh -c` in `command`",
+            ),
+            (
+                "command: [/bin/bash, -e, -uc, 'python3 t.py $HOME', \"${args}\"]",
+                "what follows the text of `sh -c` in `command`",
+            ),
+            (
+                "command: [sh, -c, 'python3 t.py \"$@\"', x, \"${args}\"]",
+                "fine",
+            ),
+            (
+                "command: [sh, -c, 'python3 t.py $1 $2', x, \"${args}\"]",
+                "fine",
+            ),
+            (
+                "command: [sh, -c, 'python3 t.py \"$@\"', \"${args}\"]",
+                "the first word behind the text of `sh -c` in `command` is $0 of the shell, and not in \"$@\": unless the program reads PENTAGRID_CONFIG and PENTAGRID_SEED, it lacks an argument; write the word `sh` between the text and the arguments",
+            ),
+            (
+                "command: [sh, -c, 'python3 t.py \"$0\" \"$@\"', \"${args}\"]",
+                "fine",
+            ),
+            ("command: [sh, run.sh, \"${args}\"]", "fine"),
             ("worker: [w]", "no program"),
         ];
         for (head, expected) in cases {

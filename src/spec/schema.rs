@@ -24,7 +24,7 @@ pub fn json_schema() -> String {
     });
     let rules = json!({
         "required": ["metric", "seeds"],
-        "oneOf": [{"required": ["name", "task"]}, {"required": ["name", "worker"]}, {"anyOf": [{"required": ["program"]}, {"required": ["command"]}]}],
+        "oneOf": [{"required": ["name", "task"]}, {"required": ["worker"]}, {"anyOf": [{"required": ["program"]}, {"required": ["command"]}]}],
         "anyOf": [{"required": ["parameters"]}, {"required": ["arms"]}, {"required": ["grids"]}],
         "not": {"required": ["arms", "grids"]},
         "if": {"required": ["task"]},

@@ -34,7 +34,7 @@ impl Document<'_, '_> {
     pub(super) fn name(&mut self, fields: &Fields<'_>) -> Option<String> {
         let is_program = fields.get("program").or(fields.get("command")).is_some();
         // W&B allows a sweep without a name, and any text as a name.
-        if is_program && fields.lacks("name") {
+        if (is_program || fields.get("worker").is_some()) && fields.lacks("name") {
             let program = match fields.get("program") {
                 Some(program) => naming::of_program(&self.line(program, usize::MAX, false)?),
                 None => String::new(),
