@@ -116,7 +116,9 @@ impl CliError {
                 SweepError::Ledger(error) | SweepError::Report(ReportError::Ledger(error)) => {
                     ledger_kind(error)
                 }
-                SweepError::Report(ReportError::OtherRun { .. }) => "usage",
+                SweepError::Report(ReportError::OtherRun { .. } | ReportError::Out { .. }) => {
+                    "usage"
+                }
                 SweepError::Report(ReportError::File { .. }) => "file",
                 SweepError::Report(ReportError::Stats(_) | ReportError::Format { .. })
                 | SweepError::Stats(_)
@@ -135,7 +137,9 @@ impl CliError {
                 SweepError::Spec(_)
                 | SweepError::Refused(_)
                 | SweepError::Device(_)
-                | SweepError::Report(ReportError::OtherRun { .. }) => USAGE,
+                | SweepError::Report(ReportError::OtherRun { .. } | ReportError::Out { .. }) => {
+                    USAGE
+                }
                 SweepError::Ledger(error) | SweepError::Report(ReportError::Ledger(error)) => {
                     ledger_exit_code(error)
                 }

@@ -38,6 +38,7 @@ pub use identity::Identity;
 pub use lock::Lock;
 pub use open::{Consent, Opened, open_for_run};
 pub use patience::Waiting;
+pub use place::check_path;
 pub use reader::{Reader, identity_of};
 pub use recovery::LeftWorker;
 pub use rows::{

@@ -25,8 +25,12 @@ use super::slots::{self, Placement};
 use super::watched::Watched;
 use crate::aggregate::{ArmEvaluation, Evaluation, evaluate, start_threads};
 use crate::grid::Grid;
-use crate::ledger::{LedgerError, Opened, Reader, Waiting, Write, Writer, open_for_run};
-use crate::report::write::{WrittenReport, default_report_dir, refuse_other_run, write_report};
+use crate::ledger::{
+    LedgerError, Opened, Reader, Waiting, Write, Writer, check_path, open_for_run,
+};
+use crate::report::write::{
+    WrittenReport, check_output_dir, default_report_dir, refuse_other_run, write_report,
+};
 use crate::schedule::{
     Launcher, Mark, Orphans, PhaseEnd, Recording, WorkerCommand, end_left, stop_listening, ulimits,
 };
@@ -94,6 +98,10 @@ pub fn run(request: Request<'_>, observer: &dyn Observer) -> Result<Finished, Sw
             out
         }
     };
+
+    // What is wrong with the run directory is wrong with the folder that has its name, too.
+    check_path(&dir)?;
+    check_output_dir(&report_dir)?;
 
     let grid = Grid::new(spec);
     let Placement { launcher, slots } = slots::place(spec, &options.devices, options.launcher)?;

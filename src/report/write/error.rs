@@ -22,6 +22,14 @@ pub enum ReportError {
         /// Why it failed.
         source: io::Error,
     },
+    /// The folder cannot be written.
+    #[error("the report cannot be written to {}: {reason}\nname another folder with --out", out.display())]
+    Out {
+        /// The folder.
+        out: PathBuf,
+        /// Why it cannot.
+        reason: String,
+    },
     /// The folder holds the output of another run directory.
     #[error(
         "{} holds what was made of another run directory, {}: it would be overwritten\nname another folder with --out",

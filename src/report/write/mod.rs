@@ -12,6 +12,6 @@ mod sweep_report;
 pub use error::ReportError;
 pub use folder::{Folder, WriteError};
 pub use output_dirs::{
-    default_export_dir, default_report_dir, mark_run_directory, refuse_other_run,
+    check_output_dir, default_export_dir, default_report_dir, mark_run_directory, refuse_other_run,
 };
 pub use sweep_report::{Source, WrittenReport, write_history_csv, write_report};

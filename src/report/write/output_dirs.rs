@@ -2,7 +2,10 @@
 //! directories. A folder with the output of another run directory is not overwritten.
 
 use std::ffi::OsString;
+use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
+
+use nix::unistd::{AccessFlags, access};
 
 use super::error::ReportError;
 use super::folder::Folder;
@@ -54,6 +57,51 @@ pub fn refuse_other_run(out: &Path, dir: &Path) -> Result<(), ReportError> {
     })
 }
 
+/// Refuses a folder that a report could not be written to, before anything is run for it. Makes
+/// nothing.
+///
+/// # Errors
+/// `ReportError::Out`.
+pub fn check_output_dir(out: &Path) -> Result<(), ReportError> {
+    let refuse = |reason: String| {
+        Err(ReportError::Out {
+            out: out.to_owned(),
+            reason,
+        })
+    };
+    if out.to_str().is_none() {
+        return refuse("the name is not UTF-8".to_owned());
+    }
+
+    // What is there already, of the folder or of those that it lies in.
+    let absolute = std::path::absolute(out).unwrap_or_else(|_| out.to_owned());
+    for folder in absolute.ancestors() {
+        match std::fs::metadata(folder) {
+            Ok(metadata) if !metadata.is_dir() => {
+                return refuse(format!("{} is not a folder", folder.display()));
+            }
+            Ok(_) => {
+                return match access(folder, AccessFlags::W_OK | AccessFlags::X_OK) {
+                    Ok(()) => Ok(()),
+                    Err(error) => refuse(format!("{}: {}", folder.display(), error.desc())),
+                };
+            }
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                if std::fs::symlink_metadata(folder).is_ok() {
+                    return refuse(format!(
+                        "{} is a symbolic link to nothing",
+                        folder.display()
+                    ));
+                }
+            }
+            // Of a name below a file: the next round finds the file.
+            Err(error) if error.kind() == ErrorKind::NotADirectory => {}
+            Err(error) => return refuse(error.to_string()),
+        }
+    }
+    Ok(())
+}
+
 /// The existing run directory that a folder's mark names, if there is one.
 fn marked(out: &Path) -> Option<PathBuf> {
     let path = out.join(MARK);
@@ -101,6 +149,37 @@ mod tests {
         assert_eq!(way("/a/reports/x", "/a/runs/x"), "../../runs/x");
         assert_eq!(way("/a", "/a/b"), "b");
         assert_eq!(way("/tmp/r", "/home/me/runs/x"), "../../home/me/runs/x");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_refused_and_nothing_is_made() {
+        use std::os::unix::ffi::OsStrExt;
+        let root = tempfile::tempdir().unwrap();
+        let path = |name: &str| root.path().join(name);
+        check_output_dir(root.path()).unwrap();
+        check_output_dir(&path("a/b/c")).unwrap();
+        assert!(!path("a").exists());
+
+        std::fs::write(path("file"), "").unwrap();
+        std::os::unix::fs::symlink(path("nothing"), path("link")).unwrap();
+        let long = path(&"x".repeat(300));
+        let odd = path("").join(std::ffi::OsStr::from_bytes(b"r\xff"));
+        for (out, reason) in [
+            (path("file"), "is not a folder"),
+            (path("file/below"), "is not a folder"),
+            (path("link"), "is a symbolic link to nothing"),
+            (long, "too long"),
+            (odd, "not UTF-8"),
+            ("/proc/report".into(), "/proc"),
+        ] {
+            let refused = check_output_dir(&out).map_err(|error| error.to_string());
+            // The superuser is told of /proc only when it writes there.
+            if let Err(error) = refused {
+                assert!(error.contains(reason) && error.contains("--out"), "{error}");
+            } else {
+                assert_eq!(reason, "/proc");
+            }
+        }
     }
 
     #[test]
