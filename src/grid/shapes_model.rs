@@ -242,7 +242,7 @@ impl Layer {
             parts.push(format!("zip: [{}]", zips.join(", ")));
         }
         if !self.rules.is_empty() {
-            let rules: Vec<String> = self.rules.iter().map(|rule| write_clauses(rule)).collect();
+            let rules: Vec<String> = self.rules.iter().map(write_clauses).collect();
             parts.push(format!("exclude: [{}]", rules.join(", ")));
         }
         parts.join(", ")
