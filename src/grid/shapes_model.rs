@@ -274,7 +274,8 @@ impl Layer {
             let exists = in_force
                 .iter()
                 .any(|leaf| leaf.has(|point| point.contains_key(&param.number)));
-            if !in_force.is_empty() && !(exists && are_known(&param.when, &in_force)) {
+            let has_effect = exists && are_known(&param.when, &in_force);
+            if !in_force.is_empty() && !has_effect {
                 return false;
             }
         }
