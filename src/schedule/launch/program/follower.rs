@@ -208,7 +208,9 @@ impl FileReader {
     fn size(&self) -> Result<u64, MetricsError> {
         match std::fs::metadata(&self.path) {
             // To open a pipe would be to wait for its other end.
-            Ok(metadata) if !metadata.is_file() => Err(MetricsError::NotAFile(files::kind_name(metadata.file_type()))),
+            Ok(metadata) if !metadata.is_file() => Err(MetricsError::NotAFile(files::kind_name(
+                metadata.file_type(),
+            ))),
             Ok(metadata) if metadata.len() < self.read => Err(MetricsError::Shortened {
                 read: self.read,
                 size: metadata.len(),
