@@ -20,9 +20,9 @@ use crate::report::write::{
     Folder, ReportError, WriteError, default_export_dir, mark_run_directory, refuse_other_run,
     write_history_csv,
 };
-use crate::report::write_trials;
+use crate::report::{TrialsCsv, write_trials};
 use crate::shell::shell_path;
-use crate::spec::{ColumnNames, Spec};
+use crate::spec::Spec;
 use crate::sweep::{OpenSweep, Outcome};
 use crate::text::count;
 
@@ -45,6 +45,8 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
         ledger, spec, grid, ..
     } = sweep;
     let attempts: HashMap<TrialId, LastAttempt> = ledger.last_attempts()?;
+    let versions = ledger.versions()?;
+    let names = ledger.column_names(&spec)?;
     let trials = exported(&spec, &grid, &evaluation, &rows, &attempts);
     let out = arguments
         .out
@@ -58,21 +60,26 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
     let files: Vec<String> = match arguments.format {
         ExportFormat::Csv => {
             folder.csv("trials.csv", |to| {
-                write_trials(
-                    &spec,
-                    &grid,
-                    &evaluation,
-                    &rows,
-                    &vec![true; grid.arms().len()],
-                    to,
-                )
+                let source = TrialsCsv {
+                    spec: &spec,
+                    grid: &grid,
+                    evaluation: &evaluation,
+                    rows: &rows,
+                    versions: &versions,
+                    names: &names,
+                    arms: &vec![true; grid.arms().len()],
+                };
+                write_trials(source, to)
             })?;
             write_history_csv(&folder, &ledger, &spec, &grid)?;
             vec!["trials.csv".into(), "history.csv".into()]
         }
         ExportFormat::Parquet => {
             folder.write("trials.parquet", |to| {
-                Ok(write_parquet(trials_table(&spec, &trials), to)?)
+                Ok(write_parquet(
+                    trials_table(&spec, &trials, &versions, &names),
+                    to,
+                )?)
             })?;
             history_parquet(&folder, &ledger, &spec, &trials)?;
             vec!["trials.parquet".into(), "history.parquet".into()]
@@ -100,7 +107,7 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
                 Ok(course.into_iter().collect())
             };
             folder.write("optuna.journal", |to| {
-                write_optuna::<WriteError>(&spec, &trials, course, to)
+                write_optuna::<WriteError>(&spec, &trials, &names, course, to)
             })?;
             vec!["optuna.journal".into()]
         }
@@ -160,12 +167,13 @@ fn history_parquet(
         .map(|trial| (trial.id, spec.arms[trial.arm].name.as_str()))
         .collect();
     let names = ledger.finished_history_names()?;
+    let columns = ledger.column_names(spec)?;
     let shape = HistoryShape {
         fractional: ledger.has_fractions()?,
         steps: ledger.has_steps()?,
     };
     folder.write("history.parquet", |to| {
-        let mut file = ParquetFile::new(to, history_table(spec, &names, shape, &[]))?;
+        let mut file = ParquetFile::new(to, history_table(&columns, &names, shape, &[]))?;
         let mut rows: Vec<(EpochRow, &str)> = Vec::new();
         ledger.each_epoch::<WriteError>(|row| {
             // Trials of an earlier spec are in the ledger still, but not in the sweep.
@@ -174,13 +182,13 @@ fn history_parquet(
             };
             rows.push((row, arm));
             if rows.len() == ROWS_AT_ONCE {
-                file.write(history_table(spec, &names, shape, &rows))?;
+                file.write(history_table(&columns, &names, shape, &rows))?;
                 rows.clear();
             }
             Ok(())
         })?;
         if !rows.is_empty() {
-            file.write(history_table(spec, &names, shape, &rows))?;
+            file.write(history_table(&columns, &names, shape, &rows))?;
         }
         Ok(file.finish()?)
     })
@@ -208,7 +216,9 @@ fn tensorboard(
         .filter_map(|trial| trial.row.metrics.as_ref())
         .flat_map(|metrics| metrics.0.keys());
     let history = ledger.finished_history_names()?;
-    let names = ColumnNames::of(spec, metrics.chain(&history).map(String::as_str));
+    let names = ledger
+        .column_names(spec)?
+        .with(metrics.chain(&history).map(String::as_str));
     for trial in trials {
         let arm = &spec.arms[trial.arm].name;
         let folder = Folder::make(&out.join("tensorboard").join(arm).join(trial.id.to_string()))?;

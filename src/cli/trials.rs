@@ -13,7 +13,7 @@ use crate::ledger::{TrialRow, TrialState, Versions};
 use crate::plan::{Phase, PlannedTrial, all_trials};
 use crate::printable::{escaped, one_line};
 use crate::protocol::{Metrics, Notes};
-use crate::report::write_trials;
+use crate::report::{TrialsCsv, write_trials};
 use crate::spec::{Config, Spec};
 use crate::sweep::{OpenSweep, Outcome};
 
@@ -121,15 +121,17 @@ impl List<'_> {
             rows.retain(|_, row| Standing::In(row.state) == state);
         }
         let mut csv = Vec::new();
-        write_trials(
-            &self.sweep.spec,
-            &self.sweep.grid,
-            &self.evaluation,
-            &rows,
-            &arms,
-            &mut csv,
-        )
-        .map_err(|error| CliError::Unexpected(error.to_string()))?;
+        let ledger = &self.sweep.ledger;
+        let source = TrialsCsv {
+            spec: &self.sweep.spec,
+            grid: &self.sweep.grid,
+            evaluation: &self.evaluation,
+            rows: &rows,
+            versions: &ledger.versions()?,
+            names: &ledger.column_names(&self.sweep.spec)?,
+            arms: &arms,
+        };
+        write_trials(source, &mut csv).map_err(|error| CliError::Unexpected(error.to_string()))?;
         Ok(String::from_utf8_lossy(&csv).into_owned())
     }
 

@@ -41,6 +41,7 @@ const WRITER: &str = r#""worker_id":"pentagrid""#;
 pub fn write_optuna<E: From<io::Error>>(
     spec: &Spec,
     trials: &[Exported<'_>],
+    names: &ColumnNames,
     course: impl Fn(&Exported<'_>) -> Result<Vec<(i64, f64)>, E>,
     to: &mut impl Write,
 ) -> Result<(), E> {
@@ -48,7 +49,7 @@ pub fn write_optuna<E: From<io::Error>>(
         .iter()
         .filter_map(|trial| trial.row.metrics.as_ref())
         .flat_map(|metrics| metrics.0.keys());
-    let columns = ColumnNames::of(spec, metrics.map(String::as_str));
+    let columns = names.clone().with(metrics.map(String::as_str));
 
     for (number, arm) in spec.arms.iter().enumerate() {
         to.write_all(study_lines(spec, number, arm).as_bytes())?;
@@ -256,8 +257,9 @@ mod tests {
         };
         let written = |pruned| {
             let mut to = Vec::new();
-            write_optuna::<io::Error>(&spec, &[trial(pruned)], |_| Ok(Vec::new()), &mut to)
-                .unwrap();
+            let names = ColumnNames::of(&spec, []);
+            let trials = [trial(pruned)];
+            write_optuna::<io::Error>(&spec, &trials, &names, |_| Ok(Vec::new()), &mut to).unwrap();
             String::from_utf8(to).unwrap()
         };
         assert!(

@@ -5,20 +5,27 @@ use std::collections::BTreeSet;
 
 use super::Exported;
 use crate::aggregate::Column;
-use crate::ledger::EpochRow;
+use crate::ledger::{EpochRow, TrialState, Versions};
 use crate::protocol::{Place, Unit};
 use crate::spec::{ColumnNames, ParamValue, Spec};
 
 /// Makes a table with one row for each trial: identity, state, hyper-parameters (in their own type;
 /// as text where arms or values differ in type), final metrics. Columns are named by `ColumnNames`.
-pub fn trials_table(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column)> {
-    let mut columns = fixed_columns(spec, trials);
+pub fn trials_table(
+    spec: &Spec,
+    trials: &[Exported<'_>],
+    versions: &Versions,
+    names: &ColumnNames,
+) -> Vec<(String, Column)> {
+    let mut columns = fixed_columns(spec, trials, versions);
     let metrics: BTreeSet<&String> = trials
         .iter()
         .filter_map(|trial| trial.row.metrics.as_ref())
         .flat_map(|metrics| metrics.0.keys())
         .collect();
-    let names = ColumnNames::of(spec, metrics.iter().map(|metric| metric.as_str()));
+    let names = names
+        .clone()
+        .with(metrics.iter().map(|metric| metric.as_str()));
 
     for name in parameters(spec) {
         let values: Vec<Option<&ParamValue>> =
@@ -37,10 +44,21 @@ pub fn trials_table(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column
 }
 
 /// The columns that every sweep has.
-fn fixed_columns(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column)> {
+fn fixed_columns(
+    spec: &Spec,
+    trials: &[Exported<'_>],
+    versions: &Versions,
+) -> Vec<(String, Column)> {
     let seeds = trials
         .iter()
         .map(|trial| i64::try_from(trial.id.seed).ok())
+        .collect();
+    let versions = trials
+        .iter()
+        .map(|trial| {
+            let is_done = trial.row.state == TrialState::Done;
+            versions.of(trial.id).filter(|_| is_done)
+        })
         .collect();
     let durations = trials.iter().map(|trial| trial.last?.duration).collect();
 
@@ -54,6 +72,7 @@ fn fixed_columns(spec: &Spec, trials: &[Exported<'_>]) -> Vec<(String, Column)> 
         ("seed", Column::Int(seeds)),
         ("phase", text(trials, |trial| trial.phase.name().to_owned())),
         ("state", text(trials, |trial| trial.state().to_owned())),
+        ("version", Column::Int(versions)),
         (
             "same_as",
             Column::Text(
@@ -90,7 +109,7 @@ fn parameters(spec: &Spec) -> Vec<&str> {
 /// `epoch`, `step` if any row has one, and the metrics of these `names`. Takes some rows, each with
 /// the name of its arm.
 pub fn history_table(
-    spec: &Spec,
+    column_names: &ColumnNames,
     names: &[String],
     shape: HistoryShape,
     rows: &[(EpochRow, &str)],
@@ -111,7 +130,7 @@ pub fn history_table(
         columns.push((Unit::Step.name().to_owned(), shape.column(steps)));
     }
 
-    let column_names = ColumnNames::of(spec, names.iter().map(String::as_str));
+    let column_names = column_names.clone().with(names.iter().map(String::as_str));
     for name in names.iter().filter(|name| *name != Unit::Step.name()) {
         let values = rows.iter().map(|(row, _)| row.metrics.get(name)).collect();
         columns.push((column_names.metric(name).to_owned(), Column::Float(values)));

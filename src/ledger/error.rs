@@ -59,6 +59,14 @@ pub enum LedgerError {
         /// The other coordinator.
         by: Holder,
     },
+    /// The row of the session that writes is not there any more.
+    #[error(
+        "{}: another program has removed this run from the table `session`, so the run was stopped\n\
+         results that were reported are kept, unless that program removed them too; the same \
+         command resumes the sweep",
+        .0.display()
+    )]
+    SessionRemoved(PathBuf),
     /// The user stopped waiting before the ledger could be written.
     #[error(
         "{} was locked by {}: {} not written, and will run again\n\
@@ -79,6 +87,20 @@ pub enum LedgerError {
     #[error("{} holds no sweep: there is no ledger.sqlite in it\n\
              start one with `pentagrid run SPEC --dir {}`", .0.display(), shell_path(.0))]
     Absent(PathBuf),
+    /// A coordinator is still making the ledger.
+    #[error(
+        "the sweep in {} has just begun: its ledger is still being made\ntry again in a moment",
+        .0.display()
+    )]
+    Beginning(PathBuf),
+    /// A coordinator was stopped before it had recorded the sweep file.
+    #[error(
+        "{} holds no sweep yet: a run was stopped before it had recorded its sweep file\n\
+         start it again with `pentagrid run SPEC --dir {}`",
+        .0.display(),
+        shell_path(.0)
+    )]
+    NotBegun(PathBuf),
     /// The file is not a ledger.
     #[error("{} is not a pentagrid ledger ({reason})\n\
              move it away, or name another run directory with --dir", path.display())]
@@ -323,6 +345,19 @@ impl LedgerError {
             return false;
         };
         is_busy(source)
+    }
+
+    /// Whether it may be that a coordinator, which has the lock, is still making the ledger.
+    pub(super) fn is_of_a_beginning(&self) -> bool {
+        use rusqlite::ErrorCode::{FileLockingProtocolFailed, NotADatabase, Unknown};
+        match self {
+            Self::Absent(_) | Self::Lost { .. } | Self::Foreign { .. } | Self::Beginning(_) => true,
+            Self::Sqlite { source, .. } => matches!(
+                source.sqlite_error_code(),
+                Some(FileLockingProtocolFailed | NotADatabase | Unknown)
+            ),
+            _ => false,
+        }
     }
 
     /// Whether SQLite could not write or create the files that it needs beside the ledger.

@@ -134,6 +134,10 @@ impl Follower {
     /// # Errors
     /// `LedgerError::Absent`.
     pub fn new(dir: &Path) -> Result<Self, LedgerError> {
+        if Lock::holder(dir).is_some() {
+            // It may have begun a moment ago.
+            Reader::open(dir)?;
+        }
         let path = find(dir)?;
         Ok(Self {
             dir: dir.to_owned(),

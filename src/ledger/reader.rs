@@ -5,7 +5,7 @@ mod attempts;
 mod sessions;
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, Row};
 
@@ -18,9 +18,17 @@ use super::patience::Waiting;
 use super::place::{check_path, ledger_path};
 use super::rows::{TrialRow, TrialState};
 use super::schema::FILE_NAME;
+use super::views;
 use crate::grid::TrialId;
 use crate::plan::{Phase, Shared};
 use crate::protocol::Metrics;
+use crate::spec::{ColumnNames, Spec};
+
+/// How long a coordinator may take to make its ledger before a reader gives up. It takes longer
+/// only on a slow file system, or if another program has the ledger locked.
+const BEGINNING_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long to wait between two tries.
+const BEGINNING_INTERVAL: Duration = Duration::from_millis(50);
 
 /// A ledger that is open for reading.
 #[derive(Debug)]
@@ -35,9 +43,45 @@ impl Reader {
     /// SQLite creates files beside a ledger that others may write. If that is impossible and no
     /// coordinator is there, it is told that the ledger does not change.
     ///
+    /// Waits for a coordinator that is still making the ledger.
+    ///
     /// # Errors
-    /// `LedgerError`: no ledger, not a ledger, a later version.
+    /// `LedgerError`: no ledger, not a ledger, a later version, one that is still being made.
     pub fn open(dir: &Path) -> Result<Self, LedgerError> {
+        let began = Instant::now();
+        loop {
+            // Asked before: a coordinator that has gone by the time of the error may have finished
+            // the ledger.
+            let was_held = Lock::holder(dir).is_some();
+            let opened = Self::open_at_once(dir).and_then(|reader| reader.check_begun(was_held));
+            match opened {
+                Err(error) if was_held && error.is_of_a_beginning() => {
+                    if began.elapsed() > BEGINNING_TIMEOUT {
+                        return Err(LedgerError::Beginning(dir.to_owned()));
+                    }
+                }
+                opened => return opened,
+            }
+            std::thread::sleep(BEGINNING_INTERVAL);
+        }
+    }
+
+    /// Refuses a ledger that has no sweep file yet while a coordinator has it.
+    fn check_begun(self, is_held: bool) -> Result<Self, LedgerError> {
+        if !is_held {
+            return Ok(self);
+        }
+        let has_spec: bool = self
+            .connection
+            .query_row("SELECT EXISTS (SELECT 1 FROM spec)", [], |row| row.get(0))
+            .map_err(self.sqlite())?;
+        match (has_spec, self.path.parent()) {
+            (false, Some(dir)) => Err(LedgerError::Beginning(dir.to_owned())),
+            _ => Ok(self),
+        }
+    }
+
+    fn open_at_once(dir: &Path) -> Result<Self, LedgerError> {
         let path = find(dir)?;
         let connection = match connection::open_readable(&ledger_path(dir)) {
             Err(error) if error.is_unwritable() => {
@@ -144,7 +188,12 @@ impl Reader {
                 [],
                 |row| row.get(0),
             )
-            .map_err(self.sqlite())
+            .map_err(|error| match error {
+                rusqlite::Error::QueryReturnedNoRows => {
+                    LedgerError::NotBegun(self.path.parent().unwrap_or(&self.path).to_owned())
+                }
+                error => self.sqlite()(error),
+            })
     }
 
     /// The folder that the sweep was last started from; None if it was not recorded, as before
@@ -186,6 +235,16 @@ impl Reader {
                 |row| Ok([row.get(0)?, row.get(1)?, row.get(2)?]),
             )
             .map_err(self.sqlite())
+    }
+
+    /// Returns the names of the columns of a sweep's parameters and metrics, as in the views. A
+    /// metric that trials report later changes none of them.
+    pub fn column_names(&self, spec: &Spec) -> Result<ColumnNames, LedgerError> {
+        if !self.has_column("column_name", "name")? {
+            return Ok(ColumnNames::of(spec, []));
+        }
+        let metrics = views::metrics_as_reported(&self.connection).map_err(self.sqlite())?;
+        Ok(ColumnNames::of(spec, metrics.iter().map(String::as_str)))
     }
 
     /// Whether a table has a column; a ledger of an earlier version may lack it.

@@ -8,6 +8,7 @@
 use std::collections::HashSet;
 
 use rusqlite::{Connection, params};
+use serde_json::Value;
 
 use super::sweep_rows::ViewColumns;
 use crate::spec::ColumnNames;
@@ -70,8 +71,7 @@ pub(super) fn put_name(connection: &Connection, kind: Kind, name: &str) -> rusql
     connection
         .prepare_cached(
             "INSERT OR IGNORE INTO column_name (kind, name, position)
-             VALUES (?1, ?2, (SELECT coalesce(max(position), 0) + 1 FROM column_name
-             WHERE kind = ?1))",
+             VALUES (?1, ?2, (SELECT coalesce(max(position), 0) + 1 FROM column_name))",
         )?
         .execute(params![kind.name(), name])
         .map(drop)
@@ -90,14 +90,30 @@ pub(super) fn names(connection: &Connection, kinds: &[Kind]) -> rusqlite::Result
     for kind in kinds {
         for name in statement.query_map([kind.name()], |row| row.get::<_, String>(0))? {
             let name = name?;
-
-            // SQLite's JSON paths have no escape for a quotation mark.
-            if found.len() < MAX_COLUMNS && !name.contains('"') && seen.insert(name.clone()) {
+            if found.len() < MAX_COLUMNS && can_be_column(&name) && seen.insert(name.clone()) {
                 found.push(name);
             }
         }
     }
     Ok(found)
+}
+
+/// Whether a name can be that of a column: SQLite's JSON paths have no escape for a quotation mark,
+/// and a text of SQL ends at a NUL.
+fn can_be_column(name: &str) -> bool {
+    !name.contains(['"', '\0'])
+}
+
+/// Returns the metrics in the order in which they get their columns' names: those that the sweep
+/// file names, then the others as they were first reported.
+pub(super) fn metrics_as_reported(connection: &Connection) -> rusqlite::Result<Vec<String>> {
+    let mut statement = connection.prepare(
+        "SELECT name FROM column_name WHERE kind <> 'parameter'
+         ORDER BY CASE kind WHEN 'spec_metric' THEN 0 WHEN 'spec_history' THEN 1 ELSE 2 END,
+         position, kind, name",
+    )?;
+    let names = statement.query_map([], |row| row.get(0))?;
+    names.collect()
 }
 
 /// Makes the views again, from the names that have a column.
@@ -108,9 +124,10 @@ pub(super) fn remake_views(connection: &Connection) -> rusqlite::Result<()> {
 
     // The step of a row has a column of its own.
     history.retain(|name| name != "step");
+    let reported = metrics_as_reported(connection)?;
     let columns = ColumnNames::new(
         parameters.iter().map(String::as_str),
-        metrics.iter().chain(&history).map(String::as_str),
+        reported.iter().map(String::as_str),
     );
 
     let parameter_columns: String = parameters
@@ -179,6 +196,10 @@ fn mean_columns_of(name: &str, column: &str) -> String {
 }
 
 /// Returns the SQL expression that takes a value out of a JSON column.
+///
+/// In the path the name stands escaped as in the JSON itself: SQLite compares it so, or, since
+/// version 3.45, without the escapes.
 fn json_value(json: &str, name: &str) -> String {
-    format!("json_extract({json}, '$.\"{}\"')", name.replace('\'', "''"))
+    let key = Value::from(name).to_string().replace('\'', "''");
+    format!("json_extract({json}, '$.{key}')")
 }

@@ -215,8 +215,12 @@ fn write_batches(
         // changes files by their names.
         claim.check()?;
         patience.until_free(|| tables.begin()).map_err(&sqlite)?;
-        if tables.last_session().map_err(&sqlite)? != claim.session {
-            return Err(claim.superseded());
+        match tables.last_session().map_err(&sqlite)?.cmp(&claim.session) {
+            std::cmp::Ordering::Equal => {}
+            std::cmp::Ordering::Greater => return Err(claim.superseded()),
+            std::cmp::Ordering::Less => {
+                return Err(LedgerError::SessionRemoved(claim.path.clone()));
+            }
         }
         commits += 1;
         tables
@@ -323,6 +327,22 @@ mod tests {
             panic!("it still waits")
         };
         assert!(error.is_busy(), "{error}");
+    }
+
+    #[test]
+    fn a_session_whose_row_was_removed_is_not_taken_for_another_coordinators() {
+        let (dir, writer, said) = writing(None);
+        let other = Connection::open(dir.path().join(FILE_NAME)).unwrap();
+        other.execute_batch("DELETE FROM session").unwrap();
+        writer.send(end());
+        let Ok(Committed::Failed(error)) = said.recv() else {
+            panic!("it has written")
+        };
+        let told = error.to_string();
+        assert!(
+            told.contains("another program has removed this run from the table `session`"),
+            "{told}"
+        );
     }
 
     #[test]

@@ -12,7 +12,7 @@ use super::cell::CellValue;
 use super::table::Table;
 use crate::aggregate::{Evaluation, PointStats, Stat};
 use crate::grid::{Grid, Point, PointId, TrialId};
-use crate::ledger::{EpochRow, TrialRow};
+use crate::ledger::{EpochRow, TrialRow, TrialState, Versions};
 use crate::plan::Phase;
 use crate::protocol::{Place, Unit};
 use crate::spec::{ColumnNames, Config, Prune, Spec};
@@ -38,9 +38,9 @@ pub(super) fn cell(value: Option<f64>) -> String {
 ///
 /// # Errors
 /// `CsvError`, if writing fails.
-pub fn write_table(spec: &Spec, table: &Table, to: impl Write) -> Result<(), CsvError> {
+pub fn write_table(names: &ColumnNames, table: &Table, to: impl Write) -> Result<(), CsvError> {
     let metrics = table.columns.iter().map(|column| column.metric.as_str());
-    let mut names = ColumnNames::of(spec, metrics);
+    let mut names = names.clone().with(metrics);
 
     let mut headings = vec!["arm".to_owned(), "label".to_owned()];
     for column in &table.columns {
@@ -99,6 +99,7 @@ pub fn write_points(
     spec: &Spec,
     grid: &Grid,
     evaluation: &Evaluation,
+    names: &ColumnNames,
     to: impl Write,
 ) -> Result<(), CsvError> {
     let parameters = parameters(spec);
@@ -109,7 +110,7 @@ pub fn write_points(
         .collect();
 
     let mut csv = Writer::from_writer(to);
-    csv.write_record(point_headings(spec, &parameters, &metrics))?;
+    csv.write_record(point_headings(spec, names, &parameters, &metrics))?;
 
     // Points without a result have no statistics, but a row.
     let known: HashMap<(usize, u64), &PointStats> = evaluation
@@ -153,8 +154,15 @@ pub fn write_points(
     Ok(())
 }
 
-fn point_headings(spec: &Spec, parameters: &[&str], metrics: &BTreeSet<&String>) -> Vec<String> {
-    let mut names = ColumnNames::of(spec, metrics.iter().map(|metric| metric.as_str()));
+fn point_headings(
+    spec: &Spec,
+    names: &ColumnNames,
+    parameters: &[&str],
+    metrics: &BTreeSet<&String>,
+) -> Vec<String> {
+    let mut names = names
+        .clone()
+        .with(metrics.iter().map(|metric| metric.as_str()));
     let figures: Vec<String> = metrics
         .iter()
         .flat_map(|metric| ["mean", "std", "n"].map(|figure| names.figure(metric, figure)))
@@ -187,27 +195,50 @@ pub(super) fn stat_cells(stat: Option<&Stat>) -> [String; 3] {
     ]
 }
 
-/// Writes every planned trial that was ever started, of the arms for which `arms` is true: its
-/// parameters, its state, and its final metrics.
+/// What `trials.csv` is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct TrialsCsv<'a> {
+    /// The sweep file.
+    pub spec: &'a Spec,
+    /// Its points.
+    pub grid: &'a Grid,
+    /// The selected points.
+    pub evaluation: &'a Evaluation,
+    /// The trials that are listed, if they are planned.
+    pub rows: &'a HashMap<TrialId, TrialRow>,
+    /// Which version of what is trained each finished trial ran.
+    pub versions: &'a Versions,
+    /// The names of the columns.
+    pub names: &'a ColumnNames,
+    /// For each arm, whether its trials are listed.
+    pub arms: &'a [bool],
+}
+
+/// Writes every planned trial that was ever started: its parameters, its state, the version of what
+/// was trained, and its final metrics.
 ///
 /// # Errors
 /// `CsvError`, if writing fails.
-pub fn write_trials(
-    spec: &Spec,
-    grid: &Grid,
-    evaluation: &Evaluation,
-    rows: &HashMap<TrialId, TrialRow>,
-    arms: &[bool],
-    to: impl Write,
-) -> Result<(), CsvError> {
+pub fn write_trials(source: TrialsCsv<'_>, to: impl Write) -> Result<(), CsvError> {
+    let TrialsCsv {
+        spec,
+        grid,
+        evaluation,
+        rows,
+        versions,
+        names,
+        arms,
+    } = source;
     let parameters = parameters(spec);
     let metrics: BTreeSet<&String> = rows
         .values()
         .filter_map(|row| row.metrics.as_ref())
         .flat_map(|metrics| metrics.0.keys())
         .collect();
-    let names = ColumnNames::of(spec, metrics.iter().map(|metric| metric.as_str()));
-    let fixed = ["trial", "arm", "point", "seed", "phase", "state"];
+    let names = names
+        .clone()
+        .with(metrics.iter().map(|metric| metric.as_str()));
+    let fixed = ["trial", "arm", "point", "seed", "phase", "state", "version"];
 
     let mut csv = Writer::from_writer(to);
     csv.write_record(
@@ -223,6 +254,8 @@ pub fn write_trials(
         for point in points.points() {
             for (id, phase) in trials_of(spec, &point, best == Some(point.index.0)) {
                 let Some(row) = rows.get(&id) else { continue };
+                let is_done = row.state == TrialState::Done;
+                let version = versions.of(id).filter(|_| is_done);
                 let mut cells = vec![
                     id.to_string(),
                     points.arm().name.clone(),
@@ -230,6 +263,9 @@ pub fn write_trials(
                     id.seed.to_string(),
                     phase.name().to_owned(),
                     row.state.name().to_owned(),
+                    version
+                        .map(|version| version.to_string())
+                        .unwrap_or_default(),
                 ];
                 cells.extend(values(&point.config, &parameters));
 
@@ -271,7 +307,7 @@ fn trials_of<'a>(
 /// # Errors
 /// The error of `each`, or `CsvError` as `E`, if writing fails.
 pub fn write_history<E: From<CsvError>>(
-    spec: &Spec,
+    columns: &ColumnNames,
     grid: &Grid,
     names: &[&str],
     steps: bool,
@@ -291,7 +327,7 @@ pub fn write_history<E: From<CsvError>>(
         .copied()
         .filter(|name| *name != Unit::Step.name())
         .collect();
-    let columns = ColumnNames::of(spec, names.iter().copied());
+    let columns = columns.clone().with(names.iter().copied());
     let fixed = ["trial", "arm", "seed", "epoch"]
         .into_iter()
         .chain(steps.then_some(Unit::Step.name()));

@@ -33,7 +33,7 @@ pub mod write;
 pub use audit::{Audit, AuditRow, AuditedClaim, audit};
 pub use audit_files::{audit_markdown, audit_text, claim_lines, write_audit, write_claims};
 pub use cell::{CellValue, mean_std};
-pub use csv_files::{CsvError, write_history, write_points, write_table, write_trials};
+pub use csv_files::{CsvError, TrialsCsv, write_history, write_points, write_table, write_trials};
 pub use html::html_page;
 pub use latex::{latex_document, latex_table};
 pub use markdown::markdown_table;

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use super::*;
 use crate::aggregate::{Evaluation, evaluate};
 use crate::grid::{Grid, TrialId};
-use crate::ledger::{TrialRow, TrialState};
+use crate::ledger::{TrialRow, TrialState, Versions};
 use crate::plan::Phase;
 use crate::protocol::Metrics;
-use crate::spec::{self, Spec};
+use crate::spec::{self, ColumnNames, Spec};
 
 const SPEC: &str = "
 name: trouble
@@ -102,7 +102,10 @@ fn table_one_in_every_format() {
     insta::assert_snapshot!("table_one_text", text_table(&table));
     insta::assert_snapshot!("table_one_markdown", markdown_table(&table));
     insta::assert_snapshot!("table_one_latex", latex_table(&table));
-    insta::assert_snapshot!("table_one_csv", csv(|to| write_table(&spec, &table, to)));
+    insta::assert_snapshot!(
+        "table_one_csv",
+        csv(|to| write_table(&ColumnNames::of(&spec, []), &table, to))
+    );
 }
 
 #[test]
@@ -112,19 +115,34 @@ fn table_two_in_every_format() {
     insta::assert_snapshot!("table_two_text", text_table(&table));
     insta::assert_snapshot!("table_two_markdown", markdown_table(&table));
     insta::assert_snapshot!("table_two_latex", latex_table(&table));
-    insta::assert_snapshot!("table_two_csv", csv(|to| write_table(&spec, &table, to)));
+    insta::assert_snapshot!(
+        "table_two_csv",
+        csv(|to| write_table(&ColumnNames::of(&spec, []), &table, to))
+    );
 }
 
 #[test]
 fn data_files() {
     let (spec, grid, rows, evaluation) = trouble();
+    let names = ColumnNames::of(&spec, []);
     insta::assert_snapshot!(
         "points_csv",
-        csv(|to| write_points(&spec, &grid, &evaluation, to))
+        csv(|to| write_points(&spec, &grid, &evaluation, &names, to))
     );
     insta::assert_snapshot!(
         "trials_csv",
-        csv(|to| write_trials(&spec, &grid, &evaluation, &rows, &[true; 3], to))
+        csv(|to| {
+            let source = TrialsCsv {
+                spec: &spec,
+                grid: &grid,
+                evaluation: &evaluation,
+                rows: &rows,
+                versions: &Versions::default(),
+                names: &names,
+                arms: &[true; 3],
+            };
+            write_trials(source, to)
+        })
     );
 }
 

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashSet};
 use super::model::Spec;
 
 /// The fixed columns of all tables.
-const FIXED: [&str; 21] = [
+const FIXED: [&str; 22] = [
     "trial",
     "arm",
     "label",
@@ -16,6 +16,7 @@ const FIXED: [&str; 21] = [
     "seed",
     "phase",
     "state",
+    "version",
     "failures",
     "failure",
     "config",
@@ -37,16 +38,23 @@ const FIXED: [&str; 21] = [
 /// `param_`. A metric's column has its name, unless that is a fixed column or a parameter's: then
 /// it has the prefix `metric_`. A prefix is repeated until the name is free. Names that differ only
 /// in the case of ASCII letters count as the same, as in SQL.
+///
+/// Of several metrics that want one name, the first in order gets it. The order is that in which
+/// trials first reported them, so that a column keeps its name whatever is reported later.
 #[derive(Clone, Debug)]
 pub struct ColumnNames {
     parameters: BTreeMap<String, String>,
     metrics: BTreeMap<String, String>,
-    /// Names in use, in lower case.
+    /// Names of fixed columns, of parameters, and of what is derived from metrics, in lower case. No
+    /// file has a metric's column beside one that is derived from a metric.
+    derived: HashSet<String>,
+    /// Names of fixed columns, of parameters and of metrics, in lower case.
     taken: HashSet<String>,
 }
 
 impl ColumnNames {
-    /// Names the columns of parameters and metrics.
+    /// Names the columns of parameters, and of metrics in the order in which they were first
+    /// reported.
     pub fn new<'a>(
         parameters: impl IntoIterator<Item = &'a str>,
         metrics: impl IntoIterator<Item = &'a str>,
@@ -54,37 +62,44 @@ impl ColumnNames {
         let mut names = Self {
             parameters: BTreeMap::new(),
             metrics: BTreeMap::new(),
+            derived: HashSet::new(),
             taken: FIXED.map(str::to_owned).into(),
         };
         for parameter in parameters {
             if !names.parameters.contains_key(parameter) {
-                let column = names.free("param_", parameter.to_owned());
+                let column = free(&mut names.taken, "param_", parameter.to_owned());
                 names.parameters.insert(parameter.to_owned(), column);
             }
         }
 
-        // Metrics without a clash come first: they keep their names independent of the others.
-        let mut metrics: Vec<&str> = metrics.into_iter().collect();
-        metrics.sort_unstable();
-        metrics.dedup();
-        let (clear, clashing): (Vec<&str>, Vec<&str>) = metrics
-            .into_iter()
-            .partition(|metric| !names.taken.contains(&metric.to_ascii_lowercase()));
-        for metric in clear.into_iter().chain(clashing) {
-            let column = names.free("metric_", metric.to_owned());
-            names.metrics.insert(metric.to_owned(), column);
-        }
-        names
+        names.derived.clone_from(&names.taken);
+        names.with(metrics)
     }
 
-    /// Names the columns of a sweep whose trials report these metrics.
+    /// Names the columns of a sweep whose trials report these metrics, in the order in which they
+    /// were first reported. The metric that selects comes before them.
     pub fn of<'a>(spec: &'a Spec, metrics: impl IntoIterator<Item = &'a str>) -> Self {
         let parameters = spec
             .arms
             .iter()
             .flat_map(|arm| &arm.axes)
             .map(|axis| axis.name.as_str());
-        Self::new(parameters, metrics)
+        Self::new(
+            parameters,
+            std::iter::once(spec.metric.name.as_str()).chain(metrics),
+        )
+    }
+
+    /// The same columns, and further ones for those of these metrics that have none.
+    #[must_use]
+    pub fn with<'a>(mut self, metrics: impl IntoIterator<Item = &'a str>) -> Self {
+        for metric in metrics {
+            if !self.metrics.contains_key(metric) {
+                let column = free(&mut self.taken, "metric_", metric.to_owned());
+                self.metrics.insert(metric.to_owned(), column);
+            }
+        }
+        self
     }
 
     /// The column of a parameter.
@@ -101,16 +116,16 @@ impl ColumnNames {
     /// gets the prefix `metric_`.
     pub fn figure(&mut self, metric: &str, figure: &str) -> String {
         let column = format!("{}_{figure}", self.metric(metric));
-        self.free("metric_", column)
+        free(&mut self.derived, "metric_", column)
     }
+}
 
-    /// Takes a name, with as many prefixes as it needs.
-    fn free(&mut self, prefix: &str, mut name: String) -> String {
-        while !self.taken.insert(name.to_ascii_lowercase()) {
-            name.insert_str(0, prefix);
-        }
-        name
+/// Takes a name, with as many prefixes as it needs.
+fn free(taken: &mut HashSet<String>, prefix: &str, mut name: String) -> String {
+    while !taken.insert(name.to_ascii_lowercase()) {
+        name.insert_str(0, prefix);
     }
+    name
 }
 
 /// Returns the headings of parameters in a file that has columns of its own, `own`. Each is unique:
@@ -122,7 +137,7 @@ pub fn apart(parameters: &[&str], own: &[&str]) -> Vec<String> {
         .extend(own.iter().map(|name| name.to_ascii_lowercase()));
     parameters
         .iter()
-        .map(|name| names.free("param_", (*name).to_owned()))
+        .map(|name| free(&mut names.taken, "param_", (*name).to_owned()))
         .collect()
 }
 
@@ -144,11 +159,11 @@ mod tests {
         assert_eq!(
             metrics,
             [
-                "metric_metric_lr",
+                "metric_lr",
                 "metric_seed",
                 "loss",
                 "metric_arm",
-                "metric_LR"
+                "metric_metric_LR"
             ]
         );
         assert_eq!(
@@ -158,12 +173,20 @@ mod tests {
     }
 
     #[test]
-    fn a_metric_without_a_clash_keeps_its_name() {
-        let names = ColumnNames::new(["lr"], ["lr", "metric_lr"]);
+    fn a_metric_keeps_its_name_whatever_is_reported_later() {
+        let first = ColumnNames::new(["lr"], ["loss", "lr"]);
+        let mut later = first
+            .clone()
+            .with(["metric_lr", "Loss", "loss", "loss_mean"]);
+        for metric in ["loss", "lr"] {
+            assert_eq!(first.metric(metric), later.metric(metric));
+        }
         assert_eq!(
-            [names.metric("metric_lr"), names.metric("lr")],
-            ["metric_lr", "metric_metric_lr"]
+            ["metric_lr", "Loss"].map(|metric| later.metric(metric)),
+            ["metric_metric_lr", "metric_Loss"]
         );
+        assert_eq!(later.figure("loss", "mean"), "loss_mean");
+        assert_eq!(later.figure("loss_mean", "mean"), "loss_mean_mean");
         assert_eq!(ColumnNames::new(["lr"], ["lr"]).metric("lr"), "metric_lr");
         assert_eq!(apart(&["x", "mean"], &["mean", "std"]), ["x", "param_mean"]);
         assert_eq!(apart(&["x", "X"], &[]), ["x", "param_X"]);
@@ -179,12 +202,15 @@ mod tests {
             let unique = |list: &[String]| list.iter().cloned().collect::<std::collections::BTreeSet<_>>();
             let mut all: Vec<String> = FIXED.map(str::to_owned).into();
             all.extend(unique(&parameters).iter().map(|name| names.parameter(name).to_owned()));
+            let mut derived = all.clone();
             all.extend(unique(&metrics).iter().map(|name| names.metric(name).to_owned()));
             for metric in unique(&metrics) {
-                all.extend(["mean", "std", "n", "published_mean"].map(|figure| names.figure(&metric, figure)));
+                derived.extend(["mean", "std", "n", "published_mean"].map(|figure| names.figure(&metric, figure)));
             }
-            let lower: HashSet<String> = all.iter().map(|name| name.to_ascii_lowercase()).collect();
-            prop_assert_eq!(lower.len(), all.len(), "{:?}", all);
+            for columns in [all, derived] {
+                let lower: HashSet<String> = columns.iter().map(|name| name.to_ascii_lowercase()).collect();
+                prop_assert_eq!(lower.len(), columns.len(), "{:?}", columns);
+            }
         }
     }
 }

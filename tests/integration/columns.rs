@@ -37,7 +37,7 @@ fn headings(text: &str) -> Vec<String> {
 fn no_file_has_two_columns_of_one_name() {
     let test = odd();
     let read = |name: &str| std::fs::read_to_string(test.path(name)).unwrap();
-    let trials = "trial,arm,point,seed,phase,state,lr,param_n,param_arm,loss_mean,late,loss,metric_lr,metric_point,metric_seed,metric_state,metric_trial";
+    let trials = "trial,arm,point,seed,phase,state,version,lr,param_n,param_arm,loss_mean,late,loss,metric_lr,metric_point,metric_seed,metric_state,metric_trial";
     let names = headings(&read("reports/odd/trials.csv"));
     assert_eq!(names, trials.split(',').collect::<Vec<_>>());
     assert_eq!(
@@ -196,5 +196,116 @@ fn the_views_have_a_column_for_each_metric_that_trials_report() {
         text("SELECT group_concat(mean_val_acc = 1e308) FROM summary WHERE n_late = 2"),
         "1",
         "large numbers have a mean"
+    );
+}
+
+/// A program whose trials report the JSON lines of `script`, one trial after the other: `x` is the
+/// number of the trial's point.
+fn reporting(metric: &str, script: &str) -> Test {
+    let test = Test::with_spec(&format!(
+        "name: t\nprogram: train.sh\ncommand: [\"./train.sh\"]\nmetric: {{name: {metric}, goal: minimize}}\n\
+         seeds: {{tune: 1, final: 0}}\nparameters: {{x: {{values: [1, 2, 3]}}}}\n"
+    ));
+    test.write_script(&format!(
+        "x=$(tr -dc 0-9 < \"$PENTAGRID_CONFIG\")\nm=$PENTAGRID_METRICS\n{script}"
+    ));
+    test
+}
+
+#[test]
+fn names_with_control_characters_have_a_column_or_none_and_never_stop_the_sweep() {
+    let test = reporting(
+        "loss",
+        r#"printf '%s\n' '{"epoch": 1, "loss": 3, "b\u0000": 1, "c\\d": 7}' '{"loss": 1, "a\u0000": 1, "tab\tor": 2, "back\\slash": 3, "quo\"te": 4, "bell\u0007": 5, "it'\''s": 6}' > $m"#,
+    );
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
+        .expect(0);
+    let text = |sql: &str| -> String {
+        test.ledger("runs/t")
+            .query_row(sql, [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(
+        text(
+            "SELECT loss || ' ' || \"tab\tor\" || ' ' || \"back\\slash\" || ' ' || \"bell\u{7}\" || ' ' || \"it's\" FROM trials LIMIT 1"
+        ),
+        "1.0 2.0 3.0 5.0 6.0"
+    );
+    assert_eq!(
+        text("SELECT \"mean_back\\slash\" || ' ' || \"n_tab\tor\" FROM summary LIMIT 1"),
+        "3.0 1"
+    );
+    assert_eq!(
+        text("SELECT loss || ' ' || \"c\\d\" FROM history LIMIT 1"),
+        "3.0 7.0"
+    );
+    // What has no column is in the JSON.
+    assert_eq!(
+        text(
+            "SELECT group_concat(j.value) FROM trials t, json_each(t.metrics) j WHERE j.key LIKE 'quo%' AND t.seed = 0"
+        ),
+        "4.0,4.0,4.0"
+    );
+    assert_eq!(
+        test.count(
+            "runs/t",
+            "SELECT count(*) FROM pragma_table_info('trials') WHERE name LIKE 'a%' AND name <> 'arm' OR name LIKE 'quo%'"
+        ),
+        0
+    );
+    test.run(&["resume", "runs/t", "-q"]).expect(0);
+    for format in ["csv", "parquet", "optuna", "tensorboard", "junit"] {
+        test.run(&["export", "runs/t", "--format", format])
+            .expect(0);
+    }
+}
+
+#[test]
+fn a_column_keeps_its_name_whatever_later_trials_report() {
+    let test = reporting(
+        "Val",
+        r#"case $x in
+             1) echo '{"Val": 1, "loss": 0.1}';;
+             2) echo '{"Val": 2, "loss": 0.2, "Loss": 77, "val": 88, "X": 9}';;
+             *) echo '{"Val": 3, "LOSS": 99}';;
+           esac > $m"#,
+    );
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
+        .expect(0);
+    let text = |sql: &str| -> String {
+        test.ledger("runs/t")
+            .query_row(sql, [], |row| row.get(0))
+            .unwrap()
+    };
+    assert_eq!(
+        text("SELECT group_concat(loss ORDER BY position) FROM trials"),
+        "0.1,0.2",
+        "the first that was reported"
+    );
+    assert_eq!(
+        text("SELECT group_concat(val ORDER BY position) FROM trials"),
+        "1.0,2.0,3.0",
+        "the sweep file's metric"
+    );
+    assert_eq!(
+        text("SELECT metric_loss || ' ' || metric_val || ' ' || metric_x FROM trials WHERE x = 2"),
+        "77.0 88.0 9.0"
+    );
+    let read = |name: &str| std::fs::read_to_string(test.path(name)).unwrap();
+    let names = headings(&read("reports/t/trials.csv"));
+    for name in [
+        "loss",
+        "Val",
+        "metric_Loss",
+        "metric_val",
+        "metric_metric_LOSS",
+        "metric_X",
+    ] {
+        assert!(names.contains(&name.to_owned()), "{name} in {names:?}");
+    }
+    assert!(headings(&read("reports/t/points.csv")).contains(&"loss_mean".to_owned()));
+    assert_eq!(
+        names,
+        headings(&test.run(&["trials", "runs/t", "--csv"]).expect(0).stdout)
     );
 }

@@ -171,7 +171,7 @@ fn trials_are_listed_for_people_and_programs() {
         .stdout;
     assert_eq!(
         csv.lines().next().unwrap(),
-        "trial,arm,point,seed,phase,state,epochs,x,deep.a,score,training_seconds,val_loss"
+        "trial,arm,point,seed,phase,state,version,epochs,x,deep.a,score,training_seconds,val_loss"
     );
     assert_eq!(csv.lines().count(), 1 + 8 + 3);
     insta::assert_snapshot!(test.run(&["trials", "runs/toy", "--arm", "nearby"]).expect(2).stderr, @r#"error: the sweep has no arm "nearby"; its arms are near, far"#);

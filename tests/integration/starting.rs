@@ -348,3 +348,99 @@ fn a_missing_trainer_is_named_before_anything_starts() {
     ");
     assert!(!test.path("runs").exists());
 }
+
+#[test]
+fn a_folder_that_cannot_hold_the_report_is_refused_before_anything_runs() {
+    use std::os::unix::ffi::OsStrExt;
+    let test = with("program: train.py");
+    std::fs::write(test.path("file"), "mine").unwrap();
+    for (out, reason) in [
+        (&b"file"[..], "file is not a folder"),
+        (b"file/below", "file is not a folder"),
+        (b"r\xff", "the name is not UTF-8"),
+    ] {
+        let mut command = test.command(&["run", "sweep.yaml", "-q", "--out"]);
+        let output = command
+            .arg(std::ffi::OsStr::from_bytes(out))
+            .output()
+            .unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(
+            stderr.contains(reason) && stderr.contains("--out"),
+            "{stderr}"
+        );
+        assert!(!test.path("runs").exists(), "nothing has run");
+    }
+    // The default folder as well.
+    std::fs::write(test.path("reports"), "mine").unwrap();
+    let ran = test.run(&["run", "sweep.yaml", "-q"]).expect(2);
+    assert!(
+        ran.stderr.contains("reports is not a folder"),
+        "{}",
+        ran.stderr
+    );
+    test.run(&["run", "sweep.yaml", "-q", "--out", "new/folder"])
+        .expect(0);
+    assert!(test.path("new/folder/table1.txt").exists());
+}
+
+#[test]
+fn a_sweep_that_has_just_begun_is_not_taken_for_a_damaged_one() {
+    for _ in 0..3 {
+        let test = with("program: train.py");
+        let mut run = test.start(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"]);
+        // From the moment at which the directory is there.
+        crate::support::wait_until("the lock is there", || {
+            test.path("runs/train/ledger.lock").exists()
+        });
+        for arguments in [
+            &["status", "runs/train"][..],
+            &["watch", "runs/train", "--once"],
+            &["trials", "runs/train"],
+            &["plan", "sweep.yaml"],
+            &["status", "runs/train", "--json"],
+        ] {
+            test.run(arguments).expect(0);
+        }
+        assert_eq!(run.wait().unwrap().code(), Some(0));
+    }
+}
+
+#[test]
+fn a_worker_without_a_name_gives_its_file_or_directory_as_the_name() {
+    let test = Test::with_spec(
+        "worker: [WORKER]\nmetric: {name: score, goal: maximize}\nseeds: {tune: 1, final: 0}\nparameters: {x: {values: [1, 2]}}\n",
+    );
+    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
+        .expect(0);
+    assert!(test.path("runs/sweep/ledger.sqlite").exists());
+    test.run(&["run", "sweep.yaml", "-q", "--dir", "elsewhere/mine"])
+        .expect(0);
+    let status = test.run(&["status", "elsewhere/mine"]).expect(0).stdout;
+    assert!(status.starts_with("mine: finished"), "{status}");
+    test.run(&["resume", "elsewhere/mine", "-q"]).expect(0);
+}
+
+#[test]
+fn a_shell_that_hands_nothing_on_is_told_of() {
+    for (text, said) in [
+        (
+            "python3 train.py",
+            "what follows the text of `sh -c` in `command` reaches no program",
+        ),
+        ("python3 train.py \\\"$@\\\"", ""),
+    ] {
+        let test = with(&format!("command: [sh, -c, \"{text}\", x, \"${{args}}\"]"));
+        for arguments in [&["plan", "sweep.yaml"][..], &["run", "sweep.yaml"]] {
+            let ran = test.run(arguments).expect(0);
+            assert!(ran.stderr.contains(said), "{}", ran.stderr);
+            assert_eq!(
+                ran.stderr.contains("sh -c"),
+                !said.is_empty(),
+                "{}",
+                ran.stderr
+            );
+        }
+    }
+}

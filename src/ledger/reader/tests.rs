@@ -94,3 +94,39 @@ fn the_trials_of_a_pack_count_as_the_time_that_passed() {
         "{found:?}"
     );
 }
+
+#[test]
+fn a_ledger_that_is_still_being_made_is_waited_for() {
+    use crate::ledger::Holder;
+    let dir = tempfile::tempdir().unwrap();
+    let holder = Holder {
+        host: "here".into(),
+        pid: 7,
+        since: "now".into(),
+    };
+    let (lock, _) = Lock::take(dir.path(), &holder).unwrap();
+    let path = dir.path().to_owned();
+    let reader = std::thread::spawn(move || Reader::open(&path).map(|reader| reader.spec_text()));
+    // First there is no file, then an empty one, then one with tables, then the sweep file.
+    std::thread::sleep(Duration::from_millis(120));
+    let path = dir.path().join(FILE_NAME);
+    std::fs::write(&path, "").unwrap();
+    std::thread::sleep(Duration::from_millis(120));
+    let writer = connection::open_writable(&path, None).unwrap();
+    std::thread::sleep(Duration::from_millis(120));
+    assert!(!reader.is_finished());
+    writer
+        .execute_batch("INSERT INTO spec (text, accepted_at) VALUES ('name: t', '')")
+        .unwrap();
+    assert_eq!(reader.join().unwrap().unwrap().unwrap(), "name: t");
+    drop(lock);
+}
+
+#[test]
+fn a_sweep_that_was_stopped_before_it_began_says_so() {
+    let dir = tempfile::tempdir().unwrap();
+    let writer = connection::open_writable(&dir.path().join(FILE_NAME), None).unwrap();
+    let error = Reader::open(dir.path()).unwrap().spec_text().unwrap_err();
+    assert!(error.to_string().contains("holds no sweep yet"), "{error}");
+    drop(writer);
+}

@@ -14,12 +14,12 @@ use crate::grid::{Grid, TrialId};
 use crate::ledger::{Reader, TrialRow, TrialState};
 use crate::protocol::FailureKind;
 use crate::report::{
-    Audit, Page, Selected, Table, device_in_words, html_page, latex_document, latex_table,
-    markdown_table, not_selected, note_on_selection, note_on_versions, notes, protocol_effects,
-    provenance, selected, shown_versions, summary_markdown, table_one, table_two, text_table,
-    write_history, write_points, write_table, write_trials,
+    Audit, Page, Selected, Table, TrialsCsv, device_in_words, html_page, latex_document,
+    latex_table, markdown_table, not_selected, note_on_selection, note_on_versions, notes,
+    protocol_effects, provenance, selected, shown_versions, summary_markdown, table_one, table_two,
+    text_table, write_history, write_points, write_table, write_trials,
 };
-use crate::spec::{Spec, Task, task};
+use crate::spec::{ColumnNames, Spec, Task, task};
 use crate::text::count;
 
 /// The formats of each table.
@@ -86,6 +86,7 @@ pub fn write_report(source: Source<'_>, out: &Path) -> Result<WrittenReport, Rep
     }));
 
     let versions = ledger.versions()?;
+    let names = ledger.column_names(spec)?;
     let mixed = note_on_versions(spec, &evaluation, &rows, &versions);
     let mut one = table_one(spec, &evaluation);
     one.notes.extend(mixed.clone());
@@ -110,7 +111,7 @@ pub fn write_report(source: Source<'_>, out: &Path) -> Result<WrittenReport, Rep
     let folder = Folder::make(out)?;
     output_dirs::mark_run_directory(&folder, out, dir)?;
     let figures = write_figures(ledger, spec, grid, &evaluation, &rows, out)?;
-    write_tables(&folder, spec, &named)?;
+    write_tables(&folder, &names, &named)?;
     let audit = audit::write(ledger, spec, &evaluation, &rows, &devices, &folder)?;
 
     let origin = provenance(
@@ -136,11 +137,19 @@ pub fn write_report(source: Source<'_>, out: &Path) -> Result<WrittenReport, Rep
     let html = html_page(&page).map_err(ReportError::of("the page"))?;
     folder.text("report.html", &html)?;
 
-    folder.csv("points.csv", |to| write_points(spec, grid, &evaluation, to))?;
-    folder.csv("trials.csv", |to| {
-        let all_arms = vec![true; grid.arms().len()];
-        write_trials(spec, grid, &evaluation, &rows, &all_arms, to)
+    folder.csv("points.csv", |to| {
+        write_points(spec, grid, &evaluation, &names, to)
     })?;
+    let trials = TrialsCsv {
+        spec,
+        grid,
+        evaluation: &evaluation,
+        rows: &rows,
+        versions: &versions,
+        names: &names,
+        arms: &vec![true; grid.arms().len()],
+    };
+    folder.csv("trials.csv", |to| write_trials(trials, to))?;
     write_history_csv(&folder, ledger, spec, grid)?;
     let origin =
         serde_json::to_string_pretty(&origin).map_err(ReportError::of("the provenance"))?;
@@ -178,7 +187,7 @@ fn distinct(names: impl Iterator<Item = String>) -> Vec<String> {
 /// Writes each table in four formats, and one LaTeX file that includes them all.
 fn write_tables(
     folder: &Folder,
-    spec: &Spec,
+    names: &ColumnNames,
     named: &[(&str, Option<&Table>)],
 ) -> Result<(), ReportError> {
     let mut written = Vec::new();
@@ -194,7 +203,7 @@ fn write_tables(
         folder.text(&format!("{name}.txt"), &text_table(table))?;
         folder.text(&format!("{name}.md"), &markdown_table(table))?;
         folder.text(&format!("{name}.tex"), &latex_table(table))?;
-        folder.csv(&format!("{name}.csv"), |to| write_table(spec, table, to))?;
+        folder.csv(&format!("{name}.csv"), |to| write_table(names, table, to))?;
         written.push(*name);
     }
     folder.text("tables.tex", &latex_document(&written))
@@ -259,9 +268,10 @@ pub fn write_history_csv(
             Task::MnistResnet18 => task::HISTORY,
             Task::Worker(_) | Task::Program(_) => &[],
         };
+        let columns = ledger.column_names(spec)?;
         let names = ledger.history_names(first)?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
-        write_history::<WriteError>(spec, grid, &names, ledger.has_steps()?, to, |take| {
+        write_history::<WriteError>(&columns, grid, &names, ledger.has_steps()?, to, |take| {
             ledger.each_epoch(take)
         })
     })
