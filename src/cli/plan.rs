@@ -99,9 +99,18 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
                 changes.join("\n  ")
             ))?;
         }
-        left = TrialsLeft::of_unfinished(&spec, &grid, &evaluate(&spec, &grid, &rows)?);
+        let evaluation = evaluate(&spec, &grid, &rows)?;
+        left = TrialsLeft::of_unfinished(&spec, &grid, &evaluation);
+        let failed = match evaluation.failed() {
+            0 => String::new(),
+            1 => ", 1 failed (`run --retry-failed` runs it again)".to_owned(),
+            failed => format!(
+                ", {} failed (`run --retry-failed` runs them again)",
+                thousands(failed)
+            ),
+        };
         printer.text(&format!(
-            "{}: {} tuning and {} left",
+            "{}: {} tuning and {} left{failed}",
             dir.display(),
             left.tune(),
             count(left.finals(), "final trial")

@@ -24,6 +24,8 @@ struct Planned<'a> {
     points: u64,
     arms: Vec<PlannedArm<'a>>,
     started: bool,
+    /// Trials that failed and have no retries left.
+    failed: u64,
     changes: Vec<String>,
     sharing: Option<Sharing>,
     slots: usize,
@@ -84,8 +86,12 @@ pub(super) struct Known<'a> {
 
 /// The plan as a document.
 pub(super) fn document(spec: &Spec, grid: &Grid, known: Known<'_>) -> Result<String, CliError> {
-    let left = match known.rows {
-        Some(rows) => TrialsLeft::of_unfinished(spec, grid, &evaluate(spec, grid, rows)?),
+    let evaluation = match known.rows {
+        Some(rows) => Some(evaluate(spec, grid, rows)?),
+        None => None,
+    };
+    let left = match &evaluation {
+        Some(evaluation) => TrialsLeft::of_unfinished(spec, grid, evaluation),
         None => TrialsLeft::of_all(spec, grid),
     };
     let tune_seeds = spec.seeds.tune.len() as u64;
@@ -114,6 +120,7 @@ pub(super) fn document(spec: &Spec, grid: &Grid, known: Known<'_>) -> Result<Str
         points: grid.len(),
         arms: arms.collect(),
         started: known.rows.is_some(),
+        failed: evaluation.map_or(0, |evaluation| evaluation.failed()),
         changes: known.changes,
         sharing: sharing(spec, grid),
         slots: known.slots,

@@ -184,8 +184,9 @@ pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
     let mut out = match (&status.coordinator, status.state) {
         (Some(holder), _) => format!("{}: running ({holder})\n", status.sweep),
         (None, "finished") => format!(
-            "{}: finished; tables: pentagrid report {dir}\n",
-            status.sweep
+            "{}: finished{}; tables: pentagrid report {dir}\n",
+            status.sweep,
+            unselected(status)
         ),
         (None, _) => format!(
             "{}: not running; resume with: pentagrid resume {dir}\n",
@@ -293,6 +294,20 @@ pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
         out.push_str(&format!("about {left} left{with}\n"));
     }
     out
+}
+
+/// What a finished sweep lacks, if no point is selected of some of its arms.
+fn unselected(status: &Status) -> String {
+    let count = status
+        .arms
+        .iter()
+        .filter(|arm| arm.not_selected.is_some())
+        .count();
+    match (count, status.arms.len()) {
+        (0, _) => String::new(),
+        (_, 1) => ", but no point could be selected".to_owned(),
+        (count, all) => format!(", but no point could be selected of {count} of {all} arms"),
+    }
 }
 
 /// The versions that stand behind the finished trials, if there is more than one.

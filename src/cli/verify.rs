@@ -14,7 +14,7 @@ use super::error::CliError;
 use super::json;
 use super::printer::Printer;
 use crate::grid::TrialId;
-use crate::ledger::{Committed, Identity, Reader, TrialRow, TrialState, Write};
+use crate::ledger::{Committed, Identity, Reader, TrialRow, TrialState, VersionRow, Write};
 use crate::plan::{PlannedTrial, all_trials, shuffle};
 use crate::printable::one_line;
 use crate::progress::Names;
@@ -22,7 +22,7 @@ use crate::protocol::{Metrics, Place, Position, Real, Unit};
 use crate::schedule::{PhaseEnd, Policy, Recording, WorkerCommand};
 use crate::schedule::{VERIFY, scratch_name, stop_listening};
 use crate::shell::shell_path;
-use crate::spec::Task;
+use crate::spec::{Spec, Task};
 use crate::sweep::{
     self, Computing, OpenSweep, Outcome, Placement, Subject, SweepError, Unobserved, place,
     take_fingerprint, within_limits,
@@ -57,6 +57,10 @@ struct VerifiedTrial {
     /// Why the rerun failed, if it did.
     failure: Option<String>,
     differences: Vec<Difference>,
+    /// The version of what is trained that gave the recorded result, if the rerun differs and is of
+    /// another version.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    other_version: Option<i64>,
 }
 
 /// A metric that is not what was recorded.
@@ -116,7 +120,13 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         computing,
         run_dir: &arguments.dir,
     };
-    if let Some(retrained) = ledger.retrained(|key| take_fingerprint(subject, key))? {
+    let mut present = None;
+    let retrained = ledger.retrained(|key| {
+        let fingerprint = take_fingerprint(subject, key);
+        present = Some(fingerprint.clone());
+        fingerprint
+    })?;
+    if let Some(retrained) = retrained {
         let lines: Vec<&str> = retrained.difference.lines().map(String::as_str).collect();
         let of = count(retrained.trials as usize, "finished trial");
         printer.warn(&format!(
@@ -124,7 +134,18 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
             lines.join("\n  ")
         ));
     }
+    let versions = ledger.versions()?;
+    let is_present = |version: &&VersionRow| {
+        present
+            .as_ref()
+            .is_some_and(|present| version.fingerprint.is_same(present))
+    };
+    let present = versions.list.iter().find(is_present);
+    let present = present.map(|version| version.number);
     let names = Names::new(&spec, &grid);
+    // The metric may have been changed since a trial ran: a rerun needs only what was recorded.
+    let mut asked = spec.clone();
+    asked.metric.name = metric_of_all(&spec, &chosen, &rows);
     printer.say(&format!(
         "rerunning {}",
         count(chosen.len(), "finished trial")
@@ -144,7 +165,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         ..Default::default()
     };
     let workers = WorkerCommand {
-        start: sweep::start(&spec, &folder, alone, &launcher)?,
+        start: sweep::start(&asked, &folder, alone, &launcher)?,
         dir: scratch.clone(),
         identity: ledger.identity()?.unwrap_or_else(|| Identity::random().id),
         slots: slots.clone(),
@@ -166,7 +187,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     let mut dispatcher = sweep::dispatcher(
         &runtime,
         workers,
-        sweep::settings(&spec, &slots, 1, &launcher, Vec::new()),
+        sweep::settings(&asked, &slots, 1, &launcher, Vec::new()),
         Box::new(move |trial| configs[trial.arm].config(trial.index)),
         Recording {
             record: Box::new(record),
@@ -226,13 +247,21 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
             names.trial(trial),
             failure.is_none() && differences.is_empty(),
         );
-        let lines: Vec<String> = match &failure {
+        let other_version = versions
+            .of(trial.id)
+            .filter(|version| !same && Some(*version) != present);
+        let mut lines: Vec<String> = match &failure {
             Some(failure) => vec![format!("the rerun failed: {}", one_line(failure))],
             None => differences
                 .iter()
                 .map(|difference| one_line(&difference.to_string()).into_owned())
                 .collect(),
         };
+        if let Some(version) = other_version {
+            lines.push(format!(
+                "version {version} of what is trained gave the recorded result, and another one ran now"
+            ));
+        }
         match (arguments.json, same) {
             (true, _) => {}
             (false, true) => printer.text(&format!("same    {id} {what}"))?,
@@ -251,6 +280,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
             same,
             failure,
             differences,
+            other_version,
         });
     }
     if arguments.json {
@@ -277,6 +307,32 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     } else {
         Outcome::SomeFailed
     })
+}
+
+/// A metric that each of these trials has reported: the one that selects, if they have it. Empty if
+/// there is none.
+fn metric_of_all(
+    spec: &Spec,
+    trials: &[PlannedTrial],
+    rows: &HashMap<TrialId, TrialRow>,
+) -> String {
+    let have = |name: &str| {
+        trials.iter().all(|trial| {
+            let metrics = rows.get(&trial.id).and_then(|row| row.metrics.as_ref());
+            metrics.is_some_and(|metrics| metrics.get(name).is_some())
+        })
+    };
+    if have(&spec.metric.name) {
+        return spec.metric.name.clone();
+    }
+    let first = trials.first().and_then(|trial| rows.get(&trial.id));
+    let names = first.and_then(|row| row.metrics.as_ref());
+    names
+        .into_iter()
+        .flat_map(|metrics| metrics.0.keys())
+        .find(|name| have(name))
+        .cloned()
+        .unwrap_or_default()
 }
 
 /// The trials to rerun: those that were named, or some drawn at random.

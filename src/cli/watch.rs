@@ -16,7 +16,7 @@ use crate::printable::one_line;
 use crate::progress::human_duration;
 use crate::schedule::{listen_to, next_signal};
 use crate::shell::shell_path;
-use crate::sweep::{Outcome, runtime};
+use crate::sweep::{Outcome, outcome_of, runtime, warnings_of};
 use crate::text::thousands;
 
 /// Time between two looks at the ledger.
@@ -51,16 +51,19 @@ pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliErr
         }
     }
     if !stopped && !printer.draws() && sweep.status() != Status::Running {
-        let line = last_line(&sweep, &shown.dir);
-        stopped = shown.write(move |printer| printer.text(&line))?.is_none();
+        let lines = last_lines(&sweep, &shown.dir);
+        stopped = shown.write(move |printer| printer.text(&lines))?.is_none();
     }
     if stopped {
         return Ok(Outcome::Interrupted);
     }
     Ok(match sweep.status() {
+        Status::Stopped { .. } if matches!(sweep.last_outcome(), Some("incomplete" | "failed")) => {
+            Outcome::Incomplete
+        }
         Status::Stopped { .. } => Outcome::Interrupted,
-        Status::Finished if sweep.evaluation().failed() > 0 => Outcome::SomeFailed,
-        Status::Finished | Status::Running => Outcome::Done,
+        Status::Finished => outcome_of(sweep.evaluation()),
+        Status::Running => Outcome::Done,
     })
 }
 
@@ -183,16 +186,33 @@ fn line(sweep: &Sweep) -> String {
     format!("{}: {}", one_line(&sweep.spec().name), parts.join(", "))
 }
 
-/// How it ended, and what comes next.
-fn last_line(sweep: &Sweep, dir: &str) -> String {
+/// How it ended, with what is not as it was to be, and what comes next.
+fn last_lines(sweep: &Sweep, dir: &str) -> String {
     let name = &sweep.spec().name;
     match sweep.status() {
-        Status::Finished => format!("{name}: finished; tables: pentagrid report {dir}"),
+        Status::Finished => {
+            let evaluation = sweep.evaluation();
+            let unreported = evaluation.unreported(&sweep.spec().metric.name);
+            let reasons = match unreported {
+                Some(unreported) => vec![unreported.to_string()],
+                None => warnings_of(sweep.spec(), sweep.dir(), evaluation),
+            };
+            let lines: String = reasons
+                .iter()
+                .map(|reason| format!("{name}: {}\n", one_line(reason)))
+                .collect();
+            format!("{lines}{name}: finished; tables: pentagrid report {dir}")
+        }
         Status::Stopped { killed: true } => {
             format!("{name}: the coordinator was killed; resume with: pentagrid resume {dir}")
         }
         Status::Stopped { killed: false } | Status::Running => {
-            format!("{name}: not running; resume with: pentagrid resume {dir}")
+            let how = match sweep.last_outcome() {
+                Some("incomplete") => "trials are left, although every trial was run",
+                Some("failed") => "stopped by an error",
+                _ => "not running",
+            };
+            format!("{name}: {how}; resume with: pentagrid resume {dir}")
         }
     }
 }

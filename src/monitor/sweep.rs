@@ -358,6 +358,12 @@ impl Sweep {
         &self.devices
     }
 
+    /// How the last run of a coordinator ended, by its name in the ledger; None: it has not, or was
+    /// killed.
+    pub fn last_outcome(&self) -> Option<&str> {
+        self.session.as_ref()?.outcome.as_deref()
+    }
+
     /// Whether it runs, is finished, or has stopped.
     pub fn status(&self) -> Status {
         match &self.holder {

@@ -31,7 +31,7 @@ mod sources;
 mod watched;
 
 pub use dispatch::{dispatcher, runtime, settings};
-pub use ending::Outcome;
+pub use ending::{Outcome, outcome as outcome_of, warnings as warnings_of};
 pub use environment::{Computing, folder, folder_of, secrets, start, working_folder};
 pub use error::SweepError;
 pub use file::{SweepFile, default_run_dir, read};

@@ -64,11 +64,23 @@ fn a_metric_that_no_trial_reports_is_an_error_that_names_those_there_are() {
         "{}",
         report.stdout
     );
+    let status = test.run(&["status", "runs/s"]).expect(0).stdout;
     assert!(
-        test.run(&["status", "runs/s"])
-            .expect(0)
-            .stdout
-            .contains("A: no point is selected: 3 points without val_acc")
+        status.contains("A: no point is selected: 3 points without val_acc")
+            && status.contains("s: finished, but no point could be selected; tables: "),
+        "{status}"
+    );
+    let watched = test.run(&["watch", "runs/s"]).expect(3).stdout;
+    assert!(
+        watched.contains("s: no finished trial has the metric `val_acc`")
+            && watched.ends_with("s: finished; tables: pentagrid report runs/s\n"),
+        "{watched}"
+    );
+    // The trials have what was recorded of them, whatever selects now.
+    let verified = test.run(&["verify", "runs/s", "-n", "6"]).expect(0).stdout;
+    assert!(
+        verified.contains("6 of 6 trials gave the same metrics and history"),
+        "{verified}"
     );
     // Corrected it goes on.
     test.write_spec(&spec("{name: val/acc, goal: maximize}", seeds, ONE_ARM));
@@ -241,6 +253,19 @@ fn an_arm_without_a_selected_point_does_not_keep_the_others_from_their_finals() 
         "{}",
         again.stderr
     );
+    let watched = test.run(&["watch", "runs/s"]).expect(3).stdout;
+    assert!(
+        watched.contains("s: 2 trials failed, no retries left")
+            && watched.contains("s: A: no point is selected"),
+        "{watched}"
+    );
+    let plan = test.run(&["plan", "sweep.yaml"]).expect(0).stdout;
+    assert!(
+        plan.contains(
+            "0 tuning and 0 final trials left, 2 failed (`run --retry-failed` runs them again)"
+        ),
+        "{plan}"
+    );
     let provenance = std::fs::read_to_string(test.path("reports/s/provenance.json")).unwrap();
     assert!(
         provenance.contains("finished; some trials failed (--retry-failed runs them again)"),
@@ -281,6 +306,8 @@ fn results_that_disappear_while_the_sweep_runs_are_missed() {
         .query_row("SELECT outcome FROM session", [], |row| row.get(0))
         .unwrap();
     assert_eq!(outcome, "incomplete");
+    let watched = test.run(&["watch", "runs/s"]).expect(3).stdout;
+    assert!(watched.contains("s: trials are left"), "{watched}");
     test.run(&["resume", "runs/s", "-q"]).expect(0);
 }
 

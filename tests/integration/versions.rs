@@ -321,3 +321,43 @@ fn a_worker_and_its_files_count() {
     ])
     .expect(0);
 }
+
+#[test]
+fn data_files_and_verify_say_which_version_a_trial_ran() {
+    let test = test("program: ./t.sh");
+    run(&test, &[]).expect(0);
+    write_script(&test, "t.sh", &SCRIPT.replace("1.0", "9.0"));
+    test.write_spec(&sweep("program: ./t.sh").replace("0.2]", "0.2, 0.3]"));
+    run(&test, &["--accept-changes"]).expect(0);
+    let trials = std::fs::read_to_string(test.path("reports/v/trials.csv")).unwrap();
+    let column = |name: &str| {
+        let place = trials
+            .lines()
+            .next()
+            .unwrap()
+            .split(',')
+            .position(|heading| heading == name)
+            .unwrap();
+        let cells = trials.lines().skip(1);
+        cells
+            .map(|row| row.split(',').nth(place).unwrap())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(column("version"), ["1", "1", "1", "1", "2", "2"]);
+    assert_eq!(column("loss"), ["1.0", "1.0", "1.0", "1.0", "9.0", "9.0"]);
+
+    let verified = test.run(&["verify", "runs/v", "-n", "6"]).expect(3).stdout;
+    assert_eq!(
+        verified
+            .matches(
+                "version 1 of what is trained gave the recorded result, and another one ran now"
+            )
+            .count(),
+        4,
+        "{verified}"
+    );
+    assert!(
+        verified.contains("2 of 6 trials gave the same"),
+        "{verified}"
+    );
+}

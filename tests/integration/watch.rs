@@ -70,6 +70,7 @@ fn a_killed_coordinator_and_failed_trials_are_told() {
         .expect(3);
     insta::assert_snapshot!(test.run(&["watch", "runs/toy"]).expect(3).stdout, @r"
     toy: tuning 14 of 28, final 6 of 6, 14 failed
+    toy: 14 trials failed, no retries left: see `pentagrid trials runs/toy --state failed`; `pentagrid resume runs/toy --retry-failed` runs them again
     toy: finished; tables: pentagrid report runs/toy
     ");
 }
