@@ -10,6 +10,9 @@ const SCALE: f64 = 1.0 / 18_446_744_073_709_551_616.0;
 /// Deviations whose squares neither overflow nor vanish.
 const SQUARABLE: RangeInclusive<f64> = 1e-140..=1e140;
 
+/// How many times the mean the largest value is if values cancel each other.
+const CANCELLATION: f64 = 1024.0;
+
 /// Returns mean and sample standard deviation (n - 1 in the denominator; None for fewer than two
 /// values).
 ///
@@ -35,9 +38,14 @@ pub fn moments(values: &[f64]) -> (f64, Option<f64>) {
 fn finite_moments(values: &[f64]) -> (f64, Option<f64>) {
     let n = values.len() as f64;
 
-    // The mean of the deviations corrects the rounding of the first mean.
+    // The mean of the deviations corrects the rounding of the first mean. Where large values cancel
+    // each other, the deviations are rounded by more than the correction is worth.
     let rough = compensated_sum(values.iter().copied()) / n;
-    let mean = rough + compensated_sum(values.iter().map(|value| value - rough)) / n;
+    let mean = if max_abs(values.iter().copied()) > CANCELLATION * rough.abs() {
+        rough
+    } else {
+        rough + compensated_sum(values.iter().map(|value| value - rough)) / n
+    };
     if values.len() < 2 {
         return (mean, None);
     }
@@ -102,6 +110,14 @@ mod tests {
         let (mean, std) = moments(&[1e9 + 4.0, 1e9 + 7.0, 1e9 + 13.0, 1e9 + 16.0]);
         assert_eq!(mean, 1e9 + 10.0);
         assert!((std.unwrap().powi(2) - 30.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn large_values_that_cancel_leave_the_mean_of_the_rest() {
+        assert_eq!(moments(&[1e16, 1.0, -1e16]).0, 1.0 / 3.0);
+        assert_eq!(moments(&[-1e16, 1e16, 1.0]).0, 1.0 / 3.0);
+        assert_eq!(moments(&[1e300, 1.0, -1e300]).0, 1.0 / 3.0);
+        assert_eq!(moments(&[5.0, -5.0]), (0.0, Some(50.0_f64.sqrt())));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::error::CliError;
 use super::printer::Printer;
 use crate::machine::host_name;
 use crate::monitor::Sweep;
-use crate::schedule::{listen_to, next_signal};
+use crate::schedule::{is_ignored, listen_to, next_signal};
 use crate::serve::{Engine, Guard, Token, routes, serve as serve_page};
 use crate::shell::shell_path;
 use crate::sweep::{self, FoundTrial, Outcome, rerun_command, runtime};
@@ -47,8 +47,14 @@ pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliErr
         secrets,
     );
     printer.data(&guard.url())?;
+    // As behind `nohup`, or `&` in a script.
+    let stop = if is_ignored(Signal::SIGINT) {
+        format!("`kill {}`", std::process::id())
+    } else {
+        "Ctrl-C".to_owned()
+    };
     printer.say(&format!(
-        "shows {}; Ctrl-C ends it",
+        "shows {}; {stop} stops it",
         shell_path(&arguments.dir)
     ));
     runtime()?

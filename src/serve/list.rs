@@ -39,12 +39,15 @@ pub struct Listed {
     version: u64,
     request: ListRequest,
     trials: Vec<PlannedTrial>,
+    unknown: Vec<String>,
 }
 
 #[derive(Serialize)]
 struct Window {
     version: u64,
     total: usize,
+    /// Names in the filter that the sweep does not have.
+    unknown: Vec<String>,
     from: usize,
     rows: Vec<Row>,
 }
@@ -85,6 +88,7 @@ pub fn window(
         .filter(|listed| listed.version == version && listed.request == request);
     let listed = cached.unwrap_or_else(|| Listed {
         version,
+        unknown: Filter::read(&request.q, sweep.grid()).unknown(sweep),
         trials: sorted(sweep, &request),
         request,
     });
@@ -99,6 +103,7 @@ pub fn window(
     let window = json(&Window {
         version,
         total: listed.trials.len(),
+        unknown: listed.unknown.clone(),
         from,
         rows,
     });

@@ -74,6 +74,8 @@ enum Term {
     Phase(Comparison, String),
     Kind(Comparison, String),
     Metric(Comparison, f64, String),
+    /// A comparison of a name that is not known, or with a text where a number is needed.
+    Nothing(String),
     Word(WordTerm),
 }
 
@@ -102,6 +104,28 @@ impl Filter {
                 .map(|word| term(word, grid))
                 .collect(),
         )
+    }
+
+    /// Returns the compared names that are neither a parameter nor a metric that a trial has
+    /// reported. They match no trial.
+    pub fn unknown(&self, sweep: &Sweep) -> Vec<String> {
+        let is_reported = |name: &String| {
+            let mut rows = sweep.rows().values();
+            *name == sweep.spec().metric.name
+                || rows.any(|row| {
+                    let metrics = row.metrics.as_ref();
+                    metrics.is_some_and(|metrics| metrics.get(name).is_some())
+                })
+        };
+        let unknown = self.0.iter().filter_map(|term| match term {
+            // A seed that is no number is a wrong value of a known name.
+            Term::Nothing(name) if name == "seed" => None,
+            Term::Metric(_, _, name) | Term::Nothing(name) if !is_reported(name) => {
+                Some(name.clone())
+            }
+            _ => None,
+        });
+        unknown.collect()
     }
 
     /// Whether a trial matches.
@@ -156,6 +180,7 @@ impl Term {
                     .and_then(|metrics| metrics.get(name))
                     .is_some_and(|value| comparison.of_numbers(value, *wanted))
             }
+            Self::Nothing(_) => false,
             Self::Word(term) => term.matches(trial, values),
         }
     }
@@ -207,7 +232,7 @@ fn term(word: &str, grid: &Grid) -> Term {
         ("phase", _) => Term::Phase(comparison, wanted.to_owned()),
         ("kind", _) => Term::Kind(comparison, wanted.to_owned()),
         (metric, Ok(number)) => Term::Metric(comparison, number, metric.to_owned()),
-        _ => Term::Arm(vec![false; grid.arms().len()]),
+        (name, _) => Term::Nothing(name.to_owned()),
     }
 }
 

@@ -377,3 +377,23 @@ fn a_daemon_without_the_sweeps_mark_is_ended_with_the_sweep() {
     }
     assert_eq!(daemons, 4);
 }
+
+#[test]
+fn a_server_that_ignores_ctrl_c_says_how_it_is_stopped() {
+    let test = Test::with_spec(TOY);
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
+    for (signals, said) in [("INT", "`kill "), ("HUP", "Ctrl-C stops it")] {
+        let mut serve = ignoring(&test, signals, &["serve", "runs/toy", "--port", "0"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        BufReader::new(serve.stderr.take().unwrap())
+            .read_line(&mut line)
+            .unwrap();
+        assert!(line.contains(said), "{line}");
+        serve.kill().unwrap();
+        serve.wait().unwrap();
+    }
+}

@@ -218,6 +218,16 @@ fn it_answers_what_the_commands_say() {
     assert_eq!((total("q=score%3E99"), above > 0), (above, true));
     assert_eq!(total("q=away%20deep.a%3D0.5%20seed%3C1"), 2);
     assert_eq!(total("q=nosuch%3D1"), 0);
+    let unknown =
+        |query: &str| server.json(&format!("/api/trials?count=5&{query}"))["unknown"].to_string();
+    assert_eq!(
+        unknown("q=nosuch%3D1%20x%3E5%20also%3Dtext"),
+        "[\"nosuch\",\"also\"]"
+    );
+    assert_eq!(
+        unknown("q=score%3E99%20x%3E5%20seed%3D1%20state%3Ddone%20near"),
+        "[]"
+    );
     let best = server.json("/api/trials?count=2&sort=metric&descending=true");
     let best = &best["rows"][0];
     assert_eq!(

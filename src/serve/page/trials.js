@@ -22,6 +22,7 @@ const view = { arm: '', state: '', q: '', sort: '', descending: false };
 let pages = new Map(),
   pending = new Set(),
   total = 0,
+  unknown = [],
   active = 0,
   version = -1,
   generation = 0;
@@ -53,6 +54,11 @@ export function setFilter(query) {
   $('filter-arm').value = view.arm;
   $('filter-state').value = view.state;
   if (before !== JSON.stringify(view)) reset();
+}
+
+/** Why no trial matches, if the filter names what the sweep does not have. */
+function reason() {
+  return unknown.length ? `: the sweep has neither a parameter nor a metric ${unknown.join(', ')}` : '';
 }
 
 function reset() {
@@ -205,6 +211,7 @@ async function load(page) {
   if (mine !== generation) return;
   pages.set(page, answer.rows);
   total = answer.total;
+  unknown = answer.unknown;
   active = Math.max(0, Math.min(active, total - 1));
 }
 
@@ -246,7 +253,7 @@ function draw() {
       load(page)
         .then(redraw)
         .catch(() => {});
-  if (total === 0) rows.push(el('p', { class: 'empty faint' }, 'No trial matches.'));
+  if (total === 0) rows.push(el('p', { class: 'empty faint' }, `No trial matches${reason()}.`));
   place(rows);
   const shown =
     total > 0 &&
