@@ -116,10 +116,12 @@ impl Reactor {
                 found: hello.protocol,
             });
         }
-        if !hello.metrics.is_empty() && !hello.metrics.contains(&self.settings.metric) {
+        let metric = &self.settings.metric;
+        let needs_metric = !hello.metrics.is_empty() && !metric.is_empty();
+        if needs_metric && !hello.metrics.contains(metric) {
             return Err(Fatal::NoMetric {
                 program,
-                metric: self.settings.metric.clone(),
+                metric: metric.clone(),
                 known: hello.metrics.join(", "),
             });
         }

@@ -79,7 +79,7 @@ impl Reactor {
     /// What is wrong with a result that lacks the metric of the sweep.
     fn missing_metric(&self, metrics: &Reported) -> Option<String> {
         let metric = &self.settings.metric;
-        if metrics.get(metric).is_some() {
+        if metric.is_empty() || metrics.get(metric).is_some() {
             return None;
         }
         Some(match metrics.notes.get(metric) {
