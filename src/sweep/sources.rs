@@ -89,7 +89,7 @@ pub fn around(program: Option<&Path>, workdir: &Path, run_dir: &Path) -> Option<
             all.paths.insert(path);
         }
     }
-    Some(hashed(all))
+    hashed(all)
 }
 
 /// The files that count, before they are read.
@@ -235,13 +235,17 @@ fn is_our_output(folder: &Path) -> bool {
     OWN_MARKS.iter().any(|mark| folder.join(mark).exists())
 }
 
-/// Reads the files of a listing. What is gone is left out.
-fn hashed(listing: Listing) -> Sources {
+/// Reads the files of a listing. What is gone is left out. None: there are none.
+fn hashed(listing: Listing) -> Option<Sources> {
     let mut files = BTreeMap::new();
     for path in &listing.paths {
         if let Some(hash) = hash_file(&listing.root.join(path)) {
             files.insert(path.display().to_string(), hash);
         }
+    }
+
+    if files.is_empty() {
+        return None;
     }
 
     let mut hasher = blake3::Hasher::new();
@@ -252,13 +256,13 @@ fn hashed(listing: Listing) -> Sources {
     if files.len() > MAX_KEPT_FILES {
         files.clear();
     }
-    Sources {
+    Some(Sources {
         root: listing.root.display().to_string(),
         commit: listing.commit,
         uncommitted: listing.uncommitted,
         digest,
         files,
-    }
+    })
 }
 
 /// Whether a YAML file is a sweep file, this sweep's or another's: what of it is trained is
