@@ -9,6 +9,9 @@ use rusqlite::{Connection, params};
 use super::error::LedgerError;
 use crate::grid::PointId;
 
+/// Lists what a sweep changes of an earlier one, a line each; None: nothing that matters.
+pub type ListChanges<'a> = Box<dyn FnOnce(EarlierSweep<'_>) -> Option<Vec<String>> + 'a>;
+
 /// The sweep that a run directory is opened for.
 pub struct SweepRows<'a> {
     /// The sweep file, byte for byte.
@@ -18,7 +21,7 @@ pub struct SweepRows<'a> {
     /// What has a column of its own in the views.
     pub columns: ViewColumns<'a>,
     /// Compares this sweep with the earlier one that ran in the same directory.
-    pub changes: Box<dyn FnOnce(EarlierSweep<'_>) -> Option<Vec<String>> + 'a>,
+    pub changes: ListChanges<'a>,
 }
 
 /// An arm with its points.

@@ -3,10 +3,10 @@
 
 use proptest::prelude::*;
 
-use simulation::{Cluster, simulate};
+use cluster_model::{Cluster, simulate};
 
 #[path = "../../examples/simulate_cluster/simulation/mod.rs"]
-mod simulation;
+mod cluster_model;
 
 /// Any cluster, of any size, that is not so bad that sweeps are given up for want of a single
 /// worker that starts.
