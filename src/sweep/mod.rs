@@ -1,5 +1,5 @@
 //! A sweep as a whole, which is what this program is for. [`OpenSweep`] opens a run directory;
-//! [`run`] starts or resumes a sweep and drives it through its phases to the report, telling an
+//! [`run()`] starts or resumes a sweep and drives it through its phases to the report, telling an
 //! [`Observer`] of its progress. Knows nothing of command lines, printers or exit codes: `cli` is one
 //! user of it, `examples/embed.rs` another.
 //!
