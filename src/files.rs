@@ -123,7 +123,7 @@ fn plain(path: &Path, options: &mut OpenOptions, flags: i32) -> io::Result<File>
     {
         Ok(file) => file,
         Err(error) => {
-            // What the kernel says of a pipe that nobody reads, or of a socket, says little.
+            // What the kernel says of a pipe without a reader, or of a socket, says little.
             let instead = std::fs::symlink_metadata(path).map(|metadata| metadata.file_type());
             let refused = |kind: &FileType| !kind.is_symlink() || flags & libc::O_NOFOLLOW != 0;
             return Err(match instead.ok().filter(refused).map(check) {

@@ -56,7 +56,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let json = cli.verb.json();
     let code = match act(cli.verb, &printer) {
         Ok(outcome) => ExitCode::from(error::exit_code(outcome)),
-        // Whoever read our output has seen enough (`pentagrid trials ... | head`).
+        // The reader of our output has seen enough (`pentagrid trials ... | head`).
         Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => {
             ExitCode::SUCCESS
         }

@@ -229,7 +229,7 @@ fn tensorboard(
             began.as_second() as f64 + f64::from(began.subsec_nanosecond()) * 1e-9
         });
         let ended = began + trial.last.and_then(|last| last.duration).unwrap_or(0.0);
-        // One name for good: a second export replaces the first.
+        // A fixed name: a second export replaces the first.
         folder.write("events.out.tfevents.0.pentagrid", |to| {
             write_version(to, began)?;
             hyper_parameters(to, &names, trial, arm, RunTimes { began, ended })?;

@@ -65,7 +65,7 @@ impl Printer {
         self.use_bars
     }
 
-    /// Shows bars on stderr from here on: whatever the function gives when the terminal is drawn.
+    /// Shows bars on stderr from here on: what the function returns when the terminal is drawn.
     pub fn show(&self, board: impl Fn() -> Board + Send + Sync + 'static) {
         self.terminal.show(Arc::new(board));
     }

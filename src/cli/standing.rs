@@ -268,20 +268,20 @@ pub(super) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
         ));
     }
     out.push_str(&versions(&status.versions));
-    const SHOWN: usize = 10;
-    for trial in status.failed.iter().take(SHOWN) {
+    const MAX_SHOWN_FAILURES: usize = 10;
+    for trial in status.failed.iter().take(MAX_SHOWN_FAILURES) {
         out.push_str(&format!(
-            "  {} ({}) failed for good: {}: {}\n",
+            "  {} ({}) failed, no retries left: {}: {}\n",
             trial.trial,
             one_line(&trial.what),
             trial.kind.replace('_', " "),
             one_line(&trial.message)
         ));
     }
-    if status.failed.len() > SHOWN {
+    if status.failed.len() > MAX_SHOWN_FAILURES {
         out.push_str(&format!(
             "  and {} more: pentagrid trials {dir} --state failed\n",
-            status.failed.len() - SHOWN
+            status.failed.len() - MAX_SHOWN_FAILURES
         ));
     }
     if let Some(seconds) = status.seconds_left.filter(|seconds| *seconds > 0.0) {
@@ -440,7 +440,7 @@ mod tests {
             start(id);
             done(id, seconds);
         }
-        // Failed and then well; failed for good; failed and to be tried again; cut off; running
+        // Failed and then well; failed, no retries left; failed and to be tried again; cut off; running
         // with an epoch and without.
         start(trial(0, 1, 0));
         fail(trial(0, 1, 0), false);

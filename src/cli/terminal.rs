@@ -35,7 +35,7 @@ struct Shared {
     asked: Condvar,
     /// Nothing is left to write.
     idle: Condvar,
-    /// How often something was written: whoever waits sees by it that the reader reads.
+    /// How often something was written, by which waiting threads see that the reader reads.
     progress: AtomicU64,
     sink: Sink,
     /// Whether bars can be drawn.
@@ -66,7 +66,7 @@ impl std::fmt::Debug for Terminal {
 }
 
 impl Terminal {
-    /// A terminal, or whatever else takes the text. The thread starts with the first line.
+    /// A terminal, or any other sink. The thread starts with the first line.
     pub fn new(sink: Sink, draws: bool) -> Self {
         let (asked, idle) = (Condvar::new(), Condvar::new());
         Self(Arc::new(Shared {
@@ -221,7 +221,7 @@ impl Shared {
 
             match (&mut drawn, board) {
                 (Some(drawn), Some(board)) => drawn.draw(&board(), &text),
-                // Whatever is wrong with stderr, there is no other place to tell it.
+                // An error of stderr cannot be reported anywhere else.
                 _ => drop(write_all(&self.sink, text.as_bytes(), &self.progress)),
             }
             self.progress.fetch_add(1, Ordering::Relaxed);
@@ -240,7 +240,7 @@ mod tests {
 
     use super::*;
 
-    /// Whether somebody writes, whether the reader reads, and what it has taken.
+    /// Whether a write was attempted, whether the reader reads, and what it has taken.
     #[derive(Default)]
     struct Reader {
         asked: bool,

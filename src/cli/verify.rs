@@ -205,7 +205,7 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
     })?;
     // With it goes the thread that makes folders ready.
     drop(dispatcher);
-    // From here on Ctrl-C ends the program, as usual, whoever reads its output.
+    // From here on Ctrl-C ends the program, as usual, also if its output is not read.
     stop_listening();
     // What reruns wrote is of no further use, but for the log of one that was given up.
     if !matches!(end, PhaseEnd::GivenUp(..)) {

@@ -24,7 +24,7 @@ const PACE: Duration = Duration::from_millis(500);
 
 /// Watches a sweep until it has ended.
 pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliError> {
-    // Whoever has seen the first line may press Ctrl-C at once.
+    // A user who has seen the first line may press Ctrl-C at once.
     let runtime = runtime()?;
     let interrupted = runtime
         .block_on(async { listen_to(Signal::SIGINT) })
@@ -99,7 +99,7 @@ impl Shown<'_> {
         Ok(drawn.is_none())
     }
 
-    /// Writes on a thread of its own: whoever reads may take nothing, and Ctrl-C must work all the
+    /// Writes on its own thread: the reader may take nothing, and Ctrl-C must work all the
     /// same. None: it was pressed first.
     fn write<T: Send + 'static>(
         &mut self,

@@ -51,7 +51,7 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
         .slots(&arguments.devices, Resources::default())
         .map_err(SweepError::from)?
         .swap_remove(0);
-    // A name that nobody can know beforehand, in a folder where everybody may put links.
+    // An unpredictable name: every user may put links into this folder.
     let log = std::env::temp_dir().join(format!(
         "pentagrid-worker-check-{}.log",
         Identity::random().id

@@ -18,7 +18,7 @@ use crate::text::count;
 /// An audit of a sweep.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Audit {
-    /// The seeds of our results, in words.
+    /// The seeds of our results, as text.
     pub seeds: String,
     /// One row for each published value: metric by metric, and arm by arm within.
     pub rows: Vec<AuditRow>,
@@ -123,7 +123,7 @@ impl Audit {
 fn rows(spec: &Spec, evaluation: &Evaluation) -> Vec<AuditRow> {
     let measured = measured_metrics(spec, evaluation);
 
-    // A row needs a published value; a result of ours may be missing.
+    // A row needs a published value; our result may be missing.
     let mut rows = Vec::new();
     for metric in published_metrics(spec) {
         for (arm, measured) in spec.arms.iter().zip(&measured) {

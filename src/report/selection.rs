@@ -1,4 +1,4 @@
-//! The selection in words: the selected point of each arm and why, the points that could not be
+//! The selection as text: the selected point of each arm and why, the points that could not be
 //! selected, and arms without a selected point.
 
 use super::cell::mean_std;

@@ -189,7 +189,7 @@ fn heading<'a>(task: &Task, metric: &'a str) -> &'a str {
     }
 }
 
-/// The seeds of a table in words: `mean ± sample std over 10 held-out seeds`.
+/// The seeds of a table as text: `mean ± sample std over 10 held-out seeds`.
 pub(super) fn seeds(spec: &Spec) -> String {
     let seeds = reported_seeds(&spec.seeds).len();
     let statistic = if seeds == 1 {

@@ -15,7 +15,7 @@ pub(super) fn too_deep(span: Span) -> Finding {
     .help("a sweep file has about five levels: is a bracket or an indentation wrong?")
 }
 
-/// Describes an error of the parser in plain words.
+/// Describes an error of the parser in plain English.
 pub(super) fn finding(source: &str, error: &ScanError) -> Finding {
     let at = error.marker().byte_offset().unwrap_or(0).min(source.len());
     let span = word_at(source, at);

@@ -35,7 +35,7 @@ pub fn shortage_limit() -> Duration {
     Duration::from_secs(asked.unwrap_or(120))
 }
 
-/// How the built-in trainer is to compute; a worker of one's own is told too.
+/// How the built-in trainer is to compute; your own workers are told too.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Computing {
     /// The most trials that it trains as one network; None: it decides.

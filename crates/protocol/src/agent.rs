@@ -35,7 +35,7 @@ pub enum ToAgent {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "agent", rename_all = "snake_case")]
 pub enum FromAgent {
-    /// The agent runs, and starts the worker next: whatever had to be waited for is over.
+    /// The agent runs, and starts the worker next: nothing is waited for any more.
     Running {
         /// The host.
         host: String,

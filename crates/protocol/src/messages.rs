@@ -220,7 +220,7 @@ mod tests {
     /// What Slurm 22.05 sends at once; more waits for 44 ms (docs/slurm.md).
     const AT_ONCE: usize = 1024;
 
-    /// As long as a finite number can be, in words.
+    /// The longest text of a finite number.
     const LONG: f64 = -1.234_567_890_123_456_7e-300;
 
     fn every<'n>(names: impl Iterator<Item = &'n &'static str>) -> Metrics {

@@ -345,7 +345,7 @@ impl Range {
         }
     }
 
-    /// The range in words, for an error message: "must be ...".
+    /// The range as text, for an error message: "must be ...".
     pub fn describe(self) -> String {
         match self {
             Self::Any => "any number".to_owned(),

@@ -28,7 +28,7 @@ impl Channel {
         Self(Mutex::new(Box::new(writer)))
     }
 
-    /// Sends a message. Where it cannot be sent there is nobody left to work for, and the process
+    /// Sends a message. Where it cannot be sent there is no coordinator left, and the process
     /// ends.
     pub fn send(&self, message: &FromWorker) {
         let line = encode_line(message);
@@ -50,14 +50,14 @@ impl Channel {
 
 /// Says something to a person, on stderr.
 pub fn say(text: &str) {
-    // Where stderr is closed there is nobody to tell, nor a way to tell so.
+    // Where stderr is closed nothing can be reported.
     let _ = writeln!(io::stderr(), "pentagrid-trainer: {text}");
 }
 
 /// Ends the process at once, in the middle of anything. Unlike `std::process::exit` it runs no
 /// destructors: those of libtorch would pull the ground from under a thread that computes.
 pub fn leave(code: i32) -> ! {
-    // SAFETY: `_exit` takes any number, touches no memory of ours and does not return.
+    // SAFETY: `_exit` takes any number, touches none of our memory and does not return.
     unsafe { nix::libc::_exit(code) }
 }
 

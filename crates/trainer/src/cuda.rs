@@ -34,7 +34,7 @@ fn switches(tf32: bool) -> [Option<&'static str>; 2] {
 }
 
 /// Sets the switches for TF32 as asked. libtorch reads its own before `main`, so that this program
-/// may have to start itself anew, in the same process.
+/// may have to restart itself, in the same process.
 ///
 /// # Errors
 /// The system's, if that does not work.
@@ -94,7 +94,7 @@ pub fn loaded(maps: &str, name: &str) -> Option<PathBuf> {
         .map(Path::to_path_buf)
 }
 
-/// Loads a library for good.
+/// Loads a library, never to unload it.
 ///
 /// # Errors
 /// Says what does not load and why.

@@ -70,7 +70,7 @@ impl Form {
         Ok(form)
     }
 
-    /// What of it is not as usual, in words.
+    /// What of it is unusual, as text.
     pub fn remarks(self) -> impl Iterator<Item = &'static str> {
         let double = (self.kind == Kind::Double).then_some("double precision");
         double

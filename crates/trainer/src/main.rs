@@ -84,7 +84,7 @@ fn main() -> ExitCode {
     if wants_cuda() {
         if let Err(error) = cuda::settle_tf32() {
             say(&format!(
-                "cannot start myself anew with the switches for TF32: {error}"
+                "cannot restart with the switches for TF32: {error}"
             ));
             return ExitCode::FAILURE;
         }

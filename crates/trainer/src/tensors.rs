@@ -36,7 +36,7 @@ pub fn filled(shape: &[i64], fill: impl FnOnce(&mut [f32])) -> Result<Tensor, Tc
     let tensor = Tensor::f_zeros(shape, kind::FLOAT_CPU)?;
     if tensor.numel() > 0 {
         // SAFETY: a new tensor on the CPU is contiguous, holds `numel` initialised floats, and
-        // nobody else knows it yet.
+        // nothing else refers to it yet.
         fill(unsafe { std::slice::from_raw_parts_mut(tensor.data_ptr().cast(), tensor.numel()) });
     }
     Ok(tensor)

@@ -277,7 +277,7 @@ fn run_pack(
 }
 
 /// Runs a trial, sharing what it has in common with others or not, and sends all that is to be said
-/// about it. Whatever goes wrong in it, the worker lives on. True if the trial ended well.
+/// about it. The worker survives any failure of it. True if the trial ended well.
 pub fn run_trial(
     session: &mut Session,
     request: TrialRequest,

@@ -130,7 +130,7 @@ impl Prefix {
         Ok((metrics, taken))
     }
 
-    /// The row of an epoch, which is trained if nobody has needed it yet.
+    /// The row of an epoch, which is trained if no trial has needed it yet.
     fn row(&mut self, epoch: u32, trial: &Trial<'_>) -> Result<Row, TrialError> {
         if let Some(row) = self.rows.get(epoch as usize - 1) {
             return Ok(row.clone());

@@ -55,12 +55,12 @@ mod x86 {
         }
         let (area, pooled) = (height * width, height * width / 4);
         let places = Tensor::f_zeros([images, channels, pooled], (Kind::Int64, Device::Cpu))?;
-        // SAFETY: a contiguous tensor on the CPU holds `numel` floats, which nobody changes while
+        // SAFETY: a contiguous tensor on the CPU holds `numel` floats, which nothing changes while
         // this function runs.
         let values: &[f32] =
             unsafe { std::slice::from_raw_parts(maps.data_ptr().cast(), maps.numel()) };
         // SAFETY: a new tensor on the CPU is contiguous, holds `numel` initialised integers, and
-        // nobody else knows it yet.
+        // nothing else refers to it yet.
         let out: &mut [i64] =
             unsafe { std::slice::from_raw_parts_mut(places.data_ptr().cast(), places.numel()) };
         // SAFETY: the processor has AVX2, of which `_avx2` is the proof.

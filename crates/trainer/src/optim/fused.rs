@@ -48,7 +48,7 @@ pub fn adam(by: Move, moved: &mut Moved<'_>, avx2: Option<Avx2>) -> Result<bool,
         &*moved.second,
     ];
     for tensor in tensors {
-        // Whatever the order of the axes in memory, if it is the same for all.
+        // Any order of the axes in memory will do, if it is the same for all.
         let plain =
             tensor.device() == Device::Cpu && tensor.f_kind()? == Kind::Float && is_dense(tensor);
         if !plain
@@ -65,7 +65,7 @@ pub fn adam(by: Move, moved: &mut Moved<'_>, avx2: Option<Avx2>) -> Result<bool,
             tensors.map(|tensor| tensor.data_ptr().cast::<f32>());
         if count > 0 {
             // SAFETY: tensors on the CPU without gaps hold `count` floats each, in the same order.
-            // The parameter, its gradient and its moments are four memories, and nobody else uses
+            // The parameter, its gradient and its moments are four separate buffers, and nothing else uses
             // them while this function runs: a trainer works on one thread.
             let (parameter, gradient, first, second) = unsafe {
                 (
