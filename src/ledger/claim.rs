@@ -4,10 +4,11 @@
 use std::path::{Path, PathBuf};
 
 use super::connection;
-use super::error::LedgerError;
+use super::error::{Gone, LedgerError};
 use super::holder::Holder;
 use super::lock::Lock;
-use super::place::Place;
+use super::place::{FileId, Place};
+use super::schema::FILE_NAME;
 
 /// A session's claim on a run directory.
 #[derive(Clone, Debug)]
@@ -18,6 +19,17 @@ pub struct Claim {
     pub(super) session: i64,
     /// The ledger, as the user knows it.
     pub(super) path: PathBuf,
+    /// The write-ahead log, which stays one file while the ledger is open; None if there is none.
+    pub(super) log: Option<FileId>,
+}
+
+/// Returns the id of a ledger's write-ahead log, if it has one.
+pub(super) fn log_of(path: &Path) -> Option<FileId> {
+    FileId::of(&log_path(path)).ok()
+}
+
+fn log_path(path: &Path) -> PathBuf {
+    path.with_file_name(format!("{FILE_NAME}-wal"))
 }
 
 impl Claim {
@@ -26,7 +38,14 @@ impl Claim {
     /// # Errors
     /// `LedgerError::Gone`.
     pub(super) fn check(&self) -> Result<(), LedgerError> {
-        self.lock.check(&self.place)
+        self.lock.check(&self.place)?;
+        match &self.log {
+            Some(log) if !log.is_at(&log_path(&self.path)) => Err(LedgerError::Gone {
+                dir: self.dir().to_owned(),
+                what: Gone::LogRemoved { is_saved: false },
+            }),
+            _ => Ok(()),
+        }
     }
 
     /// The run directory, as the user knows it.

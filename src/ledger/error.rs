@@ -238,6 +238,11 @@ pub enum Gone {
     LedgerMoved(PathBuf),
     /// The ledger is not on the disk any more.
     LedgerRemoved,
+    /// The write-ahead log is not on the disk any more, or is another file.
+    LogRemoved {
+        /// Whether its content was moved into the ledger before.
+        is_saved: bool,
+    },
 }
 
 impl Gone {
@@ -274,6 +279,18 @@ impl Gone {
                  restore it from a copy (and remove ledger.sqlite-wal, unless the copy has one), \
                  or start again in another directory with \
                  --dir"
+            ),
+            Self::LogRemoved { is_saved: true } => format!(
+                "ledger.sqlite-wal in {shown} was removed or replaced while its sweep ran, so the \
+                 sweep was stopped\n\
+                 everything that was reported as done is kept: it was moved into ledger.sqlite\n\
+                 run the same command again"
+            ),
+            Self::LogRemoved { is_saved: false } => format!(
+                "ledger.sqlite-wal in {shown} was removed or replaced while its sweep ran, so the \
+                 sweep was stopped\n\
+                 the last results, which were only in that file, are not on the disk any more\n\
+                 restore the run directory from a copy, or start again in another one with --dir"
             ),
         }
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::claim::Claim;
+use super::claim::{Claim, log_of};
 use super::connection;
 use super::damage::{Traces, check_last_note};
 use super::error::{Changed, LedgerError};
@@ -154,6 +154,7 @@ pub fn open_for_run(
         lock,
         place,
         session: begun.session,
+        log: log_of(&path),
         path,
     };
 

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rusqlite::Connection;
 
 use super::claim::Claim;
-use super::error::LedgerError;
+use super::error::{Gone, LedgerError};
 use super::kernel_locks::locked_by;
 use super::patience::{Patience, Waiting};
 use super::tables::Tables;
@@ -137,6 +137,15 @@ impl Drop for Writer {
     }
 }
 
+/// Moves the write-ahead log into the ledger. Returns whether all of it was moved.
+fn checkpoint(connection: &Connection) -> rusqlite::Result<bool> {
+    connection.busy_timeout(CHECKPOINT_TIMEOUT)?;
+    connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| {
+        let is_busy: bool = row.get(0)?;
+        Ok(!is_busy)
+    })
+}
+
 /// Writes until the sender is gone, and closes the ledger.
 fn write_all(
     connection: Connection,
@@ -156,7 +165,15 @@ fn write_all(
         .and_then(|mut tables| write_batches(&mut tables, claim, commands, &patience, &acknowledge))
         .and_then(|()| claim.check());
 
-    if let Err(error) = written {
+    if let Err(mut error) = written {
+        if let LedgerError::Gone {
+            what: Gone::LogRemoved { is_saved },
+            ..
+        } = &mut error
+        {
+            // The connection still has the removed file open: its content can be saved.
+            *is_saved = checkpoint(&connection).unwrap_or(false);
+        }
         if matches!(error, LedgerError::Gone { .. }) {
             // Closing removes files by their names, which may belong to another ledger by now. The
             // connection is left as a crash would leave it, which loses nothing.
@@ -168,9 +185,7 @@ fn write_all(
     // Move the write-ahead log into the file, so that a copy of the one file is the whole ledger.
     // Closing does so too, but not while another program reads. A rollback journal has nothing to
     // move.
-    let checkpointed = connection
-        .busy_timeout(CHECKPOINT_TIMEOUT)
-        .and_then(|()| connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())));
+    let checkpointed = checkpoint(&connection);
     if let Err(error) = checkpointed {
         tracing::warn!("moving the write-ahead log into the ledger: {error}");
     }
@@ -270,6 +285,7 @@ mod tests {
             lock,
             place: Place::of(dir.path()).unwrap(),
             session: 1,
+            log: None,
             path,
         };
         let (acknowledge, said) = mpsc::channel();

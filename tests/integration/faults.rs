@@ -107,7 +107,7 @@ fn a_failed_trial_is_shown_with_its_log_and_can_be_tried_again() {
     insta::assert_snapshot!(ran.stdout);
     let status = test.run(&["status", "runs/toy"]).expect(0).stdout;
     assert!(
-        status.starts_with("toy: finished") && !status.contains(" left"),
+        status.starts_with("toy: finished") && !status.contains("about "),
         "{status}"
     );
     let list = test
@@ -124,7 +124,7 @@ fn a_failed_trial_is_shown_with_its_log_and_can_be_tried_again() {
     assert_eq!(
         test.count("runs/toy", attempts),
         2,
-        "what failed for good is left alone"
+        "a trial without retries left is not run again"
     );
     test.run(&["resume", "runs/toy", "--retry-failed"])
         .expect(3);

@@ -277,6 +277,29 @@ fn a_directory_that_is_removed_while_it_runs_ends_the_sweep_and_is_not_made_agai
 }
 
 #[test]
+fn a_write_ahead_log_that_is_removed_while_it_runs_loses_nothing() {
+    let test = Test::new();
+    let said = changed_while_it_runs(&test, || {
+        std::fs::remove_file(test.path("runs/toy/ledger.sqlite-wal")).unwrap();
+    });
+    assert!(
+        said.contains("ledger.sqlite-wal in runs/toy was removed or replaced while its sweep ran")
+            && said.contains("everything that was reported as done is kept"),
+        "{said}"
+    );
+    let done = test.count("runs/toy", DONE);
+    let told = said
+        .lines()
+        .filter(|line| line.starts_with('[') && line.contains("score"));
+    assert!(done > 0 && told.count() as i64 <= done, "{said}");
+
+    test.run(&["run", "sweep.yaml", "--devices", "cpu:2", "-q"])
+        .expect(0);
+    let twice = "SELECT count(*) FROM (SELECT trial FROM attempt WHERE outcome = 'done' GROUP BY trial HAVING count(*) > 1)";
+    assert_eq!(test.count("runs/toy", twice), 0);
+}
+
+#[test]
 fn a_directory_that_is_moved_while_it_runs_keeps_all_that_was_told() {
     let test = Test::new();
     let said = changed_while_it_runs(&test, || {

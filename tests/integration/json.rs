@@ -70,7 +70,7 @@ fn document(section: &str, text: &str) -> Value {
     answer
 }
 
-/// A toy sweep of whose trials one failed for good.
+/// A toy sweep with one failed trial, no retries left.
 fn finished() -> Test {
     let test = Test::with_spec(&TOY.replace(
         "x: {values: [5, 8]}",
