@@ -119,7 +119,11 @@ impl Dispatcher {
         let cause = explain(&refusal.error, program, &workdir);
         let why = format!("cannot start {program:?}{here}: {cause}");
         if refusal.is_shortage(self.proven.here) {
-            return self.postpone(slot, &format!("{why}{}", hint(&refusal.error)));
+            // It may have disappeared between the check before the start and the start.
+            let why = self
+                .missing_file()
+                .unwrap_or_else(|| format!("{why}{}", hint(&refusal.error)));
+            return self.postpone(slot, &why);
         }
         let now = self.now();
         self.reactor.on_exit(now, slot, Exit::NotStarted, &why)
@@ -213,7 +217,11 @@ impl Dispatcher {
             start.workdir.display()
         );
         if refusal.is_shortage(self.proven.here) || self.has_no_folder(error, trial) {
-            return self.postpone(slot, &format!("{why}{}", hint(error)));
+            // It may have disappeared between the check before the start and the start.
+            let why = self
+                .missing_file()
+                .unwrap_or_else(|| format!("{why}{}", hint(error)));
+            return self.postpone(slot, &why);
         }
         let now = self.now();
         self.reactor.on_exit(now, slot, Exit::NotStarted, &why)
