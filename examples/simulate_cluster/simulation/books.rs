@@ -49,7 +49,7 @@ pub struct Outcome {
     pub lost: f64,
     /// Workers' time between their start and their hello.
     pub starting: f64,
-    /// Time of workers that were ready and had nothing, while there were trials that nobody had
+    /// Time of workers that were ready and had nothing, while there were trials that no worker had
     /// been given.
     pub idle: f64,
     /// All workers' time until the last trial had been given out for the first time.

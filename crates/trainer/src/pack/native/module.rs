@@ -53,8 +53,8 @@ pub struct Start {
 }
 
 impl Module {
-    /// Compiles the kernels of those names for the first GPU that this process sees. Products take
-    /// so many passes on the tensor cores.
+    /// Compiles the kernels of those names for the first GPU that this process sees. Products take that many
+    /// passes on the tensor cores.
     ///
     /// # Errors
     /// Says what is missing: a GPU that has what they need, the compiler, or what the compiler did
