@@ -1,12 +1,11 @@
 //! Takes the fingerprint of what is trained: reads the files that a sweep's command names and the
-//! code around them. Once a run, before anything is started. `plan::fingerprint` says what it holds
-//! and compares two of them.
+//! code around them. `plan::fingerprint` says what it holds and compares two of them.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::counted_files::CountedFiles;
 use super::environment::{self, Computing};
-use super::file_hash::hash_file;
 use super::sources;
 use crate::plan::Fingerprint;
 use crate::schedule::Launcher;
@@ -48,8 +47,22 @@ pub struct Subject<'a> {
     pub run_dir: &'a Path,
 }
 
+/// A fingerprint, and the files that it was taken of.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Taken {
+    /// The fingerprint.
+    pub fingerprint: Fingerprint,
+    /// The files that were read for it.
+    pub files: CountedFiles,
+}
+
 /// Takes the fingerprint. `key` hides the values of variables. What cannot be read is left out.
 pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
+    read(subject, key).fingerprint
+}
+
+/// As `take`, with the files that were read.
+pub(super) fn read(subject: Subject<'_>, key: &[u8; 32]) -> Taken {
     let Subject {
         spec,
         folder,
@@ -83,6 +96,7 @@ pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
     }
 
     let built_in = spec.task == Task::MnistResnet18;
+    let mut counted = CountedFiles::default();
     let mut files = BTreeMap::new();
     let mut program = None;
     for (place, word) in words.iter().enumerate() {
@@ -94,7 +108,7 @@ pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
         let found = found.map(|path| (path.display().to_string(), path));
         let candidates = found.into_iter().chain(mentioned(&words, place, &workdir));
         for (name, path) in candidates {
-            let Some(hash) = hash_file(&path) else {
+            let Some(hash) = counted.hash(&path) else {
                 continue;
             };
             // Another checkout's trainer of the same build is the same trainer.
@@ -118,15 +132,19 @@ pub fn take(subject: Subject<'_>, key: &[u8; 32]) -> Fingerprint {
     let around = if built_in {
         None
     } else {
-        sources::around(program.as_deref(), &workdir, &run_dir)
+        sources::around(program.as_deref(), &workdir, &run_dir, &mut counted)
     };
-    Fingerprint {
+    let fingerprint = Fingerprint {
         command,
         env: variables(spec, built_in, key),
         folder: (!built_in || spec.workdir.is_some()).then(|| workdir.display().to_string()),
         files,
         sources: around,
         edited: Vec::new(),
+    };
+    Taken {
+        fingerprint,
+        files: counted,
     }
 }
 

@@ -8,12 +8,12 @@
 //!     -> phases (tuning, selection, final) -> ending -> report::write
 //! ```
 
+mod counted_files;
 mod dispatch;
 mod ending;
 mod environment;
 mod error;
 mod file;
-mod file_hash;
 mod find_program;
 mod fingerprint;
 mod git;

@@ -159,7 +159,8 @@ impl Phases<'_> {
         };
         self.dispatcher
             .tell(&Notice::PhaseStarted { phase, arms, slots });
-        let end = self.runtime.block_on(self.dispatcher.run(left, policy))?;
+        let trials = self.dispatcher.run(left, policy);
+        let end = self.watched.during(self.runtime, trials)?;
         self.dispatcher.tell(&Notice::PhaseEnded { phase });
 
         if any_left {

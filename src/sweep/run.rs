@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use super::counted_files::CountedFiles;
 use super::dispatch::{dispatcher, runtime, settings};
 use super::ending::{self, Outcome};
 use super::environment::{self, Computing};
 use super::error::SweepError;
 use super::file::SweepFile;
 use super::find_program;
-use super::fingerprint::{self, Subject};
+use super::fingerprint::{self, Subject, Taken};
 use super::ledger_rows::sweep_rows;
 use super::leftovers;
 use super::observer::Observer;
@@ -134,12 +135,17 @@ pub fn run(request: Request<'_>, observer: &dyn Observer) -> Result<Finished, Sw
         computing,
         run_dir: &dir,
     };
+    let mut files = CountedFiles::default();
     let opened = open_for_run(
         &dir,
         sweep_rows(&file.text, spec, &grid),
         &session,
         options.consent,
-        |key| fingerprint::take(subject, key),
+        |key| {
+            let taken = fingerprint::read(subject, key);
+            files = taken.files;
+            taken.fingerprint
+        },
         &|waiting: Waiting| {
             observer.warn(&format!(
                 "{waiting}: waiting until it is free (Ctrl-C to stop)"
@@ -158,7 +164,7 @@ pub fn run(request: Request<'_>, observer: &dyn Observer) -> Result<Finished, Sw
         session,
         next_worker,
         identity,
-        fingerprint: taken,
+        fingerprint,
         key,
         ..
     } = opened;
@@ -235,7 +241,7 @@ pub fn run(request: Request<'_>, observer: &dyn Observer) -> Result<Finished, Sw
         watched: Watched {
             subject,
             key,
-            taken,
+            taken: Taken { fingerprint, files },
             session,
             record: Box::new(record.clone()),
             observer,

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
 
-use super::file_hash::hash_file;
+use super::counted_files::CountedFiles;
 use super::git::git;
 use crate::ledger::FILE_NAME;
 use crate::plan::Sources;
@@ -58,8 +58,14 @@ const MAX_SWEEP_FILE_BYTES: u64 = 1 << 20;
 const MAX_KEPT_FILES: usize = 2000;
 
 /// Returns the code around a program and around the folder that it is started in. What lies in the
-/// run directory, a canonical path, is no code. None: there is no code, or it is not a project.
-pub fn around(program: Option<&Path>, workdir: &Path, run_dir: &Path) -> Option<Sources> {
+/// run directory, a canonical path, is no code. Each file that is read is added to `read`. None:
+/// there is no code, or it is not a project.
+pub fn around(
+    program: Option<&Path>,
+    workdir: &Path,
+    run_dir: &Path,
+    read: &mut CountedFiles,
+) -> Option<Sources> {
     let mut listings: Vec<Listing> = Vec::new();
     for folder in [program.and_then(Path::parent), Some(workdir)] {
         let listing = folder.and_then(|folder| {
@@ -89,7 +95,7 @@ pub fn around(program: Option<&Path>, workdir: &Path, run_dir: &Path) -> Option<
             all.paths.insert(path);
         }
     }
-    hashed(all)
+    hashed(all, read)
 }
 
 /// The files that count, before they are read.
@@ -236,10 +242,10 @@ fn is_our_output(folder: &Path) -> bool {
 }
 
 /// Reads the files of a listing. What is gone is left out. None: there are none.
-fn hashed(listing: Listing) -> Option<Sources> {
+fn hashed(listing: Listing, read: &mut CountedFiles) -> Option<Sources> {
     let mut files = BTreeMap::new();
     for path in &listing.paths {
-        if let Some(hash) = hash_file(&listing.root.join(path)) {
+        if let Some(hash) = read.hash(&listing.root.join(path)) {
             files.insert(path.display().to_string(), hash);
         }
     }

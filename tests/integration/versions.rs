@@ -1,7 +1,7 @@
 //! What is trained is part of a result: a change of variables, folder, program or the code around
 //! it is listed, asks for consent, and is told with every table that it stands behind.
 
-use crate::support::{Ran, Test};
+use crate::support::{Ran, Test, wait_until};
 
 /// A sweep of a program; `LINES` stands for what a test adds.
 const SWEEP: &str = "
@@ -292,6 +292,56 @@ fn an_edit_while_trials_run_is_told() {
     refused(&test, "while trials ran: ./t.sh has changed\n");
     run(&test, &["--rerun-changed"]).expect(0);
     run(&test, &[]).expect(0);
+}
+
+/// Waits for the file `go`, then reports a loss of 1.
+const WAITING: &str = "#!/bin/sh
+while ! test -e go; do sleep 0.02; done
+echo '{\"loss\": 1.0}' >> \"$PENTAGRID_METRICS\"
+";
+
+/// Starts a sweep whose trials wait, edits their program, and waits until that is told.
+fn edit_while_trials_run(test: &Test) -> std::process::Child {
+    write_script(test, "t.sh", WAITING);
+    let running = test.start(&["run", "sweep.yaml", "--devices", "cpu:1"]);
+    test.wait_for("runs/v", "SELECT count(*) FROM attempt", 1);
+    write_script(test, "t.sh", &format!("{WAITING}# edited\n"));
+    wait_until("the edit is told", || {
+        test.stderr()
+            .contains("what is trained was changed while trials ran")
+    });
+    write_script(test, "t.sh", WAITING);
+    running
+}
+
+#[test]
+fn an_edit_that_is_taken_back_while_trials_run_is_told() {
+    let test = test("program: ./t.sh");
+    let mut running = edit_while_trials_run(&test);
+    std::fs::write(test.path("go"), "").unwrap();
+    assert!(running.wait().unwrap().success());
+    refused(&test, "while trials ran: ./t.sh has changed\n");
+}
+
+#[test]
+fn an_edit_that_is_taken_back_after_a_kill_is_told() {
+    let test = test("program: ./t.sh");
+    let mut running = edit_while_trials_run(&test);
+    std::fs::write(test.path("go"), "").unwrap();
+    let finished = "SELECT count(*) FROM trial WHERE state = 'done'";
+    test.wait_for("runs/v", finished, 1);
+    running.kill().unwrap();
+    running.wait().unwrap();
+
+    let again = run(&test, &[]).expect(2);
+    assert!(
+        again
+            .stderr
+            .contains("while trials ran: ./t.sh has changed"),
+        "{}",
+        again.stderr
+    );
+    run(&test, &["--rerun-changed"]).expect(0);
 }
 
 #[test]

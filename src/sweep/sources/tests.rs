@@ -43,8 +43,12 @@ impl Repository {
 
     fn look(&self) -> Sources {
         let root = self.0.path().canonicalize().unwrap();
-        around(Some(&root.join("train.py")), &root, &root.join("runs/t")).unwrap()
+        look_around(Some(&root.join("train.py")), &root, &root.join("runs/t")).unwrap()
     }
+}
+
+fn look_around(program: Option<&Path>, workdir: &Path, run_dir: &Path) -> Option<Sources> {
+    around(program, workdir, run_dir, &mut CountedFiles::default())
 }
 
 #[test]
@@ -186,7 +190,7 @@ fn the_repositories_of_the_program_and_of_its_folder_count() {
     let root_of_b = b.0.path().canonicalize().unwrap();
     let look = || {
         let program = root_of_a.join("train.py");
-        around(Some(&program), &root_of_b, Path::new("/runs")).unwrap()
+        look_around(Some(&program), &root_of_b, Path::new("/runs")).unwrap()
     };
     let first = look();
     b.write("model.py", "2");
@@ -206,7 +210,7 @@ fn without_git_the_source_files_below_both_folders_count() {
         std::fs::write(path, text).unwrap();
     };
     let look = || {
-        around(
+        look_around(
             Some(&root.join("src/train.py")),
             &root,
             &root.join("runs/t"),
@@ -249,7 +253,7 @@ fn a_repository_without_a_commit_is_one() {
     std::fs::write(folder.path().join("a.py"), "1").unwrap();
     let root = folder.path().canonicalize().unwrap();
     assert_eq!(
-        around(Some(&root.join("a.py")), &root, &root.join("runs/t"))
+        look_around(Some(&root.join("a.py")), &root, &root.join("runs/t"))
             .unwrap()
             .files
             .len(),
