@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use super::args::{Standing, TrialsArgs};
+use super::args::{ListedState, TrialsArgs};
 use super::error::CliError;
 use super::printer::Printer;
 use crate::aggregate::Evaluation;
@@ -93,7 +93,7 @@ struct List<'a> {
     /// Only those of this arm.
     arm: Option<usize>,
     /// Only those in this state.
-    state: Option<Standing>,
+    state: Option<ListedState>,
 }
 
 impl List<'_> {
@@ -102,12 +102,12 @@ impl List<'_> {
             && self.state.is_none_or(|state| self.state_of(trial) == state)
     }
 
-    fn state_of(&self, trial: &PlannedTrial) -> Standing {
+    fn state_of(&self, trial: &PlannedTrial) -> ListedState {
         let row = self.rows.get(&trial.id);
         if self.evaluation.is_pruned(trial, row) {
-            return Standing::Pruned;
+            return ListedState::Pruned;
         }
-        Standing::In(row.map_or(TrialState::Waiting, |row| row.state))
+        ListedState::In(row.map_or(TrialState::Waiting, |row| row.state))
     }
 
     /// All wanted trials that were started, as CSV.
@@ -118,7 +118,7 @@ impl List<'_> {
         // What never started has no row, and what was started and is pruned says `waiting`.
         let mut rows = self.rows.clone();
         if let Some(state) = self.state {
-            rows.retain(|_, row| Standing::In(row.state) == state);
+            rows.retain(|_, row| ListedState::In(row.state) == state);
         }
         let mut csv = Vec::new();
         let ledger = &self.sweep.ledger;

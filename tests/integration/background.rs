@@ -9,9 +9,7 @@ use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{TOY, Test, wait_until};
-
-const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
+use crate::support::{DONE, TOY, Test, wait_until};
 
 fn slow() -> String {
     TOY.replace(

@@ -4,9 +4,7 @@
 use std::io::Write;
 use std::time::Duration;
 
-use crate::support::{PATIENCE, Test, say_skipped};
-
-const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
+use crate::support::{DONE, PATIENCE, Test, say_skipped};
 
 /// Trials whose epochs have metrics of long names: a line of some 800 kB each.
 fn huge(epochs: i64) -> String {

@@ -9,9 +9,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 
-use crate::support::{TOY, Test};
-
-const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
+use crate::support::{DONE, TOY, Test};
 
 /// Attempts at trials that had a result already.
 const AGAIN: &str = "SELECT count(*) FROM attempt a JOIN attempt d ON d.trial = a.trial AND d.outcome = 'done' AND a.id > d.id";

@@ -13,23 +13,23 @@ mod export; // files for other tools
 mod faults; // workers that crash, lie, hang, flood
 mod floods; // workers that say more than can be written, or kept
 mod harm; // a full disk, a read-only place, damaged ledgers, binary logs, a clock that jumps
-mod identity; // run directories that are copied, moved, removed, renamed, or that have lost files; other hosts
+mod identity; // run directories that are copied, moved, removed or renamed, or lack files; other hosts
 mod json; // answers as JSON, and the page that describes them
 mod launchers; // workers behind a prefix: env, ssh; the agent
 mod limits; // trials that take too long, fail too often, lack memory; a suspended coordinator
 mod locked; // a ledger that another program has locked
 mod metrics; // what loggers write: epochs and steps, notes, the last line of output
 mod pipes; // pipes, folders and links where a file should be
-mod programs; // programs that train one trial each: examples, macros, metrics, faults
+mod programs; // programs that train one trial each: examples, environment, failures, processes
 mod promises; // the tests that docs/reliability.md names exist
 mod racing; // `prune: safe`: fewer trials, the same tables
 mod resume; // SIGKILL, Ctrl-C, changed specs, second coordinators, other ledgers
 mod secrets; // values of `${envvar:NAME}` are shown nowhere
 mod selection; // which point is selected, and what is said where none can be
-mod serve; // the web page's answers, and to whom they are given
+mod serve; // the web page: its answers, changes, and who may see it
 mod shapes; // zip, exclude, when and grids, from the file to the report
 mod sharing; // trials with work in common
-mod shortages; // no space, no open files, no processes, a program that is away
+mod shortages; // no inodes, open files or processes; a program that is missing for a while
 mod simulation; // the reactor on simulated clusters of any size
 mod slurm; // jobs and steps of a real Slurm, and what goes wrong with them
 mod slurm_batch; // the batch script; a coordinator that is stopped, by Ctrl-Z and Ctrl-C

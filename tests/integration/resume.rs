@@ -5,7 +5,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use pentagrid::schedule::start_ticks;
 
-use crate::support::{TOY, Test, filters, wait_until};
+use crate::support::{DONE, TOY, Test, filters, wait_until};
 
 /// A sweep that takes long enough to be interrupted: 14 + 6 trials of three epochs.
 fn slow() -> String {
@@ -18,8 +18,6 @@ fn slow() -> String {
 fn send(child: &std::process::Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).unwrap();
 }
-
-const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
 
 /// Every process of a worker that the ledger knows of.
 fn workers(test: &Test) -> Vec<(u32, u64)> {

@@ -2,9 +2,8 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::Test;
+use crate::support::{DONE, Test};
 
-const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
 const REST: &str = "metric: {name: loss, goal: minimize}\nseeds: {tune: 2, final: 0}\nparameters: {lr: {values: [0.1, 0.2]}}\n";
 
 /// A program that reports its learning rate, if it is told.

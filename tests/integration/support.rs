@@ -12,6 +12,9 @@ use rusqlite::Connection;
 /// Nothing here takes so long: only a test that hangs meets it.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
+/// Counts the trials of a ledger that have a result.
+pub const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
+
 /// A folder to run the program in.
 pub struct Test {
     dir: tempfile::TempDir,

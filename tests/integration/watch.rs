@@ -3,9 +3,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{TOY, Test, wait_until};
-
-const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
+use crate::support::{DONE, TOY, Test, wait_until};
 
 fn slow() -> Test {
     Test::with_spec(&TOY.replace(
