@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use run::{HowArgs, LauncherArg, ResumeArgs, RunArgs};
+pub use run::{LauncherArg, ResumeArgs, RunArgs};
 pub use states::ListedState;
 
 use crate::schedule::devices::DeviceRequest;
