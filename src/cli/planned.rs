@@ -79,7 +79,7 @@ pub(super) struct Known<'a> {
     /// What the spec changes of the ledger's.
     pub changes: Vec<String>,
     /// Mean durations of finished trials, by arm number.
-    pub measured: &'a BTreeMap<ArmIndex, f64>,
+    pub measured: BTreeMap<ArmIndex, f64>,
     pub slots: usize,
     pub devices: usize,
 }
@@ -108,8 +108,8 @@ pub(super) fn document(spec: &Spec, grid: &Grid, known: Known<'_>) -> Result<Str
             tune_left: left.tune[number],
             final_left: left.finals[number],
         });
-    let tuning = work(spec, grid, known.measured, &left.tune);
-    let finals = work(spec, grid, known.measured, &left.finals);
+    let tuning = work(spec, grid, &known.measured, &left.tune);
+    let finals = work(spec, grid, &known.measured, &left.finals);
 
     json::document(&Planned {
         sweep: &spec.name,
@@ -154,7 +154,7 @@ fn sharing(spec: &Spec, grid: &Grid) -> Option<Sharing> {
 }
 
 /// Estimates how long that many trials of each arm take, one after another.
-fn work(
+pub(super) fn work(
     spec: &Spec,
     grid: &Grid,
     measured: &BTreeMap<ArmIndex, f64>,

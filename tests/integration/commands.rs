@@ -270,7 +270,7 @@ fn plan_shows_what_is_left_and_touches_nothing() {
     assert!(!test.path("runs").exists());
     let listed = test.run(&["plan", "sweep.yaml", "--trials"]).expect(0);
     assert_eq!(listed.stdout.lines().count(), 14);
-    insta::assert_snapshot!(listed.stderr, @"and 6 final trials of the arms' best points, which the tuning trials will tell");
+    insta::assert_snapshot!(listed.stderr, @"plus 6 final trials for the best point of each arm, chosen after tuning");
     test.run(&["run", "sweep.yaml", "-q"]).expect(0);
     let after = test.run(&["plan", "sweep.yaml"]).expect(0).stdout;
     assert!(
