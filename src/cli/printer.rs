@@ -111,19 +111,20 @@ impl Printer {
         io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
-    /// Draws a text over the last one, which had so many lines; says how many this one has. What
-    /// the terminal has no room for is left out: lines that have scrolled away cannot be drawn
-    /// over.
+    /// Draws a text over the last one, which had `lines` lines, and returns the number of lines of
+    /// this one. What the terminal has no room for is left out: lines that have scrolled away
+    /// cannot be drawn over.
     ///
     /// # Errors
     /// `CliError::Output`, if stdout cannot be written.
     pub fn redraw(&self, text: &str, lines: usize) -> Result<usize, CliError> {
         let (rows, columns) = console::Term::stdout().size();
-        let (rows, columns) = (usize::from(rows).max(3), usize::from(columns).max(20));
+        let room = usize::from(rows).max(3) - 1;
+        let columns = usize::from(columns).max(20);
         let text = self.redacted(text);
         let text = printable::lines(&text);
         let all: Vec<&str> = text.trim_end().lines().collect();
-        let room = rows - 1;
+
         let mut shown: Vec<String> = all
             .iter()
             .take(room)
@@ -134,6 +135,7 @@ impl Printer {
             shown.truncate(room - 1);
             shown.push(format!("… {} more", count(left, "line")));
         }
+
         // To the first of the old lines, and all below it away.
         let back = if lines > 0 {
             format!("\u{1b}[{lines}A\r\u{1b}[J")

@@ -27,17 +27,18 @@ pub fn resume(arguments: &ResumeArgs, printer: &Printer) -> Result<Outcome, CliE
     progress::run(request, printer)
 }
 
-/// Refuses to go on beside an edited `spec.yaml`: it would be overwritten with the ledger's spec,
+/// Refuses to resume beside an edited `spec.yaml`: it would be overwritten with the ledger's spec,
 /// and the edit lost.
 fn refuse_edited(dir: &Path, in_force: &str) -> Result<(), CliError> {
     let path = dir.join("spec.yaml");
     match files::read(&path) {
         Ok(kept) if kept != in_force.as_bytes() => {
-            let (path, dir) = (path.display(), shell_quoted(&dir.display().to_string()));
+            let path = path.display();
+            let dir = shell_quoted(&dir.display().to_string());
             Err(CliError::Usage(format!(
                 "{path} is not the spec that this sweep was run with: it has been edited\n\
-                 to go on with the edited one: pentagrid run {} --dir {dir} --accept-changes\n\
-                 to go on as before: remove it, the ledger has the spec",
+                 to resume with the edited one: pentagrid run {} --dir {dir} --accept-changes\n\
+                 to resume as before: remove it, the ledger has the spec",
                 shell_quoted(&path.to_string())
             )))
         }

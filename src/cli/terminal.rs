@@ -25,7 +25,7 @@ const MAX_WAIT: Duration = Duration::from_secs(20);
 /// Gives what the bars show.
 pub(super) type BoardSource = Arc<dyn Fn() -> Board + Send + Sync>;
 
-/// The thread, for those who say something. Clones share it.
+/// A handle of the thread. Clones share it.
 #[derive(Clone)]
 pub(super) struct Terminal(Arc<Shared>);
 
@@ -68,11 +68,10 @@ impl std::fmt::Debug for Terminal {
 impl Terminal {
     /// A terminal, or any other sink. The thread starts with the first line.
     pub fn new(sink: Sink, draws: bool) -> Self {
-        let (asked, idle) = (Condvar::new(), Condvar::new());
         Self(Arc::new(Shared {
             state: Mutex::default(),
-            asked,
-            idle,
+            asked: Condvar::new(),
+            idle: Condvar::new(),
             progress: AtomicU64::new(0),
             sink,
             draws,

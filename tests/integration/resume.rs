@@ -215,8 +215,8 @@ fn an_edited_copy_of_the_spec_is_not_overwritten() {
     std::fs::write(&copy, &edited).unwrap();
     insta::assert_snapshot!(test.run(&["resume", "runs/toy"]).expect(2).stderr, @r#"
 error: runs/toy/spec.yaml is not the spec that this sweep was run with: it has been edited
-to go on with the edited one: pentagrid run runs/toy/spec.yaml --dir runs/toy --accept-changes
-to go on as before: remove it, the ledger has the spec
+to resume with the edited one: pentagrid run runs/toy/spec.yaml --dir runs/toy --accept-changes
+to resume as before: remove it, the ledger has the spec
 "#);
     assert_eq!(std::fs::read_to_string(&copy).unwrap(), edited);
     test.run(&[
