@@ -123,11 +123,12 @@ fn plain(path: &Path, options: &mut OpenOptions, flags: i32) -> io::Result<File>
     {
         Ok(file) => file,
         Err(error) => {
-            // What the kernel says of a pipe without a reader, or of a socket, says little.
-            let instead = std::fs::symlink_metadata(path).map(|metadata| metadata.file_type());
-            let refused = |kind: &FileType| !kind.is_symlink() || flags & libc::O_NOFOLLOW != 0;
-            return Err(match instead.ok().filter(refused).map(check) {
-                Some(Err(reason)) => reason,
+            // The kernel's error about a pipe without a reader, or about a socket, explains little.
+            let kind = std::fs::symlink_metadata(path).map(|metadata| metadata.file_type());
+            return Err(match kind {
+                Ok(kind) if !kind.is_symlink() || flags & libc::O_NOFOLLOW != 0 => {
+                    check(kind).err().unwrap_or(error)
+                }
                 _ => error,
             });
         }

@@ -20,8 +20,7 @@ pub fn one_line(text: &str) -> Cow<'_, str> {
 
 /// A text with its lines and tabs, everything else as `one_line`.
 pub fn lines(text: &str) -> Cow<'_, str> {
-    let harmless = |letter: char| matches!(letter, '\n' | '\t') || !is_unsafe(letter);
-    if text.chars().all(harmless) {
+    if text.chars().all(is_layout_or_safe) {
         return Cow::Borrowed(text);
     }
     let text = without_sequences(text);
@@ -31,7 +30,7 @@ pub fn lines(text: &str) -> Cow<'_, str> {
         match letter {
             // The line ends of other systems.
             '\r' if letters.peek() == Some(&'\n') => {}
-            letter if harmless(letter) => shown.push(letter),
+            letter if is_layout_or_safe(letter) => shown.push(letter),
             letter => shown.extend(letter.escape_default()),
         }
     }
@@ -43,24 +42,29 @@ pub fn lines(text: &str) -> Cow<'_, str> {
 pub fn log(text: &str) -> Cow<'_, str> {
     // Every escape sequence begins with a control character. Most logs hold none, and this is done
     // for every trial of a program.
-    if !text
-        .chars()
-        .any(|letter| is_unsafe(letter) && !matches!(letter, '\n' | '\t'))
-    {
+    if text.chars().all(is_layout_or_safe) {
         return Cow::Borrowed(text);
     }
     let text = without_sequences(text);
-    let line = |line: &str| -> String {
-        let shown = line
-            .rsplit('\r')
-            .find(|part| !part.trim().is_empty())
-            .unwrap_or_default();
-        shown
-            .chars()
-            .filter(|letter| !is_unsafe(*letter) || *letter == '\t')
-            .collect()
-    };
-    Cow::Owned(text.split('\n').map(line).collect::<Vec<_>>().join("\n"))
+    let lines: Vec<String> = text.split('\n').map(overwritten).collect();
+    Cow::Owned(lines.join("\n"))
+}
+
+/// What a terminal shows last of a line with carriage returns.
+fn overwritten(line: &str) -> String {
+    let shown = line
+        .rsplit('\r')
+        .find(|part| !part.trim().is_empty())
+        .unwrap_or_default();
+    shown
+        .chars()
+        .filter(|letter| !is_unsafe(*letter) || *letter == '\t')
+        .collect()
+}
+
+/// Whether a character is a line end, a tab, or safe.
+fn is_layout_or_safe(letter: char) -> bool {
+    matches!(letter, '\n' | '\t') || !is_unsafe(letter)
 }
 
 /// A text with every character that is not safe as an escape: texts that differ still do.

@@ -12,6 +12,14 @@ pub fn count(number: impl TryInto<u64>, noun: &str) -> String {
     format!("{} {noun}{plural}", thousands(number))
 }
 
+/// Returns the form of a word that goes with a count: `form(1, "is", "are")` is `is`.
+pub fn form<'a>(number: impl TryInto<u64>, one: &'a str, many: &'a str) -> &'a str {
+    match number.try_into() {
+        Ok(1) => one,
+        _ => many,
+    }
+}
+
 /// Returns a number with commas: `79,525`.
 pub fn thousands(number: impl Into<u128>) -> String {
     let digits = number.into().to_string();
@@ -35,6 +43,8 @@ mod tests {
         assert_eq!(count(0_u64, "trial"), "0 trials");
         assert_eq!(count(79_525_usize, "trial"), "79,525 trials");
         assert_eq!(count(2_u64, "process"), "2 processes");
+        assert_eq!(form(1_u64, "is", "are"), "is");
+        assert_eq!(form(0_u64, "is", "are"), "are");
         assert_eq!(thousands(999_u64), "999");
         assert_eq!(thousands(1_000_000_u64), "1,000,000");
     }

@@ -214,15 +214,17 @@ impl Evaluation {
 
     /// Number of tuning trials that have not ended.
     pub fn tuning_left(&self) -> u64 {
-        self.arms.iter().map(|arm| arm.tune_tally.left()).sum()
+        self.sum(|arm| arm.tune_tally.left())
     }
 
     /// Number of trials that failed, with no retries left.
     pub fn failed(&self) -> u64 {
-        self.arms
-            .iter()
-            .map(|arm| arm.tune_tally.failed + arm.final_tally.failed)
-            .sum()
+        self.sum(|arm| arm.tune_tally.failed + arm.final_tally.failed)
+    }
+
+    /// Returns the sum of a count over all arms.
+    pub fn sum(&self, count: impl Fn(&ArmEvaluation) -> u64) -> u64 {
+        self.arms.iter().map(count).sum()
     }
 }
 

@@ -53,9 +53,9 @@ impl Drawn {
         if *board == self.board && !turn {
             return;
         }
-        let same = |(old, new): (&Bar, &Bar)| old.name == new.name && old.all == new.all;
-        if board.bars.len() != self.bars.len() || !self.board.bars.iter().zip(&board.bars).all(same)
-        {
+
+        let old = self.board.bars.iter().map(|bar| (&bar.name, bar.all));
+        if !old.eq(board.bars.iter().map(|bar| (&bar.name, bar.all))) {
             self.clear();
             self.bars = board
                 .bars

@@ -89,25 +89,14 @@ pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliE
             vec!["tensorboard".into()]
         }
         ExportFormat::Optuna => {
-            let course = |trial: &Exported<'_>| {
-                // Two rows, of an epoch and of a step, may have one number: the later one counts.
-                let mut course: BTreeMap<i64, f64> = BTreeMap::new();
-                if trial.row.state == TrialState::Done {
-                    let mut steps = whole_steps(&ledger, trial.id)?;
-                    ledger.each_epoch_of::<WriteError>(trial.id, 1, |row| {
-                        let step = steps.step(&row);
-                        course.extend(
-                            row.metrics
-                                .get(&spec.metric.name)
-                                .map(|value| (step, value)),
-                        );
-                        Ok(())
-                    })?;
-                }
-                Ok(course.into_iter().collect())
-            };
             folder.write("optuna.journal", |to| {
-                write_optuna::<WriteError>(&spec, &trials, &names, course, to)
+                write_optuna::<WriteError>(
+                    &spec,
+                    &trials,
+                    &names,
+                    |trial| metric_by_step(&ledger, trial, &spec.metric.name),
+                    to,
+                )
             })?;
             vec!["optuna.journal".into()]
         }
@@ -192,6 +181,29 @@ fn history_parquet(
         }
         Ok(file.finish()?)
     })
+}
+
+/// The selecting metric of a finished trial by whole steps. Two rows, of an epoch and of a step, may
+/// have one number: the later one counts.
+fn metric_by_step(
+    ledger: &Reader,
+    trial: &Exported<'_>,
+    metric: &str,
+) -> Result<Vec<(i64, f64)>, WriteError> {
+    if trial.row.state != TrialState::Done {
+        return Ok(Vec::new());
+    }
+
+    let mut steps = whole_steps(ledger, trial.id)?;
+    let mut values = BTreeMap::new();
+    ledger.each_epoch_of::<WriteError>(trial.id, 1, |row| {
+        let step = steps.step(&row);
+        if let Some(value) = row.metrics.get(metric) {
+            values.insert(step, value);
+        }
+        Ok(())
+    })?;
+    Ok(values.into_iter().collect())
 }
 
 /// The steps of a trial's rows, which its whole history decides.

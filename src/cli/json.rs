@@ -12,12 +12,15 @@ const FORMAT: u32 = 1;
 
 /// An answer as one document, which begins with its version.
 pub fn document(answer: &impl Serialize) -> Result<String, CliError> {
-    let failed = |error: serde_json::Error| CliError::Unexpected(error.to_string());
     let mut all = serde_json::Map::from_iter([("format".to_owned(), Value::from(FORMAT))]);
-    if let Value::Object(fields) = serde_json::to_value(answer).map_err(failed)? {
+    if let Value::Object(fields) = serde_json::to_value(answer).map_err(unexpected)? {
         all.extend(fields);
     }
-    serde_json::to_string_pretty(&all).map_err(failed)
+    serde_json::to_string_pretty(&all).map_err(unexpected)
+}
+
+fn unexpected(error: serde_json::Error) -> CliError {
+    CliError::Unexpected(error.to_string())
 }
 
 /// What went wrong.

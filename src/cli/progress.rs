@@ -9,6 +9,7 @@ use crate::secrets::Secrets;
 use crate::shell::shell_path;
 use crate::spec::Spec;
 use crate::sweep::{self, Finished, Observer, Outcome, Request};
+use crate::text::{count, thousands};
 
 impl Observer for Printer {
     fn hide(&self, secrets: &Secrets) {
@@ -55,10 +56,13 @@ pub(super) fn run(request: Request<'_>, printer: &Printer) -> Result<Outcome, Cl
             let kept: Vec<String> = [(tuning, "tuning"), (finals, "final")]
                 .into_iter()
                 .filter(|((_, planned), _)| *planned > 0)
-                .map(|((done, planned), phase)| format!("{done} of {planned} {phase}"))
+                .map(|((done, planned), phase)| {
+                    let planned = count(planned, &format!("{phase} trial"));
+                    format!("{} of {planned}", thousands(done))
+                })
                 .collect();
             printer.warn(&format!(
-                "interrupted; kept in {}: the results of {} trials\nresume with: pentagrid resume {}",
+                "interrupted; kept in {}: the results of {}\nresume with: pentagrid resume {}",
                 dir.display(),
                 kept.join(" and "),
                 shell_path(&dir)

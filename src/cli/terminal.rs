@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use super::drawn::Drawn;
 use super::sink::{Sink, write_all};
 use crate::progress::Board;
+use crate::text::{count, form};
 
 /// Maximum size of the lines that wait to be written.
 const MAX_QUEUED: usize = 4 << 20;
@@ -145,15 +146,13 @@ impl State {
 
     /// Says where lines are missing.
     fn mention_left_out(&mut self) {
-        let count = std::mem::take(&mut self.left_out);
-        if count > 0 {
-            let lines = if count == 1 {
-                "1 line was".to_owned()
-            } else {
-                format!("{count} lines were")
-            };
+        let left_out = std::mem::take(&mut self.left_out);
+        if left_out > 0 {
             self.push(format!(
-                "({lines} left out here: the terminal or pipe did not take them)"
+                "({} {} left out here: the terminal or pipe did not take {})",
+                count(left_out, "line"),
+                form(left_out, "was", "were"),
+                form(left_out, "it", "them")
             ));
         }
     }
@@ -266,7 +265,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_that_takes_nothing_keeps_nobody_waiting_and_hears_what_it_missed() {
+    fn a_reader_that_takes_nothing_delays_nothing_and_is_told_what_it_missed() {
         let (sink, gate) = gated();
         let terminal = Terminal::new(sink, false);
         let line = "x".repeat(1 << 20);

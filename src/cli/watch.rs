@@ -1,5 +1,5 @@
-//! `pentagrid watch`: how a sweep stands, drawn again whenever it changes. On a terminal as a
-//! table, elsewhere as lines.
+//! `pentagrid watch`: shows a sweep and redraws it whenever it changes. On a terminal as a table,
+//! elsewhere as lines.
 
 use std::time::Duration;
 
@@ -10,7 +10,6 @@ use super::args::WatchArgs;
 use super::error::CliError;
 use super::printer::Printer;
 use super::standing::{describe, gather};
-use crate::aggregate::Tally;
 use crate::monitor::{Status, Sweep};
 use crate::printable::one_line;
 use crate::progress::human_duration;
@@ -19,8 +18,8 @@ use crate::shell::shell_path;
 use crate::sweep::{Outcome, outcome_of, runtime, warnings_of};
 use crate::text::thousands;
 
-/// Time between two looks at the ledger.
-const PACE: Duration = Duration::from_millis(500);
+/// Time between two reads of the ledger.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Watches a sweep until it has ended.
 pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliError> {
@@ -31,6 +30,7 @@ pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliErr
         .map_err(|error| CliError::Unexpected(format!("cannot listen to signals: {error}")))?;
     let mut sweep = Sweep::open(&arguments.dir)?;
     let dir = shell_path(&arguments.dir);
+
     let mut shown = Shown {
         printer,
         runtime,
@@ -39,10 +39,11 @@ pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliErr
         last: String::new(),
         lines: 0,
     };
+
     let mut stopped = shown.show(&sweep)?;
     while !stopped && !arguments.once && sweep.status() == Status::Running {
         stopped = shown
-            .wait_for(async { tokio::time::sleep(PACE).await })
+            .wait_for(async { tokio::time::sleep(POLL_INTERVAL).await })
             .is_none();
         // Out of the event loop again before the sweep is brought up to date: Polars refuses to
         // work inside one.
@@ -57,6 +58,7 @@ pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliErr
     if stopped {
         return Ok(Outcome::Interrupted);
     }
+
     Ok(match sweep.status() {
         Status::Stopped { .. } if matches!(sweep.last_outcome(), Some("incomplete" | "failed")) => {
             Outcome::Incomplete
@@ -99,8 +101,8 @@ impl Shown<'_> {
         Ok(drawn.is_none())
     }
 
-    /// Writes on its own thread: the reader may take nothing, and Ctrl-C must work all the
-    /// same. None: it was pressed first.
+    /// Writes on its own thread, so that Ctrl-C works although the reader takes nothing. None: it was
+    /// pressed first.
     fn write<T: Send + 'static>(
         &mut self,
         write: impl FnOnce(&Printer) -> Result<T, CliError> + Send + 'static,
@@ -133,49 +135,36 @@ impl Shown<'_> {
 /// How far the sweep is, in one line.
 fn line(sweep: &Sweep) -> String {
     let evaluation = sweep.evaluation();
-    let sum = |count: &dyn Fn(&Tally) -> u64| {
-        evaluation
-            .arms
-            .iter()
-            .map(|arm| count(&arm.tune_tally))
-            .sum::<u64>()
-    };
-    let finals = |count: &dyn Fn(&Tally) -> u64| {
-        evaluation
-            .arms
-            .iter()
-            .map(|arm| count(&arm.final_tally))
-            .sum::<u64>()
-    };
     let mut parts = Vec::new();
+
     if !sweep.spec().seeds.tune.is_empty() {
         parts.push(format!(
             "tuning {} of {}",
-            thousands(sum(&|tally| tally.done)),
-            thousands(sum(&|tally| tally.planned))
+            thousands(evaluation.sum(|arm| arm.tune_tally.done)),
+            thousands(evaluation.sum(|arm| arm.tune_tally.planned))
         ));
     }
     let planned = (sweep.spec().arms.len() * sweep.spec().seeds.final_.len()) as u64;
     if planned > 0 {
         parts.push(format!(
             "final {} of {}",
-            thousands(finals(&|tally| tally.done)),
+            thousands(evaluation.sum(|arm| arm.final_tally.done)),
             thousands(planned)
         ));
     }
-    for (count, what) in [
-        (sum(&|tally| tally.pruned), "pruned"),
-        (
-            sum(&|tally| tally.diverged) + finals(&|tally| tally.diverged),
-            "diverged",
-        ),
+
+    let diverged = evaluation.sum(|arm| arm.tune_tally.diverged + arm.final_tally.diverged);
+    for (trials, what) in [
+        (evaluation.sum(|arm| arm.tune_tally.pruned), "pruned"),
+        (diverged, "diverged"),
         (evaluation.failed(), "failed"),
         (sweep.running().len() as u64, "running"),
     ] {
-        if count > 0 {
-            parts.push(format!("{} {what}", thousands(count)));
+        if trials > 0 {
+            parts.push(format!("{} {what}", thousands(trials)));
         }
     }
+
     if let Some(left) = sweep
         .time_left()
         .filter(|_| sweep.status() == Status::Running)
@@ -186,7 +175,7 @@ fn line(sweep: &Sweep) -> String {
     format!("{}: {}", one_line(&sweep.spec().name), parts.join(", "))
 }
 
-/// How it ended, with what is not as it was to be, and what comes next.
+/// How the sweep ended, with its warnings and the command to run next.
 fn last_lines(sweep: &Sweep, dir: &str) -> String {
     let name = &sweep.spec().name;
     match sweep.status() {

@@ -121,21 +121,24 @@ pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Ou
     Ok(Outcome::SomeFailed)
 }
 
-fn as_json(checks: Vec<Check>, log: &Path, printer: &Printer) -> Result<Outcome, CliError> {
-    let promise = |(what, verdict): Check| {
+impl From<Check> for CheckedPromise {
+    fn from((what, verdict): Check) -> Self {
         let (verdict, seen, help) = match verdict {
             Verdict::Good(seen) => ("good", seen, None),
             Verdict::Odd(seen) => ("odd", seen, None),
             Verdict::Bad(seen, help) => ("bad", seen, Some(help)),
         };
-        CheckedPromise {
+        Self {
             what,
             verdict,
             seen,
             help,
         }
-    };
-    let checks: Vec<CheckedPromise> = checks.into_iter().map(promise).collect();
+    }
+}
+
+fn as_json(checks: Vec<Check>, log: &Path, printer: &Printer) -> Result<Outcome, CliError> {
+    let checks: Vec<CheckedPromise> = checks.into_iter().map(CheckedPromise::from).collect();
     let passed = checks.iter().all(|check| check.verdict != "bad");
     let answer = Checked {
         passed,

@@ -6,7 +6,7 @@ use crate::plan::PlannedTrial;
 use crate::printable::one_line;
 use crate::protocol::{Metrics, Notes, note_text};
 use crate::schedule::{Notice, beginning};
-use crate::text::count;
+use crate::text::{count, form, thousands};
 
 /// Maximum length of a failure's message in a line, in bytes.
 pub(super) const MAX_MESSAGE: usize = 400;
@@ -55,8 +55,11 @@ fn text(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> {
         Notice::Stopping { cut_off } => {
             let running = match cut_off {
                 0 => "no trial is running".to_owned(),
-                1 => "1 running trial is cut off and will start again".to_owned(),
-                count => format!("{count} running trials are cut off and will start again"),
+                trials => format!(
+                    "{} {} cut off and will start again",
+                    count(*trials, "running trial"),
+                    form(*trials, "is", "are")
+                ),
             };
             format!("stopping: {running} (Ctrl-C again to stop without waiting for the workers)")
         }
@@ -66,10 +69,9 @@ fn text(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> {
             )
         }
         Notice::PhaseEnded { .. } if progress.pruned() > 0 => format!(
-            "{} of {} tuning trials did not need to run: their points cannot become the best any \
-             more",
-            progress.pruned(),
-            progress.all()
+            "{} of {} did not need to run: their points cannot become the best any more",
+            thousands(progress.pruned()),
+            count(progress.all(), "tuning trial")
         ),
         Notice::Shortage { why } => {
             format!(
@@ -89,8 +91,11 @@ fn text(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> {
         Notice::LedgerLocked { what, results } => {
             let results = match results {
                 0 => "nothing waits to be written yet".to_owned(),
-                1 => "1 result waits in memory".to_owned(),
-                results => format!("{results} results wait in memory"),
+                results => format!(
+                    "{} {} in memory",
+                    count(*results, "result"),
+                    form(*results, "waits", "wait")
+                ),
             };
             format!("{what}: trials go on, {results} until it is free")
         }
@@ -114,18 +119,19 @@ fn phase_started(progress: &Progress, phase: &str, slots: usize) -> String {
     }
     if progress.failed() > 0 {
         ended.push(format!(
-            "{} failed (--retry-failed runs them again)",
-            progress.failed()
+            "{} failed (--retry-failed runs {} again)",
+            progress.failed(),
+            form(progress.failed(), "it", "them")
         ));
     }
 
-    let all = progress.all();
+    let all = count(progress.all(), "trial");
     let ended = ended.join(", ");
 
     match progress.left() {
-        _ if ended.is_empty() => format!("{phase} phase: {all} trials on {slots}"),
-        0 => format!("{phase} phase: {all} trials: {ended}"),
-        left => format!("{phase} phase: {all} trials: {ended}, {left} to run on {slots}"),
+        _ if ended.is_empty() => format!("{phase} phase: {all} on {slots}"),
+        0 => format!("{phase} phase: {all}: {ended}"),
+        left => format!("{phase} phase: {all}: {ended}, {left} to run on {slots}"),
     }
 }
 

@@ -225,7 +225,8 @@ impl EvidenceWriter<'_> {
                 .map_or(Unit::Epoch, |arm| arm.unit)
                 .name();
             let trials = count(trials, "trial");
-            parts.push(format!("true at {above} of {pairs} {unit}s of {trials}"));
+            let pairs = count(pairs, unit);
+            parts.push(format!("true at {above} of {pairs} of {trials}"));
         }
 
         if not_finite > 0 {

@@ -9,15 +9,11 @@ use crate::text::count;
 pub fn notes(spec: &Spec, evaluation: &Evaluation, trainers: &[String]) -> Vec<String> {
     let mut notes = Vec::new();
     if !evaluation.is_complete() {
-        let finals: u64 = evaluation
-            .arms
-            .iter()
-            .map(|arm| arm.final_tally.left())
-            .sum();
         notes.push(format!(
-            "The sweep is not finished: {} tuning and {finals} final trials are left, \
-             so values and selected points may still change.",
-            evaluation.tuning_left()
+            "The sweep is not finished: {} and {} are left, so values and selected points may \
+             still change.",
+            count(evaluation.tuning_left(), "tuning trial"),
+            count(evaluation.sum(|arm| arm.final_tally.left()), "final trial")
         ));
     }
 

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::versions::ShownVersion;
-use crate::aggregate::{Evaluation, Tally};
+use crate::aggregate::Evaluation;
 use crate::ledger::{SessionRow, WorkerRow};
 use crate::spec::Spec;
 
@@ -71,14 +71,6 @@ pub fn provenance(
     workers: Vec<WorkerRow>,
     sessions: Vec<SessionRow>,
 ) -> Provenance {
-    let sum = |count: fn(&Tally) -> u64| {
-        evaluation
-            .arms
-            .iter()
-            .map(|arm| count(&arm.tune_tally) + count(&arm.final_tally))
-            .sum()
-    };
-
     Provenance {
         sweep: spec.name.clone(),
         spec_blake3: blake3::hash(spec_text.as_bytes()).to_hex().to_string(),
@@ -87,11 +79,11 @@ pub fn provenance(
         points,
         tuning_seeds: spec.seeds.tune.clone(),
         final_seeds: spec.seeds.final_.clone(),
-        trials_done: sum(|tally| tally.done),
-        trials_failed: sum(|tally| tally.failed),
-        trials_diverged: sum(|tally| tally.diverged),
-        trials_left: sum(Tally::left),
-        trials_pruned: sum(|tally| tally.pruned),
+        trials_done: evaluation.sum(|arm| arm.tune_tally.done + arm.final_tally.done),
+        trials_failed: evaluation.failed(),
+        trials_diverged: evaluation.sum(|arm| arm.tune_tally.diverged + arm.final_tally.diverged),
+        trials_left: evaluation.sum(|arm| arm.tune_tally.left() + arm.final_tally.left()),
+        trials_pruned: evaluation.sum(|arm| arm.tune_tally.pruned + arm.final_tally.pruned),
         versions,
         trained_by: workers.into_iter().map(Trainer::from).collect(),
         runs: sessions.into_iter().map(Run::from).collect(),

@@ -53,11 +53,7 @@ pub fn shown_versions(
     versions: &Versions,
 ) -> Vec<ShownVersion> {
     if versions.is_one() {
-        let trials = evaluation
-            .arms
-            .iter()
-            .map(|arm| arm.tune_tally.done + arm.final_tally.done)
-            .sum();
+        let trials = evaluation.sum(|arm| arm.tune_tally.done + arm.final_tally.done);
         return versions
             .only()
             .map(|only| shown_version(Some(only), trials, versions))

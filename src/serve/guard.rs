@@ -118,15 +118,16 @@ impl Guard {
             .name
             .as_ref()
             .is_some_and(|given| given.eq_ignore_ascii_case(name));
-        let short = |name: &str| {
-            name.split('.')
-                .next()
-                .unwrap_or_default()
-                .to_ascii_lowercase()
-        };
-        let named = !self.host.is_empty() && short(name) == short(&self.host) && address.is_none();
+        let named = !self.host.is_empty()
+            && first_label(name).eq_ignore_ascii_case(first_label(&self.host))
+            && address.is_none();
         local || given || (!self.address.is_loopback() && (address.is_some() || named))
     }
+}
+
+/// The part of a host's name before the first dot.
+fn first_label(name: &str) -> &str {
+    name.split('.').next().unwrap_or_default()
 }
 
 /// The token of an `Authorization` header.

@@ -109,18 +109,10 @@ impl Filter {
     /// Returns the compared names that are neither a parameter nor a metric that a trial has
     /// reported. They match no trial.
     pub fn unknown(&self, sweep: &Sweep) -> Vec<String> {
-        let is_reported = |name: &String| {
-            let mut rows = sweep.rows().values();
-            *name == sweep.spec().metric.name
-                || rows.any(|row| {
-                    let metrics = row.metrics.as_ref();
-                    metrics.is_some_and(|metrics| metrics.get(name).is_some())
-                })
-        };
         let unknown = self.0.iter().filter_map(|term| match term {
             // A seed that is no number is a wrong value of a known name.
             Term::Nothing(name) if name == "seed" => None,
-            Term::Metric(_, _, name) | Term::Nothing(name) if !is_reported(name) => {
+            Term::Metric(_, _, name) | Term::Nothing(name) if !is_reported(sweep, name) => {
                 Some(name.clone())
             }
             _ => None,
@@ -198,6 +190,15 @@ impl WordTerm {
         }
         trial.id.to_string().starts_with(&self.word)
     }
+}
+
+/// Whether a metric is the one that selects, or a trial has reported it.
+fn is_reported(sweep: &Sweep, name: &str) -> bool {
+    name == sweep.spec().metric.name
+        || sweep.rows().values().any(|row| {
+            let metrics = row.metrics.as_ref();
+            metrics.is_some_and(|metrics| metrics.get(name).is_some())
+        })
 }
 
 /// Parses a word of the filter.

@@ -7,7 +7,7 @@ use crate::aggregate::{ArmEvaluation, Evaluation};
 use crate::report::not_selected;
 use crate::shell::shell_path;
 use crate::spec::Spec;
-use crate::text::count;
+use crate::text::{count, form};
 
 /// How a command ended that did what it could.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,17 +46,17 @@ pub fn outcome(evaluation: &Evaluation) -> Outcome {
     }
 }
 
-/// What to say of it: failed trials, arms without a selected point, trials that are left all the
-/// same.
+/// The warnings about a sweep that has ended: failed trials, arms without a selected point, trials
+/// that are left although all were run.
 pub fn warnings(spec: &Spec, dir: &Path, evaluation: &Evaluation) -> Vec<String> {
     let dir = shell_path(dir);
     let mut warnings = Vec::new();
     let failed = evaluation.failed();
     if failed > 0 {
-        let them = if failed == 1 { "it" } else { "them" };
+        let them = form(failed, "it", "them");
         warnings.push(format!(
             "{} failed, no retries left: see `pentagrid trials {dir} --state failed`; `pentagrid resume {dir} --retry-failed` runs {them} again",
-            count(failed as usize, "trial")
+            count(failed, "trial")
         ));
     }
     for arm in evaluation.without_selection() {
@@ -68,17 +68,13 @@ pub fn warnings(spec: &Spec, dir: &Path, evaluation: &Evaluation) -> Vec<String>
             ));
         }
     }
-    let left: u64 = evaluation
-        .arms
-        .iter()
-        .map(|arm| arm.tune_tally.left() + arm.final_tally.left())
-        .sum();
+    let left = evaluation.sum(|arm| arm.tune_tally.left() + arm.final_tally.left());
     if left > 0 {
-        let are = if left == 1 { "is" } else { "are" };
+        let are = form(left, "is", "are");
         warnings.push(format!(
             "{} {are} left, although every trial was run: something else has removed their results from the ledger; \
              `pentagrid resume {dir}` runs what is left",
-            count(left as usize, "trial")
+            count(left, "trial")
         ));
     }
     warnings

@@ -84,42 +84,61 @@ fn text_of(path: &Path) -> Option<String> {
 
 /// The words that are the same for all trials.
 fn fixed_words(program: &Program, interpreter: &str) -> Vec<Option<String>> {
-    let fixed = |word: &Word| match word {
-        Word::Text(pieces) => match pieces.as_slice() {
-            [Piece::Interpreter] => Some(interpreter.to_owned()),
-            pieces => pieces
-                .iter()
-                .map(|piece| match piece {
-                    Piece::Plain(text) => Some(text.as_str()),
-                    _ => None,
-                })
-                .collect(),
-        },
-        Word::Args(_) => None,
+    let words = program.words.iter();
+    words.map(|word| fixed_word(word, interpreter)).collect()
+}
+
+/// A word that is the same for all trials.
+fn fixed_word(word: &Word, interpreter: &str) -> Option<String> {
+    let Word::Text(pieces) = word else {
+        return None;
     };
-    program.words.iter().map(fixed).collect()
+    if let [Piece::Interpreter] = pieces.as_slice() {
+        return Some(interpreter.to_owned());
+    }
+    pieces
+        .iter()
+        .map(|piece| match piece {
+            Piece::Plain(text) => Some(text.as_str()),
+            _ => None,
+        })
+        .collect()
 }
 
 fn check_first(first: &str, workdir: &Path, path: &OsStr) -> Result<(), SweepError> {
-    let refuse = |why: String| {
-        Err(SweepError::Refused(format!(
+    match why_not(first, workdir, path) {
+        None => Ok(()),
+        Some(why) => Err(SweepError::Refused(format!(
             "cannot start the program {first:?}: {why}"
-        )))
-    };
-    let named = workdir.join(first.trim_start_matches("./"));
-    match located(first, workdir, path) {
-        Some(found) if !is_executable(&found) => refuse(format!(
-            "it cannot be executed: `chmod +x {}`",
-            shell_path(&named)
-        )),
-        Some(found) => obstacle(&found, workdir, path).map_or(Ok(()), refuse),
-        None if misread(first).is_some() => refuse(misread(first).unwrap_or_default().to_owned()),
-        None if first.contains('/') => refuse(format!("it is not in {}", workdir.display())),
-        None if named.is_file() => refuse(format!(
-            "name it as `./{first}`: without a slash it is looked for in PATH"
-        )),
-        None => refuse("it is not in PATH".to_owned()),
+        ))),
     }
+}
+
+/// Why a command line's first word cannot be started; None if it can.
+fn why_not(first: &str, workdir: &Path, path: &OsStr) -> Option<String> {
+    let named = workdir.join(first.trim_start_matches("./"));
+    if let Some(found) = located(first, workdir, path) {
+        if !is_executable(&found) {
+            return Some(format!(
+                "it cannot be executed: `chmod +x {}`",
+                shell_path(&named)
+            ));
+        }
+        return obstacle(&found, workdir, path);
+    }
+
+    if let Some(misread) = misread(first) {
+        return Some(misread.to_owned());
+    }
+    if first.contains('/') {
+        return Some(format!("it is not in {}", workdir.display()));
+    }
+    if named.is_file() {
+        return Some(format!(
+            "name it as `./{first}`: without a slash it is looked for in PATH"
+        ));
+    }
+    Some("it is not in PATH".to_owned())
 }
 
 /// What a shell would have made of a word, which is not there as it is.
@@ -141,9 +160,8 @@ fn misread(word: &str) -> Option<&'static str> {
 /// `python -u train.py`, `/usr/bin/env python train.py`.
 fn script(words: &[Option<String>]) -> Option<&str> {
     let mut words = words.iter().map(Option::as_deref);
-    let name = |word: &str| word.rsplit('/').next().unwrap_or_default().to_owned();
     let mut first = words.next()??;
-    if name(first) == "env" {
+    if file_name(first) == "env" {
         first = loop {
             let word = words.next()??;
             match (word.starts_with('-'), word.contains('=')) {
@@ -153,26 +171,26 @@ fn script(words: &[Option<String>]) -> Option<&str> {
             }
         };
     }
-    let called = name(first);
     // python3.12 is python, too.
-    let called = called.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
+    let called =
+        file_name(first).trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.');
     if !INTERPRETERS.contains(&called) {
         return None;
     }
-    let takes_nothing = |option: &str| {
-        matches!(
-            option,
-            "-u" | "-O" | "-OO" | "-B" | "-E" | "-s" | "-S" | "-I" | "-q" | "-e" | "-x"
-        )
-    };
     loop {
         match words.next()?? {
-            option if takes_nothing(option) => {}
+            // Options that take no value.
+            "-u" | "-O" | "-OO" | "-B" | "-E" | "-s" | "-S" | "-I" | "-q" | "-e" | "-x" => {}
             // `-m module`, `-c text`, and options that may take the next word.
             option if option.starts_with('-') => return None,
             script => return Some(script),
         }
     }
+}
+
+/// The last part of a path.
+fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or_default()
 }
 
 #[cfg(test)]

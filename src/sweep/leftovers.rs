@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::observer::Observer;
 use crate::ledger::{LeftWorker, Opened, WorkerId};
 use crate::schedule::{Mark, end_left, end_left_launchers, squeue, start_ticks, strangers};
-use crate::text::count;
+use crate::text::{count, form};
 
 /// How long killed processes may take to be gone.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -97,14 +97,12 @@ fn end_here<'a>(
             count(ended, "process")
         ));
     }
-    let is_gone = |left: &&&LeftWorker| {
-        left.process
-            .is_none_or(|(pid, ticks)| start_ticks(pid) != Some(ticks))
-    };
+
     let began = Instant::now();
-    while !left.iter().all(|left| is_gone(&left)) && began.elapsed() < END_TIMEOUT {
+    while !left.iter().all(is_gone) && began.elapsed() < END_TIMEOUT {
         std::thread::sleep(POLL_INTERVAL);
     }
+
     let stubborn: Vec<String> = left
         .iter()
         .filter(|left| !is_gone(left))
@@ -112,12 +110,19 @@ fn end_here<'a>(
         .collect();
     if !stubborn.is_empty() {
         observer.warn(&format!(
-            "left by a killed coordinator, and still there: process {}\nlook with `ps -p {}`; what it writes changes no result",
+            "{} left by a killed coordinator could not be ended: {}\nlook with `ps -p {}`; what is still written changes no result",
+            count(stubborn.len(), "process"),
             stubborn.join(", "),
             stubborn.join(",")
         ));
     }
-    left.iter().filter(is_gone).copied().collect()
+    left.iter().copied().filter(|left| is_gone(left)).collect()
+}
+
+/// Whether the process of an earlier worker has ended.
+fn is_gone(left: &&LeftWorker) -> bool {
+    left.process
+        .is_none_or(|(pid, ticks)| start_ticks(pid) != Some(ticks))
 }
 
 /// Says what may still run on other hosts, where this program can end nothing.
@@ -141,10 +146,13 @@ fn tell_strangers(mark: &Mark, dir: &Path, observer: &dyn Observer) {
     let pids: Vec<String> = strangers(mark).iter().map(ToString::to_string).collect();
     if !pids.is_empty() {
         observer.warn(&format!(
-            "{} of another run directory, which was in this place before, still use {}: they are left alone\n\
-             end them with `kill {}` if they are not needed",
+            "{} of another run directory, which was in this place before, still {} {}, and {} left alone\n\
+             to end {}: kill {}",
             count(pids.len(), "process"),
+            form(pids.len(), "uses", "use"),
             dir.display(),
+            form(pids.len(), "is", "are"),
+            form(pids.len(), "it", "them"),
             pids.join(" ")
         ));
     }

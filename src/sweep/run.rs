@@ -24,7 +24,7 @@ use super::phases::{Phases, RETRY_INTERVAL, rows};
 use super::redact;
 use super::slots::{self, Placement};
 use super::watched::Watched;
-use crate::aggregate::{ArmEvaluation, Evaluation, evaluate, start_threads};
+use crate::aggregate::{Evaluation, evaluate, start_threads};
 use crate::grid::Grid;
 use crate::ledger::{
     LedgerError, Opened, Reader, Waiting, Write, Writer, check_path, open_for_run,
@@ -314,14 +314,13 @@ fn finish(
 /// Counts what an interrupted sweep has kept.
 fn interrupted(spec: &Spec, grid: &Grid, dir: &Path) -> Result<Finished, SweepError> {
     let evaluation = evaluate(spec, grid, &rows(&Reader::open(dir)?)?)?;
-    let sum = |count: fn(&ArmEvaluation) -> u64| evaluation.arms.iter().map(count).sum::<u64>();
     Ok(Finished::Interrupted {
         tuning: (
-            sum(|arm| arm.tune_tally.done),
-            sum(|arm| arm.tune_tally.planned),
+            evaluation.sum(|arm| arm.tune_tally.done),
+            evaluation.sum(|arm| arm.tune_tally.planned),
         ),
         finals: (
-            sum(|arm| arm.final_tally.done),
+            evaluation.sum(|arm| arm.final_tally.done),
             grid.arms().len() as u64 * spec.seeds.final_.len() as u64,
         ),
     })

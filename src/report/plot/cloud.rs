@@ -127,16 +127,13 @@ fn outline(sorted: &[f64], left: f64, room: f64, y: &PlacedAxis) -> Vec<Xy> {
     let steps: Vec<f64> = (0..=OUTLINE_STEPS)
         .map(|step| bottom + (top - bottom) * step as f64 / OUTLINE_STEPS as f64)
         .collect();
-    let density = |place: f64| -> f64 {
-        bins.iter()
-            .enumerate()
-            .map(|(number, count)| {
-                let bin = bottom + (top - bottom) * (number as f64 + 0.5) / BINS as f64;
-                count * (-0.5 * ((place - bin) / width).powi(2)).exp()
-            })
-            .sum()
-    };
-    let densities: Vec<f64> = steps.iter().map(|place| density(*place)).collect();
+    let mut densities = vec![0.0; steps.len()];
+    for (number, count) in bins.iter().enumerate() {
+        let bin = bottom + (top - bottom) * (number as f64 + 0.5) / BINS as f64;
+        for (density, place) in densities.iter_mut().zip(&steps) {
+            *density += count * (-0.5 * ((place - bin) / width).powi(2)).exp();
+        }
+    }
     let highest = densities.iter().copied().fold(f64::MIN_POSITIVE, f64::max);
 
     let mut points = vec![xy(left, bottom)];
