@@ -10,6 +10,7 @@
 //!                   +- ledger <--- results        ledger -> aggregate -> select -> (final seeds) -> report
 //! ```
 //!
+//! * [`tasks`]: the built-in tasks, a descriptor each.
 //! * [`spec`]: the YAML file, read and checked.
 //! * [`grid`]: its points, lazily, and their ids.
 //! * [`plan`]: the trials in order, what a changed spec changes, how long it may take.
@@ -54,4 +55,5 @@ pub mod serve;
 pub mod shell;
 pub mod spec;
 pub mod sweep;
+pub mod tasks;
 pub mod text;

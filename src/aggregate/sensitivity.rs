@@ -183,6 +183,7 @@ mod tests {
     use super::*;
     use crate::grid::Grid;
     use crate::spec::{Arm, Axis, Goal, Metric, ParamValue, Seeds, Shape, Spec, Task};
+    use crate::tasks::MNIST_RESNET18;
     use proptest::prelude::*;
 
     fn grid(sizes: &[usize]) -> Grid {
@@ -193,7 +194,7 @@ mod tests {
         Grid::new(&Spec {
             name: "s".into(),
             description: None,
-            task: Task::MnistResnet18,
+            task: Task::BuiltIn(&MNIST_RESNET18),
             metric: Metric {
                 name: "m".into(),
                 goal: Goal::Maximize,

@@ -22,7 +22,7 @@ use crate::protocol::{Metrics, Place, Position, Real, Unit};
 use crate::schedule::{PhaseEnd, Policy, Recording, WorkerCommand};
 use crate::schedule::{VERIFY, scratch_name, stop_listening};
 use crate::shell::shell_path;
-use crate::spec::{Spec, Task};
+use crate::spec::Spec;
 use crate::sweep::{
     self, Computing, OpenSweep, Outcome, Placement, Subject, SweepError, Unobserved, place,
     take_fingerprint, within_limits,
@@ -296,11 +296,10 @@ pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliE
         .trials
         .iter()
         .any(|trial| trial.failure.is_none() && !trial.same);
-    if rounding && spec.task == Task::MnistResnet18 {
-        printer.say(
-            "a trial is rerun by itself: one that was recorded in a pack (the default on GPUs; `--pack` elsewhere) was rounded \
-             differently, and so was one of another device or libtorch (`pentagrid show`)",
-        );
+    if let Some(task) = spec.task.built_in()
+        && rounding
+    {
+        printer.say(task.note_on_rounding);
     }
     Ok(if verified.differ == 0 {
         Outcome::Done

@@ -187,7 +187,7 @@ mod tests {
         Grid::new(&Spec {
             name: "t".into(),
             description: None,
-            task: Task::MnistResnet18,
+            task: Task::BuiltIn(&crate::tasks::MNIST_RESNET18),
             metric: Metric {
                 name: "m".into(),
                 goal: Goal::Maximize,

@@ -12,7 +12,7 @@ use crate::aggregate::{
     Evaluation, Impossible, NoTest, Sample, Welch, impossible, reported_seeds, welch,
 };
 use crate::protocol::is_wall_clock;
-use crate::spec::{Arm, Claim, PublishedFigure, Spec, Task, task};
+use crate::spec::{Arm, Claim, PublishedFigure, Spec};
 use crate::text::count;
 
 /// An audit of a sweep.
@@ -178,21 +178,20 @@ fn published_metrics(spec: &Spec) -> Vec<&str> {
 }
 
 fn rank(spec: &Spec, metric: &str) -> usize {
-    match spec.task {
-        Task::MnistResnet18 => task::METRICS
-            .iter()
-            .position(|known| *known == metric)
-            .unwrap_or(usize::MAX),
-        Task::Worker(_) | Task::Program(_) => usize::from(metric != spec.metric.name),
+    match spec.task.built_in() {
+        Some(task) => {
+            let place = task.metrics.iter().position(|known| *known == metric);
+            place.unwrap_or(usize::MAX)
+        }
+        None => usize::from(metric != spec.metric.name),
     }
 }
 
 fn unit(spec: &Spec, metric: &str) -> &'static str {
-    match spec.task {
-        _ if is_wall_clock(metric) => "s",
-        Task::MnistResnet18 if metric.ends_with("_accuracy") => "points",
-        _ => "",
+    if is_wall_clock(metric) {
+        return "s";
     }
+    spec.task.built_in().map_or("", |task| (task.unit)(metric))
 }
 
 fn notes(spec: &Spec, rows: &[AuditRow], devices: &[String]) -> Vec<String> {

@@ -14,18 +14,21 @@ use crate::spec::{Arm, ParamValue, Spec};
 
 /// Whether all trials of the sweep are measured as the authors' program did.
 pub fn is_as_run(spec: &Spec) -> bool {
-    spec.arms.iter().all(|arm| {
-        let protocol = arm
-            .axes
-            .iter()
-            .position(|axis| axis.name == "protocol" && axis.values.iter().all(is_name_of_as_run));
-        protocol.is_some_and(|axis| !arm.shape.lacks(axis))
-    })
+    spec.task.built_in().is_some()
+        && spec.arms.iter().all(|arm| {
+            let protocol = arm.axes.iter().position(|axis| {
+                axis.name == "protocol" && axis.values.iter().all(is_name_of_as_run)
+            });
+            protocol.is_some_and(|axis| !arm.shape.lacks(axis))
+        })
 }
 
 fn is_name_of_as_run(value: &ParamValue) -> bool {
     matches!(value, ParamValue::Text(text) if text == PROTOCOL_AS_RUN)
 }
+
+/// What Table I shows under that protocol, for its caption.
+pub const CAPTION_AS_RUN: &str = "Accuracy in % of each optimizer's selected point";
 
 /// How the columns of Table I are measured under that protocol.
 pub const NOTE_ON_ACCURACY: &str = "Measured as the authors' program did (protocol as_run): \

@@ -3,7 +3,7 @@
 //! metrics that they report.
 
 use super::cell::CellValue;
-use super::methods::{NOTE_ON_ACCURACY, NOTE_ON_TIME, is_as_run};
+use super::methods::{CAPTION_AS_RUN, NOTE_ON_ACCURACY, NOTE_ON_TIME, is_as_run};
 use super::selection::notes_on_selection;
 use super::table::{Cell, Column, Row, Table};
 use crate::aggregate::{ArmEvaluation, Evaluation, Tally, reported_seeds};
@@ -18,21 +18,20 @@ const TRAINING_SECONDS: &str = "training_seconds";
 /// Makes Table I: the results of the selected points over the final seeds, or over the tuning seeds
 /// if there are no final ones.
 pub fn table_one(spec: &Spec, evaluation: &Evaluation) -> Table {
-    let metrics: Vec<String> = match spec.task {
-        Task::MnistResnet18 => ["train_accuracy", "val_accuracy", "test_accuracy"]
+    let built_in = spec.task.built_in();
+    let metrics: Vec<String> = match built_in {
+        Some(task) => task
+            .table_metrics
+            .iter()
+            .copied()
             .map(str::to_owned)
-            .into(),
-        Task::Worker(_) | Task::Program(_) => reported_metrics(spec, evaluation),
+            .collect(),
+        None => reported_metrics(spec, evaluation),
     };
-
-    let what = match spec.task {
-        Task::MnistResnet18 if is_as_run(spec) => {
-            "Accuracy in % of each optimizer's selected point"
-        }
-        Task::MnistResnet18 => {
-            "Accuracy in % of each optimizer's selected point after its last epoch"
-        }
-        Task::Worker(_) | Task::Program(_) => "Final metrics of each arm's selected point",
+    let what = match built_in {
+        Some(_) if is_as_run(spec) => CAPTION_AS_RUN,
+        Some(task) => task.table_caption,
+        None => "Final metrics of each arm's selected point",
     };
 
     // From what concerns the whole table to what concerns single arms.
@@ -63,7 +62,8 @@ pub fn device_in_words(device: &str, threads: u32) -> String {
 /// Makes Table II: training time in seconds over the final seeds. None where trials are not timed
 /// (no final seeds, or a worker that reports no `training_seconds`).
 pub fn table_two(spec: &Spec, evaluation: &Evaluation, devices: &[String]) -> Option<Table> {
-    let is_timed = spec.task == Task::MnistResnet18
+    let built_in = spec.task.built_in();
+    let is_timed = built_in.is_some_and(|task| task.metrics.contains(&TRAINING_SECONDS))
         || evaluation
             .arms
             .iter()
@@ -89,8 +89,8 @@ pub fn table_two(spec: &Spec, evaluation: &Evaluation, devices: &[String]) -> Op
     }
     if is_as_run(spec) {
         notes.push(NOTE_ON_TIME.to_owned());
-    } else if spec.task == Task::MnistResnet18 {
-        notes.push("Time of the optimisation steps, without evaluation and loading.".to_owned());
+    } else if let Some(task) = built_in {
+        notes.push(task.note_on_time.to_owned());
     }
 
     Some(Table {
@@ -123,10 +123,7 @@ fn table_of(spec: &Spec, evaluation: &Evaluation, metrics: &[String]) -> Table {
         .iter()
         .map(|arm| row(spec, arm, metrics))
         .collect();
-    let corner = match spec.task {
-        Task::MnistResnet18 => "Optimizer",
-        Task::Worker(_) | Task::Program(_) => "Arm",
-    };
+    let corner = spec.task.built_in().map_or("Arm", |task| task.corner);
 
     Table {
         title: String::new(),
@@ -180,13 +177,11 @@ fn reported_metrics(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
 }
 
 fn heading<'a>(task: &Task, metric: &'a str) -> &'a str {
-    match (task, metric) {
-        (Task::MnistResnet18, "train_accuracy") => "Train",
-        (Task::MnistResnet18, "val_accuracy") => "Validation",
-        (Task::MnistResnet18, "test_accuracy") => "Test",
-        (_, TRAINING_SECONDS) => "Training time (s)",
-        (_, other) => other,
+    if metric == TRAINING_SECONDS {
+        return "Training time (s)";
     }
+    let label = task.built_in().and_then(|task| task.label(metric));
+    label.map_or(metric, |label| label.heading)
 }
 
 /// The seeds of a table as text: `mean ± sample std over 10 held-out seeds`.
@@ -208,7 +203,7 @@ pub(super) fn seeds(spec: &Spec) -> String {
 /// When the trials of Table I switched their optimizer, arm by arm; nothing for arms that never
 /// switch.
 fn notes_on_switches(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
-    if spec.task != Task::MnistResnet18 {
+    if spec.task.built_in().is_none() {
         return Vec::new();
     }
 

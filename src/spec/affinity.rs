@@ -6,26 +6,22 @@ use std::collections::BTreeSet;
 
 use super::model::Spec;
 use super::problem::{Problems, quoted};
-use super::task::{OptimizerKind, ParamDefault, Task, TaskParam};
+use super::task::Task;
 use super::tree::{Entry, Kind, did_you_mean};
 use super::validate::Draft;
-use pentagrid_protocol::{Config, ParamValue};
+use pentagrid_protocol::Config;
 
 const EXAMPLE: &str = "write for example `affinity: [dataset, batch_size]`";
-
-/// Parameters of hybrid that matter only once it has switched, or decide when it switches.
-const AFTER_THE_SWITCH: [&str; 6] = ["tl", "lr2", "beta1", "beta2", "eps", "hessian_power"];
 
 impl Spec {
     /// Returns what the trials that have work in common with this configuration agree in, besides
     /// the seed; None if there are none.
     ///
-    /// A hybrid trial of the built-in task begins as SGD with momentum at `lr1`, so its affinity is
-    /// the configuration of that. A worker's are the values of the parameters that the sweep file
+    /// A built-in task knows it; a worker's are the values of the parameters that the sweep file
     /// names under `affinity`.
     pub fn affinity(&self, config: &Config) -> Option<String> {
         match &self.task {
-            Task::MnistResnet18 => builtin_affinity(config),
+            Task::BuiltIn(task) => (task.affinity)(config),
             Task::Worker(_) if !self.affinity.is_empty() => {
                 let mut common = config.clone();
                 common.0.retain(|name, _| self.affinity.contains(name));
@@ -38,36 +34,22 @@ impl Spec {
     /// Whether any of the sweep's configurations may have an affinity.
     pub fn has_affinities(&self) -> bool {
         match &self.task {
-            Task::MnistResnet18 => true,
+            Task::BuiltIn(_) => true,
             Task::Worker(_) => !self.affinity.is_empty(),
             Task::Program(_) => false,
         }
     }
 
     /// Returns what a trial does after it leaves the work that its group has in common: its
-    /// configuration without the parameter that decides when it leaves (`tl`). None if it never
+    /// configuration without the parameter that decides when it leaves. None if it never
     /// leaves, or if nothing is known about it.
     pub fn second_phase(&self, config: &Config) -> Option<String> {
-        if self.task != Task::MnistResnet18 || optimizer(config) != Some(OptimizerKind::Hybrid) {
-            return None;
-        }
-        let mut rest = config.clone();
-        rest.0.remove("tl");
-        Some(rest.canonical())
+        (self.task.built_in()?.second_phase)(config)
     }
 
     /// Returns how many epochs a trial has, if the task has such a parameter.
     pub fn epochs(&self, config: &Config) -> Option<u32> {
-        if self.task != Task::MnistResnet18 {
-            return None;
-        }
-        let default = TaskParam::find("epochs")?.default;
-        let epochs = match (config.get("epochs"), default) {
-            (Some(ParamValue::Int(epochs)), _) => *epochs,
-            (None, ParamDefault::Int(epochs)) => epochs,
-            _ => return None,
-        };
-        u32::try_from(epochs).ok()
+        (self.task.built_in()?.epochs)(config)
     }
 }
 
@@ -137,7 +119,7 @@ struct Refusal {
 
 fn refusal(task: Option<&Task>) -> Option<Refusal> {
     match task {
-        Some(Task::MnistResnet18) => Some(Refusal {
+        Some(Task::BuiltIn(_)) => Some(Refusal {
             message: "`affinity` beside the built-in task, which knows what its trials have in common",
             help: "remove it; `pentagrid plan` shows what is shared",
         }),
@@ -149,87 +131,8 @@ fn refusal(task: Option<&Task>) -> Option<Refusal> {
     }
 }
 
-fn optimizer(config: &Config) -> Option<OptimizerKind> {
-    match config.get("optimizer")? {
-        ParamValue::Text(name) => OptimizerKind::from_name(name),
-        _ => None,
-    }
-}
-
-fn builtin_affinity(config: &Config) -> Option<String> {
-    match optimizer(config)? {
-        OptimizerKind::SgdMomentum => Some(config.canonical()),
-        OptimizerKind::Hybrid => Some(first_phase(config).canonical()),
-        OptimizerKind::Sgd | OptimizerKind::Adam | OptimizerKind::Adahessian => None,
-    }
-}
-
-/// The configuration of a hybrid trial until it switches, as one of SGD with momentum.
-fn first_phase(config: &Config) -> Config {
-    let mut first = config.clone();
-    first
-        .0
-        .retain(|name, _| !AFTER_THE_SWITCH.contains(&name.as_str()));
-    if let Some(lr) = first.0.remove("lr1") {
-        first.0.insert("lr".to_owned(), lr);
-    }
-    let name = OptimizerKind::SgdMomentum.name().to_owned();
-    first
-        .0
-        .insert("optimizer".to_owned(), ParamValue::Text(name));
-    first
-}
-
 #[cfg(test)]
 mod tests {
-    use super::*;
-    use crate::spec::task::PARAMS;
-
-    fn affinity(json: &str) -> Option<String> {
-        builtin_affinity(&serde_json::from_str(json).unwrap())
-    }
-
-    #[test]
-    fn hybrid_has_the_affinity_of_its_first_phase() {
-        let momentum =
-            affinity(r#"{"optimizer": "sgd_momentum", "lr": 0.1, "momentum": 0.9, "epochs": 3}"#);
-        let hybrid = r#"{"optimizer": "hybrid", "lr1": 0.1, "lr2": 0.2, "tl": 1, "beta2": 0.9, "momentum": 0.9, "epochs": 3}"#;
-        assert!(momentum.is_some());
-        assert_eq!(affinity(hybrid), momentum);
-        assert_eq!(
-            affinity(&hybrid.replace("\"tl\": 1", "\"tl\": 0.5")),
-            momentum
-        );
-        for other in [
-            hybrid.replace("\"lr1\": 0.1", "\"lr1\": 0.2"),
-            hybrid.replace("\"epochs\": 3", "\"epochs\": 4"),
-        ] {
-            assert_ne!(affinity(&other), momentum, "{other}");
-        }
-        assert_eq!(affinity(r#"{"optimizer": "adam", "lr": 0.1}"#), None);
-    }
-
-    /// A new parameter of hybrid's second phase must be named here too.
-    #[test]
-    fn all_parameters_of_the_second_phase_are_named() {
-        let first = |name: &str| {
-            PARAMS
-                .iter()
-                .any(|param| param.name == name && param.applies_to(OptimizerKind::SgdMomentum))
-        };
-        let own = PARAMS
-            .iter()
-            .filter(|param| param.applies_to(OptimizerKind::Hybrid) && !first(param.name));
-        let mut own: Vec<&str> = own
-            .map(|param| param.name)
-            .filter(|name| *name != "lr1")
-            .collect();
-        let mut named = AFTER_THE_SWITCH.to_vec();
-        own.sort_unstable();
-        named.sort_unstable();
-        assert_eq!(own, named);
-    }
-
     fn file(head: &str) -> String {
         format!(
             "name: t\nmetric: {{name: m, goal: maximize}}\nseeds: {{tune: 1, final: 0}}\n{head}\n\

@@ -2,6 +2,8 @@
 //! become for a trial. `program` reads them from the sweep file, `schedule` starts them, `show`
 //! prints them.
 
+use std::collections::BTreeMap;
+
 use crate::shell::shell_quoted;
 use pentagrid_protocol::{Config, ParamValue};
 
@@ -74,6 +76,20 @@ pub struct Filling<'a> {
     pub dir: &'a str,
     /// The Python interpreter.
     pub interpreter: &'a str,
+}
+
+impl<'a> Filling<'a> {
+    /// The values of no trial, for texts that do not depend on one.
+    pub fn of_no_trial(interpreter: &'a str) -> Self {
+        const NO_CONFIG: &Config = &Config(BTreeMap::new());
+        Self {
+            config: NO_CONFIG,
+            seed: 0,
+            trial: "",
+            dir: "",
+            interpreter,
+        }
+    }
 }
 
 /// The name of the file of hyper-parameters in a trial's folder.

@@ -43,7 +43,7 @@ pub(super) fn read(entry: &Entry, scope: &Scope<'_>, problems: &mut Problems<'_>
 
 fn check_threads(part: &Entry, threads: u32, scope: &Scope<'_>, problems: &mut Problems<'_>) {
     match scope.task {
-        Some(Task::MnistResnet18) if threads != 1 => problems.report(
+        Some(Task::BuiltIn(_)) if threads != 1 => problems.report(
             part.at(),
             "`threads`: the built-in task trains on one thread",
             "not for the built-in task",

@@ -16,10 +16,8 @@ use crate::schedule::{
 };
 use crate::secrets::Secrets;
 use crate::spec::command::{Filling, Piece, fill, holds_variable};
-use crate::spec::{Config, Spec, Task};
-
-/// Name of the built-in task's program.
-pub(super) const TRAINER: &str = "pentagrid-trainer";
+use crate::spec::{Spec, Task};
+use crate::tasks::BuiltIn;
 
 /// The time now, ISO 8601 in UTC with milliseconds.
 pub fn now() -> String {
@@ -105,7 +103,7 @@ pub fn start(
     let pieces = spec.env.iter().flat_map(|(_, pieces)| pieces);
     let own = match &spec.task {
         Task::Program(program) => Some(program.pieces()),
-        Task::Worker(_) | Task::MnistResnet18 => None,
+        Task::Worker(_) | Task::BuiltIn(_) => None,
     };
     refuse_unset(pieces.chain(own.into_iter().flatten()))?;
     match &spec.task {
@@ -115,9 +113,9 @@ pub fn start(
             workdir,
             computing,
         ))),
-        Task::MnistResnet18 => Ok(Start::Worker(worker(
+        Task::BuiltIn(task) => Ok(Start::Worker(worker(
             spec,
-            vec![trainer_path(elsewhere)?.display().to_string()],
+            vec![trainer_path(task, elsewhere)?.display().to_string()],
             workdir,
             computing,
         ))),
@@ -147,14 +145,7 @@ fn worker(
     workdir: PathBuf,
     computing: Computing,
 ) -> WorkerStart {
-    let config = Config::default();
-    let filling = Filling {
-        config: &config,
-        seed: 0,
-        trial: "",
-        dir: "",
-        interpreter: "",
-    };
+    let filling = Filling::of_no_trial("");
     let value = |pieces: &[Piece]| {
         fill(pieces, &filling, &|name| std::env::var(name).ok()).unwrap_or_default()
     };
@@ -162,7 +153,11 @@ fn worker(
         .env
         .iter()
         .map(|(name, pieces)| (name.clone(), value(pieces)));
-    let output = (spec.task != Task::MnistResnet18).then(|| (UNBUFFERED.to_owned(), unbuffered()));
+    let output = spec
+        .task
+        .built_in()
+        .is_none()
+        .then(|| (UNBUFFERED.to_owned(), unbuffered()));
     let environment = output
         .into_iter()
         .chain(computing.variables())
@@ -186,7 +181,7 @@ fn worker(
 pub fn secrets(spec: &Spec) -> Secrets {
     let own = match &spec.task {
         Task::Program(program) => Some(program.pieces()),
-        Task::Worker(_) | Task::MnistResnet18 => None,
+        Task::Worker(_) | Task::BuiltIn(_) => None,
     };
     let pieces = spec
         .env
@@ -225,14 +220,7 @@ fn refuse_unset<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Result<(), Sweep
 
 /// Where programs are looked for: the PATH that the sweep file sets, or ours.
 pub fn search_path(spec: &Spec) -> OsString {
-    let config = Config::default();
-    let filling = Filling {
-        config: &config,
-        seed: 0,
-        trial: "",
-        dir: "",
-        interpreter: "",
-    };
+    let filling = Filling::of_no_trial("");
     let own = spec.env.iter().find(|(name, _)| name == "PATH");
     let own =
         own.and_then(|(_, pieces)| fill(pieces, &filling, &|name| std::env::var(name).ok()).ok());
@@ -256,11 +244,11 @@ pub fn own_executable() -> Result<PathBuf, SweepError> {
     ))
 }
 
-/// The built-in trainer: PENTAGRID_TRAINER, or the program beside this one.
-pub fn trainer_path(elsewhere: bool) -> Result<PathBuf, SweepError> {
+/// A built-in task's program: PENTAGRID_TRAINER, or the one beside this program.
+pub fn trainer_path(task: &BuiltIn, elsewhere: bool) -> Result<PathBuf, SweepError> {
     let path = match std::env::var_os("PENTAGRID_TRAINER") {
         Some(path) => PathBuf::from(path),
-        None => own_executable()?.with_file_name(TRAINER),
+        None => own_executable()?.with_file_name(task.program),
     };
     if elsewhere || path.is_file() {
         return Ok(path);
@@ -286,7 +274,7 @@ pub fn folder() -> Result<PathBuf, SweepError> {
 /// # Errors
 /// As the ledger, and as `folder`.
 pub fn folder_of(ledger: &Reader, spec: &Spec) -> Result<PathBuf, SweepError> {
-    let needs_none = spec.task == Task::MnistResnet18 && spec.workdir.is_none();
+    let needs_none = spec.task.built_in().is_some() && spec.workdir.is_none();
     match ledger.folder()? {
         Some(folder) if folder.is_dir() || !needs_none => Ok(folder),
         _ => folder(),

@@ -10,7 +10,7 @@ use super::sources;
 use crate::plan::Fingerprint;
 use crate::schedule::Launcher;
 use crate::spec::command::{Filling, Piece, Program, Word, fill};
-use crate::spec::{Config, Spec, Task};
+use crate::spec::{Spec, Task};
 
 /// Programs that bring an environment of their own: a prefix with one of them is part of what is
 /// trained.
@@ -28,9 +28,6 @@ const CONTAINERS: [&str; 12] = [
     "uv",
     "nix",
 ];
-
-/// Variables that change what the built-in trainer computes.
-const TRAINER_VARIABLES: [&str; 2] = ["PENTAGRID_PRECISION", "PENTAGRID_DEAD_TAPS"];
 
 /// What a fingerprint is taken of.
 #[derive(Clone, Copy, Debug)]
@@ -95,7 +92,7 @@ pub(super) fn read(subject: Subject<'_>, key: &[u8; 32]) -> Taken {
         command.push_str(" (TF32)");
     }
 
-    let built_in = spec.task == Task::MnistResnet18;
+    let built_in = spec.task.built_in();
     let mut counted = CountedFiles::default();
     let mut files = BTreeMap::new();
     let mut program = None;
@@ -112,11 +109,7 @@ pub(super) fn read(subject: Subject<'_>, key: &[u8; 32]) -> Taken {
                 continue;
             };
             // Another checkout's trainer of the same build is the same trainer.
-            let name = if built_in {
-                environment::TRAINER.to_owned()
-            } else {
-                name
-            };
+            let name = built_in.map_or(name, |task| task.program.to_owned());
             // The first file after an interpreter is the program; a program of its own is the first
             // word.
             if program.is_none() && (place > 0 || path.starts_with(&workdir)) {
@@ -129,15 +122,16 @@ pub(super) fn read(subject: Subject<'_>, key: &[u8; 32]) -> Taken {
     let run_dir = std::path::absolute(run_dir).unwrap_or_else(|_| run_dir.to_owned());
     let run_dir = run_dir.canonicalize().unwrap_or(run_dir);
     // The trainer's build stands for its code.
-    let around = if built_in {
+    let around = if built_in.is_some() {
         None
     } else {
         sources::around(program.as_deref(), &workdir, &run_dir, &mut counted)
     };
     let fingerprint = Fingerprint {
         command,
-        env: variables(spec, built_in, key),
-        folder: (!built_in || spec.workdir.is_some()).then(|| workdir.display().to_string()),
+        env: variables(spec, key),
+        folder: (built_in.is_none() || spec.workdir.is_some())
+            .then(|| workdir.display().to_string()),
         files,
         sources: around,
         edited: Vec::new(),
@@ -168,7 +162,7 @@ impl CommandWord {
 /// The words of the command that starts a worker or program.
 fn words(spec: &Spec, interpreter: &str) -> Vec<CommandWord> {
     match &spec.task {
-        Task::MnistResnet18 => environment::trainer_path(true)
+        Task::BuiltIn(task) => environment::trainer_path(task, true)
             .map(|path| {
                 vec![CommandWord {
                     shown: spec.task.to_string(),
@@ -195,14 +189,7 @@ fn program_word(word: &Word, interpreter: &str) -> CommandWord {
         }
         Word::Text(pieces) => pieces,
     };
-    let config = Config::default();
-    let filling = Filling {
-        config: &config,
-        seed: 0,
-        trial: "",
-        dir: "",
-        interpreter,
-    };
+    let filling = Filling::of_no_trial(interpreter);
     let of_the_trial = |piece: &Piece| {
         matches!(
             piece,
@@ -232,15 +219,8 @@ fn one_word(word: &Word) -> String {
 }
 
 /// Keyed hashes of the variables that the sweep file sets or names.
-fn variables(spec: &Spec, built_in: bool, key: &[u8; 32]) -> BTreeMap<String, String> {
-    let config = Config::default();
-    let filling = Filling {
-        config: &config,
-        seed: 0,
-        trial: "",
-        dir: "",
-        interpreter: "",
-    };
+fn variables(spec: &Spec, key: &[u8; 32]) -> BTreeMap<String, String> {
+    let filling = Filling::of_no_trial("");
     let hide = |name: &str, value: &str| {
         let text = format!("{name}={value}");
         blake3::keyed_hash(key, text.as_bytes()).to_hex()[..16].to_owned()
@@ -253,7 +233,7 @@ fn variables(spec: &Spec, built_in: bool, key: &[u8; 32]) -> BTreeMap<String, St
     }
     let pieces = match &spec.task {
         Task::Program(program) => Some(program.pieces()),
-        Task::Worker(_) | Task::MnistResnet18 => None,
+        Task::Worker(_) | Task::BuiltIn(_) => None,
     };
     let named = pieces
         .into_iter()
@@ -262,8 +242,8 @@ fn variables(spec: &Spec, built_in: bool, key: &[u8; 32]) -> BTreeMap<String, St
             Piece::Variable(name) => Some(name.as_str()),
             _ => None,
         });
-    let of_the_trainer = TRAINER_VARIABLES.into_iter().filter(|_| built_in);
-    for name in named.chain(of_the_trainer) {
+    let of_the_task = spec.task.built_in().map_or(&[][..], |task| task.variables);
+    for name in named.chain(of_the_task.iter().copied()) {
         if let Ok(value) = std::env::var(name) {
             hidden
                 .entry(name.to_owned())

@@ -4,16 +4,7 @@
 use crate::grid::{Grid, PointId};
 use crate::ledger::{ArmRows, EarlierSweep, SweepRows, ViewColumns};
 use crate::plan::SpecChanges;
-use crate::spec::{self, Spec, Task, task};
-
-/// Metrics that the built-in task reports for every epoch.
-const BUILT_IN_HISTORY: [&str; 5] = [
-    "train_loss",
-    "train_accuracy",
-    "val_loss",
-    "val_accuracy",
-    "seconds",
-];
+use crate::spec::{self, Spec};
 
 /// Returns the rows of a sweep.
 pub fn sweep_rows<'a>(text: &'a str, spec: &'a Spec, grid: &'a Grid) -> SweepRows<'a> {
@@ -39,14 +30,14 @@ pub fn sweep_rows<'a>(text: &'a str, spec: &'a Spec, grid: &'a Grid) -> SweepRow
 /// The names that a sweep file makes known before any trial has reported them.
 fn view_columns(spec: &Spec) -> ViewColumns<'_> {
     let axes = spec.arms.iter().flat_map(|arm| &arm.axes);
-    let (metrics, history) = match spec.task {
-        Task::MnistResnet18 => (task::METRICS.to_vec(), BUILT_IN_HISTORY.to_vec()),
-        Task::Worker(_) | Task::Program(_) => (vec![spec.metric.name.as_str()], Vec::new()),
-    };
+    let built_in = spec.task.built_in();
     ViewColumns {
         parameters: axes.map(|axis| axis.name.as_str()).collect(),
-        metrics,
-        history,
+        metrics: match built_in {
+            Some(task) => task.metrics.to_vec(),
+            None => vec![spec.metric.name.as_str()],
+        },
+        history: built_in.map_or_else(Vec::new, |task| task.common_history.to_vec()),
     }
 }
 

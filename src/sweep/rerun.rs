@@ -24,7 +24,7 @@ pub fn rerun_command(
 ) -> Result<String, SweepError> {
     let folder = environment::folder_of(ledger, spec)?;
     match &spec.task {
-        Task::MnistResnet18 => {
+        Task::BuiltIn(_) => {
             let start = environment::start(spec, &folder, Computing::default(), &Launcher::Local);
             if let Ok(Start::Worker(worker)) = start {
                 let words: Vec<String> = worker

@@ -34,8 +34,8 @@ pub(super) fn of_the_paper(data: &FigureData<'_>, names: &mut FileNames) -> Vec<
     list
 }
 
-/// One figure for each metric in the history of a program.
-pub(super) fn of_a_program(data: &FigureData<'_>, names: &mut FileNames) -> Vec<Sketch> {
+/// One figure for each metric in the history.
+pub(super) fn of_each_metric(data: &FigureData<'_>, names: &mut FileNames) -> Vec<Sketch> {
     let metrics: BTreeSet<&String> = data
         .curves
         .iter()

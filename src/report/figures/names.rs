@@ -3,7 +3,6 @@
 use std::collections::HashSet;
 
 use crate::report::plot::{clean, shorten};
-use crate::spec::task::{GRAD_NORM_CONV1, GRAD_NORM_FC};
 use crate::spec::{Arm, Axis, Task};
 
 /// Maximum number of letters of a label from the sweep file in a picture.
@@ -13,19 +12,8 @@ const MAX_NAME_PART_LENGTH: usize = 40;
 
 /// The label of a metric on an axis, with its unit.
 pub(super) fn metric_label(task: &Task, metric: &str) -> String {
-    let known = match (task, metric) {
-        (Task::Worker(_) | Task::Program(_), _) => None,
-        (_, GRAD_NORM_CONV1) => Some("Spectral norm of the gradient, conv1"),
-        (_, GRAD_NORM_FC) => Some("Spectral norm of the gradient, fc"),
-        (_, "train_loss") => Some("Training loss (cross entropy)"),
-        (_, "val_loss") => Some("Validation loss (cross entropy)"),
-        (_, "test_loss") => Some("Test loss (cross entropy)"),
-        (_, "train_accuracy") => Some("Training accuracy (%)"),
-        (_, "val_accuracy") => Some("Validation accuracy (%)"),
-        (_, "test_accuracy") => Some("Test accuracy (%)"),
-        _ => None,
-    };
-    known.map_or_else(|| short_label(metric), str::to_owned)
+    let label = task.built_in().and_then(|task| task.label(metric));
+    label.map_or_else(|| short_label(metric), |label| label.axis.to_owned())
 }
 
 /// The label of an arm in a legend.

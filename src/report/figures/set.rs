@@ -4,7 +4,7 @@ use super::data::{FigureData, Sketch};
 use super::names::FileNames;
 use super::{curves, distribution, heatmap, sensitivity};
 use crate::report::plot::{PlotError, draw};
-use crate::spec::Task;
+use crate::tasks::FigureSet;
 
 /// A figure, ready to be written or to be embedded.
 #[derive(Clone, Debug)]
@@ -48,9 +48,10 @@ fn finish(sketch: Sketch) -> Result<FigureFile, PlotError> {
 
 pub(super) fn sketches(data: &FigureData<'_>) -> Vec<Sketch> {
     let mut names = FileNames::default();
-    let mut list = match data.spec.task {
-        Task::MnistResnet18 => curves::of_the_paper(data, &mut names),
-        Task::Worker(_) | Task::Program(_) => curves::of_a_program(data, &mut names),
+    let set = data.spec.task.built_in().map(|task| task.figures);
+    let mut list = match set.unwrap_or(FigureSet::EachMetric) {
+        FigureSet::Paper => curves::of_the_paper(data, &mut names),
+        FigureSet::EachMetric => curves::of_each_metric(data, &mut names),
     };
     list.extend(distribution::sketch(data, &mut names));
     for arm in 0..data.spec.arms.len() {

@@ -19,7 +19,7 @@ use crate::report::{
     protocol_effects, provenance, selected, shown_versions, summary_markdown, table_one, table_two,
     text_table, write_history, write_points, write_table, write_trials,
 };
-use crate::spec::{ColumnNames, Spec, Task, task};
+use crate::spec::{ColumnNames, Spec};
 use crate::text::count;
 
 /// The formats of each table.
@@ -264,10 +264,7 @@ pub fn write_history_csv(
     grid: &Grid,
 ) -> Result<(), ReportError> {
     folder.write("history.csv", |to| {
-        let first = match spec.task {
-            Task::MnistResnet18 => task::HISTORY,
-            Task::Worker(_) | Task::Program(_) => &[],
-        };
+        let first = spec.task.built_in().map_or(&[][..], |task| task.history);
         let columns = ledger.column_names(spec)?;
         let names = ledger.history_names(first)?;
         let names: Vec<&str> = names.iter().map(String::as_str).collect();

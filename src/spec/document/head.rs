@@ -7,6 +7,7 @@ use crate::spec::problem::{Finding, brief, quoted};
 use crate::spec::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
 use crate::spec::tree::{Entry, Fields, Kind, did_you_mean, entries, known_fields};
 use crate::spec::{foreign, free_text, keys, naming, program, similar};
+use crate::tasks;
 
 /// What the rules of other keys need to know about the task.
 #[derive(Clone, Copy)]
@@ -21,7 +22,7 @@ pub(super) struct Trainer {
 impl Trainer {
     pub fn new(task: Option<&Task>, fields: &Fields<'_>) -> Self {
         Self {
-            builtin: matches!(task, Some(Task::MnistResnet18)),
+            builtin: matches!(task, Some(Task::BuiltIn(_))),
             wandb: match task {
                 Some(task) => matches!(task, Task::Program(_)),
                 None => fields.lacks("task") && fields.lacks("worker"),
@@ -129,8 +130,8 @@ impl Document<'_, '_> {
 
     fn builtin_task(&mut self, entry: &Entry) -> Option<Task> {
         let written = self.line(entry, usize::MAX, false)?;
-        if written == BUILTIN {
-            return Some(Task::MnistResnet18);
+        if let Some(task) = tasks::find(&written) {
+            return Some(Task::BuiltIn(task));
         }
 
         let help = match similar::nearest(&written, &[BUILTIN]) {
