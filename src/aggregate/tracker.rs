@@ -190,7 +190,7 @@ impl Tracker {
             }
         }
 
-        // Sorting two sorted runs is one pass, whatever the number of new points.
+        // Sorting two sorted runs is one pass for any number of new points.
         if points.len() > known {
             points.sort_by_key(|stats| (stats.arm, stats.index));
         }

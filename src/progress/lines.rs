@@ -97,7 +97,7 @@ fn text(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> {
                     form(*results, "waits", "wait")
                 ),
             };
-            format!("{what}: trials go on, {results} until it is free")
+            format!("{what}: trials keep running, {results} until it is free")
         }
         Notice::LedgerFree => "the ledger is free again, and what waited is written".to_owned(),
         Notice::Waits { why: Some(_), .. } => progress.waiting_line()?,

@@ -1,6 +1,6 @@
 //! The data behind the tables as CSV: tables, points, trials, history. Numbers are written by
 //! shortest round trip, so that reading them back gives exactly the same numbers. Rows are in grid
-//! order, whatever the order of execution. No two columns of a file have the same name
+//! order, independent of the order of execution. No two columns of a file have the same name
 //! (`spec::ColumnNames`).
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};

@@ -6,7 +6,7 @@ use nix::time::{ClockId, clock_gettime};
 
 use super::proc_fs::start_ticks;
 
-/// Length of a clock tick of `/proc` in nanoseconds. Linux shows 100 ticks a second, whatever it
+/// Length of a clock tick of `/proc` in nanoseconds. Linux shows 100 ticks a second, however it
 /// counts itself (proc(5), USER_HZ); elsewhere the comparison with the kernel fails.
 const TICK: u64 = 10_000_000;
 const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;

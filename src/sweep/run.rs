@@ -86,7 +86,7 @@ pub fn run(request: Request<'_>, observer: &dyn Observer) -> Result<Finished, Sw
     let spec = &file.spec;
     if options.best_first && spec.prune == Prune::None {
         return Err(SweepError::Refused(
-            "--best-first needs `prune: safe` in the sweep file: without it every trial runs, whatever the order".to_owned(),
+            "--best-first needs `prune: safe` in the sweep file: without it every trial runs, in any order".to_owned(),
         ));
     }
     let secrets = environment::secrets(spec);

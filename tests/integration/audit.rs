@@ -37,7 +37,7 @@ fn claims_are_judged_and_checked() {
     assert_eq!(read("audit.csv").lines().count(), 2);
     assert_eq!(read("claims.csv").lines().count(), 1 + 14);
 
-    // Contradicted claims matter to nobody who does not ask.
+    // Contradicted claims change the exit code only with --check.
     assert_eq!(test.run(&["report", "runs/toy"]).expect(0).stderr, "");
     let checked = test.run(&["report", "runs/toy", "--check"]).expect(3);
     assert_eq!(checked.stdout, ran.stdout);

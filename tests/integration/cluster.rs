@@ -36,7 +36,7 @@ impl Cluster {
             .tempdir_in("/tmp")
             .unwrap();
         let cluster = Self { dir };
-        // A port that another start took meanwhile is bad luck.
+        // Another start may have taken a port in between.
         for attempt in 1.. {
             let mut command = cluster.script("start");
             command
@@ -89,7 +89,7 @@ impl Cluster {
         String::from_utf8(self.ask(words).stdout).unwrap()
     }
 
-    /// Waits until no job is left that is of ours.
+    /// Waits until no job of this test is left.
     pub fn wait_for_quiet(&self) {
         let mut said = String::new();
         wait_until("all jobs are gone", || {

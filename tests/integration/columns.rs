@@ -89,10 +89,7 @@ fn no_file_has_two_columns_of_one_name() {
         ("0.5", "8.0", "5.0", "7")
     );
     let sql = "SELECT lr || ' ' || metric_lr || ' ' || metric_seed || ' ' || seed || ' ' || param_n FROM trials WHERE lr = 0.5 AND phase = 'tune'";
-    let found: String = test
-        .ledger("runs/odd")
-        .query_row(sql, [], |row| row.get(0))
-        .unwrap();
+    let found = test.text("runs/odd", sql);
     assert_eq!(found, "0.5 8.0 5.0 0 7");
 
     for format in ["csv", "parquet", "tensorboard", "optuna", "junit"] {
@@ -143,23 +140,25 @@ fn the_views_have_a_column_for_each_metric_that_trials_report() {
     );
     test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
         .expect(0);
-    let text = |sql: &str| -> String {
-        test.ledger("runs/t")
-            .query_row(sql, [], |row| row.get(0))
-            .unwrap()
-    };
     assert_eq!(
-        text("SELECT test_acc || ' ' || val_acc FROM trials LIMIT 1"),
+        test.text(
+            "runs/t",
+            "SELECT test_acc || ' ' || val_acc FROM trials LIMIT 1"
+        ),
         "0.75 0.5"
     );
     assert_eq!(
-        text(
+        test.text(
+            "runs/t",
             "SELECT mean_test_acc || ' ' || mean_val_acc || ' ' || n_test_acc FROM summary LIMIT 1"
         ),
         "0.75 0.5 2"
     );
     assert_eq!(
-        text("SELECT train_loss || ' ' || val_acc FROM history LIMIT 1"),
+        test.text(
+            "runs/t",
+            "SELECT train_loss || ' ' || val_acc FROM history LIMIT 1"
+        ),
         "3.0 0.25"
     );
 
@@ -189,11 +188,17 @@ fn the_views_have_a_column_for_each_metric_that_trials_report() {
         "a statement that was made before still holds"
     );
     assert_eq!(
-        text("SELECT count(*) || ' ' || count(test_acc) || ' ' || count(late) FROM trials"),
+        test.text(
+            "runs/t",
+            "SELECT count(*) || ' ' || count(test_acc) || ' ' || count(late) FROM trials"
+        ),
         "6 4 2"
     );
     assert_eq!(
-        text("SELECT group_concat(mean_val_acc = 1e308) FROM summary WHERE n_late = 2"),
+        test.text(
+            "runs/t",
+            "SELECT group_concat(mean_val_acc = 1e308) FROM summary WHERE n_late = 2"
+        ),
         "1",
         "large numbers have a mean"
     );
@@ -220,28 +225,29 @@ fn names_with_control_characters_have_a_column_or_none_and_never_stop_the_sweep(
     );
     test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
         .expect(0);
-    let text = |sql: &str| -> String {
-        test.ledger("runs/t")
-            .query_row(sql, [], |row| row.get(0))
-            .unwrap()
-    };
     assert_eq!(
-        text(
+        test.text("runs/t", 
             "SELECT loss || ' ' || \"tab\tor\" || ' ' || \"back\\slash\" || ' ' || \"bell\u{7}\" || ' ' || \"it's\" FROM trials LIMIT 1"
         ),
         "1.0 2.0 3.0 5.0 6.0"
     );
     assert_eq!(
-        text("SELECT \"mean_back\\slash\" || ' ' || \"n_tab\tor\" FROM summary LIMIT 1"),
+        test.text(
+            "runs/t",
+            "SELECT \"mean_back\\slash\" || ' ' || \"n_tab\tor\" FROM summary LIMIT 1"
+        ),
         "3.0 1"
     );
     assert_eq!(
-        text("SELECT loss || ' ' || \"c\\d\" FROM history LIMIT 1"),
+        test.text(
+            "runs/t",
+            "SELECT loss || ' ' || \"c\\d\" FROM history LIMIT 1"
+        ),
         "3.0 7.0"
     );
     // What has no column is in the JSON.
     assert_eq!(
-        text(
+        test.text("runs/t", 
             "SELECT group_concat(j.value) FROM trials t, json_each(t.metrics) j WHERE j.key LIKE 'quo%' AND t.seed = 0"
         ),
         "4.0,4.0,4.0"
@@ -261,7 +267,7 @@ fn names_with_control_characters_have_a_column_or_none_and_never_stop_the_sweep(
 }
 
 #[test]
-fn a_column_keeps_its_name_whatever_later_trials_report() {
+fn a_column_keeps_its_name_when_later_trials_report_others() {
     let test = reporting(
         "Val",
         r#"case $x in
@@ -272,23 +278,27 @@ fn a_column_keeps_its_name_whatever_later_trials_report() {
     );
     test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
         .expect(0);
-    let text = |sql: &str| -> String {
-        test.ledger("runs/t")
-            .query_row(sql, [], |row| row.get(0))
-            .unwrap()
-    };
     assert_eq!(
-        text("SELECT group_concat(loss ORDER BY position) FROM trials"),
+        test.text(
+            "runs/t",
+            "SELECT group_concat(loss ORDER BY position) FROM trials"
+        ),
         "0.1,0.2",
         "the first that was reported"
     );
     assert_eq!(
-        text("SELECT group_concat(val ORDER BY position) FROM trials"),
+        test.text(
+            "runs/t",
+            "SELECT group_concat(val ORDER BY position) FROM trials"
+        ),
         "1.0,2.0,3.0",
         "the sweep file's metric"
     );
     assert_eq!(
-        text("SELECT metric_loss || ' ' || metric_val || ' ' || metric_x FROM trials WHERE x = 2"),
+        test.text(
+            "runs/t",
+            "SELECT metric_loss || ' ' || metric_val || ' ' || metric_x FROM trials WHERE x = 2"
+        ),
         "77.0 88.0 9.0"
     );
     let read = |name: &str| std::fs::read_to_string(test.path(name)).unwrap();

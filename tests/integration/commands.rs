@@ -66,7 +66,7 @@ fn a_second_run_has_nothing_to_do_and_says_the_same() {
 }
 
 #[test]
-fn a_report_is_made_again_whatever_became_of_its_files() {
+fn a_report_is_written_again_if_its_files_are_gone_or_changed() {
     let test = finished();
     let first = test.run(&["resume", "runs/toy", "-q"]).expect(0).stdout;
     for name in ["table1.csv", "figures/sensitivity_near.svg"] {

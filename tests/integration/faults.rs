@@ -1,5 +1,5 @@
 //! Workers that crash, lie, hang and flood: each fault ends in a defined state, with a message, and
-//! costs nobody else anything.
+//! affects no other worker.
 
 use crate::support::{Ran, Test, filters};
 
@@ -62,9 +62,7 @@ fn fault(behaviour: &str) -> String {
     );
     let sql = "SELECT a.kind || ' x' || count(*) || ': ' || max(a.message) FROM attempt a JOIN trial t ON t.id = a.trial
                WHERE t.state = 'failed' AND t.seed = 0";
-    test.ledger("runs/toy")
-        .query_row(sql, [], |row| row.get(0))
-        .unwrap()
+    test.text("runs/toy", sql)
 }
 
 #[test]

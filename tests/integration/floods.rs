@@ -48,7 +48,7 @@ fn huge_epochs_wait_in_the_pipe_while_the_ledger_is_locked() {
             "SELECT count(*) FROM attempt WHERE outcome NOT IN ('running', 'done')"
         ),
         0,
-        "the same attempts go on"
+        "the same attempts keep running"
     );
     let gaps = "SELECT count(*) FROM (SELECT trial FROM epoch GROUP BY trial HAVING count(*) <> max(position))";
     assert_eq!(test.count("runs/toy", gaps), 0, "none is left out");

@@ -125,12 +125,12 @@ fn finished() -> Test {
     test
 }
 
-/// Somebody else's sweep: it can be looked at, and nothing be written beside it.
+/// Another user's sweep can be read, and nothing is written beside it.
 #[test]
 fn a_sweep_that_cannot_be_written_can_be_read() {
     let test = finished();
-    // Nothing binds root: where the tests run as root, somebody else looks, with a program that may
-    // lie where only root goes.
+    // Permissions do not bind root: where the tests run as root, another user reads, with a copy of
+    // the program outside of root's own folders.
     let root = std::fs::metadata(test.path("")).unwrap().uid() == 0;
     let program = test.path("program");
     let original = env!("CARGO_BIN_EXE_pentagrid");
@@ -281,7 +281,7 @@ the file is damaged: restore it from a copy, or try `sqlite3 ledger.sqlite .reco
 }
 
 #[test]
-fn a_row_that_nobody_can_have_written_is_told() {
+fn a_row_that_pentagrid_cannot_have_written_is_reported() {
     let test = finished();
     test.ledger("runs/toy")
         .execute_batch("UPDATE trial SET metrics = 'not JSON' WHERE id = 3")

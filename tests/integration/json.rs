@@ -273,7 +273,7 @@ fn errors_are_json_too() {
             "{error}"
         );
     }
-    // What stands behind `--` is somebody else's.
+    // What stands behind `--` are the worker's words.
     let ran = test
         .run(&["worker-check", "--novel", "--", "worker", "--json"])
         .expect(2);

@@ -1,4 +1,4 @@
-//! A ledger that another program has locked: trials go on, results wait in memory, nothing is told
+//! A ledger that another program has locked: trials keep running, results wait in memory, nothing is told
 //! before it is written, and who wants to stop can.
 
 use nix::sys::signal::{Signal, kill};
@@ -18,7 +18,7 @@ fn send(child: &std::process::Child, signal: Signal) {
     kill(Pid::from_raw(child.id() as i32), signal).unwrap();
 }
 
-/// Somebody who has begun to write, and thinks.
+/// Another program that has begun to write and keeps its transaction open.
 fn lock(test: &Test) -> Connection {
     let other = test.ledger("runs/toy");
     other.busy_timeout(crate::support::PATIENCE).unwrap();
@@ -34,7 +34,7 @@ fn told(test: &Test) -> usize {
 }
 
 #[test]
-fn somebody_elses_transaction_is_waited_for_and_cuts_nothing_off() {
+fn a_transaction_of_another_program_is_waited_for_and_interrupts_nothing() {
     let test = Test::with_spec(&slow());
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:2"]);
     test.wait_for("runs/toy", DONE, 2);
@@ -53,7 +53,7 @@ fn somebody_elses_transaction_is_waited_for_and_cuts_nothing_off() {
         "{said}"
     );
     assert!(
-        said.contains("trials go on, ") && said.contains("results wait in memory"),
+        said.contains("trials keep running, ") && said.contains("results wait in memory"),
         "{said}"
     );
     assert!(
@@ -77,7 +77,7 @@ fn somebody_elses_transaction_is_waited_for_and_cuts_nothing_off() {
 }
 
 #[test]
-fn the_second_ctrl_c_does_not_wait_for_somebody_elses_transaction() {
+fn the_second_ctrl_c_does_not_wait_for_a_transaction_of_another_program() {
     let test = Test::with_spec(&slow());
     let mut child = test.start(&["run", "sweep.yaml", "--devices", "cpu:2"]);
     test.wait_for("runs/toy", DONE, 2);

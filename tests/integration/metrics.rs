@@ -126,7 +126,7 @@ fn notes_are_shown_and_warned_of_once() {
     let said = run(&test, 0);
     assert_eq!(said.matches("kept as notes").count(), 1, "{said}");
     assert!(said.contains("phase = train"), "{said}");
-    // Nor is it said again when the sweep goes on.
+    // Nor is it said again when the sweep is resumed.
     test.write_spec(
         &std::fs::read_to_string(test.path("sweep.yaml"))
             .unwrap()
@@ -340,7 +340,7 @@ fn rows_of_one_epoch_are_one_row_however_far_apart_they_come() {
     test.run(&["verify", "runs/toy", "-n", "2"]).expect(0);
 }
 
-/// A worker of somebody else's, which counts in parts and says more than numbers.
+/// A worker that counts in fractions of epochs and reports values that are not numbers.
 #[test]
 fn workers_are_held_to_the_same_rule() {
     let worker = r#"import json, sys

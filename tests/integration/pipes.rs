@@ -70,7 +70,7 @@ fn a_program_that_replaces_its_files_by_pipes_fails_and_hangs_nothing() {
         .to_owned();
     test.run(&["show", "runs/toy", &trial]).expect(0);
     test.run(&["report", "runs/toy"]).expect(0);
-    // A log that has become a pipe is told, by whoever reads it.
+    // Every command that reads a log reports one that has become a pipe.
     test.ledger("runs/toy")
         .execute_batch(&format!(
             "UPDATE attempt SET log = 'trials/{trial}/output.log'"
@@ -81,7 +81,7 @@ fn a_program_that_replaces_its_files_by_pipes_fails_and_hangs_nothing() {
         shown.contains("it is a named pipe (FIFO), not a plain file"),
         "{shown}"
     );
-    // Whatever lies there, the next attempt has its own files, and its configuration again.
+    // The next attempt has files of its own, and its configuration again.
     test.write_script(r#"cat "$PENTAGRID_CONFIG"; echo '{"score": 2}'"#);
     test.run(&[
         "run",
@@ -214,14 +214,10 @@ fn a_sweep_file_may_come_through_a_pipe() {
 fn a_metrics_file_that_is_a_pipe_from_the_start_is_told() {
     let test = program(r#"mkfifo "$PENTAGRID_METRICS""#);
     run(&test).expect(3);
-    let kinds: String = test
-        .ledger("runs/toy")
-        .query_row(
-            "SELECT group_concat(DISTINCT kind || ': ' || message) FROM attempt",
-            [],
-            |row| row.get(0),
-        )
-        .unwrap();
+    let kinds = test.text(
+        "runs/toy",
+        "SELECT group_concat(DISTINCT kind || ': ' || message) FROM attempt",
+    );
     assert_eq!(
         kinds,
         "protocol: the metrics file is a named pipe (FIFO), not a plain file"

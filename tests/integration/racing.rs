@@ -4,7 +4,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::Test;
+use crate::support::{DONE, Ran, Test};
 
 /// Two arms that share the points x = 4 and x = 8: 8 points, 40 tuning trials. The best are x = 3
 /// and x = 4.
@@ -26,54 +26,79 @@ fn file(test: &Test, name: &str) -> String {
     std::fs::read_to_string(test.path("reports/race").join(name)).unwrap()
 }
 
-/// What the tables rest on: Table I, and the rows of the selected points.
-fn outcome(test: &Test) -> (String, Vec<String>) {
-    let points = file(test, "points.csv");
-    let selected = |row: &&str| row.split(',').nth(3) == Some("true");
-    // The column `pruned` is there only with a race.
-    let row = |row: &str| {
-        row.split(',')
-            .filter(|cell| *cell != "false")
-            .collect::<Vec<_>>()
-            .join(",")
-    };
-    (
-        file(test, "table1.csv"),
-        points.lines().filter(selected).map(row).collect(),
-    )
+/// What the tables rest on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tables {
+    /// Table I.
+    table: String,
+    /// The rows of the selected points.
+    selected: Vec<String>,
 }
 
+impl Tables {
+    fn of(test: &Test) -> Self {
+        let points = file(test, "points.csv");
+        let selected = points
+            .lines()
+            .filter(|row| row.split(',').nth(3) == Some("true"))
+            .map(|row| {
+                // The column `pruned` is there only with a race.
+                let cells = row.split(',').filter(|cell| *cell != "false");
+                cells.collect::<Vec<_>>().join(",")
+            })
+            .collect();
+        Self {
+            table: file(test, "table1.csv"),
+            selected,
+        }
+    }
+
+    /// Table I without the columns of times, which differ from run to run.
+    fn without_times(&self) -> Vec<Vec<&str>> {
+        let rows = self.table.lines();
+        rows.map(|row| row.split(',').take(5).collect()).collect()
+    }
+}
+
+/// Runs a race to its end.
+fn raced(spec: &str, options: &[&str]) -> (Test, Ran) {
+    let test = Test::with_spec(spec);
+    let ran = test.run(&[&["run", "sweep.yaml"], options].concat());
+    (test, ran.expect(0))
+}
+
+/// The sweep without a race.
 fn unpruned() -> Test {
-    let test = Test::with_spec(&RACE.replace("prune: safe\n", ""));
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:2"])
-        .expect(0);
+    let (test, _) = raced(
+        &RACE.replace("prune: safe\n", ""),
+        &["-q", "--devices", "cpu:2"],
+    );
     assert_eq!(test.count("runs/race", TUNED), 40);
     test
 }
 
+/// The trials of a race that did not run.
+fn pruned(test: &Test) -> String {
+    test.run(&["trials", "runs/race", "--state", "pruned"])
+        .expect(0)
+        .stdout
+}
+
 #[test]
 fn fewer_trials_give_the_same_tables() {
-    let expected = outcome(&unpruned());
-    assert_eq!(expected.1.len(), 2);
+    let expected = Tables::of(&unpruned());
+    assert_eq!(expected.selected.len(), 2);
+
     // In the last round x = 3 and x = 4 are complete before 8, 5 and 6 have their turn.
-    let test = Test::with_spec(RACE);
-    test.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
-        .expect(0);
-    assert_eq!(
-        (test.count("runs/race", TUNED), outcome(&test)),
-        (37, expected.clone())
-    );
+    let (test, _) = raced(RACE, &["-q", "--devices", "cpu:1"]);
+    assert_eq!(test.count("runs/race", TUNED), 37);
+    assert_eq!(Tables::of(&test), expected);
 
     // By what can still be reached: 5 + 5 for the best points, 3 for x = 2, 2 for x = 5, 1 for each
     // other.
-    let test = Test::with_spec(RACE);
-    let ran = test
-        .run(&["run", "sweep.yaml", "--devices", "cpu:1", "--best-first"])
-        .expect(0);
-    assert_eq!(
-        (test.count("runs/race", TUNED), outcome(&test)),
-        (19, expected.clone())
-    );
+    let (test, ran) = raced(RACE, &["--devices", "cpu:1", "--best-first"]);
+    assert_eq!(test.count("runs/race", TUNED), 19);
+    assert_eq!(Tables::of(&test), expected);
     assert!(
         ran.stderr
             .contains("21 of 40 tuning trials did not need to run"),
@@ -112,10 +137,7 @@ race: finished; tables: pentagrid report runs/race
  High    9 of 20   2 of 2         0          0        0       11   x = 4
 ━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━━
 ");
-    let pruned = test
-        .run(&["trials", "runs/race", "--state", "pruned"])
-        .expect(0)
-        .stdout;
+    let pruned = pruned(&test);
     assert_eq!(pruned.lines().count(), 21, "{pruned}");
     assert_eq!(
         test.run(&["trials", "runs/race", "--state", "waiting"])
@@ -163,7 +185,7 @@ race: finished; tables: pentagrid report runs/race
 
 #[test]
 fn killed_and_in_any_order_it_ends_with_the_same_tables() {
-    let expected = outcome(&unpruned());
+    let expected = Tables::of(&unpruned());
     for order in [
         &["--best-first"][..],
         &["--shuffle", "3", "--bundle", "3"],
@@ -176,45 +198,33 @@ fn killed_and_in_any_order_it_ends_with_the_same_tables() {
         for round in 0..4 {
             let mut child =
                 test.start(&[&["run", "sweep.yaml", "--devices", "cpu:2"], order].concat());
-            test.wait_for(
-                "runs/race",
-                "SELECT count(*) FROM trial WHERE state = 'done'",
-                round * 4 + 1,
-            );
+            test.wait_for("runs/race", DONE, round * 4 + 1);
             kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
             child.wait().unwrap();
         }
         test.run(&[&["run", "sweep.yaml", "-q", "--devices", "cpu:2"], order].concat())
             .expect(0);
-        let strip = |(table, points): (String, Vec<String>)| {
-            let table: Vec<Vec<String>> = table
-                .lines()
-                .map(|row| row.split(',').take(5).map(str::to_owned).collect())
-                .collect();
-            (table, points.len())
-        };
-        assert_eq!(strip(outcome(&test)), strip(expected.clone()), "{order:?}");
+
+        let tables = Tables::of(&test);
+        assert_eq!(
+            tables.without_times(),
+            expected.without_times(),
+            "{order:?}"
+        );
+        assert_eq!(tables.selected.len(), expected.selected.len(), "{order:?}");
         let tuned = test.count("runs/race", TUNED);
         assert!((19..40).contains(&tuned), "{tuned} trials, {order:?}");
-        let pruned = test
-            .run(&["trials", "runs/race", "--state", "pruned"])
-            .expect(0)
-            .stdout;
-        assert_eq!(pruned.lines().count() as i64, 40 - tuned);
+        assert_eq!(pruned(&test).lines().count() as i64, 40 - tuned);
     }
 }
 
 #[test]
 fn a_bound_that_does_not_hold_ends_the_race_and_the_full_grid_runs() {
-    let expected = outcome(&unpruned());
-    let test = Test::with_spec(&RACE.replace("best: 100", "best: 99"));
-    let ran = test
-        .run(&["run", "sweep.yaml", "--devices", "cpu:1", "--best-first"])
-        .expect(0);
-    assert_eq!(
-        (test.count("runs/race", TUNED), outcome(&test)),
-        (40, expected)
-    );
+    let expected = Tables::of(&unpruned());
+    let best_first = ["--devices", "cpu:1", "--best-first"];
+    let (test, ran) = raced(&RACE.replace("best: 100", "best: 99"), &best_first);
+    assert_eq!(test.count("runs/race", TUNED), 40);
+    assert_eq!(Tables::of(&test), expected);
     assert!(
         ran.stderr.contains(
             "reached 100, which is better than the best value that the metric can take (99)"
@@ -233,10 +243,7 @@ fn a_bound_that_does_not_hold_ends_the_race_and_the_full_grid_runs() {
     let late = RACE
         .replace("best: 100", "best: 99.9")
         .replace("tune: 5, final: 2", "tune: [1, 2, 3, 4, 5], final: [7]");
-    let test = Test::with_spec(&late);
-    let ran = test
-        .run(&["run", "sweep.yaml", "--devices", "cpu:1", "--best-first"])
-        .expect(0);
+    let (test, ran) = raced(&late, &best_first);
     assert!(
         ran.stderr.contains("tuning trials did not need to run"),
         "{}",
@@ -255,6 +262,6 @@ fn a_bound_that_does_not_hold_ends_the_race_and_the_full_grid_runs() {
 fn best_first_is_of_no_use_without_a_race() {
     let test = Test::with_spec(&RACE.replace("prune: safe", "prune: none"));
     insta::assert_snapshot!(test.run(&["run", "sweep.yaml", "--best-first"]).expect(2).stderr, @"
-error: --best-first needs `prune: safe` in the sweep file: without it every trial runs, whatever the order
+error: --best-first needs `prune: safe` in the sweep file: without it every trial runs, in any order
 ");
 }

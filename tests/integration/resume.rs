@@ -171,7 +171,7 @@ fn workers_killed_at_random_moments_change_no_table() {
             .filter(|(pid, ticks)| start_ticks(*pid) == Some(*ticks))
             .collect::<Vec<_>>();
         if let Some((pid, _)) = alive.get(round as usize % alive.len().max(1)) {
-            // It may have ended meanwhile.
+            // It may have ended by now.
             let _ = kill(Pid::from_raw(*pid as i32), Signal::SIGKILL);
         }
     }

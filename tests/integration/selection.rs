@@ -76,13 +76,13 @@ fn a_metric_that_no_trial_reports_is_an_error_that_names_those_there_are() {
             && watched.ends_with("s: finished; tables: pentagrid report runs/s\n"),
         "{watched}"
     );
-    // The trials have what was recorded of them, whatever selects now.
+    // The trials have the metrics that were recorded, not the one that selects now.
     let verified = test.run(&["verify", "runs/s", "-n", "6"]).expect(0).stdout;
     assert!(
         verified.contains("6 of 6 trials gave the same metrics and history"),
         "{verified}"
     );
-    // Corrected it goes on.
+    // With the correct metric it resumes.
     test.write_spec(&spec("{name: val/acc, goal: maximize}", seeds, ONE_ARM));
     run(&test, &["--accept-changes"]).expect(0);
 }
@@ -301,10 +301,7 @@ fn results_that_disappear_while_the_sweep_runs_are_missed() {
         0,
         "of what is left nothing can be selected"
     );
-    let outcome: String = test
-        .ledger("runs/s")
-        .query_row("SELECT outcome FROM session", [], |row| row.get(0))
-        .unwrap();
+    let outcome = test.text("runs/s", "SELECT outcome FROM session");
     assert_eq!(outcome, "incomplete");
     let watched = test.run(&["watch", "runs/s"]).expect(3).stdout;
     assert!(watched.contains("s: trials are left"), "{watched}");

@@ -137,7 +137,7 @@ fn a_crash_in_a_group_costs_only_the_trial_that_crashed() {
         let again = "SELECT count(*) FROM attempt a JOIN trials t ON t.trial = (SELECT point || '-' || seed FROM trial WHERE id = a.trial)
                      WHERE t.arm = 'before' AND a.outcome <> 'done'";
         assert_eq!(count(again), 0, "{behaviour}");
-        // The trials after it share anew, in the next worker.
+        // The trials after it share again, in the next worker.
         assert!(
             count("SELECT count(*) FROM trials WHERE arm = 'after' AND same_as IS NOT NULL") >= 2,
             "{behaviour}"

@@ -1,4 +1,4 @@
-//! Whatever happens to a simulated cluster, every trial ends once; and the same chance gives the
+//! Every trial ends once, with any faults of a simulated cluster; and the same chance gives the
 //! same outcome.
 
 use proptest::prelude::*;
@@ -57,9 +57,9 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
-    fn every_trial_ends_once_whatever_happens(cluster in cluster()) {
+    fn every_trial_ends_once_with_any_faults(cluster in cluster()) {
         let outcome = simulate(&cluster, &mut ()).map_err(|breach| TestCaseError::fail(breach.to_string()))?;
-        // Nobody can start where nodes are always taken away before.
+        // No worker can start where nodes are always taken away before.
         prop_assert!(outcome.given_up.is_none() || outcome.preempted >= 3, "{outcome:?}");
         prop_assert!(outcome.given_up.is_some() || outcome.done + outcome.failed == cluster.trials, "{outcome:?}");
         if cluster.error + cluster.crash + cluster.out_of_memory + cluster.hang == 0.0 && outcome.preempted == 0 {

@@ -1,5 +1,5 @@
 //! Workers by a real Slurm with fake nodes and fake GPUs: jobs of their own, steps of an
-//! allocation, and what goes wrong with both. Whatever happens, the tables are those of a local
+//! allocation, and what goes wrong with both. In every case the tables are those of a local
 //! run.
 
 use std::collections::BTreeMap;
@@ -45,7 +45,7 @@ pub fn start(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Child {
         .unwrap()
 }
 
-/// Lets trials go on.
+/// Lets trials finish.
 pub fn open(test: &Test) {
     std::fs::write(test.path("gate"), "").unwrap();
 }
@@ -258,14 +258,10 @@ fn a_cancelled_worker_is_followed_by_another() {
     let child = start(&cluster, &test, &["run", "sweep.yaml"]);
     for cancelled in [1, 2] {
         test.wait_for("runs/toy", RUNNING, 2);
-        let job: String = test
-            .ledger("runs/toy")
-            .query_row(
-                "SELECT job FROM worker WHERE ended_at IS NULL AND job IS NOT NULL LIMIT 1",
-                [],
-                |row| row.get(0),
-            )
-            .unwrap();
+        let job = test.text(
+            "runs/toy",
+            "SELECT job FROM worker WHERE ended_at IS NULL AND job IS NOT NULL LIMIT 1",
+        );
         cluster.ask(&["scancel", job.split('.').next().unwrap()]);
         test.wait_for("runs/toy", INTERRUPTED, cancelled);
     }

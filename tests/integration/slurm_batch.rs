@@ -187,7 +187,7 @@ fn ctrl_z_stops_workers_through_their_agents_and_fg_goes_on() {
     std::thread::sleep(std::time::Duration::from_secs(8));
     assert_eq!(stopped(), 2);
     signal(&child, Signal::SIGCONT);
-    wait_until("workers go on", || stopped() == 0);
+    wait_until("workers run again", || stopped() == 0);
     open(&test);
     finish(&test, child, 0);
     assert_eq!(

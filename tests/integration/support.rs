@@ -125,6 +125,13 @@ impl Test {
             .unwrap()
     }
 
+    /// One text from a ledger.
+    pub fn text(&self, run: &str, sql: &str) -> String {
+        self.ledger(run)
+            .query_row(sql, [], |row| row.get(0))
+            .unwrap()
+    }
+
     /// Waits until a query on a ledger gives at least so much.
     pub fn wait_for(&self, run: &str, sql: &str, least: i64) {
         let path = self.path(run).join("ledger.sqlite");

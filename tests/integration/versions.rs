@@ -77,10 +77,7 @@ fn another_value_of_a_variable_asks_for_consent_and_is_not_kept() {
     );
     run(&test, &["--accept-changes"]).expect(0);
     let fingerprints = "SELECT group_concat(parts) FROM fingerprint";
-    let kept: String = test
-        .ledger("runs/v")
-        .query_row(fingerprints, [], |row| row.get(0))
-        .unwrap();
+    let kept = test.text("runs/v", fingerprints);
     assert!(
         !kept.contains("hunter2") && kept.contains("TOKEN"),
         "{kept}"
@@ -202,10 +199,7 @@ fn rerun_changed_runs_earlier_versions_again_and_keeps_what_they_gave() {
         ),
         4
     );
-    let id: String = test
-        .ledger("runs/v")
-        .query_row("SELECT trial FROM trials LIMIT 1", [], |row| row.get(0))
-        .unwrap();
+    let id = test.text("runs/v", "SELECT trial FROM trials LIMIT 1");
     let shown = test.run(&["show", "runs/v", &id]).expect(0).stdout;
     assert!(
         shown.contains("its result, before the trial was run again: loss 1"),

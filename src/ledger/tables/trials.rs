@@ -32,11 +32,8 @@ impl Tables<'_> {
             return self.apply(command);
         };
 
-        let id = match self.row(*trial)? {
+        let id = match self.row_in_phase(*trial, *phase)? {
             Some(id) => {
-                self.statements
-                    .set_phase
-                    .execute(params![id, phase.name()])?;
                 self.statements.set_running.execute([id])?;
                 self.statements.drop_history.execute([id])?;
                 self.statements.drop_notes.execute([id])?;
@@ -197,14 +194,8 @@ impl Tables<'_> {
             return self.apply(command);
         };
 
-        let id = match self.row(*trial)? {
-            Some(id) => {
-                // In a changed sweep file a seed may have moved to the other phase.
-                self.statements
-                    .set_phase
-                    .execute(params![id, phase.name()])?;
-                id
-            }
+        let id = match self.row_in_phase(*trial, *phase)? {
+            Some(id) => id,
             None => self.insert_trial(*trial, *phase, "waiting")?,
         };
 
@@ -320,6 +311,18 @@ impl Tables<'_> {
                 row.get(0)
             })
             .optional()
+    }
+
+    /// Returns the row of a trial, if there is one, and sets its phase: in a changed sweep file a
+    /// seed may have moved to the other one.
+    fn row_in_phase(&mut self, trial: TrialId, phase: Phase) -> rusqlite::Result<Option<i64>> {
+        let Some(id) = self.row(trial)? else {
+            return Ok(None);
+        };
+        self.statements
+            .set_phase
+            .execute(params![id, phase.name()])?;
+        Ok(Some(id))
     }
 
     /// Inserts the row of a trial.

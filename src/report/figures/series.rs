@@ -134,7 +134,7 @@ pub(super) fn legend(series: &[Series<'_>]) -> Vec<LegendEntry> {
     series.iter().map(Series::legend_entry).collect()
 }
 
-/// Curves that rise far above where one of them began go on a log axis, because an arm that
+/// Curves that rise far above where one of them began get a log axis, because an arm that
 /// diverges would hide the others. A loss that falls by orders of magnitude stays on a linear axis,
 /// as papers show it.
 pub(super) fn curve_scale(metric: &str, series: &[Series<'_>]) -> Scale {

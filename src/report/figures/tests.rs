@@ -382,7 +382,7 @@ fn odd_names_and_many_arms() {
             _ => format!("Arm {arm}"),
         };
         let values = match arm {
-            0 => "{a/b: {values: [red, blue, 'a very long value that nobody wants to read']}, Ω: {values: [true, false]}, n: {values: [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987]}}".to_owned(),
+            0 => "{a/b: {values: [red, blue, 'a very long value that is hard to read']}, Ω: {values: [true, false]}, n: {values: [1, 2, 3, 5, 8, 13, 21, 34, 55, 89, 144, 233, 377, 610, 987]}}".to_owned(),
             _ => format!("{{arm: {{value: {arm}}}}}"),
         };
         writeln!(

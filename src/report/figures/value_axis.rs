@@ -4,9 +4,9 @@ use super::names::parameter_label;
 use crate::report::plot::{Axis, Scale, clean, shorten};
 use crate::spec::{Axis as Parameter, ParamValue};
 
-/// Positive values whose ratio exceeds this go on a log axis.
+/// Positive values whose ratio exceeds this get a log axis.
 const MIN_LOG_RATIO: f64 = 30.0;
-/// Values that grow by a constant factor of at least this go on a log axis.
+/// Values that grow by a constant factor of at least this get a log axis.
 const MIN_LOG_FACTOR: f64 = 1.5;
 /// Minimum distance of neighbours on an axis, as a share of the distance of evenly spread values.
 const MIN_DISTANCE: f64 = 0.45;

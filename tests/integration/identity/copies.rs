@@ -5,15 +5,9 @@ use pentagrid::ledger::{Consent, Holder, SessionInfo, SweepRows, ViewColumns, op
 use pentagrid::plan::Fingerprint;
 
 use super::{copy, go, left_running, lives, named, started, waiting};
-use crate::support::{DONE, Test, wait_until};
+use crate::support::{DONE, wait_until};
 
 const IDENTITY: &str = "SELECT identity FROM session ORDER BY id DESC LIMIT 1";
-
-fn text(test: &Test, run: &str, sql: &str) -> String {
-    test.ledger(run)
-        .query_row(sql, [], |row| row.get(0))
-        .unwrap()
-}
 
 #[test]
 fn a_copy_takes_nothing_that_is_not_its_own() {
@@ -50,10 +44,7 @@ fn a_copy_takes_nothing_that_is_not_its_own() {
         4,
         "nothing was cut off"
     );
-    assert_ne!(
-        text(&test, "runs/toy", IDENTITY),
-        text(&test, "copy", IDENTITY)
-    );
+    assert_ne!(test.text("runs/toy", IDENTITY), test.text("copy", IDENTITY));
     // It is told once: from then on it is a run directory like any other.
     let again = test.run(&["run", "sweep.yaml", "--dir", "copy"]).expect(0);
     assert!(!again.stderr.contains("is a copy"), "{}", again.stderr);
@@ -268,5 +259,5 @@ fn a_ledger_without_an_identity_gets_one_and_keeps_its_processes() {
     wait_until("they are gone", || {
         !programs.iter().any(|&program| lives(program))
     });
-    assert_eq!(text(&test, "runs/toy", IDENTITY).len(), 16);
+    assert_eq!(test.text("runs/toy", IDENTITY).len(), 16);
 }

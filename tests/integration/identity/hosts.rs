@@ -72,7 +72,7 @@ fn on_another_host_an_attempt_never_reads_what_the_one_before_it_writes() {
             on_another_host(&test, &["run", "sweep.yaml", "--devices", "cpu:1"])
         else {
             go(&test, "runs/toy");
-            return say_skipped("namespaces of one's own (unshare -u -p)");
+            return say_skipped("the right to create namespaces (unshare -u -p)");
         };
         let output = elsewhere.output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -57,10 +57,7 @@ fn programs_fail_in_ways_that_are_told_apart() {
             let test = script(text, &format!("limits: {{retries: 0, timeout: {limit}}}"));
             run(&test).expect(3);
             let sql = "SELECT kind || ' x' || count(*) || ': ' || max(message) FROM attempt";
-            let message: String = test
-                .ledger("runs/toy")
-                .query_row(sql, [], |row| row.get(0))
-                .unwrap();
+            let message = test.text("runs/toy", sql);
             format!("{name}: {message}")
         };
         let threads = faults.map(|fault| scope.spawn(move || one(fault)));
