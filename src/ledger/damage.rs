@@ -10,6 +10,7 @@ use super::lock::LastNote;
 use super::place::{Place, ledger_path};
 use super::schema::{self, FILE_NAME};
 use crate::grid::TrialId;
+use crate::text::{count, thousands};
 
 /// Folder of the folders of trials' programs, relative to the run directory.
 const TRIALS: &str = "trials";
@@ -150,13 +151,13 @@ pub(super) fn check_last_note(
                 return Ok(());
             }
             format!(
-                "it lacks the last {} of {} transactions of the run that began at {since}",
-                noted.commits - commits,
-                noted.commits
+                "it lacks the last {} of {} of the run that began at {since}",
+                thousands(noted.commits - commits),
+                count(noted.commits, "transaction")
             )
         }
         None => format!(
-            "it lacks the whole of its last run, the {}. one",
+            "it lacks the whole of its last run (session {})",
             noted.session
         ),
     };

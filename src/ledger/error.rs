@@ -7,6 +7,7 @@ use super::kernel_locks::locked_by;
 use super::rows::Retrained;
 use crate::grid::PointId;
 use crate::shell::shell_path;
+use crate::text::{count, form};
 
 /// A ledger that cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -199,10 +200,8 @@ impl Changed {
             ));
         }
         if let Some(Retrained { difference, trials }) = &self.retrained {
-            let (ran, again) = match trials {
-                1 => ("1 finished trial".to_owned(), "that trial"),
-                trials => (format!("{trials} finished trials"), "those trials"),
-            };
+            let ran = count(*trials, "finished trial");
+            let again = form(*trials, "that trial", "those trials");
             let lines: Vec<&str> = difference.lines().map(String::as_str).collect();
             out.push_str(&format!(
                 "what is trained has changed since {ran} in {shown} ran:\n  {}\n",
@@ -211,7 +210,10 @@ impl Changed {
             out.push_str(&format!(
                 "run the same command with --rerun-changed to run {again} again, "
             ));
-            out.push_str("with --accept-changes to keep their results beside new ones, ");
+            out.push_str(&format!(
+                "with --accept-changes to keep {} beside new ones, ",
+                form(*trials, "its result", "their results")
+            ));
         } else {
             out.push_str(
                 "run the same command with --accept-changes to keep the results of kept points \
@@ -308,8 +310,11 @@ fn locker(by: Option<&str>) -> String {
 fn lost_results(results: usize) -> String {
     match results {
         0 => "some records were".to_owned(),
-        1 => "1 result was".to_owned(),
-        results => format!("{results} results were"),
+        results => format!(
+            "{} {}",
+            count(results, "result"),
+            form(results, "was", "were")
+        ),
     }
 }
 

@@ -25,6 +25,7 @@ use super::versions;
 use super::views::make_views;
 use crate::files;
 use crate::plan::Fingerprint;
+use crate::text::count;
 
 /// The copy of the sweep file in a run directory.
 const SPEC_FILE: &str = "spec.yaml";
@@ -273,7 +274,8 @@ impl Transaction<'_> {
         if consent == Consent::Rerun {
             let rerun = versions::rerun(connection, self.dir, &fingerprint)?;
             remarks.push(format!(
-                "{rerun} finished trials of earlier versions run again (--rerun-changed)"
+                "{} of earlier versions will run again (--rerun-changed)",
+                count(rerun, "finished trial")
             ));
         }
         let version = versions::put(connection, &fingerprint, since).map_err(&sqlite)?;

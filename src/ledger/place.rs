@@ -10,6 +10,7 @@ use std::time::UNIX_EPOCH;
 
 use super::error::LedgerError;
 use super::schema::FILE_NAME;
+use crate::text::count;
 
 /// Maximum length of a ledger's path in bytes. SQLite opens paths of up to 512 bytes, including the
 /// terminator and the ending of its journal (`MAX_PATHNAME` in its `os_unix.c`).
@@ -189,9 +190,8 @@ fn why_impossible(dir: &Path) -> Option<String> {
     (length > MAX_LEDGER_PATH).then(|| {
         format!(
             "the path of its ledger has {length} bytes, but SQLite opens paths of up to \
-             {MAX_LEDGER_PATH} bytes: choose one that is {} \
-             bytes shorter",
-            length - MAX_LEDGER_PATH
+             {MAX_LEDGER_PATH} bytes: choose one that is {} shorter",
+            count(length - MAX_LEDGER_PATH, "byte")
         )
     })
 }

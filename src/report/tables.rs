@@ -224,10 +224,10 @@ fn notes_on_switches(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
             None => String::new(),
         };
         notes.push(format!(
-            "{}: {} of {} trials switched to AdaHessian{when}.",
+            "{}: {} of {} switched to AdaHessian{when}.",
             spec.arms[arm.arm].label,
             switched.map_or(0, |stat| stat.n),
-            stats.n
+            count(stats.n, "trial")
         ));
     }
     notes
@@ -247,8 +247,8 @@ fn notes_on_counts(spec: &Spec, evaluation: &Evaluation) -> Vec<String> {
             let counts = counts(spec, tally);
             if !counts.is_empty() {
                 notes.push(format!(
-                    "{label}: of {} {phase} trials {}.",
-                    tally.planned,
+                    "{label}: of {} {}.",
+                    count(tally.planned, &format!("{phase} trial")),
                     counts.join(", ")
                 ));
             }

@@ -8,6 +8,7 @@ use super::slot_index::SlotIndex;
 use crate::plan::{PlannedTrial, Shared};
 use crate::protocol::{FailureKind, PROTOCOL_VERSION, Position, Reported};
 use crate::spec::Limits;
+use crate::text;
 
 /// Time since the dispatcher started, by a monotonic clock.
 pub type Time = Duration;
@@ -237,7 +238,8 @@ pub enum Fatal {
     },
     /// Every trial of this run has failed with no retries left, all in the same way.
     #[error(
-        "the first {count} trials all failed in the same way, with no retries left ({kind}): {message}"
+        "the first {} all failed in the same way, with no retries left ({kind}): {message}",
+        text::count(*.count, "trial")
     )]
     AllAlike {
         /// The slot of the last one.
@@ -251,8 +253,8 @@ pub enum Fatal {
     },
     /// More trials failed, with no retries left, than the sweep file allows.
     #[error(
-        "more than {most} trial{}{} failed with no retries left, which is the limit (`max_failures`)",
-        if *.most == 1 { "" } else { "s" },
+        "more than {}{} failed with no retries left, which is the limit (`max_failures`)",
+        text::count(*.most, "trial"),
         .arm.as_ref().map(|arm| format!(" of {arm}")).unwrap_or_default()
     )]
     TooManyFailures {

@@ -9,6 +9,7 @@ use super::slot_index::SlotIndex;
 use crate::grid::ArmIndex;
 use crate::protocol::FailureKind;
 use crate::spec::Limits;
+use crate::text::count;
 
 /// How many trials at the beginning of a run may fail permanently in the same way before the sweep
 /// is given up.
@@ -31,8 +32,8 @@ pub fn recorded(message: String) -> String {
     }
     let cut = beginning(&message, MAX_MESSAGE);
     format!(
-        "{cut}… ({} more bytes are in the log)",
-        message.len() - cut.len()
+        "{cut}… (the log has {})",
+        count(message.len() - cut.len(), "more byte")
     )
 }
 
@@ -212,7 +213,7 @@ mod tests {
         let whole = "ä".repeat(500_000);
         let cut = recorded(whole);
         assert!(
-            cut.len() < MAX_MESSAGE + 100 && cut.ends_with("… (995904 more bytes are in the log)"),
+            cut.len() < MAX_MESSAGE + 100 && cut.ends_with("… (the log has 995,904 more bytes)"),
             "{}",
             &cut[MAX_MESSAGE..]
         );

@@ -15,6 +15,7 @@ use crate::protocol::{Place, Real, Unit, note_text};
 use crate::report::mean_std;
 use crate::schedule::log_end;
 use crate::spec::Config;
+use crate::text::{count, form, thousands};
 
 /// How much of the end of a log is shown, in bytes.
 const LOG_END: u64 = 16_000;
@@ -148,8 +149,9 @@ fn shared_sentence(row: &TrialRow) -> Option<String> {
     match row.shared.same_as {
         Some(other) => Some(format!("Reused the result of {other}.")),
         None if row.shared.epochs > 0 => Some(format!(
-            "{} of its epochs were computed for another trial that begins in the same way.",
-            row.shared.epochs
+            "{} of its epochs {} computed for another trial that begins in the same way.",
+            thousands(row.shared.epochs),
+            form(row.shared.epochs, "was", "were")
         )),
         None => None,
     }
@@ -204,10 +206,10 @@ fn mean_sentence(sweep: &Sweep, planned: &PlannedTrial) -> Option<String> {
     let stat = points[index].stats.get(metric)?;
 
     Some(format!(
-        "{metric} {} over {} of {} tuning seeds",
+        "{metric} {} over {} of {}",
         mean_std(*stat),
         stat.n,
-        sweep.spec().seeds.tune.len()
+        count(sweep.spec().seeds.tune.len(), "tuning seed")
     ))
 }
 

@@ -83,7 +83,7 @@ fn a_failure_with_a_long_message_is_recorded_and_shown_in_part_and_logged_whole(
     let longest = test.count("runs/toy", "SELECT max(length(message)) FROM attempt");
     assert!((4000..4300).contains(&longest), "{longest}");
     let noted =
-        "SELECT count(*) FROM attempt WHERE message LIKE '%… (905904 more bytes are in the log)'";
+        "SELECT count(*) FROM attempt WHERE message LIKE '%… (the log has 905,904 more bytes)'";
     assert_eq!(
         test.count("runs/toy", noted),
         test.count("runs/toy", "SELECT count(*) FROM attempt")

@@ -5,6 +5,7 @@ use super::error::WorkerError;
 use super::{Check, Subject, Verdict};
 use crate::protocol::{Metrics, Notes, Position, Reported, note_text};
 use crate::schedule::launch::quoted;
+use crate::text::count;
 
 /// How many positions of a history are shown.
 const MAX_SHOWN_POSITIONS: usize = 20;
@@ -107,7 +108,10 @@ fn outcome(answer: &Answer, subject: &Subject) -> Verdict {
             "put the final metrics into `done`",
         );
     }
-    Verdict::Good(format!("{} epochs, then {names}", answer.history.len()))
+    Verdict::Good(format!(
+        "{}, then {names}",
+        count(answer.history.len(), "epoch")
+    ))
 }
 
 /// Whether epochs count from 1, or positions at least grow.
@@ -125,9 +129,9 @@ fn numbering(history: &[(Position, Reported)]) -> Verdict {
     }
     if first.unit == last.unit && positions.is_sorted_by(|a, b| a < b) {
         return Verdict::Good(format!(
-            "{first} to {}, in {} rows",
+            "{first} to {}, in {}",
             last.place,
-            positions.len()
+            count(positions.len(), "row")
         ));
     }
     let shown: Vec<String> = positions
@@ -247,8 +251,8 @@ pub(super) fn sharing(
         .find(|answer| answer.shared_epochs as usize > answer.history.len());
     let verdict = if let Some(answer) = too_many {
         let seen = format!(
-            "it says that {} epochs were computed for another trial, of a history of {}",
-            answer.shared_epochs,
+            "it says that it took {} from another trial, of a history of {}",
+            count(answer.shared_epochs, "epoch"),
             answer.history.len()
         );
         Verdict::Bad(seen, HELP)
