@@ -64,7 +64,7 @@ pub fn failure(error: &CliError) -> String {
     })
 }
 
-/// The same of a command line that is not understood.
+/// Returns the JSON of an error in the command line.
 pub fn misuse(message: &str) -> String {
     let message = message.trim().trim_start_matches("error: ").to_owned();
     line(&Failure {

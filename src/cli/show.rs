@@ -18,10 +18,11 @@ use crate::protocol::{FailureKind, Metrics, Notes, Place, Unit, note_text};
 use crate::schedule::log_end;
 use crate::spec::Config;
 use crate::sweep::{FoundTrial, OpenSweep, Outcome, rerun_command, secrets};
+use crate::text::{count, form};
 
 /// How much of a log's end is shown, in bytes.
 const LOG_END: u64 = 2000;
-/// Of a longer history so many epochs are shown at its beginning, and at its end.
+/// Number of epochs that are shown at the beginning, and at the end, of a longer history.
 const SHOWN_EPOCHS: usize = 20;
 /// How much of a note is shown, in characters; `--json` has all that is kept.
 const NOTE_SHOWN: usize = 100;
@@ -268,22 +269,18 @@ fn shared(row: &TrialRow) -> String {
     match row.shared.same_as {
         Some(other) => format!("\nReused the result of {other}, which is the same up to here.\n"),
         None if row.shared.epochs > 0 => {
-            let epochs = if row.shared.epochs == 1 {
-                "epoch was"
-            } else {
-                "epochs were"
-            };
             format!(
-                "\nIts first {} {epochs} computed for another trial that begins in the same way.\n",
-                row.shared.epochs
+                "\nIts first {} {} computed for another trial that begins in the same way.\n",
+                count(row.shared.epochs, "epoch"),
+                form(row.shared.epochs, "was", "were")
             )
         }
         None => String::new(),
     }
 }
 
-/// The rows of a history that count the same thing, as a table: `left_out` of them are not among
-/// them, in the middle.
+/// The rows of a history that count the same unit, as a table. `left_out` rows in the middle are
+/// missing.
 fn history(unit: Unit, rows: &[EpochRow], left_out: usize) -> String {
     if rows.is_empty() {
         return String::new();

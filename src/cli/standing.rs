@@ -28,7 +28,7 @@ pub(super) struct Status {
     arms: Vec<ArmStatus>,
     running: Vec<RunningTrial>,
     failed: Vec<FailedTrial>,
-    /// The versions of what was trained that stand behind the finished trials.
+    /// The versions of what is trained that gave the finished trials their results.
     versions: Vec<ShownVersion>,
     /// Workers that wait in a queue.
     waiting: Vec<Waiting>,

@@ -63,7 +63,7 @@ pub enum Consent {
     Refuse,
     /// Keep all results and resume with the changes.
     Accept,
-    /// The same, but run trials of an earlier version of what is trained again.
+    /// Resume as well, and run trials of an earlier version of what is trained again.
     Rerun,
 }
 

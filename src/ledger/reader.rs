@@ -337,7 +337,7 @@ pub(super) fn find(dir: &Path) -> Result<PathBuf, LedgerError> {
     }
 }
 
-/// Returns an error of opening a ledger as the user is told it.
+/// Returns an error of opening a ledger with the message for the user.
 pub(super) fn explain(dir: &Path, error: LedgerError) -> LedgerError {
     let error = match error {
         // Not the file of another program, but a ledger that has lost everything.

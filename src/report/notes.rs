@@ -3,7 +3,7 @@
 
 use crate::aggregate::Evaluation;
 use crate::spec::Spec;
-use crate::text::count;
+use crate::text::{count, form};
 
 /// Returns the remarks on a sweep. `trainers` are the programs and versions that ran its trials.
 pub fn notes(spec: &Spec, evaluation: &Evaluation, trainers: &[String]) -> Vec<String> {
@@ -44,11 +44,11 @@ pub fn notes(spec: &Spec, evaluation: &Evaluation, trainers: &[String]) -> Vec<S
 }
 
 fn note_on_pruned(points: usize) -> String {
-    let verb = if points == 1 { "has" } else { "have" };
     format!(
-        "Safe racing (`prune: safe`): {} {verb} fewer tuning seeds than the others. \
+        "Safe racing (`prune: safe`): {} {} fewer tuning seeds than the others. \
          The selected points are those of the full grid; values of pruned points in figures \
          and points.csv are over the seeds that ran.",
-        count(points, "point")
+        count(points, "point"),
+        form(points, "has", "have")
     )
 }

@@ -6,12 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 
 use subtle::ConstantTimeEq;
 
-/// A word that is given to those who may see the page.
+/// The secret of a page, which its URL contains.
 #[derive(Clone)]
 pub struct Token(String);
 
 impl Token {
-    /// Creates one from the operating system's random numbers.
+    /// Creates a token from the operating system's random numbers.
     ///
     /// # Errors
     /// The operating system's.
@@ -21,13 +21,13 @@ impl Token {
         Ok(Self(format!("{:032x}", u128::from_be_bytes(bytes))))
     }
 
-    /// As it stands in the URL.
+    /// Returns the token as the URL contains it.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether it is the one that was given, compared in constant time: how long the answer takes
-    /// says nothing but whether the lengths agree.
+    /// Whether the token is the one that was given, compared in constant time: the duration shows
+    /// only whether the lengths agree.
     fn is(&self, given: &str) -> bool {
         self.0.as_bytes().ct_eq(given.as_bytes()).into()
     }
@@ -46,7 +46,7 @@ pub struct Guard {
     token: Option<Token>,
 }
 
-/// What becomes of a request.
+/// Whether a request is answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// It is answered.
@@ -74,8 +74,8 @@ impl Guard {
         }
     }
 
-    /// The URL by which the page can be seen. Browsers do not send what stands behind its `#`: only
-    /// the page's script reads the token.
+    /// Returns the URL of the page. Browsers do not send the part after `#`: only the page's script
+    /// reads the token.
     pub fn url(&self) -> String {
         let host = match (&self.name, self.address) {
             (Some(name), _) => name.clone(),

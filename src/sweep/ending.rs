@@ -9,7 +9,7 @@ use crate::shell::shell_path;
 use crate::spec::Spec;
 use crate::text::{count, form};
 
-/// How a command ended that did what it could.
+/// How a command ended, if no error stopped it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
     /// All is done.
@@ -17,7 +17,7 @@ pub enum Outcome {
     /// All is done, but some trials failed, or differ when they are run again, or claims do not
     /// hold.
     SomeFailed,
-    /// All is done, but no point could be selected of an arm, or trials are left all the same.
+    /// All is done, but no point could be selected of an arm, or trials are left although all were run.
     Incomplete,
     /// The user stopped it; everything is kept.
     Interrupted,

@@ -1,5 +1,5 @@
-//! Whether a sweep's program can be started, before a trial is burnt on it, and whether it is told
-//! what to train.
+//! Checks before the first trial that a sweep's program can be started, and that its command line or
+//! environment says what to train.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -141,7 +141,7 @@ fn why_not(first: &str, workdir: &Path, path: &OsStr) -> Option<String> {
     Some("it is not in PATH".to_owned())
 }
 
-/// What a shell would have made of a word, which is not there as it is.
+/// Why a word that is no file was perhaps meant for a shell.
 fn misread(word: &str) -> Option<&'static str> {
     if word.starts_with('~') || word.contains('$') {
         return Some(

@@ -1,4 +1,4 @@
-//! How a sweep is to be run: what `run` and `resume` can be told beside the sweep file.
+//! How a sweep is run: the options of `run` and `resume` beside the sweep file.
 
 use std::path::PathBuf;
 

@@ -17,9 +17,9 @@ use crate::schedule::devices::SlotDevice;
 use crate::schedule::{Dispatcher, Notice, PhaseEnd, Policy};
 use crate::spec::Spec;
 
-/// When the user is told that another program keeps the ledger from being read.
+/// How long another program may keep the ledger from being read before the user is warned.
 const FIRST_MESSAGE: Duration = Duration::from_secs(4);
-/// How often the user is told so after that.
+/// Time between two such warnings.
 const MESSAGE_INTERVAL: Duration = Duration::from_secs(30);
 /// Time between two attempts to read a locked ledger.
 pub(super) const RETRY_INTERVAL: Duration = Duration::from_millis(100);

@@ -107,8 +107,8 @@ pub fn within_limits(
     Ok(slots)
 }
 
-/// The slots of workers behind a prefix. What is there is not known here: only what is asked for is
-/// told.
+/// The slots of workers behind a prefix. The devices there are not known here, so the slots are
+/// those that were asked for.
 fn behind(command: &CommandSpec, devices: &DeviceRequest, threads: u32) -> Vec<SlotDevice> {
     let asked = match devices {
         DeviceRequest::Cpu(Some(count)) => Some(*count),

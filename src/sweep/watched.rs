@@ -13,12 +13,12 @@ use super::observer::Observer;
 use crate::ledger::Write;
 use crate::schedule::Recorder;
 
-/// Least time between two looks at the files. An edit that is taken back sooner is not seen.
-const LOOK_INTERVAL: Duration = Duration::from_millis(250);
-/// A look is followed by a pause of at least so many times the time that it took: the processor
-/// cores belong to the trials.
+/// Minimum time between two checks of the files. An edit that is undone sooner is not seen.
+const CHECK_INTERVAL: Duration = Duration::from_millis(250);
+/// Minimum length of the pause after a check, as a multiple of the time that the check took: the
+/// processor cores belong to the trials.
 const PAUSE_FACTOR: u32 = 20;
-/// Maximum number of edits that are told and recorded. After the first one the results are known to
+/// Maximum number of edits that are reported and recorded. After the first one the results are known to
 /// be of edited code, and a trial that writes files that count would fill the ledger.
 const MAX_EDITS: usize = 20;
 
@@ -34,7 +34,7 @@ pub(super) struct Watched<'a> {
     pub session: i64,
     /// Where records go.
     pub record: Recorder,
-    /// Who is told.
+    /// Shows the warnings.
     pub observer: &'a dyn Observer,
 }
 
@@ -121,7 +121,7 @@ fn look(
     ended: &Receiver<()>,
     found: &mpsc::UnboundedSender<Taken>,
 ) {
-    let mut pause = LOOK_INTERVAL;
+    let mut pause = CHECK_INTERVAL;
     while ended.recv_timeout(pause) == Err(RecvTimeoutError::Timeout) {
         let began = Instant::now();
         if !last.files.are_untouched() {
@@ -132,6 +132,6 @@ fn look(
                 return;
             }
         }
-        pause = LOOK_INTERVAL.max(began.elapsed() * PAUSE_FACTOR);
+        pause = CHECK_INTERVAL.max(began.elapsed() * PAUSE_FACTOR);
     }
 }

@@ -148,7 +148,7 @@ fn unselected(status: &Status) -> String {
     }
 }
 
-/// The versions that stand behind the finished trials, if there is more than one.
+/// The versions that trained the finished trials, if there is more than one.
 fn versions(versions: &[ShownVersion]) -> String {
     if versions.len() < 2 {
         return String::new();
