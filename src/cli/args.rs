@@ -8,8 +8,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-pub use run::{LauncherArg, ResumeArgs, RunArgs};
-pub use states::ListedState;
+pub(crate) use run::{LauncherArg, ResumeArgs, RunArgs};
+pub(crate) use states::ListedState;
 
 use crate::schedule::devices::DeviceRequest;
 

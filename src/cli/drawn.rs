@@ -26,7 +26,7 @@ pub(super) struct Drawn {
 
 impl Drawn {
     /// An area without bars.
-    pub fn new(sink: Sink) -> Self {
+    pub(crate) fn new(sink: Sink) -> Self {
         let screen = Screen {
             sink: Arc::clone(&sink),
             waiting: Mutex::default(),
@@ -43,7 +43,7 @@ impl Drawn {
     }
 
     /// Writes lines above the bars, and shows the bars as they are now.
-    pub fn draw(&mut self, board: &Board, lines: &str) {
+    pub(crate) fn draw(&mut self, board: &Board, lines: &str) {
         if !lines.is_empty() {
             // Stderr that is closed can be told nothing.
             self.area

@@ -12,7 +12,7 @@ use crate::spec::Diagnosis;
 use crate::sweep::{Outcome, SweepError};
 
 /// Exit code of bad usage and of invalid sweep files.
-pub const USAGE: u8 = 2;
+pub(crate) const USAGE: u8 = 2;
 /// Exit code of a sweep that ended with failed or missing trials.
 const INCOMPLETE: u8 = 3;
 /// Exit code of a run directory that another coordinator uses.
@@ -21,7 +21,7 @@ const HELD: u8 = 4;
 const LEDGER: u8 = 5;
 
 /// Returns the exit code of a command that did what it could.
-pub fn exit_code(outcome: Outcome) -> u8 {
+pub(crate) fn exit_code(outcome: Outcome) -> u8 {
     match outcome {
         Outcome::Done => 0,
         Outcome::SomeFailed | Outcome::Incomplete => INCOMPLETE,
@@ -31,7 +31,7 @@ pub fn exit_code(outcome: Outcome) -> u8 {
 
 /// Why a command could not do what it was to do.
 #[derive(Debug, thiserror::Error)]
-pub enum CliError {
+pub(crate) enum CliError {
     /// The sweep could not be opened or run.
     #[error(transparent)]
     Sweep(#[from] SweepError),
@@ -92,7 +92,7 @@ impl From<MonitorError> for CliError {
 
 impl CliError {
     /// Returns what is wrong with the sweep file, if that is it.
-    pub fn diagnosis(&self) -> Option<&Diagnosis> {
+    pub(crate) fn diagnosis(&self) -> Option<&Diagnosis> {
         match self {
             Self::Sweep(SweepError::Spec(diagnosis)) => Some(diagnosis),
             _ => None,
@@ -101,7 +101,7 @@ impl CliError {
 
     /// Returns the name of its kind in JSON: programs go by it and by the exit code, not by the
     /// words.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Usage(_) => "usage",
             Self::File { .. } | Self::Output(_) => "file",
@@ -128,7 +128,7 @@ impl CliError {
     }
 
     /// Returns the exit code.
-    pub fn exit_code(&self) -> u8 {
+    pub(crate) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) => USAGE,
             Self::File { .. } => LEDGER,

@@ -37,7 +37,7 @@ struct Answer<'a> {
 }
 
 /// Writes a sweep in another tool's format.
-pub fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(crate) fn export(arguments: &ExportArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let sweep = OpenSweep::frozen(&arguments.dir)?;
     let rows = sweep.settled_trials()?;
     let evaluation = sweep.evaluate(&rows)?;

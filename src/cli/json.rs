@@ -11,7 +11,7 @@ use super::error::{self, CliError};
 const FORMAT: u32 = 1;
 
 /// An answer as one document, which begins with its version.
-pub fn document(answer: &impl Serialize) -> Result<String, CliError> {
+pub(crate) fn document(answer: &impl Serialize) -> Result<String, CliError> {
     let mut all = serde_json::Map::from_iter([("format".to_owned(), Value::from(FORMAT))]);
     if let Value::Object(fields) = serde_json::to_value(answer).map_err(unexpected)? {
         all.extend(fields);
@@ -43,7 +43,7 @@ struct Problem {
 }
 
 /// What went wrong, in one line: warnings may stand before it on stderr.
-pub fn failure(error: &CliError) -> String {
+pub(crate) fn failure(error: &CliError) -> String {
     let mut problems = Vec::new();
     if let Some(diagnosis) = error.diagnosis() {
         for problem in &diagnosis.problems {
@@ -65,7 +65,7 @@ pub fn failure(error: &CliError) -> String {
 }
 
 /// Returns the JSON of an error in the command line.
-pub fn misuse(message: &str) -> String {
+pub(crate) fn misuse(message: &str) -> String {
     let message = message.trim().trim_start_matches("error: ").to_owned();
     line(&Failure {
         kind: "usage",

@@ -11,7 +11,7 @@ use super::args::{Common, LogFormat};
 use super::printer::Printer;
 
 /// Starts logging.
-pub fn start(common: &Common, printer: &Printer) {
+pub(crate) fn start(common: &Common, printer: &Printer) {
     let level = match (common.quiet, common.verbose) {
         (true, _) => "error",
         (_, 0) => "warn",

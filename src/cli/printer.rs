@@ -20,7 +20,7 @@ use crate::text::count;
 
 /// Writes all output to stdout and stderr. Clones share what they know.
 #[derive(Clone, Debug)]
-pub struct Printer {
+pub(crate) struct Printer {
     quiet: bool,
     color: bool,
     use_bars: bool,
@@ -30,7 +30,7 @@ pub struct Printer {
 
 impl Printer {
     /// A printer that follows the common options.
-    pub fn new(common: &Common) -> Self {
+    pub(crate) fn new(common: &Common) -> Self {
         let terminal = io::stderr().is_terminal();
         let color = match common.color {
             Color::Always => true,
@@ -55,23 +55,23 @@ impl Printer {
     }
 
     /// Hides these values in all that is printed from here on, by this printer and its clones.
-    pub fn hide(&self, secrets: Secrets) {
+    pub(crate) fn hide(&self, secrets: Secrets) {
         // A verb reads one sweep file.
         let _ = self.secrets.set(secrets);
     }
 
     /// Whether stderr has room for progress bars.
-    pub fn has_bars(&self) -> bool {
+    pub(crate) fn has_bars(&self) -> bool {
         self.use_bars
     }
 
     /// Shows bars on stderr from here on: what the function returns when the terminal is drawn.
-    pub fn show(&self, board: impl Fn() -> Board + Send + Sync + 'static) {
+    pub(crate) fn show(&self, board: impl Fn() -> Board + Send + Sync + 'static) {
         self.terminal.show(Arc::new(board));
     }
 
     /// Waits until what was said is written, as long as the reader reads.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         self.terminal.flush();
     }
 
@@ -79,7 +79,7 @@ impl Printer {
     ///
     /// # Errors
     /// `CliError::Output`, if stdout cannot be written.
-    pub fn data(&self, text: &str) -> Result<(), CliError> {
+    pub(crate) fn data(&self, text: &str) -> Result<(), CliError> {
         self.stdout(&self.redacted(text))
     }
 
@@ -88,7 +88,7 @@ impl Printer {
     ///
     /// # Errors
     /// `CliError::Output`, if stdout cannot be written.
-    pub fn text(&self, text: &str) -> Result<(), CliError> {
+    pub(crate) fn text(&self, text: &str) -> Result<(), CliError> {
         self.stdout(&printable::lines(&self.redacted(text)))
     }
 
@@ -107,7 +107,7 @@ impl Printer {
     }
 
     /// Whether stdout is a terminal that can be drawn over.
-    pub fn draws(&self) -> bool {
+    pub(crate) fn draws(&self) -> bool {
         io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
     }
 
@@ -117,7 +117,7 @@ impl Printer {
     ///
     /// # Errors
     /// `CliError::Output`, if stdout cannot be written.
-    pub fn redraw(&self, text: &str, lines: usize) -> Result<usize, CliError> {
+    pub(crate) fn redraw(&self, text: &str, lines: usize) -> Result<usize, CliError> {
         let (rows, columns) = console::Term::stdout().size();
         let room = usize::from(rows).max(3) - 1;
         let columns = usize::from(columns).max(20);
@@ -147,14 +147,14 @@ impl Printer {
     }
 
     /// A line for a person, on stderr; not when quiet.
-    pub fn say(&self, line: &str) {
+    pub(crate) fn say(&self, line: &str) {
         if !self.quiet {
             self.terminal.say(self.harmless(line), false);
         }
     }
 
     /// A line that matters even when quiet, on stderr.
-    pub fn warn(&self, line: &str) {
+    pub(crate) fn warn(&self, line: &str) {
         let label = if self.color {
             "\u{1b}[1;33mwarning\u{1b}[0m"
         } else {
@@ -165,7 +165,7 @@ impl Printer {
     }
 
     /// What went wrong, on stderr.
-    pub fn error(&self, error: &CliError) {
+    pub(crate) fn error(&self, error: &CliError) {
         if let Some(diagnosis) = error.diagnosis() {
             let width = usize::from(console_width());
             // What it shows of the file it makes harmless itself: the colours around that are ours.
@@ -183,7 +183,7 @@ impl Printer {
     }
 
     /// A line of the log, on stderr; as JSON to the letter.
-    pub fn log(&self, text: &str, json: bool) {
+    pub(crate) fn log(&self, text: &str, json: bool) {
         let text = if json {
             self.redacted(text).into_owned()
         } else {
@@ -193,7 +193,7 @@ impl Printer {
     }
 
     /// JSON for programs, on stderr, to the letter.
-    pub fn json(&self, text: &str) {
+    pub(crate) fn json(&self, text: &str) {
         self.terminal.say(self.redacted(text).into_owned(), true);
     }
 

@@ -56,7 +56,7 @@ impl<'a> Answer<'a> {
 }
 
 /// Writes a report.
-pub fn report(arguments: &ReportArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(crate) fn report(arguments: &ReportArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let sweep = OpenSweep::frozen(&arguments.dir)?;
     let out = match &arguments.out {
         Some(out) => out.clone(),

@@ -11,7 +11,7 @@ use crate::shell::shell_quoted;
 use crate::sweep::{OpenSweep, Outcome, Request, SweepFile};
 
 /// Resumes a sweep.
-pub fn resume(arguments: &ResumeArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(crate) fn resume(arguments: &ResumeArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let sweep = OpenSweep::open(&arguments.dir)?;
     refuse_edited(&arguments.dir, &sweep.text)?;
     let folder = sweep.folder()?;

@@ -7,7 +7,7 @@ use super::progress;
 use crate::sweep::{self, Outcome, Request};
 
 /// Runs a sweep.
-pub fn run(arguments: &RunArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(crate) fn run(arguments: &RunArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let file = sweep::read(&arguments.spec, arguments.dir.as_deref())?;
     let dir = arguments
         .dir

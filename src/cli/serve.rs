@@ -16,7 +16,7 @@ use crate::shell::shell_path;
 use crate::sweep::{self, FoundTrial, Outcome, rerun_command, runtime};
 
 /// Serves the page until Ctrl-C.
-pub fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(crate) fn serve(arguments: &ServeArgs, printer: &Printer) -> Result<Outcome, CliError> {
     // Nothing is listened to before there is something to show.
     let sweep = Sweep::open(&arguments.dir)?;
     let secrets = sweep::secrets(sweep.spec());

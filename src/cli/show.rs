@@ -111,7 +111,7 @@ impl ShownAttempt {
 }
 
 /// Shows one trial.
-pub fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(crate) fn show(arguments: &ShowArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let sweep = OpenSweep::open(&arguments.dir)?;
     printer.hide(secrets(&sweep.spec));
     let rows = sweep.trials()?;

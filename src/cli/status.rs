@@ -10,7 +10,7 @@ use crate::shell::shell_path;
 use crate::sweep::Outcome;
 
 /// Shows how a sweep stands.
-pub fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(crate) fn status(arguments: &StatusArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let sweep = Sweep::snapshot(&arguments.dir)?;
     let status = gather(&sweep);
     if arguments.json {

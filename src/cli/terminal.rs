@@ -68,7 +68,7 @@ impl std::fmt::Debug for Terminal {
 
 impl Terminal {
     /// A terminal, or any other sink. The thread starts with the first line.
-    pub fn new(sink: Sink, draws: bool) -> Self {
+    pub(crate) fn new(sink: Sink, draws: bool) -> Self {
         Self(Arc::new(Shared {
             state: Mutex::default(),
             asked: Condvar::new(),
@@ -81,7 +81,7 @@ impl Terminal {
 
     /// Has lines written. Where too much waits already they are left out, unless they matter more
     /// than what has been said.
-    pub fn say(&self, text: String, matters: bool) {
+    pub(crate) fn say(&self, text: String, matters: bool) {
         let mut state = self.0.lock();
         if !self.0.start(&mut state) {
             drop(state);
@@ -99,7 +99,7 @@ impl Terminal {
     }
 
     /// Shows bars from here on.
-    pub fn show(&self, board: BoardSource) {
+    pub(crate) fn show(&self, board: BoardSource) {
         let mut state = self.0.lock();
         if self.0.start(&mut state) {
             state.board = Some(board);
@@ -108,7 +108,7 @@ impl Terminal {
     }
 
     /// Waits until all that was said is written, as long as the reader reads.
-    pub fn flush(&self) {
+    pub(crate) fn flush(&self) {
         let shared = &self.0;
         let mut state = shared.lock();
         if state.started != Some(true)

@@ -46,7 +46,7 @@ struct Line<'a> {
 }
 
 /// Lists trials.
-pub fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(crate) fn trials(arguments: &TrialsArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let sweep = OpenSweep::open(&arguments.dir)?;
     let rows = sweep.settled_trials()?;
     let arm = match &arguments.arm {

@@ -12,7 +12,7 @@ pub(super) struct TrialsLeft {
 
 impl TrialsLeft {
     /// All trials of a sweep that has not started.
-    pub fn of_all(spec: &Spec, grid: &Grid) -> Self {
+    pub(crate) fn of_all(spec: &Spec, grid: &Grid) -> Self {
         let seeds = spec.seeds.tune.len() as u64;
         Self {
             tune: grid.arms().iter().map(|arm| arm.len() * seeds).collect(),
@@ -22,7 +22,7 @@ impl TrialsLeft {
 
     /// The trials that are left of a sweep that has started. While tuning trials are left, the
     /// selected points are not known, so all final trials count.
-    pub fn of_unfinished(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Self {
+    pub(crate) fn of_unfinished(spec: &Spec, grid: &Grid, evaluation: &Evaluation) -> Self {
         let mut left = Self::of_all(spec, grid);
         left.tune = evaluation
             .arms
@@ -40,11 +40,11 @@ impl TrialsLeft {
         left
     }
 
-    pub fn tune(&self) -> u64 {
+    pub(crate) fn tune(&self) -> u64 {
         self.tune.iter().sum()
     }
 
-    pub fn finals(&self) -> u64 {
+    pub(crate) fn finals(&self) -> u64 {
         self.finals.iter().sum()
     }
 }

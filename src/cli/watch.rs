@@ -22,7 +22,7 @@ use crate::text::thousands;
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 /// Watches a sweep until it has ended.
-pub fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(crate) fn watch(arguments: &WatchArgs, printer: &Printer) -> Result<Outcome, CliError> {
     // A user who has seen the first line may press Ctrl-C at once.
     let runtime = runtime()?;
     let interrupted = runtime

@@ -40,7 +40,10 @@ struct CheckedPromise {
 }
 
 /// Checks a worker.
-pub fn worker_check(arguments: &WorkerCheckArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(crate) fn worker_check(
+    arguments: &WorkerCheckArgs,
+    printer: &Printer,
+) -> Result<Outcome, CliError> {
     let config: Config = serde_json::from_str(&arguments.config).map_err(|error| {
         CliError::Usage(format!(
             "--config {:?} is no JSON object of parameters: {error}\nwrite for example --config '{{\"lr\": 0.1}}'",

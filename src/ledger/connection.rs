@@ -11,7 +11,7 @@ use super::schema::{APPLICATION_ID, SCHEMA_VERSION, bring_up_to_date, version};
 use crate::files;
 
 /// The reason that is given for refusing a ledger without tables.
-pub const EMPTY: &str = "it is empty";
+pub(crate) const EMPTY: &str = "it is empty";
 
 /// How long SQLite waits for another connection's lock before it tells a coordinator.
 const WRITER_BUSY_TIMEOUT: Duration = Duration::from_millis(200);
@@ -31,7 +31,7 @@ pub fn open_writable(path: &Path, network: Option<&str>) -> Result<Connection, L
 
 /// Opens a ledger for writing; creates an empty file if there is none. Refuses what is not a
 /// ledger. SQLite waits only briefly for the locks of other programs: the caller tries again.
-pub fn connect(path: &Path) -> Result<Connection, LedgerError> {
+pub(crate) fn connect(path: &Path) -> Result<Connection, LedgerError> {
     let sqlite = LedgerError::sqlite_at(path);
     refuse_other_files(path)?;
 
@@ -49,7 +49,7 @@ pub fn connect(path: &Path) -> Result<Connection, LedgerError> {
 
 /// Sets up a connection for writing, and brings the ledger to this program's version. May be called
 /// again after it failed.
-pub fn set_up(
+pub(crate) fn set_up(
     connection: &mut Connection,
     path: &Path,
     network: Option<&str>,
@@ -84,7 +84,7 @@ pub fn set_up(
 }
 
 /// The coordinator of the last session of a ledger, if that can be read at once.
-pub fn last_holder(path: &Path) -> Option<Holder> {
+pub(crate) fn last_holder(path: &Path) -> Option<Holder> {
     let connection = open_readable(path).ok()?;
     connection.busy_timeout(WRITER_BUSY_TIMEOUT).ok()?;
     connection
@@ -104,7 +104,7 @@ pub fn last_holder(path: &Path) -> Option<Holder> {
 
 /// The identity that the last session of a ledger recorded, if there is one that can be read at
 /// once.
-pub fn last_identity(path: &Path) -> Option<String> {
+pub(crate) fn last_identity(path: &Path) -> Option<String> {
     let connection = open_readable(path).ok()?;
     connection.busy_timeout(WRITER_BUSY_TIMEOUT).ok()?;
     connection
@@ -132,7 +132,7 @@ fn refuse_other_files(path: &Path) -> Result<(), LedgerError> {
 
 /// How a ledger is opened for reading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReadMode {
+pub(crate) enum ReadMode {
     /// Beside other readers and a writer.
     Shared,
     /// As a file that does not change, without the files beside it.
@@ -144,7 +144,7 @@ pub enum ReadMode {
 impl ReadMode {
     /// Returns the mode that leaves the directory as it is: SQLite creates files beside a ledger
     /// unless it is told that there is no writer. `is_held` says whether a coordinator is there.
-    pub fn without_trace(path: &Path, is_held: bool) -> Self {
+    pub(crate) fn without_trace(path: &Path, is_held: bool) -> Self {
         // With a journal that is still to be rolled back, the file alone is not the whole ledger.
         let has_journal = size_beside(path, "-journal").is_some_and(|size| size > 0);
         if is_held || has_journal {
@@ -170,12 +170,12 @@ fn size_beside(path: &Path, suffix: &str) -> Option<u64> {
 }
 
 /// Opens a ledger for reading, also while a coordinator writes it.
-pub fn open_readable(path: &Path) -> Result<Connection, LedgerError> {
+pub(crate) fn open_readable(path: &Path) -> Result<Connection, LedgerError> {
     open_in_mode(path, ReadMode::Shared)
 }
 
 /// Opens a ledger for reading in a mode.
-pub fn open_in_mode(path: &Path, mode: ReadMode) -> Result<Connection, LedgerError> {
+pub(crate) fn open_in_mode(path: &Path, mode: ReadMode) -> Result<Connection, LedgerError> {
     let sqlite = LedgerError::sqlite_at(path);
     refuse_other_files(path)?;
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;

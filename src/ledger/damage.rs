@@ -26,7 +26,7 @@ pub(super) struct Traces {
 
 impl Traces {
     /// Looks for evidence. Must be called before anything is written into the directory.
-    pub fn find(dir: &Path) -> Self {
+    pub(crate) fn find(dir: &Path) -> Self {
         let last = LastNote::read(dir);
         let found = if last.had_session() {
             Some("ledger.lock names a session".to_owned())
@@ -48,7 +48,7 @@ impl Traces {
     ///
     /// # Errors
     /// `LedgerError::Lost`.
-    pub fn check_file(&self, dir: &Path) -> Result<(), LedgerError> {
+    pub(crate) fn check_file(&self, dir: &Path) -> Result<(), LedgerError> {
         match std::fs::metadata(ledger_path(dir)) {
             // SQLite itself refuses to open what is not a plain file.
             Ok(file) if file.len() > 0 || !file.is_file() => Ok(()),
@@ -57,7 +57,7 @@ impl Traces {
     }
 
     /// Returns the error about a ledger without a session; None if there never was a session.
-    pub fn loss(&self, dir: &Path) -> Option<LedgerError> {
+    pub(crate) fn loss(&self, dir: &Path) -> Option<LedgerError> {
         let found = self.found.as_ref()?;
         let state = match std::fs::metadata(ledger_path(dir)) {
             Ok(file) if !file.is_file() => return None,
@@ -82,7 +82,11 @@ impl Traces {
     ///
     /// # Errors
     /// `LedgerError::Lost`, or SQLite's.
-    pub fn check_tables(&self, dir: &Path, connection: &Connection) -> Result<(), LedgerError> {
+    pub(crate) fn check_tables(
+        &self,
+        dir: &Path,
+        connection: &Connection,
+    ) -> Result<(), LedgerError> {
         let path = dir.join(FILE_NAME);
         if schema::is_empty(connection).map_err(LedgerError::sqlite_at(&path))? {
             self.loss(dir).map_or(Ok(()), Err)

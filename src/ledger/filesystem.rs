@@ -20,7 +20,7 @@ const NETWORK: &[(&str, u32)] = &[
 ];
 
 /// Returns the name of the network file system that a directory lies on; None if it is local.
-pub fn network_file_system(dir: &Path) -> Option<&'static str> {
+pub(crate) fn network_file_system(dir: &Path) -> Option<&'static str> {
     name_of(statfs(dir).ok()?.filesystem_type())
 }
 

@@ -218,7 +218,7 @@ pub(super) struct LastNote {
 
 impl LastNote {
     /// Reads the file without taking the lock.
-    pub fn read(dir: &Path) -> Self {
+    pub(crate) fn read(dir: &Path) -> Self {
         files::open(&dir.join(LOCK_FILE))
             .map_or_else(|_| Self::default(), |mut file| Self::of(&mut file))
     }
@@ -231,7 +231,7 @@ impl LastNote {
     }
 
     /// Whether a session had begun.
-    pub fn had_session(&self) -> bool {
+    pub(crate) fn had_session(&self) -> bool {
         self.noted.as_ref().is_some_and(|noted| noted.session > 0)
     }
 }
@@ -338,11 +338,11 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 mod fixed_width {
     use serde::{Deserialize, Deserializer, Serializer, de::Error};
 
-    pub fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer>(number: &u64, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&format!("{number:020}"))
     }
 
-    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
         String::deserialize(deserializer)?
             .parse()
             .map_err(D::Error::custom)

@@ -52,7 +52,10 @@ impl Patience<'_> {
     ///
     /// # Errors
     /// The action's, if it is another one, or if the wait is over.
-    pub fn until_free<T, E: Busy>(&self, mut act: impl FnMut() -> Result<T, E>) -> Result<T, E> {
+    pub(crate) fn until_free<T, E: Busy>(
+        &self,
+        mut act: impl FnMut() -> Result<T, E>,
+    ) -> Result<T, E> {
         let began = Instant::now();
         let mut next_message = FIRST_MESSAGE;
         loop {

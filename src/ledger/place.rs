@@ -18,7 +18,7 @@ const MAX_LEDGER_PATH: usize = 504;
 
 /// Identifies a file or a folder on this machine, independent of its path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct FileId {
+pub(crate) struct FileId {
     device: u64,
     inode: u64,
     /// When it was created, in nanoseconds since 1970; 0 if the file system does not tell. It
@@ -28,12 +28,12 @@ pub struct FileId {
 
 impl FileId {
     /// Returns the id of what is at a path now.
-    pub fn of(path: &Path) -> std::io::Result<Self> {
+    pub(crate) fn of(path: &Path) -> std::io::Result<Self> {
         Ok(Self::from_metadata(&std::fs::metadata(path)?))
     }
 
     /// Returns the id in the metadata of an open file.
-    pub fn from_metadata(metadata: &std::fs::Metadata) -> Self {
+    pub(crate) fn from_metadata(metadata: &std::fs::Metadata) -> Self {
         let created = metadata
             .created()
             .ok()
@@ -49,12 +49,12 @@ impl FileId {
 
     /// Whether two ids are of one file, if it has been open since the first was taken: its number
     /// cannot have been given to another file.
-    pub fn is(&self, other: &Self) -> bool {
+    pub(crate) fn is(&self, other: &Self) -> bool {
         self.device == other.device && self.inode == other.inode
     }
 
     /// Whether the file, which this process has open, is still at a path.
-    pub fn is_at(&self, path: &Path) -> bool {
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
         Self::of(path).is_ok_and(|there| there.is(self))
     }
 
@@ -70,7 +70,7 @@ impl FileId {
 
 /// The folder and the file of a ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Place {
+pub(crate) struct Place {
     /// The run directory.
     pub folder: FileId,
     /// The ledger in it.
@@ -82,7 +82,7 @@ impl Place {
     ///
     /// # Errors
     /// The operating system's, if the folder or the file is not there.
-    pub fn of(dir: &Path) -> std::io::Result<Self> {
+    pub(crate) fn of(dir: &Path) -> std::io::Result<Self> {
         Ok(Self {
             folder: FileId::of(dir)?,
             file: FileId::of(&dir.join(FILE_NAME))?,
@@ -91,7 +91,7 @@ impl Place {
 
     /// Whether a run directory is the one that an earlier session noted, and neither a copy nor one
     /// that was restored. `same_devices` says whether device numbers mean the same as then.
-    pub fn is_still(&self, earlier: &Self, same_devices: bool) -> bool {
+    pub(crate) fn is_still(&self, earlier: &Self, same_devices: bool) -> bool {
         let mut earlier = *earlier;
         if !same_devices {
             earlier.folder.device = self.folder.device;
@@ -147,7 +147,7 @@ impl FromStr for Place {
 
 /// Returns the path by which SQLite opens a ledger. It is absolute, so that SQLite takes no name
 /// for a URI or for a database in memory.
-pub fn ledger_path(dir: &Path) -> PathBuf {
+pub(crate) fn ledger_path(dir: &Path) -> PathBuf {
     // If the current folder was removed, no relative path can be opened anyway.
     std::path::absolute(dir)
         .unwrap_or_else(|_| Path::new("./").join(dir))

@@ -44,7 +44,7 @@ struct UnfinishedRows {
 
 impl<'c> Tables<'c> {
     /// Prepares the statements.
-    pub fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
+    pub(crate) fn new(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             connection,
             statements: Statements::prepare(connection)?,
@@ -60,12 +60,12 @@ impl<'c> Tables<'c> {
     }
 
     /// Opens a transaction.
-    pub fn begin(&mut self) -> rusqlite::Result<()> {
+    pub(crate) fn begin(&mut self) -> rusqlite::Result<()> {
         self.statements.begin.execute([]).map(drop)
     }
 
     /// Commits the transaction.
-    pub fn commit(&mut self) -> rusqlite::Result<()> {
+    pub(crate) fn commit(&mut self) -> rusqlite::Result<()> {
         if std::mem::take(&mut self.has_new_names) {
             views::remake_views(self.connection)?;
         }
@@ -74,12 +74,12 @@ impl<'c> Tables<'c> {
 
     /// Returns the number of the last session. If it is later than the writer's own, another
     /// coordinator has opened the ledger.
-    pub fn last_session(&mut self) -> rusqlite::Result<i64> {
+    pub(crate) fn last_session(&mut self) -> rusqlite::Result<i64> {
         self.statements.last_session.query_row([], |row| row.get(0))
     }
 
     /// Records how many transactions a session has committed, including this one.
-    pub fn set_commits(&mut self, session: i64, commits: u64) -> rusqlite::Result<()> {
+    pub(crate) fn set_commits(&mut self, session: i64, commits: u64) -> rusqlite::Result<()> {
         self.statements
             .set_commits
             .execute(params![session, commits as i64])
@@ -87,7 +87,7 @@ impl<'c> Tables<'c> {
     }
 
     /// Puts the commands of a transaction into the tables.
-    pub fn apply_all(&mut self, commands: &[Stamped]) -> rusqlite::Result<()> {
+    pub(crate) fn apply_all(&mut self, commands: &[Stamped]) -> rusqlite::Result<()> {
         for (disposition, command) in coalesce(commands).into_iter().zip(commands) {
             match disposition {
                 Disposition::Alone => self.apply(command)?,

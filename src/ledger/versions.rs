@@ -23,7 +23,7 @@ const DONE_BY: &str = "SELECT t.point, t.seed, max(a.id), s.fingerprint AS versi
     WHERE a.outcome = 'done' GROUP BY a.trial";
 
 /// Returns the key that hides values in fingerprints; a new ledger gets a random one.
-pub fn key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
+pub(crate) fn key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
     let known = connection
         .query_row("SELECT value FROM fingerprint_key", [], |row| row.get(0))
         .optional()?;
@@ -40,7 +40,7 @@ pub fn key(connection: &Connection) -> rusqlite::Result<[u8; 32]> {
 }
 
 /// Returns every version with its number.
-pub fn all(connection: &Connection) -> rusqlite::Result<Vec<(i64, Fingerprint)>> {
+pub(crate) fn all(connection: &Connection) -> rusqlite::Result<Vec<(i64, Fingerprint)>> {
     let mut statement = connection.prepare("SELECT id, parts FROM fingerprint ORDER BY id")?;
     let rows = statement.query_map([], |row| {
         let text: String = row.get(1)?;
@@ -54,7 +54,11 @@ pub fn all(connection: &Connection) -> rusqlite::Result<Vec<(i64, Fingerprint)>>
 }
 
 /// Returns the number of the version that a fingerprint describes; a new version is added.
-pub fn put(connection: &Connection, fingerprint: &Fingerprint, at: &str) -> rusqlite::Result<i64> {
+pub(crate) fn put(
+    connection: &Connection,
+    fingerprint: &Fingerprint,
+    at: &str,
+) -> rusqlite::Result<i64> {
     // Going back to earlier code goes back to its version.
     if let Some((number, _)) = all(connection)?
         .into_iter()
@@ -72,7 +76,7 @@ pub fn put(connection: &Connection, fingerprint: &Fingerprint, at: &str) -> rusq
 
 /// Returns how a fingerprint differs from that of the last session; None if it does not, or if no
 /// other version trained a finished trial of the sweep in force.
-pub fn retrained(
+pub(crate) fn retrained(
     connection: &Connection,
     now: &Fingerprint,
 ) -> rusqlite::Result<Option<Retrained>> {
@@ -134,7 +138,11 @@ struct Outdated {
 ///
 /// The results of those attempts stay in their rows, and the trials' folders are kept beside the
 /// new ones: a program must not resume from a checkpoint of the earlier code.
-pub fn rerun(connection: &Connection, dir: &Path, now: &Fingerprint) -> Result<usize, LedgerError> {
+pub(crate) fn rerun(
+    connection: &Connection,
+    dir: &Path,
+    now: &Fingerprint,
+) -> Result<usize, LedgerError> {
     let path = dir.join(super::schema::FILE_NAME);
     let sqlite = LedgerError::sqlite_at(&path);
     let found = outdated(connection, now).map_err(&sqlite)?;

@@ -31,7 +31,7 @@ pub(super) struct Stamped {
 
 impl Stamped {
     /// Stamps a command with the present time.
-    pub fn now(write: Write) -> Self {
+    pub(crate) fn now(write: Write) -> Self {
         Self {
             at: format!("{:.3}", jiff::Timestamp::now()).into(),
             write,

@@ -91,12 +91,12 @@ pub fn mean_std(stat: Stat) -> String {
 }
 
 /// A number with the decimals of the mean that it belongs to: a difference, the end of an interval.
-pub fn same_form(value: f64, mean: f64, std: Option<f64>) -> String {
+pub(crate) fn same_form(value: f64, mean: f64, std: Option<f64>) -> String {
     Form::of(mean, std).write(value)
 }
 
 /// `= 0.18`, `= 0.012`, `< 0.001`.
-pub fn p_value(p: f64) -> String {
+pub(crate) fn p_value(p: f64) -> String {
     match p {
         p if p < 0.001 => "< 0.001".to_owned(),
         p if p < 0.0995 => format!("= {p:.3}"),

@@ -13,7 +13,12 @@ use crate::text::count;
 /// Returns the evidence for a verdict: one line, no full stop.
 ///
 /// `published`: the values are published ones, of which no digit may be rounded away.
-pub fn numbers(spec: &Spec, kind: &ClaimKind, judgement: &Judgement, published: bool) -> String {
+pub(crate) fn numbers(
+    spec: &Spec,
+    kind: &ClaimKind,
+    judgement: &Judgement,
+    published: bool,
+) -> String {
     let writer = EvidenceWriter { spec, published };
     match (&judgement.evidence, kind) {
         (Evidence::Comparisons(comparisons), ClaimKind::Beyond { way, .. }) => {

@@ -110,7 +110,7 @@ fn is_foreign(letter: char) -> bool {
 
 /// Escapes text for LaTeX, which reads UTF-8 since 2018. For letters that the default fonts lack
 /// see `FOREIGN_LETTER_COMMAND`.
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

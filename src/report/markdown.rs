@@ -39,7 +39,7 @@ pub(super) fn line(cells: &[String]) -> String {
 }
 
 /// Escapes text for one line and one cell of Markdown.
-pub fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
         match letter {

@@ -28,15 +28,15 @@ fn is_name_of_as_run(value: &ParamValue) -> bool {
 }
 
 /// What Table I shows under that protocol, for its caption.
-pub const CAPTION_AS_RUN: &str = "Accuracy in % of each optimizer's selected point";
+pub(crate) const CAPTION_AS_RUN: &str = "Accuracy in % of each optimizer's selected point";
 
 /// How the columns of Table I are measured under that protocol.
-pub const NOTE_ON_ACCURACY: &str = "Measured as the authors' program did (protocol as_run): \
+pub(crate) const NOTE_ON_ACCURACY: &str = "Measured as the authors' program did (protocol as_run): \
     \"Validation\" is on the test images after the last epoch, and \"Test\" is on the same images \
     with the weights of the epoch that had the lowest loss on them.";
 
 /// What the times in Table II contain under that protocol.
-pub const NOTE_ON_TIME: &str = "Measured as the authors' program did (protocol as_run): steps, all \
+pub(crate) const NOTE_ON_TIME: &str = "Measured as the authors' program did (protocol as_run): steps, all \
     of them with the graph that second derivatives need, evaluation on both sets after each epoch, \
     gradient norms, and keeping the best weights.";
 

@@ -53,7 +53,7 @@ pub struct Cell {
 }
 
 /// The text of a cell without a value.
-pub const EMPTY: &str = "—";
+pub(crate) const EMPTY: &str = "—";
 
 impl Table {
     /// The headings from left to right, the corner first.

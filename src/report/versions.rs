@@ -203,7 +203,7 @@ fn version_name(row: Option<&VersionRow>) -> String {
 }
 
 /// `version 2 (commit 1a2b3c4)`
-pub fn named(row: &VersionRow) -> String {
+pub(crate) fn named(row: &VersionRow) -> String {
     match row.fingerprint.commit() {
         Some(commit) => format!("version {} (commit {commit})", row.number),
         None => format!("version {}", row.number),

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// Maximum memory of all unwritten results, in bytes.
-pub const LIMIT: usize = 64 << 20;
+pub(crate) const LIMIT: usize = 64 << 20;
 /// How many bytes of memory a byte of a message may take: a metric of a few letters has an
 /// allocation for its name, and a place in a tree.
 const EXPANSION: usize = 16;
 
 /// Memory for results that are not on the disk yet.
 #[derive(Clone, Debug)]
-pub struct Budget {
+pub(crate) struct Budget {
     room: Arc<Semaphore>,
     limit: usize,
     waits: Arc<Mutex<Waits>>,
@@ -34,15 +34,15 @@ struct Waits {
 
 /// Memory that is taken until this is dropped.
 #[derive(Debug, Default)]
-pub struct Held(Option<OwnedSemaphorePermit>);
+pub(crate) struct Held(Option<OwnedSemaphorePermit>);
 
 /// A reader that waits, until this is dropped.
 #[derive(Debug)]
-pub struct Waiting(Arc<Mutex<Waits>>);
+pub(crate) struct Waiting(Arc<Mutex<Waits>>);
 
 impl Budget {
     /// A budget of `limit` bytes, all of which are free.
-    pub fn new(limit: usize) -> Self {
+    pub(crate) fn new(limit: usize) -> Self {
         Self {
             room: Arc::new(Semaphore::new(limit)),
             limit,
@@ -51,7 +51,7 @@ impl Budget {
     }
 
     /// Takes memory for a line of this length, if there is enough at once.
-    pub fn try_take(&self, length: usize) -> Option<Held> {
+    pub(crate) fn try_take(&self, length: usize) -> Option<Held> {
         Arc::clone(&self.room)
             .try_acquire_many_owned(self.weight(length))
             .ok()
@@ -60,7 +60,7 @@ impl Budget {
 
     /// Takes memory for a line of this length, as soon as there is enough. The caller must not hold
     /// memory that only it can give back.
-    pub async fn take(&self, length: usize) -> Held {
+    pub(crate) async fn take(&self, length: usize) -> Held {
         if let Some(held) = self.try_take(length) {
             return held;
         }
@@ -75,7 +75,7 @@ impl Budget {
     }
 
     /// Begins to wait for something else that keeps workers from being heard.
-    pub fn waiting(&self) -> Waiting {
+    pub(crate) fn waiting(&self) -> Waiting {
         let mut waits = lock(&self.waits);
         waits.waiting += 1;
         waits.since.get_or_insert_with(Instant::now);
@@ -83,7 +83,7 @@ impl Budget {
     }
 
     /// How long readers have waited since this was last called.
-    pub fn take_waited(&self) -> Duration {
+    pub(crate) fn take_waited(&self) -> Duration {
         let mut waits = lock(&self.waits);
         let now = Instant::now();
         let running = waits
@@ -103,7 +103,7 @@ impl Budget {
 
 impl Held {
     /// Adds the memory of another one.
-    pub fn merge(&mut self, other: Self) {
+    pub(crate) fn merge(&mut self, other: Self) {
         match (&mut self.0, other.0) {
             (Some(own), Some(other)) => own.merge(other),
             (own @ None, other) => *own = other,

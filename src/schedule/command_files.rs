@@ -10,12 +10,12 @@ use crate::spec::command::{Piece, Word};
 
 /// Files that every trial needs, and that existed when the sweep began.
 #[derive(Clone, Debug, Default)]
-pub struct CommandFiles(Vec<PathBuf>);
+pub(crate) struct CommandFiles(Vec<PathBuf>);
 
 impl CommandFiles {
     /// Finds the files of a command line. There are none for workers behind a prefix, whose files
     /// are elsewhere.
-    pub fn find(start: &Start, launcher: &Launcher) -> Self {
+    pub(crate) fn find(start: &Start, launcher: &Launcher) -> Self {
         if matches!(launcher, Launcher::Prefix(_)) {
             return Self::default();
         }
@@ -36,7 +36,7 @@ impl CommandFiles {
     }
 
     /// A file that does not exist any more.
-    pub fn missing(&self) -> Option<&Path> {
+    pub(crate) fn missing(&self) -> Option<&Path> {
         self.0
             .iter()
             .find(|path| is_missing(path))

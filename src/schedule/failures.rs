@@ -13,7 +13,7 @@ use crate::text::count;
 
 /// How many trials at the beginning of a run may fail permanently in the same way before the sweep
 /// is given up.
-pub const MAX_ALIKE_FAILURES: u64 = 5;
+pub(crate) const MAX_ALIKE_FAILURES: u64 = 5;
 
 /// Maximum length of a failure's message in the ledger, in bytes.
 const MAX_MESSAGE: usize = 4 << 10;
@@ -21,12 +21,12 @@ const MAX_MESSAGE: usize = 4 << 10;
 const MAX_REASON: usize = 400;
 
 /// Whether a message is shortened when it is recorded.
-pub fn is_too_long(message: &str) -> bool {
+pub(crate) fn is_too_long(message: &str) -> bool {
     message.len() > MAX_MESSAGE
 }
 
 /// A message as it is recorded.
-pub fn recorded(message: String) -> String {
+pub(crate) fn recorded(message: String) -> String {
     if !is_too_long(&message) {
         return message;
     }
@@ -44,7 +44,7 @@ pub fn beginning(text: &str, limit: usize) -> &str {
 
 /// Counts failures.
 #[derive(Debug)]
-pub struct Failures {
+pub(crate) struct Failures {
     limits: Limits,
     /// The names of the arms.
     arms: Vec<String>,
@@ -72,7 +72,7 @@ enum Alike {
 
 impl Failures {
     /// Nothing has failed yet.
-    pub fn new(limits: Limits, arms: Vec<String>) -> Self {
+    pub(crate) fn new(limits: Limits, arms: Vec<String>) -> Self {
         Self {
             permanent: Vec::new(),
             limits,
@@ -83,18 +83,18 @@ impl Failures {
     }
 
     /// How long a trial of an arm may take.
-    pub fn timeout(&self, arm: ArmIndex) -> Option<Duration> {
+    pub(crate) fn timeout(&self, arm: ArmIndex) -> Option<Duration> {
         self.limits.of(arm.0).timeout
     }
 
     /// A trial has a result.
-    pub fn done(&mut self) {
+    pub(crate) fn done(&mut self) {
         self.alike = Alike::No;
     }
 
     /// An attempt in `slot` failed, the trial's `failures`th. Returns the pause before the next
     /// attempt, or `None` if no retries are left; then `fatal` may have a reason to stop.
-    pub fn failed(
+    pub(crate) fn failed(
         &mut self,
         slot: SlotIndex,
         arm: ArmIndex,
@@ -116,7 +116,7 @@ impl Failures {
     }
 
     /// Why the sweep is to be given up, if it is.
-    pub fn fatal(&self) -> Option<&Fatal> {
+    pub(crate) fn fatal(&self) -> Option<&Fatal> {
         self.fatal.as_ref()
     }
 

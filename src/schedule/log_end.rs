@@ -21,7 +21,7 @@ pub fn log_end(path: &Path, begin: u64, end: Option<u64>, limit: u64) -> std::io
 ///
 /// # Errors
 /// The operating system's, if the file cannot be read.
-pub fn log_end_of(
+pub(crate) fn log_end_of(
     file: &File,
     begin: u64,
     end: Option<u64>,

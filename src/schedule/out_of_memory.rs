@@ -40,7 +40,7 @@ const OUT_OF_MEMORY_PHRASES: &[&str] = &[
 const MAX_SHOWN_LINE: usize = 200;
 
 /// The last line of a text that says that memory ran out, without control characters.
-pub fn line_about_memory(text: &str) -> Option<String> {
+pub(crate) fn line_about_memory(text: &str) -> Option<String> {
     let line = text
         .lines()
         .rev()
@@ -63,7 +63,7 @@ fn is_about_memory(line: &str) -> bool {
 
 /// Refines the kind of a failure that a worker reported: an error whose message says that memory
 /// ran out is a lack of memory.
-pub fn refine(kind: FailureKind, message: &str) -> FailureKind {
+pub(crate) fn refine(kind: FailureKind, message: &str) -> FailureKind {
     match kind {
         FailureKind::Error if line_about_memory(message).is_some() => FailureKind::OutOfMemory,
         kind => kind,
@@ -72,7 +72,7 @@ pub fn refine(kind: FailureKind, message: &str) -> FailureKind {
 
 /// What shows that a process ended for lack of memory. `log` is the end of what it wrote; `killed`
 /// is how many processes the kernel killed for lack of memory while it ran.
-pub fn evidence(exit: Exit, log: &str, killed: u64) -> Option<String> {
+pub(crate) fn evidence(exit: Exit, log: &str, killed: u64) -> Option<String> {
     match exit {
         Exit::Code(0) | Exit::NotStarted | Exit::Lost => None,
         Exit::Signal(signal)
@@ -86,7 +86,7 @@ pub fn evidence(exit: Exit, log: &str, killed: u64) -> Option<String> {
 
 /// How many processes the kernel has killed for lack of memory, in this program's control group or
 /// else on this host; 0 if neither is known.
-pub fn killed_by_kernel() -> u64 {
+pub(crate) fn killed_by_kernel() -> u64 {
     // This process stays in its group.
     static GROUP: OnceLock<Option<PathBuf>> = OnceLock::new();
     let group = GROUP.get_or_init(|| {

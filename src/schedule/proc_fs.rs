@@ -2,7 +2,7 @@
 
 /// What `/proc/PID/stat` says of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stat {
+pub(crate) struct Stat {
     /// Whether it has exited, and its parent has not noticed.
     pub is_zombie: bool,
     /// Its parent.
@@ -12,7 +12,7 @@ pub struct Stat {
 }
 
 /// Reads the state of a process.
-pub fn stat(pid: u32) -> Option<Stat> {
+pub(crate) fn stat(pid: u32) -> Option<Stat> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The second field is the program's name in parentheses, which may itself contain spaces and
     // parentheses.
@@ -34,7 +34,7 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
 }
 
 /// The numbers of all processes.
-pub fn processes() -> impl Iterator<Item = u32> {
+pub(crate) fn processes() -> impl Iterator<Item = u32> {
     std::fs::read_dir("/proc")
         .into_iter()
         .flatten()
@@ -43,12 +43,12 @@ pub fn processes() -> impl Iterator<Item = u32> {
 }
 
 /// The environment that a process was started with. Other users' processes have none to read.
-pub fn environment(pid: u32) -> Option<Vec<u8>> {
+pub(crate) fn environment(pid: u32) -> Option<Vec<u8>> {
     std::fs::read(format!("/proc/{pid}/environ")).ok()
 }
 
 /// The value of a variable in the environment of a process.
-pub fn variable<'e>(environment: &'e [u8], name: &str) -> Option<&'e str> {
+pub(crate) fn variable<'e>(environment: &'e [u8], name: &str) -> Option<&'e str> {
     // If a name occurs twice, the last one counts.
     environment
         .split(|&byte| byte == 0)
@@ -60,7 +60,7 @@ pub fn variable<'e>(environment: &'e [u8], name: &str) -> Option<&'e str> {
 }
 
 /// This process, its parent, and so on.
-pub fn ancestors() -> Vec<u32> {
+pub(crate) fn ancestors() -> Vec<u32> {
     let mut found = vec![std::process::id()];
     while let Some(stat) = found.last().and_then(|&pid| stat(pid)) {
         // The first process, and processes outside a container, end the list.

@@ -4,7 +4,7 @@ use nix::sys::signal::{Signal, kill, killpg};
 use nix::unistd::Pid;
 
 /// Sends a signal to a process group, if it still exists.
-pub fn signal_group(pid: u32, signal: Signal) {
+pub(crate) fn signal_group(pid: u32, signal: Signal) {
     if let Ok(pid) = i32::try_from(pid)
         && let Err(error) = killpg(Pid::from_raw(pid), signal)
         && error != nix::errno::Errno::ESRCH
@@ -14,7 +14,7 @@ pub fn signal_group(pid: u32, signal: Signal) {
 }
 
 /// Sends a signal to one process, if it still exists.
-pub fn signal_process(pid: u32, signal: Signal) {
+pub(crate) fn signal_process(pid: u32, signal: Signal) {
     if let Ok(pid) = i32::try_from(pid)
         && let Err(error) = kill(Pid::from_raw(pid), signal)
         && error != nix::errno::Errno::ESRCH

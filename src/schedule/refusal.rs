@@ -7,7 +7,7 @@ use nix::errno::Errno;
 
 /// What was being done when the system refused it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// A folder, a configuration or a log was created or opened.
     Prepare,
     /// A process was started.
@@ -19,7 +19,7 @@ pub enum Step {
 
 /// What the system refused, and at which step.
 #[derive(Debug)]
-pub struct Refusal {
+pub(crate) struct Refusal {
     /// The system's error.
     pub error: io::Error,
     /// Whether the process itself could not be started. Otherwise what it needs could not be
@@ -38,7 +38,7 @@ impl From<io::Error> for Refusal {
 
 impl Refusal {
     /// The refusal to start a process.
-    pub fn of_the_process(error: io::Error) -> Self {
+    pub(crate) fn of_the_process(error: io::Error) -> Self {
         Self {
             error,
             of_the_process: true,
@@ -46,7 +46,7 @@ impl Refusal {
     }
 
     /// Whether it is a shortage. `proven` says whether the same program has been started before.
-    pub fn is_shortage(&self, proven: bool) -> bool {
+    pub(crate) fn is_shortage(&self, proven: bool) -> bool {
         let step = if self.of_the_process {
             Step::Start { proven }
         } else {
@@ -62,7 +62,7 @@ impl Refusal {
 /// A program that has been started before can be started again. If its file, its interpreter or its
 /// folder is missing, that is not the fault of the present trial; only what the trial adds to the
 /// command line is.
-pub fn is_shortage(error: &io::Error, step: Step) -> bool {
+pub(crate) fn is_shortage(error: &io::Error, step: Step) -> bool {
     let Some(errno) = error.raw_os_error().map(Errno::from_raw) else {
         return false;
     };
@@ -104,7 +104,7 @@ fn is_lack(errno: Errno) -> bool {
 }
 
 /// What a user can check, for a message; empty if the error says it all.
-pub fn hint(error: &io::Error) -> &'static str {
+pub(crate) fn hint(error: &io::Error) -> &'static str {
     match error.raw_os_error().map(Errno::from_raw) {
         Some(Errno::ENOSPC) => " (no space or no inodes left: see `df` and `df -i`)",
         Some(Errno::EDQUOT) => " (see `quota`)",

@@ -10,7 +10,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// The signals that a sweep listens to: Ctrl-C, the end of the terminal, a shutdown, Ctrl-Z. They
 /// are listened to from before the first trial to the end, so that none is missed between phases.
-pub struct StopSignals {
+pub(crate) struct StopSignals {
     interrupt: Option<Signal>,
     terminate: Option<Signal>,
     hang_up: Option<Signal>,
@@ -18,7 +18,7 @@ pub struct StopSignals {
 }
 
 /// What a signal asks for.
-pub enum StopRequest {
+pub(crate) enum StopRequest {
     /// To stop permanently.
     Stop,
     /// To stop until told to continue.
@@ -31,7 +31,7 @@ impl StopSignals {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn listen() -> std::io::Result<Self> {
+    pub(crate) fn listen() -> std::io::Result<Self> {
         Ok(Self {
             interrupt: listen_to(Number::SIGINT)?,
             terminate: listen_to(Number::SIGTERM)?,
@@ -41,7 +41,7 @@ impl StopSignals {
     }
 
     /// Waits for the next signal.
-    pub async fn recv(&mut self) -> StopRequest {
+    pub(crate) async fn recv(&mut self) -> StopRequest {
         tokio::select! {
             () = next_signal(&mut self.interrupt) => StopRequest::Stop,
             () = next_signal(&mut self.terminate) => StopRequest::Stop,

@@ -15,31 +15,31 @@ impl fmt::Display for SlotIndex {
 
 /// One value for each slot.
 #[derive(Clone, Debug)]
-pub struct PerSlot<T>(Vec<T>);
+pub(crate) struct PerSlot<T>(Vec<T>);
 
 impl<T> PerSlot<T> {
     /// How many slots there are.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// The numbers of all slots.
-    pub fn indices(&self) -> impl Iterator<Item = SlotIndex> + use<T> {
+    pub(crate) fn indices(&self) -> impl Iterator<Item = SlotIndex> + use<T> {
         (0..self.0.len()).map(SlotIndex)
     }
 
     /// The values in the order of the slots.
-    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+    pub(crate) fn iter(&self) -> std::slice::Iter<'_, T> {
         self.0.iter()
     }
 
     /// The values in the order of the slots, to change them.
-    pub fn iter_mut(&mut self) -> std::slice::IterMut<'_, T> {
+    pub(crate) fn iter_mut(&mut self) -> std::slice::IterMut<'_, T> {
         self.0.iter_mut()
     }
 
     /// The slots with their values.
-    pub fn entries(&self) -> impl Iterator<Item = (SlotIndex, &T)> {
+    pub(crate) fn entries(&self) -> impl Iterator<Item = (SlotIndex, &T)> {
         self.indices().zip(&self.0)
     }
 }

@@ -13,14 +13,14 @@ const NANOSECONDS_PER_SECOND: u64 = 1_000_000_000;
 
 /// Tells when processes were started.
 #[derive(Debug, Default)]
-pub struct StartClock {
+pub(crate) struct StartClock {
     /// Whether this clock agrees with the kernel's; None: not compared yet.
     is_trusted: Option<bool>,
 }
 
 impl StartClock {
     /// Clock ticks since boot, as `start_ticks` counts them. Returns `None` without such a clock.
-    pub fn ticks() -> Option<u64> {
+    pub(crate) fn ticks() -> Option<u64> {
         let now = clock_gettime(ClockId::CLOCK_BOOTTIME).ok()?;
         let seconds = u64::try_from(now.tv_sec()).ok()?;
         let nanoseconds = u64::try_from(now.tv_nsec()).ok()?;
@@ -29,7 +29,7 @@ impl StartClock {
 
     /// When a process was started, given the ticks before it was. The kernel is asked only if
     /// a tick has passed since, or the clocks have not been compared.
-    pub fn start_of(&mut self, pid: u32, ticks_before: Option<u64>) -> Option<u64> {
+    pub(crate) fn start_of(&mut self, pid: u32, ticks_before: Option<u64>) -> Option<u64> {
         let certain = ticks_before.filter(|before| Self::ticks() == Some(*before));
         if certain.is_some() && self.is_trusted == Some(true) {
             return certain;

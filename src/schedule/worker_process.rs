@@ -70,7 +70,7 @@ pub(super) struct Log {
 
 impl SlotProcess {
     /// A slot in which no process has been spawned.
-    pub fn absent(slot: SlotIndex) -> Self {
+    pub(crate) fn absent(slot: SlotIndex) -> Self {
         Self {
             worker: WorkerId(0),
             log: Log {
@@ -83,7 +83,7 @@ impl SlotProcess {
     }
 
     /// The process, if it runs.
-    pub fn running(&self) -> Option<&RunningProcess> {
+    pub(crate) fn running(&self) -> Option<&RunningProcess> {
         match &self.state {
             ProcessState::Absent => None,
             ProcessState::Running(process) => Some(process),
@@ -91,7 +91,7 @@ impl SlotProcess {
     }
 
     /// The process, if it runs, to change it.
-    pub fn running_mut(&mut self) -> Option<&mut RunningProcess> {
+    pub(crate) fn running_mut(&mut self) -> Option<&mut RunningProcess> {
         match &mut self.state {
             ProcessState::Absent => None,
             ProcessState::Running(process) => Some(process),
@@ -99,7 +99,7 @@ impl SlotProcess {
     }
 
     /// Takes out a process whose exit has been observed.
-    pub fn take_running(&mut self) -> Option<RunningProcess> {
+    pub(crate) fn take_running(&mut self) -> Option<RunningProcess> {
         match std::mem::replace(&mut self.state, ProcessState::Absent) {
             ProcessState::Absent => None,
             ProcessState::Running(process) => Some(process),
@@ -109,7 +109,7 @@ impl SlotProcess {
 
 impl RunningProcess {
     /// Sends a line to its stdin, if it takes any.
-    pub fn send(&self, line: String) {
+    pub(crate) fn send(&self, line: String) {
         if let Some(stdin) = &self.stdin {
             // A process that has closed its stdin is ending; its exit brings its trials back.
             let _ = stdin.send(line);
@@ -119,7 +119,7 @@ impl RunningProcess {
 
 impl Log {
     /// The length of the log, in the run directory `dir`.
-    pub fn size(&self, dir: &Path) -> u64 {
+    pub(crate) fn size(&self, dir: &Path) -> u64 {
         let metadata = match &self.file {
             Some(file) => file.metadata(),
             None => std::fs::metadata(dir.join(&*self.name)),
@@ -131,7 +131,7 @@ impl Log {
     ///
     /// # Errors
     /// The operating system's.
-    pub fn end(&self, dir: &Path, begin: u64) -> std::io::Result<String> {
+    pub(crate) fn end(&self, dir: &Path, begin: u64) -> std::io::Result<String> {
         match &self.file {
             // The open file is the right one, even if another one has taken its name.
             Some(file) => log_end_of(file, begin, None, MAX_LOG_END),

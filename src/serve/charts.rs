@@ -21,7 +21,7 @@ const MAX_CURVE_EPOCHS: usize = 400;
 /// The curves that the page asks for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct CurvesRequest {
+pub(crate) struct CurvesRequest {
     /// The metric; an unknown one stands for the metric of selection.
     metric: String,
 }
@@ -75,7 +75,7 @@ struct RunningHistory {
 ///
 /// # Errors
 /// The ledger's.
-pub fn curves(sweep: &Sweep, request: &CurvesRequest) -> Result<String, LedgerError> {
+pub(crate) fn curves(sweep: &Sweep, request: &CurvesRequest) -> Result<String, LedgerError> {
     let ledger = sweep.reader()?;
     let phase = phase_of_curves(sweep);
     let selected = selected_histories(sweep, &ledger, phase)?;

@@ -23,7 +23,7 @@ type Fact = (String, String);
 /// The trials that the page asks for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct CompareRequest {
+pub(crate) struct CompareRequest {
     /// Their ids, separated by commas.
     trials: String,
     /// The metric; an unknown one stands for the metric of selection.
@@ -59,7 +59,7 @@ struct ComparedTrial {
 ///
 /// # Errors
 /// The ledger's.
-pub fn compare(sweep: &Sweep, request: &CompareRequest) -> Result<String, LedgerError> {
+pub(crate) fn compare(sweep: &Sweep, request: &CompareRequest) -> Result<String, LedgerError> {
     let ledger = sweep.reader()?;
     let mut found: Vec<(PlannedTrial, Vec<EpochRow>)> = Vec::new();
     let mut unknown = Vec::new();

@@ -16,7 +16,7 @@ const MAX_ROWS: usize = 500;
 /// The window that the page asks for.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(default)]
-pub struct ListRequest {
+pub(crate) struct ListRequest {
     /// The name of an arm; all arms if empty.
     arm: String,
     /// A state; all states if empty.
@@ -70,7 +70,7 @@ struct Row {
 
 /// Returns a window of the list as JSON. `cache` holds the last list: it is used again while
 /// nothing has changed.
-pub fn window(
+pub(crate) fn window(
     sweep: &Sweep,
     version: u64,
     request: ListRequest,

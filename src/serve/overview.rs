@@ -15,10 +15,10 @@ use crate::shell::shell_path;
 use crate::spec::{Goal, Prune};
 
 /// Sections by name, each as JSON.
-pub type Sections = BTreeMap<&'static str, Value>;
+pub(crate) type Sections = BTreeMap<&'static str, Value>;
 
 /// Returns every section of a sweep.
-pub fn sections(sweep: &Sweep) -> Sections {
+pub(crate) fn sections(sweep: &Sweep) -> Sections {
     let arms = arms(sweep);
     [
         ("sweep", value(&head(sweep, &arms))),
@@ -33,7 +33,7 @@ pub fn sections(sweep: &Sweep) -> Sections {
 }
 
 /// Returns sections and the number of their version as one JSON object.
-pub fn object<'a>(
+pub(crate) fn object<'a>(
     version: u64,
     sections: impl Iterator<Item = (&'a &'static str, &'a Value)>,
 ) -> String {
@@ -51,7 +51,7 @@ pub fn object<'a>(
 }
 
 /// Serialises a value as JSON. Only plain structs are serialised here, which cannot fail.
-pub fn json(thing: &impl Serialize) -> String {
+pub(crate) fn json(thing: &impl Serialize) -> String {
     serde_json::to_string(thing).unwrap_or_else(|_| "null".to_owned())
 }
 

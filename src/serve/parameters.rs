@@ -14,7 +14,7 @@ use crate::spec::{Axis, Goal, ParamValue};
 /// The arm whose parameters the page asks for.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct ParametersRequest {
+pub(crate) struct ParametersRequest {
     /// Its name; the first arm if empty.
     arm: String,
     /// The parameter across the heat map.
@@ -81,7 +81,7 @@ struct Heat {
 }
 
 /// Returns how much the parameters of an arm matter, as JSON; None if there is no such arm.
-pub fn parameters(sweep: &Sweep, request: &ParametersRequest) -> Option<String> {
+pub(crate) fn parameters(sweep: &Sweep, request: &ParametersRequest) -> Option<String> {
     let spec = sweep.spec();
     let arm = if request.arm.is_empty() {
         0

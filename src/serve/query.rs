@@ -61,7 +61,7 @@ type Matching = Vec<bool>;
 
 /// A filter of trials: all of its terms must match.
 #[derive(Clone, Debug, Default)]
-pub struct Filter(Vec<Term>);
+pub(crate) struct Filter(Vec<Term>);
 
 /// One word of a filter. Vectors are by arm.
 #[derive(Clone, Debug)]
@@ -98,7 +98,7 @@ struct WordTerm {
 
 impl Filter {
     /// Parses what was typed. A comparison with something that no arm has matches no trial.
-    pub fn read(text: &str, grid: &Grid) -> Self {
+    pub(crate) fn read(text: &str, grid: &Grid) -> Self {
         Self(
             text.split_whitespace()
                 .map(|word| term(word, grid))
@@ -108,7 +108,7 @@ impl Filter {
 
     /// Returns the compared names that are neither a parameter nor a metric that a trial has
     /// reported. They match no trial.
-    pub fn unknown(&self, sweep: &Sweep) -> Vec<String> {
+    pub(crate) fn unknown(&self, sweep: &Sweep) -> Vec<String> {
         let unknown = self.0.iter().filter_map(|term| match term {
             // A seed that is no number is a wrong value of a known name.
             Term::Nothing(name) if name == "seed" => None,
@@ -121,7 +121,7 @@ impl Filter {
     }
 
     /// Whether a trial matches.
-    pub fn matches(&self, sweep: &Sweep, trial: &PlannedTrial) -> bool {
+    pub(crate) fn matches(&self, sweep: &Sweep, trial: &PlannedTrial) -> bool {
         let mut values = TrialValues {
             arm: &sweep.grid()[trial.arm],
             index: trial.index,

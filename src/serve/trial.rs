@@ -20,7 +20,7 @@ use crate::text::{count, form, thousands};
 /// How much of the end of a log is shown, in bytes.
 const LOG_END: u64 = 16_000;
 /// Maximum number of rows of a history; a longer one is thinned.
-pub const MAX_EPOCHS: usize = 1000;
+pub(crate) const MAX_EPOCHS: usize = 1000;
 
 #[derive(Serialize)]
 struct Trial {
@@ -79,7 +79,7 @@ struct Log {
 
 /// A history, with a list of values for each metric.
 #[derive(Serialize)]
-pub struct History {
+pub(crate) struct History {
     /// Whether it is by epochs or by steps.
     pub unit: &'static str,
     /// Numbers of the epochs or steps.
@@ -92,7 +92,7 @@ pub struct History {
 ///
 /// # Errors
 /// The ledger's.
-pub fn trial(
+pub(crate) fn trial(
     sweep: &Sweep,
     id: TrialId,
     rerun: impl FnOnce(TrialId, usize) -> String,
@@ -214,7 +214,7 @@ fn mean_sentence(sweep: &Sweep, planned: &PlannedTrial) -> Option<String> {
 }
 
 /// Names and values of a configuration.
-pub fn parameters(config: &Config) -> Vec<(String, String)> {
+pub(crate) fn parameters(config: &Config) -> Vec<(String, String)> {
     config
         .0
         .iter()
@@ -241,7 +241,7 @@ fn main_unit(rows: &[EpochRow]) -> Unit {
 }
 
 /// The unit of a metric's curve: epochs, if any row of an epoch has it.
-pub fn unit_of<'r>(rows: impl Iterator<Item = &'r EpochRow>, metric: &str) -> Unit {
+pub(crate) fn unit_of<'r>(rows: impl Iterator<Item = &'r EpochRow>, metric: &str) -> Unit {
     let unit = rows
         .filter(|row| row.metrics.get(metric).is_some())
         .map(|row| row.position.unit)
@@ -251,7 +251,7 @@ pub fn unit_of<'r>(rows: impl Iterator<Item = &'r EpochRow>, metric: &str) -> Un
 
 /// Returns the part of a history that is by epochs or by steps, in columns. A long one is thinned
 /// evenly; the last row stays.
-pub fn history(rows: &[EpochRow], unit: Unit) -> History {
+pub(crate) fn history(rows: &[EpochRow], unit: Unit) -> History {
     let rows: Vec<&EpochRow> = rows
         .iter()
         .filter(|row| row.position.unit == unit)

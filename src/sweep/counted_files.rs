@@ -19,7 +19,7 @@ pub(super) struct CountedFiles {
 impl CountedFiles {
     /// Returns a hash of a file's contents; of a large file its size. None if it is no plain file or
     /// cannot be read.
-    pub fn hash(&mut self, path: &Path) -> Option<String> {
+    pub(crate) fn hash(&mut self, path: &Path) -> Option<String> {
         // Before it is read: a write in between must be seen later.
         let metadata = std::fs::metadata(path)
             .ok()
@@ -36,7 +36,7 @@ impl CountedFiles {
     }
 
     /// Whether all files are as they were when they were read, and none was written since.
-    pub fn are_untouched(&self) -> bool {
+    pub(crate) fn are_untouched(&self) -> bool {
         self.files.iter().all(|(path, stamp)| {
             let now = std::fs::metadata(path).ok();
             now.as_ref().map(Stamp::of) == *stamp
@@ -44,7 +44,7 @@ impl CountedFiles {
     }
 
     /// Adds the files of an earlier reading that are away now, so that their return is seen.
-    pub fn add_missing(&mut self, earlier: &Self) {
+    pub(crate) fn add_missing(&mut self, earlier: &Self) {
         for path in earlier.files.keys() {
             self.files.entry(path.clone()).or_insert(None);
         }

@@ -51,7 +51,7 @@ pub fn read(path: &Path, dir: Option<&Path>) -> Result<SweepFile, SweepError> {
 /// # Errors
 /// As the ledger; `SweepError::Spec` if this version of the program does not accept the spec any
 /// more.
-pub fn from_ledger(ledger: &Reader, dir: &Path) -> Result<SweepFile, SweepError> {
+pub(crate) fn from_ledger(ledger: &Reader, dir: &Path) -> Result<SweepFile, SweepError> {
     parse(
         ledger.spec_text()?,
         &dir.join("spec.yaml").display().to_string(),

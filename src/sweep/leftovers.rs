@@ -17,7 +17,12 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Says what was found in the run directory, and ends what a killed coordinator left running.
 /// Returns the workers that have certainly ended.
-pub fn end(opened: &Opened, dir: &Path, mark: &Mark, observer: &dyn Observer) -> Vec<WorkerId> {
+pub(crate) fn end(
+    opened: &Opened,
+    dir: &Path,
+    mark: &Mark,
+    observer: &dyn Observer,
+) -> Vec<WorkerId> {
     for remark in &opened.remarks {
         observer.say(remark);
     }

@@ -55,7 +55,7 @@ impl Phases<'_> {
     ///
     /// # Errors
     /// `SweepError`: the ledger fails, or no finished trial has the metric that selection needs.
-    pub fn run(&mut self) -> Result<Ended, SweepError> {
+    pub(crate) fn run(&mut self) -> Result<Ended, SweepError> {
         let mut tuning = tuning_trials(self.grid, &self.spec.seeds.tune);
         if let Some(seed) = self.options.shuffle {
             shuffle(&mut tuning, seed);

@@ -60,7 +60,7 @@ const MAX_KEPT_FILES: usize = 2000;
 /// Returns the code around a program and around the folder that it is started in. What lies in the
 /// run directory, a canonical path, is no code. Each file that is read is added to `read`. None:
 /// there is no code, or it is not a project.
-pub fn around(
+pub(crate) fn around(
     program: Option<&Path>,
     workdir: &Path,
     run_dir: &Path,

@@ -41,7 +41,7 @@ pub(super) struct Watched<'a> {
 impl Watched<'_> {
     /// Runs trials to their end in the event loop, and records edits as soon as they are seen: if
     /// this program is killed, the next one knows of them.
-    pub fn during<T>(&mut self, runtime: &Runtime, trials: impl Future<Output = T>) -> T {
+    pub(crate) fn during<T>(&mut self, runtime: &Runtime, trials: impl Future<Output = T>) -> T {
         let subject = self.subject;
         let key = self.key;
         let files = self.taken.clone();
@@ -75,7 +75,7 @@ impl Watched<'_> {
     }
 
     /// Looks at everything once more, also for new files.
-    pub fn check(&mut self) {
+    pub(crate) fn check(&mut self) {
         self.compare(fingerprint::read(self.subject, &self.key));
     }
 

@@ -10,11 +10,11 @@ use crate::spec::{Claim, ClaimKind, Way};
 
 /// The comparisons of two arms in all claims, each once. The key is a metric and two arms, the
 /// lower number first.
-pub struct ComparisonFamily(BTreeMap<(String, usize, usize), Result<Tested, NoTest>>);
+pub(crate) struct ComparisonFamily(BTreeMap<(String, usize, usize), Result<Tested, NoTest>>);
 
 impl ComparisonFamily {
     /// Tests each comparison, and adjusts p for their number.
-    pub fn of(claims: &[Claim], finals: &FinalMetrics) -> Self {
+    pub(crate) fn of(claims: &[Claim], finals: &FinalMetrics) -> Self {
         let mut tests = BTreeMap::new();
         for claim in claims {
             let ClaimKind::Beyond {
@@ -88,7 +88,7 @@ fn is_no_data(reason: NoTest) -> bool {
 ///
 /// Confirmed if the arm is ahead of each of the others with an adjusted p below `ALPHA`;
 /// contradicted if one of the others is ahead of it in the same sense.
-pub fn beyond(
+pub(crate) fn beyond(
     finals: &FinalMetrics,
     family: &ComparisonFamily,
     way: Way,
@@ -153,7 +153,7 @@ fn verdict_on_comparisons(comparisons: &[Comparison]) -> Verdict {
 ///
 /// Confirmed if the measured ratio lies in that band and its interval excludes 1 (unless `is` is
 /// 1); contradicted if the interval lies outside the band.
-pub fn ratio(
+pub(crate) fn ratio(
     finals: &FinalMetrics,
     metric: &str,
     of: usize,
@@ -197,7 +197,7 @@ pub fn ratio(
 ///
 /// Confirmed if each arm's interval lies on the claimed side of the value; contradicted if one lies
 /// on the other side.
-pub fn bound(
+pub(crate) fn bound(
     finals: &FinalMetrics,
     way: Way,
     metric: &str,

@@ -52,7 +52,7 @@ fn trials_of(histories: &Histories, arm: usize) -> &[TrialHistory] {
 ///
 /// Confirmed if every arm's mean epoch is within that range; contradicted if the interval of one
 /// lies outside it. A single trial does neither.
-pub fn saturates(
+pub(crate) fn saturates(
     histories: &Histories,
     metric: &str,
     goal: Goal,
@@ -166,7 +166,12 @@ struct EpochTest {
 /// Confirmed if that holds at every epoch of every trial; contradicted if at some epoch of some arm
 /// the difference over the trials is significantly negative, by a paired t-test adjusted by Holm
 /// over arms and epochs. A single trial of an arm does neither.
-pub fn always_above(histories: &Histories, metric: &str, than: &str, arms: &[usize]) -> Judgement {
+pub(crate) fn always_above(
+    histories: &Histories,
+    metric: &str,
+    than: &str,
+    arms: &[usize],
+) -> Judgement {
     let mut counts = Vec::new();
     let mut tests = Vec::new();
     for &arm in arms {

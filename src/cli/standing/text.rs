@@ -13,7 +13,7 @@ use crate::text::{count, form, thousands};
 const MAX_SHOWN_FAILURES: usize = 10;
 
 /// Returns the state of a sweep as text.
-pub fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
+pub(crate) fn describe(status: &Status, spec: &Spec, dir: &str) -> String {
     let metric_name = one_line(&spec.metric.name);
     let mut out = match (&status.coordinator, status.state) {
         (Some(holder), _) => format!("{}: running ({holder})\n", status.sweep),

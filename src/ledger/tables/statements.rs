@@ -36,7 +36,7 @@ pub(super) struct Statements<'c> {
 
 impl<'c> Statements<'c> {
     /// Prepares the statements.
-    pub fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+    pub(crate) fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
         Ok(Self {
             begin: connection.prepare("BEGIN IMMEDIATE")?,
             commit: connection.prepare("COMMIT")?,

@@ -42,7 +42,7 @@ pub(super) struct FileNames(HashSet<String>);
 impl FileNames {
     /// Makes a name of parts, joined by underscores. Letters that a file system or LaTeX may not
     /// accept become hyphens.
-    pub fn make(&mut self, parts: &[&str]) -> String {
+    pub(crate) fn make(&mut self, parts: &[&str]) -> String {
         let parts: Vec<String> = parts.iter().map(|part| plain_name(part)).collect();
         let base = parts.join("_");
 

@@ -23,7 +23,7 @@ pub(super) struct ValueAxis {
 impl ValueAxis {
     /// Numbers on a log axis if they span orders of magnitude or grow by a factor, on a linear one
     /// if they can be told apart there; everything else in slots of equal width.
-    pub fn new(parameter: &Parameter) -> Self {
+    pub(crate) fn new(parameter: &Parameter) -> Self {
         let numbers: Option<Vec<f64>> = parameter.values.iter().map(ParamValue::as_f64).collect();
         let Some(numbers) = numbers else {
             return Self::slots(parameter);
@@ -45,7 +45,7 @@ impl ValueAxis {
     }
 
     /// One slot for each value: numbers in ascending order, others in the order of the sweep file.
-    pub fn slots(parameter: &Parameter) -> Self {
+    pub(crate) fn slots(parameter: &Parameter) -> Self {
         let mut order: Vec<usize> = (0..parameter.values.len()).collect();
         let numbers: Option<Vec<f64>> = parameter.values.iter().map(ParamValue::as_f64).collect();
         if let Some(numbers) = numbers {

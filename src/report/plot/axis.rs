@@ -81,7 +81,7 @@ fn ends(point: &Spread, scale: Scale) -> Vec<f64> {
 
 impl PlacedAxis {
     /// Finds range and ticks of an axis of that length.
-    pub fn new(axis: &Axis, marks: &[Mark], vertical: bool, length: f64) -> Self {
+    pub(crate) fn new(axis: &Axis, marks: &[Mark], vertical: bool, length: f64) -> Self {
         let mut values = extent(marks, vertical, axis.scale);
         values.extend(axis.ticks.iter().flatten().map(|(value, _)| *value));
         values.extend(&axis.reach);
@@ -124,7 +124,7 @@ impl PlacedAxis {
     }
 
     /// A vertical axis of exactly that range, for a colour bar.
-    pub fn exact(axis: &Axis, low: f64, high: f64, length: f64) -> Self {
+    pub(crate) fn exact(axis: &Axis, low: f64, high: f64, length: f64) -> Self {
         Self {
             scale: axis.scale,
             low,
@@ -137,7 +137,7 @@ impl PlacedAxis {
     }
 
     /// Moves the axis to another place in the picture.
-    pub fn move_to(&mut self, from: f64, to: f64) {
+    pub(crate) fn move_to(&mut self, from: f64, to: f64) {
         self.from = from;
         self.to = to;
     }
@@ -170,7 +170,7 @@ impl PlacedAxis {
     }
 
     /// Where a value is; NaN if it is outside the range.
-    pub fn place(&self, value: f64) -> f64 {
+    pub(crate) fn place(&self, value: f64) -> f64 {
         let slack = 1e-9 * (self.high - self.low);
         if value >= self.low - slack && value <= self.high + slack {
             self.beyond(value)
@@ -180,7 +180,7 @@ impl PlacedAxis {
     }
 
     /// Where a value would be on an axis without ends.
-    pub fn beyond(&self, value: f64) -> f64 {
+    pub(crate) fn beyond(&self, value: f64) -> f64 {
         let part = match self.scale {
             Scale::Log => (value.ln() - self.low.ln()) / (self.high.ln() - self.low.ln()),
             _ => (value - self.low) / (self.high - self.low),
@@ -190,7 +190,7 @@ impl PlacedAxis {
 
     /// Where a value is, moved to the end of the axis if it is outside the range: for ends of bands
     /// and bars.
-    pub fn place_within(&self, value: f64) -> f64 {
+    pub(crate) fn place_within(&self, value: f64) -> f64 {
         let value = if self.scale == Scale::Log && value <= 0.0 {
             self.low
         } else {
@@ -201,13 +201,13 @@ impl PlacedAxis {
     }
 
     /// The value at a part of the way along the axis.
-    pub fn value(&self, part: f64) -> f64 {
+    pub(crate) fn value(&self, part: f64) -> f64 {
         self.low + part * (self.high - self.low)
     }
 
     /// The room that the names of ticks need: to the left of a vertical axis, or below a horizontal
     /// one.
-    pub fn depth(&self, vertical: bool) -> f64 {
+    pub(crate) fn depth(&self, vertical: bool) -> f64 {
         let size = f64::from(TICK_SIZE);
         let widest = self
             .ticks
@@ -225,7 +225,7 @@ impl PlacedAxis {
     }
 
     /// How far the names of ticks reach beyond the left end of the axis.
-    pub fn overhang(&self) -> f64 {
+    pub(crate) fn overhang(&self) -> f64 {
         self.ticks
             .named
             .iter()
@@ -242,7 +242,7 @@ impl PlacedAxis {
     }
 
     /// How far the names of ticks reach beyond the right end of the axis.
-    pub fn overhang_right(&self) -> f64 {
+    pub(crate) fn overhang_right(&self) -> f64 {
         self.ticks
             .named
             .iter()
@@ -258,7 +258,7 @@ impl PlacedAxis {
     }
 
     /// Draws the axis along the bottom, at the height `at`; grid lines go up to `top`.
-    pub fn draw_horizontal(&self, canvas: &mut Canvas, at: f64, top: f64, label: &str) {
+    pub(crate) fn draw_horizontal(&self, canvas: &mut Canvas, at: f64, top: f64, label: &str) {
         for value in &self.ticks.minor {
             let x = self.place(*value);
             canvas.line(xy(x, at), xy(x, at + 4.0), line(INK, 1.2));
@@ -292,7 +292,14 @@ impl PlacedAxis {
 
     /// Draws the axis along the left, at the place `at`; grid lines go as far as `right`, and the
     /// label is to the left of names that need the room `depth`.
-    pub fn draw_vertical(&self, canvas: &mut Canvas, at: f64, right: f64, label: &str, depth: f64) {
+    pub(crate) fn draw_vertical(
+        &self,
+        canvas: &mut Canvas,
+        at: f64,
+        right: f64,
+        label: &str,
+        depth: f64,
+    ) {
         for value in &self.ticks.minor {
             let y = self.place(*value);
             canvas.line(xy(at - 4.0, y), xy(at, y), line(INK, 1.2));
@@ -316,7 +323,7 @@ impl PlacedAxis {
     }
 
     /// Draws the ticks along the right, for a colour bar.
-    pub fn draw_names(&self, canvas: &mut Canvas, at: f64, size: u32) {
+    pub(crate) fn draw_names(&self, canvas: &mut Canvas, at: f64, size: u32) {
         for (value, name) in &self.ticks.named {
             let y = self.place(*value);
             canvas.line(xy(at, y), xy(at + 5.0, y), line(INK, 1.2));

@@ -103,7 +103,7 @@ pub(super) struct Font {
 
 impl Font {
     /// Upright text in the colour of ink.
-    pub fn new(size: u32, align: Align) -> Self {
+    pub(crate) fn new(size: u32, align: Align) -> Self {
         Self {
             size,
             align,
@@ -114,7 +114,7 @@ impl Font {
 
     /// The same, turned clockwise by some degrees.
     #[must_use]
-    pub fn turned(self, degrees: f64) -> Self {
+    pub(crate) fn turned(self, degrees: f64) -> Self {
         Self {
             turn: Some(degrees),
             ..self
@@ -123,7 +123,7 @@ impl Font {
 
     /// The same in another colour.
     #[must_use]
-    pub fn coloured(self, colour: Rgb) -> Self {
+    pub(crate) fn coloured(self, colour: Rgb) -> Self {
         Self { colour, ..self }
     }
 }
@@ -134,20 +134,20 @@ pub(super) struct Canvas {
 }
 
 impl Canvas {
-    pub fn new(width: f64, height: f64) -> Self {
+    pub(crate) fn new(width: f64, height: f64) -> Self {
         let mut scene = Scene::new(width, height);
         scene.font_family = Some(FONTS.to_owned());
         Self { scene }
     }
 
     /// Draws a solid line.
-    pub fn line(&mut self, from: Xy, to: Xy, line: Line) {
+    pub(crate) fn line(&mut self, from: Xy, to: Xy, line: Line) {
         self.polyline(&[from, to], line, &[]);
     }
 
     /// Draws a line through points. `dashes` are the lengths of dashes and gaps in widths of the
     /// line; empty for a solid line.
-    pub fn polyline(&mut self, points: &[Xy], line: Line, dashes: &[f64]) {
+    pub(crate) fn polyline(&mut self, points: &[Xy], line: Line, dashes: &[f64]) {
         if points.len() < 2 || !points.iter().all(|point| point.is_finite()) {
             return;
         }
@@ -173,7 +173,7 @@ impl Canvas {
     }
 
     /// Fills an area.
-    pub fn area(&mut self, corners: &[Xy], fill: Rgb, opacity: f64) {
+    pub(crate) fn area(&mut self, corners: &[Xy], fill: Rgb, opacity: f64) {
         if corners.len() < 3 || !corners.iter().all(|corner| corner.is_finite()) {
             return;
         }
@@ -196,7 +196,7 @@ impl Canvas {
     }
 
     /// Draws a rectangle, filled, framed, or both.
-    pub fn rect(&mut self, rect: Rect, fill: Option<Rgb>, frame: Option<Line>) {
+    pub(crate) fn rect(&mut self, rect: Rect, fill: Option<Rgb>, frame: Option<Line>) {
         self.scene.add(Primitive::Rect {
             x: rect.left,
             y: rect.top,
@@ -210,7 +210,7 @@ impl Canvas {
     }
 
     /// Draws a disk.
-    pub fn disk(&mut self, centre: Xy, radius: f64, fill: Rgb, opacity: f64) {
+    pub(crate) fn disk(&mut self, centre: Xy, radius: f64, fill: Rgb, opacity: f64) {
         if !centre.is_finite() {
             return;
         }
@@ -226,7 +226,7 @@ impl Canvas {
     }
 
     /// Writes text.
-    pub fn text(&mut self, place: Xy, text: &str, font: Font) {
+    pub(crate) fn text(&mut self, place: Xy, text: &str, font: Font) {
         let anchor = match font.align {
             Align::Start => TextAnchor::Start,
             Align::Middle => TextAnchor::Middle,
@@ -250,7 +250,7 @@ impl Canvas {
     ///
     /// # Errors
     /// `PlotError`, if the picture has no area.
-    pub fn finish(self) -> Result<Picture, PlotError> {
+    pub(crate) fn finish(self) -> Result<Picture, PlotError> {
         let scale = (MIN_PIXELS / self.scene.width).max(2.0);
         let png = PngBackend::new()
             .with_scale(scale as f32)

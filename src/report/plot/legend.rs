@@ -30,7 +30,7 @@ pub(super) struct Columns<'a> {
 
 impl<'a> Columns<'a> {
     /// Arranges entries within a width.
-    pub fn new(entries: &'a [LegendEntry], room: f64) -> Self {
+    pub(crate) fn new(entries: &'a [LegendEntry], room: f64) -> Self {
         let size = f64::from(FONT_SIZE);
         let max_label = max_label_width(entries.len(), room);
         let labels: Vec<String> = entries
@@ -59,7 +59,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    pub fn height(&self) -> f64 {
+    pub(crate) fn height(&self) -> f64 {
         if self.entries.is_empty() {
             0.0
         } else {
@@ -67,7 +67,7 @@ impl<'a> Columns<'a> {
         }
     }
 
-    pub fn draw(&self, canvas: &mut Canvas, left: f64, top: f64) {
+    pub(crate) fn draw(&self, canvas: &mut Canvas, left: f64, top: f64) {
         for (number, (entry, label)) in self.entries.iter().zip(&self.labels).enumerate() {
             let row = number / self.columns.len();
             let place = xy(

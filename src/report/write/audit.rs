@@ -15,7 +15,7 @@ use crate::spec::{ClaimKind, Spec};
 
 /// Audits a sweep and writes the audit into the report's folder. Files of an earlier sweep file,
 /// which had more to audit, are removed.
-pub fn write(
+pub(crate) fn write(
     ledger: &Reader,
     spec: &Spec,
     evaluation: &Evaluation,
@@ -113,7 +113,7 @@ fn metrics_by_epoch(kind: &ClaimKind) -> Vec<&str> {
 }
 
 /// Writes the claims for the terminal.
-pub fn text(audit: &Audit) -> String {
+pub(crate) fn text(audit: &Audit) -> String {
     if audit.claims.is_empty() {
         String::new()
     } else {

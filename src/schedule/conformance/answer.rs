@@ -33,7 +33,7 @@ pub(super) struct Answers<'a> {
 
 impl<'a> Answers<'a> {
     /// There is no answer yet.
-    pub fn new(bundle: &'a [TrialRequest], share: bool) -> Self {
+    pub(crate) fn new(bundle: &'a [TrialRequest], share: bool) -> Self {
         Self {
             bundle,
             share,
@@ -42,12 +42,12 @@ impl<'a> Answers<'a> {
     }
 
     /// Whether each trial has ended.
-    pub fn are_complete(&self) -> bool {
+    pub(crate) fn are_complete(&self) -> bool {
         self.answers.iter().all(Answer::has_ended)
     }
 
     /// The answers in the order of the bundle.
-    pub fn into_inner(self) -> Vec<Answer> {
+    pub(crate) fn into_inner(self) -> Vec<Answer> {
         self.answers
     }
 
@@ -55,7 +55,7 @@ impl<'a> Answers<'a> {
     ///
     /// # Errors
     /// `WorkerError`, if the message does not follow the protocol.
-    pub fn take(&mut self, message: FromWorker) -> Result<(), WorkerError> {
+    pub(crate) fn take(&mut self, message: FromWorker) -> Result<(), WorkerError> {
         let what = name(&message);
         let trial = match &message {
             FromWorker::Started { trial }

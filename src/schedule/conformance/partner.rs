@@ -27,7 +27,7 @@ pub(super) struct Partner {
 }
 
 impl Partner {
-    pub fn start(subject: &Subject) -> std::io::Result<Self> {
+    pub(crate) fn start(subject: &Subject) -> std::io::Result<Self> {
         let plan = SpawnPlan {
             line: CommandLine {
                 command: subject.command.clone(),
@@ -52,7 +52,7 @@ impl Partner {
     }
 
     /// Waits for the first message, which must be a hello.
-    pub async fn hello(&mut self, timeout: Duration) -> Result<Hello, WorkerError> {
+    pub(crate) async fn hello(&mut self, timeout: Duration) -> Result<Hello, WorkerError> {
         match self.next(Instant::now() + timeout).await? {
             FromWorker::Hello(hello) => Ok(hello),
             other => Err(WorkerError::NotHello(name(&other))),
@@ -60,7 +60,7 @@ impl Partner {
     }
 
     /// Sends trials and waits until each has ended.
-    pub async fn run(
+    pub(crate) async fn run(
         &mut self,
         bundle: &[TrialRequest],
         timeout: Duration,
@@ -69,7 +69,7 @@ impl Partner {
     }
 
     /// The same, for trials that may be computed together.
-    pub async fn share(
+    pub(crate) async fn share(
         &mut self,
         bundle: &[TrialRequest],
         timeout: Duration,
@@ -94,7 +94,7 @@ impl Partner {
     }
 
     /// Sends a trial and waits until it has started.
-    pub async fn begin(
+    pub(crate) async fn begin(
         &mut self,
         request: &TrialRequest,
         timeout: Duration,
@@ -119,12 +119,12 @@ impl Partner {
     }
 
     /// Closes the worker's stdin.
-    pub fn close(&mut self) {
+    pub(crate) fn close(&mut self) {
         self.local = None;
     }
 
     /// Waits for the worker's exit; returns how it exited, if it did so in time.
-    pub async fn wait(&mut self, timeout: Duration) -> Option<String> {
+    pub(crate) async fn wait(&mut self, timeout: Duration) -> Option<String> {
         let until = Instant::now() + timeout;
         while self.exit.is_none() {
             // Its last messages do not matter.
@@ -135,7 +135,7 @@ impl Partner {
         self.exit.clone()
     }
 
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         self.local = None;
         if self.exit.is_none() {
             signal_group(self.pid, Signal::SIGKILL);

@@ -43,7 +43,7 @@ pub(super) struct RemoteWorkers {
 
 impl RemoteWorkers {
     /// Nothing is known yet.
-    pub fn new(mark: Mark) -> Self {
+    pub(crate) fn new(mark: Mark) -> Self {
         let (answer, answers) = mpsc::unbounded_channel();
         Self {
             mark,
@@ -55,7 +55,7 @@ impl RemoteWorkers {
     }
 
     /// Plans to poll the queue soon, because a worker was asked for.
-    pub fn poll_soon(&mut self, now: Time) {
+    pub(crate) fn poll_soon(&mut self, now: Time) {
         let soon = now + FIRST_QUEUE_POLL;
         self.next_poll = Some(self.next_poll.map_or(soon, |planned| planned.min(soon)));
     }

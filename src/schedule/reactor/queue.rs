@@ -65,7 +65,7 @@ enum Source {
 
 impl Queue {
     /// Adds trials at the end.
-    pub fn extend(&mut self, jobs: impl IntoIterator<Item = Job>) {
+    pub(crate) fn extend(&mut self, jobs: impl IntoIterator<Item = Job>) {
         for job in jobs {
             self.len += 1;
             let group = job.group();
@@ -81,13 +81,13 @@ impl Queue {
 
     /// From now on `extend_ranked` orders tuning trials by what their points can still reach in the
     /// race.
-    pub fn rank(&mut self) {
+    pub(crate) fn rank(&mut self) {
         self.ranked.get_or_insert_default();
     }
 
     /// Adds trials. Those of the final phase, and the first one of each point without a result,
     /// keep their order; the others are ordered by what their points can still reach.
-    pub fn extend_ranked(&mut self, jobs: Vec<Job>, race: &Race) {
+    pub(crate) fn extend_ranked(&mut self, jobs: Vec<Job>, race: &Race) {
         let Some(mut ranked) = self.ranked.take() else {
             return self.extend(jobs);
         };
@@ -107,14 +107,14 @@ impl Queue {
     }
 
     /// Updates the order after a point has a new result.
-    pub fn on_result(&mut self, point: PointId, race: &Race) {
+    pub(crate) fn on_result(&mut self, point: PointId, race: &Race) {
         if let Some(ranked) = &mut self.ranked {
             ranked.on_result(point, race);
         }
     }
 
     /// Takes out the trials for which `is_out` holds.
-    pub fn take_out(&mut self, is_out: &dyn Fn(&Job) -> bool) -> Vec<Job> {
+    pub(crate) fn take_out(&mut self, is_out: &dyn Fn(&Job) -> bool) -> Vec<Job> {
         let mut out = Vec::new();
         let open = self.open.values_mut().map(|open| &mut open.stretch.jobs);
         let fresh = self.fresh.iter_mut().map(|stretch| &mut stretch.jobs);
@@ -135,19 +135,19 @@ impl Queue {
     }
 
     /// Adds a trial before all that have not been tried.
-    pub fn put_back(&mut self, job: Job) {
+    pub(crate) fn put_back(&mut self, job: Job) {
         self.len += 1;
         self.again.push_front(job);
     }
 
     /// The number of trials that wait.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.len
     }
 
     /// The trial that a slot would get next. There may be none although trials wait: those of a
     /// group that another slot will finish sooner.
-    pub fn peek(&self, slot: SlotIndex) -> Option<&Job> {
+    pub(crate) fn peek(&self, slot: SlotIndex) -> Option<&Job> {
         match self.source(slot)? {
             Source::Again => self.again.front(),
             Source::Own => self.open.get(&slot)?.stretch.jobs.front(),
@@ -160,7 +160,13 @@ impl Queue {
     /// Takes the next bundle for a slot: trials of one group, or at most `limit` trials that have
     /// none. `slots` is the number of all slots; unless `grouped`, groups are split like any other
     /// trials.
-    pub fn take(&mut self, slot: SlotIndex, slots: usize, limit: usize, grouped: bool) -> Vec<Job> {
+    pub(crate) fn take(
+        &mut self,
+        slot: SlotIndex,
+        slots: usize,
+        limit: usize,
+        grouped: bool,
+    ) -> Vec<Job> {
         let Some(source) = self.source(slot) else {
             return Vec::new();
         };
@@ -269,7 +275,7 @@ impl Queue {
     }
 
     /// Notes that a slot has finished a trial of a group.
-    pub fn on_finished(&mut self, slot: SlotIndex, group: Option<Group>, duration: Time) {
+    pub(crate) fn on_finished(&mut self, slot: SlotIndex, group: Option<Group>, duration: Time) {
         let Some(open) = self.open.get_mut(&slot) else {
             return;
         };
@@ -285,7 +291,7 @@ impl Queue {
     }
 
     /// Whether a slot works on a group of which more trials wait.
-    pub fn has_open_group(&self, slot: SlotIndex) -> bool {
+    pub(crate) fn has_open_group(&self, slot: SlotIndex) -> bool {
         self.open.contains_key(&slot)
     }
 

@@ -49,7 +49,7 @@ struct Rank {
 
 impl Ranked {
     /// Adds a trial.
-    pub fn push(&mut self, mut job: Job, race: &Race) {
+    pub(crate) fn push(&mut self, mut job: Job, race: &Race) {
         // It is handed out by itself, not with others of its group.
         job.trial.group = None;
         let point = job.trial.id.point;
@@ -65,12 +65,12 @@ impl Ranked {
     }
 
     /// Whether trials of this point have been added before.
-    pub fn contains(&self, point: PointId) -> bool {
+    pub(crate) fn contains(&self, point: PointId) -> bool {
         self.points.contains_key(&point)
     }
 
     /// Updates a point that has a new result.
-    pub fn on_result(&mut self, point: PointId, race: &Race) {
+    pub(crate) fn on_result(&mut self, point: PointId, race: &Race) {
         if let Some(ranked) = self.points.get_mut(&point) {
             ranked.standing = Standing {
                 seeds: race.seeds(),
@@ -82,13 +82,13 @@ impl Ranked {
     }
 
     /// The next trial.
-    pub fn peek(&self) -> Option<&Job> {
+    pub(crate) fn peek(&self) -> Option<&Job> {
         let (_, point) = self.order.first()?;
         self.points[point].jobs.front()
     }
 
     /// Takes the next trials, at most `limit`.
-    pub fn take(&mut self, limit: usize) -> Vec<Job> {
+    pub(crate) fn take(&mut self, limit: usize) -> Vec<Job> {
         let mut taken = Vec::new();
         while taken.len() < limit {
             let Some((_, point)) = self.order.first().copied() else {
@@ -104,7 +104,7 @@ impl Ranked {
 
     /// Takes out every trial of the points for which `is_out` holds, in the order of seeds and
     /// points.
-    pub fn take_out(&mut self, is_out: &dyn Fn(&Job) -> bool) -> Vec<Job> {
+    pub(crate) fn take_out(&mut self, is_out: &dyn Fn(&Job) -> bool) -> Vec<Job> {
         let mut out = Vec::new();
         for (point, ranked) in &mut self.points {
             if ranked.jobs.front().is_some_and(is_out) {
