@@ -121,7 +121,7 @@ fn end_here<'a>(
             stubborn.join(",")
         ));
     }
-    left.iter().copied().filter(|left| is_gone(left)).collect()
+    left.iter().copied().filter(is_gone).collect()
 }
 
 /// Whether the process of an earlier worker has ended.
