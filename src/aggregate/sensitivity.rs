@@ -210,6 +210,7 @@ mod tests {
                 shape: Shape::default(),
             }],
             claims: Vec::new(),
+            remarks: Vec::new(),
             prune: Default::default(),
             resources: Default::default(),
             arm_resources: Vec::new(),

@@ -168,7 +168,7 @@ drawn:
 
     #[test]
     fn narrow_terminals() {
-        insta::assert_snapshot!(drawn(&format!("name: t # a comment that goes on and on and on\ndescriptoin: much longer than the terminal is wide, by far\n{REST}"), 50), @r#"
+        insta::assert_snapshot!(drawn(&format!("name: t # a comment that goes on and on and on\ndescriptoin: much longer than the terminal is wide, by far\n{REST}"), 50), @"
 drawn:
   × unknown key `descriptoin` in the sweep file
    ╭─[sweeps/mine.yaml:2:1]
@@ -180,18 +180,18 @@ drawn:
    ╰────
   help: did you mean `description`? known keys:
         name, description, task, worker,
-        affinity, program, command, env,
+        affinity, program, command, args, env,
         workdir, method, metric, seeds, prune,
         parameters, zip, exclude, grids, arms,
         limits, resources, launcher, published,
         project, entity, apiVersion, kind and
         claims
-"#);
+");
     }
 
     #[test]
     fn wide_characters_tabs_and_windows_line_ends() {
-        insta::assert_snapshot!(drawn(&format!("name: t\r\ndescription: 日本\t語\r\nx日: [日]\r\n{REST}"), 80), @r#"
+        insta::assert_snapshot!(drawn(&format!("name: t\r\ndescription: 日本\t語\r\nx日: [日]\r\n{REST}"), 80), @"
 drawn:
   × unknown key `x日` in the sweep file
    ╭─[sweeps/mine.yaml:3:1]
@@ -202,10 +202,10 @@ drawn:
  4 │ worker: [w]
    ╰────
   help: known keys: name, description, task, worker, affinity, program,
-        command, env, workdir, method, metric, seeds, prune, parameters, zip,
-        exclude, grids, arms, limits, resources, launcher, published, project,
-        entity, apiVersion, kind and claims
-"#);
+        command, args, env, workdir, method, metric, seeds, prune, parameters,
+        zip, exclude, grids, arms, limits, resources, launcher, published,
+        project, entity, apiVersion, kind and claims
+");
     }
 
     #[test]
@@ -238,9 +238,9 @@ drawn:
     #[test]
     fn one_line_each_without_a_terminal() {
         let text = format!("nam: x\nmethod: bayes\n{REST}");
-        insta::assert_snapshot!(diagnosis(&text).to_string(), @r#"
-sweeps/mine.yaml:1:1: unknown key `nam` in the sweep file (did you mean `name`? known keys: name, description, task, worker, affinity, program, command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits, resources, launcher, published, project, entity, apiVersion, kind and claims)
+        insta::assert_snapshot!(diagnosis(&text).to_string(), @"
+sweeps/mine.yaml:1:1: unknown key `nam` in the sweep file (did you mean `name`? known keys: name, description, task, worker, affinity, program, command, args, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits, resources, launcher, published, project, entity, apiVersion, kind and claims)
 sweeps/mine.yaml:2:9: the method `bayes` is not supported: pentagrid runs full grids only (write `method: grid`, and list the values of every parameter)
-"#);
+");
     }
 }

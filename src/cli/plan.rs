@@ -34,6 +34,9 @@ pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError
     };
     let rows = known_trials(ledger.as_ref())?;
 
+    for remark in &spec.remarks {
+        printer.say(remark);
+    }
     if let Ok(folder) = sweep::folder()
         && let Some(warning) =
             sweep::handover_warning(&spec, &sweep::working_folder(&spec, &folder))

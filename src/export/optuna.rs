@@ -207,6 +207,9 @@ fn choice(value: &ParamValue) -> String {
         ParamValue::Int(value) => value.to_string(),
         ParamValue::Float(value) => number(*value),
         ParamValue::Text(value) => Value::from(value.as_str()).to_string(),
+        ParamValue::Null => "null".to_owned(),
+        // Optuna's choices are single values.
+        ParamValue::List(_) | ParamValue::Map(_) => Value::from(value.to_string()).to_string(),
     }
 }
 

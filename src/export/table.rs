@@ -159,7 +159,7 @@ impl HistoryShape {
 }
 
 /// A column of the narrowest type that represents all values exactly; whole numbers beside
-/// fractions become fractions.
+/// fractions become fractions, and null is a missing value.
 fn parameter_column(values: &[Option<&ParamValue>]) -> Column {
     if all_are(values, |value| matches!(value, ParamValue::Int(_))) {
         return Column::Int(values.iter().map(|value| as_int((*value)?)).collect());
@@ -179,7 +179,11 @@ fn parameter_column(values: &[Option<&ParamValue>]) -> Column {
 }
 
 fn all_are(values: &[Option<&ParamValue>], kind: fn(&ParamValue) -> bool) -> bool {
-    values.iter().flatten().all(|value| kind(value))
+    let mut known = values
+        .iter()
+        .flatten()
+        .filter(|value| !matches!(value, ParamValue::Null));
+    known.all(|value| kind(value))
 }
 
 fn as_int(value: &ParamValue) -> Option<i64> {

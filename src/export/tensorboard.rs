@@ -191,6 +191,9 @@ fn parameter_message(value: &ParamValue) -> Message {
         ParamValue::Int(value) => number_message(*value as f64),
         ParamValue::Float(value) => number_message(*value),
         ParamValue::Text(value) => text_message(value),
+        ParamValue::Null | ParamValue::List(_) | ParamValue::Map(_) => {
+            text_message(&value.to_string())
+        }
     }
 }
 

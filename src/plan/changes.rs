@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, HashSet};
 
 use crate::grid::{Grid, PointId};
-use crate::spec::Spec;
+use crate::spec::{Spec, Task};
 use crate::text::count;
 
 /// The difference between two specs.
@@ -59,7 +59,8 @@ impl SpecChanges {
                 new.metric.name
             )
         });
-        let task = (old.task != new.task).then(|| format!("task: {} → {}", old.task, new.task));
+        let task = (old.task != new.task)
+            .then(|| format!("task: {} → {}", task_text(old), task_text(new)));
         let name = (old.name != new.name).then(|| format!("name: {} → {}", old.name, new.name));
 
         Self {
@@ -193,4 +194,13 @@ fn points_by_arm(spec: &Spec) -> BTreeMap<String, HashSet<PointId>> {
         .iter()
         .map(|arm| (arm.arm().name.clone(), arm.ids().collect()))
         .collect()
+}
+
+/// The task, with what decides how hyper-parameters are given to it.
+fn task_text(spec: &Spec) -> String {
+    let mut parts = vec![spec.task.to_string()];
+    if let Task::Program(program) = &spec.task {
+        parts.extend(program.settings());
+    }
+    parts.join(", ")
 }

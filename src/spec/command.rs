@@ -4,7 +4,10 @@
 
 use std::collections::BTreeMap;
 
+use super::arguments::{ArgsForm, ArgsForms, spelled};
 use crate::shell::shell_quoted;
+
+pub use super::arguments::ArgsStyle;
 use pentagrid_protocol::{Config, ParamValue};
 
 /// A program that is started once for every trial.
@@ -14,6 +17,22 @@ pub struct Program {
     pub words: Vec<Word>,
     /// The script that the sweep file names under `program`.
     pub script: Option<String>,
+    /// How lists, null and booleans are written as arguments.
+    pub forms: ArgsForms,
+    /// What the program calls its seed.
+    pub seed_name: String,
+}
+
+impl Program {
+    /// A program of these words, without settings.
+    pub fn new(words: Vec<Word>, script: Option<String>) -> Self {
+        Self {
+            words,
+            script,
+            forms: ArgsForms::default(),
+            seed_name: SEED.to_owned(),
+        }
+    }
 }
 
 /// A word of a command line, as the sweep file has it.
@@ -23,23 +42,6 @@ pub enum Word {
     Args(ArgsStyle),
     /// One word.
     Text(Vec<Piece>),
-}
-
-/// How hyper-parameters are written as arguments. The variants are named after W&B's macros.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ArgsStyle {
-    /// `--lr=0.1`
-    Equals,
-    /// `--lr 0.1`
-    NoEquals,
-    /// `lr=0.1`
-    NoHyphens,
-    /// `--lr=0.1`; a boolean is `--nesterov` or left out.
-    NoBooleanFlags,
-    /// `+lr=0.1`
-    AppendHydra,
-    /// `++lr=0.1`
-    OverrideHydra,
 }
 
 /// A part of a word.
@@ -57,6 +59,8 @@ pub enum Piece {
     ArgsJson,
     /// The path of a file with that object.
     ArgsJsonFile,
+    /// The value of a hyper-parameter.
+    Parameter(String),
     /// A variable of the environment in which pentagrid was started.
     Variable(String),
     /// The Python interpreter.
@@ -92,6 +96,9 @@ impl<'a> Filling<'a> {
     }
 }
 
+/// What a program calls its seed, unless the sweep file says otherwise.
+pub const SEED: &str = "seed";
+
 /// The name of the file of hyper-parameters in a trial's folder.
 pub const CONFIG_FILE: &str = "config.json";
 
@@ -108,7 +115,7 @@ impl std::fmt::Display for Program {
                 f.write_str(" ")?;
             }
             match word {
-                Word::Args(style) => f.write_str(style.macro_text())?,
+                Word::Args(style) => f.write_str(&style.macro_text())?,
                 Word::Text(pieces) => pieces.iter().try_for_each(|piece| piece.fmt(f))?,
             }
         }
@@ -125,21 +132,9 @@ impl std::fmt::Display for Piece {
             Self::Dir => f.write_str("${dir}"),
             Self::ArgsJson => f.write_str("${args_json}"),
             Self::ArgsJsonFile => f.write_str("${args_json_file}"),
+            Self::Parameter(name) => write!(f, "${{{name}}}"),
             Self::Variable(name) => write!(f, "${{envvar:{name}}}"),
             Self::Interpreter => f.write_str("${interpreter}"),
-        }
-    }
-}
-
-impl ArgsStyle {
-    fn macro_text(self) -> &'static str {
-        match self {
-            Self::Equals => "${args}",
-            Self::NoEquals => "${args_no_equals}",
-            Self::NoHyphens => "${args_no_hyphens}",
-            Self::NoBooleanFlags => "${args_no_boolean_flags}",
-            Self::AppendHydra => "${args_append_hydra}",
-            Self::OverrideHydra => "${args_override_hydra}",
         }
     }
 }
@@ -162,6 +157,16 @@ impl Program {
             Word::Text(pieces) => pieces.as_slice(),
             Word::Args(_) => &[],
         })
+    }
+
+    /// Returns what beside the words decides how hyper-parameters and seed are given; empty if all is
+    /// as by default.
+    pub fn settings(&self) -> Vec<String> {
+        let mut settings = self.forms.settings();
+        if self.seed_name != SEED {
+            settings.push(format!("seed: {}", self.seed_name));
+        }
+        settings
     }
 
     /// Returns the command line for a trial. `variable` looks a variable of the environment up.
@@ -218,48 +223,29 @@ impl Program {
         words.join(" ")
     }
 
+    /// The hyper-parameters and the seed as arguments, but for those that have a place of their own.
     fn arguments(&self, style: ArgsStyle, filling: &Filling<'_>) -> Vec<String> {
+        let placed: Vec<&str> = self
+            .pieces()
+            .filter_map(|piece| match piece {
+                Piece::Parameter(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect();
         let mut arguments: Vec<String> = filling
             .config
             .0
             .iter()
-            .flat_map(|(name, value)| style.argument(name, value))
+            .filter(|(name, _)| !placed.contains(&name.as_str()))
+            .flat_map(|(name, value)| style.argument(name, value, self.forms.of(name)))
             .collect();
 
         let seed_is_placed = self.pieces().any(|piece| *piece == Piece::Seed);
         if !seed_is_placed {
             let seed = ParamValue::Int(i64::try_from(filling.seed).unwrap_or(i64::MAX));
-            arguments.extend(style.argument("seed", &seed));
+            arguments.extend(style.argument(&self.seed_name, &seed, ArgsForm::default()));
         }
         arguments
-    }
-}
-
-impl ArgsStyle {
-    fn argument(self, name: &str, value: &ParamValue) -> Vec<String> {
-        let text = spelled(value);
-        match self {
-            Self::NoBooleanFlags => match value {
-                ParamValue::Bool(true) => vec![format!("--{name}")],
-                ParamValue::Bool(false) => Vec::new(),
-                _ => vec![format!("--{name}={text}")],
-            },
-            Self::Equals => vec![format!("--{name}={text}")],
-            Self::NoEquals => vec![format!("--{name}"), text],
-            Self::NoHyphens => vec![format!("{name}={text}")],
-            Self::AppendHydra => vec![format!("+{name}={text}")],
-            Self::OverrideHydra => vec![format!("++{name}={text}")],
-        }
-    }
-}
-
-/// A value as an argument. Booleans are spelled as in Python, like W&B does, so that a script that
-/// compares with "True" works.
-fn spelled(value: &ParamValue) -> String {
-    match value {
-        ParamValue::Bool(true) => "True".to_owned(),
-        ParamValue::Bool(false) => "False".to_owned(),
-        other => other.to_string(),
     }
 }
 
@@ -308,34 +294,54 @@ pub fn shell(pieces: &[Piece], filling: &Filling<'_>) -> String {
         .collect()
 }
 
-/// Returns a configuration as a JSON object, with nested parameters as objects in it, as in the
-/// sweep file.
+/// Returns a configuration as a JSON object. Dots nest: `a.b` is `b` in the object `a`, unless `a`
+/// is a parameter itself; then `a.b` stands beside it under its whole name.
 pub fn nested_json(config: &Config) -> String {
     let mut root = serde_json::Map::new();
     for (name, value) in &config.0 {
         let value = serde_json::to_value(value).unwrap_or_default();
-        insert_nested(&mut root, name, value);
+        insert_nested(&mut root, nested_path(config, name), value);
     }
     serde_json::Value::Object(root).to_string()
 }
 
+/// Splits a parameter's name into the groups around it and its key in the innermost one.
+fn nested_path<'n>(config: &Config, name: &'n str) -> Vec<&'n str> {
+    let mut path = Vec::new();
+    let mut begin = 0;
+    for (dot, _) in name.match_indices('.') {
+        if config.0.contains_key(&name[..dot]) {
+            break;
+        }
+        path.push(&name[begin..dot]);
+        begin = dot + 1;
+    }
+    path.push(&name[begin..]);
+    path
+}
+
 fn insert_nested(
     object: &mut serde_json::Map<String, serde_json::Value>,
-    path: &str,
+    path: Vec<&str>,
     value: serde_json::Value,
 ) {
-    let Some((group, rest)) = path.split_once('.') else {
-        object.insert(path.to_owned(), value);
+    let mut path = path.into_iter();
+    let Some(key) = path.next_back() else {
         return;
     };
 
-    // No name is both a parameter and a group (`validate::groups`).
-    let group = object
-        .entry(group)
-        .or_insert_with(|| serde_json::Map::new().into());
-    if let serde_json::Value::Object(group) = group {
-        insert_nested(group, rest, value);
+    let mut group = object;
+    for name in path {
+        let inner = group
+            .entry(name)
+            .or_insert_with(|| serde_json::Map::new().into());
+        // No parameter has the name of a group (`nested_path`).
+        let serde_json::Value::Object(inner) = inner else {
+            return;
+        };
+        group = inner;
     }
+    group.insert(key.to_owned(), value);
 }
 
 /// The text of a piece for a trial; nothing for a variable of the environment.
@@ -348,6 +354,8 @@ fn filled(piece: &Piece, filling: &Filling<'_>) -> String {
         Piece::ArgsJson => nested_json(filling.config),
         Piece::ArgsJsonFile => format!("{}/{CONFIG_FILE}", filling.dir),
         Piece::Interpreter => filling.interpreter.to_owned(),
+        // The sweep file was refused if a configuration lacks it.
+        Piece::Parameter(name) => filling.config.get(name).map_or_else(String::new, spelled),
         Piece::Variable(_) => String::new(),
     }
 }
@@ -376,10 +384,7 @@ mod tests {
             dir: "/runs/a b",
             interpreter: "python3",
         };
-        let program = Program {
-            words,
-            script: None,
-        };
+        let program = Program::new(words, None);
         let variable = |name: &str| (name == "HOME").then(|| "/root".to_owned());
         (program.fill(&filling, &variable), program.shell(&filling))
     }
@@ -393,19 +398,21 @@ mod tests {
             ArgsStyle::NoBooleanFlags,
             ArgsStyle::AppendHydra,
             ArgsStyle::OverrideHydra,
+            ArgsStyle::Hydra,
         ];
         let shown: Vec<String> = styles
             .into_iter()
             .map(|style| lines(vec![Word::Args(style)]).0.unwrap().join(" "))
             .collect();
-        insta::assert_snapshot!(shown.join("\n"), @"
+        insta::assert_snapshot!(shown.join("\n"), @r#"
         --amsgrad=False --lr=0.0001 --nesterov=True --opt.name=it's Adam --seed=7
         --amsgrad False --lr 0.0001 --nesterov True --opt.name it's Adam --seed 7
         amsgrad=False lr=0.0001 nesterov=True opt.name=it's Adam seed=7
         --lr=0.0001 --nesterov --opt.name=it's Adam --seed=7
-        +amsgrad=False +lr=0.0001 +nesterov=True +opt.name=it's Adam +seed=7
-        ++amsgrad=False ++lr=0.0001 ++nesterov=True ++opt.name=it's Adam ++seed=7
-        ");
+        +amsgrad=false +lr=0.0001 +nesterov=true +opt.name='it\'s Adam' +seed=7
+        ++amsgrad=false ++lr=0.0001 ++nesterov=true ++opt.name='it\'s Adam' ++seed=7
+        amsgrad=false lr=0.0001 nesterov=true opt.name='it\'s Adam' seed=7
+        "#);
     }
 
     #[test]
@@ -469,8 +476,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn nested_parameters_are_the_flat_ones(names in proptest::collection::btree_set("[a-b\"][-!a]?(\\.[a-b][-a]?){0,3}", 1..12)) {
-            let is_group = |name: &String| names.iter().any(|other| other.strip_prefix(name.as_str()).is_some_and(|rest| rest.starts_with('.')));
-            let config: Config = names.iter().filter(|name| !is_group(name)).zip(1..).map(|(name, value)| (name.clone(), ParamValue::Int(value))).collect();
+            let config: Config = names.iter().zip(1..).map(|(name, value)| (name.clone(), ParamValue::Int(value))).collect();
             let mut found = Vec::new();
             flattened("", &serde_json::from_str(&nested_json(&config)).unwrap(), &mut found);
             let given: Vec<_> = config.0.iter().map(|(name, value)| (name.clone(), serde_json::to_value(value).unwrap())).collect();

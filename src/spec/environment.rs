@@ -15,18 +15,24 @@ const DEVICE_VARIABLES: [&str; 2] = ["CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
 pub(super) fn read(
     entry: &Entry,
     of_one_trial: bool,
+    parameters: &[String],
     problems: &mut Problems<'_>,
 ) -> Vec<(String, Vec<Piece>)> {
     let mut variables = Vec::new();
     for variable in entries(entry, EXAMPLE, problems).unwrap_or_default() {
-        if let Some(value) = value(variable, of_one_trial, problems) {
+        if let Some(value) = value(variable, of_one_trial, parameters, problems) {
             variables.push((variable.key.to_string(), value));
         }
     }
     variables
 }
 
-fn value(variable: &Entry, of_one_trial: bool, problems: &mut Problems<'_>) -> Option<Vec<Piece>> {
+fn value(
+    variable: &Entry,
+    of_one_trial: bool,
+    parameters: &[String],
+    problems: &mut Problems<'_>,
+) -> Option<Vec<Piece>> {
     let name = quoted(&variable.key);
     if let Some(refusal) = name_refusal(&variable.key) {
         let message = format!("{name} {}", refusal.message);
@@ -52,6 +58,7 @@ fn value(variable: &Entry, of_one_trial: bool, problems: &mut Problems<'_>) -> O
         program: None,
         of_shell: false,
         example: super::program::EXAMPLE,
+        parameters,
     };
     let pieces = macros::pieces(text, place, problems)?;
 

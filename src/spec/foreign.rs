@@ -93,20 +93,17 @@ pub(super) fn in_metric(name: &str) -> Option<Foreign> {
     })
 }
 
-/// W&B's keys of a parameter that describe a distribution.
+/// W&B's keys of a parameter that describe a random distribution.
 pub(super) fn in_parameter(name: &str) -> Option<Foreign> {
-    const RANDOM: [&str; 7] = [
-        "distribution",
-        "min",
-        "max",
-        "mu",
-        "sigma",
-        "q",
-        "probabilities",
-    ];
-    RANDOM.contains(&name).then(|| Foreign {
+    const RANDOM: [&str; 3] = ["mu", "sigma", "probabilities"];
+    RANDOM.contains(&name).then(|| random(name))
+}
+
+/// A key that describes a random search.
+pub(super) fn random(name: &str) -> Foreign {
+    Foreign {
         message: format!("`{name}` describes a random search; pentagrid runs full grids only"),
         label: "not a grid",
-        help: "list what to try under `values`, or fix it with `value`, and remove this key",
-    })
+        help: "list what to try under `values`, write `linspace`, `logspace` or `range`, or fix it with `value`",
+    }
 }

@@ -89,7 +89,7 @@ impl Handover {
                 seed: true,
                 ..Self::default()
             },
-            Piece::ArgsJson | Piece::ArgsJsonFile => Self {
+            Piece::ArgsJson | Piece::ArgsJsonFile | Piece::Parameter(_) => Self {
                 parameters: true,
                 ..Self::default()
             },

@@ -49,6 +49,10 @@ pub(super) const SWEEP: &[Key] = &[
         "How that program is started, as a list of its words (no shell), with W&B's macros such as `${args}`. Default: `[${interpreter}, ${program}, ${args}]` for a Python program, else `[${program}, ${args}]`.",
     ),
     key(
+        "args",
+        "How lists, null and booleans are written as arguments of a program; a parameter may have its own.",
+    ),
+    key(
         "env",
         "Environment variables of the worker or program, over those that pentagrid was started with.",
     ),
@@ -134,6 +138,10 @@ pub(super) const SEEDS: &[Key] = &[
     key(
         "final",
         "Fresh seeds for the best point of each arm: a count N (the seeds 1000 to 1000+N-1) or a list. 0 for no final runs.",
+    ),
+    key(
+        "parameter",
+        "What the program calls its seed, `seed` if left out. If it is one of the parameters, its values are the tuning seeds.",
     ),
 ];
 
@@ -271,9 +279,68 @@ pub(super) const PARAMETER: &[Key] = &[
         "Type of the values: `float` (whole numbers are read as floats), `int`, `bool` or `text`.",
     ),
     key(
+        "args",
+        "How this parameter is written as an argument, if it is a list, null or a boolean.",
+    ),
+    key(
+        "min",
+        "With `max` and whole numbers: all whole numbers from `min` to `max`, as W&B's `int_uniform`.",
+    ),
+    key("max", "See `min`."),
+    key(
+        "q",
+        "With `distribution: q_uniform`: the values from `min` to below `max` in steps of `q`, as W&B's grid has it.",
+    ),
+    key(
+        "distribution",
+        "W&B's word for how values are chosen: `categorical`, `constant`, `int_uniform` or `q_uniform`.",
+    ),
+    key(
+        "linspace",
+        "Evenly spaced values: `{from: 0, to: 1, points: 5}`, both ends included.",
+    ),
+    key(
+        "logspace",
+        "Values with even ratios: `{from: 1e-4, to: 1e-1, points: 4}`, both ends included.",
+    ),
+    key(
+        "range",
+        "Values in steps: `{from: 16, to: 64, step: 16}`, the end included.",
+    ),
+    key(
         "when",
         "The parameter exists only where others have these values: `{optimizer: sgd}`, `{optimizer: [sgd, adam]}`.",
     ),
+];
+
+/// `args`, of the sweep or of a parameter.
+pub(super) const ARGS: &[Key] = &[
+    key(
+        "lists",
+        "`literal` (the default): `--hidden=[64, 64]`, or `words`: `--hidden 64 64`.",
+    ),
+    key(
+        "null",
+        "`literal` (the default): `--decay=None`, or `omit`: no argument.",
+    ),
+    key(
+        "booleans",
+        "`literal` (the default): `--augment=True`; `flags`: `--augment` or `--no-augment`; `store_true`: `--augment` or no argument.",
+    ),
+];
+
+/// `linspace` and `logspace`.
+pub(super) const SPACE: &[Key] = &[
+    key("from", "The first value."),
+    key("to", "The last value."),
+    key("points", "Number of values, at least 2."),
+];
+
+/// `range`.
+pub(super) const RANGE: &[Key] = &[
+    key("from", "The first value."),
+    key("to", "The last value, if the steps reach it."),
+    key("step", "Difference between two values."),
 ];
 
 /// A published figure.

@@ -5,7 +5,7 @@ use super::problem::{Problems, Span, listed, quoted};
 use super::similar;
 
 /// The macros, in the order in which help lists them.
-const MACROS: [&str; 16] = [
+const MACROS: [&str; 17] = [
     "env",
     "interpreter",
     "program",
@@ -15,6 +15,7 @@ const MACROS: [&str; 16] = [
     "args_no_boolean_flags",
     "args_append_hydra",
     "args_override_hydra",
+    "args_hydra",
     "args_json",
     "args_json_file",
     "envvar:NAME",
@@ -34,6 +35,8 @@ pub(super) struct Place<'a> {
     pub of_shell: bool,
     /// How to write the words, for help.
     pub example: &'a str,
+    /// Names of all parameters of the file.
+    pub parameters: &'a [String],
 }
 
 /// Reads a word of a command line.
@@ -41,7 +44,7 @@ pub(super) fn word(text: &str, place: Place<'_>, problems: &mut Problems<'_>) ->
     let name = text
         .strip_prefix("${")
         .and_then(|rest| rest.strip_suffix('}'));
-    if let Some(style) = name.and_then(args_style) {
+    if let Some(style) = name.and_then(ArgsStyle::of_macro) {
         return Some(Word::Args(style));
     }
     Some(Word::Text(pieces(text, place, problems)?))
@@ -74,18 +77,6 @@ pub(super) fn pieces(
     Some(pieces)
 }
 
-fn args_style(name: &str) -> Option<ArgsStyle> {
-    Some(match name {
-        "args" => ArgsStyle::Equals,
-        "args_no_equals" => ArgsStyle::NoEquals,
-        "args_no_hyphens" => ArgsStyle::NoHyphens,
-        "args_no_boolean_flags" => ArgsStyle::NoBooleanFlags,
-        "args_append_hydra" => ArgsStyle::AppendHydra,
-        "args_override_hydra" => ArgsStyle::OverrideHydra,
-        _ => return None,
-    })
-}
-
 /// Reads the macro of that name.
 fn piece(name: &str, place: Place<'_>, problems: &mut Problems<'_>) -> Option<Piece> {
     match name {
@@ -100,6 +91,9 @@ fn piece(name: &str, place: Place<'_>, problems: &mut Problems<'_>) -> Option<Pi
         _ => {}
     }
 
+    if place.parameters.iter().any(|known| known == name) {
+        return Some(Piece::Parameter(name.to_owned()));
+    }
     if let ("program", Some(program)) = (name, place.program) {
         return Some(Piece::Plain(program.to_owned()));
     }
@@ -132,7 +126,7 @@ fn refusal(name: &str, place: Place<'_>) -> Refusal {
         };
     }
 
-    if args_style(name).is_some() {
+    if ArgsStyle::of_macro(name).is_some() {
         let help = if place.of_shell {
             format!(
                 "give it to the shell as arguments, behind a name: `command: [sh, -c, 'exec python3 train.py \"$@\"', sh, \"${{{name}}}\"]`"
@@ -182,8 +176,11 @@ fn variable_refusal(variable: &str, shown: &str) -> Refusal {
 }
 
 fn help_for_unknown(name: &str, place: Place<'_>) -> String {
+    let parameters: Vec<&str> = place.parameters.iter().map(String::as_str).collect();
     let suggestion = if let Some(own) = own_macro(name) {
         format!("write `{own}`, or `${name}` where a shell reads it; ")
+    } else if let Some(near) = similar::nearest(name, &parameters) {
+        format!("did you mean `${{{near}}}`? ")
     } else if let Some(near) = similar::nearest(name, &MACROS) {
         format!("did you mean `${{{near}}}`? ")
     } else if is_variable(name) && place.of_shell {

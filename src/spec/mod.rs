@@ -4,9 +4,12 @@
 //! the tree and check the rules between its parts, `schema` describes the file for editors.
 
 mod affinity;
+mod args_forms;
+pub mod arguments;
 mod builtin;
 mod claims;
 mod clause;
+mod collection;
 mod columns;
 pub mod command;
 mod document;
@@ -31,6 +34,7 @@ mod published;
 mod resources;
 mod scalar;
 mod schema;
+mod seed_parameter;
 mod seeds;
 mod shape;
 mod similar;

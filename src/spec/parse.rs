@@ -376,7 +376,10 @@ fn pending_key(node: &Node, problems: &mut Problems<'_>) -> PendingKey {
         Kind::Scalar(scalar) if scalar.plain && &*scalar.text == "<<" => {
             PendingKey::Merge(node.span)
         }
-        Kind::Scalar(scalar) if !scalar.text.is_empty() && !scalar.is_null() => {
+        // `null` is a key of `args`.
+        Kind::Scalar(scalar)
+            if &*scalar.text == "null" || !scalar.text.is_empty() && !scalar.is_null() =>
+        {
             PendingKey::Text(scalar.text.clone(), node.span)
         }
         Kind::Scalar(_) => {

@@ -14,10 +14,12 @@ pub(super) const EXAMPLE: &str = "command: [python3, train.py, \"${args}\"]";
 /// Longest text under `command` that help turns into a list.
 const MAX_SUGGESTED: usize = 200;
 
-/// Reads the program of `program` and `command`, at least one of which is given.
+/// Reads the program of `program` and `command`, at least one of which is given. `parameters` are the
+/// names of all parameters of the file.
 pub(super) fn read(
     program: Option<&Entry>,
     command: Option<&Entry>,
+    parameters: &[String],
     problems: &mut Problems<'_>,
 ) -> Option<Program> {
     if let Some(entry) = program
@@ -46,7 +48,7 @@ pub(super) fn read(
         return None;
     };
 
-    let words = command_words(command, items, script.as_deref(), problems);
+    let words = command_words(command, items, script.as_deref(), parameters, problems);
     if items.is_empty() {
         let help = format!("write `{EXAMPLE}`");
         problems.report(command.at(), "`command` is empty", "no program", help);
@@ -62,7 +64,7 @@ pub(super) fn read(
         problems.report(command.at(), message, "no program", help);
         return None;
     }
-    Some(Program { words, script })
+    Some(Program::new(words, script))
 }
 
 fn report_list_of_program(entry: &Entry, items: &[Node], problems: &mut Problems<'_>) {
@@ -101,10 +103,7 @@ fn default_command(script: String) -> Program {
     } else {
         vec![path, args]
     };
-    Program {
-        words,
-        script: Some(script),
-    }
+    Program::new(words, Some(script))
 }
 
 /// Reads the words of `command`. Those that could not be read are reported and left out.
@@ -112,6 +111,7 @@ fn command_words(
     command: &Entry,
     items: &[Node],
     program: Option<&str>,
+    parameters: &[String],
     problems: &mut Problems<'_>,
 ) -> Vec<Word> {
     let of_shell = items
@@ -133,6 +133,7 @@ fn command_words(
                     program,
                     of_shell,
                     example: EXAMPLE,
+                    parameters,
                 };
                 words.extend(macros::word(&scalar.text, place, problems));
             }

@@ -27,6 +27,18 @@ fn refuse<T>(
     })
 }
 
+/// Refuses a text with a macro as a value: it would be given to the program as it is.
+pub(super) fn refuse_macro<T>(text: &str) -> Result<T, Refusal> {
+    refuse(
+        format!(
+            "{} holds `${{`, but values are given as they are",
+            quoted(text)
+        ),
+        "not replaced",
+        "list the values that go together under `values` and join them with `zip`, or compute it in the program; `command` and `env` replace `${name}`",
+    )
+}
+
 /// Maximum length of a text in bytes, since a value is printed, stored and sent for every trial.
 const MAX_TEXT: usize = 1024;
 
@@ -85,6 +97,8 @@ fn mismatch<T>(scalar: &Scalar, value: &ParamValue, ty: ParamType) -> Result<T, 
         ParamValue::Int(integer) => format!("the integer {integer}"),
         ParamValue::Float(float) => format!("the float {float:?}"),
         ParamValue::Bool(boolean) => format!("the boolean {boolean}"),
+        ParamValue::Null => "null".to_owned(),
+        ParamValue::List(_) | ParamValue::Map(_) => value.kind().to_owned(),
     };
 
     Err(Refusal {
@@ -112,12 +126,15 @@ pub(super) fn type_words(ty: ParamType) -> &'static str {
 /// The meaning of a scalar by itself. The type only decides what an ambiguous one may have meant.
 fn meaning(scalar: &Scalar, ty: Option<ParamType>) -> Result<ParamValue, Refusal> {
     let text = &*scalar.text;
-    if scalar.is_null() {
+    if scalar.is_null() && text.is_empty() {
         return refuse(
-            "a value must not be null",
+            "a value is missing",
             "no value",
-            "write a value, or \"null\" in quotes if the text is meant",
+            "write a value, null for Python's None, or \"\" for an empty text",
         );
+    }
+    if scalar.is_null() {
+        return Ok(ParamValue::Null);
     }
     if !scalar.plain {
         return self::text(text);

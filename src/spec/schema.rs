@@ -23,7 +23,7 @@ pub fn json_schema() -> String {
         "description": "A hyper-parameter grid search: what to train, which values to try, with how many seeds.",
     });
     let rules = json!({
-        "required": ["metric", "seeds"],
+        "required": ["metric"],
         "oneOf": [{"required": ["name", "task"]}, {"required": ["worker"]}, {"anyOf": [{"required": ["program"]}, {"required": ["command"]}]}],
         "anyOf": [{"required": ["parameters"]}, {"required": ["arms"]}, {"required": ["grids"]}],
         "not": {"required": ["arms", "grids"]},
@@ -49,7 +49,16 @@ pub fn json_schema() -> String {
         "$defs": {
             "builtin": builtin(),
             "parameters": {"type": "object", "minProperties": 1, "additionalProperties": {"$ref": "#/$defs/parameter"}},
-            "parameter": parameter(&json!({"type": ["number", "string", "boolean"]}), true),
+            "parameter": parameter(&json!({}), true),
+            "args": object(keys::ARGS, args_key),
+            "space": merged(
+                object(keys::SPACE, |_| json!({"type": "number"})),
+                json!({"required": ["from", "to", "points"]}),
+            ),
+            "range": merged(
+                object(keys::RANGE, |_| json!({"type": "number"})),
+                json!({"required": ["from", "to"]}),
+            ),
             "arm": object(keys::ARM, arm_key),
             "grid": object(keys::GRID, grid_key),
             "clauses": clauses(),
@@ -64,7 +73,8 @@ pub fn json_schema() -> String {
             ]},
         },
     });
-    let sweep = object(keys::SWEEP, sweep_key);
+    let extensions = json!({"patternProperties": {"^x-": {}}});
+    let sweep = merged(object(keys::SWEEP, sweep_key), extensions);
 
     // `{:#}` indents without a `Result`: a value in memory cannot fail to be written.
     format!("{:#}\n", merged(merged(head, sweep), rules))
@@ -96,7 +106,7 @@ fn grids(parameters: &str) -> Value {
 /// A condition, or a rule of `exclude`: a value or a list of values for each parameter that it
 /// names.
 fn clauses() -> Value {
-    let scalar = json!({"type": ["number", "string", "boolean"]});
+    let scalar = json!({"type": ["number", "string", "boolean", "null"]});
     let values = json!({"anyOf": [scalar, {"type": "array", "items": scalar, "minItems": 1}]});
     json!({"type": "object", "minProperties": 1, "additionalProperties": values})
 }
@@ -115,6 +125,14 @@ fn shape_key(key: &str) -> Option<Value> {
         }
         _ => return None,
     })
+}
+
+fn args_key(key: &str) -> Value {
+    match key {
+        "lists" => json!({"enum": ["literal", "words"]}),
+        "null" => json!({"enum": ["literal", "omit"]}),
+        _ => json!({"enum": ["literal", "flags", "store_true"]}),
+    }
 }
 
 fn grid_key(key: &str) -> Value {
@@ -139,6 +157,7 @@ fn sweep_key(key: &str) -> Value {
         "affinity" => {
             json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true})
         }
+        "args" => json!({"$ref": "#/$defs/args"}),
         "env" => json!({
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},
@@ -152,8 +171,8 @@ fn sweep_key(key: &str) -> Value {
             json!({"required": ["name"]}),
         ),
         "seeds" => merged(
-            object(keys::SEEDS, |_| json!({"$ref": "#/$defs/seeds"})),
-            json!({"required": ["tune", "final"]}),
+            object(keys::SEEDS, seeds_key),
+            json!({"required": ["final"], "anyOf": [{"required": ["tune"]}, {"required": ["parameter"]}]}),
         ),
         "arms" => json!({
             "type": "object",
@@ -180,6 +199,13 @@ fn sweep_key(key: &str) -> Value {
         }
         // `parameters`: their content depends on the task, see `then` and `else`.
         _ => json!({"type": "object"}),
+    }
+}
+
+fn seeds_key(key: &str) -> Value {
+    match key {
+        "parameter" => json!({"type": "string", "minLength": 1}),
+        _ => json!({"$ref": "#/$defs/seeds"}),
     }
 }
 
@@ -311,12 +337,23 @@ fn parameter(value: &Value, nested: bool) -> Value {
             "values" => json!({"type": "array", "items": value, "minItems": 1}),
             "type" => json!({"enum": ["float", "int", "bool", "text"]}),
             "when" => json!({"$ref": "#/$defs/clauses"}),
+            "args" => json!({"$ref": "#/$defs/args"}),
+            "min" | "max" | "q" => json!({"type": "number"}),
+            "distribution" => {
+                json!({"enum": ["categorical", "constant", "int_uniform", "q_uniform"]})
+            }
+            "linspace" | "logspace" => json!({"$ref": "#/$defs/space"}),
+            "range" => json!({"$ref": "#/$defs/range"}),
             _ if nested => json!({"$ref": "#/$defs/parameters"}),
             _ => continue,
         };
 
-        // `type` and `when` may stand beside any of the others, of which there is exactly one.
-        if !matches!(key.name, "type" | "when") {
+        // These may stand beside any of the others, of which there is exactly one.
+        let is_beside = matches!(
+            key.name,
+            "type" | "when" | "args" | "max" | "q" | "distribution"
+        );
+        if !is_beside {
             one_of.push(json!({"required": [key.name]}));
         }
         properties.insert(

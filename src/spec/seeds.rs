@@ -4,6 +4,8 @@
 
 use std::collections::HashMap;
 
+use super::command::SEED;
+use super::free_text;
 use super::model::Seeds;
 use super::numbers::whole;
 use super::problem::{Finding, Problems, Span, quoted};
@@ -12,6 +14,9 @@ use super::{MAX_SEEDS, keys};
 
 const EXAMPLE: &str = "seeds: {tune: 5, final: 10}";
 
+/// Maximum length of the name of a seed.
+const MAX_NAME: usize = 64;
+
 /// The first seed that a count of final seeds stands for.
 const FINAL_START: u64 = 1000;
 
@@ -19,6 +24,10 @@ const FINAL_START: u64 = 1000;
 pub(super) struct Read {
     pub seeds: Seeds,
     pub tune_span: Span,
+    /// What programs call their seed.
+    pub name: String,
+    /// What the user should know.
+    pub remark: Option<String>,
 }
 
 /// One list of seeds: each seed and its place.
@@ -33,12 +42,24 @@ impl List {
     }
 }
 
-/// Reads the block; None if a problem has been reported.
-pub(super) fn read(entry: &Entry, problems: &mut Problems<'_>) -> Option<Read> {
+/// Reads the block; None if a problem has been reported. `parameter` is the parameter that it names,
+/// if the file has one.
+pub(super) fn read(
+    entry: &Entry,
+    parameter: Option<&Entry>,
+    problems: &mut Problems<'_>,
+) -> Option<Read> {
     let fields = fields(entry, "`seeds`", keys::SEEDS, EXAMPLE, problems)?;
+    let name = match fields.get("parameter") {
+        Some(name) => free_text::line(name, MAX_NAME, false, problems)?,
+        None => SEED.to_owned(),
+    };
 
     // Both lists are read before one that is missing ends the reading, so that both are reported.
-    let tune = required_list(entry, &fields, "tune", 0, problems);
+    let tune = match parameter {
+        Some(parameter) => of_parameter(parameter, fields.get("tune"), problems),
+        None => required_list(entry, &fields, "tune", 0, problems),
+    };
     let finals = required_list(entry, &fields, "final", FINAL_START, problems);
     let tune = tune?;
     let finals = finals?;
@@ -63,7 +84,69 @@ pub(super) fn read(entry: &Entry, problems: &mut Problems<'_>) -> Option<Read> {
             final_: finals.numbers(),
         },
         tune_span: tune.span,
+        name,
+        remark: None,
     })
+}
+
+/// Reads the seeds of a file without `seeds` from its parameter `seed`.
+pub(super) fn read_parameter(parameter: &Entry, problems: &mut Problems<'_>) -> Option<Read> {
+    let tune = of_parameter(parameter, None, problems)?;
+    let seeds = Seeds {
+        tune: tune.numbers(),
+        final_: Vec::new(),
+    };
+    let shown: Vec<String> = seeds.tune.iter().map(u64::to_string).collect();
+    let shown = shown.join(", ");
+    Some(Read {
+        seeds,
+        tune_span: tune.span,
+        name: SEED.to_owned(),
+        remark: Some(format!(
+            "the values of the parameter `seed` are the tuning seeds ({shown}), and no point is trained again with fresh seeds: \
+             `seeds: {{tune: [{shown}], final: 10}}` instead of it asks for that"
+        )),
+    })
+}
+
+/// The values of a parameter as seeds.
+fn of_parameter(
+    parameter: &Entry,
+    tune: Option<&Entry>,
+    problems: &mut Problems<'_>,
+) -> Option<List> {
+    let name = &parameter.key;
+    if let Some(tune) = tune {
+        let message = format!("tuning seeds under `tune` and as values of the parameter `{name}`");
+        problems.add(
+            Finding::new(tune.key_span, message, "here")
+                .also(parameter.key_span, "and here")
+                .help("keep one of them"),
+        );
+        return None;
+    }
+
+    let parts = match &parameter.value.kind {
+        Kind::Map(parts) => parts.as_slice(),
+        _ => &[],
+    };
+    let values = parts
+        .iter()
+        .find(|part| matches!(&*part.key, "value" | "values"));
+    match values.map(|values| (values, &values.value.kind)) {
+        Some((values, Kind::List(items))) if &*values.key == "values" && !items.is_empty() => {
+            listed(values, items, problems)
+        }
+        Some((values, Kind::Scalar(_))) if &*values.key == "value" => {
+            listed(values, std::slice::from_ref(&values.value), problems)
+        }
+        _ => {
+            let message = format!("the parameter `{name}` holds no seeds");
+            let help = format!("write `{name}: {{values: [0, 1, 2]}}`, or `{EXAMPLE}` instead");
+            problems.report(parameter.at(), message, "no seeds", help);
+            None
+        }
+    }
 }
 
 fn required_list(

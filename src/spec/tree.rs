@@ -136,6 +136,10 @@ pub(super) fn known_fields<'n>(
         if names.contains(&&*entry.key) || problems.is_full() {
             continue;
         }
+        // At the top of the file: Compose's way to keep YAML anchors.
+        if names.contains(&"seeds") && entry.key.starts_with("x-") {
+            continue;
+        }
 
         let span = entry.key_span;
         if let Some(foreign) = foreign(&entry.key) {

@@ -3,11 +3,10 @@
 //! checked by `builtin`.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
 
 use super::MAX_TRIALS;
 use super::model::Seeds;
-use super::problem::{Finding, Problems, Span, count, quoted};
+use super::problem::{Finding, Problems, Span, count};
 use super::shape::{Leaf, ShapedArm};
 
 /// Maximum number of arms to list in the help of a sweep that is too large.
@@ -55,34 +54,6 @@ impl Draft<'_> {
         let params = self.leaves[0].params.iter();
         let counts = params.map(|param| param.values.len() as u128);
         Some(counts.fold(1, u128::saturating_mul))
-    }
-}
-
-/// Reports names that are both a parameter and a group of parameters.
-pub(super) fn groups(grid: &Leaf<'_>, problems: &mut Problems<'_>) {
-    let names: HashMap<&str, Span> = grid
-        .params
-        .iter()
-        .map(|param| (param.name.as_str(), param.span))
-        .collect();
-
-    for param in &grid.params {
-        for (dot, _) in param.name.match_indices('.') {
-            let group = &param.name[..dot];
-            let Some(&span) = names.get(group) else {
-                continue;
-            };
-            let message = format!(
-                "{} is a parameter, and also a group with the parameter {}",
-                quoted(group),
-                quoted(&param.name)
-            );
-            problems.add(
-                Finding::new(param.span, message, "in the group")
-                    .also(span, "the parameter")
-                    .help("rename one of them"),
-            );
-        }
     }
 }
 

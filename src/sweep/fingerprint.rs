@@ -88,6 +88,11 @@ pub(super) fn read(subject: Subject<'_>, key: &[u8; 32]) -> Taken {
     {
         command = format!("{} {command}", prefix.words().join(" "));
     }
+    if let Task::Program(program) = &spec.task {
+        for setting in program.settings() {
+            command.push_str(&format!(" ({setting})"));
+        }
+    }
     if computing.tf32 {
         command.push_str(" (TF32)");
     }
@@ -193,7 +198,12 @@ fn program_word(word: &Word, interpreter: &str) -> CommandWord {
     let of_the_trial = |piece: &Piece| {
         matches!(
             piece,
-            Piece::Seed | Piece::Trial | Piece::Dir | Piece::ArgsJson | Piece::ArgsJsonFile
+            Piece::Seed
+                | Piece::Trial
+                | Piece::Dir
+                | Piece::ArgsJson
+                | Piece::ArgsJsonFile
+                | Piece::Parameter(_)
         )
     };
     let text = match pieces.iter().any(of_the_trial) {
@@ -211,11 +221,7 @@ fn program_word(word: &Word, interpreter: &str) -> CommandWord {
 }
 
 fn one_word(word: &Word) -> String {
-    Program {
-        words: vec![word.clone()],
-        script: None,
-    }
-    .to_string()
+    Program::new(vec![word.clone()], None).to_string()
 }
 
 /// Keyed hashes of the variables that the sweep file sets or names.

@@ -115,6 +115,9 @@ pub fn run(request: Request<'_>, observer: &dyn Observer) -> Result<Finished, Sw
     if ulimits::has_plenty_of_files() {
         start_threads()?;
     }
+    for remark in &spec.remarks {
+        observer.say(remark);
+    }
     let computing = Computing {
         pack: options.pack,
         tf32: options.tf32,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::Serializer;
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +20,12 @@ pub enum ParamValue {
     Float(f64),
     /// Text.
     Text(String),
+    /// No value: `null` in YAML and JSON, `None` in Python.
+    Null,
+    /// A list that is one value, such as the widths of layers.
+    List(Vec<ParamValue>),
+    /// A mapping that is one value.
+    Map(BTreeMap<String, ParamValue>),
 }
 
 impl ParamValue {
@@ -33,7 +39,7 @@ impl ParamValue {
         match self {
             Self::Int(value) => Some(*value as f64),
             Self::Float(value) => Some(*value),
-            Self::Bool(_) | Self::Text(_) => None,
+            Self::Bool(_) | Self::Text(_) | Self::Null | Self::List(_) | Self::Map(_) => None,
         }
     }
 
@@ -44,20 +50,56 @@ impl ParamValue {
             Self::Int(_) => "an integer",
             Self::Float(_) => "a float",
             Self::Text(_) => "text",
+            Self::Null => "null",
+            Self::List(_) => "a list",
+            Self::Map(_) => "a mapping",
         }
     }
 
-    /// Appends the canonical form: JSON, floats by shortest round trip and always with a point or
-    /// an exponent.
+    /// Appends the canonical form: JSON with sorted keys, floats by shortest round trip and always
+    /// with a point or an exponent.
     fn write_canonical(&self, out: &mut String) {
         match self {
-            Self::Text(text) => out.push_str(&serde_json::Value::from(text.as_str()).to_string()),
-            other => out.push_str(&other.to_string()),
+            Self::Text(text) => push_json_text(out, text),
+            Self::List(items) => {
+                out.push('[');
+                for (index, item) in items.iter().enumerate() {
+                    push_comma(out, index);
+                    item.write_canonical(out);
+                }
+                out.push(']');
+            }
+            Self::Map(entries) => write_object(entries, out),
+            Self::Bool(_) | Self::Int(_) | Self::Float(_) | Self::Null => {
+                out.push_str(&self.to_string());
+            }
         }
     }
 }
 
-/// As a person writes it: floats by shortest round trip (`0.0001`, `1.0`, `1e-7`), text bare.
+fn push_comma(out: &mut String, index: usize) {
+    if index > 0 {
+        out.push(',');
+    }
+}
+
+fn push_json_text(out: &mut String, text: &str) {
+    out.push_str(&serde_json::Value::from(text).to_string());
+}
+
+fn write_object(entries: &BTreeMap<String, ParamValue>, out: &mut String) {
+    out.push('{');
+    for (index, (name, value)) in entries.iter().enumerate() {
+        push_comma(out, index);
+        push_json_text(out, name);
+        out.push(':');
+        value.write_canonical(out);
+    }
+    out.push('}');
+}
+
+/// As a person writes it: floats by shortest round trip (`0.0001`, `1.0`, `1e-7`), text bare,
+/// `[64, 64]`, `{lr: 0.1, name: sgd}`.
 impl fmt::Display for ParamValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -65,6 +107,23 @@ impl fmt::Display for ParamValue {
             Self::Int(value) => write!(f, "{value}"),
             Self::Float(value) => write!(f, "{value:?}"),
             Self::Text(value) => f.write_str(value),
+            Self::Null => f.write_str("null"),
+            Self::List(items) => {
+                f.write_str("[")?;
+                for (index, item) in items.iter().enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(f, "{comma}{item}")?;
+                }
+                f.write_str("]")
+            }
+            Self::Map(entries) => {
+                f.write_str("{")?;
+                for (index, (name, value)) in entries.iter().enumerate() {
+                    let comma = if index > 0 { ", " } else { "" };
+                    write!(f, "{comma}{name}: {value}")?;
+                }
+                f.write_str("}")
+            }
         }
     }
 }
@@ -76,6 +135,9 @@ impl Serialize for ParamValue {
             Self::Int(value) => serializer.serialize_i64(*value),
             Self::Float(value) => serializer.serialize_f64(*value),
             Self::Text(value) => serializer.serialize_str(value),
+            Self::Null => serializer.serialize_unit(),
+            Self::List(items) => items.serialize(serializer),
+            Self::Map(entries) => entries.serialize(serializer),
         }
     }
 }
@@ -83,10 +145,10 @@ impl Serialize for ParamValue {
 impl<'de> Deserialize<'de> for ParamValue {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         struct ValueVisitor;
-        impl Visitor<'_> for ValueVisitor {
+        impl<'de> Visitor<'de> for ValueVisitor {
             type Value = ParamValue;
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a boolean, a number or text")
+                f.write_str("a boolean, a number, text, null, a list or a mapping")
             }
             fn visit_bool<E>(self, value: bool) -> Result<ParamValue, E> {
                 Ok(ParamValue::Bool(value))
@@ -109,6 +171,23 @@ impl<'de> Deserialize<'de> for ParamValue {
             fn visit_str<E>(self, value: &str) -> Result<ParamValue, E> {
                 Ok(ParamValue::Text(value.to_owned()))
             }
+            fn visit_unit<E>(self) -> Result<ParamValue, E> {
+                Ok(ParamValue::Null)
+            }
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<ParamValue, A::Error> {
+                let mut list = Vec::new();
+                while let Some(item) = items.next_element()? {
+                    list.push(item);
+                }
+                Ok(ParamValue::List(list))
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<ParamValue, A::Error> {
+                let mut map = BTreeMap::new();
+                while let Some((name, value)) = entries.next_entry()? {
+                    map.insert(name, value);
+                }
+                Ok(ParamValue::Map(map))
+            }
         }
         deserializer.deserialize_any(ValueVisitor)
     }
@@ -124,16 +203,7 @@ impl Config {
     /// by shortest round trip, integers apart from floats.
     pub fn canonical(&self) -> String {
         let mut out = String::with_capacity(24 * self.0.len());
-        out.push('{');
-        for (index, (name, value)) in self.0.iter().enumerate() {
-            if index > 0 {
-                out.push(',');
-            }
-            out.push_str(&serde_json::Value::from(name.as_str()).to_string());
-            out.push(':');
-            value.write_canonical(&mut out);
-        }
-        out.push('}');
+        write_object(&self.0, &mut out);
         out
     }
 

@@ -62,7 +62,9 @@ impl Document<'_, '_> {
             }
         }
 
-        let seeds::Read { seeds, tune_span } = seeds?;
+        let seeds::Read {
+            seeds, tune_span, ..
+        } = seeds?;
         if seeds.tune.is_empty() {
             validate::untuned(drafts, tune_span, self.problems);
         }
@@ -89,7 +91,6 @@ impl Document<'_, '_> {
             return None;
         }
 
-        validate::groups(leaf, self.problems);
         if !builtin && count == 0 && self.problems.is_empty() {
             let message = format!("{} has no parameters", leaf.place);
             let help = "add `parameters: {lr: {values: [0.01, 0.1]}}`";

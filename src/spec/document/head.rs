@@ -97,7 +97,8 @@ impl Document<'_, '_> {
             return program::worker(entry, self.problems).map(Task::Worker);
         }
         if program.is_some() || command.is_some() {
-            return program::read(program, command, self.problems).map(Task::Program);
+            return program::read(program, command, &self.parameters, self.problems)
+                .map(Task::Program);
         }
 
         let is_missing = ["task", "worker", "program", "command"]

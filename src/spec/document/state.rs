@@ -1,6 +1,7 @@
 //! The sweep file while it is read: the tree, the problems so far, and the keys that are missing.
 
 use crate::spec::free_text;
+use crate::spec::parameters;
 use crate::spec::problem::{Problems, Span, listed};
 use crate::spec::tree::{Entry, Fields, Kind, Node};
 
@@ -15,6 +16,8 @@ pub(super) struct Document<'d, 's> {
     pub missing: Vec<(&'static str, &'static str)>,
     /// The name of a sweep without a name and a program.
     pub unnamed: String,
+    /// Names of all parameters of the file.
+    pub parameters: Vec<String>,
 }
 
 impl<'d, 's> Document<'d, 's> {
@@ -24,6 +27,7 @@ impl<'d, 's> Document<'d, 's> {
             problems,
             missing: Vec::new(),
             unnamed,
+            parameters: parameters::names(root),
         }
     }
 

@@ -9,10 +9,10 @@ use crate::spec::model::{Limits, Resources, Spec};
 use crate::spec::problem::{Diagnosis, Problems, brief};
 use crate::spec::shape::Layer;
 use crate::spec::task::Task;
-use crate::spec::tree::{Fields, Kind, Node, known_fields};
+use crate::spec::tree::{Entry, Fields, Kind, Node, known_fields};
 use crate::spec::{
     MAX_BYTES, affinity, claims, environment, foreign, keys, launcher, limits, naming, parse,
-    prune, published, resources, seeds,
+    prune, published, resources, seed_parameter, seeds,
 };
 
 /// Reads a sweep file. `file_name` is for the diagnosis, and names a sweep that has neither a name
@@ -30,8 +30,9 @@ pub fn read_named(text: &str, file_name: &str, run_dir: Option<&str>) -> Result<
     let mut problems = Problems::new(text.strip_prefix('\u{feff}').unwrap_or(text));
     let spec = parse::parse(&mut problems).and_then(|root| {
         let unnamed = run_dir.map_or_else(|| naming::of_file(file_name), naming::folder_name);
+        let (root, seed) = seed_parameter::take(root);
         let mut document = Document::new(&root, unnamed, &mut problems);
-        let spec = document.sweep();
+        let spec = document.sweep(seed.as_ref());
         document.report_missing();
         spec
     });
@@ -44,13 +45,14 @@ pub fn read_named(text: &str, file_name: &str, run_dir: Option<&str>) -> Result<
 }
 
 impl<'d> Document<'d, '_> {
-    fn sweep(&mut self) -> Option<Spec> {
+    /// Reads the sweep. `seed` is the parameter whose values are the tuning seeds.
+    fn sweep(&mut self, seed: Option<&Entry>) -> Option<Spec> {
         let fields = self.root_fields()?;
         let name = self.name(&fields);
         let description = fields
             .get("description")
             .and_then(|entry| self.line(entry, usize::MAX, true));
-        let task = self.task(&fields);
+        let mut task = self.task(&fields);
         self.method(&fields);
 
         let trainer = Trainer::new(task.as_ref(), &fields);
@@ -60,7 +62,7 @@ impl<'d> Document<'d, '_> {
 
         let env = fields
             .get("env")
-            .map(|block| environment::read(block, trainer.wandb, self.problems))
+            .map(|block| environment::read(block, trainer.wandb, &self.parameters, self.problems))
             .unwrap_or_default();
         let workdir = fields
             .get("workdir")
@@ -69,9 +71,17 @@ impl<'d> Document<'d, '_> {
             .get("launcher")
             .map(|block| launcher::read(block, self.problems))
             .unwrap_or_default();
-        let seeds = self
-            .required(&fields, "seeds", "seeds: {tune: 5, final: 10}")
-            .and_then(|entry| seeds::read(entry, self.problems));
+        let seeds = match (fields.get("seeds"), seed) {
+            (None, Some(parameter)) => seeds::read_parameter(parameter, self.problems),
+            _ => self
+                .required(&fields, "seeds", "seeds: {tune: 5, final: 10}")
+                .and_then(|entry| seeds::read(entry, seed, self.problems)),
+        };
+        let seed_name = seeds.as_ref().map(|read| read.name.clone());
+        let remarks: Vec<String> = seeds
+            .iter()
+            .filter_map(|read| read.remark.clone())
+            .collect();
 
         let common = Layer::read(&fields, builtin, self.problems);
         let grids = self.common_grids(&fields, builtin);
@@ -95,6 +105,7 @@ impl<'d> Document<'d, '_> {
             None => vec![self.main_draft(&fields, name.as_deref(), &common, &grids)?],
         };
         self.check_labels(&drafts);
+        self.complete_program(&fields, task.as_mut(), seed_name.as_deref(), &env, &drafts);
 
         let affinity = fields
             .get("affinity")
@@ -140,6 +151,7 @@ impl<'d> Document<'d, '_> {
             launcher,
             published,
             claims,
+            remarks,
         })
     }
 

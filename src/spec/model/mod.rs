@@ -54,6 +54,8 @@ pub struct Spec {
     pub published: BTreeMap<String, BTreeMap<String, PublishedFigure>>,
     /// Claims to check against the results, in the order of the file.
     pub claims: Vec<Claim>,
+    /// What the user should know of how the file was read, a sentence each.
+    pub remarks: Vec<String>,
 }
 
 /// The metric that selection maximises or minimises.

@@ -1,15 +1,12 @@
 //! Names of parameters: which are possible, and which the built-in task knows.
 
 use super::reader::Reader;
-use crate::spec::problem::{listed, quoted};
+use crate::spec::problem::{brief, listed, quoted};
 use crate::spec::task::{BUILTIN, OptimizerKind, PARAMS, TaskParam};
-use crate::spec::tree::{Entry, did_you_mean};
+use crate::spec::tree::{Entry, Kind, did_you_mean};
 
 /// Maximum length of a name in bytes.
 const MAX_NAME: usize = 64;
-
-/// Maximum number of groups in help that shows how to nest a name with dots.
-const MAX_NESTED: usize = 4;
 
 impl Reader<'_, '_> {
     /// Reports a name that is not possible. Returns whether it is possible.
@@ -21,13 +18,7 @@ impl Reader<'_, '_> {
             (
                 format!("{shown} is not a hyper-parameter: seeds are an axis of their own"),
                 "a seed",
-                "name them at the top of the file: `seeds: {tune: 5, final: 10}`".to_owned(),
-            )
-        } else if name.contains('.') {
-            (
-                format!("the parameter name {shown} contains a dot"),
-                "has a dot",
-                self.help_without_dots(name),
+                help_for_seed(entry),
             )
         } else if name.len() > MAX_NAME || name.trim() != name || name.chars().any(char::is_control)
         {
@@ -42,30 +33,6 @@ impl Reader<'_, '_> {
 
         self.problems.report(entry.key_span, message, label, help);
         false
-    }
-
-    /// How to write a name with dots.
-    fn help_without_dots(&self, name: &str) -> String {
-        let parts: Vec<&str> = name.split('.').collect();
-        let last = parts.last().copied().unwrap_or_default();
-        if self.builtin && TaskParam::find(last).is_some() {
-            return format!("the task has no nested parameters: write `{last}`");
-        }
-        if name.len() > MAX_NAME
-            || parts.len() > MAX_NESTED
-            || parts.iter().any(|part| part.is_empty())
-        {
-            return "dots join nested parameters: use another character in names".to_owned();
-        }
-
-        let groups = &parts[..parts.len() - 1];
-        let nested = groups
-            .iter()
-            .rev()
-            .fold(format!("{last}: ..."), |inner, group| {
-                format!("{group}: {{parameters: {{{inner}}}}}")
-            });
-        format!("nest it: {nested}")
     }
 
     /// Returns the built-in task's parameter of that name. Reports an unknown name.
@@ -90,6 +57,35 @@ impl Reader<'_, '_> {
         }
         found
     }
+}
+
+/// How to say that the values of a parameter are seeds.
+fn help_for_seed(entry: &Entry) -> String {
+    let parts = match &entry.value.kind {
+        Kind::Map(parts) => parts.as_slice(),
+        _ => &[],
+    };
+    let values = parts.iter().find(|part| &*part.key == "values");
+    let listed: Vec<&str> = match values.map(|values| &values.value.kind) {
+        Some(Kind::List(items)) => items
+            .iter()
+            .filter_map(|item| match &item.kind {
+                Kind::Scalar(scalar) => Some(&*scalar.text),
+                _ => None,
+            })
+            .collect(),
+        _ => Vec::new(),
+    };
+    let tune = if listed.is_empty() {
+        "5".to_owned()
+    } else {
+        format!("[{}]", listed.join(", "))
+    };
+    format!(
+        "remove it, and write `seeds: {{tune: {}, final: 10}}` at the top of the file; or keep it there and write `seeds: {{parameter: {}, final: 10}}`",
+        brief(&tune),
+        brief(&entry.key)
+    )
 }
 
 fn help_for_unknown(name: &str) -> String {

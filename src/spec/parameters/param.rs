@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use crate::spec::args_forms::PartialForm;
 use crate::spec::clause::Clause;
 use crate::spec::problem::{Finding, Problems, Span, quoted};
 use crate::spec::task::{ParamType, TaskParam};
@@ -23,6 +24,8 @@ pub(in crate::spec) struct Param {
     pub ty: Option<ParamType>,
     /// The condition under which it exists; None: it always exists.
     pub when: Option<Vec<Clause>>,
+    /// How it is written as an argument, if it says so itself.
+    pub form: Option<PartialForm>,
     /// Repeated values: their numbers, and those of the earlier ones. Only a `zip` may tell them
     /// apart.
     pub repeats: Vec<(usize, usize)>,
@@ -39,6 +42,7 @@ impl Param {
             broken: false,
             ty: None,
             when: None,
+            form: None,
             repeats: Vec::new(),
             builtin,
         }

@@ -4,10 +4,21 @@ use super::param::Param;
 use crate::spec::clause;
 use crate::spec::problem::{Finding, Problems, brief, quoted};
 use crate::spec::tree::{Entry, Fields, Kind, entries, known_fields};
-use crate::spec::{MAX_PARAMETERS, foreign, keys};
+use crate::spec::{MAX_PARAMETERS, args_forms, foreign, keys};
 
 /// How parameters are written, for help.
 const EXAMPLE: &str = "parameters: {lr: {values: [0.01, 0.1]}, epochs: {value: 15}}";
+
+/// Keys that hold or describe the values of a parameter; it has one of them, or both `min` and `max`.
+const SOURCES: [&str; 7] = [
+    "value",
+    "values",
+    "parameters",
+    "linspace",
+    "logspace",
+    "range",
+    "min",
+];
 
 /// Reads a `parameters` block.
 pub(in crate::spec) struct Reader<'p, 's> {
@@ -71,13 +82,8 @@ impl Reader<'_, '_> {
         };
 
         let before = self.problems.len();
-        let parts: Vec<Entry> = parts
-            .iter()
-            .filter(|part| !is_plain_distribution(part))
-            .cloned()
-            .collect();
         let fields = known_fields(
-            &parts,
+            parts,
             &format!("the parameter {}", quoted(&name)),
             keys::PARAMETER,
             foreign::in_parameter,
@@ -85,20 +91,16 @@ impl Reader<'_, '_> {
         );
         let is_clean = self.problems.len() == before;
 
-        let value = fields.get("value");
-        let values = fields.get("values");
-        let group = fields.get("parameters");
-        match (value, values, group) {
-            (None, None, Some(group)) => {
+        let given: Vec<&Entry> = SOURCES.iter().filter_map(|key| fields.get(key)).collect();
+        match given.as_slice() {
+            [group] if &*group.key == "parameters" => {
                 self.check_group(&fields);
                 self.nested(group, &name, params);
                 return;
             }
-            (Some(a), Some(b), _) | (Some(a), None, Some(b)) | (None, Some(a), Some(b)) => {
-                self.report_both(&name, a, b);
-            }
             // An unknown key has been reported, and is probably the missing one misspelt.
-            (None, None, None) if is_clean => self.report_no_value(entry, &name),
+            [] if is_clean => self.report_no_value(entry, &name),
+            [first, second, ..] => self.report_both(&name, first, second),
             _ => {}
         }
 
@@ -114,24 +116,59 @@ impl Reader<'_, '_> {
         let mut param = Param {
             ty: builtin.map(|param| param.ty).or(declared),
             when,
+            form: fields
+                .get("args")
+                .map(|form| args_forms::read(form, self.problems)),
             broken: !is_clean || is_condition_broken,
             ..Param::new(entry, name, builtin)
         };
 
-        if let Some(list) = values {
-            self.list(list, &mut param);
-        } else if let Some(one) = value {
-            self.value(one, &one.value, &mut param);
-        } else {
-            param.broken = true;
+        match given.first() {
+            Some(source) => self.source(source, &fields, &mut param),
+            None => param.broken = true,
         }
         self.push(param, params);
     }
 
+    /// Reads the values of a parameter from the key that holds or describes them.
+    fn source(&mut self, source: &Entry, fields: &Fields<'_>, param: &mut Param) {
+        match &*source.key {
+            "min" | "max" => return self.bounds(fields, param),
+            "value" => self.value(source, &source.value, param),
+            "values" => self.list(source, param),
+            _ => self.described(source, param),
+        }
+
+        // W&B's way to say that a list of values is a list of values changes nothing.
+        if let Some(distribution) = fields.get("distribution")
+            && !is_plain_distribution(distribution)
+        {
+            param.broken = true;
+            self.report_random(distribution);
+        }
+        if let Some(step) = fields.get("q") {
+            param.broken = true;
+            self.report_random(step);
+        }
+    }
+
     /// Adds a parameter, unless the built-in task does not know it, which has been reported.
-    fn push(&self, param: Param, params: &mut Vec<Param>) {
-        if !self.builtin || param.builtin.is_some() {
-            params.push(param);
+    /// Reports one that the block has already, written otherwise: `a.b` is `b` in the group `a`.
+    fn push(&mut self, param: Param, params: &mut Vec<Param>) {
+        if self.builtin && param.builtin.is_none() {
+            return;
+        }
+
+        match params.iter().find(|other| other.name == param.name) {
+            Some(other) => {
+                let message = format!("the parameter {} is here twice", quoted(&param.name));
+                self.problems.add(
+                    Finding::new(param.span, message, "again")
+                        .also(other.span, "first here")
+                        .help("keep one of them: a dot in a name is a group around the rest of it"),
+                );
+            }
+            None => params.push(param),
         }
     }
 
@@ -198,12 +235,9 @@ impl Reader<'_, '_> {
     }
 }
 
-/// Whether it is W&B's way to say that a list of values is a list of values, which changes nothing.
-fn is_plain_distribution(part: &Entry) -> bool {
-    if &*part.key != "distribution" {
-        return false;
-    }
-    match &part.value.kind {
+/// Whether a `distribution` is that of a list of values or of one value.
+fn is_plain_distribution(entry: &Entry) -> bool {
+    match &entry.value.kind {
         Kind::Scalar(scalar) => matches!(&*scalar.text, "categorical" | "constant"),
         _ => false,
     }

@@ -2,8 +2,9 @@
 
 use super::param::Param;
 use super::reader::Reader;
+use crate::spec::collection;
 use crate::spec::problem::{Finding, Span, brief, quoted};
-use crate::spec::scalar;
+use crate::spec::scalar::{self, Refusal};
 use crate::spec::task::{BUILTIN, OptimizerKind, ParamType, TaskParam};
 use crate::spec::tree::{Entry, Kind, Node, Scalar, did_you_mean};
 use pentagrid_protocol::ParamValue;
@@ -116,40 +117,61 @@ impl Reader<'_, '_> {
     /// Reads one value, found under the key of `entry`, and adds it to the parameter.
     pub(super) fn value(&mut self, entry: &Entry, node: &Node, param: &mut Param) {
         let span = node.span.or(entry.key_span);
-        let Kind::Scalar(scalar) = &node.kind else {
-            param.broken = true;
-            self.report_no_scalar(entry, node, &param.name);
-            return;
-        };
+        match &node.kind {
+            Kind::Scalar(scalar) => self.scalar(entry, scalar, span, param),
+            _ if param.ty.is_some() => {
+                param.broken = true;
+                self.report_no_scalar(entry, node, param);
+            }
+            _ => match collection::value(node) {
+                Ok(value) => param.values.push((value, span)),
+                Err(refusal) => {
+                    param.broken = true;
+                    self.report_refusal(span, refusal, param);
+                }
+            },
+        }
+    }
 
-        match scalar::value(scalar, param.ty) {
+    /// Reads a value that is no collection, and adds it to the parameter.
+    pub(super) fn scalar(&mut self, entry: &Entry, scalar: &Scalar, span: Span, param: &mut Param) {
+        let value = scalar::value(scalar, param.ty).and_then(|value| {
+            let is_macro = matches!(&value, ParamValue::Text(text) if text.contains("${"));
+            if is_macro && param.builtin.is_none() {
+                scalar::refuse_macro(&scalar.text)
+            } else {
+                Ok(value)
+            }
+        });
+        match value {
             Ok(value) if self.is_allowed(&value, scalar, span, param) => {
                 param.values.push((value, span));
             }
             Ok(_) => param.broken = true,
             Err(refusal) => {
                 param.broken = true;
-                let message = format!("{}: {}", param.name, refusal.message);
-                self.problems
-                    .add(Finding::new(span, message, refusal.label).help_opt(refusal.help));
+                self.report_refusal(span.or(entry.key_span), refusal, param);
             }
         }
     }
 
-    fn report_no_scalar(&mut self, entry: &Entry, node: &Node, name: &str) {
+    fn report_refusal(&mut self, span: Span, refusal: Refusal, param: &Param) {
+        let message = format!("{}: {}", param.name, refusal.message);
+        self.problems
+            .add(Finding::new(span, message, refusal.label).help_opt(refusal.help));
+    }
+
+    fn report_no_scalar(&mut self, entry: &Entry, node: &Node, param: &Param) {
         let help = match &node.kind {
-            Kind::List(_) if &*entry.key == "value" => {
-                "use `values` for a list of values to try; a list that is one value is written as text: \"[a, b]\""
-            }
-            Kind::List(_) => {
-                "list the values themselves, [a, b], without inner brackets; a list that is one value is written as text: \"[a, b]\""
-            }
+            Kind::List(_) if &*entry.key == "value" => "use `values` for a list of values to try",
+            Kind::List(_) => "list the values themselves, [a, b], without inner brackets",
             _ => "nest parameters with `parameters`: {group: {parameters: {name: {value: ...}}}}",
         };
 
+        let wanted = param.ty.map_or("a value", scalar::type_words);
         let message = format!(
-            "a value of {} must be a number, text or a boolean, not {}",
-            quoted(name),
+            "a value of {} must be {wanted}, not {}",
+            quoted(&param.name),
             node.describe()
         );
         let span = node.span.or(entry.key_span);

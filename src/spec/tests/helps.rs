@@ -55,14 +55,6 @@ fn one_mistake_is_one_problem_with_useful_help() {
             "a parameter goes under `parameters`: `parameters: {lr: ...}`",
         ),
         (
-            "parameters: {layers: {values: [[1, 2]]}}",
-            "a list that is one value is written as text: \"[a, b]\"",
-        ),
-        (
-            "parameters: {layers: {value: [1, 2]}}",
-            "a list that is one value is written as text: \"[a, b]\"",
-        ),
-        (
             "parameters: {version: {values: [1.1, 1.10]}}",
             "quote both if they are texts",
         ),

@@ -22,6 +22,7 @@ mod shipped;
 mod sweep;
 mod task;
 mod values;
+mod wandb;
 mod yaml;
 
 use crate::cli::diagnosis::render;

@@ -128,8 +128,8 @@ sweep.yaml:
    ╰────
   help: did you mean `${args}`? known macros: `${env}`, `${interpreter}`, `${program}`, `${args}`,
         `${args_no_equals}`, `${args_no_hyphens}`, `${args_no_boolean_flags}`,
-        `${args_append_hydra}`, `${args_override_hydra}`, `${args_json}`, `${args_json_file}`,
-        `${envvar:NAME}`, `${seed}`, `${trial}`, `${dir}` and `${$}`
+        `${args_append_hydra}`, `${args_override_hydra}`, `${args_hydra}`, `${args_json}`,
+        `${args_json_file}`, `${envvar:NAME}`, `${seed}`, `${trial}`, `${dir}` and `${$}`
 
   × `${envvar:}` names no environment variable
    ╭─[sweep.yaml:1:55]
@@ -210,8 +210,8 @@ sweep.yaml:
   help: write `${envvar:nope}` for an environment variable; known macros: `${env}`,
         `${interpreter}`, `${program}`, `${args}`, `${args_no_equals}`, `${args_no_hyphens}`,
         `${args_no_boolean_flags}`, `${args_append_hydra}`, `${args_override_hydra}`,
-        `${args_json}`, `${args_json_file}`, `${envvar:NAME}`, `${seed}`, `${trial}`, `${dir}` and
-        `${$}`
+        `${args_hydra}`, `${args_json}`, `${args_json_file}`, `${envvar:NAME}`, `${seed}`,
+        `${trial}`, `${dir}` and `${$}`
 
 5 problems
   × `A` holds a macro of a trial, but a worker trains many

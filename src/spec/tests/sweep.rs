@@ -8,7 +8,7 @@ const PARAMETERS: &str = "parameters: {lr: {values: [1, 2]}}\n";
 fn unknown_and_foreign_keys() {
     insta::assert_snapshot!(shown(&format!(
         "{WORKER}{PARAMETERS}paramters: {{}}\nproject: mine\nearly_terminate: {{type: hyperband}}\nseed: 3\nx: 1\n"
-    )), @r#"
+    )), @"
 sweep.yaml:
   × unknown key `paramters` in the sweep file
    ╭─[sweep.yaml:6:1]
@@ -19,8 +19,9 @@ sweep.yaml:
  7 │ project: mine
    ╰────
   help: did you mean `parameters`? known keys: name, description, task, worker, affinity, program,
-        command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids,
-        arms, limits, resources, launcher, published, project, entity, apiVersion, kind and claims
+        command, args, env, workdir, method, metric, seeds, prune, parameters, zip, exclude,
+        grids, arms, limits, resources, launcher, published, project, entity, apiVersion, kind and
+        claims
 
   × `early_terminate` is not supported: pentagrid runs full grids only
    ╭─[sweep.yaml:8:1]
@@ -50,12 +51,12 @@ sweep.yaml:
     · ┬
     · ╰── unknown key
     ╰────
-  help: known keys: name, description, task, worker, affinity, program, command, env, workdir,
-        method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits, resources,
-        launcher, published, project, entity, apiVersion, kind and claims
+  help: known keys: name, description, task, worker, affinity, program, command, args, env,
+        workdir, method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits,
+        resources, launcher, published, project, entity, apiVersion, kind and claims
 
 4 problems
-"#);
+");
 }
 
 #[test]
@@ -78,7 +79,7 @@ sweep.yaml:
 fn a_misspelt_key_is_not_reported_as_missing() {
     insta::assert_snapshot!(shown(&format!(
         "nmae: t\ntsk: mnist-resnet18\nmetric: {{nam: a, gaol: minimize}}\nseeds: {{tun: 1, finl: 1}}\n{PARAMETERS}"
-    )), @r#"
+    )), @"
 sweep.yaml:
   × unknown key `nmae` in the sweep file
    ╭─[sweep.yaml:1:1]
@@ -88,8 +89,9 @@ sweep.yaml:
  2 │ tsk: mnist-resnet18
    ╰────
   help: did you mean `name`? known keys: name, description, task, worker, affinity, program,
-        command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids,
-        arms, limits, resources, launcher, published, project, entity, apiVersion, kind and claims
+        command, args, env, workdir, method, metric, seeds, prune, parameters, zip, exclude,
+        grids, arms, limits, resources, launcher, published, project, entity, apiVersion, kind and
+        claims
 
   × unknown key `tsk` in the sweep file
    ╭─[sweep.yaml:2:1]
@@ -100,8 +102,9 @@ sweep.yaml:
  3 │ metric: {nam: a, gaol: minimize}
    ╰────
   help: did you mean `task`? known keys: name, description, task, worker, affinity, program,
-        command, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids,
-        arms, limits, resources, launcher, published, project, entity, apiVersion, kind and claims
+        command, args, env, workdir, method, metric, seeds, prune, parameters, zip, exclude,
+        grids, arms, limits, resources, launcher, published, project, entity, apiVersion, kind and
+        claims
 
   × unknown key `nam` in `metric`
    ╭─[sweep.yaml:3:10]
@@ -131,7 +134,7 @@ sweep.yaml:
    ·          ╰── unknown key
  5 │ parameters: {lr: {values: [1, 2]}}
    ╰────
-  help: did you mean `tune`? known keys: tune and final
+  help: did you mean `tune`? known keys: tune, final and parameter
 
   × unknown key `finl` in `seeds`
    ╭─[sweep.yaml:4:17]
@@ -141,10 +144,10 @@ sweep.yaml:
    ·                   ╰── unknown key
  5 │ parameters: {lr: {values: [1, 2]}}
    ╰────
-  help: did you mean `final`? known keys: tune and final
+  help: did you mean `final`? known keys: tune, final and parameter
 
 6 problems
-"#);
+");
 }
 
 #[test]

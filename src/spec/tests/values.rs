@@ -96,25 +96,16 @@ sweep.yaml:
 fn no_values_and_numbers_out_of_bounds() {
     insta::assert_snapshot!(shown(&file(&["{values: [~, null, .inf, -.INF, .nan, nan, 9223372036854775808, 1e999, 1e-999]}", "{value:}"])), @r#"
 sweep.yaml:
-  × p0: a value must not be null
-   ╭─[sweep.yaml:6:17]
- 5 │ parameters:
- 6 │   p0: {values: [~, null, .inf, -.INF, .nan, nan, 9223372036854775808, 1e999, 1e-999]}
-   ·                 ┬
-   ·                 ╰── no value
- 7 │   p1: {value:}
-   ╰────
-  help: write a value, or "null" in quotes if the text is meant
-
-  × p0: a value must not be null
+  × p0: the value null is here twice, first in line 6
    ╭─[sweep.yaml:6:20]
  5 │ parameters:
  6 │   p0: {values: [~, null, .inf, -.INF, .nan, nan, 9223372036854775808, 1e999, 1e-999]}
-   ·                    ──┬─
-   ·                      ╰── no value
+   ·                 ┬  ──┬─
+   ·                 │    ╰── again
+   ·                 ╰── first here
  7 │   p1: {value:}
    ╰────
-  help: write a value, or "null" in quotes if the text is meant
+  help: remove one of them
 
   × p0: .inf is not a finite number
    ╭─[sweep.yaml:6:26]
@@ -186,16 +177,16 @@ sweep.yaml:
    ╰────
   help: floats end at about 5e-324
 
-  × p1: a value must not be null
+  × p1: a value is missing
    ╭─[sweep.yaml:7:8]
  6 │   p0: {values: [~, null, .inf, -.INF, .nan, nan, 9223372036854775808, 1e999, 1e-999]}
  7 │   p1: {value:}
    ·        ──┬──
    ·          ╰── no value
    ╰────
-  help: write a value, or "null" in quotes if the text is meant
+  help: write a value, null for Python's None, or "" for an empty text
 
-10 problems
+9 problems
 "#);
 }
 
