@@ -2,7 +2,7 @@
 //! the trainer. `docs/protocol.md` describes it for authors of other workers. `agent`: what is said
 //! beside it where a worker is started through another program. `value`: configurations, `task`:
 //! what the built-in task accepts and reports.
-#![warn(missing_docs)]
+#![warn(missing_docs, unreachable_pub)]
 
 mod agent;
 mod framing;

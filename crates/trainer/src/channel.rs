@@ -1,6 +1,7 @@
-//! The trainer's two ways out: messages to the coordinator, and words to a person on stderr.
-//! Nothing else in the trainer writes to a file descriptor or ends the process.
+//! The trainer's two outputs: messages to the coordinator, and text for people on stderr. Nothing
+//! else in the trainer writes to a file descriptor or ends the process.
 
+use std::fmt::Display;
 use std::fs::File;
 use std::io::{self, ErrorKind, Write};
 use std::os::fd::AsFd;
@@ -8,55 +9,55 @@ use std::sync::{Mutex, PoisonError};
 
 use pentagrid_protocol::{FromWorker, encode_line};
 
-/// Where messages go. Threads share it; each message is one whole line.
-pub struct Channel(Mutex<Box<dyn Write + Send>>);
+/// Sends messages to the coordinator. Threads share it; each message is one whole line.
+pub(crate) struct Channel(Mutex<Box<dyn Write + Send>>);
 
 impl Channel {
     /// Takes stdout over: the channel gets a private descriptor, and descriptor 1 becomes stderr,
-    /// so that no stray print of a library can get between the messages.
+    /// so that nothing that a library prints can get between the messages.
     ///
     /// # Errors
     /// The system's.
-    pub fn take_stdout() -> io::Result<Self> {
+    pub(crate) fn take_stdout() -> io::Result<Self> {
         let private = io::stdout().as_fd().try_clone_to_owned()?;
         nix::unistd::dup2_stdout(io::stderr())?;
         Ok(Self::new(File::from(private)))
     }
 
     /// A channel into that writer.
-    pub fn new(writer: impl Write + Send + 'static) -> Self {
+    fn new(writer: impl Write + Send + 'static) -> Self {
         Self(Mutex::new(Box::new(writer)))
     }
 
-    /// Sends a message. Where it cannot be sent there is no coordinator left, and the process
-    /// ends.
-    pub fn send(&self, message: &FromWorker) {
+    /// Sends a message. If it cannot be sent, the coordinator is gone, and the process ends.
+    pub(crate) fn send(&self, message: &FromWorker) {
         let line = encode_line(message);
-        // A thread that panicked in here has written its line or failed; the next line may follow.
+        // A thread that panicked while it held the lock has written its line or failed; either way
+        // the next line may follow.
         let mut writer = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match writer
+        let outcome = writer
             .write_all(line.as_bytes())
-            .and_then(|()| writer.flush())
-        {
+            .and_then(|()| writer.flush());
+        match outcome {
             Ok(()) => {}
-            Err(error) if error.kind() == ErrorKind::BrokenPipe => leave(0),
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => exit_now(0),
             Err(error) => {
-                say(&format!("cannot write to the coordinator: {error}"));
-                leave(1)
+                log(format_args!("cannot write to the coordinator: {error}"));
+                exit_now(1)
             }
         }
     }
 }
 
-/// Says something to a person, on stderr.
-pub fn say(text: &str) {
-    // Where stderr is closed nothing can be reported.
-    let _ = writeln!(io::stderr(), "pentagrid-trainer: {text}");
+/// Writes a line to stderr.
+pub(crate) fn log(message: impl Display) {
+    // If stderr is closed, there is nowhere to report that.
+    let _ = writeln!(io::stderr(), "pentagrid-trainer: {message}");
 }
 
-/// Ends the process at once, in the middle of anything. Unlike `std::process::exit` it runs no
-/// destructors: those of libtorch would pull the ground from under a thread that computes.
-pub fn leave(code: i32) -> ! {
+/// Ends the process at once. Unlike `std::process::exit` it runs no destructors: libtorch's would
+/// free what a thread that is computing still uses.
+pub(crate) fn exit_now(code: i32) -> ! {
     // SAFETY: `_exit` takes any number, touches none of our memory and does not return.
     unsafe { nix::libc::_exit(code) }
 }

@@ -8,7 +8,7 @@ use tch::TchError;
 
 /// Why a trial failed.
 #[derive(Debug, thiserror::Error)]
-pub enum TrialError {
+pub(crate) enum TrialError {
     /// The configuration cannot be run; the message names the parameter.
     #[error("{0}")]
     BadConfig(String),
@@ -25,7 +25,7 @@ pub enum TrialError {
 
 impl TrialError {
     /// A panic's payload as an error.
-    pub fn from_panic(payload: &(dyn Any + Send)) -> Self {
+    pub(crate) fn from_panic(payload: &(dyn Any + Send)) -> Self {
         let text = payload.downcast_ref::<String>().cloned();
         let text = text.or_else(|| {
             payload
@@ -36,7 +36,7 @@ impl TrialError {
     }
 
     /// The kind of failure that the coordinator is told.
-    pub fn kind(&self) -> FailureKind {
+    pub(crate) fn kind(&self) -> FailureKind {
         match self {
             Self::BadConfig(_) => FailureKind::BadConfig,
             Self::Data(_) => FailureKind::Error,

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::cuda::loaded;
 
 /// `libtorch` and the version of the one that is loaded.
-pub fn name() -> String {
+pub(crate) fn name() -> String {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let version = loaded(&maps, "libtorch_cpu.so").and_then(|library| version_beside(&library));
     match version {

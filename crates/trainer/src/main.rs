@@ -1,12 +1,14 @@
-//! `pentagrid-trainer`, the built-in task: ResNet18 on MNIST. A worker of the coordinator
-//! (`pentagrid`) when started without arguments; with `--config` it runs one trial for a person.
-//! The only program here that names libtorch.
+//! `pentagrid-trainer`, the built-in task: ResNet18 on MNIST. Started without arguments, it is a
+//! worker of the coordinator (`pentagrid`); with `--config` it runs one trial. No other program of
+//! pentagrid uses libtorch.
 //!
 //! ```text
 //! main -> worker -> engine (session, prefix, trial, evaluate) -> data, model, optim, probes
-//!           |
+//!           |   \-> pack (many trials as one network)         ->  the same
 //!         channel -> the coordinator
 //! ```
+
+#![warn(unreachable_pub)]
 
 mod channel;
 mod cuda;
@@ -29,17 +31,16 @@ mod settings;
 mod tensors;
 mod worker;
 
-use std::io::{IsTerminal, stdin};
+use std::io::{self, IsTerminal, stdin};
 use std::process::ExitCode;
 
 use clap::Parser;
-use pentagrid_protocol::Config;
-use pentagrid_protocol::TrialRequest;
+use pentagrid_protocol::{Config, TrialRequest};
 
-use crate::channel::{Channel, say};
-use crate::device::{Compute, wants_cuda};
+use crate::channel::{Channel, log};
+use crate::device::{Compute, DeviceError, wants_cuda};
 use crate::engine::Session;
-use crate::pack::Limit;
+use crate::pack::{Limit, LimitError};
 
 /// Trains ResNet18 on MNIST: the built-in task of pentagrid.
 ///
@@ -79,71 +80,74 @@ fn read_config(text: &str) -> Result<Config, serde_json::Error> {
     serde_json::from_str(text)
 }
 
-fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    if wants_cuda() {
-        if let Err(error) = cuda::settle_tf32() {
-            say(&format!(
-                "cannot restart with the switches for TF32: {error}"
-            ));
-            return ExitCode::FAILURE;
-        }
-        // Whether there is a GPU without it, libtorch will say.
-        if let Err(problem) = cuda::load() {
-            say(&problem);
+/// Why the trainer ends without having run anything.
+#[derive(Debug, thiserror::Error)]
+enum StartError {
+    #[error("cannot restart with the switches for TF32: {0}")]
+    Tf32(io::Error),
+    #[error(transparent)]
+    Device(#[from] DeviceError),
+    #[error("cannot set stdout aside for messages: {0}")]
+    Stdout(io::Error),
+    #[error(transparent)]
+    Limit(#[from] LimitError),
+    #[error("cannot start a thread: {0}")]
+    Thread(io::Error),
+}
+
+impl StartError {
+    fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Device(_) | Self::Limit(_) => ExitCode::from(2),
+            Self::Tf32(_) | Self::Stdout(_) | Self::Thread(_) => ExitCode::FAILURE,
         }
     }
-    let compute = match Compute::from_environment() {
-        Ok(compute) => compute,
-        Err(problem) => {
-            say(&problem);
-            return ExitCode::from(2);
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    run(arguments).unwrap_or_else(|error| {
+        log(&error);
+        error.exit_code()
+    })
+}
+
+fn run(arguments: Arguments) -> Result<ExitCode, StartError> {
+    if wants_cuda() {
+        cuda::settle_tf32().map_err(StartError::Tf32)?;
+        // Not fatal: if there is no GPU without the library, libtorch will say so.
+        if let Err(error) = cuda::load() {
+            log(error);
         }
-    };
-    let channel = match Channel::take_stdout() {
-        Ok(channel) => channel,
-        Err(error) => {
-            say(&format!("cannot set stdout aside for messages: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
+    }
+    let compute = Compute::from_environment()?;
+    let channel = Channel::take_stdout().map_err(StartError::Stdout)?;
+
     if let (Some(config), Some(seed)) = (arguments.config, arguments.seed) {
         let request = TrialRequest {
             trial: "by-hand".to_owned(),
             seed,
             config,
         };
-        let well = worker::run_trial(
-            &mut Session::new(compute.device).in_form(compute.form),
-            request,
-            false,
-            &mut |message| channel.send(&message),
-        );
-        return if well {
+        let mut session = Session::new(compute.device).in_form(compute.form);
+        let finished = worker::run_trial(&mut session, request, false, &mut |message| {
+            channel.send(&message);
+        });
+        return Ok(if finished {
             ExitCode::SUCCESS
         } else {
             ExitCode::FAILURE
-        };
+        });
     }
-    let limit = match Limit::from_environment(compute) {
-        Ok(limit) => limit,
-        Err(problem) => {
-            say(&problem);
-            return ExitCode::from(2);
-        }
-    };
+
+    let limit = Limit::from_environment(compute)?;
     if stdin().is_terminal() {
-        say(
+        log(
             "waiting for messages of a coordinator on stdin; see --help for running one trial by hand",
         );
     }
-    match worker::serve(channel, compute, limit) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            say(&format!("cannot start a thread: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    worker::serve(channel, compute, limit).map_err(StartError::Thread)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const MARGINS_VARIABLE: &str = "PENTAGRID_MARGINS";
 
 /// Asserts that a distance is below its bound.
 #[track_caller]
-pub fn assert_within(what: impl Display, distance: f64, bound: f64) {
+pub(crate) fn assert_within(what: impl Display, distance: f64, bound: f64) {
     if let Some(path) = std::env::var_os(MARGINS_VARIABLE) {
         let line = format!(
             "{:.3e}\t{distance:.2e}\t{bound:.0e}\t{what}\n",
@@ -38,21 +38,21 @@ pub fn assert_within(what: impl Display, distance: f64, bound: f64) {
 }
 
 /// The norm of the difference over the norm of what is expected.
-pub fn share(found: &Tensor, expected: &Tensor) -> f64 {
+pub(crate) fn share(found: &Tensor, expected: &Tensor) -> f64 {
     let [found, expected] = [found, expected].map(|tensor| tensor.detach().to_kind(Kind::Double));
     ((found - &expected).norm() / expected.norm()).double_value(&[])
 }
 
 /// Asserts that tensors of one shape differ by less than that share of the expected one's norm.
 #[track_caller]
-pub fn assert_near(what: impl Display, found: &Tensor, expected: &Tensor, bound: f64) {
+pub(crate) fn assert_near(what: impl Display, found: &Tensor, expected: &Tensor, bound: f64) {
     assert_eq!(found.size(), expected.size(), "{what}");
     assert_within(what, share(found, expected), bound);
 }
 
 /// Asserts that two numbers differ by less than that share of the expected one.
 #[track_caller]
-pub fn assert_ratio(what: impl Display, found: f64, expected: f64, bound: f64) {
+pub(crate) fn assert_ratio(what: impl Display, found: f64, expected: f64, bound: f64) {
     assert_within(what, (found / expected - 1.0).abs(), bound);
 }
 

@@ -16,7 +16,7 @@ const MOST_MATRICES: i64 = 32_768;
 
 /// The means over the batches of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GradientNorms {
+pub(crate) struct GradientNorms {
     /// Of conv1: mean over its filters, each a matrix of its own.
     pub conv1: f64,
     /// Of fc.
@@ -25,7 +25,7 @@ pub struct GradientNorms {
 
 /// Collects the gradients of an epoch.
 #[derive(Default)]
-pub struct GradientProbe {
+pub(crate) struct GradientProbe {
     /// `[out, 1, k, k]` each.
     conv1: Vec<Tensor>,
     /// `[classes, features]` each.
@@ -42,7 +42,7 @@ impl GradientProbe {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn add(&mut self, gradients: &[Tensor]) -> Result<(), TchError> {
+    pub(crate) fn add(&mut self, gradients: &[Tensor]) -> Result<(), TchError> {
         if let [conv1, .., fc, _] = gradients {
             self.conv1.push(conv1.f_detach()?);
             self.fc.push(fc.f_detach()?);
@@ -58,7 +58,7 @@ impl GradientProbe {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn take(&mut self) -> Result<GradientNorms, TchError> {
+    pub(crate) fn take(&mut self) -> Result<GradientNorms, TchError> {
         self.settle()?;
         let count = self.batches as f64;
         let norms = GradientNorms {
@@ -97,7 +97,7 @@ impl GradientProbe {
 ///
 /// # Errors
 /// libtorch's.
-pub fn spectral_norms(matrices: &Tensor) -> Result<Tensor, TchError> {
+pub(crate) fn spectral_norms(matrices: &Tensor) -> Result<Tensor, TchError> {
     if matrices.size()[0] > MOST_MATRICES {
         let parts = matrices.f_split(MOST_MATRICES, 0)?;
         return Tensor::f_cat(

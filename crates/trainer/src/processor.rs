@@ -9,11 +9,11 @@ const CAPABILITY_VARIABLE: &str = "ATEN_CPU_CAPABILITY";
 
 /// Proof that the processor has AVX2 and FMA, and that they may be used.
 #[derive(Clone, Copy, Debug)]
-pub struct Avx2(());
+pub(crate) struct Avx2(());
 
 impl Avx2 {
     /// Asks the processor and the environment.
-    pub fn find() -> Option<Self> {
+    pub(crate) fn find() -> Option<Self> {
         let held_down =
             std::env::var_os(CAPABILITY_VARIABLE).is_some_and(|capability| capability == "default");
         (!held_down && detected()).then_some(Self(()))

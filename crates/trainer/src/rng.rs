@@ -11,11 +11,11 @@ use rand_distr::{Distribution, StandardNormal};
 const CONTEXT: &str = "pentagrid trainer 1: random streams";
 
 /// The stream of random bits for one purpose of one seed, e.g. `init/layer1.0.conv1.weight`.
-pub struct Stream(ChaCha12Rng);
+pub(crate) struct Stream(ChaCha12Rng);
 
 impl Stream {
     /// The stream: ChaCha12 keyed by blake3 of the seed and the purpose.
-    pub fn new(seed: u64, purpose: &str) -> Self {
+    pub(crate) fn new(seed: u64, purpose: &str) -> Self {
         let mut key = blake3::Hasher::new_derive_key(CONTEXT);
         key.update(&seed.to_le_bytes());
         key.update(purpose.as_bytes());
@@ -23,7 +23,7 @@ impl Stream {
     }
 
     /// Numbers from N(0, `std`²), drawn by the ziggurat method in double precision, then rounded.
-    pub fn normal(&mut self, count: usize, std: f64) -> Vec<f32> {
+    pub(crate) fn normal(&mut self, count: usize, std: f64) -> Vec<f32> {
         (0..count)
             .map(|_| {
                 let unit: f64 = StandardNormal.sample(&mut self.0);
@@ -33,7 +33,7 @@ impl Stream {
     }
 
     /// Numbers from U[-`bound`, `bound`), on a grid of 2^24 steps.
-    pub fn uniform(&mut self, count: usize, bound: f64) -> Vec<f32> {
+    pub(crate) fn uniform(&mut self, count: usize, bound: f64) -> Vec<f32> {
         const STEP: f64 = 1.0 / (1 << 23) as f64;
         (0..count)
             .map(|_| ((f64::from(self.0.next_u32() >> 8) * STEP - 1.0) * bound) as f32)
@@ -42,7 +42,7 @@ impl Stream {
 
     /// Fills `out` with +1 and -1, each with probability 1/2: one random bit an element, from the
     /// low bits up (a set bit is -1). Reads `ceil(out.len() / 32)` 32-bit words of the stream.
-    pub fn rademacher(&mut self, out: &mut [f32]) {
+    pub(crate) fn rademacher(&mut self, out: &mut [f32]) {
         const BLOCK: usize = 4096;
         let mut bytes = [0u8; BLOCK];
         for block in out.chunks_mut(8 * BLOCK) {
@@ -61,7 +61,11 @@ impl Stream {
     /// As `rademacher` over kernels of nine elements, but keeps only those at the given places of
     /// each kernel: the same signs for what is kept, without the cost of expanding the others.
     /// `out` holds `KEPT` elements a kernel.
-    pub fn rademacher_at<const KEPT: usize>(&mut self, places: [usize; KEPT], out: &mut [f32]) {
+    pub(crate) fn rademacher_at<const KEPT: usize>(
+        &mut self,
+        places: [usize; KEPT],
+        out: &mut [f32],
+    ) {
         // What is kept of each kernel, by its nine bits.
         let table: [[f32; KEPT]; 512] = std::array::from_fn(|kernel| {
             places.map(|place| {

@@ -15,7 +15,7 @@ use crate::optim::{
 
 /// What a trial is made of, besides its seed.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// The optimizer and its hyper-parameters.
     pub optimizer: OptimizerSettings,
     /// Passes over the training images.
@@ -32,7 +32,7 @@ pub struct Settings {
 
 /// What is measured on which images, and what the time of training is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Protocol {
+pub(crate) enum Protocol {
     /// As the paper says.
     Paper,
     /// As its authors' program did (`facts.md` 1a to 1f: train.py of riccardocadei/adahessian).
@@ -44,7 +44,7 @@ impl Settings {
     ///
     /// # Errors
     /// `TrialError::BadConfig`, naming the parameter.
-    pub fn from_config(config: &Config) -> Result<Self, TrialError> {
+    pub(crate) fn from_config(config: &Config) -> Result<Self, TrialError> {
         let optimizer = optimizer_kind(config)?;
         check(config, optimizer)?;
         let read = Reader { config };

@@ -6,7 +6,7 @@ use tch::{NoGradGuard, TchError, Tensor, kind};
 ///
 /// # Errors
 /// libtorch's.
-pub fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
+pub(crate) fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
     let _guard = without_grad();
     let mut copy = tensor.f_empty_like()?;
     copy.f_copy_(tensor)?;
@@ -18,13 +18,13 @@ pub fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
 ///
 /// # Errors
 /// libtorch's.
-pub fn scalar(value: f64, like: &Tensor) -> Result<Tensor, TchError> {
+pub(crate) fn scalar(value: f64, like: &Tensor) -> Result<Tensor, TchError> {
     Tensor::f_full(&[] as &[i64], value, (like.f_kind()?, like.device()))
 }
 
 /// Stops the recording of gradients until it is dropped, by a panic too (`tch::no_grad` would leave
 /// it off then).
-pub fn without_grad() -> NoGradGuard {
+pub(crate) fn without_grad() -> NoGradGuard {
     tch::no_grad_guard()
 }
 
@@ -32,7 +32,7 @@ pub fn without_grad() -> NoGradGuard {
 ///
 /// # Errors
 /// libtorch's.
-pub fn filled(shape: &[i64], fill: impl FnOnce(&mut [f32])) -> Result<Tensor, TchError> {
+pub(crate) fn filled(shape: &[i64], fill: impl FnOnce(&mut [f32])) -> Result<Tensor, TchError> {
     let tensor = Tensor::f_zeros(shape, kind::FLOAT_CPU)?;
     if tensor.numel() > 0 {
         // SAFETY: a new tensor on the CPU is contiguous, holds `numel` initialised floats, and

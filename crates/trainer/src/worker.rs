@@ -1,5 +1,5 @@
 //! The worker's side of the protocol: reads bundles from stdin on a thread of its own, runs their
-//! trials in order, answers through the channel, and shows that it is alive. `main` starts it.
+//! trials in order, answers through the channel, and sends heartbeats. `main` starts it.
 
 use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -11,111 +11,141 @@ use std::time::{Duration, Instant};
 
 use pentagrid_protocol::task::METRICS;
 use pentagrid_protocol::{
-    FromWorker, HEARTBEAT_VARIABLE, Hello, MAX_LINE, PROTOCOL_VERSION, Position, ToWorker,
-    TrialRequest, decode_line,
+    FrameError, FromWorker, HEARTBEAT_VARIABLE, Hello, MAX_LINE, PROTOCOL_VERSION, Position,
+    ToWorker, TrialRequest, decode_line,
 };
 
-use crate::channel::{Channel, leave, say};
+use crate::channel::{Channel, exit_now, log};
 use crate::cuda::wants_tf32;
 use crate::device::Compute;
 use crate::engine::{Session, Sharing};
 use crate::error::TrialError;
 use crate::libtorch;
-use crate::pack::{self, Event, Kernels, Limit, Operations, Part, curvature, partition};
+use crate::pack::{
+    self, Event, Kernels, Limit, Operations, PackOptions, Part, partition, uses_curvature,
+};
 use crate::settings::Settings;
 
-/// How often a worker shows that it is alive.
-const HEARTBEAT: Duration = Duration::from_secs(5);
+/// How often a worker sends a heartbeat.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_secs(5);
 
-/// Trials to run, and whether they may take from each other.
+/// When the coordinator's last message came.
+static LAST_MESSAGE: Mutex<Option<Instant>> = Mutex::new(None);
+
+/// Trials to run, and whether they may share work.
 #[derive(Debug, PartialEq)]
 struct Bundle {
     trials: Vec<TrialRequest>,
     share: bool,
 }
 
-/// Serves the coordinator until it closes stdin; then the process ends at once, in the middle of a
-/// trial if need be.
+/// Why nothing more can be read from the coordinator.
+#[derive(Debug, thiserror::Error)]
+enum InputError {
+    /// The system refused.
+    #[error("stdin cannot be read: {0}")]
+    Read(#[from] io::Error),
+    /// A line is not a message.
+    #[error(transparent)]
+    Frame(#[from] FrameError),
+}
+
+/// Runs trials until the coordinator closes stdin; then the process ends at once, even in the middle
+/// of a trial.
 ///
 /// # Errors
 /// If a thread cannot be started.
-pub fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<()> {
-    let out = Arc::new(out);
-    let kernels = if compute.device.is_cuda() && limit.wish() > 0 {
-        compile()
+pub(crate) fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<()> {
+    let kernels = if compute.device.is_cuda() && limit.preferred_bundle() > 0 {
+        compile_kernels()
     } else {
         None
     };
-    let (hello, mut limit) = (hello(compute, limit, kernels.is_some()), limit);
-    let mut session = Session::new(compute.device).in_form(compute.form);
+    let hello = hello(compute, limit, kernels.is_some());
+    let mut worker = Worker {
+        session: Session::new(compute.device).in_form(compute.form),
+        kernels,
+        limit,
+    };
+
+    let out = Arc::new(out);
     let (sender, bundles) = channel();
-    thread::Builder::new()
-        .name("requests".to_owned())
-        .spawn(
-            move || match read_requests(&mut io::stdin().lock(), &sender) {
-                Ok(()) => leave(0),
-                Err(problem) => {
-                    say(&format!("bad input from the coordinator: {problem}"));
-                    leave(2)
-                }
-            },
-        )?;
+    start_thread("requests", move || receive(&sender))?;
     out.send(&FromWorker::Hello(hello));
     let heart = Arc::clone(&out);
-    let silence = std::env::var(HEARTBEAT_VARIABLE)
-        .ok()
-        .and_then(|seconds| seconds.parse().ok())
-        .map(Duration::from_secs);
-    thread::Builder::new()
-        .name("heartbeat".to_owned())
-        .spawn(move || {
-            heard();
-            loop {
-                thread::sleep(silence.map_or(HEARTBEAT, |silence| HEARTBEAT.min(silence / 4)));
-                if let Some(silence) = silence.filter(|silence| silent_for() > *silence) {
-                    say(&format!(
-                        "nothing was heard of the coordinator for {} s",
-                        silence.as_secs()
-                    ));
-                    leave(1);
-                }
-                heart.send(&FromWorker::Heartbeat);
-            }
-        })?;
+    start_thread("heartbeat", move || send_heartbeats(&heart))?;
+
     for bundle in bundles {
-        run_bundle(
-            &mut session,
-            kernels.as_ref(),
-            bundle,
-            &mut limit,
-            &mut |message| out.send(&message),
-        );
+        worker.run_bundle(bundle, &mut |message| out.send(&message));
     }
     Ok(())
 }
 
-/// When the coordinator was last heard of.
-static HEARD: Mutex<Option<Instant>> = Mutex::new(None);
-
-fn heard() {
-    *HEARD.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+fn start_thread(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .map(drop)
 }
 
-fn silent_for() -> Duration {
-    HEARD
-        .lock()
-        .unwrap_or_else(PoisonError::into_inner)
-        .map_or(Duration::ZERO, |at| at.elapsed())
+/// Receives bundles until the input ends, then ends the process.
+fn receive(bundles: &Sender<Bundle>) {
+    match read_requests(&mut io::stdin().lock(), bundles) {
+        Ok(()) => exit_now(0),
+        Err(error) => {
+            log(format_args!("bad input from the coordinator: {error}"));
+            exit_now(2)
+        }
+    }
 }
 
-/// The kernels for packs on a GPU. Without them packs compute by libtorch's, to other roundings and
-/// slower.
-fn compile() -> Option<Rc<dyn Operations>> {
+/// Sends heartbeats. Ends the process if the coordinator has been silent for longer than the
+/// environment allows: it cannot be reached any more, and may have started another worker.
+fn send_heartbeats(out: &Channel) {
+    let max_silence = std::env::var(HEARTBEAT_VARIABLE)
+        .ok()
+        .and_then(|seconds| seconds.parse().ok())
+        .map(Duration::from_secs);
+    let interval = max_silence.map_or(HEARTBEAT_INTERVAL, |silence| {
+        HEARTBEAT_INTERVAL.min(silence / 4)
+    });
+
+    note_message();
+    loop {
+        thread::sleep(interval);
+        if let Some(max_silence) = max_silence
+            && silence() > max_silence
+        {
+            let seconds = max_silence.as_secs();
+            log(format_args!(
+                "nothing was heard of the coordinator for {seconds} s"
+            ));
+            exit_now(1);
+        }
+        out.send(&FromWorker::Heartbeat);
+    }
+}
+
+/// Notes that a message of the coordinator has come.
+fn note_message() {
+    let mut last = LAST_MESSAGE.lock().unwrap_or_else(PoisonError::into_inner);
+    *last = Some(Instant::now());
+}
+
+/// How long ago the coordinator's last message came.
+fn silence() -> Duration {
+    let last = LAST_MESSAGE.lock().unwrap_or_else(PoisonError::into_inner);
+    last.map_or(Duration::ZERO, |at| at.elapsed())
+}
+
+/// The kernels for packs on a GPU. Without them packs compute with libtorch's, which are slower and
+/// round differently.
+fn compile_kernels() -> Option<Rc<dyn Operations>> {
     match Kernels::compile(wants_tf32()) {
         Ok(kernels) => Some(Rc::new(kernels)),
-        Err(problem) => {
-            say(&format!(
-                "packs go without pentagrid's own kernels: {problem}"
+        Err(error) => {
+            log(format_args!(
+                "packs run without pentagrid's own kernels: {error}"
             ));
             None
         }
@@ -123,18 +153,17 @@ fn compile() -> Option<Rc<dyn Operations>> {
 }
 
 fn hello(compute: Compute, limit: Limit, own_kernels: bool) -> Hello {
-    let pack = limit.wish();
+    let pack = limit.preferred_bundle();
     let mut libraries = vec![libtorch::name()];
     if compute.device.is_cuda() {
         libraries.push(format!("TF32 {}", if wants_tf32() { "on" } else { "off" }));
     }
     libraries.extend(compute.form.remarks().map(str::to_owned));
     if pack > 0 {
-        libraries.push(format!(
-            "packs of up to {pack} trials{}",
-            if own_kernels { " on own kernels" } else { "" }
-        ));
+        let kernels = if own_kernels { " on own kernels" } else { "" };
+        libraries.push(format!("packs of up to {pack} trials{kernels}"));
     }
+
     Hello {
         protocol: PROTOCOL_VERSION,
         program: env!("CARGO_BIN_NAME").to_owned(),
@@ -148,29 +177,28 @@ fn hello(compute: Compute, limit: Limit, own_kernels: bool) -> Hello {
     }
 }
 
-/// Passes on the bundles that arrive. Ends well when the input ends; a last line without its end is
-/// the coordinator's death, not a message.
-fn read_requests(input: &mut impl BufRead, bundles: &Sender<Bundle>) -> Result<(), String> {
+/// Passes on bundles until the input ends. A last line without its newline is not a message: the
+/// coordinator has died while it wrote it.
+fn read_requests(input: &mut impl BufRead, bundles: &Sender<Bundle>) -> Result<(), InputError> {
+    // One byte more than a message may have tells a line that is too long from one that ends there.
+    let limit = MAX_LINE as u64 + 1;
     let mut line = Vec::new();
     loop {
         line.clear();
-        let limit = MAX_LINE as u64 + 1;
-        let read = input
-            .by_ref()
-            .take(limit)
-            .read_until(b'\n', &mut line)
-            .map_err(|error| format!("stdin cannot be read: {error}"))?;
+        let read = input.by_ref().take(limit).read_until(b'\n', &mut line)?;
         if read as u64 != limit && line.last() != Some(&b'\n') {
             return Ok(());
         }
-        heard();
-        match decode_line(&line).map_err(|error| error.to_string())? {
+
+        note_message();
+        match decode_line(&line)? {
             ToWorker::Heartbeat => {}
-            ToWorker::Run {
-                bundle: trials,
-                share,
-            } => {
-                if bundles.send(Bundle { trials, share }).is_err() {
+            ToWorker::Run { bundle, share } => {
+                let bundle = Bundle {
+                    trials: bundle,
+                    share,
+                };
+                if bundles.send(bundle).is_err() {
                     return Ok(());
                 }
             }
@@ -178,107 +206,127 @@ fn read_requests(input: &mut impl BufRead, bundles: &Sender<Bundle>) -> Result<(
     }
 }
 
-/// Runs a bundle's trials, those that can be together in packs. Where fewer models fit than `limit`
-/// says, it learns so.
-fn run_bundle(
-    session: &mut Session,
-    operations: Option<&Rc<dyn Operations>>,
-    bundle: Bundle,
-    limit: &mut Limit,
-    send: &mut dyn FnMut(FromWorker),
-) {
-    for part in partition(bundle.trials, *limit, operations.is_some()) {
-        match part {
-            Part::Single(request) => drop(run_trial(session, request, bundle.share, send)),
-            Part::Pack(requests, settings) => {
-                let most = limit.models(settings[0].batch_size, curvature(&settings));
-                let fitted = run_pack(
-                    session,
-                    operations,
-                    &requests,
-                    &settings,
-                    (most, bundle.share),
-                    send,
-                );
-                if fitted < most {
-                    *limit = Limit::Models(fitted);
+/// What bundles are run with.
+struct Worker {
+    session: Session,
+    kernels: Option<Rc<dyn Operations>>,
+    /// How many models a pack may have. It shrinks when packs turn out not to fit.
+    limit: Limit,
+}
+
+impl Worker {
+    /// Runs a bundle's trials, in packs where they can be packed.
+    fn run_bundle(&mut self, bundle: Bundle, send: &mut dyn FnMut(FromWorker)) {
+        let Bundle { trials, share } = bundle;
+        for part in partition(trials, self.limit, self.kernels.is_some()) {
+            match part {
+                Part::Single(request) => {
+                    run_trial(&mut self.session, request, share, send);
+                }
+                Part::Pack { requests, settings } => {
+                    let max_models = self
+                        .limit
+                        .models(settings[0].batch_size, uses_curvature(&settings));
+                    let options = PackOptions {
+                        operations: self.kernels.as_ref(),
+                        max_models,
+                        share,
+                    };
+                    let fitted = run_pack(&mut self.session, options, &requests, &settings, send);
+                    if fitted < max_models {
+                        self.limit = Limit::Models(fitted);
+                    }
                 }
             }
         }
     }
 }
 
-/// Runs trials together, and says of each what there is to be said. Gives how many models fit.
+/// How far the messages about a trial of a pack have got.
+#[derive(Clone, Copy, Default)]
+struct Sent {
+    started: bool,
+    ended: bool,
+}
+
+/// Runs trials as packs and sends their messages. Returns how many models fit into a pack.
 fn run_pack(
     session: &mut Session,
-    operations: Option<&Rc<dyn Operations>>,
+    options: PackOptions<'_>,
     requests: &[TrialRequest],
     settings: &[Settings],
-    (most, share): (usize, bool),
     send: &mut dyn FnMut(FromWorker),
 ) -> usize {
-    let mut begun = vec![false; requests.len()];
-    let mut ended = vec![false; requests.len()];
+    let seed = requests.first().map_or(0, |request| request.seed);
+    let mut sent = vec![Sent::default(); requests.len()];
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        let seed = requests.first().map_or(0, |request| request.seed);
-        pack::run(
-            session,
-            operations,
-            settings,
-            seed,
-            (most, share),
-            &mut |place, event| {
-                let name = |place: usize| requests[place].trial.clone();
-                let trial = name(place);
-                begun[place] = true;
-                ended[place] = matches!(event, Event::Done(..) | Event::Failed(..));
-                send(match event {
-                    Event::Started => FromWorker::Started { trial },
-                    Event::Epoch(epoch, values) => FromWorker::Epoch {
-                        trial,
-                        position: Position::epoch(epoch),
-                        values: values.into(),
-                    },
-                    Event::Done(metrics, same_as, shared_epochs) => FromWorker::Done {
-                        trial,
-                        metrics: metrics.into(),
-                        same_as: same_as.map(name),
-                        shared_epochs,
-                    },
-                    Event::Failed(kind, message) => FromWorker::Failed {
-                        trial,
-                        kind,
-                        message,
-                    },
-                });
-            },
-        )
+        pack::run(session, options, settings, seed, &mut |index, event| {
+            sent[index].started = true;
+            sent[index].ended = matches!(event, Event::Done { .. } | Event::Failed { .. });
+            send(pack_message(requests, index, event));
+        })
     }));
+
     outcome.unwrap_or_else(|payload| {
         let error = TrialError::from_panic(&*payload);
-        for (place, request) in requests
-            .iter()
-            .enumerate()
-            .filter(|(place, _)| !ended[*place])
-        {
-            if !begun[place] {
-                send(FromWorker::Started {
-                    trial: request.trial.clone(),
-                });
+        for (request, sent) in requests.iter().zip(&sent) {
+            if sent.ended {
+                continue;
             }
-            send(FromWorker::Failed {
-                trial: request.trial.clone(),
-                kind: error.kind(),
-                message: error.to_string(),
-            });
+            if !sent.started {
+                send(started(&request.trial));
+            }
+            send(failed(&request.trial, &error));
         }
-        most
+        options.max_models
     })
 }
 
-/// Runs a trial, sharing what it has in common with others or not, and sends all that is to be said
-/// about it. The worker survives any failure of it. True if the trial ended well.
-pub fn run_trial(
+/// The message about an event of a trial in a pack.
+fn pack_message(requests: &[TrialRequest], index: usize, event: Event) -> FromWorker {
+    let trial = requests[index].trial.clone();
+    match event {
+        Event::Started => FromWorker::Started { trial },
+        Event::Epoch { epoch, values } => FromWorker::Epoch {
+            trial,
+            position: Position::epoch(epoch),
+            values: values.into(),
+        },
+        Event::Done {
+            metrics,
+            same_as,
+            shared_epochs,
+        } => FromWorker::Done {
+            trial,
+            metrics: metrics.into(),
+            same_as: same_as.map(|index| requests[index].trial.clone()),
+            shared_epochs,
+        },
+        Event::Failed { kind, message } => FromWorker::Failed {
+            trial,
+            kind,
+            message,
+        },
+    }
+}
+
+fn started(trial: &str) -> FromWorker {
+    FromWorker::Started {
+        trial: trial.to_owned(),
+    }
+}
+
+fn failed(trial: &str, error: &TrialError) -> FromWorker {
+    FromWorker::Failed {
+        trial: trial.to_owned(),
+        kind: error.kind(),
+        message: error.to_string(),
+    }
+}
+
+/// Runs a trial, sharing work with others or not, and sends its messages. The worker survives any
+/// failure of it. Returns whether the trial finished.
+pub(crate) fn run_trial(
     session: &mut Session,
     request: TrialRequest,
     share: bool,
@@ -289,15 +337,14 @@ pub fn run_trial(
         seed,
         config,
     } = request;
-    send(FromWorker::Started {
-        trial: trial.clone(),
-    });
+    send(started(&trial));
     let sharing = if share {
         Sharing::As(&trial)
     } else {
         Sharing::None
     };
-    // The session only ever holds whole things: a panic cannot leave a half-made one behind.
+
+    // The session takes its state out while it changes it, so a panic leaves nothing half-done.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
         session.run(&config, seed, sharing, &mut |epoch, values| {
             send(FromWorker::Epoch {
@@ -308,229 +355,21 @@ pub fn run_trial(
         })
     }));
     match outcome.unwrap_or_else(|payload| Err(TrialError::from_panic(&*payload))) {
-        Ok((metrics, taken)) => {
+        Ok(outcome) => {
             send(FromWorker::Done {
                 trial,
-                metrics: metrics.into(),
-                same_as: taken.same_as,
-                shared_epochs: taken.epochs,
+                metrics: outcome.metrics.into(),
+                same_as: outcome.taken.same_as,
+                shared_epochs: outcome.taken.epochs,
             });
             true
         }
         Err(error) => {
-            send(FromWorker::Failed {
-                trial,
-                kind: error.kind(),
-                message: error.to_string(),
-            });
+            send(failed(&trial, &error));
             false
         }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::device::one_thread;
-    use pentagrid_protocol::{FailureKind, encode_line};
-    use tch::Device;
-
-    fn request(json: &str) -> TrialRequest {
-        TrialRequest {
-            trial: "t".to_owned(),
-            seed: 1,
-            config: serde_json::from_str(json).unwrap(),
-        }
-    }
-
-    fn read(input: &[u8]) -> (Result<(), String>, Vec<Bundle>) {
-        let (sender, receiver) = channel();
-        let outcome = read_requests(&mut io::BufReader::with_capacity(16, input), &sender);
-        drop(sender);
-        (outcome, receiver.into_iter().collect())
-    }
-
-    #[test]
-    fn bundles_arrive_in_order_until_the_input_ends() {
-        let bundles = || {
-            let lists = [
-                vec![request(r#"{"lr": 0.1}"#), request("{}")],
-                vec![],
-                vec![request(r#"{"lr": 1}"#)],
-            ];
-            lists
-                .into_iter()
-                .zip([true, false, true])
-                .map(|(trials, share)| Bundle { trials, share })
-                .collect::<Vec<_>>()
-        };
-        let line = |Bundle { trials, share }| {
-            encode_line(&ToWorker::Run {
-                bundle: trials,
-                share,
-            })
-        };
-        let mut text: String = bundles().into_iter().map(line).collect();
-        assert_eq!(read(text.as_bytes()), (Ok(()), bundles()));
-        text.push_str(r#"{"type":"run","bun"#);
-        assert_eq!(read(text.as_bytes()), (Ok(()), bundles()));
-        assert_eq!(read(b""), (Ok(()), vec![]));
-    }
-
-    #[test]
-    fn a_malformed_line_is_quoted() {
-        insta::assert_snapshot!(read(b"hello?\n").0.unwrap_err(), @r#"not a message of the protocol (expected value at line 1 column 1): "hello?""#);
-        insta::assert_snapshot!(read(b"{\"type\":\"stop\"}\n").0.unwrap_err(), @r#"not a message of the protocol (unknown variant `stop`, expected `run` or `heartbeat` at line 1 column 14): "{\"type\":\"stop\"}""#);
-        let long = [b"x".repeat(MAX_LINE + 5), b"\n".to_vec()].concat();
-        assert!(
-            read(&long)
-                .0
-                .unwrap_err()
-                .starts_with("a line of more than 1048576 bytes")
-        );
-    }
-
-    fn answers(session: &mut Session, json: &str) -> Vec<FromWorker> {
-        let mut sent = Vec::new();
-        run_trial(session, request(json), false, &mut |message| {
-            sent.push(message)
-        });
-        sent
-    }
-
-    #[test]
-    fn a_bad_trial_fails_and_the_next_one_runs() {
-        one_thread();
-        let mut session = Session::new(Device::Cpu);
-        let failed = answers(&mut session, r#"{"optimizer": "sgd"}"#);
-        assert_eq!(
-            failed[0],
-            FromWorker::Started {
-                trial: "t".to_owned()
-            }
-        );
-        assert!(
-            matches!(
-                &failed[1..],
-                [FromWorker::Failed {
-                    kind: FailureKind::BadConfig,
-                    ..
-                }]
-            ),
-            "{failed:?}"
-        );
-        let json =
-            r#"{"optimizer": "sgd", "lr": 0.01, "epochs": 2, "batch_size": 4, "train_images": 4}"#;
-        let good = answers(&mut session, json);
-        assert!(
-            matches!(
-                &good[..],
-                [
-                    FromWorker::Started { .. },
-                    FromWorker::Epoch { position: first, .. },
-                    FromWorker::Epoch { position: second, .. },
-                    FromWorker::Done { .. }
-                ] if [*first, *second] == [1, 2].map(Position::epoch)
-            ),
-            "{good:?}"
-        );
-    }
-
-    /// Two packs of two, a trial that is like no other, and one at fault: each is answered as if it
-    /// ran by itself.
-    #[test]
-    fn a_bundle_runs_in_packs_and_answers_trial_by_trial() {
-        one_thread();
-        let common = r#""epochs": 1, "batch_size": 4, "train_images": 4"#;
-        let named = |trial: &str, json: &str| TrialRequest {
-            trial: trial.to_owned(),
-            ..request(&json.replacen('}', &format!(", {common}}}"), 1))
-        };
-        let trials = vec![
-            named("a", r#"{"optimizer": "sgd", "lr": 0.01}"#),
-            named(
-                "m",
-                r#"{"optimizer": "sgd_momentum", "lr": 0.01, "momentum": 0.9}"#,
-            ),
-            named("b", r#"{"optimizer": "sgd", "lr": 0.02}"#),
-            named("bad", r#"{"optimizer": "sgd"}"#),
-            named(
-                "h",
-                r#"{"optimizer": "hybrid", "lr1": 0.01, "lr2": 0.01, "momentum": 0.9, "tl": 0}"#,
-            ),
-            named("alone", r#"{"optimizer": "adam", "lr": 0.01}"#),
-        ];
-        let mut said = Vec::new();
-        let mut limit = Limit::Models(2);
-        run_bundle(
-            &mut Session::new(Device::Cpu),
-            None,
-            Bundle {
-                trials,
-                share: true,
-            },
-            &mut limit,
-            &mut |message| {
-                said.push(match message {
-                    FromWorker::Started { trial } => format!("{trial} started"),
-                    FromWorker::Epoch {
-                        trial, position, ..
-                    } => format!("{trial} {position}"),
-                    FromWorker::Done {
-                        trial,
-                        same_as,
-                        shared_epochs,
-                        metrics,
-                    } => {
-                        assert!(metrics.get("test_accuracy").is_some());
-                        format!("{trial} done {same_as:?} {shared_epochs}")
-                    }
-                    FromWorker::Failed { trial, kind, .. } => format!("{trial} failed: {kind}"),
-                    other => panic!("{other:?}"),
-                });
-            },
-        );
-        assert_eq!(limit, Limit::Models(2));
-        insta::assert_snapshot!(said.join("\n"), @r#"
-        a started
-        b started
-        a epoch 1
-        b epoch 1
-        a done None 0
-        b done None 0
-        m started
-        h started
-        m epoch 1
-        h epoch 1
-        m done None 0
-        h done Some("m") 1
-        bad started
-        bad failed: bad config
-        alone started
-        alone epoch 1
-        alone done None 0
-        "#);
-    }
-
-    #[test]
-    fn a_panic_in_a_trial_is_its_failure() {
-        let mut sent = Vec::new();
-        let json =
-            r#"{"optimizer": "sgd", "lr": 0.01, "epochs": 1, "batch_size": 2, "train_images": 2}"#;
-        let well = run_trial(
-            &mut Session::new(Device::Cpu),
-            request(json),
-            false,
-            &mut |message| match message {
-                FromWorker::Epoch { .. } => panic!("the sky falls"),
-                other => sent.push(other),
-            },
-        );
-        assert!(!well);
-        let expected = "the trainer panicked: the sky falls";
-        assert!(
-            matches!(&sent[1], FromWorker::Failed { kind: FailureKind::Error, message, .. } if message == expected),
-            "{sent:?}"
-        );
-    }
-}
+mod tests;

@@ -6,7 +6,7 @@ use crate::error::TrialError;
 
 /// The batches of an epoch, as views of the training set.
 #[derive(Debug)]
-pub struct Batches(Vec<Split>);
+pub(crate) struct Batches(Vec<Split>);
 
 impl Batches {
     /// Batches of `size` images; the last one is what is left over. A last batch of one image is
@@ -15,7 +15,7 @@ impl Batches {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn new(train: &Split, size: i64) -> Result<Self, TrialError> {
+    pub(crate) fn new(train: &Split, size: i64) -> Result<Self, TrialError> {
         let total = train.len();
         let starts = (0..total).step_by(size.max(1) as usize);
         let lengths = starts
@@ -28,7 +28,7 @@ impl Batches {
     }
 
     /// The batches in their order.
-    pub fn iter(&self) -> impl Iterator<Item = &Split> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Split> {
         self.0.iter()
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// The array of unsigned bytes that an IDX file holds.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Bytes {
+pub(super) struct Bytes {
     /// Length of each axis, outermost first.
     pub shape: Vec<usize>,
     /// The elements, row by row.
@@ -17,7 +17,7 @@ pub struct Bytes {
 
 /// Why an IDX file cannot be used.
 #[derive(Debug, thiserror::Error)]
-pub enum IdxError {
+pub(super) enum IdxError {
     /// It cannot be opened or read.
     #[error("{file}: {source}")]
     Io {
@@ -45,7 +45,7 @@ const MAX_BYTES: u64 = 1 << 30;
 ///
 /// # Errors
 /// `IdxError`, naming the file.
-pub fn read_file(path: &Path, axes: usize) -> Result<Bytes, IdxError> {
+pub(super) fn read_file(path: &Path, axes: usize) -> Result<Bytes, IdxError> {
     let name = path.display().to_string();
     let mut raw = Vec::new();
     let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut raw));
@@ -60,7 +60,7 @@ pub fn read_file(path: &Path, axes: usize) -> Result<Bytes, IdxError> {
 ///
 /// # Errors
 /// `IdxError::Malformed`, naming the file.
-pub fn read_bytes(name: &str, raw: &[u8], axes: usize) -> Result<Bytes, IdxError> {
+pub(super) fn read_bytes(name: &str, raw: &[u8], axes: usize) -> Result<Bytes, IdxError> {
     let malformed = |problem: String| IdxError::Malformed {
         file: name.to_owned(),
         problem,

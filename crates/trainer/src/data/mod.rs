@@ -5,5 +5,5 @@ mod batches;
 mod idx;
 mod sets;
 
-pub use batches::Batches;
-pub use sets::{Sets, Split};
+pub(crate) use batches::Batches;
+pub(crate) use sets::{Sets, Split};

@@ -11,7 +11,7 @@ use crate::error::TrialError;
 
 /// Images with their labels.
 #[derive(Debug)]
-pub struct Split {
+pub(crate) struct Split {
     /// Pixels in [0, 1], `[N, 1, 28, 28]`.
     pub images: Tensor,
     /// Digits 0 to 9, `[N]`, 64-bit integers.
@@ -20,7 +20,7 @@ pub struct Split {
 
 /// The training, validation and test sets.
 #[derive(Debug)]
-pub struct Sets {
+pub(crate) struct Sets {
     /// What is trained on, in file order.
     pub train: Split,
     /// What hyper-parameters are chosen by.
@@ -31,7 +31,7 @@ pub struct Sets {
 
 impl Split {
     /// How many images there are.
-    pub fn len(&self) -> i64 {
+    pub(crate) fn len(&self) -> i64 {
         self.labels.size().first().copied().unwrap_or(0)
     }
 
@@ -39,7 +39,7 @@ impl Split {
     ///
     /// # Errors
     /// libtorch's, if the range is not inside the set.
-    pub fn narrow(&self, start: i64, length: i64) -> Result<Self, TrialError> {
+    pub(crate) fn narrow(&self, start: i64, length: i64) -> Result<Self, TrialError> {
         Ok(Self {
             images: self.images.f_narrow(0, start, length)?,
             labels: self.labels.f_narrow(0, start, length)?,
@@ -109,7 +109,11 @@ impl Sets {
     ///
     /// # Errors
     /// Names `data_dir` and the file if the folder does not hold what it should.
-    pub fn load(data_dir: Option<&str>, kind: Kind, device: Device) -> Result<Self, TrialError> {
+    pub(crate) fn load(
+        data_dir: Option<&str>,
+        kind: Kind,
+        device: Device,
+    ) -> Result<Self, TrialError> {
         match data_dir {
             None => Self::embedded(kind, device),
             Some(folder) => Self::from_folder(Path::new(folder), kind, device),

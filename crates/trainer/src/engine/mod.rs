@@ -1,5 +1,5 @@
 //! Runs trials: `session` keeps what trials of one process share, `trial` is the training loop,
-//! `prefix` what Hybrid trials of a group have in common, `evaluate` measures.
+//! `prefix` the common beginning of Hybrid trials, `evaluate` measures.
 
 mod evaluate;
 mod prefix;
@@ -7,8 +7,9 @@ mod session;
 mod trial;
 
 #[cfg(test)]
-pub use evaluate::evaluate;
-pub use session::{Session, Sharing};
+pub(crate) use evaluate::evaluate;
+pub(crate) use evaluate::{EVALUATION_BATCH, Score};
+pub(crate) use session::{Session, Sharing};
 #[cfg(test)]
-pub use trial::step;
-pub use trial::{Row, Trial};
+pub(crate) use trial::step;
+pub(crate) use trial::{Row, Trial};

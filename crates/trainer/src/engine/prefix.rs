@@ -1,6 +1,6 @@
 //! The common beginning of Hybrid trials: until its switch, Hybrid is SGD with momentum. `session`
-//! holds the last such beginning; each trial of it takes the epochs that are there, adds those that
-//! are missing, and branches off. Exact: a trial gets the numbers that it would have got by itself.
+//! holds the last such beginning. Each trial takes the epochs that are there, adds those that are
+//! missing, and branches off. A trial gets exactly the numbers that it would get by itself.
 
 use pentagrid_protocol::Metrics;
 
@@ -10,17 +10,17 @@ use crate::model::ResNet18;
 use crate::optim::{AdahessianSettings, HybridSettings, Optimizer, OptimizerSettings};
 use crate::settings::Settings;
 
-/// What a beginning is a function of.
+/// Everything that a beginning depends on.
 #[derive(Clone, Debug, PartialEq)]
-pub struct PrefixKey {
+pub(super) struct PrefixKey {
     /// The settings of the trial that never switches: SGD with momentum.
     settings: Settings,
     seed: u64,
 }
 
 impl PrefixKey {
-    /// The beginning of a trial, if it may have it in common with others.
-    pub fn of(settings: &Settings, seed: u64) -> Option<Self> {
+    /// The beginning of a trial, if other trials may begin in the same way.
+    pub(super) fn of(settings: &Settings, seed: u64) -> Option<Self> {
         let first = match &settings.optimizer {
             OptimizerSettings::SgdMomentum(first) => first,
             OptimizerSettings::Hybrid(hybrid) => &hybrid.first,
@@ -39,8 +39,8 @@ impl PrefixKey {
     }
 }
 
-/// A beginning, as far as some trial needed it, and the endings that have been found.
-pub struct Prefix {
+/// A beginning, as far as some trial needed it, and the endings that were computed from it.
+pub(super) struct Prefix {
     key: PrefixKey,
     progress: Progress,
     optimizer: Box<dyn Optimizer>,
@@ -51,28 +51,50 @@ pub struct Prefix {
     endings: Vec<Ending>,
 }
 
-/// What a trial took from others.
+/// What a trial reused of other trials.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Taken {
-    /// The trial that it is the same as, as `Prefix::run` was told its name.
+pub(crate) struct Taken {
+    /// The trial that has the same result, by the name that `Prefix::run` was given.
     pub same_as: Option<String>,
-    /// Epochs that were there.
+    /// How many epochs were there already.
     pub epochs: u32,
 }
 
-/// How trials end that switch at one epoch to one optimizer, or never.
+/// The result of a trial.
+#[derive(Debug)]
+pub(crate) struct Outcome {
+    /// Its final metrics.
+    pub metrics: Metrics,
+    /// What it reused.
+    pub taken: Taken,
+}
+
+/// The rest of all trials that switch at one epoch to one optimizer, or that never switch.
 struct Ending {
-    branch: Option<(u32, AdahessianSettings)>,
-    /// The trial that was the first to end so.
-    of: String,
-    /// The rows after the switch.
-    rows: Vec<(u32, Metrics)>,
+    branch: Option<Branch>,
+    /// The first trial that ended like this.
+    name: String,
+    /// The epochs after the switch.
+    rows: Vec<EndingRow>,
     metrics: Metrics,
 }
 
+/// A switch: the epoch at whose end it happens, and the second phase.
+#[derive(Clone, PartialEq)]
+struct Branch {
+    epoch: u32,
+    second: AdahessianSettings,
+}
+
+/// A row of history after the switch.
+struct EndingRow {
+    epoch: u32,
+    values: Metrics,
+}
+
 impl Prefix {
-    /// A beginning of which nothing is done. The network is at the seed's starting weights.
-    pub fn start(key: PrefixKey, network: ResNet18) -> Self {
+    /// A beginning before its first epoch. The network is at the seed's starting weights.
+    pub(super) fn start(key: PrefixKey, network: ResNet18) -> Self {
         let optimizer = key.settings.optimizer.start(key.seed);
         Self {
             key,
@@ -85,49 +107,61 @@ impl Prefix {
     }
 
     /// Whether this is the beginning of that key.
-    pub fn is_of(&self, key: &PrefixKey) -> bool {
+    pub(super) fn is_of(&self, key: &PrefixKey) -> bool {
         self.key == *key
     }
 
-    /// Runs a trial that begins so, called `name`; as `Trial::run`, and tells what it took from
-    /// others.
+    /// Runs a trial that begins like this, as `Trial::run` does. Other trials will know it by
+    /// `name`.
     ///
     /// # Errors
-    /// As for `Trial::run`. The beginning may be half-made then and must not be used again.
-    pub fn run(
+    /// As for `Trial::run`. The beginning may be in the middle of a step then, and must not be used
+    /// again.
+    pub(super) fn run(
         &mut self,
         trial: &Trial<'_>,
         name: &str,
         report: &mut dyn FnMut(u32, Metrics),
-    ) -> Result<(Metrics, Taken), TrialError> {
+    ) -> Result<Outcome, TrialError> {
         let mut taken = Taken::default();
         let hybrid = match &trial.settings.optimizer {
             OptimizerSettings::Hybrid(hybrid) => Some(hybrid),
             _ => None,
         };
+
         for epoch in 1..=trial.settings.epochs {
             taken.epochs += u32::from(self.rows.len() >= epoch as usize);
             let mut row = self.row(epoch, trial)?;
-            // NaN is below nothing, as in `optim/hybrid.rs`.
+            // NaN is below no threshold, as in `optim/hybrid.rs`.
             let switching = hybrid.filter(|hybrid| row.val_loss < hybrid.tl);
             row.tell_switch(trial.settings, switching.is_some());
             report(epoch, row.values);
-            if let Some(hybrid) = switching {
-                return self.branch((epoch, hybrid), (trial, name), taken, report);
+            if let Some(HybridSettings { second, .. }) = switching {
+                let second = second.clone();
+                let branch = Branch { epoch, second };
+                return self.run_branch(branch, trial, name, taken, report);
             }
         }
-        if let Some(ending) = self.endings.iter().find(|ending| ending.branch.is_none()) {
-            taken.same_as = Some(ending.of.clone());
-            return Ok((ending.metrics.clone(), taken));
+
+        // The trial has never switched.
+        if let Some(ending) = self.ending(None) {
+            return Ok(ending.reuse(taken));
         }
         let metrics = trial.finish(&self.progress)?;
         self.endings.push(Ending {
             branch: None,
-            of: name.to_owned(),
+            name: name.to_owned(),
             rows: Vec::new(),
             metrics: metrics.clone(),
         });
-        Ok((metrics, taken))
+        Ok(Outcome { metrics, taken })
+    }
+
+    /// The ending of trials with that switch, if one was computed.
+    fn ending(&self, branch: Option<&Branch>) -> Option<&Ending> {
+        self.endings
+            .iter()
+            .find(|ending| ending.branch.as_ref() == branch)
     }
 
     /// The row of an epoch, which is trained if no trial has needed it yet.
@@ -135,6 +169,7 @@ impl Prefix {
         if let Some(row) = self.rows.get(epoch as usize - 1) {
             return Ok(row.clone());
         }
+
         let row = trial.epoch(&mut self.progress, &mut *self.optimizer)?;
         let is_low = !row.val_loss.is_nan()
             && !self
@@ -149,43 +184,57 @@ impl Prefix {
     }
 
     /// The second phase of a trial that switches at the end of that epoch.
-    fn branch(
+    fn run_branch(
         &mut self,
-        (epoch, hybrid): (u32, &HybridSettings),
-        (trial, name): (&Trial<'_>, &str),
+        branch: Branch,
+        trial: &Trial<'_>,
+        name: &str,
         mut taken: Taken,
         report: &mut dyn FnMut(u32, Metrics),
-    ) -> Result<(Metrics, Taken), TrialError> {
-        let branch = Some((epoch, hybrid.second.clone()));
-        if let Some(ending) = self.endings.iter().find(|ending| ending.branch == branch) {
-            ending
-                .rows
-                .iter()
-                .for_each(|(epoch, row)| report(*epoch, row.clone()));
+    ) -> Result<Outcome, TrialError> {
+        if let Some(ending) = self.ending(Some(&branch)) {
+            for row in &ending.rows {
+                report(row.epoch, row.values.clone());
+            }
             taken.epochs += ending.rows.len() as u32;
-            taken.same_as = Some(ending.of.clone());
-            return Ok((ending.metrics.clone(), taken));
+            return Ok(ending.reuse(taken));
         }
-        let mut progress = match self.lows.iter().find(|low| low.epoch() == epoch) {
-            Some(low) => low.duplicate()?,
-            None => unreachable!(
-                "an epoch below a threshold that none before it was below is the lowest so far"
-            ),
+
+        let Some(low) = self.lows.iter().find(|low| low.epoch() == branch.epoch) else {
+            unreachable!("the first epoch below a threshold is lower than all epochs before it")
         };
-        progress.switched();
+        let mut progress = low.duplicate()?;
+        progress.note_switch();
         let mut rows = Vec::new();
-        let mut second = OptimizerSettings::Adahessian(hybrid.second.clone()).start(trial.seed);
-        trial.train(&mut progress, &mut *second, &mut |epoch, row| {
-            rows.push((epoch, row.clone()));
-            report(epoch, row);
+        let mut optimizer = OptimizerSettings::Adahessian(branch.second.clone()).start(trial.seed);
+        trial.train(&mut progress, &mut *optimizer, &mut |epoch, values| {
+            rows.push(EndingRow {
+                epoch,
+                values: values.clone(),
+            });
+            report(epoch, values);
         })?;
+
         let metrics = trial.finish(&progress)?;
         self.endings.push(Ending {
-            branch,
-            of: name.to_owned(),
+            branch: Some(branch),
+            name: name.to_owned(),
             rows,
             metrics: metrics.clone(),
         });
-        Ok((metrics, taken))
+        Ok(Outcome { metrics, taken })
+    }
+}
+
+impl Ending {
+    /// The outcome of a later trial that ends like this.
+    fn reuse(&self, taken: Taken) -> Outcome {
+        Outcome {
+            metrics: self.metrics.clone(),
+            taken: Taken {
+                same_as: Some(self.name.clone()),
+                ..taken
+            },
+        }
     }
 }

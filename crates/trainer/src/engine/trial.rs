@@ -25,7 +25,7 @@ use crate::settings::{Protocol, Settings};
 const AS_RUN_FC_DIVISOR: f64 = 64.0;
 
 /// What a trial works on.
-pub struct Trial<'a> {
+pub(crate) struct Trial<'a> {
     /// Its settings.
     pub settings: &'a Settings,
     /// Its seed.
@@ -37,7 +37,7 @@ pub struct Trial<'a> {
 }
 
 /// How far a trial is: all that its further course depends on, but for the optimizer's own state.
-pub struct Progress {
+pub(crate) struct Progress {
     network: ResNet18,
     /// Epochs done.
     epoch: u32,
@@ -50,7 +50,7 @@ pub struct Progress {
 
 impl Progress {
     /// Nothing done yet; the network is at the seed's starting weights.
-    pub fn start(network: ResNet18) -> Self {
+    pub(crate) fn start(network: ResNet18) -> Self {
         Self {
             network,
             epoch: 0,
@@ -65,7 +65,7 @@ impl Progress {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn duplicate(&self) -> Result<Self, TchError> {
+    pub(crate) fn duplicate(&self) -> Result<Self, TchError> {
         Ok(Self {
             network: self.network.duplicate()?,
             metrics: self.metrics.clone(),
@@ -79,12 +79,12 @@ impl Progress {
     }
 
     /// Epochs done.
-    pub fn epoch(&self) -> u32 {
+    pub(crate) fn epoch(&self) -> u32 {
         self.epoch
     }
 
     /// Notes that the optimizer has become another one at the end of the last epoch.
-    pub fn switched(&mut self) {
+    pub(crate) fn note_switch(&mut self) {
         self.metrics.set(SWITCH_METRIC, f64::from(self.epoch));
     }
 }
@@ -96,7 +96,7 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// `BadConfig` if the set is smaller than the settings want it; libtorch's.
-    pub fn run(
+    pub(crate) fn run(
         &self,
         network: ResNet18,
         report: &mut dyn FnMut(u32, Metrics),
@@ -114,7 +114,7 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// As for `run`.
-    pub fn train(
+    pub(crate) fn train(
         &self,
         progress: &mut Progress,
         optimizer: &mut dyn Optimizer,
@@ -124,7 +124,7 @@ impl Trial<'_> {
             let mut row = self.epoch(progress, optimizer)?;
             let switched = optimizer.end_epoch(row.val_loss);
             if switched {
-                progress.switched();
+                progress.note_switch();
             }
             row.tell_switch(self.settings, switched);
             report(progress.epoch, row.values);
@@ -136,7 +136,7 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// As for `run`.
-    pub fn epoch(
+    pub(crate) fn epoch(
         &self,
         progress: &mut Progress,
         optimizer: &mut dyn Optimizer,
@@ -195,7 +195,7 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn finish(&self, progress: &Progress) -> Result<Metrics, TrialError> {
+    pub(crate) fn finish(&self, progress: &Progress) -> Result<Metrics, TrialError> {
         let Progress {
             network,
             checkpoint,
@@ -229,7 +229,7 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn warm_up(&self, network: &ResNet18) -> Result<(), TrialError> {
+    pub(crate) fn warm_up(&self, network: &ResNet18) -> Result<(), TrialError> {
         let network = network.duplicate()?;
         let mut optimizer = self.settings.optimizer.costliest().start(self.seed);
         if let Some(batch) = Batches::new(&self.training_set()?, self.settings.batch_size)?
@@ -245,7 +245,7 @@ impl Trial<'_> {
     ///
     /// # Errors
     /// `BadConfig` if there are fewer, or too few for batch norm.
-    pub fn training_set(&self) -> Result<Split, TrialError> {
+    pub(crate) fn training_set(&self) -> Result<Split, TrialError> {
         let there = self.sets.train.len();
         let wanted = self.settings.train_images.unwrap_or(there);
         if wanted > there {
@@ -287,7 +287,7 @@ impl Trial<'_> {
 
 /// A row of a trial's history.
 #[derive(Clone)]
-pub struct Row {
+pub(crate) struct Row {
     /// What was measured.
     pub values: Metrics,
     /// The loss on the held-out images.
@@ -296,7 +296,7 @@ pub struct Row {
 
 impl Row {
     /// Hybrid's rows say whether it switched at their end.
-    pub fn tell_switch(&mut self, settings: &Settings, switched: bool) {
+    pub(crate) fn tell_switch(&mut self, settings: &Settings, switched: bool) {
         if matches!(settings.optimizer, OptimizerSettings::Hybrid(_)) {
             self.values.set("switched", f64::from(u8::from(switched)));
         }
@@ -345,7 +345,7 @@ impl Checkpoint {
 ///
 /// # Errors
 /// libtorch's.
-pub fn step(
+pub(crate) fn step(
     network: &ResNet18,
     batch: &Split,
     optimizer: &mut dyn Optimizer,

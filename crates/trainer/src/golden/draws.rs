@@ -3,7 +3,7 @@
 //! k is mix(k + (i + 1) G).
 
 /// How many sign vectors there are.
-pub const SKETCHES: usize = 8;
+pub(super) const SKETCHES: usize = 8;
 
 const WEIGHTS_KEY: u64 = 1;
 const SKETCH_KEY: u64 = 2;
@@ -17,7 +17,7 @@ fn splitmix(key: u64, index: u64) -> u64 {
 
 /// The tensor at that place among the parameters, then the running statistics: centre + spread u, u
 /// uniform on [-1, 1).
-pub fn weights(place: usize, name: &str, shape: &[i64]) -> Vec<f32> {
+pub(super) fn weights(place: usize, name: &str, shape: &[i64]) -> Vec<f32> {
     let key = splitmix(WEIGHTS_KEY, place as u64);
     let (centre, spread) = match shape {
         _ if name == "conv1.weight" => (0.0, 1.0 / 7.0),
@@ -35,7 +35,7 @@ pub fn weights(place: usize, name: &str, shape: &[i64]) -> Vec<f32> {
 
 /// Sign vectors of `count` elements, one after the other: -1 where bit k of an element's value is
 /// set, else 1.
-pub fn sketch_signs(count: usize) -> Vec<f64> {
+pub(super) fn sketch_signs(count: usize) -> Vec<f64> {
     let mut signs = vec![1.0; SKETCHES * count];
     for index in 0..count {
         let bits = splitmix(SKETCH_KEY, index as u64);

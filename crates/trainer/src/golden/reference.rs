@@ -10,14 +10,14 @@ use tch::Kind;
 use super::draws::SKETCHES;
 
 /// A tensor by what pins it: its norm, then its products with the sign vectors.
-pub type Row = [f64; 1 + SKETCHES];
+pub(super) type Row = [f64; 1 + SKETCHES];
 
 /// Tensors by name.
-pub type Rows = BTreeMap<String, Row>;
+pub(super) type Rows = BTreeMap<String, Row>;
 
 /// The file.
 #[derive(Deserialize)]
-pub struct Reference {
+pub(super) struct Reference {
     /// What was done.
     pub plan: Plan,
     /// Parameters and running statistics at the start.
@@ -29,7 +29,7 @@ pub struct Reference {
 
 /// What was done.
 #[derive(Deserialize)]
-pub struct Plan {
+pub(super) struct Plan {
     /// The seed of the probes.
     pub seed: u64,
     /// Steps of each run.
@@ -40,7 +40,7 @@ pub struct Plan {
 
 /// The values in one precision.
 #[derive(Deserialize)]
-pub struct Precision {
+pub(super) struct Precision {
     /// Images in the batch.
     pub images: i64,
     /// In training mode, `[images, 10]`.
@@ -62,7 +62,7 @@ pub struct Precision {
 
 /// Ten steps of an optimizer.
 #[derive(Deserialize)]
-pub struct Run {
+pub(super) struct Run {
     /// The trainer's configuration.
     pub config: Config,
     /// Loss in evaluation mode afterwards.
@@ -75,13 +75,13 @@ pub struct Run {
 
 impl Reference {
     /// The file's contents, read once.
-    pub fn get() -> &'static Self {
+    pub(super) fn get() -> &'static Self {
         static FILE: OnceLock<Reference> = OnceLock::new();
         FILE.get_or_init(|| serde_json::from_str(include_str!("resnet18.json")).unwrap())
     }
 
     /// The values in that precision.
-    pub fn of(&self, kind: Kind) -> &Precision {
+    pub(super) fn of(&self, kind: Kind) -> &Precision {
         if kind == Kind::Double {
             &self.float64
         } else {

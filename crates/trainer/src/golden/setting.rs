@@ -10,7 +10,7 @@ use crate::model::{ResNet18, taps};
 use crate::tensors::without_grad;
 
 /// The trainer's network, its parameters and running statistics overwritten with the drawn ones.
-pub fn network(kind: Kind) -> ResNet18 {
+pub(super) fn network(kind: Kind) -> ResNet18 {
     one_thread();
     let network = ResNet18::new(0, kind, Device::Cpu).unwrap();
     let _guard = without_grad();
@@ -29,7 +29,7 @@ fn drawn(place: usize, name: &str, shape: &[i64]) -> Tensor {
 }
 
 /// Parameters and running statistics as the reference has them: dead taps at their drawn values.
-pub fn weights(network: &ResNet18) -> impl Iterator<Item = (&str, Tensor)> {
+pub(super) fn weights(network: &ResNet18) -> impl Iterator<Item = (&str, Tensor)> {
     network
         .tensors()
         .enumerate()
@@ -40,7 +40,7 @@ pub fn weights(network: &ResNet18) -> impl Iterator<Item = (&str, Tensor)> {
 }
 
 /// The first images of the embedded training set.
-pub fn batch(kind: Kind) -> Split {
+pub(super) fn batch(kind: Kind) -> Split {
     Sets::load(None, kind, Device::Cpu)
         .unwrap()
         .train
@@ -49,7 +49,7 @@ pub fn batch(kind: Kind) -> Split {
 }
 
 /// The names of the parameters with the given derivatives or moves, which are zero at dead taps.
-pub fn named<'a>(
+pub(super) fn named<'a>(
     network: &'a ResNet18,
     tensors: &'a [Tensor],
 ) -> impl Iterator<Item = (&'a str, Tensor)> {
@@ -65,7 +65,7 @@ pub fn named<'a>(
 }
 
 /// The running statistics.
-pub fn statistics(network: &ResNet18) -> impl Iterator<Item = (&str, Tensor)> {
+pub(super) fn statistics(network: &ResNet18) -> impl Iterator<Item = (&str, Tensor)> {
     network
         .tensors()
         .skip(network.parameters().len())

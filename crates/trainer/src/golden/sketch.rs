@@ -21,14 +21,14 @@ use crate::tensors::without_grad;
 const LARGEST: i64 = 2_359_296;
 
 /// Compares tensors with rows.
-pub struct Sketcher {
+pub(super) struct Sketcher {
     /// `[8, LARGEST]`.
     signs: Tensor,
 }
 
 /// How far a tensor is from the reference's.
 #[derive(Debug)]
-pub struct Distance {
+pub(super) struct Distance {
     /// Of the tensor.
     pub name: String,
     /// The estimate of |x - y|.
@@ -38,7 +38,7 @@ pub struct Distance {
 }
 
 impl Sketcher {
-    pub fn new() -> Self {
+    pub(super) fn new() -> Self {
         Self {
             signs: Tensor::from_slice(&sketch_signs(LARGEST as usize))
                 .view([SKETCHES as i64, LARGEST]),
@@ -65,7 +65,7 @@ impl Sketcher {
     }
 
     /// The distance of each tensor. All that the reference has must be there, and nothing else.
-    pub fn distances<'a>(
+    pub(super) fn distances<'a>(
         &self,
         tensors: impl Iterator<Item = (&'a str, Tensor)>,
         rows: &Rows,
@@ -87,7 +87,7 @@ impl Sketcher {
 
     /// Holds the distance of each tensor to a share of the reference's norm. Gives the largest
     /// share.
-    pub fn assert_near<'a>(
+    pub(super) fn assert_near<'a>(
         &self,
         what: &str,
         tensors: impl Iterator<Item = (&'a str, Tensor)>,

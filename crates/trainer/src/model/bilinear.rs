@@ -18,7 +18,7 @@ use super::taps;
 
 /// The matrices I, K and O of one size, for two dimensions.
 #[derive(Debug)]
-pub struct Bilinear {
+pub(super) struct Bilinear {
     /// `[T, P]`: from P pixels to T products.
     input: Tensor,
     /// `[T, 9]`: from the kernel's taps.
@@ -68,7 +68,7 @@ const FOUR: Matrices = [
 
 impl Bilinear {
     /// Whether there is a way for maps of that side.
-    pub fn is_for_side(side: i64) -> bool {
+    pub(super) fn is_for_side(side: i64) -> bool {
         matches!(side, 2 | 4)
     }
 
@@ -76,7 +76,11 @@ impl Bilinear {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn for_side(side: i64, kind: Kind, device: Device) -> Result<Option<Self>, TchError> {
+    pub(super) fn for_side(
+        side: i64,
+        kind: Kind,
+        device: Device,
+    ) -> Result<Option<Self>, TchError> {
         let [input, kernel, output] = match side {
             2 => TWO,
             4 => FOUR,
@@ -95,7 +99,7 @@ impl Bilinear {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn convolve(&self, rows: &Tensor, weight: &Tensor) -> Result<Tensor, TchError> {
+    pub(super) fn convolve(&self, rows: &Tensor, weight: &Tensor) -> Result<Tensor, TchError> {
         let (pixels, images, input) = rows.size3()?;
         let outputs = weight.size4()?.0;
         let products = self.output.size()[1];

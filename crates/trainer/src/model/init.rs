@@ -12,7 +12,7 @@ use crate::tensors::copy;
 
 /// How a tensor starts.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Init {
+pub(super) enum Init {
     /// torch's `kaiming_normal_(mode="fan_out", nonlinearity="relu")` (He et al. 2015, eq. 14):
     /// N(0, 2 / fan_out), where fan_out = output channels x kernel area. torchvision's choice for
     /// the convolutions of a ResNet.
@@ -25,7 +25,7 @@ pub enum Init {
 }
 
 /// Gives the tensors that a network is made of.
-pub trait Source {
+pub(super) trait Source {
     /// The tensor of that name and shape. The caller may change it in place.
     ///
     /// # Errors
@@ -36,7 +36,7 @@ pub trait Source {
 /// Draws each tensor from its own stream, `init/<name>`, on the CPU and in single precision: the
 /// same seed gives the same weights on every device and in every precision. Of a kernel with dead
 /// taps all is drawn and the live ones kept.
-pub struct Drawn {
+pub(super) struct Drawn {
     /// The trial's seed.
     pub seed: u64,
     /// The precision to deliver.
@@ -66,7 +66,7 @@ impl Source for Drawn {
 }
 
 /// Copies the tensors of another network.
-pub struct CopyOf<'a>(pub HashMap<&'a str, &'a Tensor>);
+pub(super) struct CopyOf<'a>(pub HashMap<&'a str, &'a Tensor>);
 
 impl Source for CopyOf<'_> {
     fn tensor(&mut self, name: &str, shape: &[i64], _init: Init) -> Result<Tensor, TchError> {

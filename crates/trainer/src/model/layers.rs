@@ -10,7 +10,7 @@ use super::taps;
 
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// A step of training: batch norm uses the batch's statistics and updates its running ones.
     Train,
     /// Evaluation: batch norm uses its running statistics; nothing changes.
@@ -18,7 +18,7 @@ pub enum Mode {
 }
 
 /// Asks the source for each tensor and notes it down by name, in the order of asking.
-pub struct Builder<'a, S: Source> {
+pub(super) struct Builder<'a, S: Source> {
     /// Where the tensors come from.
     pub source: &'a mut S,
     /// Whether kernels with dead taps are cut down to the live ones: always, but to compare with.
@@ -66,7 +66,7 @@ impl<S: Source> Builder<'_, S> {
 
 /// A square convolution without a bias.
 #[derive(Debug)]
-pub struct Conv {
+pub(super) struct Conv {
     /// `[out, in, k, k]`, or `[out, in, taps]` if the kernel is cut down to its live taps.
     weight: Tensor,
     stride: i64,
@@ -76,7 +76,7 @@ pub struct Conv {
 }
 
 /// The sizes of a convolution.
-pub struct ConvSize {
+pub(super) struct ConvSize {
     /// Channels in and out.
     pub channels: [i64; 2],
     /// Side of the kernel.
@@ -89,7 +89,7 @@ pub struct ConvSize {
 
 impl Conv {
     /// The convolution named `name`.
-    pub fn new(
+    pub(super) fn new(
         on: &mut Builder<impl Source>,
         name: &str,
         size: &ConvSize,
@@ -130,7 +130,7 @@ impl Conv {
     }
 
     /// The maps that it makes. They come as rows if they are small.
-    pub fn forward(&self, x: &Maps) -> Result<Maps, TchError> {
+    pub(super) fn forward(&self, x: &Maps) -> Result<Maps, TchError> {
         let size = self.weight.size();
         if let [output, input, taps] = size[..] {
             // The live taps cover the whole map, in its order: one product with the flattened maps.
@@ -174,7 +174,7 @@ impl Conv {
 
     /// Images at once from which fewer products pay: the kernels are transformed at each step,
     /// however few they are.
-    pub const BILINEAR_FROM: i64 = 32;
+    pub(super) const BILINEAR_FROM: i64 = 32;
 
     /// The largest side of maps that are kept as rows.
     const ROWS_UP_TO: i64 = 4;
@@ -183,7 +183,7 @@ impl Conv {
 /// Batch norm (Ioffe & Szegedy 2015) as torch does it: normalises by the biased variance of the
 /// batch, keeps the unbiased one in its running statistics, s = 0.9 s + 0.1 s_batch.
 #[derive(Debug)]
-pub struct Norm {
+pub(super) struct Norm {
     /// `[C]`.
     weight: Tensor,
     /// `[C]`.
@@ -199,7 +199,11 @@ impl Norm {
     const EPS: f64 = 1e-5;
 
     /// The batch norm named `name`.
-    pub fn new(on: &mut Builder<impl Source>, name: &str, channels: i64) -> Result<Self, TchError> {
+    pub(super) fn new(
+        on: &mut Builder<impl Source>,
+        name: &str,
+        channels: i64,
+    ) -> Result<Self, TchError> {
         Ok(Self {
             weight: on.parameter(format!("{name}.weight"), &[channels], Init::Constant(1.0))?,
             bias: on.parameter(format!("{name}.bias"), &[channels], Init::Constant(0.0))?,
@@ -217,7 +221,7 @@ impl Norm {
     }
 
     /// The normalised maps, in the same order.
-    pub fn forward(&self, x: &Maps, mode: Mode) -> Result<Maps, TchError> {
+    pub(super) fn forward(&self, x: &Maps, mode: Mode) -> Result<Maps, TchError> {
         let tensor = match x {
             Maps::Planes(planes) => self.normalise(planes, mode)?,
             Maps::Rows(rows) => {
@@ -246,7 +250,7 @@ impl Norm {
 
 /// A linear layer with a bias.
 #[derive(Debug)]
-pub struct Linear {
+pub(super) struct Linear {
     /// `[out, in]`.
     weight: Tensor,
     /// `[out]`.
@@ -255,7 +259,7 @@ pub struct Linear {
 
 impl Linear {
     /// The layer named `name`, initialised as `nn.Linear` is.
-    pub fn new(
+    pub(super) fn new(
         on: &mut Builder<impl Source>,
         name: &str,
         input: i64,
@@ -272,7 +276,7 @@ impl Linear {
     }
 
     /// `[N, in]` to `[N, out]`.
-    pub fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor, TchError> {
         x.f_linear(&self.weight, Some(&self.bias))
     }
 }

@@ -6,7 +6,7 @@ use tch::{TchError, Tensor};
 
 /// Maps of N images with C channels.
 #[derive(Debug)]
-pub enum Maps {
+pub(super) enum Maps {
     /// `[N, C, H, W]`, with the channels last in memory or not.
     Planes(Tensor),
     /// `[side * side, N, C]`, contiguous: the pixels row by row.
@@ -15,14 +15,14 @@ pub enum Maps {
 
 impl Maps {
     /// The tensor, in whichever order.
-    pub fn tensor(&self) -> &Tensor {
+    pub(super) fn tensor(&self) -> &Tensor {
         match self {
             Self::Planes(tensor) | Self::Rows(tensor) => tensor,
         }
     }
 
     /// The same order with another tensor.
-    pub fn with(&self, tensor: Tensor) -> Self {
+    pub(super) fn with(&self, tensor: Tensor) -> Self {
         match self {
             Self::Planes(_) => Self::Planes(tensor),
             Self::Rows(_) => Self::Rows(tensor),
@@ -33,7 +33,7 @@ impl Maps {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn planes(&self) -> Result<Tensor, TchError> {
+    pub(super) fn planes(&self) -> Result<Tensor, TchError> {
         match self {
             Self::Planes(tensor) => Ok(tensor.shallow_clone()),
             Self::Rows(tensor) => {
@@ -51,7 +51,7 @@ impl Maps {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn rows(&self) -> Result<Tensor, TchError> {
+    pub(super) fn rows(&self) -> Result<Tensor, TchError> {
         match self {
             Self::Rows(tensor) => Ok(tensor.shallow_clone()),
             Self::Planes(tensor) => {
@@ -69,7 +69,7 @@ impl Maps {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn halved(&self) -> Result<Tensor, TchError> {
+    pub(super) fn halved(&self) -> Result<Tensor, TchError> {
         match self {
             Self::Planes(tensor) => Self::Planes(
                 tensor

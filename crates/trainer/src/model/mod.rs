@@ -9,9 +9,9 @@ mod layers;
 mod maps;
 mod pool;
 mod resnet18;
-pub mod taps;
+pub(crate) mod taps;
 #[cfg(test)]
 mod testing;
 
-pub use layers::Mode;
-pub use resnet18::ResNet18;
+pub(crate) use layers::Mode;
+pub(crate) use resnet18::ResNet18;

@@ -12,7 +12,7 @@ use crate::processor::Avx2;
 ///
 /// # Errors
 /// libtorch's.
-pub fn max_pool(maps: &Tensor) -> Result<Tensor, TchError> {
+pub(super) fn max_pool(maps: &Tensor) -> Result<Tensor, TchError> {
     pool_by(maps, Avx2::find())
 }
 
@@ -41,7 +41,7 @@ mod x86 {
 
     /// Where in its map each window's largest is, `[N, C, H W / 4]`, or nothing where this is no
     /// search for these maps.
-    pub fn places(maps: &Tensor, _avx2: Avx2) -> Result<Option<Tensor>, TchError> {
+    pub(super) fn places(maps: &Tensor, _avx2: Avx2) -> Result<Option<Tensor>, TchError> {
         let (images, channels, height, width) = maps.size4()?;
         let fits = height > 0
             && height % 2 == 0

@@ -10,16 +10,16 @@
 use tch::{TchError, Tensor};
 
 /// Taps of a 3x3 kernel.
-pub const KERNEL: i64 = 9;
+pub(crate) const KERNEL: i64 = 9;
 
 /// The live place on maps of one pixel.
-pub const CENTRE: [usize; 1] = [4];
+pub(crate) const CENTRE: [usize; 1] = [4];
 
 /// The live places on maps of 2x2 pixels with stride 2.
-pub const LOWER_RIGHT: [usize; 4] = [4, 5, 7, 8];
+pub(crate) const LOWER_RIGHT: [usize; 4] = [4, 5, 7, 8];
 
 /// How many taps of a 3x3 kernel with padding 1 meet data on a map of that side, if not all.
-pub fn live_count(side: i64, stride: i64) -> Option<i64> {
+pub(crate) fn live_count(side: i64, stride: i64) -> Option<i64> {
     match (side, stride) {
         (1, _) => Some(1),
         (2, 2) => Some(4),
@@ -28,7 +28,7 @@ pub fn live_count(side: i64, stride: i64) -> Option<i64> {
 }
 
 /// The places of the live taps in their kernel, row by row: the centre, or the lower right 2x2.
-pub fn live_places(taps: i64) -> &'static [usize] {
+pub(crate) fn live_places(taps: i64) -> &'static [usize] {
     match taps {
         1 => &CENTRE,
         4 => &LOWER_RIGHT,
@@ -37,7 +37,7 @@ pub fn live_places(taps: i64) -> &'static [usize] {
 }
 
 /// The shape with the dead taps: `[O, I, T]` to `[O, I, 3, 3]`; others stay.
-pub fn full_shape(shape: &[i64]) -> Vec<i64> {
+pub(crate) fn full_shape(shape: &[i64]) -> Vec<i64> {
     match *shape {
         [outputs, inputs, _] => vec![outputs, inputs, 3, 3],
         _ => shape.to_vec(),
@@ -49,7 +49,7 @@ pub fn full_shape(shape: &[i64]) -> Vec<i64> {
 ///
 /// # Errors
 /// libtorch's.
-pub fn keep_live(drawn: Tensor, shape: &[i64]) -> Result<Tensor, TchError> {
+pub(crate) fn keep_live(drawn: Tensor, shape: &[i64]) -> Result<Tensor, TchError> {
     let [outputs, inputs, taps] = *shape else {
         return Ok(drawn);
     };
@@ -65,7 +65,7 @@ pub fn keep_live(drawn: Tensor, shape: &[i64]) -> Result<Tensor, TchError> {
 
 /// The inverse of `keep_live`: writes the live taps over those of `full`.
 #[cfg(test)]
-pub fn put_live(full: &Tensor, live: &Tensor) -> Tensor {
+pub(crate) fn put_live(full: &Tensor, live: &Tensor) -> Tensor {
     let [outputs, inputs, taps] = live.size()[..] else {
         return live.shallow_clone();
     };

@@ -5,7 +5,7 @@ use tch::Tensor;
 use crate::margins::assert_near;
 
 /// Numbers in double precision that want gradients.
-pub fn wave(shape: &[i64]) -> Tensor {
+pub(super) fn wave(shape: &[i64]) -> Tensor {
     (Tensor::arange(shape.iter().product::<i64>(), tch::kind::DOUBLE_CPU) * 0.7)
         .sin()
         .view(shape)
@@ -14,7 +14,7 @@ pub fn wave(shape: &[i64]) -> Tensor {
 
 /// A value that depends on the output nonlinearly, its gradients, and the gradients of their
 /// squares' sum.
-pub fn derivatives(output: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
+pub(super) fn derivatives(output: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
     let first = Tensor::run_backward(&[output.pow_tensor_scalar(3).sum(None)], inputs, true, true);
     let squares: Vec<Tensor> = first
         .iter()
@@ -29,7 +29,7 @@ pub fn derivatives(output: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
 }
 
 /// Equal in shape, and but for rounding in value.
-pub fn assert_same(found: &[Tensor], expected: &[Tensor]) {
+pub(super) fn assert_same(found: &[Tensor], expected: &[Tensor]) {
     assert_eq!(found.len(), expected.len());
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
         assert_near(

@@ -18,7 +18,7 @@ use crate::tensors::without_grad;
 
 /// Hyper-parameters of AdaHessian.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AdahessianSettings {
+pub(crate) struct AdahessianSettings {
     /// Learning rate.
     pub lr: f64,
     /// Decay β1 of the first moment.
@@ -32,7 +32,7 @@ pub struct AdahessianSettings {
 }
 
 /// AdaHessian.
-pub struct Adahessian {
+pub(super) struct Adahessian {
     settings: AdahessianSettings,
     probes: Probes,
     /// Steps taken.
@@ -45,7 +45,7 @@ pub struct Adahessian {
 
 impl Adahessian {
     /// The rule before its first step; its probes derive from the trial's seed.
-    pub fn new(settings: AdahessianSettings, seed: u64) -> Self {
+    pub(super) fn new(settings: AdahessianSettings, seed: u64) -> Self {
         Self {
             settings,
             probes: Probes::new(seed),

@@ -14,7 +14,7 @@ use crate::tensors::without_grad;
 
 /// Hyper-parameters of Adam.
 #[derive(Clone, Debug, PartialEq)]
-pub struct AdamSettings {
+pub(crate) struct AdamSettings {
     /// Learning rate.
     pub lr: f64,
     /// Decay β1 of the first moment.
@@ -26,7 +26,7 @@ pub struct AdamSettings {
 }
 
 /// Adam.
-pub struct Adam {
+pub(super) struct Adam {
     settings: AdamSettings,
     /// Steps taken.
     steps: i32,
@@ -40,7 +40,7 @@ pub struct Adam {
 
 impl Adam {
     /// The rule before its first step.
-    pub fn new(settings: AdamSettings) -> Self {
+    pub(super) fn new(settings: AdamSettings) -> Self {
         Self {
             settings,
             steps: 0,

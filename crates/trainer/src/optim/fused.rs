@@ -8,7 +8,7 @@ use crate::processor::Avx2;
 
 /// What a move needs besides the tensors.
 #[derive(Clone, Copy, Debug)]
-pub struct Move {
+pub(super) struct Move {
     /// 1 - β1: how far the first moment goes to the gradient.
     pub to_gradient: f32,
     /// β2.
@@ -22,7 +22,7 @@ pub struct Move {
 }
 
 /// The tensors of a move; all but the gradient are changed.
-pub struct Moved<'a> {
+pub(super) struct Moved<'a> {
     /// The parameter.
     pub parameter: &'a Tensor,
     /// Its gradient.
@@ -37,7 +37,7 @@ pub struct Moved<'a> {
 ///
 /// # Errors
 /// libtorch's.
-pub fn adam(by: Move, moved: &mut Moved<'_>, avx2: Option<Avx2>) -> Result<bool, TchError> {
+pub(super) fn adam(by: Move, moved: &mut Moved<'_>, avx2: Option<Avx2>) -> Result<bool, TchError> {
     if avx2.is_none() {
         return Ok(false);
     }
@@ -108,7 +108,7 @@ mod x86 {
 
     /// The four have one length.
     #[target_feature(enable = "avx2,fma")]
-    pub fn adam(
+    pub(super) fn adam(
         by: Move,
         parameter: &mut [f32],
         gradient: &[f32],

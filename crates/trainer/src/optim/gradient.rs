@@ -8,7 +8,7 @@ use tch::{TchError, Tensor};
 ///
 /// # Errors
 /// libtorch's.
-pub fn gradients(
+pub(crate) fn gradients(
     loss: &Tensor,
     parameters: &[Tensor],
     differentiable: bool,

@@ -9,13 +9,13 @@ use crate::rng::Stream;
 use crate::tensors::filled;
 
 /// The probes of one trial.
-pub struct Probes {
+pub(crate) struct Probes {
     seed: u64,
 }
 
 impl Probes {
     /// The probes of that seed.
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { seed }
     }
 
@@ -26,7 +26,7 @@ impl Probes {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn signs(&self, step: u64, parameters: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
+    pub(crate) fn signs(&self, step: u64, parameters: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
         let mut stream = Stream::new(self.seed, &format!("hutchinson/{step}"));
         let draw = |parameter: &Tensor| {
             let shape = parameter.size();
@@ -47,7 +47,7 @@ impl Probes {
 ///
 /// # Errors
 /// libtorch's.
-pub fn hessian_product(
+pub(crate) fn hessian_product(
     gradients: &[Tensor],
     parameters: &[Tensor],
     signs: &[Tensor],
@@ -77,7 +77,7 @@ pub fn hessian_product(
 ///
 /// # Errors
 /// libtorch's.
-pub fn spatial_mean(product: &Tensor) -> Result<Tensor, TchError> {
+pub(super) fn spatial_mean(product: &Tensor) -> Result<Tensor, TchError> {
     let sizes = product.f_abs()?;
     match product.size()[..] {
         [_, _, 1, 1] => Ok(sizes),

@@ -10,7 +10,7 @@ use super::sgd_momentum::{SgdMomentum, SgdMomentumSettings};
 
 /// Hyper-parameters of Hybrid.
 #[derive(Clone, Debug, PartialEq)]
-pub struct HybridSettings {
+pub(crate) struct HybridSettings {
     /// The first phase; its `lr` is the parameter `lr1`.
     pub first: SgdMomentumSettings,
     /// Validation loss below which it switches.
@@ -20,7 +20,7 @@ pub struct HybridSettings {
 }
 
 /// Hybrid.
-pub struct Hybrid {
+pub(super) struct Hybrid {
     phase: Phase,
     tl: f64,
     second: AdahessianSettings,
@@ -34,7 +34,7 @@ enum Phase {
 
 impl Hybrid {
     /// The rule at its start.
-    pub fn new(settings: HybridSettings, seed: u64) -> Self {
+    pub(super) fn new(settings: HybridSettings, seed: u64) -> Self {
         Self {
             phase: Phase::First(SgdMomentum::new(settings.first)),
             tl: settings.tl,

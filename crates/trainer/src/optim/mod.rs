@@ -13,13 +13,13 @@ mod sgd_momentum;
 #[cfg(test)]
 mod small_net;
 
-pub use adahessian::AdahessianSettings;
-pub use adam::AdamSettings;
-pub use gradient::gradients;
-pub use hutchinson::Probes;
+pub(crate) use adahessian::AdahessianSettings;
+pub(crate) use adam::AdamSettings;
+pub(crate) use gradient::gradients;
+pub(crate) use hutchinson::Probes;
 #[cfg(test)]
-pub use hutchinson::hessian_product;
-pub use hybrid::HybridSettings;
-pub use optimizer::{Optimizer, OptimizerSettings};
-pub use sgd::SgdSettings;
-pub use sgd_momentum::SgdMomentumSettings;
+pub(crate) use hutchinson::hessian_product;
+pub(crate) use hybrid::HybridSettings;
+pub(crate) use optimizer::{Optimizer, OptimizerSettings};
+pub(crate) use sgd::SgdSettings;
+pub(crate) use sgd_momentum::SgdMomentumSettings;

@@ -10,7 +10,7 @@ use super::sgd_momentum::{SgdMomentum, SgdMomentumSettings};
 
 /// A rule that changes the parameters step by step. All of its state is in its own tensors and
 /// numbers.
-pub trait Optimizer {
+pub(crate) trait Optimizer {
     /// Whether the next `step` takes second derivatives, so that the gradients must come with their
     /// graph.
     fn needs_curvature(&self) -> bool {
@@ -32,7 +32,7 @@ pub trait Optimizer {
 
 /// Which optimizer, with its hyper-parameters.
 #[derive(Clone, Debug, PartialEq)]
-pub enum OptimizerSettings {
+pub(crate) enum OptimizerSettings {
     /// Plain SGD.
     Sgd(SgdSettings),
     /// SGD with momentum.
@@ -48,7 +48,7 @@ pub enum OptimizerSettings {
 impl OptimizerSettings {
     /// The optimizer whose steps cost the most of those that a trial takes: hybrid's second phase,
     /// else itself.
-    pub fn costliest(&self) -> Self {
+    pub(crate) fn costliest(&self) -> Self {
         match self {
             Self::Hybrid(settings) => Self::Adahessian(settings.second.clone()),
             other => other.clone(),
@@ -56,12 +56,12 @@ impl OptimizerSettings {
     }
 
     /// Whether some steps take second derivatives.
-    pub fn uses_curvature(&self) -> bool {
+    pub(crate) fn uses_curvature(&self) -> bool {
         matches!(self, Self::Adahessian(_) | Self::Hybrid(_))
     }
 
     /// The optimizer at its start. `seed` is the trial's: probes derive from it.
-    pub fn start(&self, seed: u64) -> Box<dyn Optimizer> {
+    pub(crate) fn start(&self, seed: u64) -> Box<dyn Optimizer> {
         match self.clone() {
             Self::Sgd(settings) => Box::new(Sgd::new(settings)),
             Self::SgdMomentum(settings) => Box::new(SgdMomentum::new(settings)),
@@ -74,14 +74,18 @@ impl OptimizerSettings {
 
 /// Helpers for the tests of the rules.
 #[cfg(test)]
-pub mod testing {
+pub(super) mod testing {
     use super::Optimizer;
     use crate::margins::assert_ratio;
     use crate::optim::gradients;
     use tch::Tensor;
 
     /// The positions after each of so many steps on f(p) = Σ p², in double precision.
-    pub fn descend(rule: &mut dyn Optimizer, start: [f64; 2], steps: usize) -> Vec<[f64; 2]> {
+    pub(crate) fn descend(
+        rule: &mut dyn Optimizer,
+        start: [f64; 2],
+        steps: usize,
+    ) -> Vec<[f64; 2]> {
         let p = [Tensor::from_slice(&start).set_requires_grad(true)];
         let step = |_| {
             let gradients =
@@ -93,7 +97,7 @@ pub mod testing {
     }
 
     /// Equal but for rounding.
-    pub fn assert_close(found: &[[f64; 2]], expected: &[[f64; 2]]) {
+    pub(crate) fn assert_close(found: &[[f64; 2]], expected: &[[f64; 2]]) {
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {
             assert_ratio(

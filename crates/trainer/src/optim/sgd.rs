@@ -11,19 +11,19 @@ use crate::tensors::{scalar, without_grad};
 
 /// Hyper-parameters of SGD.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SgdSettings {
+pub(crate) struct SgdSettings {
     /// Learning rate.
     pub lr: f64,
 }
 
 /// SGD has no state.
-pub struct Sgd {
+pub(super) struct Sgd {
     settings: SgdSettings,
 }
 
 impl Sgd {
     /// The rule.
-    pub fn new(settings: SgdSettings) -> Self {
+    pub(super) fn new(settings: SgdSettings) -> Self {
         Self { settings }
     }
 }

@@ -15,7 +15,7 @@ use crate::tensors::{copy, scalar, without_grad};
 
 /// Hyper-parameters of SGD with momentum.
 #[derive(Clone, Debug, PartialEq)]
-pub struct SgdMomentumSettings {
+pub(crate) struct SgdMomentumSettings {
     /// Learning rate.
     pub lr: f64,
     /// Decay β of the momentum.
@@ -25,7 +25,7 @@ pub struct SgdMomentumSettings {
 }
 
 /// SGD with momentum.
-pub struct SgdMomentum {
+pub(super) struct SgdMomentum {
     settings: SgdMomentumSettings,
     /// m, one tensor a parameter; empty before the first step.
     momentum: Vec<Tensor>,
@@ -33,7 +33,7 @@ pub struct SgdMomentum {
 
 impl SgdMomentum {
     /// The rule before its first step.
-    pub fn new(settings: SgdMomentumSettings) -> Self {
+    pub(super) fn new(settings: SgdMomentumSettings) -> Self {
         Self {
             settings,
             momentum: Vec::new(),

@@ -8,7 +8,7 @@ use crate::model::taps;
 
 /// A square convolution of a network, without a bias and with a padding of half the kernel.
 #[derive(Clone, Copy, Debug)]
-pub struct Convolution {
+pub(super) struct Convolution {
     /// Place of its weight, `[K, out, in, k, k]` or `[K, out, in, live taps]`, among the
     /// parameters.
     pub weight: usize,
@@ -21,30 +21,43 @@ impl Convolution {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn forward(&self, parameters: &[Tensor], x: &Tensor) -> Result<Tensor, TchError> {
+    pub(super) fn forward(&self, parameters: &[Tensor], x: &Tensor) -> Result<Tensor, TchError> {
         let weight = &parameters[self.weight];
-        let [models, input, height, width, images] = five(x)?;
+        let [models, input, height, width, images] = five_axes(x)?;
         let output = weight.size()[1];
-        let side = |side: i64| (side + self.stride - 1) / self.stride;
-        let whole = [models, output, side(height), side(width), images];
+        let size = [
+            models,
+            output,
+            self.side_after(height),
+            self.side_after(width),
+            images,
+        ];
         let rows = weight.f_reshape([models, output, -1])?;
+
         match weight.size()[3..] {
             // The live taps cover the whole map, in its order.
             [_] => rows
                 .f_bmm(&x.f_reshape([models, -1, images])?)?
                 .f_view([models, output, 1, 1, images]),
             [1, 1] => {
-                let every = |x: &Tensor, axis| x.f_slice(axis, 0, None, self.stride);
-                rows.f_bmm(&every(&every(x, 2)?, 3)?.f_reshape([models, input, -1])?)?
-                    .f_view(whole)
+                let pixels =
+                    x.f_slice(2, 0, None, self.stride)?
+                        .f_slice(3, 0, None, self.stride)?;
+                rows.f_bmm(&pixels.f_reshape([models, input, -1])?)?
+                    .f_view(size)
             }
             [3, 3] if self.stride == 1 && [height, width] == [2, 2] => dense(weight, x),
-            [kernel, _] => rows.f_bmm(&columns(x, kernel, self.stride)?)?.f_view(whole),
+            [kernel, _] => rows.f_bmm(&columns(x, kernel, self.stride)?)?.f_view(size),
             _ => Err(TchError::Shape(format!(
-                "{:?} is no convolution's weight",
+                "{:?} is not the shape of a convolution's weight",
                 weight.size()
             ))),
         }
+    }
+
+    /// Side of the maps that it gives for maps of that side.
+    fn side_after(&self, side: i64) -> i64 {
+        (side + self.stride - 1) / self.stride
     }
 }
 
@@ -53,9 +66,10 @@ impl Convolution {
 ///
 /// # Errors
 /// libtorch's.
-pub fn columns(x: &Tensor, kernel: i64, stride: i64) -> Result<Tensor, TchError> {
-    let [models, channels, ..] = five(x)?;
+pub(super) fn columns(x: &Tensor, kernel: i64, stride: i64) -> Result<Tensor, TchError> {
+    let [models, channels, ..] = five_axes(x)?;
     let pad = kernel / 2;
+
     // Views, then one copy. Their derivatives gather too, where a derivative of indexing would add
     // in any order.
     let windows = x
@@ -71,23 +85,25 @@ pub fn columns(x: &Tensor, kernel: i64, stride: i64) -> Result<Tensor, TchError>
 /// out. Pixel (r, c) of the output takes pixel (r', c') of the input by the tap (r' - r + 1, c' - c
 /// + 1): windows of 2x2 taps, from the last to the first.
 fn dense(weight: &Tensor, x: &Tensor) -> Result<Tensor, TchError> {
-    let [models, output, input, ..] = five(weight)?;
+    let [models, output, input, ..] = five_axes(weight)?;
+    let images = x.size()[4];
     let windows = weight.f_unfold(3, 2, 1)?.f_unfold(4, 2, 1)?;
     let matrix =
         windows
             .f_permute([0, 1, 3, 4, 2, 5, 6])?
             .f_reshape([models, output * 4, input * 4])?;
-    let images = x.size()[4];
+
+    // The pixels come out in reverse order.
     let backwards = matrix.f_bmm(&x.f_reshape([models, input * 4, images])?)?;
     backwards
         .f_view([models, output, 2, 2, images])?
         .f_flip([2, 3])
 }
 
-fn five(tensor: &Tensor) -> Result<[i64; 5], TchError> {
-    let size = tensor.size();
-    <[i64; 5]>::try_from(size)
-        .map_err(|size| TchError::Shape(format!("five axes are wanted, not {size:?}")))
+/// The size of a tensor of five axes.
+fn five_axes(tensor: &Tensor) -> Result<[i64; 5], TchError> {
+    <[i64; 5]>::try_from(tensor.size())
+        .map_err(|size| TchError::Shape(format!("expected five axes, found {size:?}")))
 }
 
 /// The live places of a kernel cut to its taps are the map's pixels in order: `taps::LOWER_RIGHT`

@@ -11,10 +11,10 @@ use crate::model::{ResNet18, taps};
 
 /// Parameters side by side whose kernels are of one size.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Group {
-    /// Numbers a kernel: its live taps.
+pub(super) struct Group {
+    /// Numbers of a kernel: its live taps.
     pub taps: i64,
-    /// What the sum over a kernel is divided by: dead taps count.
+    /// Divisor of the mean over a kernel: dead taps count.
     divisor: f64,
     /// Where it lies in the row.
     pub weights: Range<i64>,
@@ -24,9 +24,9 @@ pub struct Group {
 
 /// The order of a row.
 #[derive(Debug)]
-pub struct Layout {
-    /// In the row's order: place in the network's own order, and shape.
-    parameters: Vec<(usize, Vec<i64>)>,
+pub(super) struct Layout {
+    /// In the row's order.
+    parameters: Vec<Parameter>,
     /// Length of each parameter, in the row's order.
     lengths: Vec<i64>,
     /// In the order of the row.
@@ -35,51 +35,73 @@ pub struct Layout {
     by_name: HashMap<String, usize>,
 }
 
-/// Taps in memory and taps of the whole kernel, as `hutchinson::spatial_mean` takes them.
-fn kernel(shape: &[i64]) -> (i64, i64) {
-    match *shape {
-        [_, _, height, width] => (height * width, height * width),
-        [_, _, live] => (live, taps::KERNEL),
-        _ => (1, 1),
+/// The size of a parameter's kernels.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct KernelSize {
+    /// Taps in memory.
+    live: i64,
+    /// Taps of the whole kernel, by which `hutchinson::spatial_mean` divides.
+    whole: i64,
+}
+
+impl KernelSize {
+    /// The size for a parameter of that shape. Parameters other than kernels have one tap.
+    fn of(shape: &[i64]) -> Self {
+        let [live, whole] = match *shape {
+            [_, _, height, width] => [height * width; 2],
+            [_, _, live] => [live, taps::KERNEL],
+            _ => [1, 1],
+        };
+        Self { live, whole }
     }
+}
+
+/// A parameter's place in the network's own order, and its shape.
+#[derive(Debug)]
+struct Parameter {
+    place: usize,
+    shape: Vec<i64>,
 }
 
 impl Layout {
     /// The layout of the network's parameters.
-    pub fn of(network: &ResNet18) -> Self {
-        let shapes: Vec<Vec<i64>> = network.parameters().iter().map(Tensor::size).collect();
-        let mut parameters: Vec<(usize, Vec<i64>)> = shapes.into_iter().enumerate().collect();
-        parameters.sort_by_key(|(place, shape)| (std::cmp::Reverse(kernel(shape)), *place));
+    pub(super) fn of(network: &ResNet18) -> Self {
+        let mut parameters: Vec<Parameter> = network
+            .parameters()
+            .iter()
+            .map(Tensor::size)
+            .enumerate()
+            .map(|(place, shape)| Parameter { place, shape })
+            .collect();
+        parameters.sort_by_key(|parameter| {
+            let size = KernelSize::of(&parameter.shape);
+            (std::cmp::Reverse(size), parameter.place)
+        });
         let lengths: Vec<i64> = parameters
             .iter()
-            .map(|(_, shape)| shape.iter().product())
+            .map(|parameter| parameter.shape.iter().product())
             .collect();
+
+        // Parameters with kernels of one size are next to each other now.
         let mut groups: Vec<Group> = Vec::new();
-        let mut kernels = Vec::new();
-        for ((_, shape), length) in parameters.iter().zip(&lengths) {
-            let (taps, whole) = kernel(shape);
-            if kernels.last() != Some(&(taps, whole)) {
-                kernels.push((taps, whole));
-                let [weights, means] = groups
-                    .last()
-                    .map_or([0, 0], |last| [last.weights.end, last.means.end]);
-                groups.push(Group {
-                    taps,
-                    divisor: whole as f64,
-                    weights: weights..weights,
-                    means: means..means,
-                });
+        let mut size_of_last = None;
+        for (parameter, length) in parameters.iter().zip(&lengths) {
+            let size = KernelSize::of(&parameter.shape);
+            if size_of_last != Some(size) {
+                size_of_last = Some(size);
+                groups.push(Group::after(groups.last(), size));
             }
             if let Some(last) = groups.last_mut() {
                 last.weights.end += length;
-                last.means.end += length / taps;
+                last.means.end += length / size.live;
             }
         }
+
         let names: Vec<&String> = network.names().iter().collect();
         let by_name = parameters
             .iter()
             .enumerate()
-            .map(|(at, (place, _))| (names[*place].clone(), at))
+            .map(|(at, parameter)| (names[parameter.place].clone(), at))
             .collect();
         Self {
             parameters,
@@ -93,48 +115,47 @@ impl Layout {
     ///
     /// # Errors
     /// If there is none.
-    pub fn place(&self, name: &str) -> Result<usize, TchError> {
-        let missing = || {
+    pub(super) fn place(&self, name: &str) -> Result<usize, TchError> {
+        self.by_name.get(name).copied().ok_or_else(|| {
             TchError::TensorNameNotFound(name.to_owned(), "the network that is packed".to_owned())
-        };
-        self.by_name.get(name).copied().ok_or_else(missing)
+        })
     }
 
     /// Where the parameter at that place begins in a row.
-    pub fn offset(&self, place: usize) -> i64 {
+    pub(super) fn offset(&self, place: usize) -> i64 {
         self.lengths[..place].iter().sum()
     }
 
     /// The shape of the parameter at that place, of one model.
-    pub fn shape(&self, place: usize) -> &[i64] {
-        &self.parameters[place].1
+    pub(super) fn shape(&self, place: usize) -> &[i64] {
+        &self.parameters[place].shape
     }
 
-    /// A model's tensors, one a parameter and in the network's order, as a row `[1, P]`.
+    /// A model's tensors, one for each parameter and in the network's order, as a row `[1, P]`.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn row(&self, tensors: &[Tensor]) -> Result<Tensor, TchError> {
+    pub(super) fn row(&self, tensors: &[Tensor]) -> Result<Tensor, TchError> {
         let parts: Vec<Tensor> = self
             .parameters
             .iter()
-            .map(|(place, _)| tensors[*place].f_detach()?.f_reshape([1, -1]))
+            .map(|parameter| tensors[parameter.place].f_detach()?.f_reshape([1, -1]))
             .collect::<Result<_, _>>()?;
         Tensor::f_cat(&parts, 1)
     }
 
-    /// Tensors of the parameters' shapes, in the network's order, that hold nothing: what to draw
-    /// probes for.
+    /// Tensors of the parameters' shapes, in the network's order, that take no memory: templates to
+    /// draw probes for.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn templates(&self) -> Result<Vec<Tensor>, TchError> {
-        let nothing = Tensor::f_zeros([1], tch::kind::FLOAT_CPU)?;
-        let mut ordered: Vec<&(usize, Vec<i64>)> = self.parameters.iter().collect();
-        ordered.sort_by_key(|(place, _)| *place);
+    pub(super) fn templates(&self) -> Result<Vec<Tensor>, TchError> {
+        let zero = Tensor::f_zeros([1], tch::kind::FLOAT_CPU)?;
+        let mut ordered: Vec<&Parameter> = self.parameters.iter().collect();
+        ordered.sort_by_key(|parameter| parameter.place);
         ordered
             .into_iter()
-            .map(|(_, shape)| nothing.f_expand(shape.as_slice(), false))
+            .map(|parameter| zero.f_expand(parameter.shape.as_slice(), false))
             .collect()
     }
 
@@ -142,44 +163,58 @@ impl Layout {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn split(&self, rows: &Tensor) -> Result<Vec<Tensor>, TchError> {
+    pub(super) fn split(&self, rows: &Tensor) -> Result<Vec<Tensor>, TchError> {
         let models = rows.size()[0];
         let parts = rows.f_split_with_sizes(self.lengths.as_slice(), 1)?;
-        let view = |(part, (_, shape)): (Tensor, &(usize, Vec<i64>))| {
-            part.f_view([&[models], shape.as_slice()].concat().as_slice())
-        };
-        parts.into_iter().zip(&self.parameters).map(view).collect()
+        let mut views = Vec::with_capacity(parts.len());
+        for (part, parameter) in parts.into_iter().zip(&self.parameters) {
+            let shape = [&[models], parameter.shape.as_slice()].concat();
+            views.push(part.f_view(shape.as_slice())?);
+        }
+        Ok(views)
     }
 
-    /// The mean of the sizes over each kernel, `[K, P]` to `[K, D]`; dead taps, which are not
-    /// there, count as zeros.
+    /// The mean of the absolute values over each kernel, `[K, P]` to `[K, D]`. Dead taps, which a row
+    /// leaves out, count as zeros.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn kernel_means(&self, rows: &Tensor) -> Result<Tensor, TchError> {
-        let mean = |group: &Group| {
-            let sizes = group.of(rows)?.f_abs()?;
-            sizes
-                .f_sum_dim_intlist([2].as_slice(), false, None)?
-                .f_div_scalar(group.divisor)
-        };
-        Tensor::f_cat(
-            &self
-                .groups
-                .iter()
-                .map(mean)
-                .collect::<Result<Vec<_>, _>>()?,
-            1,
-        )
+    pub(super) fn kernel_means(&self, rows: &Tensor) -> Result<Tensor, TchError> {
+        let means: Vec<Tensor> = self
+            .groups
+            .iter()
+            .map(|group| group.kernel_means(rows))
+            .collect::<Result<_, _>>()?;
+        Tensor::f_cat(&means, 1)
     }
 }
 
 impl Group {
+    /// An empty group that begins where the last one ends.
+    fn after(last: Option<&Self>, size: KernelSize) -> Self {
+        let weights = last.map_or(0, |last| last.weights.end);
+        let means = last.map_or(0, |last| last.means.end);
+        Self {
+            taps: size.live,
+            divisor: size.whole as f64,
+            weights: weights..weights,
+            means: means..means,
+        }
+    }
+
+    /// The mean of the absolute values over each of its kernels.
+    fn kernel_means(&self, rows: &Tensor) -> Result<Tensor, TchError> {
+        self.of(rows)?
+            .f_abs()?
+            .f_sum_dim_intlist([2].as_slice(), false, None)?
+            .f_div_scalar(self.divisor)
+    }
+
     /// Its part of rows `[K, P]`, as a view `[K, kernels, taps]`.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn of(&self, rows: &Tensor) -> Result<Tensor, TchError> {
+    pub(super) fn of(&self, rows: &Tensor) -> Result<Tensor, TchError> {
         let part = rows.f_narrow(1, self.weights.start, self.weights.end - self.weights.start)?;
         part.f_view([rows.size()[0], self.means.end - self.means.start, self.taps])
     }
@@ -188,7 +223,7 @@ impl Group {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn of_means(&self, means: &Tensor) -> Result<Tensor, TchError> {
+    pub(super) fn of_means(&self, means: &Tensor) -> Result<Tensor, TchError> {
         means
             .f_narrow(1, self.means.start, self.means.end - self.means.start)?
             .f_unsqueeze(2)

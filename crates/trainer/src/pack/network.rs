@@ -1,6 +1,6 @@
 //! K ResNet18s at once: their weights as rows `[K, P]`, their running statistics, and one forward
 //! pass. The layers are those of `model/resnet18.rs`, maps are `[K, C, H, W, N]`; `training`
-//! differentiates what comes out.
+//! differentiates the result.
 
 use std::rc::Rc;
 
@@ -8,44 +8,63 @@ use tch::{TchError, Tensor};
 
 use super::convolution::{Convolution, columns};
 use super::layout::Layout;
+use super::native::Running;
 use crate::model::{Mode, ResNet18};
 use crate::tensors::{copy, without_grad};
 
-/// Batch norm of a network: places of its tensors.
+/// A batch norm of a network: the places of its tensors.
 #[derive(Clone, Copy, Debug)]
-pub struct Norm {
-    /// Of its weight among the parameters.
+pub(super) struct Norm {
+    /// Place of its weight among the parameters.
     pub weight: usize,
-    /// Of its bias.
+    /// Place of its bias among the parameters.
     pub bias: usize,
-    /// Of the mean among the statistics; the variance follows it.
+    /// Place of its running mean among the statistics; the variance follows it.
     pub statistics: usize,
 }
 
-/// A residual block: its convolutions, and that of its residual.
+/// A convolution and the batch norm that follows it.
 #[derive(Clone, Copy, Debug)]
-pub struct Block {
-    /// In their order.
-    pub steps: [(Convolution, Norm); 2],
-    /// Where the residual's maps would not fit.
-    pub downsample: Option<(Convolution, Norm)>,
+pub(super) struct Step {
+    /// The convolution.
+    pub conv: Convolution,
+    /// The norm.
+    pub norm: Norm,
 }
 
-/// Which tensor is whose, the same for every pack.
+/// A residual block.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Block {
+    /// Its convolutions, in order.
+    pub steps: [Step; 2],
+    /// The convolution on its shortcut, where the block changes the shape of the maps.
+    pub downsample: Option<Step>,
+}
+
+/// conv1 and its norm.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stem {
+    /// Place of conv1's weight among the parameters.
+    pub weight: usize,
+    /// The norm.
+    pub norm: Norm,
+}
+
+/// Which tensor belongs to which layer, the same for every pack.
 #[derive(Debug)]
-pub struct Plan {
-    /// How a row of the weights is made up.
+pub(super) struct Plan {
+    /// How a model's weights lie in a row.
     pub layout: Layout,
-    /// conv1 and its norm.
-    pub stem: (usize, Norm),
-    /// In their order.
+    /// The first layer.
+    pub stem: Stem,
+    /// The residual blocks, in order.
     pub blocks: Vec<Block>,
-    /// Weight and bias of the last layer.
+    /// Places of the last layer's weight and bias.
     pub fc: [usize; 2],
 }
 
 /// The networks.
-pub struct Networks {
+pub(super) struct Networks {
     plan: Rc<Plan>,
     /// `[K, P]`.
     weights: Tensor,
@@ -53,53 +72,77 @@ pub struct Networks {
     statistics: Vec<Tensor>,
 }
 
+/// Looks up the tensors of a network by name.
+struct Places<'a> {
+    layout: &'a Layout,
+    /// Names of the running statistics, in the network's order.
+    buffers: Vec<&'a str>,
+}
+
+impl Places<'_> {
+    fn norm(&self, name: &str) -> Result<Norm, TchError> {
+        let mean = format!("{name}.running_mean");
+        let Some(statistics) = self.buffers.iter().position(|found| *found == mean) else {
+            let network = "the network that is packed".to_owned();
+            return Err(TchError::TensorNameNotFound(mean, network));
+        };
+        Ok(Norm {
+            weight: self.layout.place(&format!("{name}.weight"))?,
+            bias: self.layout.place(&format!("{name}.bias"))?,
+            statistics,
+        })
+    }
+
+    fn step(&self, conv: &str, norm: &str, stride: i64) -> Result<Step, TchError> {
+        let weight = self.layout.place(&format!("{conv}.weight"))?;
+        Ok(Step {
+            conv: Convolution { weight, stride },
+            norm: self.norm(norm)?,
+        })
+    }
+
+    /// The block named `name`.
+    fn block(&self, name: &str, stride: i64) -> Result<Block, TchError> {
+        let downsample = if stride == 1 {
+            None
+        } else {
+            let conv = format!("{name}.downsample.0");
+            let norm = format!("{name}.downsample.1");
+            Some(self.step(&conv, &norm, stride)?)
+        };
+        Ok(Block {
+            steps: [
+                self.step(&format!("{name}.conv1"), &format!("{name}.bn1"), stride)?,
+                self.step(&format!("{name}.conv2"), &format!("{name}.bn2"), 1)?,
+            ],
+            downsample,
+        })
+    }
+}
+
 impl Plan {
     fn of(network: &ResNet18) -> Result<Self, TchError> {
         let layout = Layout::of(network);
-        let buffers: Vec<&str> = network
-            .buffers()
-            .iter()
-            .map(|(name, _)| name.as_str())
-            .collect();
-        let norm = |name: &str| -> Result<Norm, TchError> {
-            let mean = format!("{name}.running_mean");
-            let missing = || {
-                TchError::TensorNameNotFound(mean.clone(), "the network that is packed".to_owned())
-            };
-            Ok(Norm {
-                weight: layout.place(&format!("{name}.weight"))?,
-                bias: layout.place(&format!("{name}.bias"))?,
-                statistics: buffers
-                    .iter()
-                    .position(|found| **found == mean)
-                    .ok_or_else(missing)?,
-            })
+        let places = Places {
+            layout: &layout,
+            buffers: network
+                .buffers()
+                .iter()
+                .map(|(name, _)| name.as_str())
+                .collect(),
         };
-        let step = |conv: String, bn: String, stride| -> Result<(Convolution, Norm), TchError> {
-            let weight = layout.place(&format!("{conv}.weight"))?;
-            Ok((Convolution { weight, stride }, norm(&bn)?))
-        };
+
         let mut blocks = Vec::new();
         for layer in 1..=4 {
             for index in 0..2 {
-                let name = format!("layer{layer}.{index}");
                 let stride = if layer > 1 && index == 0 { 2 } else { 1 };
-                let downsample = match stride {
-                    1 => None,
-                    _ => Some(step(
-                        format!("{name}.downsample.0"),
-                        format!("{name}.downsample.1"),
-                        stride,
-                    )?),
-                };
-                let steps = [
-                    step(format!("{name}.conv1"), format!("{name}.bn1"), stride)?,
-                    step(format!("{name}.conv2"), format!("{name}.bn2"), 1)?,
-                ];
-                blocks.push(Block { steps, downsample });
+                blocks.push(places.block(&format!("layer{layer}.{index}"), stride)?);
             }
         }
-        let stem = (layout.place("conv1.weight")?, norm("bn1")?);
+        let stem = Stem {
+            weight: layout.place("conv1.weight")?,
+            norm: places.norm("bn1")?,
+        };
         let fc = [layout.place("fc.weight")?, layout.place("fc.bias")?];
         Ok(Self {
             layout,
@@ -111,22 +154,20 @@ impl Plan {
 }
 
 impl Networks {
-    /// So many models with the weights and statistics of that network.
+    /// That many models with the weights and statistics of the given network.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn of(network: &ResNet18, models: i64) -> Result<Self, TchError> {
+    pub(super) fn of(network: &ResNet18, models: i64) -> Result<Self, TchError> {
         let _guard = without_grad();
         let plan = Plan::of(network)?;
-        let weights = plan
-            .layout
-            .row(network.parameters())?
-            .f_repeat([models, 1])?;
+        let row = plan.layout.row(network.parameters())?;
+        let weights = row.f_repeat([models, 1])?;
         let statistics = network
             .buffers()
             .iter()
-            .map(|(_, tensor)| tensor.f_unsqueeze(0)?.f_repeat([models, 1]));
-        let statistics = statistics.collect::<Result<_, _>>()?;
+            .map(|(_, tensor)| tensor.f_unsqueeze(0)?.f_repeat([models, 1]))
+            .collect::<Result<_, _>>()?;
         Ok(Self {
             plan: Rc::new(plan),
             weights: weights.f_set_requires_grad(true)?,
@@ -138,12 +179,9 @@ impl Networks {
     ///
     /// # Errors
     /// libtorch's.
-    pub fn select(&self, places: &Tensor) -> Result<Self, TchError> {
+    pub(super) fn select(&self, places: &Tensor) -> Result<Self, TchError> {
         let _guard = without_grad();
-        let weights = self
-            .weights
-            .f_index_select(0, places)?
-            .f_set_requires_grad(true)?;
+        let weights = self.weights.f_index_select(0, places)?;
         let statistics = self
             .statistics
             .iter()
@@ -151,147 +189,159 @@ impl Networks {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             plan: Rc::clone(&self.plan),
-            weights,
+            weights: weights.f_set_requires_grad(true)?,
             statistics,
         })
     }
 
-    /// The models of all of these, one after the other.
+    /// The models of all parts, one after the other.
     ///
     /// # Errors
-    /// libtorch's; one if there are none.
-    pub fn join(parts: &[&Self]) -> Result<Self, TchError> {
+    /// libtorch's; or if there are no parts.
+    pub(super) fn join(parts: &[&Self]) -> Result<Self, TchError> {
         let _guard = without_grad();
         let Some(first) = parts.first() else {
             return Err(TchError::Shape("a pack of no models".to_owned()));
         };
+
         let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weights).collect();
-        let statistic = |at: usize| {
-            Tensor::f_cat(
-                &parts
-                    .iter()
-                    .map(|part| &part.statistics[at])
-                    .collect::<Vec<_>>(),
-                0,
-            )
-        };
+        let weights = Tensor::f_cat(&weights, 0)?;
+        let mut statistics = Vec::with_capacity(first.statistics.len());
+        for at in 0..first.statistics.len() {
+            let tensors: Vec<&Tensor> = parts.iter().map(|part| &part.statistics[at]).collect();
+            statistics.push(Tensor::f_cat(&tensors, 0)?);
+        }
         Ok(Self {
             plan: Rc::clone(&first.plan),
-            weights: Tensor::f_cat(&weights, 0)?.f_set_requires_grad(true)?,
-            statistics: (0..first.statistics.len())
-                .map(statistic)
-                .collect::<Result<_, _>>()?,
+            weights: weights.f_set_requires_grad(true)?,
+            statistics,
         })
     }
 
-    /// How many models.
-    pub fn models(&self) -> i64 {
+    /// Number of models.
+    pub(super) fn models(&self) -> i64 {
         self.weights.size()[0]
     }
 
-    /// `[K, P]`. Changing it in place changes the models.
-    pub fn weights(&self) -> &Tensor {
+    /// The weights, `[K, P]`. Changing them in place changes the models.
+    pub(super) fn weights(&self) -> &Tensor {
         &self.weights
     }
 
-    /// How a row of the weights is made up.
-    pub fn layout(&self) -> &Layout {
+    /// How a model's weights lie in a row.
+    pub(super) fn layout(&self) -> &Layout {
         &self.plan.layout
     }
 
-    /// Which tensor is whose.
-    pub fn plan(&self) -> &Plan {
+    /// Which tensor belongs to which layer.
+    pub(super) fn plan(&self) -> &Plan {
         &self.plan
     }
 
-    /// The running mean at that place among the statistics, and the variance that follows it, `[K,
-    /// C]` each.
-    pub fn running(&self, place: usize) -> [&Tensor; 2] {
-        [&self.statistics[place], &self.statistics[place + 1]]
-    }
-
-    /// Of rows like the weights (their gradient): conv1's part, `[K, 64, 1, 7, 7]`, and fc's, `[K,
-    /// 10, 512]`, as copies.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn ends(&self, rows: &Tensor) -> Result<[Tensor; 2], TchError> {
-        let parts = self.plan.layout.split(rows)?;
-        Ok([
-            copy(&parts[self.plan.stem.0])?,
-            copy(&parts[self.plan.fc[0]])?,
-        ])
-    }
-
-    /// Images `[N, 1, 28, 28]`, which all models get, to logits `[K, 10, N]`.
-    ///
-    /// # Errors
-    /// libtorch's.
-    pub fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
-        let parameters = self.plan.layout.split(&self.weights)?;
-        let (models, count) = (self.models(), images.size()[0]);
-        let normalise = |norm: &Norm, x: &Tensor| self.normalise(norm, &parameters, x, mode);
-        // conv1 sees the same images in every model: one product for all.
-        let (conv1, bn1) = &self.plan.stem;
-        let stem =
-            columns(&images.f_permute([1, 2, 3, 0])?.f_unsqueeze(0)?, 7, 2)?.f_squeeze_dim(0)?;
-        let stem = parameters[*conv1]
-            .f_reshape([models * 64, -1])?
-            .f_mm(&stem)?
-            .f_view([models, 64, 14, 14, count])?;
-        let mut x = pool(&normalise(bn1, &stem)?.f_relu_()?)?;
-        for Block {
-            steps: [first, second],
-            downsample,
-        } in &self.plan.blocks
-        {
-            let inner = normalise(&first.1, &first.0.forward(&parameters, &x)?)?.f_relu_()?;
-            let mut out = normalise(&second.1, &second.0.forward(&parameters, &inner)?)?;
-            let mut sum = match downsample {
-                None => out.f_add_(&x)?,
-                Some((conv, norm)) => {
-                    out.f_add_(&normalise(norm, &conv.forward(&parameters, &x)?)?)?
-                }
-            };
-            x = sum.f_relu_()?;
+    /// The running mean at that place among the statistics, and the variance that follows it.
+    pub(super) fn running(&self, place: usize) -> Running<'_> {
+        Running {
+            mean: &self.statistics[place],
+            variance: &self.statistics[place + 1],
         }
-        // layer4's maps are one pixel: there is nothing to average.
+    }
+
+    /// The parts of rows (of a gradient, for instance) that belong to conv1, `[K, 64, 1, 7, 7]`,
+    /// and to fc, `[K, 10, 512]`, as copies.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub(super) fn ends(&self, rows: &Tensor) -> Result<[Tensor; 2], TchError> {
+        let parts = self.plan.layout.split(rows)?;
+        let conv1 = copy(&parts[self.plan.stem.weight])?;
+        let fc = copy(&parts[self.plan.fc[0]])?;
+        Ok([conv1, fc])
+    }
+
+    /// Images `[N, 1, 28, 28]`, the same for all models, to logits `[K, 10, N]`.
+    ///
+    /// # Errors
+    /// libtorch's.
+    pub(super) fn forward(&self, images: &Tensor, mode: Mode) -> Result<Tensor, TchError> {
+        let parameters = self.plan.layout.split(&self.weights)?;
+        let pass = Pass {
+            networks: self,
+            parameters: &parameters,
+            mode,
+        };
+        let models = self.models();
+        let count = images.size()[0];
+
+        // conv1 sees the same images in every model: one product for all.
+        let images = images.f_permute([1, 2, 3, 0])?.f_unsqueeze(0)?;
+        let windows = columns(&images, 7, 2)?.f_squeeze_dim(0)?;
+        let stem = parameters[self.plan.stem.weight]
+            .f_reshape([models * 64, -1])?
+            .f_mm(&windows)?
+            .f_view([models, 64, 14, 14, count])?;
+        let mut x = pool(&pass.normalise(&self.plan.stem.norm, &stem)?.f_relu_()?)?;
+        for block in &self.plan.blocks {
+            x = pass.block(block, &x)?;
+        }
+
+        // The maps of layer4 are one pixel, so there is nothing to average.
         let features = x.f_view([models, 512, count])?;
         let [weight, bias] = self.plan.fc.map(|place| &parameters[place]);
         bias.f_unsqueeze(2)?.f_baddbmm(weight, &features, 1, 1)
     }
+}
+
+/// A forward pass: everything but the images.
+struct Pass<'a> {
+    networks: &'a Networks,
+    parameters: &'a [Tensor],
+    mode: Mode,
+}
+
+impl Pass<'_> {
+    fn block(&self, block: &Block, x: &Tensor) -> Result<Tensor, TchError> {
+        let [first, second] = &block.steps;
+        let inner = self.step(first, x)?.f_relu_()?;
+        let mut out = self.step(second, &inner)?;
+        let mut sum = match &block.downsample {
+            None => out.f_add_(x)?,
+            Some(downsample) => out.f_add_(&self.step(downsample, x)?)?,
+        };
+        sum.f_relu_()
+    }
+
+    /// A convolution and its norm.
+    fn step(&self, step: &Step, x: &Tensor) -> Result<Tensor, TchError> {
+        self.normalise(&step.norm, &step.conv.forward(self.parameters, x)?)
+    }
 
     /// Batch norm over K C channels, as `model/layers.rs` has it over C.
-    fn normalise(
-        &self,
-        norm: &Norm,
-        parameters: &[Tensor],
-        x: &Tensor,
-        mode: Mode,
-    ) -> Result<Tensor, TchError> {
-        let channels = self.statistics[norm.statistics].numel() as i64;
-        let weight = parameters[norm.weight].f_reshape([channels])?;
-        let bias = parameters[norm.bias].f_reshape([channels])?;
-        let [mean, var] = [norm.statistics, norm.statistics + 1]
-            .map(|place| self.statistics[place].f_view([channels]));
+    fn normalise(&self, norm: &Norm, x: &Tensor) -> Result<Tensor, TchError> {
+        let running = self.networks.running(norm.statistics);
+        let channels = running.mean.numel() as i64;
+        let weight = self.parameters[norm.weight].f_reshape([channels])?;
+        let bias = self.parameters[norm.bias].f_reshape([channels])?;
+        let mean = running.mean.f_view([channels])?;
+        let variance = running.variance.f_view([channels])?;
+
         // Without cuDNN, whose choice of a kernel may depend on K.
-        let flat = x.f_reshape([1, channels, -1])?;
-        let train = mode == Mode::Train;
-        flat.f_batch_norm(
-            Some(&weight),
-            Some(&bias),
-            Some(&mean?),
-            Some(&var?),
-            train,
-            0.1,
-            1e-5,
-            false,
-        )?
-        .f_view(x.size().as_slice())
+        let with_cudnn = false;
+        x.f_reshape([1, channels, -1])?
+            .f_batch_norm(
+                Some(&weight),
+                Some(&bias),
+                Some(&mean),
+                Some(&variance),
+                self.mode == Mode::Train,
+                0.1,
+                1e-5,
+                with_cudnn,
+            )?
+            .f_view(x.size().as_slice())
     }
 }
 
-/// The largest of each 3x3 window, with stride 2: `[K, C, H, W, N]` to `[K, C, H / 2, W / 2, N]`.
+/// The maximum of each 3x3 window, with stride 2: `[K, C, H, W, N]` to `[K, C, H / 2, W / 2, N]`.
 /// To libtorch the images are the channels of maps in channels-last order, so that nothing is
 /// copied.
 fn pool(x: &Tensor) -> Result<Tensor, TchError> {

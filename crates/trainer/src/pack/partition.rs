@@ -1,94 +1,105 @@
-//! Which trials of a bundle make a pack, and how many models one may have: what PENTAGRID_PACK
-//! says, or what fits into the device's free memory. Pure, but for the question how much is free.
-//! `worker` asks.
+//! Which trials of a bundle make a pack, and how many models one may have: as many as
+//! PENTAGRID_PACK says, or as fit into the device's free memory. Pure, except for reading how much
+//! memory is free. `worker` calls it.
 
 use pentagrid_protocol::TrialRequest;
 use tch::Device;
 
-use super::bundle::PackKey;
+use super::key::PackKey;
 use crate::device::{Compute, Form, free_memory};
 use crate::optim::OptimizerSettings;
 use crate::settings::Settings;
 
-/// Names the most models of a pack: 1 for none; as many as fit on a GPU, and none on a CPU, where
-/// it is not set.
+/// Sets the maximum number of models of a pack; 1 for no packs. Where it is not set, a GPU packs as
+/// many as fit, and a CPU none.
 const PACK_VARIABLE: &str = "PENTAGRID_PACK";
 
-/// More models at once were not found to pay (`reference/packing.md`: a GPU is full at some
-/// dozens).
-const MOST: u64 = 100;
+/// Maximum number of models of a pack. A GPU is full at some dozens, and more were not found to pay
+/// (`reference/packing.md`).
+const MAX_MODELS: u64 = 100;
 
-/// Bytes that a model takes beside what grows with the batch: weights, gradient, moments, and a sum
-/// of gradients on its way.
-const FIXED: u64 = 130 << 20;
-/// Bytes an image of the batch, for a gradient, and for a gradient with its graph and the Hessian's
-/// product: somewhat more than was measured (`docs/gpu.md`).
-const PER_IMAGE: [u64; 2] = [7 << 18, 5 << 20];
-/// What is left free, of a hundred: fragments, cuBLAS's workspace, other workers.
-const SPARE: u64 = 15;
+/// Number of models of a pack where the driver does not say how much memory is free. Every GPU in
+/// use can hold them.
+const FALLBACK_MODELS: usize = 8;
+
+/// Bytes of a model besides what grows with the batch: weights, gradient, moments, and a sum of
+/// gradients.
+const MODEL_BYTES: u64 = 130 << 20;
+
+/// Bytes per image of the batch for a gradient: somewhat more than was measured (`docs/gpu.md`).
+const GRADIENT_IMAGE_BYTES: u64 = 7 << 18;
+
+/// Bytes per image of the batch for a gradient with its graph and the product with the Hessian.
+const CURVATURE_IMAGE_BYTES: u64 = 5 << 20;
+
+/// Percentage of memory that stays free: for fragments, cuBLAS's workspace, other workers.
+const SPARE_PERCENT: u64 = 15;
 
 /// How many models a pack may have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Limit {
-    /// So many.
+pub(crate) enum Limit {
+    /// At most that many.
     Models(usize),
-    /// As many as fit into so many bytes.
+    /// As many as fit into that many bytes.
     Bytes(u64),
 }
 
+/// The value of the variable is not usable.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{PACK_VARIABLE}={0} is not a number of trials (1: none is packed)")]
+pub(crate) struct LimitError(String);
+
 impl Limit {
-    /// What the environment says for this device.
+    /// The limit from the environment for this device.
     ///
     /// # Errors
-    /// If it says nonsense.
-    pub fn from_environment(compute: Compute) -> Result<Self, String> {
-        let device = compute.device;
-        // Packs have neither dead taps nor a precision of their choice.
+    /// If the variable is not a positive number.
+    pub(crate) fn from_environment(compute: Compute) -> Result<Self, LimitError> {
+        // Packs always use the default form.
         if compute.form != Form::default() {
             return Ok(Self::Models(1));
         }
-        let free = || {
-            if device.is_cuda() {
-                free_memory()
-            } else {
-                None
-            }
-        };
-        Self::choose(std::env::var(PACK_VARIABLE).ok().as_deref(), device, free)
+
+        let value = std::env::var(PACK_VARIABLE).unwrap_or_default();
+        Self::choose(&value, compute.device, free_memory)
     }
 
+    /// The limit by the variable's value. `free_memory` is called only for a GPU, and only if the
+    /// value is empty.
     fn choose(
-        said: Option<&str>,
+        value: &str,
         device: Device,
-        free: impl Fn() -> Option<u64>,
-    ) -> Result<Self, String> {
-        match said.unwrap_or_default() {
+        free_memory: impl FnOnce() -> Option<u64>,
+    ) -> Result<Self, LimitError> {
+        match value {
             "" if !device.is_cuda() => Ok(Self::Models(1)),
-            // The driver does not say: what every GPU of these years can hold.
-            "" => Ok(free().map_or(Self::Models(8), Self::Bytes)),
-            said => match said.parse() {
+            "" => Ok(free_memory().map_or(Self::Models(FALLBACK_MODELS), Self::Bytes)),
+            value => match value.parse() {
                 Ok(models) if models > 0 => Ok(Self::Models(models)),
-                _ => Err(format!(
-                    "{PACK_VARIABLE}={said} is not a number of trials (1: none is packed)"
-                )),
+                _ => Err(LimitError(value.to_owned())),
             },
         }
     }
 
-    /// The most models of a pack of trials with these settings.
-    pub fn models(self, batch_size: i64, curvature: bool) -> usize {
+    /// The maximum number of models in a pack of trials with that batch size, and with or without
+    /// second derivatives.
+    pub(crate) fn models(self, batch_size: i64, curvature: bool) -> usize {
         let bytes = match self {
             Self::Models(models) => return models,
             Self::Bytes(bytes) => bytes,
         };
-        let images = batch_size.unsigned_abs();
-        let each = FIXED + images * PER_IMAGE[usize::from(curvature)];
-        (bytes / 100 * (100 - SPARE) / each).clamp(1, MOST) as usize
+        let image_bytes = if curvature {
+            CURVATURE_IMAGE_BYTES
+        } else {
+            GRADIENT_IMAGE_BYTES
+        };
+        let model_bytes = MODEL_BYTES + batch_size.unsigned_abs() * image_bytes;
+        (bytes / 100 * (100 - SPARE_PERCENT) / model_bytes).clamp(1, MAX_MODELS) as usize
     }
 
-    /// The bundle that the worker would like: a pack of the task's usual batches; 0 if it packs
-    /// nothing.
-    pub fn wish(self) -> u32 {
+    /// How many trials the worker would like to get at once: a pack with the task's default batch
+    /// size. 0 if it packs nothing.
+    pub(crate) fn preferred_bundle(self) -> u32 {
         match self.models(100, false) {
             1 => 0,
             models => models as u32,
@@ -97,47 +108,88 @@ impl Limit {
 }
 
 /// A part of a bundle.
-pub enum Part {
+pub(crate) enum Part {
     /// A trial that runs by itself.
     Single(TrialRequest),
-    /// Trials that run together, with their settings.
-    Pack(Vec<TrialRequest>, Vec<Settings>),
+    /// Trials that run together.
+    Pack {
+        /// The trials.
+        requests: Vec<TrialRequest>,
+        /// The settings of each.
+        settings: Vec<Settings>,
+    },
 }
 
-/// The parts of a bundle, in the order of their first trials. A trial that is like no other, or
-/// whose settings are at fault, runs by itself; with `even_one` the former is a pack of one, where
-/// packs have faster means than single trials.
-pub fn partition(bundle: Vec<TrialRequest>, limit: Limit, even_one: bool) -> Vec<Part> {
-    let mut parts: Vec<(Option<PackKey>, Vec<TrialRequest>, Vec<Settings>)> = Vec::new();
+/// Trials with one key, or a single trial without a key.
+struct Group {
+    key: Option<PackKey>,
+    requests: Vec<TrialRequest>,
+    /// The settings of each; empty without a key.
+    settings: Vec<Settings>,
+}
+
+/// Divides a bundle into parts, in the order of their first trials. A trial runs by itself if no
+/// other has its key, or if its settings are wrong. With `packs_of_one`, a trial that has a key but
+/// no company is a pack of its own: where packs have faster kernels than single trials.
+pub(crate) fn partition(bundle: Vec<TrialRequest>, limit: Limit, packs_of_one: bool) -> Vec<Part> {
+    let mut groups: Vec<Group> = Vec::new();
     for request in bundle {
-        let settings = Settings::from_config(&request.config).ok();
-        let settings =
-            settings.filter(|own| limit.models(own.batch_size, own.optimizer.uses_curvature()) > 1);
-        let key = settings
-            .as_ref()
-            .and_then(|settings| PackKey::of(settings, request.seed));
-        let settings = settings.filter(|_| key.is_some());
-        match parts
+        let Some((key, settings)) = packable(&request, limit) else {
+            groups.push(Group {
+                key: None,
+                requests: vec![request],
+                settings: Vec::new(),
+            });
+            continue;
+        };
+
+        let same_key = groups
             .iter_mut()
-            .find(|(other, ..)| key.is_some() && *other == key)
-        {
-            Some((_, requests, all)) => {
-                requests.push(request);
-                all.extend(settings);
+            .find(|group| group.key.as_ref() == Some(&key));
+        match same_key {
+            Some(group) => {
+                group.requests.push(request);
+                group.settings.push(settings);
             }
-            None => parts.push((key, vec![request], settings.into_iter().collect())),
+            None => groups.push(Group {
+                key: Some(key),
+                requests: vec![request],
+                settings: vec![settings],
+            }),
         }
     }
-    let part =
-        |(_, mut requests, settings): (_, Vec<TrialRequest>, Vec<Settings>)| match requests.len() {
-            1 if !even_one || settings.is_empty() => requests.pop().map(Part::Single),
-            _ => Some(Part::Pack(requests, settings)),
-        };
-    parts.into_iter().filter_map(part).collect()
+    groups
+        .into_iter()
+        .filter_map(|group| group.into_part(packs_of_one))
+        .collect()
 }
 
-/// Whether some trial of a pack takes second derivatives at some time.
-pub fn curvature(settings: &[Settings]) -> bool {
+/// The key and the settings of a trial that may be packed.
+fn packable(request: &TrialRequest, limit: Limit) -> Option<(PackKey, Settings)> {
+    let settings = Settings::from_config(&request.config).ok()?;
+    let max_models = limit.models(settings.batch_size, settings.optimizer.uses_curvature());
+    if max_models <= 1 {
+        return None;
+    }
+    let key = PackKey::of(&settings, request.seed)?;
+    Some((key, settings))
+}
+
+impl Group {
+    fn into_part(mut self, packs_of_one: bool) -> Option<Part> {
+        let may_be_pack = packs_of_one && self.key.is_some();
+        if self.requests.len() == 1 && !may_be_pack {
+            return self.requests.pop().map(Part::Single);
+        }
+        Some(Part::Pack {
+            requests: self.requests,
+            settings: self.settings,
+        })
+    }
+}
+
+/// Whether any trial of a pack takes second derivatives at some time.
+pub(crate) fn uses_curvature(settings: &[Settings]) -> bool {
     settings
         .iter()
         .map(|settings| &settings.optimizer)
@@ -150,19 +202,16 @@ mod tests {
 
     #[test]
     fn the_environment_decides_and_memory_where_it_does_not() {
-        let choose = |said, device| Limit::choose(said, device, || Some(80 << 30));
-        assert_eq!(choose(None, Device::Cpu), Ok(Limit::Models(1)));
-        assert_eq!(choose(Some("12"), Device::Cpu), Ok(Limit::Models(12)));
+        let choose = |value, device| Limit::choose(value, device, || Some(80 << 30));
+        assert_eq!(choose("", Device::Cpu), Ok(Limit::Models(1)));
+        assert_eq!(choose("12", Device::Cpu), Ok(Limit::Models(12)));
+        assert_eq!(choose("", Device::Cuda(0)), Ok(Limit::Bytes(80 << 30)));
         assert_eq!(
-            choose(Some(""), Device::Cuda(0)),
-            Ok(Limit::Bytes(80 << 30))
-        );
-        assert_eq!(
-            Limit::choose(None, Device::Cuda(0), || None),
+            Limit::choose("", Device::Cuda(0), || None),
             Ok(Limit::Models(8))
         );
-        insta::assert_snapshot!(choose(Some("0"), Device::Cpu).unwrap_err(), @"PENTAGRID_PACK=0 is not a number of trials (1: none is packed)");
-        insta::assert_snapshot!(choose(Some("many"), Device::Cpu).unwrap_err(), @"PENTAGRID_PACK=many is not a number of trials (1: none is packed)");
+        insta::assert_snapshot!(choose("0", Device::Cpu).unwrap_err(), @"PENTAGRID_PACK=0 is not a number of trials (1: none is packed)");
+        insta::assert_snapshot!(choose("many", Device::Cpu).unwrap_err(), @"PENTAGRID_PACK=many is not a number of trials (1: none is packed)");
     }
 
     #[test]
@@ -172,13 +221,13 @@ mod tests {
         assert!(models(100, false) > models(100, true) && models(100, true) > models(1000, true));
         assert_eq!(
             (limit(80).models(10, false), limit(0).models(100, false)),
-            (MOST as usize, 1)
+            (MAX_MODELS as usize, 1)
         );
         assert_eq!(
             (
-                limit(0).wish(),
-                Limit::Models(1).wish(),
-                Limit::Models(7).wish()
+                limit(0).preferred_bundle(),
+                Limit::Models(1).preferred_bundle(),
+                Limit::Models(7).preferred_bundle()
             ),
             (0, 0, 7)
         );
@@ -193,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_trained_together_is_and_the_rest_is_not() {
+    fn trials_of_one_key_are_packed_and_the_rest_run_alone() {
         let bundle = vec![
             request("a", 1, r#"{"optimizer": "sgd", "lr": 0.1}"#),
             request(
@@ -226,10 +275,10 @@ mod tests {
                 r#"{"optimizer": "hybrid", "lr1": 0.1, "lr2": 0.1, "momentum": 0.9, "tl": 1}"#,
             ),
         ];
-        let names = |limit, even_one| {
+        let names = |limit, packs_of_one| {
             let name = |part: &Part| match part {
                 Part::Single(request) => request.trial.clone(),
-                Part::Pack(requests, settings) => {
+                Part::Pack { requests, settings } => {
                     assert_eq!(requests.len(), settings.len());
                     requests
                         .iter()
@@ -238,7 +287,7 @@ mod tests {
                         .join("+")
                 }
             };
-            partition(bundle.clone(), limit, even_one)
+            partition(bundle.clone(), limit, packs_of_one)
                 .iter()
                 .map(name)
                 .collect::<Vec<_>>()
@@ -256,15 +305,15 @@ mod tests {
         assert_eq!(names(Limit::Models(2), false), expected);
         assert_eq!(names(Limit::Models(2), true), expected);
         assert_eq!(names(Limit::Models(1), true).len(), bundle.len());
-        let one = |request: &TrialRequest, even_one| {
-            partition(vec![request.clone()], Limit::Models(2), even_one).remove(0)
+        let one = |request: &TrialRequest, packs_of_one| {
+            partition(vec![request.clone()], Limit::Models(2), packs_of_one).remove(0)
         };
         assert!(
-            matches!(one(&bundle[0], true), Part::Pack(requests, settings) if requests.len() == 1 && settings.len() == 1)
+            matches!(one(&bundle[0], true), Part::Pack { requests, settings } if requests.len() == 1 && settings.len() == 1)
         );
-        // What is never packed is not even then: bad settings, an audit.
-        for (place, even_one) in [(0, false), (5, true), (7, true)] {
-            assert!(matches!(one(&bundle[place], even_one), Part::Single(_)));
+        // Bad settings and trials that repeat the authors' program are never packed.
+        for (place, packs_of_one) in [(0, false), (5, true), (7, true)] {
+            assert!(matches!(one(&bundle[place], packs_of_one), Part::Single(_)));
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The optimizers of `optim/` for K models at once: the same equations on rows `[K, P]`, with each
-//! hyper-parameter a column `[K, 1]` of the models' own. `training` steps them.
+//! hyper-parameter a column `[K, 1]`, one number for each model. `training` takes their steps.
 
 use tch::{TchError, Tensor};
 
@@ -9,18 +9,19 @@ use crate::optim::{
 };
 use crate::tensors::without_grad;
 
-/// The Hessian's product with signs.
-pub type Product<'a> = &'a mut dyn FnMut(&Tensor) -> Result<Tensor, TchError>;
+/// Computes the Hessian's product with signs: `[1, P]` to `[K, P]`.
+pub(super) type Product<'a> = &'a mut dyn FnMut(&Tensor) -> Result<Tensor, TchError>;
 
 /// One optimizer for all models of a pack.
-pub trait Rule {
-    /// Whether it asks for the Hessian's product.
+pub(super) trait Rule {
+    /// Whether it asks for the product with the Hessian.
     fn needs_curvature(&self) -> bool {
         false
     }
 
-    /// One step: changes the weights in place. The gradient, `[K, P]`, is of the sum of the models'
-    /// losses; `product` gives that loss's Hessian times signs, `[1, P]` to `[K, P]`, once.
+    /// Takes one step: changes the weights in place. The gradient, `[K, P]`, is that of the sum of
+    /// the models' losses. `product` multiplies with the Hessian of this sum, and can be called
+    /// once.
     ///
     /// # Errors
     /// libtorch's.
@@ -38,28 +39,30 @@ pub trait Rule {
     fn select(&mut self, places: &Tensor) -> Result<(), TchError>;
 }
 
-/// The rule of models with these settings, at its start; `like` is their weights. All are of one
-/// kind of optimizer.
+/// The rule for models with these settings, before its first step. `like` is their weights. All
+/// settings are of one kind of optimizer.
 ///
 /// # Errors
-/// libtorch's; one if the settings are of several kinds, or Hybrid's, whose two phases are packs of
+/// libtorch's; or if the settings are of several kinds, or of Hybrid, whose two phases are packs of
 /// their own.
-pub fn start(
+pub(super) fn start(
     settings: &[OptimizerSettings],
     seed: u64,
     like: &Tensor,
 ) -> Result<Box<dyn Rule>, TchError> {
     /// The settings of all models, if they are of one kind.
     macro_rules! all {
-        ($kind:ident) => {{
-            let own = settings.iter().map(|settings| match settings {
-                OptimizerSettings::$kind(own) => Some(own),
-                _ => None,
-            });
-            own.collect::<Option<Vec<_>>>()
-                .ok_or_else(|| TchError::Shape("a pack of several optimizers".to_owned()))?
-        }};
+        ($kind:ident) => {
+            settings
+                .iter()
+                .map(|settings| match settings {
+                    OptimizerSettings::$kind(own) => Ok(own),
+                    _ => Err(TchError::Shape("a pack of several optimizers".to_owned())),
+                })
+                .collect::<Result<Vec<_>, _>>()?
+        };
     }
+
     Ok(match settings.first() {
         Some(OptimizerSettings::Sgd(_)) => Box::new(Sgd::new(&all!(Sgd), like)?),
         Some(OptimizerSettings::SgdMomentum(_)) => {
@@ -75,13 +78,9 @@ pub fn start(
     })
 }
 
-/// One number a model, as a column `[K, 1]` in double precision on the device of `like`.
-fn column<S>(
-    settings: &[&S],
-    value: impl Fn(&S) -> f64,
-    like: &Tensor,
-) -> Result<Tensor, TchError> {
-    let values: Vec<f64> = settings.iter().map(|settings| value(settings)).collect();
+/// One number for each model, as a column `[K, 1]` in double precision on the device of `like`.
+fn column<S>(settings: &[S], value: impl Fn(&S) -> f64, like: &Tensor) -> Result<Tensor, TchError> {
+    let values: Vec<f64> = settings.iter().map(value).collect();
     Tensor::f_from_slice(&values)?
         .f_view([-1, 1])?
         .f_to_device(like.device())
@@ -92,9 +91,10 @@ fn cast(column: &Tensor, like: &Tensor) -> Result<Tensor, TchError> {
     column.f_to_kind(like.f_kind()?)
 }
 
-fn select(tensors: &mut [&mut Tensor], places: &Tensor) -> Result<(), TchError> {
+/// Keeps the rows at those places in each tensor.
+fn select<const N: usize>(tensors: [&mut Tensor; N], places: &Tensor) -> Result<(), TchError> {
     for tensor in tensors {
-        **tensor = tensor.f_index_select(0, places)?;
+        *tensor = tensor.f_index_select(0, places)?;
     }
     Ok(())
 }
@@ -128,26 +128,28 @@ impl Rule for Sgd {
     }
 
     fn select(&mut self, places: &Tensor) -> Result<(), TchError> {
-        select(&mut [&mut self.rate], places)
+        select([&mut self.rate], places)
     }
 }
 
 struct SgdMomentum {
     /// -lr.
     rate: Tensor,
+    /// β.
     beta: Tensor,
     /// 1 - dampening.
-    fresh: Tensor,
-    /// m; None before the first step.
+    gradient_weight: Tensor,
+    /// m; `None` before the first step.
     momentum: Option<Tensor>,
 }
 
 impl SgdMomentum {
     fn new(settings: &[&SgdMomentumSettings], like: &Tensor) -> Result<Self, TchError> {
+        let gradient_weight = column(settings, |own| 1.0 - own.dampening, like)?;
         Ok(Self {
             rate: cast(&column(settings, |own| -own.lr, like)?, like)?,
             beta: cast(&column(settings, |own| own.momentum, like)?, like)?,
-            fresh: cast(&column(settings, |own| 1.0 - own.dampening, like)?, like)?,
+            gradient_weight: cast(&gradient_weight, like)?,
             momentum: None,
         })
     }
@@ -161,11 +163,12 @@ impl Rule for SgdMomentum {
         _: Product<'_>,
     ) -> Result<(), TchError> {
         let _guard = without_grad();
+        // As in torch, the first step is the gradient itself.
         let momentum = match self.momentum.take() {
             None => gradient.f_detach()?,
             Some(mut momentum) => momentum
                 .f_mul_(&self.beta)?
-                .f_addcmul_(gradient, &self.fresh)?,
+                .f_addcmul_(gradient, &self.gradient_weight)?,
         };
         let _ = networks
             .weights()
@@ -177,10 +180,10 @@ impl Rule for SgdMomentum {
 
     fn select(&mut self, places: &Tensor) -> Result<(), TchError> {
         if let Some(momentum) = &mut self.momentum {
-            select(&mut [momentum], places)?;
+            select([momentum], places)?;
         }
         select(
-            &mut [&mut self.rate, &mut self.beta, &mut self.fresh],
+            [&mut self.rate, &mut self.beta, &mut self.gradient_weight],
             places,
         )
     }
@@ -190,6 +193,7 @@ impl Rule for SgdMomentum {
 /// for a number.
 struct Decay {
     beta: Tensor,
+    /// β^n.
     power: Tensor,
 }
 
@@ -204,23 +208,60 @@ impl Decay {
     /// The bias after one more step.
     fn next_bias(&mut self) -> Result<Tensor, TchError> {
         let _ = self.power.f_mul_(&self.beta)?;
-        self.power.f_neg()?.f_add_scalar(1.0)
+        one_minus(&self.power)
     }
 
-    /// β and 1 - β in the precision of `like`.
-    fn shares(&self, like: &Tensor) -> Result<[Tensor; 2], TchError> {
-        Ok([
-            cast(&self.beta, like)?,
-            cast(&self.beta.f_neg()?.f_add_scalar(1.0)?, like)?,
-        ])
+    /// β in the precision of `like`.
+    fn old_weight(&self, like: &Tensor) -> Result<Tensor, TchError> {
+        cast(&self.beta, like)
+    }
+
+    /// 1 - β in the precision of `like`.
+    fn new_weight(&self, like: &Tensor) -> Result<Tensor, TchError> {
+        cast(&one_minus(&self.beta)?, like)
     }
 }
 
-/// What Adam and AdaHessian have in common: two moments with their decays.
+fn one_minus(value: &Tensor) -> Result<Tensor, TchError> {
+    value.f_neg()?.f_add_scalar(1.0)
+}
+
+/// The hyper-parameters that Adam and AdaHessian have in common.
+struct MomentSettings {
+    lr: f64,
+    beta1: f64,
+    beta2: f64,
+    eps: f64,
+}
+
+impl From<&AdamSettings> for MomentSettings {
+    fn from(settings: &AdamSettings) -> Self {
+        Self {
+            lr: settings.lr,
+            beta1: settings.beta1,
+            beta2: settings.beta2,
+            eps: settings.eps,
+        }
+    }
+}
+
+impl From<&AdahessianSettings> for MomentSettings {
+    fn from(settings: &AdahessianSettings) -> Self {
+        Self {
+            lr: settings.lr,
+            beta1: settings.beta1,
+            beta2: settings.beta2,
+            eps: settings.eps,
+        }
+    }
+}
+
+/// What Adam and AdaHessian have in common: two moments and their decays.
 struct Moments {
     lr: Tensor,
     eps: Tensor,
-    decays: [Decay; 2],
+    first_decay: Decay,
+    second_decay: Decay,
     /// m, `[K, P]`.
     first: Tensor,
     /// v, `[K, P]` or `[K, D]`.
@@ -228,38 +269,46 @@ struct Moments {
 }
 
 impl Moments {
-    fn next_biases(&mut self) -> Result<[Tensor; 2], TchError> {
-        let [first, second] = &mut self.decays;
-        Ok([first.next_bias()?, second.next_bias()?])
+    /// The moments before the first step; `second` is the second one, which is zero.
+    fn new(settings: &[MomentSettings], second: Tensor, like: &Tensor) -> Result<Self, TchError> {
+        Ok(Self {
+            lr: column(settings, |own| own.lr, like)?,
+            eps: column(settings, |own| own.eps, like)?,
+            first_decay: Decay::new(column(settings, |own| own.beta1, like)?)?,
+            second_decay: Decay::new(column(settings, |own| own.beta2, like)?)?,
+            first: like.f_detach()?.f_zeros_like()?,
+            second,
+        })
     }
 
-    /// Takes in a gradient and what the second moment is of.
-    fn gather(&mut self, gradient: &Tensor, sizes: &Tensor) -> Result<(), TchError> {
-        let [_, fresh] = self.decays[0].shares(gradient)?;
+    /// Updates the moments: m by the gradient, v by the squares of `sizes`.
+    fn update(&mut self, gradient: &Tensor, sizes: &Tensor) -> Result<(), TchError> {
+        let weight = self.first_decay.new_weight(gradient)?;
         let _ = self
             .first
-            .f_lerp_tensor_(gradient, &fresh.f_expand_as(gradient)?)?;
-        let [kept, fresh] = self.decays[1].shares(gradient)?;
+            .f_lerp_tensor_(gradient, &weight.f_expand_as(gradient)?)?;
+
+        let old_weight = self.second_decay.old_weight(gradient)?;
+        let new_weight = self.second_decay.new_weight(gradient)?;
         let _ = self
             .second
-            .f_mul_(&kept)?
-            .f_addcmul_(&sizes.f_mul(&fresh)?, sizes)?;
+            .f_mul_(&old_weight)?
+            .f_addcmul_(&sizes.f_mul(&new_weight)?, sizes)?;
         Ok(())
     }
 
     fn select(&mut self, places: &Tensor) -> Result<(), TchError> {
-        let [a, b] = &mut self.decays;
-        let decays = [&mut a.beta, &mut a.power, &mut b.beta, &mut b.power];
-        select(
-            &mut [
-                &mut self.lr,
-                &mut self.eps,
-                &mut self.first,
-                &mut self.second,
-            ],
-            places,
-        )?;
-        select(&mut decays.into_iter().collect::<Vec<_>>(), places)
+        let tensors = [
+            &mut self.lr,
+            &mut self.eps,
+            &mut self.first,
+            &mut self.second,
+            &mut self.first_decay.beta,
+            &mut self.first_decay.power,
+            &mut self.second_decay.beta,
+            &mut self.second_decay.power,
+        ];
+        select(tensors, places)
     }
 }
 
@@ -267,14 +316,9 @@ struct Adam(Moments);
 
 impl Adam {
     fn new(settings: &[&AdamSettings], like: &Tensor) -> Result<Self, TchError> {
-        let decay = |value: fn(&AdamSettings) -> f64| Decay::new(column(settings, value, like)?);
-        Ok(Self(Moments {
-            lr: column(settings, |own| own.lr, like)?,
-            eps: column(settings, |own| own.eps, like)?,
-            decays: [decay(|own| own.beta1)?, decay(|own| own.beta2)?],
-            first: like.f_detach()?.f_zeros_like()?,
-            second: like.f_detach()?.f_zeros_like()?,
-        }))
+        let settings: Vec<MomentSettings> = settings.iter().map(|own| (*own).into()).collect();
+        let second = like.f_detach()?.f_zeros_like()?;
+        Ok(Self(Moments::new(&settings, second, like)?))
     }
 }
 
@@ -287,14 +331,14 @@ impl Rule for Adam {
     ) -> Result<(), TchError> {
         let _guard = without_grad();
         let moments = &mut self.0;
-        let [bias1, bias2] = moments.next_biases()?;
-        moments.gather(gradient, gradient)?;
+        let bias1 = moments.first_decay.next_bias()?;
+        let bias2 = moments.second_decay.next_bias()?;
+        moments.update(gradient, gradient)?;
+
         // As in `optim/adam.rs`: (sqrt(v) + eps sqrt(bias2)) (-bias1 / (lr sqrt(bias2))).
         let root = bias2.f_sqrt()?;
-        let (eps, scale) = (
-            moments.eps.f_mul(&root)?,
-            bias1.f_div(&moments.lr.f_mul(&root)?)?.f_neg()?,
-        );
+        let eps = moments.eps.f_mul(&root)?;
+        let scale = bias1.f_div(&moments.lr.f_mul(&root)?)?.f_neg()?;
         let denominator = moments
             .second
             .f_sqrt()?
@@ -314,7 +358,7 @@ impl Rule for Adam {
 
 struct Adahessian {
     moments: Moments,
-    /// Hessian power; None: 1 in every model.
+    /// The Hessian power; `None` if it is 1 in every model.
     power: Option<Tensor>,
     probes: Probes,
     /// Steps taken.
@@ -323,34 +367,32 @@ struct Adahessian {
 
 impl Adahessian {
     fn new(settings: &[&AdahessianSettings], seed: u64, like: &Tensor) -> Result<Self, TchError> {
-        let decay =
-            |value: fn(&AdahessianSettings) -> f64| Decay::new(column(settings, value, like)?);
-        let all_one = settings.iter().all(|own| own.hessian_power == 1.0);
-        let first = like.f_detach()?.f_zeros_like()?;
-        let moments = Moments {
-            lr: column(settings, |own| own.lr, like)?,
-            eps: column(settings, |own| own.eps, like)?,
-            decays: [decay(|own| own.beta1)?, decay(|own| own.beta2)?],
-            // Takes its shape with the first step.
-            second: first.f_narrow(1, 0, 1)?.f_zeros_like()?,
-            first,
+        let power = if settings.iter().all(|own| own.hessian_power == 1.0) {
+            None
+        } else {
+            let power = column(settings, |own| own.hessian_power, like)?;
+            Some(cast(&power, like)?)
         };
-        let power = column(settings, |own| own.hessian_power, like)?;
+
+        let settings: Vec<MomentSettings> = settings.iter().map(|own| (*own).into()).collect();
+        // The second moment gets its shape with the first step.
+        let second = like.f_detach()?.f_narrow(1, 0, 1)?.f_zeros_like()?;
         Ok(Self {
-            moments,
-            power: (!all_one).then_some(cast(&power, like)?),
+            moments: Moments::new(&settings, second, like)?,
+            power,
             probes: Probes::new(seed),
             steps: 0,
         })
     }
 
-    /// |Hz| averaged over kernels, `[K, D]`. All models of a seed have one probe, and the Hessian of a sum of their losses is
-    /// block-diagonal: one product gives all of theirs.
+    /// |H z| averaged over kernels, `[K, D]`. All models of a seed have one probe z, and the Hessian
+    /// of the sum of their losses is block-diagonal: one product gives all of theirs.
     fn curvature(&self, networks: &Networks, product: Product<'_>) -> Result<Tensor, TchError> {
         let weights = networks.weights();
         let layout = networks.layout();
-        let signs = layout.row(&self.probes.signs(self.steps, &layout.templates()?)?)?;
-        let signs = signs
+        let signs = self.probes.signs(self.steps, &layout.templates()?)?;
+        let signs = layout
+            .row(&signs)?
             .f_to_device(weights.device())?
             .f_to_kind(weights.f_kind()?)?;
         let product = product(&signs)?;
@@ -378,8 +420,11 @@ impl Rule for Adahessian {
         if self.steps == 1 {
             moments.second = sizes.f_zeros_like()?;
         }
-        let [bias1, bias2] = moments.next_biases()?;
-        moments.gather(&gradient, &sizes)?;
+        let bias1 = moments.first_decay.next_bias()?;
+        let bias2 = moments.second_decay.next_bias()?;
+        moments.update(&gradient, &sizes)?;
+
+        // As in `optim/adahessian.rs`: (sqrt(v / bias2)^k + eps) (-bias1 / lr).
         let mut denominator = moments
             .second
             .f_sqrt()?
@@ -391,8 +436,10 @@ impl Rule for Adahessian {
         let denominator = denominator
             .f_add_(&cast(&moments.eps, &gradient)?)?
             .f_mul_(&cast(&scale, &gradient)?)?;
+
         for group in &networks.layout().groups {
-            let (first, denominator) = (group.of(&moments.first)?, group.of_means(&denominator)?);
+            let first = group.of(&moments.first)?;
+            let denominator = group.of_means(&denominator)?;
             let _ = group
                 .of(networks.weights())?
                 .f_addcdiv_(&first, &denominator)?;
@@ -402,7 +449,7 @@ impl Rule for Adahessian {
 
     fn select(&mut self, places: &Tensor) -> Result<(), TchError> {
         if let Some(power) = &mut self.power {
-            select(&mut [power], places)?;
+            select([power], places)?;
         }
         self.moments.select(places)
     }

@@ -1,5 +1,5 @@
 //! Packs against single trials: the same numbers to rounding, for every optimizer and mixed
-//! hyper-parameters; what one model does is nothing to its neighbours.
+//! hyper-parameters; no model influences its neighbours.
 
 use std::rc::Rc;
 
@@ -8,7 +8,7 @@ use pentagrid_protocol::{Config, ParamValue};
 use tch::Kind;
 
 use super::native::Reference;
-use super::{Event, Operations, PackKey, run};
+use super::{Event, Operations, PackKey, PackOptions, run};
 use crate::engine::{Session, Sharing};
 use crate::margins::{assert_ratio, assert_within};
 use crate::settings::Settings;
@@ -33,7 +33,7 @@ const ADAHESSIAN: [&str; 2] = [
     r#"{"optimizer": "adahessian", "lr": 0.01, "beta1": 0.5, "beta2": 0.9, "eps": 0.1, "hessian_power": 0.5}"#,
 ];
 
-/// The rows, without wall-clock times, and the final metrics, likewise.
+/// The rows and the final metrics, both without wall-clock times.
 type Outcome = (Vec<Metrics>, Metrics);
 
 /// A session with few images, and its precision.
@@ -41,8 +41,7 @@ struct Few {
     kind: Kind,
     session: Session,
     operations: Option<Rc<dyn Operations>>,
-    /// Images to train on, and how many of them are a batch. Of fewer, batch norm makes more of a
-    /// rounding.
+    /// Training images, and images per batch. With fewer, batch norm would amplify rounding.
     images: [i64; 2],
 }
 
@@ -63,7 +62,7 @@ impl Few {
         }
     }
 
-    /// One epoch, where nothing else is said.
+    /// The configuration, with one epoch and few images where it does not say otherwise.
     fn config(&self, json: &str) -> Config {
         let mut config: Config = serde_json::from_str(json).unwrap();
         let [images, batch] = self.images;
@@ -84,16 +83,16 @@ impl Few {
 fn single(few: &mut Few, json: &str, seed: u64) -> Outcome {
     let mut rows = Vec::new();
     let config = few.config(json);
-    let metrics = few
+    let outcome = few
         .session
         .run(&config, seed, Sharing::None, &mut |_, row| {
             rows.push(row.without_wall_clock())
         });
-    (rows, metrics.unwrap().0.without_wall_clock())
+    (rows, outcome.unwrap().metrics.without_wall_clock())
 }
 
-/// The outcomes of trials in packs of at most so many.
-fn packed(few: &mut Few, trials: &[&str], seed: u64, most: usize) -> Vec<Outcome> {
+/// The outcomes of trials in packs of at most that many models.
+fn packed(few: &mut Few, trials: &[&str], seed: u64, max_models: usize) -> Vec<Outcome> {
     let settings: Vec<Settings> = trials
         .iter()
         .map(|json| Settings::from_config(&few.config(json)).unwrap())
@@ -107,36 +106,35 @@ fn packed(few: &mut Few, trials: &[&str], seed: u64, most: usize) -> Vec<Outcome
     let mut started = vec![0; trials.len()];
     let mut rows = vec![Vec::new(); trials.len()];
     let mut done: Vec<Option<Metrics>> = vec![None; trials.len()];
-    let fitted = run(
-        &mut few.session,
-        few.operations.as_ref(),
-        &settings,
-        seed,
-        (most, true),
-        &mut |trial, event| {
-            assert!(done[trial].is_none());
-            match event {
-                Event::Started => started[trial] += 1,
-                Event::Epoch(epoch, values) => {
-                    assert_eq!((started[trial], epoch as usize), (1, rows[trial].len() + 1));
-                    rows[trial].push(values.without_wall_clock());
-                }
-                Event::Done(metrics, ..) => {
-                    assert!(metrics.get("training_seconds").unwrap() > 0.0);
-                    done[trial] = Some(metrics.without_wall_clock());
-                }
-                Event::Failed(kind, message) => panic!("{kind}: {message}"),
+    let options = PackOptions {
+        operations: few.operations.as_ref(),
+        max_models,
+        share: true,
+    };
+    let mut report = |trial: usize, event| {
+        assert!(done[trial].is_none());
+        match event {
+            Event::Started => started[trial] += 1,
+            Event::Epoch { epoch, values } => {
+                assert_eq!((started[trial], epoch as usize), (1, rows[trial].len() + 1));
+                rows[trial].push(values.without_wall_clock());
             }
-        },
-    );
-    assert_eq!(fitted, most);
+            Event::Done { metrics, .. } => {
+                assert!(metrics.get("training_seconds").unwrap() > 0.0);
+                done[trial] = Some(metrics.without_wall_clock());
+            }
+            Event::Failed { kind, message } => panic!("{kind}: {message}"),
+        }
+    };
+    let fitted = run(&mut few.session, options, &settings, seed, &mut report);
+    assert_eq!(fitted, max_models);
     rows.into_iter()
         .zip(done)
         .map(|(rows, done)| (rows, done.unwrap()))
         .collect()
 }
 
-/// Checks that two sets of numbers have the same names and agree to that share.
+/// Asserts that two sets of numbers have the same names and agree within that relative error.
 fn assert_near(found: &Metrics, expected: &Metrics, share: f64, what: &str) {
     let names = |metrics: &Metrics| metrics.0.keys().cloned().collect::<Vec<_>>();
     assert_eq!(names(found), names(expected), "{what}");
@@ -154,7 +152,8 @@ fn assert_near(found: &Metrics, expected: &Metrics, share: f64, what: &str) {
     }
 }
 
-/// The first epoch to a share of each number, later ones and the end to a hundred times that.
+/// Compares packed trials with single ones: the first epoch within a small relative error, later
+/// epochs and the final metrics within a hundred times that.
 fn assert_all_near(few: &mut Few, trials: &[&str], found: &[Outcome], seed: u64) {
     let kind = few.kind;
     let share = if kind == Kind::Double { 1e-9 } else { 1e-3 };
@@ -184,8 +183,8 @@ fn check(trials: &[&str]) {
     assert_all_near(single, &smooth, &found, 3);
 }
 
-/// The trial with an eps of 1, where its optimizer has one: nothing small is divided by then, so
-/// that rounding stays rounding.
+/// The trial with an eps of 1, if its optimizer has one: without division by small numbers,
+/// rounding errors stay small.
 fn with_eps(json: &str) -> String {
     let mut config: Config = serde_json::from_str(json).unwrap();
     if !matches!(config.get("optimizer"), Some(ParamValue::Text(name)) if name.starts_with("sgd")) {
@@ -214,9 +213,9 @@ fn a_pack_of_adahessian_is_its_trials() {
     check(&ADAHESSIAN);
 }
 
-/// As on a GPU: the passes by hand, with which one trial is a pack as well.
+/// With the hand-written passes, as on a GPU; a single trial is a pack as well then.
 #[test]
-fn a_pack_by_hand_is_its_trials() {
+fn a_pack_with_hand_written_passes_is_its_trials() {
     let mut few = Few::new(Kind::Double);
     few.operations = Some(Rc::new(Reference));
     let hybrid = r#"{"optimizer": "hybrid", "lr1": 0.005, "momentum": 0.9, "tl": 1e9, "lr2": 0.01, "eps": 0.1, "epochs": 2}"#;
@@ -232,8 +231,8 @@ fn a_pack_by_hand_is_its_trials() {
     }
 }
 
-/// Beside a trial of the first phase alone: one that never switches, two that do at once, of two
-/// first phases, and one that is not below its threshold before the second epoch.
+/// Hybrid trials beside one of SGD with momentum: one that never switches, two that switch after the
+/// first epoch, from different first phases, and one that switches after the second epoch.
 #[test]
 fn a_pack_of_hybrid_is_its_trials() {
     let mut double = Few::new(Kind::Double);
@@ -268,7 +267,7 @@ fn a_pack_of_hybrid_is_its_trials() {
         .collect();
     assert_eq!(switches, [None, Some(1.0), Some(1.0), Some(2.0), None]);
     assert_all_near(&mut double, &trials, &found, 1);
-    // One that switches at its very end.
+    // A trial that switches at the end of its last epoch.
     let short = [all[1].replace("\"epochs\": 3", "\"epochs\": 1")];
     let short = [short[0].as_str()];
     let found = packed(&mut double, &short, 1, 3);
@@ -277,7 +276,7 @@ fn a_pack_of_hybrid_is_its_trials() {
 }
 
 #[test]
-fn a_model_that_diverges_does_not_touch_its_neighbours() {
+fn a_model_that_diverges_does_not_change_its_neighbours() {
     let few = &mut Few::new(Kind::Double);
     let wild = [
         r#"{"optimizer": "sgd", "lr": 1e300}"#,
@@ -301,18 +300,24 @@ fn a_pack_that_cannot_be_trained_fails_trial_by_trial() {
     let config = few.config(r#"{"optimizer": "sgd", "lr": 0.1, "train_images": 99}"#);
     let settings = [0, 1].map(|_| Settings::from_config(&config).unwrap());
     let mut events = Vec::new();
+    let options = PackOptions {
+        operations: None,
+        max_models: 8,
+        share: true,
+    };
     run(
         &mut few.session,
-        None,
+        options,
         &settings,
         1,
-        (8, true),
-        &mut |trial, event| events.push(format!("{trial} {event:?}")),
+        &mut |trial, event| {
+            events.push(format!("{trial} {event:?}"));
+        },
     );
     insta::assert_snapshot!(events.join("\n"), @r#"
     0 Started
-    0 Failed(BadConfig, "train_images: 99 are wanted, but the training set has 32 images")
+    0 Failed { kind: BadConfig, message: "train_images: 99 are wanted, but the training set has 32 images" }
     1 Started
-    1 Failed(BadConfig, "train_images: 99 are wanted, but the training set has 32 images")
+    1 Failed { kind: BadConfig, message: "train_images: 99 are wanted, but the training set has 32 images" }
     "#);
 }

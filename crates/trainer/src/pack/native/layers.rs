@@ -1,25 +1,26 @@
-//! Layers of a pack by their weights' place in a row: which are `Operations`' own, and which are
-//! plain products over channels, with their gradients. The passes go through them.
+//! The layers of a pack, by their weights' places in a row: 3x3 convolutions are steps of
+//! `Operations`, all others plain products over channels. The passes go through them.
 
 use tch::{TchError, Tensor};
 
 use super::operations::{Channels, Operations, Square};
+use crate::pack::convolution::Convolution;
 use crate::pack::layout::Layout;
 use crate::pack::network::{Block, Norm, Plan};
 
 /// A convolution.
 #[derive(Clone, Copy, Debug)]
-pub enum Conv {
-    /// 3x3 on maps of more than a pixel.
+pub(crate) enum Conv {
+    /// 3x3, on maps of more than one pixel.
     Square(Square),
-    /// 1x1 on every other pixel of maps with that side.
+    /// 1x1 on every other pixel of every other row.
     Every {
         /// Its weight, `[out, in]`.
         weight: Matrix,
-        /// Pixels on a side of the maps that go in.
+        /// Side of the maps that go in, in pixels.
         side: i64,
     },
-    /// 3x3 whose live taps take all of the map and give one pixel.
+    /// 3x3, where the live taps cover all of the map and give one pixel.
     Whole {
         /// Its weight, `[out, in pixels]`.
         weight: Matrix,
@@ -28,85 +29,115 @@ pub enum Conv {
     },
 }
 
-/// A weight that is one matrix a model.
+/// A weight that is one matrix for each model.
 #[derive(Clone, Copy, Debug)]
-pub struct Matrix {
+pub(crate) struct Matrix {
     offset: i64,
     rows: i64,
     columns: i64,
 }
 
-/// A convolution and its batch norm, whose running statistics are at that place and the next.
+/// A convolution and the batch norm that follows it.
 #[derive(Clone, Copy, Debug)]
-pub struct Step {
+pub(crate) struct Step {
     /// The convolution.
     pub conv: Conv,
     /// The norm.
     pub norm: Channels,
-    /// Of the running mean.
+    /// Place of the norm's running mean among the statistics; the variance follows it.
     pub running: usize,
 }
 
 /// A residual block.
 #[derive(Clone, Copy, Debug)]
-pub struct Residual {
+pub(crate) struct Residual {
     /// Its convolutions.
     pub steps: [Step; 2],
-    /// That of its residual.
-    pub down: Option<Step>,
+    /// The convolution on its shortcut.
+    pub downsample: Option<Step>,
 }
 
-/// The network.
+/// All layers of the network.
 #[derive(Debug)]
-pub struct Layers {
+pub(crate) struct Layers {
     /// conv1 as a matrix `[64, 49]`.
     pub stem: Matrix,
-    /// Its norm.
+    /// The norm of conv1.
     pub stem_norm: Channels,
-    /// Where that one's running mean is.
+    /// Place of that norm's running mean among the statistics.
     pub stem_running: usize,
-    /// The blocks.
+    /// The residual blocks.
     pub blocks: Vec<Residual>,
-    /// The last layer's weight `[10, 512]` and bias `[10, 1]`.
-    pub fc: [Matrix; 2],
+    /// The last layer's weight `[10, 512]`.
+    pub fc_weight: Matrix,
+    /// The last layer's bias `[10, 1]`.
+    pub fc_bias: Matrix,
 }
 
 impl Layers {
-    /// Those of a plan.
-    pub fn of(plan: &Plan) -> Self {
+    /// The layers of a plan.
+    pub(crate) fn of(plan: &Plan) -> Self {
         let layout = &plan.layout;
+        let [fc_weight, fc_bias] = plan.fc.map(|place| Matrix::of(layout, place));
+        let mut blocks = Vec::with_capacity(plan.blocks.len());
+        // Side of the maps after conv1 and the pool.
         let mut side = 7;
-        let block = |block: &Block| {
-            let step =
-                |(conv, norm): &(crate::pack::convolution::Convolution, Norm), side: i64| Step {
-                    conv: Conv::of(layout, conv.weight, conv.stride, side),
-                    norm: channels(layout, norm),
-                    running: norm.statistics,
-                };
-            let [first, second] = &block.steps;
-            let inside = (side + first.0.stride - 1) / first.0.stride;
-            let own = Residual {
-                steps: [step(first, side), step(second, inside)],
-                down: block.downsample.as_ref().map(|down| step(down, side)),
-            };
-            side = inside;
-            own
-        };
+        for block in &plan.blocks {
+            blocks.push(Residual::of(layout, block, side));
+            side = side_after(side, &block.steps[0].conv);
+        }
+
         Self {
-            blocks: plan.blocks.iter().map(block).collect(),
-            stem: Matrix::of(layout, plan.stem.0),
-            stem_norm: channels(layout, &plan.stem.1),
-            stem_running: plan.stem.1.statistics,
-            fc: plan.fc.map(|place| Matrix::of(layout, place)),
+            blocks,
+            stem: Matrix::of(layout, plan.stem.weight),
+            stem_norm: Channels::of(layout, &plan.stem.norm),
+            stem_running: plan.stem.norm.statistics,
+            fc_weight,
+            fc_bias,
         }
     }
 }
 
-fn channels(layout: &Layout, norm: &Norm) -> Channels {
-    Channels {
-        weight: layout.offset(norm.weight),
-        bias: layout.offset(norm.bias),
-        count: layout.shape(norm.weight)[0],
+/// Side of the maps that a convolution gives for maps of that side.
+fn side_after(side: i64, conv: &Convolution) -> i64 {
+    (side + conv.stride - 1) / conv.stride
+}
+
+impl Residual {
+    /// The block for maps of that side.
+    fn of(layout: &Layout, block: &Block, side: i64) -> Self {
+        let [first, second] = &block.steps;
+        let inner_side = side_after(side, &first.conv);
+        Self {
+            steps: [
+                Step::of(layout, first, side),
+                Step::of(layout, second, inner_side),
+            ],
+            downsample: block
+                .downsample
+                .as_ref()
+                .map(|downsample| Step::of(layout, downsample, side)),
+        }
+    }
+}
+
+impl Step {
+    fn of(layout: &Layout, step: &crate::pack::network::Step, side: i64) -> Self {
+        Self {
+            conv: Conv::of(layout, &step.conv, side),
+            norm: Channels::of(layout, &step.norm),
+            running: step.norm.statistics,
+        }
+    }
+}
+
+impl Channels {
+    fn of(layout: &Layout, norm: &Norm) -> Self {
+        Self {
+            weight: layout.offset(norm.weight),
+            bias: layout.offset(norm.bias),
+            count: layout.shape(norm.weight)[0],
+        }
     }
 }
 
@@ -121,26 +152,26 @@ impl Matrix {
         }
     }
 
-    /// Its part of rows, `[K, rows, columns]`, as a view.
+    /// Its part of rows as a view `[K, rows, columns]`.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn view(self, rows: &Tensor) -> Result<Tensor, TchError> {
+    pub(crate) fn view(self, rows: &Tensor) -> Result<Tensor, TchError> {
         let part = rows.f_narrow(1, self.offset, self.rows * self.columns)?;
         part.f_view([rows.size()[0], self.rows, self.columns])
     }
 
-    /// Its part of rows for so many models: that of one row stands for all.
+    /// Its part of rows for that many models: one row stands for all.
     fn expanded(self, rows: &Tensor, models: i64) -> Result<Tensor, TchError> {
         self.view(rows)?
             .f_expand([models, self.rows, self.columns], false)
     }
 
-    /// W x, `[K, rows, M]` of `[K, columns, M]`, added to `onto` if that is given.
+    /// W x: `[K, columns, M]` to `[K, rows, M]`, added to `onto` if that is given.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn product(
+    pub(crate) fn product(
         self,
         rows: &Tensor,
         x: &Tensor,
@@ -149,48 +180,52 @@ impl Matrix {
         product(&self.expanded(rows, x.size()[0])?, x, onto)
     }
 
-    /// Wᵀ y, `[K, columns, M]` of `[K, rows, M]`, added to `onto` if that is given.
+    /// Wᵀ y: `[K, rows, M]` to `[K, columns, M]`, added to `onto` if that is given.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn back(
+    pub(crate) fn back(
         self,
         rows: &Tensor,
-        slopes: &Tensor,
+        y: &Tensor,
         onto: Option<Tensor>,
     ) -> Result<Tensor, TchError> {
-        product(
-            &self.expanded(rows, slopes.size()[0])?.f_transpose(1, 2)?,
-            slopes,
-            onto,
-        )
+        let weights = self.expanded(rows, y.size()[0])?;
+        product(&weights.f_transpose(1, 2)?, y, onto)
     }
 
-    /// Puts y xᵀ into its place, or adds it.
+    /// Writes the gradient y xᵀ into its place, or adds it.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn gradient(
+    pub(crate) fn gradient(
         self,
         x: &Tensor,
-        slopes: &Tensor,
+        y: &Tensor,
         rows: &Tensor,
         add: bool,
     ) -> Result<(), TchError> {
-        self.put(&slopes.f_bmm(&x.f_transpose(1, 2)?)?, rows, add)
+        self.put(&y.f_bmm(&x.f_transpose(1, 2)?)?, rows, add)
     }
 
-    /// Puts numbers of its shape into its place, or adds them.
+    /// Writes values of its shape into its place, or adds them.
     ///
     /// # Errors
     /// libtorch's.
-    pub fn put(self, values: &Tensor, rows: &Tensor, add: bool) -> Result<(), TchError> {
-        let mut own = self.view(rows)?;
-        if add {
-            own.f_add_(values).map(drop)
-        } else {
-            own.f_copy_(values)
-        }
+    pub(crate) fn put(self, values: &Tensor, rows: &Tensor, add: bool) -> Result<(), TchError> {
+        put(self.view(rows)?, values, add)
+    }
+}
+
+/// Writes values into a view, or adds them.
+///
+/// # Errors
+/// libtorch's.
+pub(super) fn put(mut view: Tensor, values: &Tensor, add: bool) -> Result<(), TchError> {
+    if add {
+        view.f_add_(values).map(drop)
+    } else {
+        view.f_copy_(values)
     }
 }
 
@@ -201,7 +236,7 @@ fn product(left: &Tensor, right: &Tensor, onto: Option<Tensor>) -> Result<Tensor
     }
 }
 
-/// Every other pixel of maps `[K, C, S S, N]`, as a view `[K, C, S', S', N]`.
+/// Every other pixel of every other row of maps: `[K, C, S S, N]` to a view `[K, C, S', S', N]`.
 fn every_other(x: &Tensor, side: i64) -> Result<Tensor, TchError> {
     let size = x.size();
     x.f_view([size[0], size[1], side, side, size[3]])?
@@ -210,15 +245,16 @@ fn every_other(x: &Tensor, side: i64) -> Result<Tensor, TchError> {
 }
 
 impl Conv {
-    fn of(layout: &Layout, place: usize, stride: i64, side: i64) -> Self {
-        let (offset, weight) = (layout.offset(place), Matrix::of(layout, place));
-        match *layout.shape(place) {
+    /// The convolution for maps of that side.
+    fn of(layout: &Layout, conv: &Convolution, side: i64) -> Self {
+        let weight = Matrix::of(layout, conv.weight);
+        match *layout.shape(conv.weight) {
             [output, input, 3, 3] => Self::Square(Square {
-                offset,
+                offset: weight.offset,
                 output,
                 input,
                 side,
-                stride,
+                stride: conv.stride,
             }),
             [_, _, 1, 1] => Self::Every { weight, side },
             ref shape => Self::Whole {
@@ -228,30 +264,36 @@ impl Conv {
         }
     }
 
-    /// Maps `[K, C, S S, N]` to what comes out, added to `onto` if that is given.
+    /// The convolution of maps `[K, C, S S, N]`, added to `onto` if that is given.
     ///
     /// # Errors
     /// The operations'.
-    pub fn forward(
+    pub(crate) fn forward(
         self,
         by: &dyn Operations,
         weights: &Tensor,
         x: &Tensor,
         onto: Option<Tensor>,
     ) -> Result<Tensor, TchError> {
-        let (models, images) = (x.size()[0], x.size()[3]);
         match self {
             Self::Square(conv) => by.convolve(conv, weights, x, onto),
             Self::Every { weight, .. } | Self::Whole { weight, .. } => {
-                let flat = |onto: Tensor| onto.f_view([models, weight.rows, -1]);
-                let out =
-                    weight.product(weights, &self.columns(x)?, onto.map(flat).transpose()?)?;
-                out.f_view([models, weight.rows, -1, images])
+                let models = x.size()[0];
+                let images = x.size()[3];
+                let onto = onto
+                    .map(|onto| onto.f_view([models, weight.rows, -1]))
+                    .transpose()?;
+                weight.product(weights, &self.columns(x)?, onto)?.f_view([
+                    models,
+                    weight.rows,
+                    -1,
+                    images,
+                ])
             }
         }
     }
 
-    /// What a product over channels takes: `[K, columns, M]`.
+    /// The operand of a product over channels, `[K, columns, M]`.
     fn columns(self, x: &Tensor) -> Result<Tensor, TchError> {
         let size = x.size();
         match self {
@@ -260,60 +302,69 @@ impl Conv {
         }
     }
 
-    /// The gradient of the input, added to `onto` if that is given.
+    /// The gradient by the input, from the `gradient` by the output; added to `onto` if that is
+    /// given.
     ///
     /// # Errors
     /// The operations'.
-    pub fn back(
+    pub(crate) fn back(
         self,
         by: &dyn Operations,
         weights: &Tensor,
-        slopes: &Tensor,
+        gradient: &Tensor,
         onto: Option<Tensor>,
     ) -> Result<Tensor, TchError> {
-        let (models, images) = (slopes.size()[0], slopes.size()[3]);
+        let models = gradient.size()[0];
+        let images = gradient.size()[3];
         match self {
-            Self::Square(conv) => by.convolve_back(conv, weights, slopes, onto),
+            Self::Square(conv) => by.convolve_back(conv, weights, gradient, onto),
             Self::Every { weight, side } => {
-                let all = [models, weight.columns, side * side, images];
-                let onto = onto.map_or_else(
-                    || Tensor::f_zeros(all, (slopes.f_kind()?, slopes.device())),
-                    Ok,
-                )?;
-                let mut places = every_other(&onto, side)?;
-                let own = weight.back(weights, &slopes.f_view([models, weight.rows, -1])?, None)?;
-                let _ = places.f_add_(&own.f_view(places.size().as_slice())?)?;
+                let onto = match onto {
+                    Some(onto) => onto,
+                    None => {
+                        let size = [models, weight.columns, side * side, images];
+                        Tensor::f_zeros(size, (gradient.f_kind()?, gradient.device()))?
+                    }
+                };
+                // Only the pixels that the convolution has seen have a gradient.
+                let mut seen = every_other(&onto, side)?;
+                let gradient = gradient.f_view([models, weight.rows, -1])?;
+                let own = weight.back(weights, &gradient, None)?;
+                let _ = seen.f_add_(&own.f_view(seen.size().as_slice())?)?;
                 Ok(onto)
             }
             Self::Whole { weight, pixels } => {
-                let flat = |onto: Tensor| onto.f_view([models, weight.columns, images]);
-                let own = weight.back(
-                    weights,
-                    &slopes.f_view([models, weight.rows, images])?,
-                    onto.map(flat).transpose()?,
-                )?;
-                own.f_view([models, weight.columns / pixels, pixels, images])
+                let onto = onto
+                    .map(|onto| onto.f_view([models, weight.columns, images]))
+                    .transpose()?;
+                let gradient = gradient.f_view([models, weight.rows, images])?;
+                weight.back(weights, &gradient, onto)?.f_view([
+                    models,
+                    weight.columns / pixels,
+                    pixels,
+                    images,
+                ])
             }
         }
     }
 
-    /// Puts the gradient of the weight into its place, or adds it.
+    /// Writes the gradient by the weight into its place, or adds it.
     ///
     /// # Errors
     /// The operations'.
-    pub fn gradient(
+    pub(crate) fn gradient(
         self,
         by: &dyn Operations,
         x: &Tensor,
-        slopes: &Tensor,
+        gradient: &Tensor,
         rows: &Tensor,
         add: bool,
     ) -> Result<(), TchError> {
         match self {
-            Self::Square(conv) => by.convolve_gradient(conv, x, slopes, rows, add),
+            Self::Square(conv) => by.convolve_gradient(conv, x, gradient, rows, add),
             Self::Every { weight, .. } | Self::Whole { weight, .. } => {
-                let slopes = slopes.f_view([slopes.size()[0], weight.rows, -1])?;
-                weight.gradient(&self.columns(x)?, &slopes, rows, add)
+                let gradient = gradient.f_view([gradient.size()[0], weight.rows, -1])?;
+                weight.gradient(&self.columns(x)?, &gradient, rows, add)
             }
         }
     }

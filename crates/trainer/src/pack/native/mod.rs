@@ -1,9 +1,9 @@
-//! A pack's passes written out by hand instead of recorded by libtorch: forwards, backwards, and
-//! the Hessian's product, each of whose steps is one call of `Operations`. `kernels` has them as
-//! kernels for NVIDIA GPUs (the `.cu` files, compiled by `module`), `reference` in libtorch's
-//! words, for any device and precision: what the kernels are to compute, and how the passes are
-//! tested without a GPU. `forward`, `backward` and `curvature` are the passes, `layers` what they
-//! have in common. `training` calls them.
+//! A pack's passes written by hand instead of recorded by libtorch: forwards (`forward`), backwards
+//! (`backward`), and the product with the Hessian (`curvature`), through the layers of `layers`.
+//! Each of their steps is a call of `operations::Operations`. `kernels` implements it with kernels
+//! for NVIDIA GPUs (the `.cu` files, compiled by `module`). `reference` implements it with
+//! libtorch, for any device and precision: the definition of what the kernels compute, and how the
+//! passes are tested without a GPU. `training` calls the passes.
 
 mod backward;
 mod curvature;
@@ -13,16 +13,16 @@ mod layers;
 mod module;
 mod operations;
 #[cfg(test)]
-#[cfg(test)]
 mod reference;
 #[cfg(test)]
 mod tests;
 
-pub use backward::gradient;
-pub use curvature::hessian_product;
-pub use forward::{evaluate, forward};
-pub use kernels::Kernels;
-pub use layers::Layers;
-pub use operations::Operations;
+pub(super) use backward::gradient;
+pub(super) use curvature::{Passed, hessian_product};
+pub(super) use forward::{evaluate, forward};
+pub(crate) use kernels::Kernels;
+pub(super) use layers::Layers;
+pub(crate) use operations::Operations;
+pub(super) use operations::Running;
 #[cfg(test)]
-pub use reference::Reference;
+pub(super) use reference::Reference;

@@ -1,76 +1,133 @@
-//! What the passes are made of: 3x3 convolutions and batch norm of K models at once, with their
-//! gradients and the derivatives of both. Maps are `[K, C, H W, N]`; weights, gradients and the
-//! signs of a Hutchinson probe are rows `[K, P]`, the signs `[1, P]`.
+//! What the passes are made of: 3x3 convolutions and batch norms of K models at once, with their
+//! gradients and the derivatives of both along a direction. Maps are `[K, C, H W, N]`; weights and
+//! gradients are rows `[K, P]`, the signs of a Hutchinson probe one row `[1, P]`.
 
 use tch::{TchError, Tensor};
 
 /// A 3x3 convolution with padding 1 on square maps.
 #[derive(Clone, Copy, Debug)]
-pub struct Square {
+pub(crate) struct Square {
     /// Where its weight `[out, in, 3, 3]` begins in a row.
     pub offset: i64,
     /// Channels that come out.
     pub output: i64,
     /// Channels that go in.
     pub input: i64,
-    /// Pixels on a side of the maps that go in.
+    /// Side of the maps that go in, in pixels.
     pub side: i64,
     /// 1 or 2.
     pub stride: i64,
 }
 
 impl Square {
-    /// Pixels on a side of the maps that come out.
-    pub fn side_out(self) -> i64 {
+    /// Side of the maps that come out, in pixels.
+    pub(crate) fn side_out(self) -> i64 {
         (self.side + self.stride - 1) / self.stride
     }
 }
 
-/// Batch norm of a layer.
+/// The channels of a batch norm.
 #[derive(Clone, Copy, Debug)]
-pub struct Channels {
-    /// Where its weight and its bias begin in a row.
+pub(crate) struct Channels {
+    /// Where its weight begins in a row.
     pub weight: i64,
-    /// Where its bias begins.
+    /// Where its bias begins in a row.
     pub bias: i64,
-    /// How many of a model.
+    /// Channels of one model.
     pub count: i64,
 }
 
-/// What follows on batch norm.
+/// What follows a batch norm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum After {
+pub(crate) enum After {
     /// Nothing.
     Nothing,
-    /// What is below 0 becomes 0.
+    /// ReLU.
     Relu,
-    /// The same, then the largest of each 3x3 window with stride 2 and padding 1.
+    /// ReLU, then the maximum of each 3x3 window with stride 2 and padding 1.
     ReluAndPool,
 }
 
-/// Batch norm with what follows, as it went in training.
+/// The running statistics of a batch norm, `[K, C]` each.
+#[derive(Clone, Copy)]
+pub(crate) struct Running<'a> {
+    /// The running mean.
+    pub mean: &'a Tensor,
+    /// The running variance.
+    pub variance: &'a Tensor,
+}
+
+/// A batch norm and what is done with its result.
+#[derive(Clone, Copy)]
+pub(crate) struct NormCall<'a> {
+    /// Which weights and biases.
+    pub at: Channels,
+    /// The rows that hold them.
+    pub weights: &'a Tensor,
+    /// Its running statistics.
+    pub running: Running<'a>,
+    /// Maps to add to the normalised ones.
+    pub residual: Option<&'a Tensor>,
+    /// What follows.
+    pub after: After,
+}
+
+/// What a batch norm in training keeps for the pass backwards.
 #[derive(Debug)]
-pub struct Normed {
-    /// What went in.
+pub(crate) struct Normed {
+    /// The input.
     pub x: Tensor,
-    /// What came out.
+    /// The output, after what follows the norm.
     pub y: Tensor,
-    /// Of each channel, `[K C]`.
+    /// Mean of each channel, `[K C]`.
     pub mean: Tensor,
     /// 1 / standard deviation of each channel, `[K C]`.
     pub scale: Tensor,
-    /// After a pool: which pixel each largest one was. The kind is the implementation's.
+    /// After a pool: which pixel was the maximum of each window. Its kind is the implementation's.
     pub from: Option<Tensor>,
     /// What followed.
     pub after: After,
 }
 
-/// The derivative of batch norm along a direction.
+/// The loss's gradient at both ends of a batch norm.
 #[derive(Debug)]
-pub struct Tangent {
-    /// Of what went in.
+pub(crate) struct NormGradient {
+    /// By the output, after ReLU and pool.
+    pub output: Tensor,
+    /// By the input.
+    pub input: Tensor,
+}
+
+/// A batch norm on the pass backwards.
+#[derive(Clone, Copy)]
+pub(crate) struct NormBack<'a> {
+    /// Which weights and biases.
+    pub at: Channels,
+    /// The rows that hold them.
+    pub weights: &'a Tensor,
+    /// What the forward pass kept.
+    pub normed: &'a Normed,
+    /// Rows that get the gradients of weight and bias.
+    pub rows: &'a Tensor,
+    /// Whether the gradient of the residual is wanted.
+    pub residual: bool,
+}
+
+/// A point of the weight space and a direction from there.
+#[derive(Clone, Copy)]
+pub(crate) struct Direction<'a> {
+    /// The weights, `[K, P]`.
+    pub weights: &'a Tensor,
+    /// The direction, `[1, P]`: the same for all models.
+    pub signs: &'a Tensor,
+}
+
+/// The derivative of a batch norm along a direction.
+#[derive(Debug)]
+pub(crate) struct Tangent {
+    /// Derivative of the input.
     pub dx: Tensor,
-    /// Of what came out.
+    /// Derivative of the output.
     pub dy: Tensor,
     /// Mean of dx in each channel, `[K C]`.
     pub mean: Tensor,
@@ -78,20 +135,33 @@ pub struct Tangent {
     pub product: Tensor,
 }
 
-/// A gradient on its way back through batch norm: what arrived, and what its convolution gets.
-#[derive(Debug)]
-pub struct Slopes {
-    /// At what came out, after relu and pool.
-    pub arrived: Tensor,
-    /// At what went in.
-    pub dx: Tensor,
+/// The derivative of a batch norm's pass backwards along a direction.
+#[derive(Clone, Copy)]
+pub(crate) struct TangentBack<'a> {
+    /// Which weights and biases.
+    pub at: Channels,
+    /// The rows that hold them, and their direction.
+    pub direction: Direction<'a>,
+    /// What the forward pass kept.
+    pub normed: &'a Normed,
+    /// The derivative of the forward pass.
+    pub tangent: &'a Tangent,
+    /// The gradients of the pass backwards.
+    pub gradient: &'a NormGradient,
+    /// Rows that get the derivatives of the gradients of weight and bias.
+    pub rows: &'a Tensor,
+    /// Whether the derivative of the residual's gradient is wanted.
+    pub residual: bool,
 }
 
-/// The steps. Everything is in training mode if nothing else is said.
-pub trait Operations {
-    /// Whether batches of so many images can be computed.
+/// The steps of the passes.
+pub(crate) trait Operations: Convolutions + Norms {
+    /// Whether batches of that many images can be computed.
     fn serves(&self, images: i64) -> bool;
+}
 
+/// 3x3 convolutions.
+pub(crate) trait Convolutions {
     /// `weights * x`, added to `onto` if that is given.
     ///
     /// # Errors
@@ -104,7 +174,8 @@ pub trait Operations {
         onto: Option<Tensor>,
     ) -> Result<Tensor, TchError>;
 
-    /// The gradient of the input by that of the output, added to `onto` if that is given.
+    /// The gradient by the input, from the `gradient` by the output; added to `onto` if that is
+    /// given.
     ///
     /// # Errors
     /// The implementation's.
@@ -112,11 +183,11 @@ pub trait Operations {
         &self,
         conv: Square,
         weights: &Tensor,
-        slopes: &Tensor,
+        gradient: &Tensor,
         onto: Option<Tensor>,
     ) -> Result<Tensor, TchError>;
 
-    /// Puts the gradient of the weight into its place in the rows, or adds it.
+    /// Writes the gradient by the weight into its place in the rows, or adds it.
     ///
     /// # Errors
     /// The implementation's.
@@ -124,81 +195,57 @@ pub trait Operations {
         &self,
         conv: Square,
         x: &Tensor,
-        slopes: &Tensor,
+        gradient: &Tensor,
         rows: &Tensor,
         add: bool,
     ) -> Result<(), TchError>;
+}
 
-    /// Normalises by the batch, adds the residual, does what follows; moves the running mean and
-    /// variance, `[K, C]`.
+/// Batch norms with what follows them.
+pub(crate) trait Norms {
+    /// Normalises by the statistics of the batch, and updates the running ones.
     ///
     /// # Errors
     /// The implementation's.
-    fn normalise(
-        &self,
-        at: Channels,
-        weights: &Tensor,
-        x: Tensor,
-        residual: Option<&Tensor>,
-        running: [&Tensor; 2],
-        after: After,
-    ) -> Result<Normed, TchError>;
+    fn normalise(&self, norm: NormCall<'_>, x: Tensor) -> Result<Normed, TchError>;
 
-    /// The same by the running mean and variance, which stay.
+    /// Normalises by the running statistics, which stay as they are.
     ///
     /// # Errors
     /// The implementation's.
-    fn normalise_by_running(
-        &self,
-        at: Channels,
-        weights: &Tensor,
-        x: &Tensor,
-        residual: Option<&Tensor>,
-        running: [&Tensor; 2],
-        after: After,
-    ) -> Result<Tensor, TchError>;
+    fn normalise_by_running(&self, norm: NormCall<'_>, x: &Tensor) -> Result<Tensor, TchError>;
 
-    /// The gradient of what went in; puts those of weight and bias into the rows. With `residual`,
-    /// what relu let through of the slopes, which is the residual's gradient, as well.
+    /// The gradient by the input, from the gradient by the output, and the residual's gradient
+    /// where that is wanted. Writes the gradients of weight and bias into the rows.
     ///
     /// # Errors
     /// The implementation's.
     fn normalise_back(
         &self,
-        at: Channels,
-        weights: &Tensor,
-        normed: &Normed,
-        arrived: Tensor,
-        rows: &Tensor,
-        residual: bool,
-    ) -> Result<(Slopes, Option<Tensor>), TchError>;
+        norm: NormBack<'_>,
+        output: Tensor,
+    ) -> Result<(NormGradient, Option<Tensor>), TchError>;
 
-    /// The derivative of `normalise` along dx, the signs for weight and bias, and the residual's
-    /// derivative.
+    /// The derivative of `normalise`, from the derivatives of its input and of the residual.
     ///
     /// # Errors
     /// The implementation's.
     fn tangent(
         &self,
         at: Channels,
-        weights_and_signs: [&Tensor; 2],
+        direction: Direction<'_>,
         normed: &Normed,
         dx: Tensor,
         dresidual: Option<&Tensor>,
     ) -> Result<Tangent, TchError>;
 
-    /// The derivative of `normalise_back`; `came` is how that went, and the derivative of what
-    /// arrived.
+    /// The derivative of `normalise_back`, from the derivative of the gradient by the output.
     ///
     /// # Errors
     /// The implementation's.
     fn tangent_back(
         &self,
-        at: Channels,
-        weights_and_signs: [&Tensor; 2],
-        went: (&Normed, &Tangent),
-        came: (&Slopes, &Tensor),
-        rows: &Tensor,
-        residual: bool,
+        norm: TangentBack<'_>,
+        doutput: &Tensor,
     ) -> Result<(Tensor, Option<Tensor>), TchError>;
 }

@@ -1,14 +1,14 @@
-//! The passes by hand against libtorch's own derivatives, in double precision.
+//! The hand-written passes against libtorch's own derivatives, in double precision.
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Layers, Reference, evaluate, forward, gradient, hessian_product};
+use super::{Layers, Passed, Reference, evaluate, forward, gradient, hessian_product};
 use crate::device::one_thread;
 use crate::margins;
 use crate::model::{Mode, ResNet18};
 use crate::pack::network::Networks;
 
-/// Numbers that depend on nothing else, not even on libtorch's random state.
+/// Numbers that look random but do not depend on libtorch's random state.
 fn noise(size: &[i64], scale: f64) -> Tensor {
     let count = size.iter().product::<i64>();
     ((Tensor::arange(count, (Kind::Double, Device::Cpu)) * 12.9898).sin() * 43758.5453)
@@ -17,7 +17,7 @@ fn noise(size: &[i64], scale: f64) -> Tensor {
         * scale
 }
 
-/// Three models that differ, images, and labels.
+/// Three different models, images, and labels.
 fn case() -> (Networks, Tensor, Tensor) {
     one_thread();
     let network = ResNet18::new(7, Kind::Double, Device::Cpu).unwrap();
@@ -37,13 +37,20 @@ fn loss(logits: &Tensor, labels: &Tensor) -> Tensor {
 }
 
 fn assert_near(found: &Tensor, expected: &Tensor, what: &str) {
-    margins::assert_near(format!("{what} by hand"), found, expected, 1e-10);
+    margins::assert_near(
+        format!("{what} by the hand-written passes"),
+        found,
+        expected,
+        1e-10,
+    );
 }
 
 #[test]
 fn gradient_and_hessian_product_are_libtorchs() {
     let (networks, images, labels) = case();
     let layers = Layers::of(networks.plan());
+
+    // What libtorch computes.
     let logits = networks.forward(&images, Mode::Train).unwrap();
     let expected =
         Tensor::run_backward(&[loss(&logits, &labels)], &[networks.weights()], true, true)
@@ -56,27 +63,28 @@ fn gradient_and_hessian_product_are_libtorchs() {
         false,
     )
     .remove(0);
+
+    // What the passes compute.
     let _guard = crate::tensors::without_grad();
     let tape = forward(&Reference, &layers, &networks, &images).unwrap();
     assert_near(&tape.logits, &logits.detach(), "logits");
     let (found, trail) = gradient(&Reference, &layers, &networks, &tape, &labels).unwrap();
     assert_near(&found, &expected.detach(), "gradient");
-    let found = hessian_product(&Reference, &layers, &networks, (&tape, &trail), &signs).unwrap();
+    let passed = Passed { tape, trail };
+    let found = hessian_product(&Reference, &layers, &networks, &passed, &signs).unwrap();
     for place in 0..62 {
-        let (offset, length) = (
-            networks.layout().offset(place),
-            networks.layout().shape(place).iter().product::<i64>(),
-        );
-        let part = |rows: &Tensor| rows.detach().narrow(1, offset, length);
+        let offset = networks.layout().offset(place);
+        let shape = networks.layout().shape(place);
+        let length = shape.iter().product::<i64>();
         assert_near(
-            &part(&found),
-            &part(&product),
-            &format!("Hessian's product, {:?}", networks.layout().shape(place)),
+            &found.detach().narrow(1, offset, length),
+            &product.detach().narrow(1, offset, length),
+            &format!("product with the Hessian, {shape:?}"),
         );
     }
 }
 
-/// Both ways move the statistics alike, and score alike by them.
+/// Both ways update the statistics alike, and get the same logits with them.
 #[test]
 fn running_statistics_are_libtorchs() {
     let (by_hand, images, _) = case();
@@ -91,6 +99,6 @@ fn running_statistics_are_libtorchs() {
         &networks.forward(&images, Mode::Evaluate).unwrap(),
         "scores",
     );
-    // They matter.
-    assert!((by_hand.running(0)[0]).abs().max().double_value(&[]) > 0.0);
+    // The statistics were not the initial ones.
+    assert!(by_hand.running(0).mean.abs().max().double_value(&[]) > 0.0);
 }
