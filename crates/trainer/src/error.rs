@@ -1,10 +1,13 @@
-//! Why a trial cannot be run, and as which kind of failure the coordinator hears of it (it decides
-//! on retries by the kind). Used by everything in the trainer.
+//! Why a trial cannot be run, and the kind of failure that the coordinator is told. It decides on
+//! retries by the kind. Used by everything in the trainer.
 
 use std::any::Any;
 
 use pentagrid_protocol::FailureKind;
 use tch::TchError;
+
+/// Maximum number of characters of a message from libtorch or a panic.
+const MAX_MESSAGE: usize = 600;
 
 /// Why a trial failed.
 #[derive(Debug, thiserror::Error)]
@@ -12,7 +15,7 @@ pub(crate) enum TrialError {
     /// The configuration cannot be run; the message names the parameter.
     #[error("{0}")]
     BadConfig(String),
-    /// A file could not be read, for a reason that may pass.
+    /// A file could not be read, for a reason that may be temporary.
     #[error("{0}")]
     Data(String),
     /// libtorch reported an error.
@@ -24,15 +27,16 @@ pub(crate) enum TrialError {
 }
 
 impl TrialError {
-    /// A panic's payload as an error.
+    /// The error of a panic with that payload.
     pub(crate) fn from_panic(payload: &(dyn Any + Send)) -> Self {
-        let text = payload.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| {
-            payload
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_owned())
-        });
-        Self::Panic(text.unwrap_or_else(|| "no message".to_owned()))
+        let text = if let Some(text) = payload.downcast_ref::<String>() {
+            text
+        } else if let Some(text) = payload.downcast_ref::<&str>() {
+            text
+        } else {
+            "no message"
+        };
+        Self::Panic(text.to_owned())
     }
 
     /// The kind of failure that the coordinator is told.
@@ -40,16 +44,16 @@ impl TrialError {
         match self {
             Self::BadConfig(_) => FailureKind::BadConfig,
             Self::Data(_) => FailureKind::Error,
-            Self::Torch(error) if tells_of_memory(&error.to_string()) => FailureKind::OutOfMemory,
-            Self::Panic(text) if tells_of_memory(text) => FailureKind::OutOfMemory,
+            Self::Torch(error) if is_out_of_memory(&error.to_string()) => FailureKind::OutOfMemory,
+            Self::Panic(text) if is_out_of_memory(text) => FailureKind::OutOfMemory,
             Self::Torch(_) | Self::Panic(_) => FailureKind::Error,
         }
     }
 }
 
-/// Whether libtorch's message says that memory ran out: the wording of its CUDA and its CPU
+/// Whether a message of libtorch says that memory ran out, in the wording of its CUDA or its CPU
 /// allocator.
-fn tells_of_memory(message: &str) -> bool {
+fn is_out_of_memory(message: &str) -> bool {
     [
         "out of memory",
         "DefaultCPUAllocator",
@@ -60,15 +64,14 @@ fn tells_of_memory(message: &str) -> bool {
     .any(|sign| message.contains(sign))
 }
 
-/// A libtorch message without the C++ stack that follows it, and never longer than a person reads.
+/// A message without the C++ stack that follows it, cut to `MAX_MESSAGE` characters.
 fn first_lines(message: &str) -> String {
-    const SHOWN: usize = 600;
     let message = message
         .split("\nException raised from")
         .next()
         .unwrap_or_default()
         .trim_end();
-    let mut text: String = message.chars().take(SHOWN).collect();
+    let mut text: String = message.chars().take(MAX_MESSAGE).collect();
     if text.len() < message.len() {
         text.push('…');
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::cuda::loaded;
 
-/// `libtorch` and the version of the one that is loaded.
+/// `libtorch` with its version.
 pub(crate) fn name() -> String {
     let maps = std::fs::read_to_string("/proc/self/maps").unwrap_or_default();
     let version = loaded(&maps, "libtorch_cpu.so").and_then(|library| version_beside(&library));
@@ -15,18 +15,18 @@ pub(crate) fn name() -> String {
     }
 }
 
-/// The version in the folder that a library's folder `lib` is in: a Python package has a
-/// `version.py`, libtorch's own archives and `scripts/setup.sh` a `build-version`.
+/// The version in the folder above a library's folder `lib`. A Python package has a `version.py`;
+/// libtorch's own archives and `scripts/setup.sh` have a `build-version`.
 fn version_beside(library: &Path) -> Option<String> {
     let folder = library.parent()?.parent()?;
-    let read = |name: &str| std::fs::read_to_string(folder.join(name)).ok();
+    let package = std::fs::read_to_string(folder.join("version.py")).ok();
+    if let Some(version) = package.and_then(|text| version_in_python(&text)) {
+        return Some(version);
+    }
 
-    let of_package = read("version.py").and_then(|text| version_in_python(&text));
-    of_package.or_else(|| {
-        let text = read("build-version")?;
-        let version = text.lines().next()?.trim();
-        (!version.is_empty()).then(|| version.to_owned())
-    })
+    let text = std::fs::read_to_string(folder.join("build-version")).ok()?;
+    let version = text.lines().next()?.trim();
+    (!version.is_empty()).then(|| version.to_owned())
 }
 
 /// The text that is assigned to `__version__`.

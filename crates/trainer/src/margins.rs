@@ -1,10 +1,10 @@
 //! How the tests compare numbers that differ by rounding.
 //!
 //! Rounding depends on the instructions that libtorch picks, so a bound that holds on one processor
-//! may not hold on another. Bits are compared only between runs of one machine that compute the
-//! same thing in the same way. Everything else is held to a bound at least five times what was
-//! measured at the three levels of `scripts/test-processors.sh`, and measures what training does
-//! not blow up: one step, double precision, a norm, a mean.
+//! may not hold on another. Bits are compared only between runs on one machine that compute the same
+//! thing in the same way. Every other bound is at least five times the distance that was measured at
+//! the three levels of `scripts/test-processors.sh`. What is compared does not grow with training:
+//! one step, double precision, a norm, a mean.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
@@ -12,8 +12,8 @@ use std::io::Write;
 
 use tch::{Kind, Tensor};
 
-/// A file that every distance and its bound is appended to, if it is set:
-/// `scripts/test-processors.sh` shows the narrowest.
+/// If set, the file that every distance and its bound are appended to.
+/// `scripts/test-processors.sh` shows the narrowest ones.
 const MARGINS_VARIABLE: &str = "PENTAGRID_MARGINS";
 
 /// Asserts that a distance is below its bound.
@@ -37,20 +37,20 @@ pub(crate) fn assert_within(what: impl Display, distance: f64, bound: f64) {
     );
 }
 
-/// The norm of the difference over the norm of what is expected.
+/// The norm of the difference, divided by the norm of what is expected.
 pub(crate) fn share(found: &Tensor, expected: &Tensor) -> f64 {
     let [found, expected] = [found, expected].map(|tensor| tensor.detach().to_kind(Kind::Double));
     ((found - &expected).norm() / expected.norm()).double_value(&[])
 }
 
-/// Asserts that tensors of one shape differ by less than that share of the expected one's norm.
+/// Asserts that tensors of one shape differ by less than `bound` times the norm of the expected one.
 #[track_caller]
 pub(crate) fn assert_near(what: impl Display, found: &Tensor, expected: &Tensor, bound: f64) {
     assert_eq!(found.size(), expected.size(), "{what}");
     assert_within(what, share(found, expected), bound);
 }
 
-/// Asserts that two numbers differ by less than that share of the expected one.
+/// Asserts that two numbers differ by less than `bound` times the expected one.
 #[track_caller]
 pub(crate) fn assert_ratio(what: impl Display, found: f64, expected: f64, bound: f64) {
     assert_within(what, (found / expected - 1.0).abs(), bound);
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_far_or_no_number_is_refused() {
+    fn distances_beyond_the_bound_and_nan_are_refused() {
         assert_within("near", 0.9, 1.0);
         assert_ratio("near", 2.0, 2.0 + 1e-9, 1e-8);
         for distance in [1.0, f64::INFINITY, f64::NAN] {

@@ -1,44 +1,46 @@
-//! Spectral norms of the loss's gradient, the largest singular value, for the first convolution and
-//! the last layer: their means over an epoch's batches. The training loop hands over each batch's
-//! gradients.
+//! Spectral norms (largest singular values) of the loss's gradient for the first convolution and the
+//! last layer, as means over an epoch's batches. The training loop passes in each batch's gradients.
 
 use tch::{Kind, TchError, Tensor};
 
 use crate::tensors::without_grad;
 
-/// Batches whose gradients wait for their norms together: many small matrices at once cost little
-/// more than a few.
-const AT_ONCE: usize = 256;
+/// Number of batches whose norms are computed together: many small matrices at once cost little more
+/// than a few.
+const BATCHES_AT_ONCE: usize = 256;
 
-/// Matrices whose norms are computed at once: cuSOLVER 12 fails with an internal error at 76,800 of
-/// 7x7.
-const MOST_MATRICES: i64 = 32_768;
+/// Maximum number of matrices whose norms are computed together. cuSOLVER 12 fails with an internal
+/// error at 76,800 matrices of 7x7.
+const MAX_MATRICES: i64 = 32_768;
 
 /// The means over the batches of an epoch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct GradientNorms {
-    /// Of conv1: mean over its filters, each a matrix of its own.
+    /// Norm of conv1's gradient: the mean over its filters, each of which is a matrix.
     pub conv1: f64,
-    /// Of fc.
+    /// Norm of fc's gradient.
     pub fc: f64,
 }
 
 /// Collects the gradients of an epoch.
 #[derive(Default)]
 pub(crate) struct GradientProbe {
-    /// `[out, 1, k, k]` each.
+    /// Gradients of conv1 whose norms are not computed yet, `[out, 1, k, k]` each.
     conv1: Vec<Tensor>,
-    /// `[classes, features]` each.
+    /// Gradients of fc, likewise, `[classes, features]` each.
     fc: Vec<Tensor>,
-    /// Sums of the norms of batches that wait no more, and their number.
-    sums: [f64; 2],
+    /// Sum of conv1's norms that are computed.
+    conv1_sum: f64,
+    /// Sum of fc's norms that are computed.
+    fc_sum: f64,
+    /// Number of batches in the sums.
     batches: usize,
 }
 
 impl GradientProbe {
-    /// Takes note of a batch's gradients, which are in the order of the network's parameters: the
-    /// first is conv1's weight, the last but one fc's. Holds on to these two tensors and computes
-    /// nothing yet, so that it costs the timed loop nothing.
+    /// Takes in a batch's gradients, which are in the order of the network's parameters: the first
+    /// one is that of conv1's weight, the last but one that of fc's. Mostly keeps these two tensors
+    /// for later, because the steps are timed.
     ///
     /// # Errors
     /// libtorch's.
@@ -47,8 +49,8 @@ impl GradientProbe {
             self.conv1.push(conv1.f_detach()?);
             self.fc.push(fc.f_detach()?);
         }
-        if self.conv1.len() >= AT_ONCE {
-            self.settle()
+        if self.conv1.len() >= BATCHES_AT_ONCE {
+            self.compute()
         } else {
             Ok(())
         }
@@ -59,30 +61,32 @@ impl GradientProbe {
     /// # Errors
     /// libtorch's.
     pub(crate) fn take(&mut self) -> Result<GradientNorms, TchError> {
-        self.settle()?;
+        self.compute()?;
         let count = self.batches as f64;
         let norms = GradientNorms {
-            conv1: self.sums[0] / count,
-            fc: self.sums[1] / count,
+            conv1: self.conv1_sum / count,
+            fc: self.fc_sum / count,
         };
         *self = Self::default();
         Ok(norms)
     }
 
-    fn settle(&mut self) -> Result<(), TchError> {
+    /// Computes the norms of the gradients that wait, and adds them to the sums.
+    fn compute(&mut self) -> Result<(), TchError> {
         if self.conv1.is_empty() {
             return Ok(());
         }
         let _guard = without_grad();
+
         let filters = Tensor::f_cat(&self.conv1, 0)?.f_squeeze_dim(1)?;
-        let per_batch = filters.size()[0] / self.conv1.len() as i64;
-        self.sums[0] += spectral_norms(&filters)?
-            .f_sum(Kind::Double)?
-            .f_double_value(&[])?
-            / per_batch as f64;
-        self.sums[1] += spectral_norms(&Tensor::f_stack(&self.fc, 0)?)?
-            .f_sum(Kind::Double)?
-            .f_double_value(&[])?;
+        let filters_per_batch = filters.size()[0] / self.conv1.len() as i64;
+        let norms = spectral_norms(&filters)?;
+        self.conv1_sum +=
+            norms.f_sum(Kind::Double)?.f_double_value(&[])? / filters_per_batch as f64;
+
+        let norms = spectral_norms(&Tensor::f_stack(&self.fc, 0)?)?;
+        self.fc_sum += norms.f_sum(Kind::Double)?.f_double_value(&[])?;
+
         self.batches += self.conv1.len();
         self.conv1.clear();
         self.fc.clear();
@@ -91,23 +95,22 @@ impl GradientProbe {
 }
 
 /// The largest singular value of each matrix, `[N, rows, columns]` with rows ≤ columns to `[N]`:
-/// the square root of the largest eigenvalue of G Gᵀ. In double precision, so that squaring costs
-/// no digit that the gradients have. A matrix that is not finite has the norm NaN; LAPACK would
-/// refuse the whole lot because of it.
+/// the square root of the largest eigenvalue of G Gᵀ. Computed in double precision, so that squaring
+/// loses no digit of the gradients. A matrix that is not finite has the norm NaN; LAPACK would refuse
+/// all matrices because of it.
 ///
 /// # Errors
 /// libtorch's.
 pub(crate) fn spectral_norms(matrices: &Tensor) -> Result<Tensor, TchError> {
-    if matrices.size()[0] > MOST_MATRICES {
-        let parts = matrices.f_split(MOST_MATRICES, 0)?;
-        return Tensor::f_cat(
-            &parts
-                .iter()
-                .map(spectral_norms)
-                .collect::<Result<Vec<_>, _>>()?,
-            0,
-        );
+    if matrices.size()[0] > MAX_MATRICES {
+        let norms: Vec<Tensor> = matrices
+            .f_split(MAX_MATRICES, 0)?
+            .iter()
+            .map(spectral_norms)
+            .collect::<Result<_, _>>()?;
+        return Tensor::f_cat(&norms, 0);
     }
+
     let matrices = matrices.f_to_kind(Kind::Double)?;
     let squares = matrices.f_bmm(&matrices.f_transpose(1, 2)?)?;
     let unusable = squares
@@ -131,13 +134,13 @@ mod tests {
     use crate::margins::{assert_ratio, assert_within};
     use tch::Device;
 
-    /// torch.linalg.matrix_norm(ord=2) under its older name, which goes another way: a singular
+    /// torch.linalg.matrix_norm(ord=2) under its older name. It is computed differently, by a singular
     /// value decomposition.
     fn reference(matrices: &Tensor) -> Tensor {
         matrices.linalg_norm(2.0, [-2, -1].as_slice(), false, Kind::Double)
     }
 
-    /// Like gradients: six orders of magnitude from one matrix to the next, and some of low rank.
+    /// Matrices like those of gradients: of six orders of magnitude, and some of low rank.
     fn matrices(count: i64, rows: i64, columns: i64, kind: Kind) -> Tensor {
         let numbers = Tensor::arange(count * rows * columns, (Kind::Double, Device::Cpu)) * 12.9898;
         let matrices = (numbers.sin() * 43758.5453)
@@ -156,11 +159,10 @@ mod tests {
         one_thread();
         for kind in [Kind::Float, Kind::Double] {
             for matrices in [matrices(64, 7, 7, kind), matrices(12, 10, 512, kind)] {
-                let (found, expected) = (
-                    spectral_norms(&matrices).unwrap(),
-                    reference(&matrices.to_kind(Kind::Double)),
-                );
-                // Relative, since they are of many sizes; the first matrix is zero.
+                let found = spectral_norms(&matrices).unwrap();
+                let expected = reference(&matrices.to_kind(Kind::Double));
+                // The first matrix is zero. Of the others the relative error counts, because their
+                // norms are of many orders of magnitude.
                 assert_within(
                     "spectral norm of zeros",
                     found.double_value(&[0]).max(expected.double_value(&[0])),
@@ -174,14 +176,15 @@ mod tests {
         }
     }
 
-    /// So many batches' gradients of conv1 and fc, `[N, 64, 1, 7, 7]` and `[N, 10, 512]`.
+    /// Gradients of conv1 and fc for N batches, `[N, 64, 1, 7, 7]` and `[N, 10, 512]`.
     fn batches(count: i64) -> [Tensor; 2] {
         let conv1 = matrices(64 * count, 7, 7, Kind::Float).view([count, 64, 1, 7, 7]);
         [conv1, matrices(count, 10, 512, Kind::Float)]
     }
 
     /// The gradients of one batch, in the order of the network's parameters.
-    fn gradients([conv1, fc]: &[Tensor; 2], batch: i64) -> Vec<Tensor> {
+    fn gradients(all: &[Tensor; 2], batch: i64) -> Vec<Tensor> {
+        let [conv1, fc] = all;
         vec![
             conv1.get(batch),
             Tensor::zeros([64], tch::kind::FLOAT_CPU),
@@ -190,7 +193,7 @@ mod tests {
         ]
     }
 
-    /// More batches than are settled at once, and a second epoch that knows nothing of the first.
+    /// More batches than are computed at once, then a second epoch, which starts from nothing.
     #[test]
     fn an_epoch_is_the_mean_over_its_batches() {
         one_thread();

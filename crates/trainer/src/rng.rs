@@ -1,13 +1,13 @@
-//! All randomness of a trial. Every stream derives from (seed, purpose), so nothing depends on the
-//! order in which things are drawn, on the device, or on libtorch's generator. Feeds the
-//! initialisation and Hutchinson's probes.
+//! All randomness of a trial: its starting weights and Hutchinson's probes. Every stream derives
+//! from (seed, purpose), so nothing depends on the order of draws, on the device, or on libtorch's
+//! generator.
 
 use rand_chacha::ChaCha12Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 use rand_distr::{Distribution, StandardNormal};
 
-/// Sets this program's streams apart from any other use of the same seed and purpose. A change of
-/// it, or of how a stream is read, changes every result.
+/// Makes this program's streams different from any other use of the same seed and purpose. A change
+/// of it, or of how a stream is read, changes every result.
 const CONTEXT: &str = "pentagrid trainer 1: random streams";
 
 /// The stream of random bits for one purpose of one seed, e.g. `init/layer1.0.conv1.weight`.
@@ -40,8 +40,8 @@ impl Stream {
             .collect()
     }
 
-    /// Fills `out` with +1 and -1, each with probability 1/2: one random bit an element, from the
-    /// low bits up (a set bit is -1). Reads `ceil(out.len() / 32)` 32-bit words of the stream.
+    /// Fills `out` with +1 and -1, each with probability 1/2. An element takes one random bit, from
+    /// the low bits up; a set bit is -1. Reads `ceil(out.len() / 32)` 32-bit words of the stream.
     pub(crate) fn rademacher(&mut self, out: &mut [f32]) {
         const BLOCK: usize = 4096;
         let mut bytes = [0u8; BLOCK];
@@ -58,15 +58,18 @@ impl Stream {
         }
     }
 
-    /// As `rademacher` over kernels of nine elements, but keeps only those at the given places of
-    /// each kernel: the same signs for what is kept, without the cost of expanding the others.
-    /// `out` holds `KEPT` elements a kernel.
+    /// As `rademacher` over kernels of nine elements, but keeps only the elements at the given places
+    /// of each kernel. The kept signs are the same; the cost of expanding the others is saved. `out`
+    /// holds `KEPT` elements for each kernel.
     pub(crate) fn rademacher_at<const KEPT: usize>(
         &mut self,
         places: [usize; KEPT],
         out: &mut [f32],
     ) {
-        // What is kept of each kernel, by its nine bits.
+        // Kernels per block: a multiple of 32, so that every block ends with a word.
+        const BLOCK: usize = 3200;
+
+        // The kept signs of a kernel, by its nine bits.
         let table: [[f32; KEPT]; 512] = std::array::from_fn(|kernel| {
             places.map(|place| {
                 if (kernel >> place) & 1 == 1 {
@@ -76,32 +79,33 @@ impl Stream {
                 }
             })
         });
-        // Kernels a block, a multiple of 32, so that every block ends with a word.
-        const BLOCK: usize = 3200;
+
         let mut bytes = [0u8; BLOCK / 8 * 9];
         for block in out.chunks_mut(BLOCK * KEPT) {
             let (kernels, _) = block.as_chunks_mut::<KEPT>();
             self.0
                 .fill_bytes(&mut bytes[..(kernels.len() * 9).div_ceil(32) * 4]);
-            // Kernel j of eight takes its bits from bytes j and j + 1 of nine, j bits up.
-            let sign = |nine: &[u8; 9], j: usize| {
-                let bits = (u32::from(nine[j]) | u32::from(nine[j + 1]) << 8) >> j;
-                table[(bits & 511) as usize]
-            };
+
+            // Eight kernels take nine bytes.
             let (eights, rest) = kernels.as_chunks_mut::<8>();
             let (nines, _) = bytes.as_chunks::<9>();
             for (eight, nine) in eights.iter_mut().zip(nines) {
-                *eight = [0, 1, 2, 3, 4, 5, 6, 7].map(|j| sign(nine, j));
+                *eight = [0, 1, 2, 3, 4, 5, 6, 7].map(|j| table[kernel_bits(nine, j)]);
             }
             for (j, kept) in rest.iter_mut().enumerate() {
-                *kept = sign(&nines[eights.len()], j);
+                *kept = table[kernel_bits(&nines[eights.len()], j)];
             }
         }
     }
 }
 
-/// The eight signs of each byte: a table is the fastest way that needs no vector instructions of
-/// our own.
+/// The nine bits of kernel `j` of the eight that nine bytes hold: they begin at bit `j` of byte `j`.
+fn kernel_bits(nine: &[u8; 9], j: usize) -> usize {
+    let bits = (u32::from(nine[j]) | u32::from(nine[j + 1]) << 8) >> j;
+    (bits & 511) as usize
+}
+
+/// The eight signs of each byte. A table is the fastest way without vector instructions of our own.
 static SIGNS: [[f32; 8]; 256] = {
     let mut table = [[1.0; 8]; 256];
     let mut byte = 0;
@@ -200,7 +204,7 @@ mod tests {
         }
     }
 
-    /// Independent of how the expansion is cut into blocks, and exact at every length.
+    /// The result does not depend on the blocks, at any length.
     #[test]
     fn rademacher_reads_one_bit_an_element() {
         let long = signs(5, "x", 100_003);

@@ -1,6 +1,6 @@
 //! A trial's configuration as typed settings, checked against the task's own list of parameters
-//! (`pentagrid_protocol::task`). The coordinator has checked it too, but what it sends is not taken
-//! on trust.
+//! (`pentagrid_protocol::task`). The coordinator has checked it too, but the trainer does not rely
+//! on that.
 
 use pentagrid_protocol::task::{
     OptimizerKind, PARAMS, PROTOCOL_AS_RUN, ParamDefault, ParamType, TaskParam,
@@ -13,16 +13,16 @@ use crate::optim::{
     SgdSettings,
 };
 
-/// What a trial is made of, besides its seed.
+/// Everything that defines a trial, besides its seed.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Settings {
     /// The optimizer and its hyper-parameters.
     pub optimizer: OptimizerSettings,
     /// Passes over the training images.
     pub epochs: u32,
-    /// Images a step.
+    /// Images per step.
     pub batch_size: i64,
-    /// Only the first so many training images; all if `None`.
+    /// Number of training images, from the first on; all if `None`.
     pub train_images: Option<i64>,
     /// Folder of IDX files; the embedded images if `None`.
     pub data_dir: Option<String>,
@@ -30,7 +30,7 @@ pub(crate) struct Settings {
     pub protocol: Protocol,
 }
 
-/// What is measured on which images, and what the time of training is.
+/// What is measured on which images, and what counts as training time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Protocol {
     /// As the paper says.
@@ -48,23 +48,22 @@ impl Settings {
         let optimizer = optimizer_kind(config)?;
         check(config, optimizer)?;
         let read = Reader { config };
+        let epochs = read.int("epochs")?;
+        let train_images = config
+            .get("train_images")
+            .map(|_| read.int("train_images"))
+            .transpose()?;
+        let protocol = match read.text("protocol") {
+            Some(PROTOCOL_AS_RUN) => Protocol::AsRun,
+            _ => Protocol::Paper,
+        };
         Ok(Self {
             optimizer: read.optimizer(optimizer)?,
-            epochs: u32::try_from(read.int("epochs")?)
-                .map_err(|_| bad("epochs", "is out of range"))?,
+            epochs: u32::try_from(epochs).map_err(|_| bad("epochs", "is out of range"))?,
             batch_size: read.int("batch_size")?,
-            train_images: config
-                .get("train_images")
-                .map(|_| read.int("train_images"))
-                .transpose()?,
-            data_dir: match config.get("data_dir") {
-                Some(ParamValue::Text(folder)) => Some(folder.clone()),
-                _ => None,
-            },
-            protocol: match config.get("protocol") {
-                Some(ParamValue::Text(name)) if name == PROTOCOL_AS_RUN => Protocol::AsRun,
-                _ => Protocol::Paper,
-            },
+            train_images,
+            data_dir: read.text("data_dir").map(str::to_owned),
+            protocol,
         })
     }
 }
@@ -74,85 +73,73 @@ fn bad(name: &str, problem: &str) -> TrialError {
 }
 
 fn optimizer_kind(config: &Config) -> Result<OptimizerKind, TrialError> {
-    let known = || OptimizerKind::ALL.map(OptimizerKind::name).join(", ");
-    match config.get("optimizer") {
-        None => Err(bad(
-            "optimizer",
-            &format!("is missing; it is one of {}", known()),
-        )),
-        Some(ParamValue::Text(name)) => OptimizerKind::from_name(name).ok_or_else(|| {
-            bad(
-                "optimizer",
-                &format!("there is no `{name}`; it is one of {}", known()),
-            )
-        }),
-        Some(other) => Err(bad(
-            "optimizer",
-            &format!("must be text, not {} ({other})", other.kind()),
-        )),
-    }
+    let known = OptimizerKind::ALL.map(OptimizerKind::name).join(", ");
+    let problem = match config.get("optimizer") {
+        None => format!("is missing; it is one of {known}"),
+        Some(ParamValue::Text(name)) => match OptimizerKind::from_name(name) {
+            Some(kind) => return Ok(kind),
+            None => format!("there is no `{name}`; it is one of {known}"),
+        },
+        Some(other) => format!("must be text, not {} ({other})", other.kind()),
+    };
+    Err(bad("optimizer", &problem))
 }
 
-/// Every parameter given is known, belongs to the optimizer, and has a value of its type and in its
-/// range; every required one is given.
+/// Checks that every given parameter is known, belongs to the optimizer, and has a value of its type
+/// and in its range, and that every required one is given.
 fn check(config: &Config, optimizer: OptimizerKind) -> Result<(), TrialError> {
     for (name, value) in &config.0 {
-        let Some(param) = TaskParam::find(name) else {
-            let known: Vec<&str> = PARAMS
-                .iter()
-                .filter(|param| param.applies_to(optimizer))
-                .map(|param| param.name)
-                .collect();
-            return Err(bad(
-                name,
-                &format!(
-                    "is no parameter of this task; {} has {}",
-                    optimizer.name(),
-                    known.join(", ")
-                ),
-            ));
-        };
-        if !param.applies_to(optimizer) {
-            return Err(bad(
-                name,
-                &format!("does not belong to {}", optimizer.name()),
-            ));
-        }
-        let wanted = match (param.ty, value) {
-            (ParamType::Int, ParamValue::Int(_))
-            | (ParamType::Float, ParamValue::Int(_) | ParamValue::Float(_))
-            | (ParamType::Text, ParamValue::Text(_))
-            | (ParamType::Bool, ParamValue::Bool(_)) => None,
-            (ParamType::Int, _) => Some("an integer"),
-            (ParamType::Float, _) => Some("a number"),
-            (ParamType::Text, _) => Some("text"),
-            (ParamType::Bool, _) => Some("true or false"),
-        };
-        if let Some(wanted) = wanted {
-            return Err(bad(
-                name,
-                &format!("must be {wanted}, not {} ({value})", value.kind()),
-            ));
-        }
-        if !param.range.contains(value) {
-            return Err(bad(
-                name,
-                &format!("must be {}, not {value}", param.range.describe()),
-            ));
+        if let Some(problem) = problem_with(name, value, optimizer) {
+            return Err(bad(name, &problem));
         }
     }
-    let missing = |param: &&TaskParam| {
-        param.default == ParamDefault::Required
-            && param.applies_to(optimizer)
-            && config.get(param.name).is_none()
+
+    for param in PARAMS.iter().filter(|param| param.applies_to(optimizer)) {
+        if param.default == ParamDefault::Required && config.get(param.name).is_none() {
+            let problem = format!("is missing; {} needs it ({})", optimizer.name(), param.help);
+            return Err(bad(param.name, &problem));
+        }
+    }
+    Ok(())
+}
+
+/// What is wrong with a parameter, if anything is.
+fn problem_with(name: &str, value: &ParamValue, optimizer: OptimizerKind) -> Option<String> {
+    let Some(param) = TaskParam::find(name) else {
+        let known: Vec<&str> = PARAMS
+            .iter()
+            .filter(|param| param.applies_to(optimizer))
+            .map(|param| param.name)
+            .collect();
+        let known = known.join(", ");
+        return Some(format!(
+            "is no parameter of this task; {} has {known}",
+            optimizer.name()
+        ));
     };
-    match PARAMS.iter().find(missing) {
-        Some(param) => Err(bad(
-            param.name,
-            &format!("is missing; {} needs it ({})", optimizer.name(), param.help),
-        )),
-        None => Ok(()),
+    if !param.applies_to(optimizer) {
+        return Some(format!("does not belong to {}", optimizer.name()));
     }
+
+    let expected = match (param.ty, value) {
+        (ParamType::Int, ParamValue::Int(_))
+        | (ParamType::Float, ParamValue::Int(_) | ParamValue::Float(_))
+        | (ParamType::Text, ParamValue::Text(_))
+        | (ParamType::Bool, ParamValue::Bool(_)) => None,
+        (ParamType::Int, _) => Some("an integer"),
+        (ParamType::Float, _) => Some("a number"),
+        (ParamType::Text, _) => Some("text"),
+        (ParamType::Bool, _) => Some("true or false"),
+    };
+    if let Some(expected) = expected {
+        let kind = value.kind();
+        return Some(format!("must be {expected}, not {kind} ({value})"));
+    }
+    if !param.range.contains(value) {
+        let range = param.range.describe();
+        return Some(format!("must be {range}, not {value}"));
+    }
+    None
 }
 
 /// Reads values of a configuration that `check` has passed, with the task's defaults.
@@ -171,14 +158,19 @@ impl Reader<'_> {
     }
 
     fn int(&self, name: &str) -> Result<i64, TrialError> {
-        match (
-            self.config.get(name),
-            TaskParam::find(name).map(|param| param.default),
-        ) {
+        let default = TaskParam::find(name).map(|param| param.default);
+        match (self.config.get(name), default) {
             (Some(&ParamValue::Int(value)), _) | (None, Some(ParamDefault::Int(value))) => {
                 Ok(value)
             }
             _ => Err(bad(name, "is missing")),
+        }
+    }
+
+    fn text(&self, name: &str) -> Option<&str> {
+        match self.config.get(name) {
+            Some(ParamValue::Text(text)) => Some(text),
+            _ => None,
         }
     }
 

@@ -13,8 +13,8 @@ pub(crate) fn copy(tensor: &Tensor) -> Result<Tensor, TchError> {
     Ok(copy)
 }
 
-/// A number as a tensor of no axes, of the kind and on the device of `like`. tch has no `alpha=` or
-/// `value=` arguments; `addcmul` with such a scalar is `x + a y` in one pass over memory.
+/// A number as a tensor without axes, of the kind and on the device of `like`. tch has no `alpha=`
+/// or `value=` arguments; `addcmul` with such a scalar is `x + a y` in one pass over memory.
 ///
 /// # Errors
 /// libtorch's.
@@ -22,8 +22,8 @@ pub(crate) fn scalar(value: f64, like: &Tensor) -> Result<Tensor, TchError> {
     Tensor::f_full(&[] as &[i64], value, (like.f_kind()?, like.device()))
 }
 
-/// Stops the recording of gradients until it is dropped, by a panic too (`tch::no_grad` would leave
-/// it off then).
+/// Stops the recording of gradients until the guard is dropped, also by a panic. `tch::no_grad`
+/// would leave it off then.
 pub(crate) fn without_grad() -> NoGradGuard {
     tch::no_grad_guard()
 }

@@ -17,14 +17,14 @@ impl Batches {
     /// libtorch's.
     pub(crate) fn new(train: &Split, size: i64) -> Result<Self, TrialError> {
         let total = train.len();
-        let starts = (0..total).step_by(size.max(1) as usize);
-        let lengths = starts
-            .map(|start| (start, size.min(total - start)))
-            .filter(|(_, length)| *length > 1);
-        lengths
-            .map(|(start, length)| train.narrow(start, length))
-            .collect::<Result<_, _>>()
-            .map(Self)
+        let mut batches = Vec::new();
+        for start in (0..total).step_by(size.max(1) as usize) {
+            let length = size.min(total - start);
+            if length > 1 {
+                batches.push(train.narrow(start, length)?);
+            }
+        }
+        Ok(Self(batches))
     }
 
     /// The batches in their order.
@@ -48,12 +48,8 @@ mod tests {
             .iter()
             .map(|batch| batch.labels.int64_value(&[0]))
             .collect();
-        assert_eq!(
-            firsts,
-            (0..firsts.len() as i64)
-                .map(|index| index * size)
-                .collect::<Vec<_>>()
-        );
+        let expected: Vec<i64> = (0..firsts.len() as i64).map(|index| index * size).collect();
+        assert_eq!(firsts, expected);
         batches.iter().map(Split::len).collect()
     }
 

@@ -1,6 +1,5 @@
-//! Reads IDX files, the format of MNIST: a magic number that gives the type and the number of axes,
-//! the sizes (32-bit, big-endian), the bytes. Hands plain bytes to `sets`; every error names the
-//! file.
+//! Reads IDX files, the format of MNIST: a magic number with the type and the number of axes, the
+//! sizes (32-bit, big-endian), the bytes. `sets` uses it. Every error names the file.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -32,28 +31,63 @@ pub(super) enum IdxError {
         /// The file.
         file: String,
         /// What is wrong with it.
-        problem: String,
+        problem: IdxProblem,
     },
 }
 
-/// More than MNIST's largest file (47 MB) has; keeps a wrong or hostile .gz from filling the
-/// memory.
+/// What is wrong with the contents of an IDX file.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum IdxProblem {
+    /// The gzip stream is broken.
+    #[error("cannot be decompressed: {0}")]
+    Gzip(io::Error),
+    /// There is no room for a magic number.
+    #[error("is no IDX file: it ends after {0} bytes")]
+    TooShort(usize),
+    /// The magic number is another one.
+    #[error("is no IDX file: it begins with {:02x} {:02x}, not 00 00", .0[0], .0[1])]
+    Magic([u8; 2]),
+    /// The elements are not unsigned bytes.
+    #[error("holds elements of type {0:#04x}; only unsigned bytes (0x08) are read")]
+    Type(u8),
+    /// The number of axes is not the expected one.
+    #[error("has {found} axes where {expected} are expected (are images and labels mixed up?)")]
+    Axes {
+        /// How many it has.
+        found: u8,
+        /// How many it should have.
+        expected: usize,
+    },
+    /// The sizes of the axes are not complete.
+    #[error("ends within the sizes of its axes")]
+    Sizes,
+    /// The number of elements does not agree with the sizes.
+    #[error("says that it holds {shape} bytes but holds {found}")]
+    Length {
+        /// The sizes, as `2x3`.
+        shape: String,
+        /// How many bytes follow them.
+        found: usize,
+    },
+}
+
+/// Maximum size of a decompressed file. MNIST's largest has 47 MB; a wrong or hostile .gz must not
+/// fill the memory.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Reads an IDX file of unsigned bytes with so many axes, plain or gzipped (told by its first
-/// bytes, not its name).
+/// Reads an IDX file of unsigned bytes with that many axes, plain or gzipped. Its first bytes decide
+/// which, not its name.
 ///
 /// # Errors
 /// `IdxError`, naming the file.
 pub(super) fn read_file(path: &Path, axes: usize) -> Result<Bytes, IdxError> {
     let name = path.display().to_string();
     let mut raw = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut raw));
-    read.map_err(|source| IdxError::Io {
-        file: name.clone(),
-        source,
-    })?;
-    read_bytes(&name, &raw, axes)
+    let outcome = File::open(path).and_then(|file| file.take(MAX_BYTES).read_to_end(&mut raw));
+    match outcome {
+        Ok(_) => read_bytes(&name, &raw, axes),
+        Err(source) => Err(IdxError::Io { file: name, source }),
+    }
 }
 
 /// The same for bytes in memory; `name` stands for the file in errors.
@@ -61,44 +95,45 @@ pub(super) fn read_file(path: &Path, axes: usize) -> Result<Bytes, IdxError> {
 /// # Errors
 /// `IdxError::Malformed`, naming the file.
 pub(super) fn read_bytes(name: &str, raw: &[u8], axes: usize) -> Result<Bytes, IdxError> {
-    let malformed = |problem: String| IdxError::Malformed {
+    unpack(raw, axes).map_err(|problem| IdxError::Malformed {
         file: name.to_owned(),
         problem,
-    };
-    if raw.starts_with(&[0x1f, 0x8b]) {
-        let mut plain = Vec::new();
-        flate2::read::MultiGzDecoder::new(raw)
-            .take(MAX_BYTES)
-            .read_to_end(&mut plain)
-            .map_err(|source| malformed(format!("cannot be decompressed: {source}")))?;
-        parse(&plain, axes).map_err(malformed)
-    } else {
-        parse(raw, axes).map_err(malformed)
-    }
+    })
 }
 
-fn parse(raw: &[u8], axes: usize) -> Result<Bytes, String> {
-    let [a, b, kind, found, rest @ ..] = raw else {
-        return Err(format!("is no IDX file: it ends after {} bytes", raw.len()));
+/// Decompresses the bytes if they are gzipped, then parses them.
+fn unpack(raw: &[u8], axes: usize) -> Result<Bytes, IdxProblem> {
+    if !raw.starts_with(&[0x1f, 0x8b]) {
+        return parse(raw, axes);
+    }
+    let mut plain = Vec::new();
+    flate2::read::MultiGzDecoder::new(raw)
+        .take(MAX_BYTES)
+        .read_to_end(&mut plain)
+        .map_err(IdxProblem::Gzip)?;
+    parse(&plain, axes)
+}
+
+fn parse(raw: &[u8], axes: usize) -> Result<Bytes, IdxProblem> {
+    // The magic number: two zeros, the type, the number of axes.
+    let [first, second, kind, found, ref rest @ ..] = *raw else {
+        return Err(IdxProblem::TooShort(raw.len()));
     };
-    if (*a, *b) != (0, 0) {
-        return Err(format!(
-            "is no IDX file: it begins with {a:02x} {b:02x}, not 00 00"
-        ));
+    if [first, second] != [0, 0] {
+        return Err(IdxProblem::Magic([first, second]));
     }
-    if *kind != 0x08 {
-        return Err(format!(
-            "holds elements of type {kind:#04x}; only unsigned bytes (0x08) are read"
-        ));
+    if kind != 0x08 {
+        return Err(IdxProblem::Type(kind));
     }
-    if usize::from(*found) != axes {
-        return Err(format!(
-            "has {found} axes where {axes} are expected (are images and labels mixed up?)"
-        ));
+    if usize::from(found) != axes {
+        return Err(IdxProblem::Axes {
+            found,
+            expected: axes,
+        });
     }
-    let Some((sizes, data)) = rest.split_at_checked(4 * axes) else {
-        return Err("ends within the sizes of its axes".to_owned());
-    };
+
+    // The sizes, then the elements.
+    let (sizes, data) = rest.split_at_checked(4 * axes).ok_or(IdxProblem::Sizes)?;
     let (sizes, _) = sizes.as_chunks::<4>();
     let shape: Vec<usize> = sizes
         .iter()
@@ -109,11 +144,10 @@ fn parse(raw: &[u8], axes: usize) -> Result<Bytes, String> {
         .try_fold(1usize, |product, size| product.checked_mul(*size));
     if expected != Some(data.len()) {
         let shape: Vec<String> = shape.iter().map(usize::to_string).collect();
-        return Err(format!(
-            "says that it holds {} bytes but holds {}",
-            shape.join("x"),
-            data.len()
-        ));
+        return Err(IdxProblem::Length {
+            shape: shape.join("x"),
+            found: data.len(),
+        });
     }
     Ok(Bytes {
         shape,

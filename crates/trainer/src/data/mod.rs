@@ -1,5 +1,5 @@
 //! The images: reading IDX files (`idx`), the three sets of the task (`sets`), cutting them into
-//! batches (`batches`). Hands device-resident tensors to the engine.
+//! batches (`batches`). The engine gets tensors that are on the device already.
 
 mod batches;
 mod idx;

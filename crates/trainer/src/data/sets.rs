@@ -1,8 +1,7 @@
 //! The three sets of the task, as tensors on a device: the embedded subset of MNIST, or the full
-//! files of a folder. Reads through `idx`; the engine keeps what it loads for as long as the
-//! process lives.
+//! files of a folder. Reads through `idx`. The engine keeps what it loads until the process ends.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tch::{Device, Kind, Tensor};
 
@@ -21,16 +20,16 @@ pub(crate) struct Split {
 /// The training, validation and test sets.
 #[derive(Debug)]
 pub(crate) struct Sets {
-    /// What is trained on, in file order.
+    /// The images to train on, in file order.
     pub train: Split,
-    /// What hyper-parameters are chosen by.
+    /// The images that hyper-parameters are chosen by.
     pub val: Split,
-    /// What is reported.
+    /// The images that results are reported on.
     pub test: Split,
 }
 
 impl Split {
-    /// How many images there are.
+    /// Number of images.
     pub(crate) fn len(&self) -> i64 {
         self.labels.size().first().copied().unwrap_or(0)
     }
@@ -55,51 +54,76 @@ impl Split {
         kind: Kind,
         device: Device,
     ) -> Result<Self, TrialError> {
-        let count = images.shape[0];
-        let problem = if images.shape[1..] != [28, 28] {
-            format!(
-                "{}: holds images of {}x{} pixels; the network is made for 28x28",
-                names[0], images.shape[1], images.shape[2]
-            )
-        } else if labels.shape[0] != count {
-            format!(
-                "{} holds {count} images but {} holds {} labels",
-                names[0], names[1], labels.shape[0]
-            )
-        } else if count == 0 {
-            format!("{}: holds no images", names[0])
-        } else if let Some(label) = labels.data.iter().find(|label| **label > 9) {
-            format!(
-                "{}: holds the label {label}; labels are digits from 0 to 9",
-                names[1]
-            )
-        } else {
-            let size = [count as i64, 1, 28, 28];
-            let images = Tensor::f_from_data_size(&images.data, &size, Kind::Uint8)?
-                .f_to_kind(kind)?
-                .f_div_scalar(255.0)?;
-            let labels = Tensor::f_from_data_size(&labels.data, &size[..1], Kind::Uint8)?
-                .f_to_kind(Kind::Int64)?;
-            return Ok(Self {
-                images: images.f_to_device(device)?,
-                labels: labels.f_to_device(device)?,
-            });
-        };
-        Err(TrialError::BadConfig(format!("data_dir: {problem}")))
+        if let Some(problem) = problem_with(names, images, labels) {
+            return Err(TrialError::BadConfig(format!("data_dir: {problem}")));
+        }
+
+        let size = [images.shape[0] as i64, 1, 28, 28];
+        let images = Tensor::f_from_data_size(&images.data, &size, Kind::Uint8)?
+            .f_to_kind(kind)?
+            .f_div_scalar(255.0)?;
+        let labels = Tensor::f_from_data_size(&labels.data, &size[..1], Kind::Uint8)?
+            .f_to_kind(Kind::Int64)?;
+        Ok(Self {
+            images: images.f_to_device(device)?,
+            labels: labels.f_to_device(device)?,
+        })
     }
 }
+
+/// Why images and labels cannot be used together, if they cannot.
+fn problem_with(names: [&str; 2], images: &Bytes, labels: &Bytes) -> Option<String> {
+    let [images_name, labels_name] = names;
+    let count = images.shape[0];
+    let label_count = labels.shape[0];
+    if images.shape[1..] != [28, 28] {
+        let height = images.shape[1];
+        let width = images.shape[2];
+        return Some(format!(
+            "{images_name}: holds images of {height}x{width} pixels; the network is made for 28x28"
+        ));
+    }
+    if label_count != count {
+        return Some(format!(
+            "{images_name} holds {count} images but {labels_name} holds {label_count} labels"
+        ));
+    }
+    if count == 0 {
+        return Some(format!("{images_name}: holds no images"));
+    }
+    let wrong = labels.data.iter().find(|label| **label > 9)?;
+    Some(format!(
+        "{labels_name}: holds the label {wrong}; labels are digits from 0 to 9"
+    ))
+}
+
+/// An embedded file: its name in error messages, and its contents.
+#[derive(Clone, Copy)]
+struct EmbeddedFile {
+    name: &'static str,
+    contents: &'static [u8],
+}
+
+impl EmbeddedFile {
+    fn read(self, axes: usize) -> Result<Bytes, TrialError> {
+        idx::read_bytes(self.name, self.contents, axes)
+            .map_err(|error| TrialError::Data(error.to_string()))
+    }
+}
+
+/// The embedded images and labels of a set.
 
 macro_rules! embedded {
     ($split:literal) => {
         [
-            (
-                concat!("embedded ", $split, "-images"),
-                include_bytes!(concat!("mnist/", $split, "-images-idx3-ubyte.gz")).as_slice(),
-            ),
-            (
-                concat!("embedded ", $split, "-labels"),
-                include_bytes!(concat!("mnist/", $split, "-labels-idx1-ubyte.gz")).as_slice(),
-            ),
+            EmbeddedFile {
+                name: concat!("embedded ", $split, "-images"),
+                contents: include_bytes!(concat!("mnist/", $split, "-images-idx3-ubyte.gz")),
+            },
+            EmbeddedFile {
+                name: concat!("embedded ", $split, "-labels"),
+                contents: include_bytes!(concat!("mnist/", $split, "-labels-idx1-ubyte.gz")),
+            },
         ]
     };
 }
@@ -123,23 +147,10 @@ impl Sets {
     /// The embedded subset: 1200 images for training, 200 each for validation and test
     /// (`mnist/README.md`).
     fn embedded(kind: Kind, device: Device) -> Result<Self, TrialError> {
-        let split = |[images, labels]: [(&str, &[u8]); 2]| {
-            let read = |(name, raw), axes| {
-                idx::read_bytes(name, raw, axes)
-                    .map_err(|error| TrialError::Data(error.to_string()))
-            };
-            Split::new(
-                [images.0, labels.0],
-                &read(images, 3)?,
-                &read(labels, 1)?,
-                kind,
-                device,
-            )
-        };
         Ok(Self {
-            train: split(embedded!("train"))?,
-            val: split(embedded!("val"))?,
-            test: split(embedded!("test"))?,
+            train: Split::embedded(embedded!("train"), kind, device)?,
+            val: Split::embedded(embedded!("val"), kind, device)?,
+            test: Split::embedded(embedded!("test"), kind, device)?,
         })
     }
 
@@ -152,55 +163,74 @@ impl Sets {
                 folder.display()
             )));
         }
-        let split = |set: &str| {
-            let (images_name, images) = read_from(folder, &format!("{set}-images"), 3)?;
-            let (labels_name, labels) = read_from(folder, &format!("{set}-labels"), 1)?;
-            Split::new([&images_name, &labels_name], &images, &labels, kind, device)
-        };
-        let held_out = split("t10k")?;
+
+        let held_out = Split::from_folder(folder, "t10k", kind, device)?;
         let half = held_out.len() / 2;
         if half == 0 {
             return Err(TrialError::BadConfig(
                 "data_dir: one test image cannot be halved into validation and test".to_owned(),
             ));
         }
-        let (val, test) = (
-            held_out.narrow(0, half)?,
-            held_out.narrow(half, held_out.len() - half)?,
-        );
         Ok(Self {
-            train: split("train")?,
-            val,
-            test,
+            train: Split::from_folder(folder, "train", kind, device)?,
+            val: held_out.narrow(0, half)?,
+            test: held_out.narrow(half, held_out.len() - half)?,
         })
     }
 }
 
-/// One of MNIST's files, by the names it is known under: `train-images-idx3-ubyte`, with a dot
-/// before `idx3` as some archives unpack it, and both with `.gz`. Gives the path it was found
-/// under, and its contents.
-fn read_from(folder: &Path, stem: &str, axes: usize) -> Result<(String, Bytes), TrialError> {
+impl Split {
+    /// The embedded images and labels.
+    fn embedded(files: [EmbeddedFile; 2], kind: Kind, device: Device) -> Result<Self, TrialError> {
+        let [images, labels] = files;
+        let names = [images.name, labels.name];
+        Self::new(names, &images.read(3)?, &labels.read(1)?, kind, device)
+    }
+
+    /// The images and labels of the set `train` or `t10k` in a folder.
+    fn from_folder(
+        folder: &Path,
+        set: &str,
+        kind: Kind,
+        device: Device,
+    ) -> Result<Self, TrialError> {
+        let images_path = find(folder, &format!("{set}-images"), 3)?;
+        let images = read(&images_path, 3)?;
+        let labels_path = find(folder, &format!("{set}-labels"), 1)?;
+        let labels = read(&labels_path, 1)?;
+        let images_name = images_path.display().to_string();
+        let labels_name = labels_path.display().to_string();
+        Self::new([&images_name, &labels_name], &images, &labels, kind, device)
+    }
+}
+
+/// The path of one of MNIST's files, which go by several names: `train-images-idx3-ubyte`, with a
+/// dot before `idx3` as some archives unpack it, and both with `.gz`.
+fn find(folder: &Path, stem: &str, axes: usize) -> Result<PathBuf, TrialError> {
     let names = ["-", "."].map(|dash| format!("{stem}{dash}idx{axes}-ubyte"));
-    let packed = names.clone().map(|name| name + ".gz");
-    let Some(path) = names
+    let gzipped = names.clone().map(|name| name + ".gz");
+    let path = names
         .iter()
-        .chain(&packed)
+        .chain(&gzipped)
         .map(|name| folder.join(name))
-        .find(|path| path.exists())
-    else {
+        .find(|path| path.exists());
+    path.ok_or_else(|| {
         let folder = folder.display();
-        return Err(TrialError::BadConfig(format!(
-            "data_dir: {folder} holds neither {} nor {}.gz",
-            names[0], names[0]
-        )));
-    };
-    match idx::read_file(&path, axes) {
-        Ok(bytes) => Ok((path.display().to_string(), bytes)),
+        let name = &names[0];
+        TrialError::BadConfig(format!(
+            "data_dir: {folder} holds neither {name} nor {name}.gz"
+        ))
+    })
+}
+
+fn read(path: &Path, axes: usize) -> Result<Bytes, TrialError> {
+    match idx::read_file(path, axes) {
+        Ok(bytes) => Ok(bytes),
         Err(error @ IdxError::Malformed { .. }) => {
             Err(TrialError::BadConfig(format!("data_dir: {error}")))
         }
-        // It is there but cannot be read: a network file system may have hiccups, so a retry makes
-        // sense.
+        // The file exists but cannot be read. On a network file system this may be temporary, so a
+        // retry makes sense.
         Err(error @ IdxError::Io { .. }) => Err(TrialError::Data(format!("data_dir: {error}"))),
     }
 }
@@ -215,13 +245,11 @@ mod tests {
         Vec::try_from(split.labels.bincount::<Tensor>(None, 10)).unwrap()
     }
 
-    fn digest(bytes: &[(&str, &[u8]); 2]) -> [String; 2] {
-        let decompress = |index: usize| {
-            idx::read_bytes("", bytes[index].1, if index == 0 { 3 } else { 1 })
-                .unwrap()
-                .data
-        };
-        [0, 1].map(|index| blake3::hash(&decompress(index)).to_hex()[..16].to_owned())
+    /// Hashes of the decompressed images and labels.
+    fn digest(files: [EmbeddedFile; 2]) -> [String; 2] {
+        let [images, labels] = files;
+        [images.read(3), labels.read(1)]
+            .map(|bytes| blake3::hash(&bytes.unwrap().data).to_hex()[..16].to_owned())
     }
 
     #[test]
@@ -244,7 +272,7 @@ mod tests {
             ),
             (0.0, 1.0)
         );
-        insta::assert_debug_snapshot!([embedded!("train"), embedded!("val"), embedded!("test")].map(|files| digest(&files)), @r#"
+        insta::assert_debug_snapshot!([embedded!("train"), embedded!("val"), embedded!("test")].map(digest), @r#"
         [
             [
                 "863813dbfaa60f58",
@@ -310,7 +338,7 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_that_will_not_do_is_named() {
+    fn a_folder_that_cannot_be_used_is_named_with_the_reason() {
         insta::assert_snapshot!(message(Path::new("/nowhere")), @"data_dir: DIR is not a folder");
         insta::assert_snapshot!(message(tempfile::tempdir().unwrap().path()), @"data_dir: DIR holds neither t10k-images-idx3-ubyte nor t10k-images-idx3-ubyte.gz");
         insta::assert_snapshot!(message(folder(4, 3).path()), @"data_dir: DIR/t10k-images.idx3-ubyte holds 4 images but DIR/t10k-labels-idx1-ubyte holds 5 labels");

@@ -1,7 +1,7 @@
-//! The training loop of one trial: a function of its settings, its data and its network, which
-//! carry the seed. Reports a history row after each epoch. Under the protocol `as_run` it measures
-//! what the authors' program did. How far a trial is stands in its `Progress`, which can be copied:
-//! `prefix` branches trials from such copies.
+//! The training loop of one trial: a function of its settings, its seed, its data and its network.
+//! Reports a history row after each epoch. Under the protocol `as_run` it measures what the authors'
+//! program did. The state of a trial is its `Progress`, which can be copied: `prefix` branches trials
+//! from such copies.
 
 use std::time::{Duration, Instant};
 
@@ -21,22 +21,23 @@ use crate::optim::{Optimizer, OptimizerSettings, gradients};
 use crate::probes::{GradientNorms, GradientProbe};
 use crate::settings::{Protocol, Settings};
 
-/// The authors' program divides fc's norm by conv1's number of filters as well (facts.md 1e).
+/// Number by which the authors' program divides the norm of fc's gradient: conv1's number of filters
+/// (facts.md 1e).
 const AS_RUN_FC_DIVISOR: f64 = 64.0;
 
-/// What a trial works on.
+/// A trial and what it is trained on.
 pub(crate) struct Trial<'a> {
     /// Its settings.
     pub settings: &'a Settings,
     /// Its seed.
     pub seed: u64,
-    /// The images.
+    /// The images of all sets.
     pub sets: &'a Sets,
-    /// Where all of it is.
+    /// The device that holds them.
     pub device: Device,
 }
 
-/// How far a trial is: all that its further course depends on, but for the optimizer's own state.
+/// The state of a trial, without the optimizer's own.
 pub(crate) struct Progress {
     network: ResNet18,
     /// Epochs done.
@@ -49,7 +50,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Nothing done yet; the network is at the seed's starting weights.
+    /// The state before the first epoch. The network is at the seed's starting weights.
     pub(crate) fn start(network: ResNet18) -> Self {
         Self {
             network,
@@ -83,7 +84,7 @@ impl Progress {
         self.epoch
     }
 
-    /// Notes that the optimizer has become another one at the end of the last epoch.
+    /// Notes that the optimizer has switched at the end of the last epoch.
     pub(crate) fn note_switch(&mut self) {
         self.metrics.set(SWITCH_METRIC, f64::from(self.epoch));
     }
@@ -91,26 +92,23 @@ impl Progress {
 
 impl Trial<'_> {
     /// Trains to the end, calls `report` with each epoch's number (from 1) and history row, and
-    /// gives the final metrics. A loss that is not finite is a result like any other, and training
-    /// goes on.
+    /// returns the final metrics. A loss that is not finite is a result like any other, and training
+    /// continues.
     ///
     /// # Errors
-    /// `BadConfig` if the set is smaller than the settings want it; libtorch's.
+    /// `BadConfig` if the training set is smaller than the settings require; libtorch's.
     pub(crate) fn run(
         &self,
         network: ResNet18,
         report: &mut dyn FnMut(u32, Metrics),
     ) -> Result<Metrics, TrialError> {
         let mut progress = Progress::start(network);
-        self.train(
-            &mut progress,
-            &mut *self.settings.optimizer.start(self.seed),
-            report,
-        )?;
+        let mut optimizer = self.settings.optimizer.start(self.seed);
+        self.train(&mut progress, &mut *optimizer, report)?;
         self.finish(&progress)
     }
 
-    /// The epochs that are left.
+    /// Trains the epochs that are left.
     ///
     /// # Errors
     /// As for `run`.
@@ -132,7 +130,7 @@ impl Trial<'_> {
         Ok(())
     }
 
-    /// One epoch: the steps, then the scores. The optimizer has not heard of the loss yet.
+    /// Trains one epoch, then measures. The optimizer is not told the loss.
     ///
     /// # Errors
     /// As for `run`.
@@ -149,42 +147,32 @@ impl Trial<'_> {
         } else {
             &self.sets.val
         };
+
         let start = Instant::now();
-        let (steps, norms) = self.steps(&progress.network, &batches, optimizer)?;
+        let steps = self.steps(&progress.network, &batches, optimizer)?;
         progress.epoch += 1;
+
         let mut values = Metrics::default();
         put_score(&mut values, "train", evaluate(&progress.network, &train)?);
         let val = evaluate(&progress.network, held_out)?;
         put_score(&mut values, "val", val);
-        values.set(GRAD_NORM_CONV1, norms.conv1);
-        values.set(
-            GRAD_NORM_FC,
-            if as_run {
-                norms.fc / AS_RUN_FC_DIVISOR
-            } else {
-                norms.fc
-            },
-        );
+        values.set(GRAD_NORM_CONV1, steps.norms.conv1);
+        let fc_divisor = if as_run { AS_RUN_FC_DIVISOR } else { 1.0 };
+        values.set(GRAD_NORM_FC, steps.norms.fc / fc_divisor);
         if as_run {
-            Checkpoint::keep(
-                &mut progress.checkpoint,
-                progress.epoch,
-                val.loss,
-                &progress.network,
-            )?;
+            progress.keep_checkpoint(val.loss)?;
         }
-        progress.step_seconds += steps.as_secs_f64();
+        progress.step_seconds += steps.time.as_secs_f64();
         progress.all_seconds += start.elapsed().as_secs_f64();
-        // The last row's scores stand.
+
+        // The last row's scores are final metrics.
         for (name, value) in &values.0 {
             if METRICS.contains(&name.as_str()) {
                 progress.metrics.set(name, value.0);
             }
         }
-        values.set(
-            "seconds",
-            if as_run { start.elapsed() } else { steps }.as_secs_f64(),
-        );
+        let time = if as_run { start.elapsed() } else { steps.time };
+        values.set("seconds", time.as_secs_f64());
         Ok(Row {
             values,
             val_loss: val.loss,
@@ -208,11 +196,13 @@ impl Trial<'_> {
             .as_ref()
             .map_or(network, |checkpoint| &checkpoint.network);
         put_score(&mut metrics, "test", evaluate(tested, &self.sets.test)?);
-        let as_run = self.settings.protocol == Protocol::AsRun;
-        metrics.set(
-            "training_seconds",
-            if as_run { *all_seconds } else { *step_seconds },
-        );
+        let training_seconds = match self.settings.protocol {
+            Protocol::AsRun => *all_seconds,
+            Protocol::Paper => *step_seconds,
+        };
+        metrics.set("training_seconds", training_seconds);
+
+        // Under `as_run`, also what the protocol `paper` would have measured.
         if let Some(checkpoint) = checkpoint {
             let val = evaluate(network, &self.sets.val)?;
             metrics.set(HELDOUT_LOSS, val.loss);
@@ -223,19 +213,16 @@ impl Trial<'_> {
         Ok(metrics)
     }
 
-    /// A step that counts for nothing, on a copy of the network: the first step of a kind in a
-    /// process waits for libtorch to compile its kernels and for memory, which is no part of what
-    /// an optimizer costs.
+    /// Takes a step on a copy of the network. The first step of a kind in a process waits for
+    /// libtorch to compile its kernels and for memory, which is not part of an optimizer's cost.
     ///
     /// # Errors
     /// libtorch's.
     pub(crate) fn warm_up(&self, network: &ResNet18) -> Result<(), TrialError> {
         let network = network.duplicate()?;
         let mut optimizer = self.settings.optimizer.costliest().start(self.seed);
-        if let Some(batch) = Batches::new(&self.training_set()?, self.settings.batch_size)?
-            .iter()
-            .next()
-        {
+        let batches = Batches::new(&self.training_set()?, self.settings.batch_size)?;
+        if let Some(batch) = batches.iter().next() {
             step(&network, batch, &mut *optimizer)?;
         }
         Ok(())
@@ -246,11 +233,11 @@ impl Trial<'_> {
     /// # Errors
     /// `BadConfig` if there are fewer, or too few for batch norm.
     pub(crate) fn training_set(&self) -> Result<Split, TrialError> {
-        let there = self.sets.train.len();
-        let wanted = self.settings.train_images.unwrap_or(there);
-        if wanted > there {
+        let available = self.sets.train.len();
+        let wanted = self.settings.train_images.unwrap_or(available);
+        if wanted > available {
             return Err(TrialError::BadConfig(format!(
-                "train_images: {wanted} are wanted, but the training set has {there} images"
+                "train_images: {wanted} are wanted, but the training set has {available} images"
             )));
         }
         if wanted < 2 {
@@ -261,16 +248,18 @@ impl Trial<'_> {
         self.sets.train.narrow(0, wanted)
     }
 
-    /// One pass over the batches. Gives the wall-clock time of the steps alone, and the gradients'
-    /// norms.
+    /// Takes a step on each batch.
     fn steps(
         &self,
         network: &ResNet18,
         batches: &Batches,
         optimizer: &mut dyn Optimizer,
-    ) -> Result<(Duration, GradientNorms), TrialError> {
+    ) -> Result<Steps, TrialError> {
+        // The authors' program computes all gradients with their graph, which takes time.
         let with_graph = self.settings.protocol == Protocol::AsRun;
         let mut probe = GradientProbe::default();
+
+        // Work on a GPU goes on after a call returns, so both times are taken when it is finished.
         synchronize(self.device);
         let start = Instant::now();
         for batch in batches.iter() {
@@ -280,9 +269,17 @@ impl Trial<'_> {
             probe.add(&gradients)?;
         }
         synchronize(self.device);
-        let spent = start.elapsed();
-        Ok((spent, probe.take()?))
+        let time = start.elapsed();
+        let norms = probe.take()?;
+        Ok(Steps { time, norms })
     }
+}
+
+/// What was measured over the steps of an epoch.
+struct Steps {
+    /// Wall-clock time of the steps alone.
+    time: Duration,
+    norms: GradientNorms,
 }
 
 /// A row of a trial's history.
@@ -295,7 +292,7 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Hybrid's rows say whether it switched at their end.
+    /// Adds to a row of Hybrid whether it switched at the end of the epoch.
     pub(crate) fn tell_switch(&mut self, settings: &Settings, switched: bool) {
         if matches!(settings.optimizer, OptimizerSettings::Hybrid(_)) {
             self.values.set("switched", f64::from(u8::from(switched)));
@@ -303,8 +300,8 @@ impl Row {
     }
 }
 
-/// The weights with the lowest loss on the held-out images so far, as the authors' program keeps
-/// them (on disk there, in memory here).
+/// The weights with the lowest loss on the held-out images so far, which the authors' program keeps
+/// too (on disk).
 struct Checkpoint {
     epoch: u32,
     loss: f64,
@@ -319,29 +316,32 @@ impl Checkpoint {
         })
     }
 
-    /// Keeps the network if its loss is strictly below that of the one kept; the first one whatever
-    /// its loss is.
-    fn keep(
-        kept: &mut Option<Self>,
-        epoch: u32,
-        loss: f64,
-        network: &ResNet18,
-    ) -> Result<(), TrialError> {
-        if kept
+    /// Whether a loss is strictly lower than that of these weights. Any number is lower than NaN.
+    fn is_above(&self, loss: f64) -> bool {
+        loss < self.loss || (self.loss.is_nan() && !loss.is_nan())
+    }
+}
+
+impl Progress {
+    /// Keeps the network as the checkpoint if its loss is lower than that of the last one, or if
+    /// there is none.
+    fn keep_checkpoint(&mut self, loss: f64) -> Result<(), TrialError> {
+        let is_lowest = self
+            .checkpoint
             .as_ref()
-            .is_none_or(|kept| loss < kept.loss || (kept.loss.is_nan() && !loss.is_nan()))
-        {
-            *kept = Some(Self {
-                epoch,
+            .is_none_or(|kept| kept.is_above(loss));
+        if is_lowest {
+            self.checkpoint = Some(Checkpoint {
+                epoch: self.epoch,
                 loss,
-                network: network.duplicate()?,
+                network: self.network.duplicate()?,
             });
         }
         Ok(())
     }
 }
 
-/// One optimisation step on a batch: cross entropy, its gradients, the optimizer's move.
+/// One optimization step on a batch: cross entropy, its gradients, the optimizer's step.
 ///
 /// # Errors
 /// libtorch's.
@@ -361,8 +361,7 @@ fn batch_gradients(
     batch: &Split,
     differentiable: bool,
 ) -> Result<Vec<Tensor>, TrialError> {
-    // Logits and loss end here: what the gradients do not need is freed before the optimizer's move
-    // takes memory.
+    // Logits and loss are dropped here, so that memory is free before the optimizer's step.
     let logits = network.forward(&batch.images, Mode::Train)?;
     let loss =
         logits.f_cross_entropy_loss(&batch.labels, None::<&Tensor>, Reduction::Mean, -100, 0.0)?;

@@ -8,9 +8,9 @@
 //! y = O ((K g) ∘ (I x)),   in two dimensions with O ⊗ O, K ⊗ K, I ⊗ I
 //! ```
 //!
-//! The products between channels are then 9 matrix products instead of 16 for 2x2 pixels, 36
-//! instead of 100 for 4x4: exact but for rounding, and made of matrix products alone, so that
-//! derivatives of every order are too.
+//! The products between channels are then 9 matrix products instead of 16 for 2x2 pixels, and 36
+//! instead of 100 for 4x4. The result is exact up to rounding, and made of matrix products alone, so
+//! that derivatives of every order are too.
 
 use tch::{Device, Kind, TchError, Tensor};
 
@@ -27,7 +27,7 @@ pub(super) struct Bilinear {
     output: Tensor,
 }
 
-/// In one dimension, row by row: I, K, O.
+/// I, K and O in one dimension, row by row.
 type Matrices = [&'static [&'static [f64]]; 3];
 
 /// A 2x2 Toeplitz matrix times a vector with three products: y_0 = g_1 (x_0 + x_1) + (g_2 - g_1)
@@ -38,9 +38,9 @@ const TWO: Matrices = [
     &[&[1.0, 1.0, 0.0], &[1.0, 0.0, 1.0]],
 ];
 
-/// Toom and Cook's F(4, 3) at 0, ±3/4, ±3/2 and infinity, of the points with small fractions the
-/// ones that round best: 1e-6 of the norm in single precision where a plain sum has 1.4e-7. Scaled
-/// so that I and O have exact entries.
+/// Toom and Cook's F(4, 3) at 0, ±3/4, ±3/2 and infinity. Of the points with small fractions these
+/// round best: the error is 1e-6 of the norm in single precision, where a plain sum has 1.4e-7.
+/// Scaled so that the entries of I and O are exact.
 const FOUR: Matrices = [
     &[
         &[0.0, -2.8125, 0.0, 1.0],
@@ -67,12 +67,12 @@ const FOUR: Matrices = [
 ];
 
 impl Bilinear {
-    /// Whether there is a way for maps of that side.
+    /// Whether there are matrices for maps of that side.
     pub(super) fn is_for_side(side: i64) -> bool {
         matches!(side, 2 | 4)
     }
 
-    /// For maps of that side, if there is a way for them.
+    /// The matrices for maps of that side, if there are any.
     ///
     /// # Errors
     /// libtorch's.
@@ -94,8 +94,8 @@ impl Bilinear {
         }))
     }
 
-    /// The convolution of `[P, N, in]` (pixels row by row) with kernels `[out, in, 3, 3]`, which
-    /// best lie in memory tap by tap: `[P, N, out]`.
+    /// The convolution of `[P, N, in]` (pixels row by row) with kernels `[out, in, 3, 3]`: `[P, N,
+    /// out]`. Kernels that lie in memory tap by tap need no copy.
     ///
     /// # Errors
     /// libtorch's.
@@ -103,8 +103,9 @@ impl Bilinear {
         let (pixels, images, input) = rows.size3()?;
         let outputs = weight.size4()?.0;
         let products = self.output.size()[1];
-        // Copied tap by tap, if it does not lie so: a product with the transposed view has a
-        // backward pass that is six times slower.
+
+        // Copied if it does not lie tap by tap: a product with the transposed view has a backward
+        // pass that is six times slower.
         let by_tap = weight
             .f_view([outputs * input, taps::KERNEL])?
             .f_transpose(0, 1)?
@@ -117,6 +118,7 @@ impl Bilinear {
             .input
             .f_mm(&rows.f_reshape([pixels, images * input])?)?
             .f_view([products, images, input])?;
+
         let product = maps
             .f_bmm(&kernels.f_transpose(1, 2)?)?
             .f_view([products, images * outputs])?;
@@ -143,10 +145,11 @@ mod tests {
 
     /// Values, derivatives and second derivatives are the convolution's.
     #[test]
-    fn it_is_the_convolution() {
+    fn results_and_derivatives_are_the_convolutions() {
         one_thread();
         for side in [2, 4] {
-            let (x, weight) = (wave(&[side * side, 7, 5]), wave(&[3, 5, 3, 3]));
+            let x = wave(&[side * side, 7, 5]);
+            let weight = wave(&[3, 5, 3, 3]);
             let maps = x.view([side, side, 7, 5]).permute([2, 3, 0, 1]);
             let expected = maps
                 .conv2d(&weight, None::<&Tensor>, [1, 1], [1, 1], [1, 1], 1)
@@ -165,16 +168,18 @@ mod tests {
 
     /// In single precision the rounding stays small.
     #[test]
-    fn it_rounds_well() {
+    fn rounding_errors_stay_small_in_single_precision() {
         one_thread();
-        let (x, weight) = (wave(&[16, 20, 64]).detach(), wave(&[64, 64, 3, 3]).detach());
+        let x = wave(&[16, 20, 64]).detach();
+        let weight = wave(&[64, 64, 3, 3]).detach();
         let convolve = |kind| {
             let way = Bilinear::for_side(4, kind, Device::Cpu).unwrap().unwrap();
             way.convolve(&x.to_kind(kind), &weight.to_kind(kind))
                 .unwrap()
                 .to_kind(Kind::Double)
         };
-        let (single, double) = (convolve(Kind::Float), convolve(Kind::Double));
+        let single = convolve(Kind::Float);
+        let double = convolve(Kind::Double);
         assert_near(
             "a convolution with fewer products, in single precision",
             &single,

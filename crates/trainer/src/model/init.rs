@@ -1,6 +1,5 @@
-//! Where a network's tensors come from: drawn from a seed, or copied from another network. A
-//! network is built by asking a `Source` for each of its tensors by name; loading weights from a
-//! file would be one more source.
+//! Where a network's tensors come from: drawn from a seed, or copied from another network. A network
+//! is built by asking a `Source` for each of its tensors by name.
 
 use std::collections::HashMap;
 
@@ -10,21 +9,22 @@ use super::taps;
 use crate::rng::Stream;
 use crate::tensors::copy;
 
-/// How a tensor starts.
+/// How a tensor is initialised.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Init {
     /// torch's `kaiming_normal_(mode="fan_out", nonlinearity="relu")` (He et al. 2015, eq. 14):
     /// N(0, 2 / fan_out), where fan_out = output channels x kernel area. torchvision's choice for
     /// the convolutions of a ResNet.
     KaimingNormalFanOut,
-    /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)): what torch's own `nn.Conv2d` and `nn.Linear` do
-    /// (kaiming_uniform with a = sqrt(5)). Holds the fan_in, since a bias does not know it.
+    /// U(-1/sqrt(fan_in), 1/sqrt(fan_in)): torch's default for `nn.Conv2d` and `nn.Linear`
+    /// (`kaiming_uniform_` with a = sqrt(5)). Holds the fan_in, which the shape of a bias does not
+    /// tell.
     UniformFanIn(i64),
-    /// All elements this number.
+    /// All elements are this number.
     Constant(f64),
 }
 
-/// Gives the tensors that a network is made of.
+/// Provides the tensors of a network.
 pub(super) trait Source {
     /// The tensor of that name and shape. The caller may change it in place.
     ///
@@ -33,15 +33,15 @@ pub(super) trait Source {
     fn tensor(&mut self, name: &str, shape: &[i64], init: Init) -> Result<Tensor, TchError>;
 }
 
-/// Draws each tensor from its own stream, `init/<name>`, on the CPU and in single precision: the
-/// same seed gives the same weights on every device and in every precision. Of a kernel with dead
-/// taps all is drawn and the live ones kept.
+/// Draws each tensor from its own stream, `init/<name>`, on the CPU and in single precision: a seed
+/// gives the same weights on every device and in every precision. Kernels with dead taps are drawn
+/// in full, then cut to their live taps.
 pub(super) struct Drawn {
     /// The trial's seed.
     pub seed: u64,
-    /// The precision to deliver.
+    /// The precision of the tensors.
     pub kind: Kind,
-    /// Where to deliver.
+    /// The device of the tensors.
     pub device: Device,
 }
 

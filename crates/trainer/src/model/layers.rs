@@ -17,17 +17,17 @@ pub(crate) enum Mode {
     Evaluate,
 }
 
-/// Asks the source for each tensor and notes it down by name, in the order of asking.
+/// Asks the source for each tensor, and keeps it under its name, in the order of asking.
 pub(super) struct Builder<'a, S: Source> {
     /// Where the tensors come from.
     pub source: &'a mut S,
-    /// Whether kernels with dead taps are cut down to the live ones: always, but to compare with.
+    /// Whether kernels with dead taps are cut to the live ones: always, except for comparisons.
     pub cut: bool,
-    /// Whether kernels for which there are fewer products lie in memory as those want them.
+    /// Whether the kernels of bilinear convolutions lie in memory tap by tap.
     pub by_tap: bool,
-    /// What is trained: (name, tensor).
+    /// The trained tensors: (name, tensor).
     pub parameters: Vec<(String, Tensor)>,
-    /// What is kept beside the parameters, the running statistics: (name, tensor).
+    /// The running statistics: (name, tensor).
     pub buffers: Vec<(String, Tensor)>,
 }
 
@@ -37,16 +37,17 @@ impl<S: Source> Builder<'_, S> {
         self.keep(name, tensor)
     }
 
-    /// A kernel `[out, in, k, k]` for which there are fewer products: in memory tap by tap, or
-    /// channel by channel.
+    /// A kernel `[out, in, k, k]` of a bilinear convolution, in memory tap by tap or channel by
+    /// channel.
     fn kernel(&mut self, name: String, shape: &[i64], init: Init) -> Result<Tensor, TchError> {
         let tensor = self.source.tensor(&name, shape, init)?;
-        let tensor = match self.by_tap {
-            true => tensor
+        let tensor = if self.by_tap {
+            tensor
                 .f_permute([2, 3, 0, 1])?
                 .f_contiguous()?
-                .f_permute([2, 3, 0, 1])?,
-            false => tensor.f_contiguous()?,
+                .f_permute([2, 3, 0, 1])?
+        } else {
+            tensor.f_contiguous()?
         };
         self.keep(name, tensor)
     }
@@ -67,11 +68,11 @@ impl<S: Source> Builder<'_, S> {
 /// A square convolution without a bias.
 #[derive(Debug)]
 pub(super) struct Conv {
-    /// `[out, in, k, k]`, or `[out, in, taps]` if the kernel is cut down to its live taps.
+    /// `[out, in, k, k]`, or `[out, in, taps]` if the kernel is cut to its live taps.
     weight: Tensor,
     stride: i64,
     padding: i64,
-    /// With fewer multiplications, where there is a way.
+    /// A form with fewer multiplications, if there is one for these maps.
     bilinear: Option<Bilinear>,
 }
 
@@ -83,7 +84,7 @@ pub(super) struct ConvSize {
     pub kernel: i64,
     /// Step between positions. The padding is half the kernel, rounded down.
     pub stride: i64,
-    /// Side of the maps that it gets.
+    /// Side of the maps that go in.
     pub side: i64,
 }
 
@@ -101,6 +102,7 @@ impl Conv {
             stride,
             side,
         } = *size;
+
         let live = if on.cut && kernel == 3 {
             taps::live_count(side, stride)
         } else {
@@ -109,31 +111,30 @@ impl Conv {
         let shape = live.map_or(vec![output, input, kernel, kernel], |taps| {
             vec![output, input, taps]
         });
+
         let name = format!("{name}.weight");
-        let few = kernel == 3 && stride == 1 && Bilinear::is_for_side(side);
-        let weight = if few {
-            on.kernel(name, &shape, init)?
+        let weight;
+        let mut bilinear = None;
+        if kernel == 3 && stride == 1 && Bilinear::is_for_side(side) {
+            weight = on.kernel(name, &shape, init)?;
+            bilinear = Bilinear::for_side(side, weight.f_kind()?, weight.device())?;
         } else {
-            on.parameter(name, &shape, init)?
-        };
-        let way = if few {
-            Bilinear::for_side(side, weight.f_kind()?, weight.device())?
-        } else {
-            None
-        };
+            weight = on.parameter(name, &shape, init)?;
+        }
         Ok(Self {
             weight,
             stride,
             padding: kernel / 2,
-            bilinear: way,
+            bilinear,
         })
     }
 
-    /// The maps that it makes. They come as rows if they are small.
+    /// The convolution of maps. Small results are rows.
     pub(super) fn forward(&self, x: &Maps) -> Result<Maps, TchError> {
         let size = self.weight.size();
         if let [output, input, taps] = size[..] {
-            // The live taps cover the whole map, in its order: one product with the flattened maps.
+            // The live taps cover the whole map, in its order, so one product with the flattened
+            // maps is enough.
             let maps = x
                 .rows()?
                 .f_permute([1, 2, 0])?
@@ -144,24 +145,25 @@ impl Conv {
             )?;
             return Ok(Maps::Rows(product.f_view([1, -1, output])?));
         }
-        if let Some(way) = &self.bilinear {
+        if let Some(bilinear) = &self.bilinear {
             let rows = x.rows()?;
             if rows.size()[1] >= Self::BILINEAR_FROM {
-                return Ok(Maps::Rows(way.convolve(&rows, &self.weight)?));
+                return Ok(Maps::Rows(bilinear.convolve(&rows, &self.weight)?));
             }
         }
+
+        // A 1x1 convolution is a product over channels.
         if size[2] == 1 && self.stride == 2 {
-            return Ok(Maps::Rows(x.halved()?.f_linear(
-                &self.weight.f_view([size[0], size[1]])?,
-                None::<&Tensor>,
-            )?));
+            let matrix = self.weight.f_view([size[0], size[1]])?;
+            let product = x.halved()?.f_linear(&matrix, None::<&Tensor>)?;
+            return Ok(Maps::Rows(product));
         }
-        let [stride, padding] = [[self.stride; 2], [self.padding; 2]];
+
         let planes = Maps::Planes(x.planes()?.f_conv2d(
             &self.weight,
             None::<&Tensor>,
-            stride,
-            padding,
+            [self.stride; 2],
+            [self.padding; 2],
             [1, 1],
             1,
         )?);
@@ -172,8 +174,8 @@ impl Conv {
         }
     }
 
-    /// Images at once from which fewer products pay: the kernels are transformed at each step,
-    /// however few they are.
+    /// Minimum number of images for which a bilinear convolution pays: its kernels are transformed at
+    /// each step, for any number of images.
     pub(super) const BILINEAR_FROM: i64 = 32;
 
     /// The largest side of maps that are kept as rows.
@@ -308,7 +310,7 @@ mod tests {
 
     /// Each kind of convolution of the network, given planes and given rows.
     #[test]
-    fn every_way_is_the_convolution() {
+    fn every_form_is_the_convolution() {
         for (kernel, stride, side) in [
             (3, 1, 2),
             (3, 1, 4),

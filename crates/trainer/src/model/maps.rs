@@ -1,6 +1,6 @@
-//! A layer's maps in one of two orders, and the way from one to the other. Convolutions of libtorch
-//! want planes; the small maps of the later layers are kept as rows, so that all that is done with
-//! them are matrix products and sums over columns.
+//! A layer's maps in one of two orders, and the conversion between them. Convolutions of libtorch
+//! take planes. The small maps of the later layers are kept as rows, so that matrix products and sums
+//! over columns are all that is needed.
 
 use tch::{TchError, Tensor};
 
@@ -14,14 +14,14 @@ pub(super) enum Maps {
 }
 
 impl Maps {
-    /// The tensor, in whichever order.
+    /// The tensor, in its order.
     pub(super) fn tensor(&self) -> &Tensor {
         match self {
             Self::Planes(tensor) | Self::Rows(tensor) => tensor,
         }
     }
 
-    /// The same order with another tensor.
+    /// Another tensor in the same order.
     pub(super) fn with(&self, tensor: Tensor) -> Self {
         match self {
             Self::Planes(_) => Self::Planes(tensor),
@@ -65,18 +65,18 @@ impl Maps {
         }
     }
 
-    /// Every second pixel of every second row, as rows: what a 1x1 convolution with stride 2 sees.
+    /// Every second pixel of every second row, as rows: the input of a 1x1 convolution with stride 2.
     ///
     /// # Errors
     /// libtorch's.
     pub(super) fn halved(&self) -> Result<Tensor, TchError> {
         match self {
-            Self::Planes(tensor) => Self::Planes(
-                tensor
+            Self::Planes(tensor) => {
+                let halved = tensor
                     .f_slice(2, None, None, 2)?
-                    .f_slice(3, None, None, 2)?,
-            )
-            .rows(),
+                    .f_slice(3, None, None, 2)?;
+                Self::Planes(halved).rows()
+            }
             Self::Rows(tensor) => {
                 let (pixels, images, channels) = tensor.size3()?;
                 let side = pixels.isqrt();
@@ -95,7 +95,7 @@ mod tests {
     use crate::device::one_thread;
 
     #[test]
-    fn the_orders_are_each_others_inverse() {
+    fn conversions_between_the_orders_are_inverse() {
         one_thread();
         let planes = Tensor::arange(2 * 3 * 16, tch::kind::FLOAT_CPU).view([2, 3, 4, 4]);
         let rows = Maps::Planes(planes.shallow_clone()).rows().unwrap();

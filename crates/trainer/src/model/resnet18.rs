@@ -1,5 +1,5 @@
-//! ResNet18 (He et al. 2016) as torchvision builds it, for one-channel 28x28 images and ten
-//! classes. The engine runs it; the optimizers change its parameters in place.
+//! ResNet18 (He et al. 2016) as torchvision builds it, for one-channel 28x28 images and ten classes.
+//! The engine runs it; the optimizers change its parameters in place.
 
 use std::collections::HashMap;
 
@@ -25,8 +25,9 @@ pub(crate) struct ResNet18 {
     parameters: Vec<Tensor>,
     /// Running statistics of the batch norms: (name, tensor).
     buffers: Vec<(String, Tensor)>,
-    /// How kernels with fewer products lie in memory.
+    /// Whether the kernels of bilinear convolutions lie in memory tap by tap.
     by_tap: bool,
+    /// Whether kernels with dead taps are cut to the live ones.
     cut: bool,
 }
 
@@ -42,8 +43,8 @@ struct Block {
 }
 
 impl Block {
-    /// The block named `name`, with so many channels in and out, whose first step is `stride` on
-    /// maps of that side.
+    /// The block named `name`, with that many channels in and out. Its first convolution has the
+    /// given stride, and gets maps of that side.
     fn new(
         on: &mut Builder<impl Source>,
         name: &str,
@@ -51,50 +52,39 @@ impl Block {
         stride: i64,
         side: i64,
     ) -> Result<Self, TchError> {
-        let he = Init::KaimingNormalFanOut;
+        let init = Init::KaimingNormalFanOut;
         let [input, output] = channels;
-        let conv1 = Conv::new(
-            on,
-            &format!("{name}.conv1"),
-            &ConvSize {
-                channels,
-                kernel: 3,
-                stride,
-                side,
-            },
-            he,
-        )?;
+
+        // The order matters: parameters are kept in the order in which the source is asked for them.
+        let size = ConvSize {
+            channels,
+            kernel: 3,
+            stride,
+            side,
+        };
+        let conv1 = Conv::new(on, &format!("{name}.conv1"), &size, init)?;
         let bn1 = Norm::new(on, &format!("{name}.bn1"), output)?;
-        let conv2 = Conv::new(
-            on,
-            &format!("{name}.conv2"),
-            &ConvSize {
-                channels: [output, output],
-                kernel: 3,
-                stride: 1,
-                side: (side + stride - 1) / stride,
-            },
-            he,
-        )?;
+        let size = ConvSize {
+            channels: [output, output],
+            kernel: 3,
+            stride: 1,
+            side: (side + stride - 1) / stride,
+        };
+        let conv2 = Conv::new(on, &format!("{name}.conv2"), &size, init)?;
         let bn2 = Norm::new(on, &format!("{name}.bn2"), output)?;
+
         let downsample = if input == output && stride == 1 {
             None
         } else {
-            let conv = Conv::new(
-                on,
-                &format!("{name}.downsample.0"),
-                &ConvSize {
-                    channels,
-                    kernel: 1,
-                    stride,
-                    side,
-                },
-                he,
-            )?;
-            Some((
-                conv,
-                Norm::new(on, &format!("{name}.downsample.1"), output)?,
-            ))
+            let size = ConvSize {
+                channels,
+                kernel: 1,
+                stride,
+                side,
+            };
+            let conv = Conv::new(on, &format!("{name}.downsample.0"), &size, init)?;
+            let norm = Norm::new(on, &format!("{name}.downsample.1"), output)?;
+            Some((conv, norm))
         };
         Ok(Self {
             conv1,
@@ -106,8 +96,8 @@ impl Block {
     }
 
     fn forward(&self, x: &Maps, mode: Mode) -> Result<Maps, TchError> {
-        // The activations may be overwritten: no backward pass needs a batch norm's output before
-        // the ReLU.
+        // The activations may be overwritten: no backward pass needs the output of a batch norm from
+        // before the ReLU.
         let inner = self.bn1.forward(&self.conv1.forward(x)?, mode)?;
         let inner = inner.with(inner.tensor().shallow_clone().f_relu_()?);
         let out = self.bn2.forward(&self.conv2.forward(&inner)?, mode)?;
@@ -121,12 +111,12 @@ impl Block {
 }
 
 impl ResNet18 {
-    /// How many weights the paper's network has.
+    /// Number of weights of the paper's network.
     pub(crate) const PARAMETERS: i64 = 11_175_370;
-    /// How many of them are never trained, since they only ever meet padding.
+    /// Number of these that are never trained, because they only ever meet padding.
     pub(crate) const DEAD: i64 = 6_946_816;
 
-    /// The network of a seed: the same weights for the same seed, whatever the optimizer and the
+    /// The network of a seed. Its weights depend on nothing else, neither on the optimizer nor on the
     /// device.
     ///
     /// # Errors
@@ -135,8 +125,8 @@ impl ResNet18 {
         Self::build(&mut Drawn { seed, kind, device }, true, true)
     }
 
-    /// The same function with its dead taps, as torchvision has them: slower, and there only to
-    /// compare with.
+    /// The same network with its dead taps, as in torchvision. It is slower, and only for
+    /// comparisons.
     ///
     /// # Errors
     /// libtorch's.
@@ -152,16 +142,13 @@ impl ResNet18 {
         Self::build(&mut self.tensors_to_copy(), self.cut, self.by_tap)
     }
 
-    /// A copy whose weights lie in memory as training in batches of that size wants them.
+    /// A copy whose weights lie in memory in the best order for batches of that size.
     ///
     /// # Errors
     /// libtorch's.
     pub(crate) fn duplicate_for(&self, batch_size: i64) -> Result<Self, TchError> {
-        Self::build(
-            &mut self.tensors_to_copy(),
-            self.cut,
-            batch_size >= Conv::BILINEAR_FROM,
-        )
+        let by_tap = batch_size >= Conv::BILINEAR_FROM;
+        Self::build(&mut self.tensors_to_copy(), self.cut, by_tap)
     }
 
     fn tensors_to_copy(&self) -> CopyOf<'_> {
@@ -173,8 +160,8 @@ impl ResNet18 {
         CopyOf(parameters.chain(buffers).collect::<HashMap<_, _>>())
     }
 
-    /// The network with tensors from that source, with or without dead taps, kernels tap by tap or
-    /// not.
+    /// The network with tensors from that source. `cut` leaves out dead taps; `by_tap` lays kernels
+    /// of bilinear convolutions out tap by tap.
     fn build(source: &mut impl Source, cut: bool, by_tap: bool) -> Result<Self, TchError> {
         let mut on = Builder {
             source,
@@ -183,53 +170,39 @@ impl ResNet18 {
             parameters: Vec::with_capacity(62),
             buffers: Vec::with_capacity(40),
         };
+
         // The authors replace torchvision's conv1 by `nn.Conv2d(1, 64, 7, 2, 3, bias=False)`, which
-        // brings that layer's own initialisation: U(-1/7, 1/7).
-        let conv1 = Conv::new(
-            &mut on,
-            "conv1",
-            &ConvSize {
-                channels: [1, 64],
-                kernel: 7,
-                stride: 2,
-                side: 28,
-            },
-            Init::UniformFanIn(49),
-        )?;
+        // has that layer's default initialisation: U(-1/7, 1/7).
+        let size = ConvSize {
+            channels: [1, 64],
+            kernel: 7,
+            stride: 2,
+            side: 28,
+        };
+        let conv1 = Conv::new(&mut on, "conv1", &size, Init::UniformFanIn(49))?;
         let bn1 = Norm::new(&mut on, "bn1", 64)?;
+
         let mut blocks = Vec::with_capacity(8);
-        // Channels and side of the maps, after conv1 and the pooling.
-        let (mut input, mut side) = (64, 7);
+        // Channels and side of the maps after conv1 and the pool.
+        let mut input = 64;
+        let mut side = 7;
         for (layer, output) in [(1, 64), (2, 128), (3, 256), (4, 512)] {
             for index in 0..2 {
+                let name = format!("layer{layer}.{index}");
                 let stride = if layer > 1 && index == 0 { 2 } else { 1 };
-                blocks.push(Block::new(
-                    &mut on,
-                    &format!("layer{layer}.{index}"),
-                    [input, output],
-                    stride,
-                    side,
-                )?);
-                (input, side) = (output, (side + stride - 1) / stride);
+                blocks.push(Block::new(&mut on, &name, [input, output], stride, side)?);
+                input = output;
+                side = (side + stride - 1) / stride;
             }
         }
         let fc = Linear::new(&mut on, "fc", 512, 10)?;
+
         let Builder {
             parameters,
             buffers,
             ..
         } = on;
-        let count: i64 = parameters
-            .iter()
-            .map(|(_, tensor)| taps::full_shape(&tensor.size()).iter().product::<i64>())
-            .sum();
-        let live: usize = parameters.iter().map(|(_, tensor)| tensor.numel()).sum();
-        assert_eq!(count, Self::PARAMETERS, "this is not the paper's ResNet18");
-        assert_eq!(
-            live as i64,
-            Self::PARAMETERS - if cut { Self::DEAD } else { 0 },
-            "these are not its live taps"
-        );
+        assert_sizes(&parameters, cut);
         let (names, parameters) = parameters.into_iter().unzip();
         Ok(Self {
             conv1,
@@ -292,9 +265,29 @@ impl ResNet18 {
     }
 }
 
-/// One-channel images seen as images whose channels are last in memory, which for one channel is
-/// the same memory: libtorch's convolutions keep that order, in which the stem's take a fifth of
-/// the time.
+/// Asserts that the parameters are those of the paper's network, with or without dead taps.
+fn assert_sizes(parameters: &[(String, Tensor)], cut: bool) {
+    let count: i64 = parameters
+        .iter()
+        .map(|(_, tensor)| taps::full_shape(&tensor.size()).iter().product::<i64>())
+        .sum();
+    assert_eq!(
+        count,
+        ResNet18::PARAMETERS,
+        "this is not the paper's ResNet18"
+    );
+
+    let live: usize = parameters.iter().map(|(_, tensor)| tensor.numel()).sum();
+    let dead = if cut { ResNet18::DEAD } else { 0 };
+    assert_eq!(
+        live as i64,
+        ResNet18::PARAMETERS - dead,
+        "these are not its live taps"
+    );
+}
+
+/// One-channel images as a view in channels-last order, which for one channel is the same memory.
+/// libtorch's convolutions keep that order, in which the stem's take a fifth of the time.
 fn channels_last(images: &Tensor) -> Result<Tensor, TchError> {
     let (count, channels, height, width) = images.size4()?;
     if channels != 1 || images.device() != Device::Cpu || !images.is_contiguous() {

@@ -1,24 +1,24 @@
-//! Dead and live taps. On 28x28 images layer4 works on maps of one pixel: of its 3x3 kernels only
-//! some taps ever meet data instead of padding. Such kernels are kept and trained as their live
-//! taps. `layers` builds them, the optimizers know them.
+//! Dead and live taps. On 28x28 images layer4 works on maps of one pixel, so that only some taps of
+//! its 3x3 kernels ever meet data instead of padding. Only these live taps are kept and trained.
+//! `layers` builds such kernels, and the optimizers treat them accordingly.
 //!
-//! A parameter of three axes, `[O, I, T]`, is the T live taps of the 3x3 kernels `[O, I, 3, 3]`. A
-//! dead tap's derivatives are zero at every order and no rule moves it, so leaving it out changes
-//! nothing, as long as the weights are drawn from the same stream and AdaHessian's mean over the
-//! kernel still divides by nine.
+//! A parameter of three axes, `[O, I, T]`, holds the T live taps of the 3x3 kernels `[O, I, 3, 3]`.
+//! The derivatives of a dead tap are zero at every order, and no optimizer moves it. Leaving it out
+//! changes nothing, as long as the weights are drawn from the same stream and AdaHessian's mean over
+//! the kernel still divides by nine.
 
 use tch::{TchError, Tensor};
 
-/// Taps of a 3x3 kernel.
+/// Number of taps of a 3x3 kernel.
 pub(crate) const KERNEL: i64 = 9;
 
-/// The live place on maps of one pixel.
+/// Places of the live taps on maps of one pixel.
 pub(crate) const CENTRE: [usize; 1] = [4];
 
-/// The live places on maps of 2x2 pixels with stride 2.
+/// Places of the live taps on maps of 2x2 pixels with stride 2.
 pub(crate) const LOWER_RIGHT: [usize; 4] = [4, 5, 7, 8];
 
-/// How many taps of a 3x3 kernel with padding 1 meet data on a map of that side, if not all.
+/// Number of live taps of a 3x3 kernel with padding 1 on maps of that side; `None` if all are live.
 pub(crate) fn live_count(side: i64, stride: i64) -> Option<i64> {
     match (side, stride) {
         (1, _) => Some(1),
@@ -36,7 +36,7 @@ pub(crate) fn live_places(taps: i64) -> &'static [usize] {
     }
 }
 
-/// The shape with the dead taps: `[O, I, T]` to `[O, I, 3, 3]`; others stay.
+/// The shape with the dead taps: `[O, I, T]` to `[O, I, 3, 3]`. Other shapes stay as they are.
 pub(crate) fn full_shape(shape: &[i64]) -> Vec<i64> {
     match *shape {
         [outputs, inputs, _] => vec![outputs, inputs, 3, 3],
@@ -44,8 +44,8 @@ pub(crate) fn full_shape(shape: &[i64]) -> Vec<i64> {
     }
 }
 
-/// The part of a drawn tensor that a parameter of that shape keeps: `[O, I, 3, 3]` to `[O, I, T]`;
-/// others stay.
+/// The part of a drawn tensor that a parameter of that shape keeps: `[O, I, 3, 3]` to `[O, I, T]`.
+/// Other tensors stay as they are.
 ///
 /// # Errors
 /// libtorch's.
@@ -89,11 +89,8 @@ mod tests {
     #[test]
     fn live_taps_are_those_that_meet_data() {
         for (side, stride) in [(1, 1), (2, 2)] {
-            let (maps, ones) = (
-                Tensor::ones([1, 1, side, side], tch::kind::FLOAT_CPU),
-                tch::kind::FLOAT_CPU,
-            );
-            let kernel = Tensor::ones([1, 1, 3, 3], ones).set_requires_grad(true);
+            let maps = Tensor::ones([1, 1, side, side], tch::kind::FLOAT_CPU);
+            let kernel = Tensor::ones([1, 1, 3, 3], tch::kind::FLOAT_CPU).set_requires_grad(true);
             let sum = maps
                 .conv2d(
                     &kernel,

@@ -1,10 +1,10 @@
-//! What the tests of the layers share.
+//! Helpers of the layers' tests.
 
 use tch::Tensor;
 
 use crate::margins::assert_near;
 
-/// Numbers in double precision that want gradients.
+/// Different numbers in double precision, with gradients.
 pub(super) fn wave(shape: &[i64]) -> Tensor {
     (Tensor::arange(shape.iter().product::<i64>(), tch::kind::DOUBLE_CPU) * 0.7)
         .sin()
@@ -12,8 +12,8 @@ pub(super) fn wave(shape: &[i64]) -> Tensor {
         .set_requires_grad(true)
 }
 
-/// A value that depends on the output nonlinearly, its gradients, and the gradients of their
-/// squares' sum.
+/// The output, the gradients of a value that depends on it nonlinearly, and the gradients of the sum
+/// of their squares.
 pub(super) fn derivatives(output: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
     let first = Tensor::run_backward(&[output.pow_tensor_scalar(3).sum(None)], inputs, true, true);
     let squares: Vec<Tensor> = first
@@ -28,7 +28,7 @@ pub(super) fn derivatives(output: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
         .collect()
 }
 
-/// Equal in shape, and but for rounding in value.
+/// Asserts that tensors are equal in shape, and in value up to rounding.
 pub(super) fn assert_same(found: &[Tensor], expected: &[Tensor]) {
     assert_eq!(found.len(), expected.len());
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {

@@ -7,8 +7,8 @@
 //! p <- p - lr (m_n / (1 - β1^n)) / (sqrt(v_n / (1 - β2^n))^k + eps)
 //! ```
 //!
-//! with one probe z of random signs a step, drawn afresh. The paper's eq. 10 averages z ∘ H z with
-//! its sign; every implementation takes the size first, and so does this.
+//! with a new probe z of random signs for each step. The paper's eq. 10 averages z ∘ H z with its
+//! sign; every implementation takes the absolute value first, and so does this one.
 
 use tch::{TchError, Tensor};
 
@@ -37,9 +37,9 @@ pub(super) struct Adahessian {
     probes: Probes,
     /// Steps taken.
     steps: i32,
-    /// m, one tensor a parameter; empty before the first step.
+    /// m, one tensor for each parameter; empty before the first step.
     first: Vec<Tensor>,
-    /// v, one tensor a parameter, of the shape of D: `[O, I, 1, 1]` for a convolution.
+    /// v, one tensor for each parameter, of the shape of D: `[O, I, 1, 1]` for a convolution.
     second: Vec<Tensor>,
 }
 
@@ -70,11 +70,12 @@ impl Optimizer for Adahessian {
             hessian_power,
         } = self.settings;
         self.steps += 1;
-        let signs = self
-            .probes
-            .signs(self.steps.unsigned_abs().into(), parameters)?;
-        let products = hessian_product(gradients, parameters, &signs)?;
-        drop(signs);
+        let products = {
+            let step = self.steps.unsigned_abs().into();
+            let signs = self.probes.signs(step, parameters)?;
+            hessian_product(gradients, parameters, &signs)?
+        };
+
         let _guard = without_grad();
         if self.first.is_empty() {
             self.first = parameters
@@ -82,17 +83,20 @@ impl Optimizer for Adahessian {
                 .map(Tensor::f_zeros_like)
                 .collect::<Result<_, _>>()?;
         }
-        let (bias1, bias2) = (1.0 - beta1.powi(self.steps), 1.0 - beta2.powi(self.steps));
+        let bias1 = 1.0 - beta1.powi(self.steps);
+        let bias2 = 1.0 - beta2.powi(self.steps);
         for (index, (parameter, g)) in parameters.iter().zip(gradients).enumerate() {
             let d = spatial_mean(&products[index])?;
             if self.second.len() == index {
                 self.second.push(d.f_zeros_like()?);
             }
-            let (m, v) = (&mut self.first[index], &mut self.second[index]);
+            let m = &mut self.first[index];
+            let v = &mut self.second[index];
             let _ = m.f_lerp_(g, 1.0 - beta1)?;
             let _ = v
                 .f_mul_scalar_(beta2)?
                 .f_addcmul_(&d.f_mul_scalar(1.0 - beta2)?, &d)?;
+
             let mut denominator = v.f_sqrt()?.f_div_scalar_(bias2.sqrt())?;
             if hessian_power != 1.0 {
                 denominator = denominator.f_pow_(hessian_power)?;
@@ -121,8 +125,7 @@ mod tests {
         }
     }
 
-    /// f = p² has the Hessian 2 I: |Hz| = 2 whatever the signs, so sqrt(v / bias2) = 2 at every
-    /// step.
+    /// f = p² has the Hessian 2 I: |Hz| = 2 for any signs, so sqrt(v / bias2) = 2 at every step.
     #[test]
     fn steps_match_the_algorithm_by_hand() {
         for (power, denominator) in [(1.0, 2.5), (0.0, 1.5), (0.5, 2f64.sqrt() + 0.5)] {

@@ -7,7 +7,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::fused::{self, Move, Moved};
+use super::fused::{self, Coefficients, Tensors};
 use super::optimizer::Optimizer;
 use crate::processor::Avx2;
 use crate::tensors::without_grad;
@@ -30,11 +30,11 @@ pub(super) struct Adam {
     settings: AdamSettings,
     /// Steps taken.
     steps: i32,
-    /// m, one tensor a parameter; empty before the first step.
+    /// m, one tensor for each parameter; empty before the first step.
     first: Vec<Tensor>,
     /// v, likewise.
     second: Vec<Tensor>,
-    /// Whether moves may go in one pass over memory.
+    /// Proof that steps may be taken in one pass over memory, by vector code.
     avx2: Option<Avx2>,
 }
 
@@ -60,6 +60,7 @@ impl Optimizer for Adam {
             beta2,
             eps,
         } = self.settings;
+
         if self.first.is_empty() {
             self.first = parameters
                 .iter()
@@ -71,16 +72,15 @@ impl Optimizer for Adam {
                 .collect::<Result<_, _>>()?;
         }
         self.steps += 1;
-        // The denominator takes the bias corrections and the rate in, which saves passes over
+
+        // Bias corrections and learning rate become part of the denominator, which saves passes over
         // memory: (sqrt(v) + eps sqrt(bias2)) (-bias1 / (lr sqrt(bias2))).
-        let (bias1, root2) = (
-            1.0 - beta1.powi(self.steps),
-            (1.0 - beta2.powi(self.steps)).sqrt(),
-        );
-        let in_one_pass = Move {
-            to_gradient: (1.0 - beta1) as f32,
-            keep: beta2 as f32,
-            to_square: (1.0 - beta2) as f32,
+        let bias1 = 1.0 - beta1.powi(self.steps);
+        let root2 = (1.0 - beta2.powi(self.steps)).sqrt();
+        let in_one_pass = Coefficients {
+            gradient_weight: (1.0 - beta1) as f32,
+            decay: beta2 as f32,
+            square_weight: (1.0 - beta2) as f32,
             rate: (lr * root2 / bias1) as f32,
             eps: (eps * root2) as f32,
         };
@@ -88,21 +88,22 @@ impl Optimizer for Adam {
         for ((parameter, gradient), (first, second)) in
             parameters.iter().zip(gradients).zip(moments)
         {
-            let mut moved = Moved {
+            let mut tensors = Tensors {
                 parameter,
                 gradient,
                 first,
                 second,
             };
-            if fused::adam(in_one_pass, &mut moved, self.avx2)? {
+            if fused::adam(in_one_pass, &mut tensors, self.avx2)? {
                 continue;
             }
-            let Moved {
+
+            let Tensors {
                 parameter,
                 gradient: g,
                 first: m,
                 second: v,
-            } = moved;
+            } = tensors;
             let _ = m.f_lerp_(g, 1.0 - beta1)?;
             let _ = v
                 .f_mul_scalar_(beta2)?
@@ -149,10 +150,10 @@ mod tests {
         assert_close(&path, &[first, second]);
     }
 
-    /// The way in one pass, where this processor has it, and the portable way, both against the
-    /// latter in double precision.
+    /// The vector code, if this processor has AVX2, and the portable code, both against the portable
+    /// code in double precision.
     #[test]
-    fn both_ways_take_the_same_steps() {
+    fn vector_and_portable_code_take_the_same_steps() {
         one_thread();
         const COUNT: i64 = 1001;
         const STEPS: i64 = 20;

@@ -1,28 +1,28 @@
-//! Adam's move in one pass over memory, with AVX2: by libtorch's operations one by one it takes
-//! some twenty, and is bound by them. For plain single-precision tensors on such a processor;
-//! `adam` has the portable way for all others. The two agree to rounding.
+//! Adam's step in one pass over memory, with AVX2. libtorch's operations one by one take about
+//! twenty passes, which limit their speed. For dense single-precision tensors on a processor with
+//! AVX2; `adam` has portable code for all others. The two agree up to rounding.
 
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::processor::Avx2;
 
-/// What a move needs besides the tensors.
+/// The numbers of a step.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Move {
-    /// 1 - β1: how far the first moment goes to the gradient.
-    pub to_gradient: f32,
+pub(super) struct Coefficients {
+    /// 1 - β1: weight of the gradient in the first moment.
+    pub gradient_weight: f32,
     /// β2.
-    pub keep: f32,
-    /// 1 - β2.
-    pub to_square: f32,
+    pub decay: f32,
+    /// 1 - β2: weight of the gradient's square in the second moment.
+    pub square_weight: f32,
     /// lr sqrt(1 - β2^n) / (1 - β1^n).
     pub rate: f32,
     /// eps sqrt(1 - β2^n).
     pub eps: f32,
 }
 
-/// The tensors of a move; all but the gradient are changed.
-pub(super) struct Moved<'a> {
+/// The tensors of a step. All but the gradient are changed.
+pub(super) struct Tensors<'a> {
     /// The parameter.
     pub parameter: &'a Tensor,
     /// Its gradient.
@@ -33,50 +33,52 @@ pub(super) struct Moved<'a> {
     pub second: &'a mut Tensor,
 }
 
-/// Moves a parameter, if this is a way for it; says whether it was.
+/// Takes a step for a parameter if its tensors are suitable. Returns whether they are.
 ///
 /// # Errors
 /// libtorch's.
-pub(super) fn adam(by: Move, moved: &mut Moved<'_>, avx2: Option<Avx2>) -> Result<bool, TchError> {
+pub(super) fn adam(
+    by: Coefficients,
+    tensors: &mut Tensors<'_>,
+    avx2: Option<Avx2>,
+) -> Result<bool, TchError> {
     if avx2.is_none() {
         return Ok(false);
     }
-    let tensors = [
-        moved.parameter,
-        moved.gradient,
-        &*moved.first,
-        &*moved.second,
+
+    // Any order of the axes in memory will do, if it is the same for all.
+    let parameter = tensors.parameter;
+    let all = [
+        parameter,
+        tensors.gradient,
+        &*tensors.first,
+        &*tensors.second,
     ];
-    for tensor in tensors {
-        // Any order of the axes in memory will do, if it is the same for all.
-        let plain =
+    for tensor in all {
+        let is_plain =
             tensor.device() == Device::Cpu && tensor.f_kind()? == Kind::Float && is_dense(tensor);
-        if !plain
-            || tensor.size() != moved.parameter.size()
-            || tensor.stride() != moved.parameter.stride()
-        {
+        let is_like_parameter =
+            tensor.size() == parameter.size() && tensor.stride() == parameter.stride();
+        if !is_plain || !is_like_parameter {
             return Ok(false);
         }
     }
+
     #[cfg(target_arch = "x86_64")]
-    {
-        let count = moved.parameter.numel();
+    if parameter.numel() > 0 {
+        let count = parameter.numel();
         let [parameter, gradient, first, second] =
-            tensors.map(|tensor| tensor.data_ptr().cast::<f32>());
-        if count > 0 {
-            // SAFETY: tensors on the CPU without gaps hold `count` floats each, in the same order.
-            // The parameter, its gradient and its moments are four separate buffers, and nothing else uses
-            // them while this function runs: a trainer works on one thread.
-            let (parameter, gradient, first, second) = unsafe {
-                (
-                    std::slice::from_raw_parts_mut(parameter, count),
-                    std::slice::from_raw_parts(gradient, count),
-                    std::slice::from_raw_parts_mut(first, count),
-                    std::slice::from_raw_parts_mut(second, count),
-                )
-            };
-            // SAFETY: the processor has AVX2 and FMA, of which `avx2` is the proof.
-            unsafe { x86::adam(by, parameter, gradient, first, second) };
+            all.map(|tensor| tensor.data_ptr().cast::<f32>());
+        // SAFETY: tensors on the CPU without gaps hold `count` floats each, in the same order. The
+        // parameter, its gradient and its moments are four separate buffers, and nothing else uses
+        // them while this function runs: a trainer works on one thread. The processor has AVX2 and
+        // FMA, of which `avx2` is the proof.
+        unsafe {
+            let parameter = std::slice::from_raw_parts_mut(parameter, count);
+            let gradient = std::slice::from_raw_parts(gradient, count);
+            let first = std::slice::from_raw_parts_mut(first, count);
+            let second = std::slice::from_raw_parts_mut(second, count);
+            x86::adam(by, parameter, gradient, first, second);
         }
     }
     Ok(true)
@@ -91,84 +93,127 @@ fn is_dense(tensor: &Tensor) -> bool {
         .filter(|(_, size)| *size != 1)
         .collect();
     axes.sort_unstable();
-    axes.iter()
-        .scan(1, |next, &(stride, size)| {
-            Some(stride == std::mem::replace(next, *next * size))
-        })
-        .all(|is_next| is_next)
+
+    // From the innermost axis on, each stride is the number of elements within.
+    let mut elements = 1;
+    for (stride, size) in axes {
+        if stride != elements {
+            return false;
+        }
+        elements *= size;
+    }
+    true
 }
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use super::Move;
+    use super::Coefficients;
     use std::arch::x86_64::*;
 
     /// Floats in a vector.
     const LANES: usize = 8;
 
-    /// The four have one length.
+    /// The coefficients, each repeated in all lanes of a vector.
+    #[derive(Clone, Copy)]
+    struct Vectors {
+        gradient_weight: __m256,
+        decay: __m256,
+        square_weight: __m256,
+        rate: __m256,
+        eps: __m256,
+    }
+
+    /// One vector of each tensor. All but the gradient are changed.
+    struct Lanes<'a> {
+        parameter: &'a mut [f32; LANES],
+        gradient: &'a [f32; LANES],
+        first: &'a mut [f32; LANES],
+        second: &'a mut [f32; LANES],
+    }
+
+    /// Takes the step for eight elements.
+    #[target_feature(enable = "avx2,fma")]
+    #[inline]
+    fn step(by: Vectors, lanes: Lanes<'_>) {
+        // SAFETY: each array is as long as a vector.
+        let parameter = unsafe { _mm256_loadu_ps(lanes.parameter.as_ptr()) };
+        // SAFETY: as above.
+        let gradient = unsafe { _mm256_loadu_ps(lanes.gradient.as_ptr()) };
+        // SAFETY: as above.
+        let mean = unsafe { _mm256_loadu_ps(lanes.first.as_ptr()) };
+        // SAFETY: as above.
+        let square = unsafe { _mm256_loadu_ps(lanes.second.as_ptr()) };
+
+        let difference = _mm256_sub_ps(gradient, mean);
+        let mean = _mm256_fmadd_ps(by.gradient_weight, difference, mean);
+        let own_square = _mm256_mul_ps(_mm256_mul_ps(by.square_weight, gradient), gradient);
+        let square = _mm256_fmadd_ps(by.decay, square, own_square);
+        let size = _mm256_add_ps(_mm256_sqrt_ps(square), by.eps);
+        let change = _mm256_div_ps(_mm256_mul_ps(by.rate, mean), size);
+        let parameter = _mm256_sub_ps(parameter, change);
+
+        // SAFETY: each array is as long as a vector.
+        unsafe {
+            _mm256_storeu_ps(lanes.parameter.as_mut_ptr(), parameter);
+            _mm256_storeu_ps(lanes.first.as_mut_ptr(), mean);
+            _mm256_storeu_ps(lanes.second.as_mut_ptr(), square);
+        }
+    }
+
+    /// The values, followed by zeros.
+    fn padded(values: &[f32]) -> [f32; LANES] {
+        let mut vector = [0.0; LANES];
+        vector[..values.len()].copy_from_slice(values);
+        vector
+    }
+
+    /// Takes the step for all elements. The four slices have one length.
     #[target_feature(enable = "avx2,fma")]
     pub(super) fn adam(
-        by: Move,
+        by: Coefficients,
         parameter: &mut [f32],
         gradient: &[f32],
         first: &mut [f32],
         second: &mut [f32],
     ) {
-        let all = |value| _mm256_set1_ps(value);
-        let (to_gradient, keep, to_square) = (all(by.to_gradient), all(by.keep), all(by.to_square));
-        let (rate, eps) = (all(by.rate), all(by.eps));
-        let step =
-            |p: &mut [f32; LANES], g: &[f32; LANES], m: &mut [f32; LANES], v: &mut [f32; LANES]| {
-                // SAFETY: each is as long as a vector.
-                let (old, grad, mean, square) = unsafe {
-                    (
-                        _mm256_loadu_ps(p.as_ptr()),
-                        _mm256_loadu_ps(g.as_ptr()),
-                        _mm256_loadu_ps(m.as_ptr()),
-                        _mm256_loadu_ps(v.as_ptr()),
-                    )
-                };
-                let mean = _mm256_fmadd_ps(to_gradient, _mm256_sub_ps(grad, mean), mean);
-                let square = _mm256_fmadd_ps(
-                    keep,
-                    square,
-                    _mm256_mul_ps(_mm256_mul_ps(to_square, grad), grad),
-                );
-                let size = _mm256_add_ps(_mm256_sqrt_ps(square), eps);
-                let new = _mm256_sub_ps(old, _mm256_div_ps(_mm256_mul_ps(rate, mean), size));
-                // SAFETY: as above.
-                unsafe {
-                    _mm256_storeu_ps(p.as_mut_ptr(), new);
-                    _mm256_storeu_ps(m.as_mut_ptr(), mean);
-                    _mm256_storeu_ps(v.as_mut_ptr(), square);
-                }
-            };
+        let by = Vectors {
+            gradient_weight: _mm256_set1_ps(by.gradient_weight),
+            decay: _mm256_set1_ps(by.decay),
+            square_weight: _mm256_set1_ps(by.square_weight),
+            rate: _mm256_set1_ps(by.rate),
+            eps: _mm256_set1_ps(by.eps),
+        };
         let (parameters, parameter_rest) = parameter.as_chunks_mut();
         let (gradients, gradient_rest) = gradient.as_chunks();
         let (means, mean_rest) = first.as_chunks_mut();
         let (squares, square_rest) = second.as_chunks_mut();
-        for (((p, g), m), v) in parameters.iter_mut().zip(gradients).zip(means).zip(squares) {
-            step(p, g, m, v);
+        let vectors = parameters.iter_mut().zip(gradients).zip(means).zip(squares);
+        for (((parameter, gradient), first), second) in vectors {
+            let lanes = Lanes {
+                parameter,
+                gradient,
+                first,
+                second,
+            };
+            step(by, lanes);
         }
-        // What is left goes through a vector of its own, so that an element's place does not change
-        // its rounding.
+
+        // The rest goes through a vector too, so that an element's place does not change its
+        // rounding.
         let rest = parameter_rest.len();
-        let padded = |values: &[f32]| {
-            let mut vector = [0.0; LANES];
-            vector[..rest].copy_from_slice(values);
-            vector
+        let mut parameter = padded(parameter_rest);
+        let mut first = padded(mean_rest);
+        let mut second = padded(square_rest);
+        let lanes = Lanes {
+            parameter: &mut parameter,
+            gradient: &padded(gradient_rest),
+            first: &mut first,
+            second: &mut second,
         };
-        let (mut p, g, mut m, mut v) = (
-            padded(parameter_rest),
-            padded(gradient_rest),
-            padded(mean_rest),
-            padded(square_rest),
-        );
-        step(&mut p, &g, &mut m, &mut v);
-        parameter_rest.copy_from_slice(&p[..rest]);
-        mean_rest.copy_from_slice(&m[..rest]);
-        square_rest.copy_from_slice(&v[..rest]);
+        step(by, lanes);
+        parameter_rest.copy_from_slice(&parameter[..rest]);
+        mean_rest.copy_from_slice(&first[..rest]);
+        square_rest.copy_from_slice(&second[..rest]);
     }
 }
 
@@ -180,7 +225,7 @@ mod tests {
 
     /// Against the formula in double precision, for lengths with and without a rest.
     #[test]
-    fn the_move_is_adams() {
+    fn a_step_is_adams() {
         one_thread();
         for count in [1_i64, 7, 8, 9, 64, 1001] {
             let wave = |phase: f64| {
@@ -188,12 +233,14 @@ mod tests {
                     .sin()
                     .to_kind(Kind::Float)
             };
-            let (parameter, gradient, mut first, mut second) =
-                (wave(0.0), wave(1.0), wave(2.0), wave(3.0).square());
-            let by = Move {
-                to_gradient: 0.1,
-                keep: 0.999,
-                to_square: 0.001,
+            let parameter = wave(0.0);
+            let gradient = wave(1.0);
+            let mut first = wave(2.0);
+            let mut second = wave(3.0).square();
+            let by = Coefficients {
+                gradient_weight: 0.1,
+                decay: 0.999,
+                square_weight: 0.001,
                 rate: 0.01,
                 eps: 1e-4,
             };
@@ -203,14 +250,14 @@ mod tests {
             let mean = double(&first) + (double(&gradient) - double(&first)) * to_gradient;
             let square = double(&second) * keep + double(&gradient).square() * to_square;
             let expected = double(&parameter) - &mean * rate / (square.sqrt() + eps);
-            let mut moved = Moved {
+            let mut tensors = Tensors {
                 parameter: &parameter,
                 gradient: &gradient,
                 first: &mut first,
                 second: &mut second,
             };
-            if !adam(by, &mut moved, Avx2::find()).unwrap() {
-                return; // Another processor: the other way is tested in `adam`.
+            if !adam(by, &mut tensors, Avx2::find()).unwrap() {
+                return; // This processor has no AVX2. The portable code is tested in `adam`.
             }
             for (what, found, expected) in [
                 ("parameter", &parameter, expected),
@@ -225,10 +272,10 @@ mod tests {
     #[test]
     fn other_tensors_are_left_alone() {
         let plain = Tensor::ones([6], tch::kind::FLOAT_CPU);
-        let by = Move {
-            to_gradient: 0.1,
-            keep: 0.9,
-            to_square: 0.1,
+        let by = Coefficients {
+            gradient_weight: 0.1,
+            decay: 0.9,
+            square_weight: 0.1,
             rate: 1.0,
             eps: 1.0,
         };
@@ -238,14 +285,15 @@ mod tests {
             every_second,
             Tensor::ones([5], tch::kind::FLOAT_CPU),
         ] {
-            let (mut first, mut second) = (plain.copy(), plain.copy());
-            let mut moved = Moved {
+            let mut first = plain.copy();
+            let mut second = plain.copy();
+            let mut tensors = Tensors {
                 parameter: &plain,
                 gradient: &other,
                 first: &mut first,
                 second: &mut second,
             };
-            assert!(!adam(by, &mut moved, Avx2::find()).unwrap());
+            assert!(!adam(by, &mut tensors, Avx2::find()).unwrap());
             assert!(plain == first && first == second, "nothing has changed");
         }
     }

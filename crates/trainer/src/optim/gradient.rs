@@ -1,5 +1,5 @@
-//! First derivatives through libtorch's engine. `.grad` fields are never touched, so that no
-//! parameter holds on to a graph: the graph goes when the returned tensors go.
+//! First derivatives by libtorch's autograd engine. `.grad` fields are never used, so no parameter
+//! keeps a graph alive: it is freed with the returned tensors.
 
 use tch::{TchError, Tensor};
 
@@ -13,20 +13,19 @@ pub(crate) fn gradients(
     parameters: &[Tensor],
     differentiable: bool,
 ) -> Result<Vec<Tensor>, TchError> {
-    zeros_where_undefined(
-        Tensor::f_run_backward(&[loss], parameters, differentiable, differentiable)?,
-        parameters,
-    )
+    let derivatives = Tensor::f_run_backward(&[loss], parameters, differentiable, differentiable)?;
+    zeros_where_undefined(derivatives, parameters)
 }
 
-/// libtorch gives an undefined tensor for a parameter that the result does not depend on: that
-/// derivative is zero.
+/// Replaces undefined tensors by zeros: libtorch returns them for parameters that the result does
+/// not depend on.
 pub(super) fn zeros_where_undefined(
     derivatives: Vec<Tensor>,
     parameters: &[Tensor],
 ) -> Result<Vec<Tensor>, TchError> {
-    let pairs = derivatives.into_iter().zip(parameters);
-    pairs
+    derivatives
+        .into_iter()
+        .zip(parameters)
         .map(|(derivative, parameter)| {
             if derivative.defined() {
                 Ok(derivative)

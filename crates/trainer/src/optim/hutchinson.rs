@@ -1,5 +1,5 @@
-//! Hutchinson's probe of the Hessian's diagonal: E[z ∘ Hz] = diag(H) for z of independent random
-//! signs (Bekas, Kokiopoulou & Saad 2007). AdaHessian uses one probe a step.
+//! Hutchinson's estimate of the Hessian's diagonal: E[z ∘ Hz] = diag(H) for z of independent random
+//! signs (Bekas, Kokiopoulou & Saad 2007). AdaHessian uses one probe z for each step.
 
 use tch::{TchError, Tensor};
 
@@ -20,30 +20,32 @@ impl Probes {
     }
 
     /// The random signs z for the parameters at a step (from 1), each tensor of its parameter's
-    /// shape, kind and device. Drawn from the stream `hutchinson/<step>`: each parameter in turn
-    /// takes a bit an element, and begins at a new 32-bit word. Dead taps take their bits too, so
-    /// that z is what it would be with them.
+    /// shape, kind and device. Drawn from the stream `hutchinson/<step>`: each parameter takes a bit
+    /// for each element, and begins at a new 32-bit word. Dead taps take bits too, so z is the same
+    /// with and without them.
     ///
     /// # Errors
     /// libtorch's.
     pub(crate) fn signs(&self, step: u64, parameters: &[Tensor]) -> Result<Vec<Tensor>, TchError> {
         let mut stream = Stream::new(self.seed, &format!("hutchinson/{step}"));
-        let draw = |parameter: &Tensor| {
+        let mut all = Vec::with_capacity(parameters.len());
+        for parameter in parameters {
             let shape = parameter.size();
             let signs = filled(&shape, |signs| match shape[..] {
                 [_, _, 1] => stream.rademacher_at(taps::CENTRE, signs),
                 [_, _, 4] => stream.rademacher_at(taps::LOWER_RIGHT, signs),
                 _ => stream.rademacher(signs),
             })?;
-            signs
+            let signs = signs
                 .f_to_device(parameter.device())?
-                .f_to_kind(parameter.f_kind()?)
-        };
-        parameters.iter().map(draw).collect()
+                .f_to_kind(parameter.f_kind()?)?;
+            all.push(signs);
+        }
+        Ok(all)
     }
 }
 
-/// Hz, the Hessian's product with z, by differentiating g·z. Uses the graph of the gradients up.
+/// Hz, the Hessian's product with z, by differentiating g·z. Frees the graph of the gradients.
 ///
 /// # Errors
 /// libtorch's.
@@ -52,28 +54,25 @@ pub(crate) fn hessian_product(
     parameters: &[Tensor],
     signs: &[Tensor],
 ) -> Result<Vec<Tensor>, TchError> {
-    // All the products g·z at once: the engine adds up what flows back from its roots. A gradient
-    // without a graph is constant and adds nothing.
+    // All products g·z at once: the engine adds up the derivatives of its roots. A gradient without
+    // a graph is constant and adds nothing.
     let mut roots = Vec::with_capacity(gradients.len());
-    for (gradient, signs) in gradients
-        .iter()
-        .zip(signs)
-        .filter(|(gradient, _)| gradient.requires_grad())
-    {
-        roots.push(gradient.f_flatten(0, -1)?.f_dot(&signs.f_flatten(0, -1)?)?);
+    for (gradient, signs) in gradients.iter().zip(signs) {
+        if gradient.requires_grad() {
+            roots.push(gradient.f_flatten(0, -1)?.f_dot(&signs.f_flatten(0, -1)?)?);
+        }
     }
     if roots.is_empty() {
         return parameters.iter().map(Tensor::f_zeros_like).collect();
     }
-    zeros_where_undefined(
-        Tensor::f_run_backward(&roots, parameters, false, false)?,
-        parameters,
-    )
+
+    let derivatives = Tensor::f_run_backward(&roots, parameters, false, false)?;
+    zeros_where_undefined(derivatives, parameters)
 }
 
 /// AdaHessian's D from Hz: the mean of |Hz| over a convolution kernel, `[O, I, H, W]` to `[O, I, 1,
-/// 1]`; |Hz| itself for other tensors. Dead taps, whose Hz is zero, count: `[O, I, T]` to `[O, I,
-/// 1]`, a ninth of the sum. Since every element of z is 1 or -1, |Hz| = |z ∘ Hz|.
+/// 1]`; |Hz| itself for other tensors. Dead taps, whose Hz is zero, count in the mean: `[O, I, T]` to
+/// `[O, I, 1]`, a ninth of the sum. Since every element of z is 1 or -1, |Hz| = |z ∘ Hz|.
 ///
 /// # Errors
 /// libtorch's.
@@ -85,11 +84,11 @@ pub(super) fn spatial_mean(product: &Tensor) -> Result<Tensor, TchError> {
             .f_sum_dim_intlist([2].as_slice(), true, None)?
             .f_div_scalar(taps::KERNEL as f64),
         [outputs, inputs, height, width] => {
-            // Row sums as a product with ones: libtorch's own mean over nine numbers takes three
-            // times as long.
+            // Row sums as a product with ones: libtorch's mean over nine numbers takes three times as
+            // long.
             let ones = Tensor::f_ones([height * width], (sizes.f_kind()?, sizes.device()))?;
-            // Double backward leaves some products with their axes in another order in memory:
-            // hence no view.
+            // Not a view: double backward leaves some products with their axes in another order in
+            // memory.
             let sums = sizes
                 .f_reshape([outputs * inputs, height * width])?
                 .f_mv(&ones)?;

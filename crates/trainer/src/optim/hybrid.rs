@@ -1,6 +1,6 @@
 //! The paper's Hybrid: SGD with momentum until the validation loss at an epoch's end is strictly
-//! below `tl`, then a fresh AdaHessian (no state carried over, its own step count from 1). One way:
-//! it never goes back.
+//! below `tl`, then a new AdaHessian, which takes over no state and counts its steps from 1. It
+//! never switches back.
 
 use tch::{TchError, Tensor};
 
@@ -60,7 +60,7 @@ impl Optimizer for Hybrid {
     }
 
     fn end_epoch(&mut self, val_loss: f64) -> bool {
-        // NaN is below nothing: a diverged first phase stays what it is.
+        // NaN is below no threshold: a diverged first phase continues.
         let switches = matches!(self.phase, Phase::First(_)) && val_loss < self.tl;
         if switches {
             self.phase = Phase::Second(Adahessian::new(self.second.clone(), self.seed));
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn its_phases_are_the_rules_themselves_and_the_second_starts_afresh() {
+    fn its_phases_are_the_rules_themselves_and_the_second_starts_without_state() {
         let mut rule = Hybrid::new(settings(), 5);
         let start = [1.0, -2.0];
         let path = descend(&mut rule, start, 2);

@@ -1,4 +1,4 @@
-//! What the engine knows of an optimizer, and how one is made from a trial's settings.
+//! The interface of the optimizers, and how one is made from a trial's settings.
 
 use tch::{TchError, Tensor};
 
@@ -8,23 +8,21 @@ use super::hybrid::{Hybrid, HybridSettings};
 use super::sgd::{Sgd, SgdSettings};
 use super::sgd_momentum::{SgdMomentum, SgdMomentumSettings};
 
-/// A rule that changes the parameters step by step. All of its state is in its own tensors and
-/// numbers.
+/// A rule that changes the parameters step by step.
 pub(crate) trait Optimizer {
-    /// Whether the next `step` takes second derivatives, so that the gradients must come with their
-    /// graph.
+    /// Whether the next `step` takes second derivatives, for which the gradients need their graph.
     fn needs_curvature(&self) -> bool {
         false
     }
 
-    /// One step: changes the parameters in place. `gradients` are of the loss at the parameters, in
-    /// their order; they stay as they are, but their graph is used up.
+    /// Takes one step: changes the parameters in place. `gradients` are those of the loss, in the
+    /// order of the parameters. They stay as they are, but their graph is freed.
     ///
     /// # Errors
     /// libtorch's.
     fn step(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<(), TchError>;
 
-    /// Hears the validation loss at an epoch's end. True if the rule is another one from here on.
+    /// Gets the validation loss at an epoch's end. Returns whether the rule switches to another one.
     fn end_epoch(&mut self, _val_loss: f64) -> bool {
         false
     }
@@ -46,8 +44,7 @@ pub(crate) enum OptimizerSettings {
 }
 
 impl OptimizerSettings {
-    /// The optimizer whose steps cost the most of those that a trial takes: hybrid's second phase,
-    /// else itself.
+    /// The optimizer with the most expensive steps of a trial: hybrid's second phase, else itself.
     pub(crate) fn costliest(&self) -> Self {
         match self {
             Self::Hybrid(settings) => Self::Adahessian(settings.second.clone()),
@@ -60,7 +57,7 @@ impl OptimizerSettings {
         matches!(self, Self::Adahessian(_) | Self::Hybrid(_))
     }
 
-    /// The optimizer at its start. `seed` is the trial's: probes derive from it.
+    /// The optimizer before its first step. Probes derive from the trial's `seed`.
     pub(crate) fn start(&self, seed: u64) -> Box<dyn Optimizer> {
         match self.clone() {
             Self::Sgd(settings) => Box::new(Sgd::new(settings)),
@@ -80,23 +77,24 @@ pub(super) mod testing {
     use crate::optim::gradients;
     use tch::Tensor;
 
-    /// The positions after each of so many steps on f(p) = Σ p², in double precision.
+    /// The positions after each step on f(p) = Σ p², in double precision.
     pub(crate) fn descend(
         rule: &mut dyn Optimizer,
         start: [f64; 2],
         steps: usize,
     ) -> Vec<[f64; 2]> {
         let p = [Tensor::from_slice(&start).set_requires_grad(true)];
-        let step = |_| {
-            let gradients =
-                gradients(&(&p[0] * &p[0]).sum(None), &p, rule.needs_curvature()).unwrap();
+        let mut path = Vec::new();
+        for _ in 0..steps {
+            let loss = (&p[0] * &p[0]).sum(None);
+            let gradients = gradients(&loss, &p, rule.needs_curvature()).unwrap();
             rule.step(&p, &gradients).unwrap();
-            [0, 1].map(|index| p[0].double_value(&[index]))
-        };
-        (0..steps).map(step).collect()
+            path.push([0, 1].map(|index| p[0].double_value(&[index])));
+        }
+        path
     }
 
-    /// Equal but for rounding.
+    /// Asserts that paths are equal up to rounding.
     pub(crate) fn assert_close(found: &[[f64; 2]], expected: &[[f64; 2]]) {
         assert_eq!(found.len(), expected.len());
         for (found, expected) in found.iter().flatten().zip(expected.iter().flatten()) {

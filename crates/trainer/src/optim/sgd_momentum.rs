@@ -27,7 +27,7 @@ pub(crate) struct SgdMomentumSettings {
 /// SGD with momentum.
 pub(super) struct SgdMomentum {
     settings: SgdMomentumSettings,
-    /// m, one tensor a parameter; empty before the first step.
+    /// m, one tensor for each parameter; empty before the first step.
     momentum: Vec<Tensor>,
 }
 
@@ -49,6 +49,7 @@ impl Optimizer for SgdMomentum {
             momentum: beta,
             dampening,
         } = self.settings;
+
         if self.momentum.is_empty() {
             self.momentum = gradients.iter().map(copy).collect::<Result<_, _>>()?;
         } else {
@@ -63,6 +64,7 @@ impl Optimizer for SgdMomentum {
                 }
             }
         }
+
         for (parameter, m) in parameters.iter().zip(&self.momentum) {
             let _ = parameter.shallow_clone().f_addcmul_(m, &scalar(-lr, m)?)?;
         }
@@ -84,7 +86,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_step_is_the_gradient_and_the_next_ones_gather() {
+    fn the_first_step_is_the_gradient_and_the_next_ones_add_momentum() {
         // f = p², p = 1: g = 2, m = 2, p = 0.8; g = 1.6, m = 3.4, p = 0.46; g = 0.92, m = 3.98, p =
         // 0.062.
         let path = descend(&mut SgdMomentum::new(settings(0.0)), [1.0, -1.0], 3);
@@ -92,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn dampening_spares_the_first_step_as_in_torch() {
+    fn dampening_leaves_the_first_step_alone_as_in_torch() {
         // m = 2, p = 0.8; m = 0.9·2 + 0.1·1.6 = 1.96, p = 0.604; m = 1.764 + 0.1208 = 1.8848, p =
         // 0.41552.
         let path = descend(&mut SgdMomentum::new(settings(0.9)), [1.0, -1.0], 3);

@@ -1,5 +1,5 @@
-//! Second derivatives on a net so small that its whole Hessian is computed by brute force: central
-//! differences of the gradient, without double backward. Only tests.
+//! Tests of second derivatives on a network so small that its whole Hessian can be computed by
+//! central differences of the gradient, without double backward.
 
 use tch::{Kind, Tensor};
 
@@ -18,16 +18,16 @@ const SHAPES: [&[i64]; 6] = [&[2, 1, 3, 3], &[2], &[2], &[2, 2, 1, 1], &[3, 2], 
 fn parameters() -> Vec<Tensor> {
     one_thread();
     let mut place = 0;
-    let mut draw = |shape: &&[i64]| {
-        let number = |value: &mut f32| {
-            place += 1;
-            *value = (place as f32 * 1.7).sin() * 0.8;
-        };
-        filled(shape, |values| values.iter_mut().for_each(number))
-            .unwrap()
-            .to_kind(Kind::Double)
-    };
-    let mut drawn: Vec<Tensor> = SHAPES.iter().map(&mut draw).collect();
+    let mut drawn = Vec::new();
+    for shape in SHAPES {
+        let tensor = filled(shape, |values| {
+            for value in values {
+                place += 1;
+                *value = (place as f32 * 1.7).sin() * 0.8;
+            }
+        });
+        drawn.push(tensor.unwrap().to_kind(Kind::Double));
+    }
     drawn[1] = &drawn[1] * 0.2 + 1.0;
     drawn
         .into_iter()
@@ -84,23 +84,28 @@ fn shaped(values: &[f64]) -> Vec<Tensor> {
 fn hessian() -> Vec<Vec<f64>> {
     const H: f64 = 1e-4;
     let at = flat(&parameters());
-    let gradient = |j: usize, h: f64| {
-        let mut moved = at.clone();
-        moved[j] += h;
-        let p: Vec<Tensor> = shaped(&moved)
-            .into_iter()
-            .map(|tensor| tensor.set_requires_grad(true))
-            .collect();
-        flat(&gradients(&loss(&p), &p, false).unwrap())
-    };
-    let column = |j| {
-        gradient(j, H)
+    let mut columns = Vec::new();
+    for j in 0..at.len() {
+        let up = gradient_beside(&at, j, H);
+        let down = gradient_beside(&at, j, -H);
+        let differences = up
             .iter()
-            .zip(gradient(j, -H))
-            .map(|(up, down)| (up - down) / (2.0 * H))
-            .collect()
-    };
-    (0..at.len()).map(column).collect()
+            .zip(down)
+            .map(|(up, down)| (up - down) / (2.0 * H));
+        columns.push(differences.collect());
+    }
+    columns
+}
+
+/// The gradient where parameter j is moved by h.
+fn gradient_beside(at: &[f64], j: usize, h: f64) -> Vec<f64> {
+    let mut moved = at.to_vec();
+    moved[j] += h;
+    let p: Vec<Tensor> = shaped(&moved)
+        .into_iter()
+        .map(|tensor| tensor.set_requires_grad(true))
+        .collect();
+    flat(&gradients(&loss(&p), &p, false).unwrap())
 }
 
 fn product(p: &[Tensor], z: &[Tensor]) -> Vec<Tensor> {
@@ -127,7 +132,9 @@ fn the_product_with_each_axis_is_a_column_of_the_hessian() {
 #[test]
 fn the_mean_of_many_probes_is_the_diagonal() {
     const PROBES: u64 = 2000;
-    let (p, probes, hessian) = (parameters(), Probes::new(17), hessian());
+    let p = parameters();
+    let probes = Probes::new(17);
+    let hessian = hessian();
     let count = hessian.len();
     let mut sums = vec![0.0; count];
     for step in 1..=PROBES {
@@ -147,7 +154,8 @@ fn the_mean_of_many_probes_is_the_diagonal() {
                     .filter(|j| *j != i)
                     .map(|j| hessian[j][i].powi(2))
                     .sum();
-                let (mean, bound) = (sum / n, 5.0 * (beside / n).sqrt() + 1e-6);
+                let mean = sum / n;
+                let bound = 5.0 * (beside / n).sqrt() + 1e-6;
                 assert!(
                     (mean - hessian[i][i]).abs() < bound,
                     "{n} probes, element {i}: {mean} instead of {}",
@@ -156,16 +164,18 @@ fn the_mean_of_many_probes_is_the_diagonal() {
             }
         }
     }
-    // The bounds say something: on the whole the errors are a small share of the diagonal.
-    let norm = |values: &mut dyn Iterator<Item = f64>| {
-        values.map(|value| value * value).sum::<f64>().sqrt()
-    };
-    let error = norm(&mut (0..count).map(|i| sums[i] / PROBES as f64 - hessian[i][i]));
-    let diagonal = norm(&mut (0..count).map(|i| hessian[i][i]));
+
+    // The bounds are not trivial: the error is small compared with the diagonal.
+    let error = norm((0..count).map(|i| sums[i] / PROBES as f64 - hessian[i][i]));
+    let diagonal = norm((0..count).map(|i| hessian[i][i]));
     assert!(
         error < 0.1 * diagonal,
         "the estimate is {error} off a diagonal of size {diagonal}"
     );
+}
+
+fn norm(values: impl Iterator<Item = f64>) -> f64 {
+    values.map(|value| value * value).sum::<f64>().sqrt()
 }
 
 /// The first step is lr g / (D + eps), with D the mean of |Hz| over the 3x3 kernels' axes, and |Hz|
