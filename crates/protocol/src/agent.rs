@@ -1,65 +1,65 @@
-//! What the coordinator and the agent say to each other. The agent (`src/schedule/agent/`) stands between
-//! the coordinator and a worker or program that was started through another program: its lines have
-//! the key `agent`, all others pass it unseen.
+//! The messages between the coordinator and the agent. The agent (`src/schedule/agent/`) stands
+//! between the coordinator and a worker or program that was started through another program. Lines
+//! with the key `agent` are its own; it passes on all others without reading them.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// How every line to or from an agent begins.
+/// The beginning of every line to or from an agent.
 pub const AGENT_LINE: &[u8] = b"{\"agent\":";
 
-/// What the coordinator says to an agent. The end of its stdin means: end the worker.
+/// A message from the coordinator to an agent. If the agent's stdin is closed, it ends the worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "agent", rename_all = "snake_case")]
 pub enum ToAgent {
-    /// What must not stand on the agent's own command line: the first line to an agent that waits
-    /// for it.
+    /// What must not appear on the agent's own command line. The first line to an agent that waits for
+    /// it.
     Secrets {
         /// Variables of the worker's environment.
         environment: BTreeMap<String, String>,
-        /// Words of its command line, by their places.
+        /// Words of its command line, with their places.
         words: Vec<(usize, String)>,
     },
     /// The coordinator is alive.
     Heartbeat,
-    /// SIGTERM to the worker's process group.
+    /// Send SIGTERM to the worker's process group.
     Terminate,
-    /// SIGSTOP to it.
+    /// Send SIGSTOP to it.
     Suspend,
-    /// SIGCONT to it.
+    /// Send SIGCONT to it.
     Continue,
 }
 
-/// What an agent says to the coordinator.
+/// A message from an agent to the coordinator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "agent", rename_all = "snake_case")]
 pub enum FromAgent {
-    /// The agent runs, and starts the worker next: nothing is waited for any more.
+    /// The agent runs, and starts the worker next.
     Running {
-        /// The host.
+        /// The name of the host.
         host: String,
-        /// The job, or the job and step (`12.0`), by Slurm's numbers.
+        /// Slurm's number of the job, or of the job and step (`12.0`).
         #[serde(default, skip_serializing_if = "Option::is_none")]
         job: Option<String>,
-        /// After so many seconds Slurm will end it.
+        /// Seconds until Slurm ends the job.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         seconds: Option<u64>,
-        /// What it was given as GPUs.
+        /// The GPUs that it was given.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         gpus: Option<String>,
     },
-    /// The agent of a program is alive. A worker speaks for itself.
+    /// The agent of a program is alive. A worker sends its own heartbeats.
     Heartbeat,
     /// The worker could not be started.
     NotStarted {
         /// The system's reason.
         why: String,
-        /// The same by its number, where there is one.
+        /// Its number, if there is one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         errno: Option<i32>,
     },
-    /// The worker has ended: the only proof of how. An exit code of `srun` or `ssh` is none.
+    /// The worker has ended. Only this tells how; an exit code of `srun` or `ssh` does not.
     Ended {
         /// Its exit code, if it had one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -67,10 +67,10 @@ pub enum FromAgent {
         /// The signal that ended it, if one did.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signal: Option<i32>,
-        /// Why it was ended, where neither it nor the coordinator wanted that.
+        /// Why the agent ended it, if neither the worker nor the coordinator asked for that.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         lost: Option<String>,
-        /// How long the program's metrics file is there.
+        /// The length of the program's metrics file there, in bytes.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         metrics: Option<u64>,
     },
@@ -82,7 +82,7 @@ mod tests {
     use crate::{FromWorker, ToWorker, decode_line, encode_line};
 
     #[test]
-    fn lines_of_agents_are_told_from_all_others_and_survive() {
+    fn lines_of_agents_differ_from_all_others_and_survive_the_round_trip() {
         let secrets = ToAgent::Secrets {
             environment: [("KEY".to_owned(), "a\nb".to_owned())].into(),
             words: vec![(3, "--key=a".to_owned())],

@@ -1,11 +1,14 @@
-//! One message a line. Lines are bounded, so that a worker that prints without end cannot fill the
+//! One message per line. Lines are bounded, so that a worker that prints without end cannot fill the
 //! memory.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// The longest line that either side accepts, in bytes, its newline included.
+/// Maximum length of a line in bytes, including its newline.
 pub const MAX_LINE: usize = 1 << 20;
+
+/// Maximum length of a line that an error message quotes, in bytes.
+const MAX_QUOTE: usize = 120;
 
 /// Why a line is not a message.
 #[derive(Debug, thiserror::Error)]
@@ -21,7 +24,7 @@ pub enum FrameError {
     NotAMessage {
         /// The beginning of the line.
         line: String,
-        /// What the JSON reader says.
+        /// The reason of the JSON parser.
         source: serde_json::Error,
     },
 }
@@ -52,13 +55,12 @@ pub fn decode_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, FrameError> {
     })
 }
 
-/// Enough of a bad line to recognise it by.
+/// The beginning of a bad line, to recognise it by.
 fn beginning(line: &[u8]) -> String {
-    const SHOWN: usize = 120;
-    let text = String::from_utf8_lossy(&line[..line.len().min(SHOWN)])
+    let text = String::from_utf8_lossy(&line[..line.len().min(MAX_QUOTE)])
         .trim_end()
         .to_owned();
-    if line.len() > SHOWN {
+    if line.len() > MAX_QUOTE {
         text + "…"
     } else {
         text
@@ -76,7 +78,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn messages_look_as_documented() {
+    fn messages_are_written_as_documented() {
         let bundle = vec![TrialRequest {
             trial: "k7m2p9x4qa-3".into(),
             seed: 3,
@@ -144,7 +146,7 @@ mod tests {
     }
 
     fn any_message() -> impl Strategy<Value = FromWorker> {
-        // Notes: any text, numbers among them, and what holds it.
+        // Notes: any text, including numbers, and lists and mappings of it.
         let note = prop_oneof![
             ".{0,20}".prop_map(serde_json::Value::from),
             prop::collection::vec(".{0,5}", 0..3).prop_map(serde_json::Value::from),

@@ -1,7 +1,10 @@
 //! The worker protocol: JSON lines over a worker's stdin and stdout, shared by the coordinator and
-//! the trainer. `docs/protocol.md` describes it for authors of other workers. `agent`: what is said
-//! beside it where a worker is started through another program. `value`: configurations, `task`:
-//! what the built-in task accepts and reports.
+//! the trainer. `docs/protocol.md` describes it for authors of other workers.
+//!
+//! `messages` are the messages, `framing` their lines, `reported`, `metrics` and `position` what
+//! workers report in them. `agent` is what the coordinator exchanges with the agent that stands beside
+//! a worker on another machine. `value` holds configurations, and `task` what the built-in task
+//! accepts and reports.
 #![warn(missing_docs, unreachable_pub)]
 
 mod agent;

@@ -1,5 +1,4 @@
-//! The messages of the worker protocol. `docs/protocol.md` is the description for people; the two
-//! change together.
+//! The messages of the worker protocol. `docs/protocol.md` describes them; the two change together.
 
 use std::fmt;
 
@@ -9,10 +8,10 @@ use super::position::Position;
 use super::reported::Reported;
 use crate::value::Config;
 
-/// Version of the protocol that this program speaks. A worker says its own in `hello`.
+/// Version of the protocol. A worker sends its own in `hello`.
 pub const PROTOCOL_VERSION: u32 = 1;
 
-/// What the coordinator says to a worker. Closing the worker's stdin means: stop and exit.
+/// A message from the coordinator to a worker. If the worker's stdin is closed, it stops and exits.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToWorker {
@@ -21,26 +20,26 @@ pub enum ToWorker {
     Run {
         /// The trials, in the order in which the coordinator would run them.
         bundle: Vec<TrialRequest>,
-        /// Whether the worker may compute once what these trials have in common with each other,
-        /// and with those that came so before. Otherwise each is to be computed by itself: it may
+        /// Whether the worker may compute only once what these trials have in common with each other
+        /// and with earlier trials of this kind. Otherwise it computes each by itself, because it may
         /// be timed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         share: bool,
     },
-    /// The coordinator is alive. Comes only to a worker that says `heartbeats` in its hello, and
-    /// only where its environment has `PENTAGRID_HEARTBEAT`: the end of its stdin may never come
-    /// there.
+    /// The coordinator is alive. Sent only to a worker that has `heartbeats` in its hello, and only if
+    /// its environment has `PENTAGRID_HEARTBEAT`: where its stdin may stay open after the coordinator
+    /// has died.
     Heartbeat,
 }
 
-/// The variable that tells a worker to expect heartbeats: after so many seconds without a message
-/// it has lost its coordinator.
+/// The variable that tells a worker to expect heartbeats. Its value is the number of seconds without
+/// a message after which the coordinator is lost.
 pub const HEARTBEAT_VARIABLE: &str = "PENTAGRID_HEARTBEAT";
 
 /// One trial to run.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TrialRequest {
-    /// The trial's id; every answer about it carries this.
+    /// The trial's id, which is in every answer about it.
     pub trial: String,
     /// The seed that all of the trial's randomness derives from.
     pub seed: u64,
@@ -48,13 +47,13 @@ pub struct TrialRequest {
     pub config: Config,
 }
 
-/// What a worker says to the coordinator.
+/// A message from a worker to the coordinator.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromWorker {
     /// The first message, once the worker is ready for trials.
     Hello(Hello),
-    /// The worker begins a trial.
+    /// The worker starts a trial.
     Started {
         /// The trial's id.
         trial: String,
@@ -66,33 +65,33 @@ pub enum FromWorker {
         /// The epoch or step that has ended: `"epoch": 1`, whole or fractional, or `"step": 500`.
         #[serde(flatten)]
         position: Position,
-        /// What was measured then.
+        /// What was measured at that point.
         values: Reported,
     },
-    /// The trial has ended well; these are its final metrics.
+    /// The trial has finished.
     Done {
         /// The trial's id.
         trial: String,
         /// The final metrics, and notes.
         metrics: Reported,
-        /// The trial of the same group that this one turned out to be the same as, if it was not
-        /// computed again: one that this worker has finished.
+        /// The trial of the same group whose result this one reuses, if it was not computed again.
+        /// This worker has finished it.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         same_as: Option<String>,
         /// How many of its epochs had been computed for other trials of its group.
         #[serde(default, skip_serializing_if = "is_zero")]
         shared_epochs: u32,
     },
-    /// The trial has failed; the worker itself lives on.
+    /// The trial has failed; the worker continues.
     Failed {
         /// The trial's id.
         trial: String,
         /// What kind of failure it is.
         kind: FailureKind,
-        /// What went wrong, for a person.
+        /// What went wrong, as text.
         message: String,
     },
-    /// The worker is alive. Any other message says so too.
+    /// The worker is alive. Any other message shows that too.
     Heartbeat,
 }
 
@@ -101,7 +100,7 @@ fn is_zero(number: &u32) -> bool {
 }
 
 impl FromWorker {
-    /// A result that was computed by itself.
+    /// The result of a trial that was computed by itself.
     pub fn done(trial: impl Into<String>, metrics: impl Into<Reported>) -> Self {
         Self::Done {
             trial: trial.into(),
@@ -119,11 +118,11 @@ pub struct Hello {
     pub protocol: u32,
     /// Name of the program.
     pub program: String,
-    /// Version of the program: results of different versions are not mixed in silence.
+    /// Version of the program. Results of different versions are not mixed without notice.
     pub version: String,
     /// The device that it trains on, as the vendor names it.
     pub device: String,
-    /// The final metrics that its trials report, where it knows them beforehand.
+    /// The final metrics that its trials report, if it knows them in advance.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub metrics: Vec<String>,
     /// Versions of the libraries that its numbers depend on, e.g. `libtorch 2.11.0`.
@@ -132,8 +131,8 @@ pub struct Hello {
     /// Threads that it computes with.
     #[serde(default)]
     pub threads: u32,
-    /// How many trials it can compute together, so that it would like bundles of as many; 0: it
-    /// does not care.
+    /// Number of trials that it can compute together, which it prefers as the size of bundles; 0 for
+    /// no preference.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pack: u32,
     /// Whether it understands heartbeats of the coordinator.
@@ -145,7 +144,7 @@ pub struct Hello {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// The configuration cannot be run: the same every time.
+    /// The configuration cannot be run, in any attempt.
     BadConfig,
     /// The program reported an error.
     Error,
@@ -157,11 +156,11 @@ pub enum FailureKind {
     Exit,
     /// The worker was ended by a signal.
     Signal,
-    /// It took longer than it may.
+    /// The trial took longer than its limit.
     Timeout,
     /// The worker broke the protocol.
     Protocol,
-    /// The worker fell silent.
+    /// The worker has sent no message for too long.
     LostHeartbeat,
     /// The worker could not be started.
     CouldNotStart,
@@ -217,7 +216,7 @@ mod tests {
     use crate::task::{AS_RUN_METRICS, HISTORY, METRICS, PARAMS};
     use crate::{Metrics, encode_line};
 
-    /// What Slurm 22.05 sends at once; more waits for 44 ms (docs/slurm.md).
+    /// Bytes that Slurm 22.05 sends at once; more waits for 44 ms (docs/slurm.md).
     const AT_ONCE: usize = 1024;
 
     /// The longest text of a finite number.
@@ -227,10 +226,10 @@ mod tests {
         names.map(|&name| (name, LONG)).collect()
     }
 
-    /// Of the built-in task, at the longest: every metric, every number with all its digits, every
-    /// parameter although no optimizer has all of them.
+    /// The longest messages of the built-in task: every metric, every number with all its digits, and
+    /// every parameter, although no optimizer has all of them.
     #[test]
-    fn what_each_trial_and_each_epoch_costs_goes_at_once() {
+    fn messages_about_trials_and_epochs_are_sent_at_once() {
         let trial = || "zzzzzzzzzz-18446744073709551615".to_owned();
         let messages = [
             encode_line(&FromWorker::Started { trial: trial() }),

@@ -1,5 +1,5 @@
-//! Named numbers that survive a trip through JSON: metrics of a trial or of an epoch. Non-finite
-//! numbers are spelled out, never lost as null.
+//! Metrics of a trial or of an epoch: named numbers that survive a round trip through JSON. Numbers
+//! that are not finite are spelled out, never lost as null.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug)]
 pub struct Real(pub f64);
 
-/// Equal if the bits are, so that NaN equals itself and `0.0` differs from `-0.0`.
+/// Equal if the bits are equal, or both are NaN: NaN equals itself, and `0.0` differs from `-0.0`.
 impl PartialEq for Real {
     fn eq(&self, other: &Self) -> bool {
         self.0.to_bits() == other.0.to_bits() || (self.0.is_nan() && other.0.is_nan())
@@ -77,16 +77,16 @@ impl Metrics {
         self.0.insert(name.into(), Real(value));
     }
 
-    /// Whether a trial with these metrics counts as diverged: the metric that selects, or a loss,
-    /// is not finite. Any other metric may lack a figure (a score that is not defined, a `null`)
-    /// without that saying anything of the training.
+    /// Whether a trial with these metrics counts as diverged: the metric that selects, or a loss, is
+    /// not finite. Any other metric may be undefined (a score without a value, a `null`) without the
+    /// training having diverged.
     pub fn diverged(&self, selecting: &str) -> bool {
         self.0
             .iter()
             .any(|(name, value)| !value.0.is_finite() && (name == selecting || is_loss(name)))
     }
 
-    /// The same without wall-clock metrics: what must be identical when a trial is run again.
+    /// The metrics without wall-clock times: those that must be identical when a trial is run again.
     pub fn without_wall_clock(&self) -> Self {
         Self(
             self.0
@@ -114,16 +114,21 @@ pub fn is_loss(name: &str) -> bool {
     name.to_ascii_lowercase().contains("loss")
 }
 
-/// Whether a metric measures wall-clock time, by its name: `seconds` or `..._seconds`, and what
-/// other loggers call theirs (`_runtime` and `_timestamp` of W&B, `train_runtime` and
+/// Whether a metric measures wall-clock time, by its name: `seconds` or `..._seconds`, and the names
+/// of other loggers (`_runtime` and `_timestamp` of W&B, `train_runtime` and
 /// `eval_samples_per_second` of Hugging Face). Such metrics differ from run to run and are left out
 /// where runs are compared bit for bit.
 pub fn is_wall_clock(name: &str) -> bool {
-    let word = |word: &str| {
-        name.strip_suffix(word)
-            .is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
-    };
-    word("seconds") || word("runtime") || word("timestamp") || name.ends_with("_per_second")
+    name.ends_with("_per_second")
+        || ["seconds", "runtime", "timestamp"]
+            .iter()
+            .any(|word| ends_with_word(name, word))
+}
+
+/// Whether a name is a word, or ends with it after an underscore.
+fn ends_with_word(name: &str, word: &str) -> bool {
+    name.strip_suffix(word)
+        .is_some_and(|rest| rest.is_empty() || rest.ends_with('_'))
 }
 
 #[cfg(test)]
@@ -169,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn wall_clock_metrics_are_told_by_name() {
+    fn wall_clock_metrics_are_known_by_name() {
         assert!(is_wall_clock("seconds") && is_wall_clock("training_seconds"));
         assert!(
             [
@@ -190,7 +195,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_float_survives_the_trip_bit_for_bit(bits: u64) {
+        fn every_float_survives_the_round_trip_bit_for_bit(bits: u64) {
             let value = Real(f64::from_bits(bits));
             let back: Real = serde_json::from_str(&serde_json::to_string(&value).unwrap()).unwrap();
             prop_assert_eq!(value, back);

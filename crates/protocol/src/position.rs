@@ -1,4 +1,4 @@
-//! Where a row of history stands in a training: after an epoch, whole or fractional, or after a
+//! The position of a row of history in a training: after an epoch, whole or fractional, or after a
 //! step.
 
 use std::cmp::Ordering;
@@ -11,11 +11,11 @@ use serde_json::Value;
 
 use super::reported::Reading;
 
-/// Keys that give the step of a row, the first one that is there counts: our own, Hugging Face's
-/// and Lightning's, W&B's.
+/// Keys for the step of a row: our own, Hugging Face's and Lightning's, W&B's. The first one that a
+/// row has counts.
 pub const STEP_KEYS: [&str; 3] = ["step", "global_step", "_step"];
 
-/// The key that gives the epoch of a row.
+/// The key for the epoch of a row.
 pub const EPOCH_KEY: &str = "epoch";
 
 /// What a position counts.
@@ -57,7 +57,7 @@ impl Unit {
 pub struct Place(f64);
 
 impl Place {
-    /// Above this whole floats are not told apart, and they are written as floats are.
+    /// 2^53: from here on floats cannot represent every whole number, and are written as floats.
     const WHOLE: f64 = 9_007_199_254_740_992.0;
 
     /// The number, if it is finite.
@@ -116,7 +116,7 @@ impl Serialize for Place {
     }
 }
 
-/// Where a row of history stands. Epochs come before steps, and each in the order of their numbers.
+/// The position of a row of history. Epochs are ordered before steps, and each by number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Position {
     /// What is counted.
@@ -126,7 +126,7 @@ pub struct Position {
 }
 
 impl Position {
-    /// The position of that number; None if the number is not finite.
+    /// The position of that number; `None` if the number is not finite.
     pub fn new(unit: Unit, number: f64) -> Option<Self> {
         Some(Self {
             unit,
@@ -190,27 +190,32 @@ impl<'de> Deserialize<'de> for Position {
                 while let Some(key) = map.next_key::<String>()? {
                     fields.push((key, map.next_value::<Value>()?));
                 }
-                let number = |key: &str| {
-                    let value = fields
-                        .iter()
-                        .rev()
-                        .find(|(name, _)| name == key)
-                        .map(|(_, value)| value.clone())?;
-                    Reading::of(value).number()
-                };
-                let epoch = number(EPOCH_KEY).and_then(|number| Position::new(Unit::Epoch, number));
-                let step = || {
-                    STEP_KEYS
-                        .iter()
-                        .find_map(|key| Position::new(Unit::Step, number(key)?))
-                };
-                epoch.or_else(step).ok_or_else(|| {
+                from_fields(&fields).ok_or_else(|| {
                     de::Error::custom("no `epoch` and no `step` that is a finite number")
                 })
             }
         }
         deserializer.deserialize_map(PositionVisitor)
     }
+}
+
+/// The position in a message's fields: the epoch, if it is a finite number, else the first step that
+/// is one.
+fn from_fields(fields: &[(String, Value)]) -> Option<Position> {
+    if let Some(epoch) = number(fields, EPOCH_KEY)
+        && let Some(position) = Position::new(Unit::Epoch, epoch)
+    {
+        return Some(position);
+    }
+    STEP_KEYS
+        .iter()
+        .find_map(|key| Position::new(Unit::Step, number(fields, key)?))
+}
+
+/// The number in a field. If the field came more than once, the last one counts.
+fn number(fields: &[(String, Value)], key: &str) -> Option<f64> {
+    let (_, value) = fields.iter().rev().find(|(name, _)| name == key)?;
+    Reading::of(value.clone()).number()
 }
 
 #[cfg(test)]

@@ -1,5 +1,5 @@
-//! What programs and workers report: numbers, which are metrics, and anything else, which is kept
-//! as a note. The rule is the same for the metrics file, the last line of output and the worker
+//! What programs and workers report: numbers, which are metrics, and anything else, which is kept as
+//! a note. The rule is the same for the metrics file, the last line of output and the worker
 //! protocol.
 
 use std::collections::BTreeMap;
@@ -12,12 +12,15 @@ use serde_json::Value;
 
 use super::metrics::{Metrics, Real};
 
-/// Longest name of a note, in bytes.
+/// Maximum length of a note's name, in bytes.
 const MAX_NOTE_NAME: usize = 100;
-/// Longest value of a note, in bytes of its JSON text.
+
+/// Maximum length of a note's value, in bytes of its JSON text.
 const MAX_NOTE_VALUE: usize = 1000;
-/// How many notes of a trial are kept.
+
+/// Maximum number of notes of a trial. Further ones are left out.
 pub const MAX_NOTES: usize = 50;
+
 /// Name of the note that says that there were more.
 pub const MORE_NOTES: &str = "…";
 
@@ -26,7 +29,7 @@ pub const MORE_NOTES: &str = "…";
 pub enum Reading {
     /// A number: itself, a boolean (1 or 0), or a text that is a number.
     Number(f64),
-    /// `null`: NaN, as loggers write it that have no other way.
+    /// `null`, which counts as NaN: many loggers write NaN like this.
     Null,
     /// Anything else: other text, a list, a mapping.
     Note(Value),
@@ -39,8 +42,7 @@ impl Reading {
             Value::Null => return Self::Null,
             Value::Bool(yes) => Some(f64::from(u8::from(*yes))),
             Value::Number(number) => number.as_f64(),
-            // `inf`, `-Infinity`, `NaN`, `1e-3` and `.5` are numbers to Rust's reader, as they are
-            // to Python's.
+            // Rust parses `inf`, `-Infinity`, `NaN`, `1e-3` and `.5` as numbers, as Python does.
             Value::String(text) => text.trim().parse().ok(),
             Value::Array(_) | Value::Object(_) => None,
         };
@@ -57,17 +59,19 @@ impl Reading {
     }
 }
 
-/// Named values that are no numbers, as JSON. Bounded in number and size; what is cut ends with a
-/// mark.
+/// Named values that are not numbers, as JSON. Bounded in number and size; a text that was cut ends
+/// with `…`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 #[serde(transparent)]
 pub struct Notes(BTreeMap<String, Value>);
 
 impl Notes {
-    /// Adds or replaces a note. Of too many the last ones are left out, and a note named `…` says
-    /// so.
+    /// Adds or replaces a note. If there are too many, further ones are left out, and a note named `…`
+    /// says so.
     pub fn insert(&mut self, name: &str, value: Value) {
         let name = cut(name, MAX_NOTE_NAME);
+
+        // The note about left-out notes does not count itself.
         let kept = self.0.len() - usize::from(self.0.contains_key(MORE_NOTES));
         if kept >= MAX_NOTES && name != MORE_NOTES && !self.0.contains_key(&name) {
             let text =
@@ -88,7 +92,7 @@ impl Notes {
         self.0.is_empty()
     }
 
-    /// Leaves out what `keep` says no to.
+    /// Removes the notes for which `keep` returns false.
     pub fn retain(&mut self, keep: impl Fn(&str, &Value) -> bool) {
         self.0.retain(|name, value| keep(name, value));
     }
@@ -100,7 +104,7 @@ impl Notes {
         }
     }
 
-    /// Changes every name. Of two notes that get one name the later one stays.
+    /// Changes every name. If two notes get one name, the later one stays.
     pub fn for_each_name(&mut self, mut change: impl FnMut(&mut String)) {
         let notes = std::mem::take(&mut self.0).into_iter();
         let renamed = notes.map(|(mut name, value)| {
@@ -115,7 +119,7 @@ impl Notes {
         self.0.iter()
     }
 
-    /// Adds those of a later report.
+    /// Adds the notes of a later report.
     pub fn extend(&mut self, later: &Self) {
         later
             .iter()
@@ -123,7 +127,7 @@ impl Notes {
     }
 }
 
-/// A value of a note in one line for a person: text as it is, anything else as JSON.
+/// The value of a note as one line of text: text as it is, anything else as JSON.
 pub fn note_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
@@ -158,15 +162,13 @@ fn bounded(value: Value) -> Value {
     }
 }
 
-/// At most so many bytes of a text, with a mark where it was cut.
-fn cut(text: &str, most: usize) -> String {
-    if text.len() <= most {
+/// A text of at most `max_length` bytes, which ends with `…` if it was cut.
+fn cut(text: &str, max_length: usize) -> String {
+    if text.len() <= max_length {
         return text.to_owned();
     }
-    format!(
-        "{}…",
-        &text[..text.floor_char_boundary(most - '…'.len_utf8())]
-    )
+    let end = text.floor_char_boundary(max_length - '…'.len_utf8());
+    format!("{}…", &text[..end])
 }
 
 /// A report: an object whose numbers are metrics and whose other values are notes.
@@ -195,13 +197,9 @@ impl Reported {
 
     /// Adds a later report: of two values of one name the later one counts.
     pub fn extend(&mut self, later: &Self) {
-        self.numbers.0.extend(
-            later
-                .numbers
-                .0
-                .iter()
-                .map(|(name, value)| (name.clone(), *value)),
-        );
+        for (name, value) in &later.numbers.0 {
+            self.numbers.0.insert(name.clone(), *value);
+        }
         self.notes.extend(&later.notes);
     }
 }
@@ -224,6 +222,8 @@ impl Serialize for Reported {
             Number(&'a Real),
             Note(&'a Value),
         }
+
+        // If a name is both a number and a note, the number counts.
         let numbers = self
             .numbers
             .0
@@ -232,9 +232,9 @@ impl Serialize for Reported {
         let notes = self
             .notes
             .iter()
-            .filter(|(name, _)| !self.numbers.0.contains_key(name.as_str()));
-        serializer
-            .collect_map(numbers.chain(notes.map(|(name, value)| (name, Either::Note(value)))))
+            .filter(|(name, _)| !self.numbers.0.contains_key(name.as_str()))
+            .map(|(name, value)| (name, Either::Note(value)));
+        serializer.collect_map(numbers.chain(notes))
     }
 }
 
@@ -251,7 +251,7 @@ impl<'de> Deserialize<'de> for Reported {
                 while let Some((name, value)) = map.next_entry::<String, Value>()? {
                     reported.insert(name, Reading::of(value));
                 }
-                // A name that came twice is one value.
+                // A name that came as a number and as a note is a number.
                 let numbers = &reported.numbers.0;
                 reported.notes.retain(|name, _| !numbers.contains_key(name));
                 Ok(reported)
@@ -267,7 +267,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn numbers_are_metrics_in_whichever_way_they_are_written() {
+    fn numbers_are_metrics_in_every_notation() {
         let number = |value: Value| Reading::of(value).number().map(Real);
         for (value, read) in [
             (json!(true), 1.0),

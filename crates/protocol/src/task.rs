@@ -1,5 +1,5 @@
-//! The built-in task: the one list of its parameters, their types and ranges, of its metrics and of
-//! its history. The coordinator validates sweep files by it, and the trainer reads its settings.
+//! The built-in task: its parameters with their types and ranges, its metrics, and its history. The
+//! coordinator validates sweep files by these lists, and the trainer reads its settings by them.
 
 use crate::value::ParamValue;
 
@@ -19,7 +19,7 @@ pub enum ParamType {
     Bool,
 }
 
-/// The range that a number must lie in.
+/// The values that a parameter may have.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Range {
     /// Anything.
@@ -61,7 +61,7 @@ impl OptimizerKind {
         Self::Hybrid,
     ];
 
-    /// Its value of the parameter `optimizer`.
+    /// Its name as a value of the parameter `optimizer`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Sgd => "sgd",
@@ -87,20 +87,20 @@ pub struct TaskParam {
     pub ty: ParamType,
     /// The range of its values.
     pub range: Range,
-    /// What it is, with its unit.
+    /// A description, with the unit.
     pub help: &'static str,
-    /// The optimizers that it belongs to; empty: all.
+    /// The optimizers that it belongs to; empty for all.
     pub optimizers: &'static [OptimizerKind],
-    /// The value when a spec leaves it out.
+    /// The value if a spec leaves it out.
     pub default: ParamDefault,
 }
 
-/// What holds when a spec leaves a parameter out.
+/// The value of a parameter that a spec leaves out.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum ParamDefault {
-    /// A spec must name it.
+    /// None: a spec must have it.
     Required,
-    /// Absent means that the feature is off or chosen by the task.
+    /// None: the feature is off, or the task chooses.
     Unset,
     /// This number.
     Int(i64),
@@ -245,8 +245,8 @@ pub const PARAMS: &[TaskParam] = &[
     ),
 ];
 
-/// The protocol that the paper describes, and the default: validation images choose, test images
-/// are only reported.
+/// The protocol that the paper describes, and the default: hyper-parameters are chosen by the
+/// validation images, and the test images are only reported on.
 pub const PROTOCOL_PAPER: &str = "paper";
 
 /// The protocol of the authors' program: the test images take the place of the validation images,
@@ -306,13 +306,13 @@ pub const STEP_SECONDS: &str = "step_seconds";
 /// accuracy.
 pub const CHECKPOINT_EPOCH: &str = "checkpoint_epoch";
 
-/// The least and the greatest value that a final metric of the built-in task can take, where there
-/// is one. Accuracies are percentages, losses are cross entropies.
+/// The minimum and maximum of a final metric of the built-in task, where it has them. Accuracies are
+/// percentages, losses are cross entropies.
 pub fn bounds_of(metric: &str) -> (Option<f64>, Option<f64>) {
     (Some(0.0), metric.ends_with("_accuracy").then_some(100.0))
 }
 
-/// A metric that hybrid trials report when they switched: the epoch at whose end they did.
+/// A metric that hybrid trials report if they have switched: the epoch at whose end they did.
 pub const SWITCH_METRIC: &str = "switch_epoch";
 
 impl TaskParam {
@@ -358,7 +358,7 @@ impl Range {
     }
 }
 
-/// What the built-in task measures at the end of each epoch. `switched` is of hybrid trials only.
+/// What the built-in task measures at the end of each epoch. Only hybrid trials have `switched`.
 pub const HISTORY: &[&str] = &[
     "train_loss",
     "train_accuracy",

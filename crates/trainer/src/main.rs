@@ -53,13 +53,13 @@ use crate::pack::{Limit, LimitError};
 ///
 /// Environment:
 ///   PENTAGRID_DEVICE   cpu (the default) or cuda, the first of CUDA_VISIBLE_DEVICES
-///   PENTAGRID_PACK     at most so many trials of a bundle are trained as one network;
-///                      1: none. By default as many as fit on a GPU, none on a CPU
+///   PENTAGRID_PACK     maximum number of trials of a bundle to train as one network;
+///                      1 for none. By default as many as fit on a GPU, none on a CPU
 ///   PENTAGRID_TF32     1 lets a GPU multiply with 10 bits of mantissa, which is faster
 ///   PENTAGRID_THREADS  CPU threads, 1 by default; others change the rounding of results
 ///
-/// For checks on a CPU, which say whether rounding or the network's form decides on a result.
-/// Trials are then trained one by one, whatever PENTAGRID_PACK says:
+/// For checks on a CPU, which show whether rounding or the network's form decides on a result.
+/// Trials are then trained one by one, regardless of PENTAGRID_PACK:
 ///   PENTAGRID_PRECISION  single (the default) or double
 ///   PENTAGRID_DEAD_TAPS  1 keeps the weights that only ever meet padding
 ///

@@ -1,8 +1,8 @@
-//! The numbers that `scripts/reference/draws.py` draws too: the network's weights and the sign
-//! vectors of the sketches. From splitmix64 (Steele, Lea & Flood 2014) as a counter: value i of key
-//! k is mix(k + (i + 1) G).
+//! Numbers that `scripts/reference/draws.py` draws in the same way: the network's weights and the
+//! sign vectors of the sketches. They come from splitmix64 (Steele, Lea & Flood 2014) as a counter:
+//! value i of key k is mix(k + (i + 1) G).
 
-/// How many sign vectors there are.
+/// Number of sign vectors.
 pub(super) const SKETCHES: usize = 8;
 
 const WEIGHTS_KEY: u64 = 1;
@@ -15,8 +15,8 @@ fn splitmix(key: u64, index: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The tensor at that place among the parameters, then the running statistics: centre + spread u, u
-/// uniform on [-1, 1).
+/// The tensor at that place in the list of parameters and running statistics: centre + spread u, with
+/// u uniform on [-1, 1).
 pub(super) fn weights(place: usize, name: &str, shape: &[i64]) -> Vec<f32> {
     let key = splitmix(WEIGHTS_KEY, place as u64);
     let (centre, spread) = match shape {

@@ -11,7 +11,7 @@ use crate::model::Mode;
 use crate::optim::{Probes, gradients, hessian_product};
 use crate::tensors::without_grad;
 
-/// Holds a tensor to the reference's values.
+/// Asserts that a tensor has the reference's values.
 fn assert_values(what: &str, kind: Kind, found: &Tensor, expected: &[f64], bound: f64) {
     assert_near(
         format!("{what} ({kind:?})"),
@@ -34,9 +34,12 @@ fn both_sides_draw_the_same_weights() {
 
 #[test]
 fn a_batch_gives_the_reference_values() {
-    let (sketcher, reference) = (Sketcher::new(), Reference::get());
+    let sketcher = Sketcher::new();
+    let reference = Reference::get();
     for (kind, tolerance) in [(Kind::Double, 1e-9), (Kind::Float, 1e-3)] {
-        let (network, batch, expected) = (network(kind), batch(kind), reference.of(kind));
+        let network = network(kind);
+        let batch = batch(kind);
+        let expected = reference.of(kind);
         let logits = network.forward(&batch.images, Mode::Train).unwrap();
         // Not `cross_entropy_for_logits`, which goes through single precision.
         let loss =

@@ -1,6 +1,6 @@
-//! Parity with PyTorch, torchvision and torch-optimizer: the trainer's own code, on a few images,
-//! against the values in `resnet18.json`, which `scripts/reference/golden.py` wrote. Only tests;
-//! README.md beside that script has the measures.
+//! Tests of parity with PyTorch, torchvision and torch-optimizer: the trainer's code, on a few
+//! images, against the values in `resnet18.json`, which `scripts/reference/golden.py` wrote. README.md
+//! beside that script describes what is compared.
 //!
 //! ```text
 //! first_batch, optimizers, dead_taps -> setting (the network and its batch) -> draws

@@ -1,11 +1,11 @@
-//! Ten steps of each optimizer on one batch, as a trial takes them, from the configurations in the
-//! golden file.
+//! Ten steps of each optimizer on one batch, as in a trial, with the configurations of the golden
+//! file.
 //!
-//! In double precision each parameter is held to 1e-7 of its norm, and half of the ways from the
-//! start to 1e-6 of their lengths. In single precision rounding grows with the steps: one element
-//! whose |Hz| nearly vanishes, or an activation that rounds to the other side of zero, moves
-//! differently. There a step from the same weights is held to the same step in double precision,
-//! with an eps that keeps the denominator of AdaHessian away from zero.
+//! In double precision the error of each parameter is below 1e-7 of its norm, and the median error of
+//! the moves from the start is below 1e-6 of their lengths. In single precision rounding grows with
+//! the steps: an element whose |Hz| is nearly zero, or an activation that rounds to the other side of
+//! zero, moves differently. There a step is compared with the step in double precision from the same
+//! weights, with an eps that keeps the denominator of AdaHessian away from zero.
 
 use pentagrid_protocol::ParamValue;
 use tch::{Kind, Tensor};
@@ -21,24 +21,23 @@ use crate::optim::Optimizer;
 use crate::settings::Settings;
 use crate::tensors::{copy, without_grad};
 
-/// How far a parameter may be from the reference, relative to its norm.
+/// Maximum error of a parameter, relative to its norm.
 const PARAMETER: f64 = 1e-7;
-/// How far a way may be from the reference's, relative to its length.
-const WAY: f64 = 1e-3;
-/// The median over the parameters of that.
-const MEDIAN_WAY: f64 = 1e-6;
-/// How far the running statistics and the loss in evaluation mode may be.
+/// Maximum error of a parameter's move from the start, relative to its length.
+const MOVE: f64 = 1e-3;
+/// Maximum of the median of these errors over the parameters.
+const MEDIAN_MOVE: f64 = 1e-6;
+/// Maximum error of the running statistics and of the loss in evaluation mode.
 const EVALUATION: f64 = 1e-6;
 
 /// How far each parameter has moved, in double precision.
-fn ways(network: &ResNet18, start: &[Tensor]) -> Vec<Tensor> {
+fn moves(network: &ResNet18, start: &[Tensor]) -> Vec<Tensor> {
     let _guard = without_grad();
-    let double = |tensor: &Tensor| tensor.to_kind(Kind::Double);
     network
         .parameters()
         .iter()
         .zip(start)
-        .map(|(parameter, start)| double(parameter) - double(start))
+        .map(|(parameter, start)| parameter.to_kind(Kind::Double) - start.to_kind(Kind::Double))
         .collect()
 }
 
@@ -52,10 +51,11 @@ fn copies(network: &ResNet18) -> Vec<Tensor> {
 
 /// Ten steps in double precision, against the reference.
 fn check(run: &str) {
-    let (sketcher, reference) = (Sketcher::new(), Reference::get());
-    let kind = Kind::Double;
+    let sketcher = Sketcher::new();
+    let reference = Reference::get();
     let expected = &reference.float64.runs[run];
-    let (network, batch) = (network(kind), batch(kind));
+    let network = network(Kind::Double);
+    let batch = batch(Kind::Double);
     let start = copies(&network);
     let mut optimizer = Settings::from_config(&expected.config)
         .unwrap()
@@ -70,7 +70,7 @@ fn check(run: &str) {
         step(&network, &batch, &mut *optimizer).unwrap();
     }
 
-    let moved = ways(&network, &start);
+    let moved = moves(&network, &start);
     let distances = sketcher.distances(named(&network, &moved), &expected.moved);
     for (distance, parameter) in distances.iter().zip(network.parameters()) {
         let share = distance.distance / parameter.norm().double_value(&[]);
@@ -82,14 +82,14 @@ fn check(run: &str) {
         .collect();
     shares.sort_by(f64::total_cmp);
     assert_within(
-        format!("{run}, median of the ways"),
+        format!("{run}, median of the moves"),
         shares[shares.len() / 2],
-        MEDIAN_WAY,
+        MEDIAN_MOVE,
     );
     assert_within(
-        format!("{run}, largest of the ways"),
+        format!("{run}, largest of the moves"),
         shares[shares.len() - 1],
-        WAY,
+        MOVE,
     );
 
     let _guard = without_grad();
@@ -144,17 +144,18 @@ fn hybrid_across_its_switch() {
     check("hybrid");
 }
 
-/// The way of one step from the weights of the reference, after an epoch that ends with that loss.
+/// The moves of one step from the weights of the reference, after an epoch that ends with a loss of
+/// 0.5.
 fn one_step(kind: Kind, mut optimizer: Box<dyn Optimizer>, batch: &Split) -> Vec<Tensor> {
     let network = network(kind);
     let start = copies(&network);
     let _ = optimizer.end_epoch(0.5);
     step(&network, batch, &mut *optimizer).unwrap();
-    ways(&network, &start)
+    moves(&network, &start)
 }
 
-/// The network, its derivatives and each optimizer's move, Hybrid's after its switch. Where nothing
-/// small is divided by, a step differs by rounding alone.
+/// Each optimizer, Hybrid after its switch. Without division by small numbers, a step differs by
+/// rounding alone.
 #[test]
 fn a_step_in_single_precision_is_that_in_double() {
     let reference = Reference::get();
@@ -166,22 +167,16 @@ fn a_step_in_single_precision_is_that_in_double() {
     };
     for (run, expected) in &reference.float64.runs {
         let mut config = expected.config.clone();
-        // At a rate of 1 the weights' own rounding is small beside the way.
+        // At a rate of 1 the rounding of the weights is small compared with the move.
         for name in ["eps", "lr", "lr1", "lr2"] {
             if let Some(value) = config.0.get_mut(name) {
                 *value = ParamValue::float(1.0);
             }
         }
-        let start = || {
-            Settings::from_config(&config)
-                .unwrap()
-                .optimizer
-                .start(reference.plan.seed)
-        };
-        let (found, expected) = (
-            one_step(Kind::Float, start(), &batch),
-            one_step(Kind::Double, start(), &double),
-        );
+        let optimizer = Settings::from_config(&config).unwrap().optimizer;
+        let seed = reference.plan.seed;
+        let found = one_step(Kind::Float, optimizer.start(seed), &batch);
+        let expected = one_step(Kind::Double, optimizer.start(seed), &double);
         for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
             assert_near(
                 format!("a step of {run} in single precision, parameter {index}"),

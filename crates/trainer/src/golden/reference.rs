@@ -1,4 +1,4 @@
-//! The golden file. `sketch` compares tensors with its rows, the tests everything else.
+//! The golden file. `sketch` compares tensors with its rows; the tests compare everything else.
 
 use std::collections::BTreeMap;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use tch::Kind;
 
 use super::draws::SKETCHES;
 
-/// A tensor by what pins it: its norm, then its products with the sign vectors.
+/// A tensor's norm, then its products with the sign vectors.
 pub(super) type Row = [f64; 1 + SKETCHES];
 
 /// Tensors by name.
@@ -18,16 +18,16 @@ pub(super) type Rows = BTreeMap<String, Row>;
 /// The file.
 #[derive(Deserialize)]
 pub(super) struct Reference {
-    /// What was done.
+    /// How the values were computed.
     pub plan: Plan,
     /// Parameters and running statistics at the start.
     pub weights: Rows,
-    /// In double precision.
+    /// The values in double precision.
     pub float64: Precision,
     float32: Precision,
 }
 
-/// What was done.
+/// How the values were computed.
 #[derive(Deserialize)]
 pub(super) struct Plan {
     /// The seed of the probes.
@@ -47,7 +47,7 @@ pub(super) struct Precision {
     pub logits: Vec<f64>,
     /// Mean cross entropy.
     pub loss: f64,
-    /// Of the loss.
+    /// Gradients of the loss.
     pub gradients: Rows,
     /// The Hessian's product with the first step's probe.
     pub hz: Rows,
@@ -55,7 +55,7 @@ pub(super) struct Precision {
     pub statistics: Rows,
     /// Logits in evaluation mode with these, `[images, 10]`.
     pub evaluated_logits: Vec<f64>,
-    /// By name; in double precision.
+    /// Runs of the optimizers, by name; in double precision only.
     #[serde(default)]
     pub runs: BTreeMap<String, Run>,
 }

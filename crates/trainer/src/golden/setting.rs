@@ -1,4 +1,4 @@
-//! The network at the drawn weights and the batch that both sides use.
+//! The network at the drawn weights, and the batch that both sides use.
 
 use tch::{Device, Kind, Tensor};
 
@@ -54,14 +54,16 @@ pub(super) fn named<'a>(
     tensors: &'a [Tensor],
 ) -> impl Iterator<Item = (&'a str, Tensor)> {
     assert_eq!(tensors.len(), network.parameters().len());
-    let widen = |live: &Tensor| {
-        let zeros = Tensor::zeros(taps::full_shape(&live.size()), (live.kind(), live.device()));
-        taps::put_live(&zeros, live)
-    };
     network
         .tensors()
         .map(|(name, _)| name)
-        .zip(tensors.iter().map(widen))
+        .zip(tensors.iter().map(with_zeros))
+}
+
+/// The tensor with zeros at its dead taps.
+fn with_zeros(live: &Tensor) -> Tensor {
+    let zeros = Tensor::zeros(taps::full_shape(&live.size()), (live.kind(), live.device()));
+    taps::put_live(&zeros, live)
 }
 
 /// The running statistics.

@@ -5,10 +5,10 @@
 //! distance = sqrt(mean over k of (r_k·x - r_k·y)²)
 //! ```
 //!
-//! whose square has the mean |x - y|² over random signs: every element counts. For a difference
-//! spread over many elements it is chi-square with 8 degrees of freedom: below a tenth of the true
-//! distance with probability 1e-7, below a half with 2 %. A difference in one element shows in
-//! full. The file holds r_k·y and |y|, nine numbers a tensor.
+//! Over random signs, its square has the mean |x - y|², so every element counts. For a difference
+//! that is spread over many elements it is chi-square with 8 degrees of freedom: below a tenth of the
+//! true distance with probability 1e-7, below a half with 2 %. A difference in one element counts in
+//! full. The file holds r_k·y and |y|, nine numbers for each tensor.
 
 use tch::{Kind, Tensor};
 
@@ -29,7 +29,7 @@ pub(super) struct Sketcher {
 /// How far a tensor is from the reference's.
 #[derive(Debug)]
 pub(super) struct Distance {
-    /// Of the tensor.
+    /// The tensor's name.
     pub name: String,
     /// The estimate of |x - y|.
     pub distance: f64,
@@ -64,29 +64,29 @@ impl Sketcher {
         (squares.sum::<f64>() / SKETCHES as f64).sqrt()
     }
 
-    /// The distance of each tensor. All that the reference has must be there, and nothing else.
+    /// The distance of each tensor. There must be exactly the tensors that the reference has.
     pub(super) fn distances<'a>(
         &self,
         tensors: impl Iterator<Item = (&'a str, Tensor)>,
         rows: &Rows,
     ) -> Vec<Distance> {
-        let measure = |(name, tensor): (&str, Tensor)| {
+        let mut distances = Vec::new();
+        for (name, tensor) in tensors {
             let row = rows
                 .get(name)
                 .unwrap_or_else(|| panic!("the reference has no {name}"));
-            Distance {
+            distances.push(Distance {
                 name: name.to_owned(),
                 distance: self.distance(&tensor, row),
                 norm: row[0],
-            }
-        };
-        let distances: Vec<_> = tensors.map(measure).collect();
+            });
+        }
         assert_eq!(distances.len(), rows.len());
         distances
     }
 
-    /// Holds the distance of each tensor to a share of the reference's norm. Gives the largest
-    /// share.
+    /// Asserts that the distance of each tensor is below `tolerance` times the reference's norm.
+    /// Returns the largest of these ratios.
     pub(super) fn assert_near<'a>(
         &self,
         what: &str,
@@ -110,10 +110,9 @@ mod tests {
     use crate::device::one_thread;
     use crate::golden::draws::weights;
 
-    /// A tensor that differs by 1e-9 of its norm is told from its row, however it differs; rounding
-    /// is not.
+    /// Any difference of 1e-9 of the norm is detected; rounding is not.
     #[test]
-    fn what_differs_is_detected() {
+    fn differences_are_detected() {
         one_thread();
         let sketcher = Sketcher::new();
         let shape = [64, 64, 3, 3];

@@ -1,5 +1,5 @@
-//! The built-in task through the coordinator: real training on real MNIST images, bit-identical
-//! however it is run.
+//! The built-in task run by the coordinator: training on MNIST images, with bit-identical results in
+//! every way of running a sweep.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -12,7 +12,7 @@ use pentagrid_protocol::{
 
 use crate::support::Test;
 
-/// Two small arms; 12 images and one epoch of three steps, so that a trial takes a moment.
+/// Two small arms; 12 images and one epoch of three steps, so that a trial is short.
 const SMALL: &str = "
 name: small
 task: mnist-resnet18
@@ -32,17 +32,18 @@ fn trainer() -> Command {
     command
 }
 
-/// On a CPU it gains nothing, but all of the way is the same: bundles, packs, answers trial by
-/// trial, the record of it. One step of rules that divide by nothing small: what follows would make
-/// rounding grow.
+/// On a CPU packs are not faster, but everything else is as on a GPU: bundles, packs, answers trial by
+/// trial, the records. Trials take one step, by rules that do not divide by small numbers: further
+/// steps would make rounding grow.
 #[test]
-fn packs_give_what_single_trials_give_to_rounding() {
+fn packs_give_the_results_of_single_trials_up_to_rounding() {
     let spec = SMALL.replace("batch_size: {value: 4}", "batch_size: {value: 12}");
     let spec = spec.replace("lr: {value: 0.1}", "lr: {value: 0.1}, eps: {value: 1}");
     assert!(
         spec.contains("value: 12}, train_images: {value: 12}") && spec.contains("eps: {value: 1}")
     );
-    let (alone, packed) = (Test::with_spec(&spec), Test::with_spec(&spec));
+    let alone = Test::with_spec(&spec);
+    let packed = Test::with_spec(&spec);
     alone
         .run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
         .expect(0);
@@ -57,18 +58,8 @@ fn packs_give_what_single_trials_give_to_rounding() {
             "2",
         ])
         .expect(0);
-    let losses = |test: &Test| {
-        let ledger = test.ledger("runs/small");
-        let sql = "SELECT trial, json_extract(metrics, '$.train_loss') FROM trials WHERE phase = 'tune' ORDER BY trial";
-        let mut statement = ledger.prepare(sql).unwrap();
-        let rows = statement
-            .query_map([], |row| {
-                Ok((row.get::<_, String>(0)?, row.get::<_, f64>(1)?))
-            })
-            .unwrap();
-        rows.collect::<Result<Vec<_>, _>>().unwrap()
-    };
-    let (expected, found) = (losses(&alone), losses(&packed));
+    let expected = losses(&alone);
+    let found = losses(&packed);
     assert_eq!((expected.len(), found.len()), (6, 6));
     for ((trial, expected), (same, found)) in expected.iter().zip(&found) {
         assert_eq!(trial, same);
@@ -96,21 +87,40 @@ fn packs_give_what_single_trials_give_to_rounding() {
     );
 }
 
-/// A worker trains that many trials as one pack, in an address space of so many KiB. Its last words
-/// on each trial, in the order in which they came, whether it ended any before it began to train
-/// another, and its largest address space in KiB.
-fn train_a_pack(count: u64, space: Option<u64>) -> (BTreeMap<String, FromWorker>, bool, u64) {
-    let request = |place: u64| {
-        let config = format!(
-            r#"{{"optimizer": "sgd", "lr": {}e-3, "epochs": 1, "batch_size": 20, "train_images": 20}}"#,
-            place + 1
-        );
-        TrialRequest {
-            trial: format!("trial-{place}"),
-            seed: 1,
-            config: serde_json::from_str(&config).unwrap(),
-        }
-    };
+/// The training loss of each tuning trial, by id.
+fn losses(test: &Test) -> Vec<(String, f64)> {
+    let ledger = test.ledger("runs/small");
+    let sql = "SELECT trial, json_extract(metrics, '$.train_loss') FROM trials WHERE phase = 'tune' ORDER BY trial";
+    let mut statement = ledger.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)));
+    rows.unwrap().collect::<Result<_, _>>().unwrap()
+}
+
+/// What a worker did with a pack.
+struct PackRun {
+    /// The last message about each trial.
+    ends: BTreeMap<String, FromWorker>,
+    /// Whether a trial ended before another one was trained.
+    halved: bool,
+    /// The worker's largest address space in KiB.
+    peak: u64,
+}
+
+/// A trial that differs from the others by its learning rate.
+fn request(place: u64) -> TrialRequest {
+    let config = format!(
+        r#"{{"optimizer": "sgd", "lr": {}e-3, "epochs": 1, "batch_size": 20, "train_images": 20}}"#,
+        place + 1
+    );
+    TrialRequest {
+        trial: format!("trial-{place}"),
+        seed: 1,
+        config: serde_json::from_str(&config).unwrap(),
+    }
+}
+
+/// Lets a worker train that many trials as one pack, with an address space of `space` KiB.
+fn train_a_pack(count: u64, space: Option<u64>) -> PackRun {
     let limit = space.map_or("unlimited".to_owned(), |space| space.to_string());
     let mut command = Command::new("bash");
     command
@@ -131,7 +141,9 @@ fn train_a_pack(count: u64, space: Option<u64>) -> (BTreeMap<String, FromWorker>
         share: false,
     };
     stdin.write_all(encode_line(&run).as_bytes()).unwrap();
-    let (mut ends, mut halved) = (BTreeMap::new(), false);
+
+    let mut ends = BTreeMap::new();
+    let mut halved = false;
     for line in BufReader::new(worker.stdout.take().unwrap()).split(b'\n') {
         let message: FromWorker = decode_line(&line.unwrap()).unwrap();
         match &message {
@@ -155,28 +167,35 @@ fn train_a_pack(count: u64, space: Option<u64>) -> (BTreeMap<String, FromWorker>
     });
     drop(stdin);
     worker.wait().unwrap();
-    (ends, halved, peak.unwrap())
+    PackRun {
+        ends,
+        halved,
+        peak: peak.unwrap(),
+    }
 }
 
-/// Real lack of memory: libtorch's allocator is refused. A trial that fails for it says so, and
-/// takes no other with it.
+/// With a real lack of memory, in which libtorch's allocator is refused, a trial that fails says so,
+/// and no other trial fails with it.
 #[test]
 fn a_pack_that_does_not_fit_is_halved() {
     const COUNT: u64 = 8;
-    let (_, _, alone) = train_a_pack(1, None);
-    let (whole, halved, together) = train_a_pack(COUNT, None);
+    let alone = train_a_pack(1, None).peak;
+    let whole = train_a_pack(COUNT, None);
+    let together = whole.peak;
     assert!(
-        !halved && together > alone + (100 << 10),
+        !whole.halved && together > alone + (100 << 10),
         "{alone} and {together} KiB"
     );
-    // Between the two it does not fit, but its half or quarter does. How much more a failed attempt
-    // leaves behind varies.
+
+    // With less memory than the whole pack takes, its half or quarter fits. Which of them varies,
+    // because a failed attempt leaves some memory behind.
     let mut seen = false;
     for quarter in [3, 2, 1] {
-        let (ends, halved, _) = train_a_pack(COUNT, Some(alone + (together - alone) * quarter / 4));
+        let space = alone + (together - alone) * quarter / 4;
+        let PackRun { ends, halved, .. } = train_a_pack(COUNT, Some(space));
         assert_eq!(ends.len() as u64, COUNT, "a trial was lost");
         for (trial, end) in &ends {
-            match (end, &whole[trial]) {
+            match (end, &whole.ends[trial]) {
                 (
                     FromWorker::Done { metrics, .. },
                     FromWorker::Done {
@@ -202,7 +221,7 @@ fn a_pack_that_does_not_fit_is_halved() {
 }
 
 #[test]
-fn results_are_bit_identical_however_a_sweep_is_run() {
+fn results_are_bit_identical_in_every_way_of_running_a_sweep() {
     let one = Test::with_spec(SMALL);
     one.run(&["run", "sweep.yaml", "-q", "--devices", "cpu:1"])
         .expect(0);
@@ -248,7 +267,7 @@ fn results_are_bit_identical_however_a_sweep_is_run() {
         "{table}"
     );
 
-    // The line that `show` prints reruns the very same trial.
+    // The line that `show` prints reruns the same trial.
     let id = list.split_whitespace().next().unwrap();
     let shown = one.run(&["show", "runs/small", id]).expect(0).stdout;
     let line = shown.lines().last().unwrap().trim();
@@ -281,8 +300,8 @@ fn results_are_bit_identical_however_a_sweep_is_run() {
     );
 }
 
-/// Three thresholds, of which all but one are crossed at the first epoch, and the first phase as an
-/// arm of its own.
+/// Hybrid with three thresholds, of which two are crossed at the first epoch and one never, and its
+/// first phase as another arm.
 const FAMILY: &str = "
 name: family
 task: mnist-resnet18
@@ -301,7 +320,7 @@ arms:
 ";
 
 #[test]
-fn trials_that_share_their_beginnings_give_the_same_numbers() {
+fn trials_that_share_their_beginnings_have_the_same_results() {
     let lone = Test::with_spec(FAMILY);
     lone.run(&[
         "run",
@@ -320,7 +339,7 @@ fn trials_that_share_their_beginnings_give_the_same_numbers() {
         lone.report("reports/family"),
         shared.report("reports/family")
     );
-    // What was computed once has one and the same time: of each seed's seven trials, four are
+    // Trials that share a computation have the same time: of the seven trials of each seed, four are
     // different computations.
     let different = "SELECT count(DISTINCT json_extract(metrics, '$.training_seconds')) FROM trials WHERE phase = 'tune'";
     assert_eq!(
@@ -338,7 +357,7 @@ fn trials_that_share_their_beginnings_give_the_same_numbers() {
         ),
         (0, 6)
     );
-    // What was shared is what comes out when each is computed by itself.
+    // Computed by themselves, the trials have the results that they shared.
     shared
         .run(&[
             "verify",
@@ -385,12 +404,12 @@ fn only_the_trainer_loads_libtorch() {
     assert!(needs(Path::new(env!("CARGO_BIN_EXE_pentagrid-trainer"))));
     assert!(
         !needs(&crate::pentagrid()),
-        "the coordinator would take a quarter of a second to start"
+        "with libtorch the coordinator would take a quarter of a second to start"
     );
 }
 
 #[test]
-fn a_trainer_without_its_coordinator_goes_at_once() {
+fn a_trainer_ends_at_once_when_its_coordinator_is_gone() {
     let mut child = trainer()
         .stdin(std::process::Stdio::piped())
         .stdout(std::process::Stdio::piped())

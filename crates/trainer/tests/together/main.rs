@@ -1,5 +1,6 @@
-//! The trainer and the coordinator together, as their users run them. The coordinator's own tests
-//! are in `tests/integration`; these need libtorch, and the program `pentagrid` beside the trainer.
+//! Tests of the trainer and the coordinator together, as users run them. The coordinator's own tests
+//! are in `tests/integration`. These tests need libtorch, and the program `pentagrid` beside the
+//! trainer.
 
 mod builtin; // the built-in task: bit-identical results, real MNIST, verify
 #[path = "../../../../tests/integration/support.rs"]
@@ -7,7 +8,7 @@ mod builtin; // the built-in task: bit-identical results, real MNIST, verify
 mod support; // the `Test` builder
 mod worker_check; // the trainer as a worker like any other
 
-/// The coordinator's program. It is of another package, so that cargo does not tell where it is.
+/// The path of the coordinator. It belongs to another package, so cargo does not tell it.
 fn pentagrid() -> std::path::PathBuf {
     let path =
         std::path::Path::new(env!("CARGO_BIN_EXE_pentagrid-trainer")).with_file_name("pentagrid");

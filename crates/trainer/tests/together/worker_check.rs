@@ -1,4 +1,4 @@
-//! `worker-check` against the trainer.
+//! The command `worker-check`, run on the trainer.
 
 use crate::support::Test;
 

@@ -66,7 +66,7 @@ fn a_trial_run_twice_is_the_same_bit_for_bit() {
     }
 }
 
-/// Nothing leaks from one trial of a process into the next.
+/// No trial influences the next one in the same process.
 #[test]
 fn neighbours_in_a_session_change_nothing() {
     let mut session = session(Kind::Float);
@@ -115,14 +115,15 @@ fn the_metrics_are_those_that_the_task_names() {
     );
 }
 
-/// One batch an epoch: the epoch's norm is that of the batch's gradient at the weights before
+/// With one batch per epoch, the epoch's norm is that of the batch's gradient at the weights before
 /// the step.
 #[test]
 fn the_history_holds_the_norms_of_the_gradients() {
     let mut session = session(Kind::Double);
     let json = r#"{"optimizer": "sgd", "lr": 0.01, "batch_size": 8, "epochs": 1}"#;
     let row = run_in(&mut session, json, 6).rows.remove(0);
-    let (network, sets) = (session.network(6, 8).unwrap(), session.sets(None).unwrap());
+    let network = session.network(6, 8).unwrap();
+    let sets = session.sets(None).unwrap();
     let logits = network.forward(&sets.train.images, Mode::Train).unwrap();
     let gradients = gradients(
         &logits.cross_entropy_for_logits(&sets.train.labels),
@@ -130,33 +131,27 @@ fn the_history_holds_the_norms_of_the_gradients() {
         false,
     )
     .unwrap();
-    let norm = |matrices: Tensor| {
-        let norms = matrices.linalg_norm(2.0, [-2, -1].as_slice(), false, Kind::Double);
-        norms.mean(Kind::Double).double_value(&[])
-    };
-    let (conv1, fc) = (
-        norm(gradients[0].squeeze_dim(1)),
-        norm(gradients[gradients.len() - 2].shallow_clone()),
-    );
+    let conv1 = mean_norm(&gradients[0].squeeze_dim(1));
+    let fc = mean_norm(&gradients[gradients.len() - 2]);
     for (name, expected) in [("grad_norm_conv1", conv1), ("grad_norm_fc", fc)] {
         let found = row.get(name).unwrap();
         assert_ratio(name, found, expected, 1e-6);
     }
 }
 
-/// The same training, looked at as the authors' program does.
+/// The mean spectral norm of matrices.
+fn mean_norm(matrices: &Tensor) -> f64 {
+    let norms = matrices.linalg_norm(2.0, [-2, -1].as_slice(), false, Kind::Double);
+    norms.mean(Kind::Double).double_value(&[])
+}
+
+/// The same training under both protocols: only what is measured differs.
 #[test]
 fn as_run_measures_on_the_test_images() {
-    let as_run = |json: &str| {
-        run(
-            &json.replace('}', r#", "epochs": 4, "protocol": "as_run"}"#),
-            2,
-        )
-    };
-    let (theirs, ours) = (
-        as_run(MOMENTUM),
-        run(&MOMENTUM.replace('}', r#", "epochs": 4}"#), 2),
-    );
+    let as_run = MOMENTUM.replace('}', r#", "epochs": 4, "protocol": "as_run"}"#);
+    let paper = MOMENTUM.replace('}', r#", "epochs": 4}"#);
+    let theirs = run(&as_run, 2);
+    let ours = run(&paper, 2);
     for (theirs, ours) in theirs.rows.iter().zip(&ours.rows) {
         for name in ["train_loss", "train_accuracy", "grad_norm_conv1"] {
             assert_eq!(theirs.get(name), ours.get(name), "{name}");
@@ -179,7 +174,7 @@ fn as_run_measures_on_the_test_images() {
         theirs.metrics.get("heldout_val_accuracy"),
         ours.metrics.get("val_accuracy")
     );
-    // The test figures are those of the epoch with the lowest loss on the test images.
+    // The test metrics are those of the epoch with the lowest loss on the test images.
     let losses: Vec<f64> = theirs
         .rows
         .iter()
@@ -196,8 +191,8 @@ fn as_run_measures_on_the_test_images() {
     assert_eq!(names, expected);
 }
 
-/// Hybrid's threshold is looked for on the test images too: here it lies between the two
-/// losses.
+/// Hybrid's threshold is compared with the loss on the test images too. Here it lies between the loss
+/// on the validation images and that on the test images.
 #[test]
 fn as_run_switches_by_the_test_images() {
     let json = |tl: f64, protocol: &str| {
@@ -234,7 +229,7 @@ fn hybrid_that_never_switches_is_sgd_with_momentum_bit_for_bit() {
 }
 
 #[test]
-fn hybrid_switches_once_and_says_when() {
+fn hybrid_switches_once_and_reports_when() {
     let json = r#"{"optimizer": "hybrid", "lr1": 0.005, "momentum": 0.9, "lr2": 0.1, "tl": 1e9, "epochs": 3}"#;
     let hybrid = run(json, 5);
     assert_eq!(
@@ -257,9 +252,9 @@ fn hybrid_switches_once_and_says_when() {
     );
 }
 
-/// SGD with momentum, then the hybrid trials that begin so: for each epoch that a threshold can
-/// be crossed at one that is crossed there, a second one for the first epoch, two that are
-/// never crossed; each with two second phases.
+/// SGD with momentum, then hybrid trials with the same beginning. For each epoch at which a trial can
+/// switch there is a threshold that does it, for the first epoch two; two thresholds are never
+/// crossed. Each has two second phases.
 fn family(protocol: &str) -> Vec<String> {
     let common = format!(r#""momentum": 0.9, "epochs": 4, "protocol": "{protocol}""#);
     let momentum = |lr: f64| format!(r#"{{"optimizer": "sgd_momentum", "lr": {lr}, {common}}}"#);
@@ -273,8 +268,7 @@ fn family(protocol: &str) -> Vec<String> {
         }
         (lr, lows)
     };
-    // Steps on four images are wild: rounding decides at which rate the loss goes down more
-    // than once.
+    // Steps on four images vary a lot: rounding decides at which rate the loss falls more than once.
     let mut rates = [
         0.002, 0.001, 0.0005, 0.0002, 0.0001, 0.00005, 0.00002, 0.00001,
     ]
@@ -297,7 +291,7 @@ fn family(protocol: &str) -> Vec<String> {
 }
 
 #[test]
-fn shared_trials_are_what_they_are_by_themselves_bit_for_bit_in_any_order() {
+fn shared_trials_are_bit_for_bit_as_by_themselves_in_any_order() {
     for protocol in ["paper", "as_run"] {
         let mut trials: Vec<_> = family(protocol)
             .into_iter()
@@ -319,10 +313,10 @@ fn shared_trials_are_what_they_are_by_themselves_bit_for_bit_in_any_order() {
     }
 }
 
-/// What is computed once has the very same times, to the last bit; a trial that trains by
-/// itself has its own.
+/// Trials that share a computation have the same times, to the last bit; a trial that trains by itself
+/// has its own.
 #[test]
-fn a_bundle_computes_what_is_common_once_and_a_lone_trial_everything() {
+fn a_bundle_computes_common_work_once_and_a_lone_trial_everything() {
     let mut session = session(Kind::Float);
     let family = family("paper");
     let seconds = |outcome: &Run| outcome.metrics.get("training_seconds").unwrap().to_bits();
@@ -341,8 +335,8 @@ fn a_bundle_computes_what_is_common_once_and_a_lone_trial_everything() {
     let lone = run_with(&mut session, &family[0], 1, Sharing::None);
     assert_ne!(seconds(&lone), shared[0]);
     assert_eq!(lone.taken, Taken::default());
-    // What is said to be taken is what was: an ending from the first that ended so, else the
-    // epochs up to the switch.
+    // What trials report as reused is what they did reuse: the ending of the first trial with the same
+    // one, else the epochs up to the switch.
     for (place, outcome) in outcomes.iter().enumerate() {
         let first = shared
             .iter()
@@ -367,9 +361,8 @@ fn a_bundle_computes_what_is_common_once_and_a_lone_trial_everything() {
     }
 }
 
-/// Everything works in double precision too. After one step, by a rule that divides by nothing
-/// small, only rounding tells the two apart; later steps and smaller denominators would make it
-/// grow.
+/// Everything works in double precision too. After one step, by a rule that does not divide by small
+/// numbers, the two differ by rounding alone; later steps and smaller denominators would make it grow.
 #[test]
 fn double_precision_agrees_with_single() {
     let rules = [
