@@ -13,8 +13,8 @@ pub const AGENT_LINE: &[u8] = b"{\"agent\":";
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "agent", rename_all = "snake_case")]
 pub enum ToAgent {
-    /// What must not appear on the agent's own command line. The first line to an agent that waits for
-    /// it.
+    /// What must not appear on the agent's own command line. The first line to an agent that waits
+    /// for it.
     Secrets {
         /// Variables of the worker's environment.
         environment: BTreeMap<String, String>,

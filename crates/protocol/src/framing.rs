@@ -1,5 +1,5 @@
-//! One message per line. Lines are bounded, so that a worker that prints without end cannot fill the
-//! memory.
+//! One message per line. Lines are bounded, so that a worker that prints without end cannot fill
+//! the memory.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -48,6 +48,7 @@ pub fn decode_line<T: DeserializeOwned>(line: &[u8]) -> Result<T, FrameError> {
     if line.len() > MAX_LINE {
         return Err(FrameError::TooLong(beginning(line)));
     }
+    // Not replaced by placeholders: a trial's id or a note must not change without notice.
     let text = std::str::from_utf8(line).map_err(|_| FrameError::NotText(beginning(line)))?;
     serde_json::from_str(text.trim_end()).map_err(|source| FrameError::NotAMessage {
         line: beginning(line),

@@ -2,9 +2,9 @@
 //! the trainer. `docs/protocol.md` describes it for authors of other workers.
 //!
 //! `messages` are the messages, `framing` their lines, `reported`, `metrics` and `position` what
-//! workers report in them. `agent` is what the coordinator exchanges with the agent that stands beside
-//! a worker on another machine. `value` holds configurations, and `task` what the built-in task
-//! accepts and reports.
+//! workers report in them. `agent` is what the coordinator exchanges with the agent that stands
+//! beside a worker on another machine. `value` holds configurations, and `task` what the built-in
+//! task accepts and reports.
 #![warn(missing_docs, unreachable_pub)]
 
 mod agent;

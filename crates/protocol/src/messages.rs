@@ -20,20 +20,20 @@ pub enum ToWorker {
     Run {
         /// The trials, in the order in which the coordinator would run them.
         bundle: Vec<TrialRequest>,
-        /// Whether the worker may compute only once what these trials have in common with each other
-        /// and with earlier trials of this kind. Otherwise it computes each by itself, because it may
-        /// be timed.
+        /// Whether the worker may compute only once what these trials have in common with each
+        /// other and with earlier trials of this kind. Otherwise it computes each by itself,
+        /// because it may be timed.
         #[serde(default, skip_serializing_if = "std::ops::Not::not")]
         share: bool,
     },
-    /// The coordinator is alive. Sent only to a worker that has `heartbeats` in its hello, and only if
-    /// its environment has `PENTAGRID_HEARTBEAT`: where its stdin may stay open after the coordinator
-    /// has died.
+    /// The coordinator is alive. Sent only to a worker that has `heartbeats` in its hello, and only
+    /// if its environment has `PENTAGRID_HEARTBEAT`: where its stdin may stay open after the
+    /// coordinator has died.
     Heartbeat,
 }
 
-/// The variable that tells a worker to expect heartbeats. Its value is the number of seconds without
-/// a message after which the coordinator is lost.
+/// The variable that tells a worker to expect heartbeats. Its value is the number of seconds
+/// without a message after which the coordinator is lost.
 pub const HEARTBEAT_VARIABLE: &str = "PENTAGRID_HEARTBEAT";
 
 /// One trial to run.
@@ -131,8 +131,8 @@ pub struct Hello {
     /// Threads that it computes with.
     #[serde(default)]
     pub threads: u32,
-    /// Number of trials that it can compute together, which it prefers as the size of bundles; 0 for
-    /// no preference.
+    /// Number of trials that it can compute together, which it prefers as the size of bundles; 0
+    /// for no preference.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub pack: u32,
     /// Whether it understands heartbeats of the coordinator.
@@ -226,8 +226,8 @@ mod tests {
         names.map(|&name| (name, LONG)).collect()
     }
 
-    /// The longest messages of the built-in task: every metric, every number with all its digits, and
-    /// every parameter, although no optimizer has all of them.
+    /// The longest messages of the built-in task: every metric, every number with all its digits,
+    /// and every parameter, although no optimizer has all of them.
     #[test]
     fn messages_about_trials_and_epochs_are_sent_at_once() {
         let trial = || "zzzzzzzzzz-18446744073709551615".to_owned();

@@ -77,16 +77,17 @@ impl Metrics {
         self.0.insert(name.into(), Real(value));
     }
 
-    /// Whether a trial with these metrics counts as diverged: the metric that selects, or a loss, is
-    /// not finite. Any other metric may be undefined (a score without a value, a `null`) without the
-    /// training having diverged.
+    /// Whether a trial with these metrics counts as diverged: the metric that selects, or a loss,
+    /// is not finite. Any other metric may be undefined (a score without a value, a `null`) without
+    /// the training having diverged.
     pub fn diverged(&self, selecting: &str) -> bool {
         self.0
             .iter()
             .any(|(name, value)| !value.0.is_finite() && (name == selecting || is_loss(name)))
     }
 
-    /// The metrics without wall-clock times: those that must be identical when a trial is run again.
+    /// The metrics without wall-clock times: those that must be identical when a trial is run
+    /// again.
     pub fn without_wall_clock(&self) -> Self {
         Self(
             self.0
@@ -114,8 +115,8 @@ pub fn is_loss(name: &str) -> bool {
     name.to_ascii_lowercase().contains("loss")
 }
 
-/// Whether a metric measures wall-clock time, by its name: `seconds` or `..._seconds`, and the names
-/// of other loggers (`_runtime` and `_timestamp` of W&B, `train_runtime` and
+/// Whether a metric measures wall-clock time, by its name: `seconds` or `..._seconds`, and the
+/// names of other loggers (`_runtime` and `_timestamp` of W&B, `train_runtime` and
 /// `eval_samples_per_second` of Hugging Face). Such metrics differ from run to run and are left out
 /// where runs are compared bit for bit.
 pub fn is_wall_clock(name: &str) -> bool {

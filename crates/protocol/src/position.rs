@@ -186,6 +186,7 @@ impl<'de> Deserialize<'de> for Position {
                 f.write_str("an `epoch` or a `step`")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Position, A::Error> {
+                // All fields are read before one is chosen: their order does not matter.
                 let mut fields = Vec::new();
                 while let Some(key) = map.next_key::<String>()? {
                     fields.push((key, map.next_value::<Value>()?));
@@ -199,8 +200,8 @@ impl<'de> Deserialize<'de> for Position {
     }
 }
 
-/// The position in a message's fields: the epoch, if it is a finite number, else the first step that
-/// is one.
+/// The position in a message's fields: the epoch, if it is a finite number, else the first step
+/// that is one.
 fn from_fields(fields: &[(String, Value)]) -> Option<Position> {
     if let Some(epoch) = number(fields, EPOCH_KEY)
         && let Some(position) = Position::new(Unit::Epoch, epoch)

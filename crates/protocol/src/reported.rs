@@ -1,5 +1,5 @@
-//! What programs and workers report: numbers, which are metrics, and anything else, which is kept as
-//! a note. The rule is the same for the metrics file, the last line of output and the worker
+//! What programs and workers report: numbers, which are metrics, and anything else, which is kept
+//! as a note. The rule is the same for the metrics file, the last line of output and the worker
 //! protocol.
 
 use std::collections::BTreeMap;
@@ -66,8 +66,8 @@ impl Reading {
 pub struct Notes(BTreeMap<String, Value>);
 
 impl Notes {
-    /// Adds or replaces a note. If there are too many, further ones are left out, and a note named `…`
-    /// says so.
+    /// Adds or replaces a note. If there are too many, further ones are left out, and a note named
+    /// `…` says so.
     pub fn insert(&mut self, name: &str, value: Value) {
         let name = cut(name, MAX_NOTE_NAME);
 

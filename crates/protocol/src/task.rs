@@ -306,8 +306,8 @@ pub const STEP_SECONDS: &str = "step_seconds";
 /// accuracy.
 pub const CHECKPOINT_EPOCH: &str = "checkpoint_epoch";
 
-/// The minimum and maximum of a final metric of the built-in task, where it has them. Accuracies are
-/// percentages, losses are cross entropies.
+/// The minimum and maximum of a final metric of the built-in task, where it has them. Accuracies
+/// are percentages, losses are cross entropies.
 pub fn bounds_of(metric: &str) -> (Option<f64>, Option<f64>) {
     (Some(0.0), metric.ends_with("_accuracy").then_some(100.0))
 }

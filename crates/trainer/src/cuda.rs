@@ -64,6 +64,7 @@ pub(crate) fn settle_tf32() -> io::Result<()> {
         return Ok(());
     }
 
+    // The same program with the same arguments, which reads the switches when it starts.
     let mut words = std::env::args_os();
     let mut command = Command::new(std::env::current_exe()?);
     if let Some(own_name) = words.next() {
@@ -79,8 +80,8 @@ pub(crate) fn settle_tf32() -> io::Result<()> {
     Err(command.args(words).exec())
 }
 
-/// Loads libtorch's CUDA library, if it exists and is not loaded yet. Must be called before libtorch
-/// is asked for a GPU, because it looks for one only once.
+/// Loads libtorch's CUDA library, if it exists and is not loaded yet. Must be called before
+/// libtorch is asked for a GPU, because it looks for one only once.
 ///
 /// # Errors
 /// Says what does not load and why.
@@ -92,8 +93,8 @@ pub(crate) fn load() -> Result<(), LoadError> {
     }
 }
 
-/// Where the CUDA library would be, by the process's memory maps. `None` if it is loaded already, or
-/// if libtorch is not.
+/// Where the CUDA library would be, by the process's memory maps. `None` if it is loaded already,
+/// or if libtorch is not.
 fn missing_cuda_library(maps: &str) -> Option<PathBuf> {
     if loaded(maps, "libtorch_cuda.so").is_some() {
         return None;

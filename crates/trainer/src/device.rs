@@ -20,8 +20,8 @@ const DEAD_TAPS_VARIABLE: &str = "PENTAGRID_DEAD_TAPS";
 /// Longest reason of libtorch that is shown, in characters.
 const MAX_REASON: usize = 200;
 
-/// The largest freed block that glibc keeps, which is also the most that it accepts. It is more than
-/// the largest tensor of a training step.
+/// The largest freed block that glibc keeps, which is also the most that it accepts. It is more
+/// than the largest tensor of a training step.
 const MAX_KEPT_BLOCK: i32 = 32 << 20;
 
 /// Why there is nothing to compute on.
@@ -143,6 +143,7 @@ impl Compute {
             // With benchmarks, timing would decide on the algorithm, and so on the arithmetic.
             Cuda::cudnn_set_benchmark(false);
         }
+        // The number of threads decides how libtorch splits sums, and so how they round.
         tch::set_num_threads(compute.threads.into());
         tch::set_num_interop_threads(1);
         keep_freed_memory();
@@ -236,6 +237,7 @@ pub(crate) fn free_memory() -> Option<u64> {
 /// The GPU that this process sees: by UUID, as the coordinator passes devices on, or the only one
 /// there is. Not by number: NVML and CUDA may number GPUs differently.
 fn gpu(nvml: &nvml_wrapper::Nvml) -> Option<nvml_wrapper::Device<'_>> {
+    // A share of a GPU has a UUID of its own, with the prefix MIG.
     let visible = std::env::var("CUDA_VISIBLE_DEVICES").unwrap_or_default();
     let first = visible.split(',').next().unwrap_or_default().trim();
     if first.starts_with("GPU-") || first.starts_with("MIG-") {

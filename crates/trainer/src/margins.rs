@@ -1,10 +1,10 @@
 //! How the tests compare numbers that differ by rounding.
 //!
 //! Rounding depends on the instructions that libtorch picks, so a bound that holds on one processor
-//! may not hold on another. Bits are compared only between runs on one machine that compute the same
-//! thing in the same way. Every other bound is at least five times the distance that was measured at
-//! the three levels of `scripts/test-processors.sh`. What is compared does not grow with training:
-//! one step, double precision, a norm, a mean.
+//! may not hold on another. Bits are compared only between runs on one machine that compute the
+//! same thing in the same way. Every other bound is at least five times the distance that was
+//! measured at the three levels of `scripts/test-processors.sh`. What is compared does not grow
+//! with training: one step, double precision, a norm, a mean.
 
 use std::fmt::Display;
 use std::fs::OpenOptions;
@@ -43,7 +43,8 @@ pub(crate) fn share(found: &Tensor, expected: &Tensor) -> f64 {
     ((found - &expected).norm() / expected.norm()).double_value(&[])
 }
 
-/// Asserts that tensors of one shape differ by less than `bound` times the norm of the expected one.
+/// Asserts that tensors of one shape differ by less than `bound` times the norm of the expected
+/// one.
 #[track_caller]
 pub(crate) fn assert_near(what: impl Display, found: &Tensor, expected: &Tensor, bound: f64) {
     assert_eq!(found.size(), expected.size(), "{what}");

@@ -1,12 +1,13 @@
-//! Spectral norms (largest singular values) of the loss's gradient for the first convolution and the
-//! last layer, as means over an epoch's batches. The training loop passes in each batch's gradients.
+//! Spectral norms (largest singular values) of the loss's gradient for the first convolution and
+//! the last layer, as means over an epoch's batches. The training loop passes in each batch's
+//! gradients.
 
 use tch::{Kind, TchError, Tensor};
 
 use crate::tensors::without_grad;
 
-/// Number of batches whose norms are computed together: many small matrices at once cost little more
-/// than a few.
+/// Number of batches whose norms are computed together: many small matrices at once cost little
+/// more than a few.
 const BATCHES_AT_ONCE: usize = 256;
 
 /// Maximum number of matrices whose norms are computed together. cuSOLVER 12 fails with an internal
@@ -78,12 +79,14 @@ impl GradientProbe {
         }
         let _guard = without_grad();
 
+        // Each filter is a matrix. The mean is over the filters of a batch.
         let filters = Tensor::f_cat(&self.conv1, 0)?.f_squeeze_dim(1)?;
         let filters_per_batch = filters.size()[0] / self.conv1.len() as i64;
         let norms = spectral_norms(&filters)?;
         self.conv1_sum +=
             norms.f_sum(Kind::Double)?.f_double_value(&[])? / filters_per_batch as f64;
 
+        // fc is one matrix for each batch.
         let norms = spectral_norms(&Tensor::f_stack(&self.fc, 0)?)?;
         self.fc_sum += norms.f_sum(Kind::Double)?.f_double_value(&[])?;
 
@@ -95,9 +98,9 @@ impl GradientProbe {
 }
 
 /// The largest singular value of each matrix, `[N, rows, columns]` with rows ≤ columns to `[N]`:
-/// the square root of the largest eigenvalue of G Gᵀ. Computed in double precision, so that squaring
-/// loses no digit of the gradients. A matrix that is not finite has the norm NaN; LAPACK would refuse
-/// all matrices because of it.
+/// the square root of the largest eigenvalue of G Gᵀ. Computed in double precision, so that
+/// squaring loses no digit of the gradients. A matrix that is not finite has the norm NaN; LAPACK
+/// would refuse all matrices because of it.
 ///
 /// # Errors
 /// libtorch's.
@@ -134,8 +137,8 @@ mod tests {
     use crate::margins::{assert_ratio, assert_within};
     use tch::Device;
 
-    /// torch.linalg.matrix_norm(ord=2) under its older name. It is computed differently, by a singular
-    /// value decomposition.
+    /// torch.linalg.matrix_norm(ord=2) under its older name. It is computed differently, by a
+    /// singular value decomposition.
     fn reference(matrices: &Tensor) -> Tensor {
         matrices.linalg_norm(2.0, [-2, -1].as_slice(), false, Kind::Double)
     }

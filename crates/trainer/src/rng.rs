@@ -58,9 +58,9 @@ impl Stream {
         }
     }
 
-    /// As `rademacher` over kernels of nine elements, but keeps only the elements at the given places
-    /// of each kernel. The kept signs are the same; the cost of expanding the others is saved. `out`
-    /// holds `KEPT` elements for each kernel.
+    /// As `rademacher` over kernels of nine elements, but keeps only the elements at the given
+    /// places of each kernel. The kept signs are the same; the cost of expanding the others is
+    /// saved. `out` holds `KEPT` elements for each kernel.
     pub(crate) fn rademacher_at<const KEPT: usize>(
         &mut self,
         places: [usize; KEPT],
@@ -99,7 +99,8 @@ impl Stream {
     }
 }
 
-/// The nine bits of kernel `j` of the eight that nine bytes hold: they begin at bit `j` of byte `j`.
+/// The nine bits of kernel `j` of the eight that nine bytes hold: they begin at bit `j` of byte
+/// `j`.
 fn kernel_bits(nine: &[u8; 9], j: usize) -> usize {
     let bits = (u32::from(nine[j]) | u32::from(nine[j + 1]) << 8) >> j;
     (bits & 511) as usize

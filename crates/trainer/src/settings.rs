@@ -85,8 +85,8 @@ fn optimizer_kind(config: &Config) -> Result<OptimizerKind, TrialError> {
     Err(bad("optimizer", &problem))
 }
 
-/// Checks that every given parameter is known, belongs to the optimizer, and has a value of its type
-/// and in its range, and that every required one is given.
+/// Checks that every given parameter is known, belongs to the optimizer, and has a value of its
+/// type and in its range, and that every required one is given.
 fn check(config: &Config, optimizer: OptimizerKind) -> Result<(), TrialError> {
     for (name, value) in &config.0 {
         if let Some(problem) = problem_with(name, value, optimizer) {
@@ -117,10 +117,12 @@ fn problem_with(name: &str, value: &ParamValue, optimizer: OptimizerKind) -> Opt
             optimizer.name()
         ));
     };
+    // A parameter without effect is probably a mistake.
     if !param.applies_to(optimizer) {
         return Some(format!("does not belong to {}", optimizer.name()));
     }
 
+    // A whole number may stand for a float, but not the other way round.
     let expected = match (param.ty, value) {
         (ParamType::Int, ParamValue::Int(_))
         | (ParamType::Float, ParamValue::Int(_) | ParamValue::Float(_))
@@ -175,6 +177,7 @@ impl Reader<'_> {
     }
 
     fn optimizer(&self, kind: OptimizerKind) -> Result<OptimizerSettings, TrialError> {
+        // The default of `eps` depends on the optimizer, so it is not in the task's list.
         Ok(match kind {
             OptimizerKind::Sgd => OptimizerSettings::Sgd(SgdSettings {
                 lr: self.float("lr")?,

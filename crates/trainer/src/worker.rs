@@ -50,8 +50,8 @@ enum InputError {
     Frame(#[from] FrameError),
 }
 
-/// Runs trials until the coordinator closes stdin; then the process ends at once, even in the middle
-/// of a trial.
+/// Runs trials until the coordinator closes stdin; then the process ends at once, even in the
+/// middle of a trial.
 ///
 /// # Errors
 /// If a thread cannot be started.
@@ -61,6 +61,8 @@ pub(crate) fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<
     } else {
         None
     };
+
+    // `hello` says whether there are kernels, because results depend on them.
     let hello = hello(compute, limit, kernels.is_some());
     let mut worker = Worker {
         session: Session::new(compute.device).in_form(compute.form),
@@ -75,6 +77,7 @@ pub(crate) fn serve(out: Channel, compute: Compute, limit: Limit) -> io::Result<
     let heart = Arc::clone(&out);
     start_thread("heartbeat", move || send_heartbeats(&heart))?;
 
+    // Ends only if the thread that reads has ended without ending the process.
     for bundle in bundles {
         worker.run_bundle(bundle, &mut |message| out.send(&message));
     }
@@ -106,6 +109,7 @@ fn send_heartbeats(out: &Channel) {
         .ok()
         .and_then(|seconds| seconds.parse().ok())
         .map(Duration::from_secs);
+    // Frequent enough to notice a silence soon after it is too long.
     let interval = max_silence.map_or(HEARTBEAT_INTERVAL, |silence| {
         HEARTBEAT_INTERVAL.min(silence / 4)
     });
@@ -153,6 +157,7 @@ fn compile_kernels() -> Option<Rc<dyn Operations>> {
 }
 
 fn hello(compute: Compute, limit: Limit, own_kernels: bool) -> Hello {
+    // The libraries and switches that the bits of a result depend on.
     let pack = limit.preferred_bundle();
     let mut libraries = vec![libtorch::name()];
     if compute.device.is_cuda() {
@@ -233,6 +238,7 @@ impl Worker {
                         share,
                     };
                     let fitted = run_pack(&mut self.session, options, &requests, &settings, send);
+                    // Later packs start with what has been found to fit.
                     if fitted < max_models {
                         self.limit = Limit::Models(fitted);
                     }
@@ -267,6 +273,7 @@ fn run_pack(
         })
     }));
 
+    // After a panic, every trial that has not ended gets its messages here.
     outcome.unwrap_or_else(|payload| {
         let error = TrialError::from_panic(&*payload);
         for (request, sent) in requests.iter().zip(&sent) {

@@ -75,8 +75,8 @@ pub(super) enum IdxProblem {
 /// fill the memory.
 const MAX_BYTES: u64 = 1 << 30;
 
-/// Reads an IDX file of unsigned bytes with that many axes, plain or gzipped. Its first bytes decide
-/// which, not its name.
+/// Reads an IDX file of unsigned bytes with that many axes, plain or gzipped. Its first bytes
+/// decide which, not its name.
 ///
 /// # Errors
 /// `IdxError`, naming the file.

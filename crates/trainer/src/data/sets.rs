@@ -112,7 +112,6 @@ impl EmbeddedFile {
 }
 
 /// The embedded images and labels of a set.
-
 macro_rules! embedded {
     ($split:literal) => {
         [
@@ -165,6 +164,7 @@ impl Sets {
         }
 
         let held_out = Split::from_folder(folder, "t10k", kind, device)?;
+        // MNIST has no validation set of its own.
         let half = held_out.len() / 2;
         if half == 0 {
             return Err(TrialError::BadConfig(

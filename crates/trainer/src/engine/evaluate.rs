@@ -33,7 +33,8 @@ pub(crate) fn evaluate(network: &ResNet18, split: &Split) -> Result<Score, Trial
         let part = split.narrow(start, EVALUATION_BATCH.min(split.len() - start))?;
         let logits = network.forward(&part.images, Mode::Evaluate)?;
 
-        // Summed in double precision: the loss must not depend on how libtorch adds up many numbers.
+        // Summed in double precision: the loss must not depend on how libtorch adds up many
+        // numbers.
         let losses = logits.f_cross_entropy_loss(
             &part.labels,
             None::<&Tensor>,

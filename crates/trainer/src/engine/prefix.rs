@@ -28,6 +28,7 @@ impl PrefixKey {
             | OptimizerSettings::Adam(_)
             | OptimizerSettings::Adahessian(_) => return None,
         };
+        // Everything else in the settings, such as the number of epochs, must be the same too.
         let optimizer = OptimizerSettings::SgdMomentum(first.clone());
         Some(Self {
             settings: Settings {
@@ -176,6 +177,7 @@ impl Prefix {
                 .rows
                 .iter()
                 .any(|before| before.val_loss <= row.val_loss);
+        // A copy, because the beginning goes on for the next trial.
         if is_low {
             self.lows.push(self.progress.duplicate()?);
         }
@@ -203,6 +205,7 @@ impl Prefix {
         let Some(low) = self.lows.iter().find(|low| low.epoch() == branch.epoch) else {
             unreachable!("the first epoch below a threshold is lower than all epochs before it")
         };
+        // A copy, because other trials may branch off at the same epoch.
         let mut progress = low.duplicate()?;
         progress.note_switch();
         let mut rows = Vec::new();

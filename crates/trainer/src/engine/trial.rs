@@ -1,7 +1,7 @@
 //! The training loop of one trial: a function of its settings, its seed, its data and its network.
-//! Reports a history row after each epoch. Under the protocol `as_run` it measures what the authors'
-//! program did. The state of a trial is its `Progress`, which can be copied: `prefix` branches trials
-//! from such copies.
+//! Reports a history row after each epoch. Under the protocol `as_run` it measures what the
+//! authors' program did. The state of a trial is its `Progress`, which can be copied: `prefix`
+//! branches trials from such copies.
 
 use std::time::{Duration, Instant};
 
@@ -21,8 +21,8 @@ use crate::optim::{Optimizer, OptimizerSettings, gradients};
 use crate::probes::{GradientNorms, GradientProbe};
 use crate::settings::{Protocol, Settings};
 
-/// Number by which the authors' program divides the norm of fc's gradient: conv1's number of filters
-/// (facts.md 1e).
+/// Number by which the authors' program divides the norm of fc's gradient: conv1's number of
+/// filters (facts.md 1e).
 const AS_RUN_FC_DIVISOR: f64 = 64.0;
 
 /// A trial and what it is trained on.
@@ -92,8 +92,8 @@ impl Progress {
 
 impl Trial<'_> {
     /// Trains to the end, calls `report` with each epoch's number (from 1) and history row, and
-    /// returns the final metrics. A loss that is not finite is a result like any other, and training
-    /// continues.
+    /// returns the final metrics. A loss that is not finite is a result like any other, and
+    /// training continues.
     ///
     /// # Errors
     /// `BadConfig` if the training set is smaller than the settings require; libtorch's.

@@ -1,6 +1,6 @@
-//! The network without its dead taps against the whole one: both have the same logits, gradients and
-//! Hz, and after some steps of each optimizer the same weights. The dead taps have no derivative and
-//! never move.
+//! The network without its dead taps against the whole one: both have the same logits, gradients
+//! and Hz, and after some steps of each optimizer the same weights. The dead taps have no
+//! derivative and never move.
 
 use tch::{Device, Kind, Reduction, Tensor};
 
@@ -26,7 +26,8 @@ fn networks() -> [ResNet18; 2] {
     ]
 }
 
-/// Asserts that the live taps agree, and that the dead taps of the full tensors are those of `dead`.
+/// Asserts that the live taps agree, and that the dead taps of the full tensors are those of
+/// `dead`.
 fn assert_same(what: &str, live: &[Tensor], full: &[Tensor], dead: &[Tensor], tolerance: f64) {
     let _guard = without_grad();
     for (index, (live, full)) in live.iter().zip(full).enumerate() {

@@ -15,8 +15,8 @@ fn splitmix(key: u64, index: u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// The tensor at that place in the list of parameters and running statistics: centre + spread u, with
-/// u uniform on [-1, 1).
+/// The tensor at that place in the list of parameters and running statistics: centre + spread u,
+/// with u uniform on [-1, 1).
 pub(super) fn weights(place: usize, name: &str, shape: &[i64]) -> Vec<f32> {
     let key = splitmix(WEIGHTS_KEY, place as u64);
     let (centre, spread) = match shape {

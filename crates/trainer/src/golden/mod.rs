@@ -1,6 +1,6 @@
 //! Tests of parity with PyTorch, torchvision and torch-optimizer: the trainer's code, on a few
-//! images, against the values in `resnet18.json`, which `scripts/reference/golden.py` wrote. README.md
-//! beside that script describes what is compared.
+//! images, against the values in `resnet18.json`, which `scripts/reference/golden.py` wrote.
+//! README.md beside that script describes what is compared.
 //!
 //! ```text
 //! first_batch, optimizers, dead_taps -> setting (the network and its batch) -> draws

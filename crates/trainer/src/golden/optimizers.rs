@@ -1,11 +1,11 @@
 //! Ten steps of each optimizer on one batch, as in a trial, with the configurations of the golden
 //! file.
 //!
-//! In double precision the error of each parameter is below 1e-7 of its norm, and the median error of
-//! the moves from the start is below 1e-6 of their lengths. In single precision rounding grows with
-//! the steps: an element whose |Hz| is nearly zero, or an activation that rounds to the other side of
-//! zero, moves differently. There a step is compared with the step in double precision from the same
-//! weights, with an eps that keeps the denominator of AdaHessian away from zero.
+//! In double precision the error of each parameter is below 1e-7 of its norm, and the median error
+//! of the moves from the start is below 1e-6 of their lengths. In single precision rounding grows
+//! with the steps: an element whose |Hz| is nearly zero, or an activation that rounds to the other
+//! side of zero, moves differently. There a step is compared with the step in double precision from
+//! the same weights, with an eps that keeps the denominator of AdaHessian away from zero.
 
 use pentagrid_protocol::ParamValue;
 use tch::{Kind, Tensor};

@@ -6,9 +6,9 @@
 //! ```
 //!
 //! Over random signs, its square has the mean |x - y|², so every element counts. For a difference
-//! that is spread over many elements it is chi-square with 8 degrees of freedom: below a tenth of the
-//! true distance with probability 1e-7, below a half with 2 %. A difference in one element counts in
-//! full. The file holds r_k·y and |y|, nine numbers for each tensor.
+//! that is spread over many elements it is chi-square with 8 degrees of freedom: below a tenth of
+//! the true distance with probability 1e-7, below a half with 2 %. A difference in one element
+//! counts in full. The file holds r_k·y and |y|, nine numbers for each tensor.
 
 use tch::{Kind, Tensor};
 

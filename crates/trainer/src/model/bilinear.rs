@@ -9,8 +9,8 @@
 //! ```
 //!
 //! The products between channels are then 9 matrix products instead of 16 for 2x2 pixels, and 36
-//! instead of 100 for 4x4. The result is exact up to rounding, and made of matrix products alone, so
-//! that derivatives of every order are too.
+//! instead of 100 for 4x4. The result is exact up to rounding, and made of matrix products alone,
+//! so that derivatives of every order are too.
 
 use tch::{Device, Kind, TchError, Tensor};
 

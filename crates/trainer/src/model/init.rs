@@ -1,5 +1,5 @@
-//! Where a network's tensors come from: drawn from a seed, or copied from another network. A network
-//! is built by asking a `Source` for each of its tensors by name.
+//! Where a network's tensors come from: drawn from a seed, or copied from another network. A
+//! network is built by asking a `Source` for each of its tensors by name.
 
 use std::collections::HashMap;
 
@@ -58,6 +58,7 @@ impl Source for Drawn {
             Init::UniformFanIn(fan_in) => stream.uniform(count, 1.0 / (fan_in as f64).sqrt()),
             Init::Constant(value) => return Tensor::f_full(shape, value, (self.kind, self.device)),
         };
+        // Dead taps are drawn too, so that the live ones are what they would be with them.
         let drawn = Tensor::f_from_slice(&values)?.f_view(full.as_slice())?;
         taps::keep_live(drawn, shape)?
             .f_to_device(self.device)?

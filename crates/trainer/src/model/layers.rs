@@ -103,6 +103,7 @@ impl Conv {
             side,
         } = *size;
 
+        // A kernel with dead taps has no axes for rows and columns, but one for its live taps.
         let live = if on.cut && kernel == 3 {
             taps::live_count(side, stride)
         } else {
@@ -115,6 +116,7 @@ impl Conv {
         let name = format!("{name}.weight");
         let weight;
         let mut bilinear = None;
+        // The bilinear form is kept beside the plain one, which small batches use.
         if kernel == 3 && stride == 1 && Bilinear::is_for_side(side) {
             weight = on.kernel(name, &shape, init)?;
             bilinear = Bilinear::for_side(side, weight.f_kind()?, weight.device())?;
@@ -174,8 +176,8 @@ impl Conv {
         }
     }
 
-    /// Minimum number of images for which a bilinear convolution pays: its kernels are transformed at
-    /// each step, for any number of images.
+    /// Minimum number of images for which a bilinear convolution pays: its kernels are transformed
+    /// at each step, for any number of images.
     pub(super) const BILINEAR_FROM: i64 = 32;
 
     /// The largest side of maps that are kept as rows.

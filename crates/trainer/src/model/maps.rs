@@ -1,6 +1,6 @@
 //! A layer's maps in one of two orders, and the conversion between them. Convolutions of libtorch
-//! take planes. The small maps of the later layers are kept as rows, so that matrix products and sums
-//! over columns are all that is needed.
+//! take planes. The small maps of the later layers are kept as rows, so that matrix products and
+//! sums over columns are all that is needed.
 
 use tch::{TchError, Tensor};
 
@@ -65,7 +65,8 @@ impl Maps {
         }
     }
 
-    /// Every second pixel of every second row, as rows: the input of a 1x1 convolution with stride 2.
+    /// Every second pixel of every second row, as rows: the input of a 1x1 convolution with stride
+    /// 2.
     ///
     /// # Errors
     /// libtorch's.
@@ -80,6 +81,7 @@ impl Maps {
             Self::Rows(tensor) => {
                 let (pixels, images, channels) = tensor.size3()?;
                 let side = pixels.isqrt();
+                // Rows hold the pixels on one axis, which becomes two.
                 let grid = tensor.f_view([side, side, images, channels])?;
                 grid.f_slice(0, None, None, 2)?
                     .f_slice(1, None, None, 2)?

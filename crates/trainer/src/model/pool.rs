@@ -1,14 +1,15 @@
-//! Max pooling, 3x3 with stride 2 and padding 1, as in ResNet's stem. libtorch's own takes 10 ms for
-//! a batch on a CPU where a map's pixels are contiguous. Here, code with AVX2 finds the places of the
-//! maxima, and libtorch gathers them. Both choose the same pixels, so that they agree bit for bit.
+//! Max pooling, 3x3 with stride 2 and padding 1, as in ResNet's stem. libtorch's own takes 10 ms
+//! for a batch on a CPU where a map's pixels are contiguous. Here, code with AVX2 finds the places
+//! of the maxima, and libtorch gathers them. Both choose the same pixels, so that they agree bit
+//! for bit.
 
 use tch::{TchError, Tensor};
 
 use crate::processor::Avx2;
 
-/// The maximum of each 3x3 window, `[N, C, H, W]` to `[N, C, (H + 1) / 2, (W + 1) / 2]`. Among equal
-/// values the first one, row by row, gets the gradient. NaN counts as larger than any number, as in
-/// libtorch.
+/// The maximum of each 3x3 window, `[N, C, H, W]` to `[N, C, (H + 1) / 2, (W + 1) / 2]`. Among
+/// equal values the first one, row by row, gets the gradient. NaN counts as larger than any number,
+/// as in libtorch.
 ///
 /// # Errors
 /// libtorch's.
@@ -140,6 +141,8 @@ mod x86 {
             // SAFETY: the mask leaves out what is behind the row's end.
             let high = unsafe { _mm256_maskload_ps(row.as_ptr().add(8), self.rest) };
 
+            // Even columns are the middle pixels of the windows, odd ones their right neighbours,
+            // and the left neighbours of the next windows.
             let even = sort(_mm256_shuffle_ps::<0b10_00_10_00>(low, high));
             let odd = sort(_mm256_shuffle_ps::<0b11_01_11_01>(low, high));
             let shifted = _mm256_permutevar8x32_ps(odd, self.shift);
@@ -169,8 +172,8 @@ mod x86 {
     }
 
     /// Writes the places of all maxima to `out`. Compares three neighbours in each row first, then
-    /// three rows. Among equal values this finds the first one of the first row that has it, which is
-    /// the first one of the window.
+    /// three rows. Among equal values this finds the first one of the first row that has it, which
+    /// is the first one of the window.
     #[target_feature(enable = "avx2")]
     fn find(values: &[f32], out: &mut [i64], area: usize, width: usize) {
         let search = Search::new(width);

@@ -1,5 +1,5 @@
-//! ResNet18 (He et al. 2016) as torchvision builds it, for one-channel 28x28 images and ten classes.
-//! The engine runs it; the optimizers change its parameters in place.
+//! ResNet18 (He et al. 2016) as torchvision builds it, for one-channel 28x28 images and ten
+//! classes. The engine runs it; the optimizers change its parameters in place.
 
 use std::collections::HashMap;
 
@@ -55,7 +55,8 @@ impl Block {
         let init = Init::KaimingNormalFanOut;
         let [input, output] = channels;
 
-        // The order matters: parameters are kept in the order in which the source is asked for them.
+        // The order matters: parameters are kept in the order in which the source is asked for
+        // them.
         let size = ConvSize {
             channels,
             kernel: 3,
@@ -96,8 +97,8 @@ impl Block {
     }
 
     fn forward(&self, x: &Maps, mode: Mode) -> Result<Maps, TchError> {
-        // The activations may be overwritten: no backward pass needs the output of a batch norm from
-        // before the ReLU.
+        // The activations may be overwritten: no backward pass needs the output of a batch norm
+        // from before the ReLU.
         let inner = self.bn1.forward(&self.conv1.forward(x)?, mode)?;
         let inner = inner.with(inner.tensor().shallow_clone().f_relu_()?);
         let out = self.bn2.forward(&self.conv2.forward(&inner)?, mode)?;
@@ -116,8 +117,8 @@ impl ResNet18 {
     /// Number of these that are never trained, because they only ever meet padding.
     pub(crate) const DEAD: i64 = 6_946_816;
 
-    /// The network of a seed. Its weights depend on nothing else, neither on the optimizer nor on the
-    /// device.
+    /// The network of a seed. Its weights depend on nothing else, neither on the optimizer nor on
+    /// the device.
     ///
     /// # Errors
     /// libtorch's.
@@ -230,6 +231,7 @@ impl ResNet18 {
             .bn1
             .forward(&self.conv1.forward(&Maps::Planes(images))?, mode)?;
         let stem = stem.tensor().shallow_clone().f_relu_()?;
+        // From here on each layer chooses the order of its maps.
         let mut x = Maps::Planes(pool::max_pool(&stem)?);
         for block in &self.blocks {
             x = block.forward(&x, mode)?;

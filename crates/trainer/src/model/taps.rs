@@ -4,8 +4,8 @@
 //!
 //! A parameter of three axes, `[O, I, T]`, holds the T live taps of the 3x3 kernels `[O, I, 3, 3]`.
 //! The derivatives of a dead tap are zero at every order, and no optimizer moves it. Leaving it out
-//! changes nothing, as long as the weights are drawn from the same stream and AdaHessian's mean over
-//! the kernel still divides by nine.
+//! changes nothing, as long as the weights are drawn from the same stream and AdaHessian's mean
+//! over the kernel still divides by nine.
 
 use tch::{TchError, Tensor};
 

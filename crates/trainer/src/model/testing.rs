@@ -12,8 +12,8 @@ pub(super) fn wave(shape: &[i64]) -> Tensor {
         .set_requires_grad(true)
 }
 
-/// The output, the gradients of a value that depends on it nonlinearly, and the gradients of the sum
-/// of their squares.
+/// The output, the gradients of a value that depends on it nonlinearly, and the gradients of the
+/// sum of their squares.
 pub(super) fn derivatives(output: &Tensor, inputs: &[&Tensor]) -> Vec<Tensor> {
     let first = Tensor::run_backward(&[output.pow_tensor_scalar(3).sum(None)], inputs, true, true);
     let squares: Vec<Tensor> = first

@@ -70,6 +70,7 @@ impl Optimizer for Adahessian {
             hessian_power,
         } = self.settings;
         self.steps += 1;
+        // In a block, so that the signs are freed before the moments need memory.
         let products = {
             let step = self.steps.unsigned_abs().into();
             let signs = self.probes.signs(step, parameters)?;
@@ -86,6 +87,7 @@ impl Optimizer for Adahessian {
         let bias1 = 1.0 - beta1.powi(self.steps);
         let bias2 = 1.0 - beta2.powi(self.steps);
         for (index, (parameter, g)) in parameters.iter().zip(gradients).enumerate() {
+            // The shape of D, and so that of v, is known with the first product.
             let d = spatial_mean(&products[index])?;
             if self.second.len() == index {
                 self.second.push(d.f_zeros_like()?);

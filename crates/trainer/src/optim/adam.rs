@@ -73,8 +73,8 @@ impl Optimizer for Adam {
         }
         self.steps += 1;
 
-        // Bias corrections and learning rate become part of the denominator, which saves passes over
-        // memory: (sqrt(v) + eps sqrt(bias2)) (-bias1 / (lr sqrt(bias2))).
+        // Bias corrections and learning rate become part of the denominator, which saves passes
+        // over memory: (sqrt(v) + eps sqrt(bias2)) (-bias1 / (lr sqrt(bias2))).
         let bias1 = 1.0 - beta1.powi(self.steps);
         let root2 = (1.0 - beta2.powi(self.steps)).sqrt();
         let in_one_pass = Coefficients {
@@ -150,8 +150,8 @@ mod tests {
         assert_close(&path, &[first, second]);
     }
 
-    /// The vector code, if this processor has AVX2, and the portable code, both against the portable
-    /// code in double precision.
+    /// The vector code, if this processor has AVX2, and the portable code, both against the
+    /// portable code in double precision.
     #[test]
     fn vector_and_portable_code_take_the_same_steps() {
         one_thread();

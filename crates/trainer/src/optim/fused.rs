@@ -144,10 +144,12 @@ mod x86 {
         // SAFETY: as above.
         let square = unsafe { _mm256_loadu_ps(lanes.second.as_ptr()) };
 
+        // m + (1 - β1) (g - m), then β2 v + (1 - β2) g².
         let difference = _mm256_sub_ps(gradient, mean);
         let mean = _mm256_fmadd_ps(by.gradient_weight, difference, mean);
         let own_square = _mm256_mul_ps(_mm256_mul_ps(by.square_weight, gradient), gradient);
         let square = _mm256_fmadd_ps(by.decay, square, own_square);
+        // p - rate m / (sqrt(v) + eps).
         let size = _mm256_add_ps(_mm256_sqrt_ps(square), by.eps);
         let change = _mm256_div_ps(_mm256_mul_ps(by.rate, mean), size);
         let parameter = _mm256_sub_ps(parameter, change);

@@ -20,9 +20,9 @@ impl Probes {
     }
 
     /// The random signs z for the parameters at a step (from 1), each tensor of its parameter's
-    /// shape, kind and device. Drawn from the stream `hutchinson/<step>`: each parameter takes a bit
-    /// for each element, and begins at a new 32-bit word. Dead taps take bits too, so z is the same
-    /// with and without them.
+    /// shape, kind and device. Drawn from the stream `hutchinson/<step>`: each parameter takes a
+    /// bit for each element, and begins at a new 32-bit word. Dead taps take bits too, so z is the
+    /// same with and without them.
     ///
     /// # Errors
     /// libtorch's.
@@ -30,12 +30,14 @@ impl Probes {
         let mut stream = Stream::new(self.seed, &format!("hutchinson/{step}"));
         let mut all = Vec::with_capacity(parameters.len());
         for parameter in parameters {
+            // Three axes are the live taps of kernels, of which only these signs are needed.
             let shape = parameter.size();
             let signs = filled(&shape, |signs| match shape[..] {
                 [_, _, 1] => stream.rademacher_at(taps::CENTRE, signs),
                 [_, _, 4] => stream.rademacher_at(taps::LOWER_RIGHT, signs),
                 _ => stream.rademacher(signs),
             })?;
+            // Drawn on the CPU, so that every device gets the same signs.
             let signs = signs
                 .f_to_device(parameter.device())?
                 .f_to_kind(parameter.f_kind()?)?;
@@ -71,8 +73,8 @@ pub(crate) fn hessian_product(
 }
 
 /// AdaHessian's D from Hz: the mean of |Hz| over a convolution kernel, `[O, I, H, W]` to `[O, I, 1,
-/// 1]`; |Hz| itself for other tensors. Dead taps, whose Hz is zero, count in the mean: `[O, I, T]` to
-/// `[O, I, 1]`, a ninth of the sum. Since every element of z is 1 or -1, |Hz| = |z ∘ Hz|.
+/// 1]`; |Hz| itself for other tensors. Dead taps, whose Hz is zero, count in the mean: `[O, I, T]`
+/// to `[O, I, 1]`, a ninth of the sum. Since every element of z is 1 or -1, |Hz| = |z ∘ Hz|.
 ///
 /// # Errors
 /// libtorch's.
@@ -84,8 +86,8 @@ pub(super) fn spatial_mean(product: &Tensor) -> Result<Tensor, TchError> {
             .f_sum_dim_intlist([2].as_slice(), true, None)?
             .f_div_scalar(taps::KERNEL as f64),
         [outputs, inputs, height, width] => {
-            // Row sums as a product with ones: libtorch's mean over nine numbers takes three times as
-            // long.
+            // Row sums as a product with ones: libtorch's mean over nine numbers takes three times
+            // as long.
             let ones = Tensor::f_ones([height * width], (sizes.f_kind()?, sizes.device()))?;
             // Not a view: double backward leaves some products with their axes in another order in
             // memory.

@@ -22,7 +22,8 @@ pub(crate) trait Optimizer {
     /// libtorch's.
     fn step(&mut self, parameters: &[Tensor], gradients: &[Tensor]) -> Result<(), TchError>;
 
-    /// Gets the validation loss at an epoch's end. Returns whether the rule switches to another one.
+    /// Gets the validation loss at an epoch's end. Returns whether the rule switches to another
+    /// one.
     fn end_epoch(&mut self, _val_loss: f64) -> bool {
         false
     }

@@ -135,6 +135,7 @@ fn warm_up(
     settings: &Settings,
     images: &Images<'_>,
 ) -> Result<(), TrialError> {
+    // Both phases of Hybrid use kernels of their own.
     let rules = match &settings.optimizer {
         OptimizerSettings::Hybrid(own) => {
             vec![

@@ -97,6 +97,7 @@ impl Layout {
             }
         }
 
+        // The layers find their parameters by torchvision's names.
         let names: Vec<&String> = network.names().iter().collect();
         let by_name = parameters
             .iter()
@@ -174,8 +175,8 @@ impl Layout {
         Ok(views)
     }
 
-    /// The mean of the absolute values over each kernel, `[K, P]` to `[K, D]`. Dead taps, which a row
-    /// leaves out, count as zeros.
+    /// The mean of the absolute values over each kernel, `[K, P]` to `[K, D]`. Dead taps, which a
+    /// row leaves out, count as zeros.
     ///
     /// # Errors
     /// libtorch's.

@@ -2,9 +2,9 @@
 //! block-diagonal over the models and the loss is their sum, so no model sees another.
 //!
 //! `partition` decides by `key` which trials go together. `bundle` runs the trials of one key, in
-//! the packs of `rounds`; `training` trains the epochs of a pack. `layout` lays a model's weights out
-//! as one row, `convolution` and `network` compute with K such rows at once, and `rules` are the
-//! optimizers. `native` holds hand-written passes with our own kernels for GPUs.
+//! the packs of `rounds`; `training` trains the epochs of a pack. `layout` lays a model's weights
+//! out as one row, `convolution` and `network` compute with K such rows at once, and `rules` are
+//! the optimizers. `native` holds hand-written passes with our own kernels for GPUs.
 
 mod bundle;
 mod convolution;

@@ -133,6 +133,7 @@ impl Plan {
         };
 
         let mut blocks = Vec::new();
+        // As in `ResNet18::build`: every layer but the first halves the maps with its first block.
         for layer in 1..=4 {
             for index in 0..2 {
                 let stride = if layer > 1 && index == 0 { 2 } else { 1 };
@@ -204,6 +205,7 @@ impl Networks {
             return Err(TchError::Shape("a pack of no models".to_owned()));
         };
 
+        // All parts have the same plan, so rows and statistics fit together.
         let weights: Vec<&Tensor> = parts.iter().map(|part| &part.weights).collect();
         let weights = Tensor::f_cat(&weights, 0)?;
         let mut statistics = Vec::with_capacity(first.statistics.len());

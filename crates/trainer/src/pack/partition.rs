@@ -134,6 +134,7 @@ struct Group {
 pub(crate) fn partition(bundle: Vec<TrialRequest>, limit: Limit, packs_of_one: bool) -> Vec<Part> {
     let mut groups: Vec<Group> = Vec::new();
     for request in bundle {
+        // A bad configuration runs by itself, so that it fails with its own message.
         let Some((key, settings)) = packable(&request, limit) else {
             groups.push(Group {
                 key: None,

@@ -104,6 +104,7 @@ impl<'a> Rounds<'a> {
         let mut models: Vec<ModelStart> = Vec::new();
         for (trial, state) in self.trials.iter().enumerate() {
             let rule = state.first_rule();
+            // Until the first switch, trials with the same first phase are one model.
             if let Some(model) = self.shared_model(&mut models, &rule) {
                 model.trials.push(trial);
                 continue;
@@ -176,6 +177,7 @@ impl<'a> Rounds<'a> {
         starts: &[ModelStart],
         progress: &mut PackProgress,
     ) -> Result<(), TrialError> {
+        // A pack that is halved, or a second round, must not report a start again.
         for &trial in starts.iter().flat_map(|model| &model.trials) {
             let was_started = std::mem::replace(&mut self.trials[trial].started, true);
             if !was_started {
@@ -195,6 +197,7 @@ impl<'a> Rounds<'a> {
                 progress.branches.extend(branches);
             }
 
+            // Models of a second round began at different epochs, so they finish at different times.
             let epochs = self.epochs;
             if models.iter().any(|model| model.is_finished(epochs)) {
                 let scores = pack.test(self.images)?;
@@ -227,6 +230,7 @@ impl<'a> Rounds<'a> {
         let settings: Vec<OptimizerSettings> =
             starts.iter().map(|start| start.rule.clone()).collect();
         let rule = rules::start(&settings, self.seed, networks.weights())?;
+        // The layers of the passes are the same for every number of models.
         let passes = self
             .operations
             .clone()
@@ -307,6 +311,7 @@ impl<'a> Rounds<'a> {
             state.metrics.set(SWITCH_METRIC, f64::from(epoch));
         }
 
+        // The row is the same for all trials of the model, except for this.
         let mut row = row.clone();
         row.tell_switch(state.settings, second.is_some());
         let values = row.values;

@@ -231,8 +231,8 @@ fn a_pack_with_hand_written_passes_is_its_trials() {
     }
 }
 
-/// Hybrid trials beside one of SGD with momentum: one that never switches, two that switch after the
-/// first epoch, from different first phases, and one that switches after the second epoch.
+/// Hybrid trials beside one of SGD with momentum: one that never switches, two that switch after
+/// the first epoch, from different first phases, and one that switches after the second epoch.
 #[test]
 fn a_pack_of_hybrid_is_its_trials() {
     let mut double = Few::new(Kind::Double);

@@ -80,6 +80,7 @@ impl Pack {
         let models = self.networks.models() as usize;
         let mut norms = Norms::default();
 
+        // Work on a GPU goes on after a call returns, so both times are taken when it is finished.
         synchronize(images.device);
         let start = Instant::now();
         for batch in images.batches.iter() {
@@ -89,6 +90,7 @@ impl Pack {
         synchronize(images.device);
         let seconds = start.elapsed().as_secs_f64() / models as f64;
 
+        // All measurements stay on the device until they are read at once.
         let train = self.scores(&images.train)?;
         let val = self.scores(images.val)?;
         let [conv1, fc] = norms.take(models)?;
@@ -170,6 +172,7 @@ impl Pack {
         let mut loss = Tensor::f_zeros(size, options)?;
         let mut correct = Tensor::f_zeros(size, options)?;
 
+        // In parts of the same size as for a single trial.
         for start in (0..split.len()).step_by(EVALUATION_BATCH as usize) {
             let part = split.narrow(start, EVALUATION_BATCH.min(split.len() - start))?;
             let logits = self.evaluate(&part)?;
@@ -347,6 +350,7 @@ fn sum_of_norms(waiting: &mut Vec<Tensor>, models: usize) -> Result<Tensor, TchE
     let [.., rows, columns] = size[..] else {
         return Err(TchError::Shape(format!("{size:?} holds no matrices")));
     };
+    // The leading axes are batches, models and, for conv1, filters.
     let norms = spectral_norms(&all.f_reshape([-1, rows, columns])?)?;
     norms
         .f_view([batches, models as i64, -1])?

@@ -1,5 +1,5 @@
-//! The built-in task run by the coordinator: training on MNIST images, with bit-identical results in
-//! every way of running a sweep.
+//! The built-in task run by the coordinator: training on MNIST images, with bit-identical results
+//! in every way of running a sweep.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -32,9 +32,9 @@ fn trainer() -> Command {
     command
 }
 
-/// On a CPU packs are not faster, but everything else is as on a GPU: bundles, packs, answers trial by
-/// trial, the records. Trials take one step, by rules that do not divide by small numbers: further
-/// steps would make rounding grow.
+/// On a CPU packs are not faster, but everything else is as on a GPU: bundles, packs, answers trial
+/// by trial, the records. Trials take one step, by rules that do not divide by small numbers:
+/// further steps would make rounding grow.
 #[test]
 fn packs_give_the_results_of_single_trials_up_to_rounding() {
     let spec = SMALL.replace("batch_size: {value: 4}", "batch_size: {value: 12}");
@@ -174,8 +174,8 @@ fn train_a_pack(count: u64, space: Option<u64>) -> PackRun {
     }
 }
 
-/// With a real lack of memory, in which libtorch's allocator is refused, a trial that fails says so,
-/// and no other trial fails with it.
+/// With a real lack of memory, in which libtorch's allocator is refused, a trial that fails says
+/// so, and no other trial fails with it.
 #[test]
 fn a_pack_that_does_not_fit_is_halved() {
     const COUNT: u64 = 8;
@@ -339,8 +339,8 @@ fn trials_that_share_their_beginnings_have_the_same_results() {
         lone.report("reports/family"),
         shared.report("reports/family")
     );
-    // Trials that share a computation have the same time: of the seven trials of each seed, four are
-    // different computations.
+    // Trials that share a computation have the same time: of the seven trials of each seed, four
+    // are different computations.
     let different = "SELECT count(DISTINCT json_extract(metrics, '$.training_seconds')) FROM trials WHERE phase = 'tune'";
     assert_eq!(
         (

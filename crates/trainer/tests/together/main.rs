@@ -1,6 +1,6 @@
-//! Tests of the trainer and the coordinator together, as users run them. The coordinator's own tests
-//! are in `tests/integration`. These tests need libtorch, and the program `pentagrid` beside the
-//! trainer.
+//! Tests of the trainer and the coordinator together, as users run them. The coordinator's own
+//! tests are in `tests/integration`. These tests need libtorch, and the program `pentagrid` beside
+//! the trainer.
 
 mod builtin; // the built-in task: bit-identical results, real MNIST, verify
 #[path = "../../../../tests/integration/support.rs"]

@@ -191,8 +191,8 @@ fn as_run_measures_on_the_test_images() {
     assert_eq!(names, expected);
 }
 
-/// Hybrid's threshold is compared with the loss on the test images too. Here it lies between the loss
-/// on the validation images and that on the test images.
+/// Hybrid's threshold is compared with the loss on the test images too. Here it lies between the
+/// loss on the validation images and that on the test images.
 #[test]
 fn as_run_switches_by_the_test_images() {
     let json = |tl: f64, protocol: &str| {
@@ -252,8 +252,8 @@ fn hybrid_switches_once_and_reports_when() {
     );
 }
 
-/// SGD with momentum, then hybrid trials with the same beginning. For each epoch at which a trial can
-/// switch there is a threshold that does it, for the first epoch two; two thresholds are never
+/// SGD with momentum, then hybrid trials with the same beginning. For each epoch at which a trial
+/// can switch there is a threshold that does it, for the first epoch two; two thresholds are never
 /// crossed. Each has two second phases.
 fn family(protocol: &str) -> Vec<String> {
     let common = format!(r#""momentum": 0.9, "epochs": 4, "protocol": "{protocol}""#);
@@ -268,7 +268,8 @@ fn family(protocol: &str) -> Vec<String> {
         }
         (lr, lows)
     };
-    // Steps on four images vary a lot: rounding decides at which rate the loss falls more than once.
+    // Steps on four images vary a lot: rounding decides at which rate the loss falls more than
+    // once.
     let mut rates = [
         0.002, 0.001, 0.0005, 0.0002, 0.0001, 0.00005, 0.00002, 0.00001,
     ]
@@ -313,8 +314,8 @@ fn shared_trials_are_bit_for_bit_as_by_themselves_in_any_order() {
     }
 }
 
-/// Trials that share a computation have the same times, to the last bit; a trial that trains by itself
-/// has its own.
+/// Trials that share a computation have the same times, to the last bit; a trial that trains by
+/// itself has its own.
 #[test]
 fn a_bundle_computes_common_work_once_and_a_lone_trial_everything() {
     let mut session = session(Kind::Float);
@@ -335,8 +336,8 @@ fn a_bundle_computes_common_work_once_and_a_lone_trial_everything() {
     let lone = run_with(&mut session, &family[0], 1, Sharing::None);
     assert_ne!(seconds(&lone), shared[0]);
     assert_eq!(lone.taken, Taken::default());
-    // What trials report as reused is what they did reuse: the ending of the first trial with the same
-    // one, else the epochs up to the switch.
+    // What trials report as reused is what they did reuse: the ending of the first trial with the
+    // same one, else the epochs up to the switch.
     for (place, outcome) in outcomes.iter().enumerate() {
         let first = shared
             .iter()
@@ -361,8 +362,9 @@ fn a_bundle_computes_common_work_once_and_a_lone_trial_everything() {
     }
 }
 
-/// Everything works in double precision too. After one step, by a rule that does not divide by small
-/// numbers, the two differ by rounding alone; later steps and smaller denominators would make it grow.
+/// Everything works in double precision too. After one step, by a rule that does not divide by
+/// small numbers, the two differ by rounding alone; later steps and smaller denominators would make
+/// it grow.
 #[test]
 fn double_precision_agrees_with_single() {
     let rules = [

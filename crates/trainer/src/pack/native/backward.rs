@@ -113,11 +113,14 @@ impl Pass<'_> {
         let [first, second] = &block.steps;
         let [inner_norm, outer_norm] = &kept.norms;
 
+        // The second convolution and its norm, whose residual is the shortcut.
         let (outer, shortcut) = self.norm(second.norm, outer_norm, output, true)?;
         second
             .conv
             .gradient(by, &inner_norm.y, &outer.input, rows, false)?;
         let inner = second.conv.back(by, weights, &outer.input, None)?;
+
+        // The first convolution and its norm.
         let (inner, _) = self.norm(first.norm, inner_norm, inner, false)?;
         first
             .conv

@@ -192,6 +192,7 @@ impl<'a> Along<'a> {
             derivative: &dx,
         };
 
+        // The shortcut first: its derivative is added in the second norm.
         let downsample = match (&block.downsample, &kept.downsample) {
             (Some(step), Some(normed)) => Some(self.forward(step, input, normed, None)?),
             _ => None,
@@ -256,6 +257,7 @@ impl<'a> Along<'a> {
     ) -> Result<Tensor, TchError> {
         let [first, second] = &block.steps;
 
+        // The second convolution and its norm, whose residual is the shortcut.
         let norm = self.norm_back_call(second.norm, record.norm(1), true);
         let (douter, shortcut) = self.by.tangent_back(norm, doutput)?;
         let outer = Dual {
@@ -265,6 +267,7 @@ impl<'a> Along<'a> {
         self.gradient(second, record.inner(), outer)?;
         let dinner = self.back(second, outer, None)?;
 
+        // The first convolution and its norm.
         let norm = self.norm_back_call(first.norm, record.norm(0), false);
         let (dinner, _) = self.by.tangent_back(norm, &dinner)?;
         let inner = Dual {
@@ -275,6 +278,7 @@ impl<'a> Along<'a> {
         let shortcut = shortcut
             .ok_or_else(|| TchError::Shape("a residual without a derivative".to_owned()))?;
 
+        // Without a convolution on the shortcut, its part is added as it is.
         let (Some(step), Some(downsample)) = (&block.downsample, record.downsample()) else {
             return self.back(first, inner, Some(shortcut));
         };

@@ -134,6 +134,7 @@ pub(crate) fn forward(
     let stem = stem(layers, weights, &windows, count)?;
     let stem = by.normalise(pass.stem_norm(), stem)?;
 
+    // Each block keeps its input and its norms: the pass backwards needs nothing else.
     let mut blocks: Vec<BlockTape> = Vec::with_capacity(layers.blocks.len());
     for block in &layers.blocks {
         let x = last_maps(&stem, &blocks).shallow_clone();
@@ -213,6 +214,7 @@ pub(crate) fn evaluate(
     let stem = stem(layers, weights, &windows(images)?, count)?;
     let mut x = by.normalise_by_running(pass.stem_norm(), &stem)?;
 
+    // Nothing is kept here: each block's maps are freed when the next one has its own.
     for block in &layers.blocks {
         let [first, second] = &block.steps;
         let downsample = block

@@ -248,6 +248,8 @@ impl Conv {
     /// The convolution for maps of that side.
     fn of(layout: &Layout, conv: &Convolution, side: i64) -> Self {
         let weight = Matrix::of(layout, conv.weight);
+        // The shape tells the kind: only 3x3 kernels that are cut to their live taps have three
+        // axes.
         match *layout.shape(conv.weight) {
             [output, input, 3, 3] => Self::Square(Square {
                 offset: weight.offset,
@@ -280,6 +282,7 @@ impl Conv {
             Self::Every { weight, .. } | Self::Whole { weight, .. } => {
                 let models = x.size()[0];
                 let images = x.size()[3];
+                // Pixels and images are one axis of the product.
                 let onto = onto
                     .map(|onto| onto.f_view([models, weight.rows, -1]))
                     .transpose()?;

@@ -229,6 +229,7 @@ impl Norms for Reference {
         let scale = inverse_deviation(&variance)?;
         norm.running.update(&own_mean, &variance, count)?;
 
+        // The order is that of the network: the residual is added before ReLU.
         let mut y = norm.affine(&x, &own_mean, &scale)?;
         let mut from = None;
         if norm.after != After::Nothing {
@@ -305,6 +306,8 @@ impl Norms for Reference {
             .f_add(&dhat.f_mul(&weight)?)?
             .f_add(&dbias)?;
         let mut dy = plus(dy, dresidual.map(Tensor::copy))?;
+
+        // What follows the norm: the pool takes the derivatives of its maxima, and ReLU stops some.
         if let Some(from) = &normed.from {
             dy = dy.f_gather(2, from, false)?;
         }

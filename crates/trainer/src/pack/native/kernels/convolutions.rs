@@ -128,6 +128,8 @@ impl Kernels {
             }
         };
 
+        // A block computes 64 channels of some groups of eight images. Each stage of its pipeline
+        // has the weight and the maps of eight input channels in shared memory.
         let maps_length = 8 * padded(shape.groups * shape.side * shape.side * 8, 8);
         let start = Start {
             grid: [

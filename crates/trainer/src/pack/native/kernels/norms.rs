@@ -91,6 +91,7 @@ impl Norms for Kernels {
         let mean = empty(&x, &[channels])?;
         let scale = empty(&x, &[channels])?;
         let inputs = inputs(&norm, &x);
+        // The kernel writes the batch's statistics and updates the running ones.
         let statistics = [
             (&mean).into(),
             (&scale).into(),
@@ -102,6 +103,7 @@ impl Norms for Kernels {
         let mut from = None;
         if norm.after == After::ReluAndPool {
             y = empty(&x, &pooled_size(&x))?;
+            // One byte per pixel is enough for its place in a 14 x 14 map.
             let places = Tensor::f_empty(pooled_size(&x), (Kind::Uint8, x.device()))?;
             let outputs = [(&y).into(), (&places).into()];
             let arguments = [inputs.as_slice(), &outputs, &statistics, &[int(size[3])]].concat();
@@ -127,6 +129,8 @@ impl Norms for Kernels {
     fn normalise_by_running(&self, norm: NormCall<'_>, x: &Tensor) -> Result<Tensor, TchError> {
         let inputs = inputs(&norm, x);
         let running = [norm.running.mean.into(), norm.running.variance.into()];
+
+        // The stem's maps have a kernel of their own, which pools them as well.
         if norm.after == After::ReluAndPool {
             let y = empty(x, &pooled_size(x))?;
             let images = int(x.size()[3]);
@@ -155,6 +159,7 @@ impl Norms for Kernels {
         let weight = [place(norm.weights, at.weight), row_step(norm.weights)];
         let gradients = [place(norm.rows, at.weight), place(norm.rows, at.bias)];
 
+        // The stem has no residual, but a pool, which has to be undone.
         if let Some(from) = &normed.from {
             let outputs = [(&output).into(), (&normed.y).into(), from.into()];
             let arguments = [
@@ -170,6 +175,7 @@ impl Norms for Kernels {
             return Ok((NormGradient { output, input }, None));
         }
 
+        // The residual's gradient is what ReLU lets through of the output's.
         let residual = empty_if(norm.residual, x)?;
         let outputs = [(&output).into(), optional(relu_output(normed))];
         let ends = [optional(residual.as_ref()), int(channel_length(x))];
@@ -207,6 +213,7 @@ impl Norms for Kernels {
         ];
         let outputs = [(&dy).into(), (&mean).into(), (&product).into()];
 
+        // As in `normalise_back`: the stem's maps go through the pool.
         if let Some(from) = &normed.from {
             let pooled = [(&normed.y).into(), from.into()];
             let images = int(dx.size()[3]);
@@ -270,6 +277,7 @@ impl Norms for Kernels {
             place(norm.rows, at.bias),
         ];
 
+        // As in `normalise_back`: the stem's maps go through the pool.
         if let Some(from) = &normed.from {
             let pooled = [(&normed.y).into(), from.into()];
             let arguments = [
