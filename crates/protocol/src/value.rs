@@ -1,5 +1,5 @@
-//! One value of one hyper-parameter, and a configuration made of them. The
-//! coordinator's grid hashes configurations, its ledger stores them, the messages carry them.
+//! The value of a hyper-parameter, and configurations made of such values. The coordinator's grid
+//! hashes configurations, its ledger stores them, and messages carry them.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -199,8 +199,8 @@ impl<'de> Deserialize<'de> for ParamValue {
 pub struct Config(pub BTreeMap<String, ParamValue>);
 
 impl Config {
-    /// The canonical text that a point's id is the hash of: a JSON object with sorted keys, floats
-    /// by shortest round trip, integers apart from floats.
+    /// The canonical text, whose hash is a point's id: a JSON object with sorted keys, floats by
+    /// shortest round trip, integers different from floats.
     pub fn canonical(&self) -> String {
         let mut out = String::with_capacity(24 * self.0.len());
         write_object(&self.0, &mut out);
