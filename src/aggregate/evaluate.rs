@@ -11,7 +11,7 @@ use crate::grid::{ArmGrid, ArmIndex, Grid, Point, PointId, PointIndex, TrialId};
 use crate::ledger::{TrialRow, TrialState};
 use crate::plan::{BoundViolation, Phase, PlannedTrial, Race};
 use crate::protocol::Metrics;
-use crate::spec::{Spec, nearest};
+use crate::spec::{Spec, TRAINING_SECONDS, nearest};
 
 /// Counts of planned trials by state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -156,6 +156,17 @@ pub struct Evaluation {
 }
 
 impl Evaluation {
+    /// Whether final trials run one at a time on each device: if the sweep file says so, or else if
+    /// there are times to show. Without tuning trials nothing is known of that before.
+    pub fn finals_are_timed(&self, spec: &Spec) -> bool {
+        let mut tuned = self.arms.iter().filter_map(|arm| arm.tuned.as_ref());
+        spec.timed.unwrap_or_else(|| {
+            spec.mentions_times()
+                || spec.seeds.tune.is_empty()
+                || tuned.any(|stats| stats.stats.contains_key(TRAINING_SECONDS))
+        })
+    }
+
     /// The selected points, as (number of the arm, number of the point).
     pub fn selected(&self) -> Vec<(ArmIndex, PointIndex)> {
         self.arms

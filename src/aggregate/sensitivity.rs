@@ -210,6 +210,7 @@ mod tests {
                 shape: Shape::default(),
             }],
             claims: Vec::new(),
+            timed: None,
             remarks: Vec::new(),
             prune: Default::default(),
             resources: Default::default(),

@@ -23,6 +23,8 @@ pub struct SpecChanges {
     pub task: Option<String>,
     /// The change of the sweep's name, as a line for the user.
     pub name: Option<String>,
+    /// The change of `timed`, as a line for the user.
+    pub timed: Option<String>,
 }
 
 /// How the points of one arm differ.
@@ -63,6 +65,14 @@ impl SpecChanges {
             .then(|| format!("task: {} → {}", task_text(old), task_text(new)));
         let name = (old.name != new.name).then(|| format!("name: {} → {}", old.name, new.name));
 
+        let timed = (old.timed != new.timed).then(|| {
+            format!(
+                "timed: {} → {}",
+                timed_text(old.timed),
+                timed_text(new.timed)
+            )
+        });
+
         Self {
             arms: arm_changes(old, new),
             tune_seeds: SeedChange::between(&old.seeds.tune, &new.seeds.tune),
@@ -70,6 +80,7 @@ impl SpecChanges {
             metric,
             task,
             name,
+            timed,
         }
     }
 
@@ -79,6 +90,7 @@ impl SpecChanges {
         self.metric.is_none()
             && self.task.is_none()
             && self.name.is_none()
+            && self.timed.is_none()
             && self.tune_seeds.is_empty()
             && self.final_seeds.is_empty()
             && self.has_same_points()
@@ -92,7 +104,7 @@ impl SpecChanges {
         }
         lines.extend(self.tune_seeds.lines("tuning"));
         lines.extend(self.final_seeds.lines("final"));
-        let others = [&self.metric, &self.task, &self.name];
+        let others = [&self.metric, &self.task, &self.name, &self.timed];
         lines.extend(others.into_iter().flatten().cloned());
         lines
     }
@@ -203,4 +215,12 @@ fn task_text(spec: &Spec) -> String {
         parts.extend(program.settings());
     }
     parts.join(", ")
+}
+
+fn timed_text(timed: Option<bool>) -> &'static str {
+    match timed {
+        None => "by default",
+        Some(true) => "true",
+        Some(false) => "false",
+    }
 }

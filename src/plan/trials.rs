@@ -206,6 +206,7 @@ mod tests {
             affinity: Vec::new(),
             published: Default::default(),
             claims: Vec::new(),
+            timed: None,
             remarks: Vec::new(),
             prune: Default::default(),
         })

@@ -58,7 +58,9 @@ impl Progress {
     /// Records something that happened at the time `now`.
     pub fn update(&mut self, now: Duration, notice: &Notice) {
         match notice {
-            Notice::PhaseStarted { phase, arms, slots } => {
+            Notice::PhaseStarted {
+                phase, arms, slots, ..
+            } => {
                 let arms = arms
                     .iter()
                     .map(|&(all, done, failed)| ArmProgress {
@@ -251,6 +253,7 @@ mod tests {
                 phase: Phase::Tune,
                 arms: vec![(10, 4, 1), (5, 0, 0), (2, 0, 0)],
                 slots: 2,
+                timed: false,
             },
         );
         assert_eq!(

@@ -4,7 +4,7 @@ use super::counts::{Progress, human_duration};
 use super::names::Names;
 use crate::plan::PlannedTrial;
 use crate::printable::one_line;
-use crate::protocol::{Metrics, Notes, note_text};
+use crate::protocol::{FailureKind, Metrics, Notes, note_text};
 use crate::schedule::{Notice, beginning};
 use crate::text::{count, form, thousands};
 
@@ -23,9 +23,12 @@ pub(super) fn line(names: &Names, progress: &Progress, notice: &Notice) -> Optio
 
 fn text(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> {
     Some(match notice {
-        Notice::PhaseStarted { phase, slots, .. } => {
-            phase_started(progress, &phase.to_string(), *slots)
-        }
+        Notice::PhaseStarted {
+            phase,
+            slots,
+            timed,
+            ..
+        } => phase_started(progress, &phase.to_string(), *slots, *timed),
         Notice::TrialDone {
             trial,
             metrics,
@@ -43,8 +46,13 @@ fn text(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> {
                 Some(delay) => format!("will be retried in {}", human_duration(*delay)),
                 None => "failed, no retries left".to_owned(),
             };
+            // `exit: exit code 1: ...` would say it twice.
+            let kind = match kind {
+                FailureKind::Exit if message.starts_with("exit code ") => String::new(),
+                kind => format!("{kind}: "),
+            };
             format!(
-                "trial {} ({}): {kind}: {}; {then}",
+                "trial {} ({}): {kind}{}; {then}",
                 trial.id,
                 names.trial(trial),
                 shorten(message)
@@ -111,8 +119,11 @@ fn text(names: &Names, progress: &Progress, notice: &Notice) -> Option<String> {
 }
 
 /// What there is to do in a phase, and on how many slots.
-fn phase_started(progress: &Progress, phase: &str, slots: usize) -> String {
-    let slots = count(slots, "slot");
+fn phase_started(progress: &Progress, phase: &str, slots: usize, timed: bool) -> String {
+    let mut slots = count(slots, "slot");
+    if timed {
+        slots.push_str(", one at a time on each device: they are timed (`timed: false` in the sweep file uses all slots)");
+    }
     let mut ended = Vec::new();
     if progress.done() > 0 {
         ended.push(format!("{} done", progress.done()));

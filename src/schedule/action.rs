@@ -276,11 +276,42 @@ pub enum Fatal {
     Ledger(String),
 }
 
+/// What is known of the reason for an exit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reason<'a> {
+    /// Nothing.
+    Unknown,
+    /// What shows that memory ran out; for an exit that is no process's own, the system's reason.
+    System(&'a str),
+    /// The program's own last words, such as the last line of a traceback.
+    Words(&'a str),
+    /// The program refused its arguments, with these words: it would do so again.
+    Usage(&'a str),
+}
+
+impl<'a> From<&'a str> for Reason<'a> {
+    fn from(why: &'a str) -> Self {
+        match why {
+            "" => Self::Unknown,
+            why => Self::System(why),
+        }
+    }
+}
+
+impl Reason<'_> {
+    /// The text of the reason; empty if nothing is known.
+    pub fn text(&self) -> &str {
+        match self {
+            Self::Unknown => "",
+            Self::System(why) | Self::Words(why) | Self::Usage(why) => why,
+        }
+    }
+}
+
 impl Exit {
-    /// Describes the exit as a failure. `who` is what the process is called; `why` is the system's
-    /// reason why a program could not be started, or what shows that memory ran out, and is empty
-    /// otherwise.
-    pub fn describe(self, who: &str, why: &str) -> Failure {
+    /// Describes the exit as a failure. `who` is what the process is called.
+    pub fn describe(self, who: &str, reason: Reason<'_>) -> Failure {
+        let why = reason.text();
         let (kind, how) = match self {
             Self::Code(code) => (
                 FailureKind::Exit,
@@ -303,11 +334,18 @@ impl Exit {
                 };
             }
         };
-        if why.is_empty() {
-            return Failure { kind, message: how };
-        }
+        let kind = match reason {
+            Reason::Unknown => return Failure { kind, message: how },
+            Reason::System(_) => FailureKind::OutOfMemory,
+            Reason::Words(_) => kind,
+            Reason::Usage(_) => FailureKind::BadConfig,
+        };
+        let how = match (self, reason) {
+            (Self::Code(code), Reason::Words(_) | Reason::Usage(_)) => format!("exit code {code}"),
+            _ => how,
+        };
         Failure {
-            kind: FailureKind::OutOfMemory,
+            kind,
             message: format!("{how}: {why}"),
         }
     }

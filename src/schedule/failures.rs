@@ -178,7 +178,8 @@ fn shortened(message: &str) -> String {
 /// A failure's message without what differs from trial to trial: numbers, and the line that a
 /// message about metrics quotes.
 fn way_of_failing(message: &str) -> String {
-    let quotes_a_line = message.contains(" of the metrics file ");
+    let quotes_a_line =
+        message.contains(" of the metrics file ") || message.starts_with("exit code ");
     let what = message
         .split_once(": ")
         .filter(|_| quotes_a_line)
@@ -244,9 +245,13 @@ mod tests {
             ))
         };
         assert_eq!(quoted("[0.1, \"a\"]"), quoted("[0.25, \"b\"]"));
+        assert_eq!(
+            way_of_failing("exit code 1: KeyError: 'a'"),
+            way_of_failing("exit code 1: KeyError: 'b'")
+        );
         assert_ne!(
-            way_of_failing("exit code 1: no file a"),
-            way_of_failing("exit code 1: no file b")
+            way_of_failing("the worker was ended by SIGSEGV"),
+            way_of_failing("the worker was ended by SIGKILL")
         );
     }
 

@@ -15,6 +15,7 @@ pub mod conformance;
 pub mod devices;
 mod dispatcher;
 mod failures;
+mod last_words;
 mod launch;
 mod log_end;
 mod notice;

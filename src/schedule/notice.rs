@@ -18,6 +18,8 @@ pub enum Notice {
         arms: Vec<(u64, u64, u64)>,
         /// How many trials can run at once.
         slots: usize,
+        /// Whether more could, but they run one at a time on each device because they are timed.
+        timed: bool,
     },
     /// A phase has ended; every result of it is on the disk.
     PhaseEnded {

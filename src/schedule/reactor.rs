@@ -23,7 +23,8 @@ use queue::Queue;
 use slot::{Job, Slot, SlotState};
 
 use super::action::{
-    Action, EndBy, Exit, Failure, Fatal, MAX_START_FAILURES, Policy, Record, Settings, TICK, Time,
+    Action, EndBy, Exit, Failure, Fatal, MAX_START_FAILURES, Policy, Reason, Record, Settings,
+    TICK, Time,
 };
 use super::failures::Failures;
 use super::notice::Notice;

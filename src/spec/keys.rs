@@ -103,6 +103,10 @@ pub(super) const SWEEP: &[Key] = &[
         "How workers and programs are started: on this machine, by Slurm, or by another program such as ssh. Changes no result.",
     ),
     key(
+        "timed",
+        "Whether final trials run one at a time on each device, as Table II needs. Default: true where `training_seconds` is measured.",
+    ),
+    key(
         "published",
         "Figures from a publication, shown beside yours: arm, then metric, then mean, std and n.",
     ),

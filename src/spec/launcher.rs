@@ -117,7 +117,7 @@ fn report_unknown_kind(kind: &Entry, written: &str, problems: &mut Problems<'_>)
 fn slurm(parts: &Fields<'_>, problems: &mut Problems<'_>) -> SlurmSpec {
     SlurmSpec {
         max_workers: number(parts, "max_workers", 1, problems),
-        steps: boolean(parts, "steps", problems),
+        steps: numbers::boolean(parts, "steps", problems),
         partition: word(parts, "partition", problems),
         account: word(parts, "account", problems),
         qos: word(parts, "qos", problems),
@@ -158,7 +158,7 @@ fn command(entry: &Entry, parts: &Fields<'_>, problems: &mut Problems<'_>) -> Co
     CommandSpec {
         prefix,
         workers: number(parts, "workers", 1, problems),
-        quote: boolean(parts, "quote", problems),
+        quote: numbers::boolean(parts, "quote", problems),
         agent: word(parts, "agent", problems),
         start: parts.get("start").and_then(|part| duration(part, problems)),
         heartbeat: parts
@@ -179,24 +179,6 @@ fn number(parts: &Fields<'_>, key: &str, least: u64, problems: &mut Problems<'_>
         format!("write for example `{EXAMPLE}`"),
         problems,
     )
-}
-
-fn boolean(parts: &Fields<'_>, key: &str, problems: &mut Problems<'_>) -> Option<bool> {
-    let part = parts.get(key)?;
-    if let Kind::Scalar(scalar) = &part.value.kind
-        && scalar.plain
-    {
-        match &*scalar.text {
-            "true" => return Some(true),
-            "false" => return Some(false),
-            _ => {}
-        }
-    }
-
-    let message = format!("{} must be true or false", quoted(key));
-    let help = format!("write `{key}: true` or `{key}: false`");
-    problems.report(part.at(), message, "neither", help);
-    None
 }
 
 fn list(part: &Entry, problems: &mut Problems<'_>) -> Option<Vec<String>> {

@@ -50,7 +50,7 @@ pub use document::{read, read_named};
 pub use handover::Handover;
 pub use model::{
     Arm, Axis, Claim, ClaimKind, CommandSpec, Goal, LauncherSpec, Limit, Limits, Metric, Prune,
-    PublishedFigure, Resources, Seeds, SlurmSpec, Spec, Way,
+    PublishedFigure, Resources, Seeds, SlurmSpec, Spec, TRAINING_SECONDS, Way,
 };
 pub use pentagrid_protocol::{Config, ParamValue};
 pub(crate) use problem::is_invisible;

@@ -1,10 +1,11 @@
-//! Numbers of the sweep file outside the parameters: counts, seeds, limits, published figures.
+//! Numbers and booleans of the sweep file outside the parameters: counts, seeds, limits, published
+//! figures.
 
 use std::ops::RangeInclusive;
 
 use super::problem::{Finding, Problems, Span, quoted};
 use super::scalar;
-use super::tree::{Entry, Kind, Scalar};
+use super::tree::{Entry, Fields, Kind, Scalar};
 
 /// Reads a non-negative integer; reports anything else. `what` begins the message.
 pub(super) fn whole(
@@ -80,5 +81,24 @@ pub(super) fn float(entry: &Entry, problems: &mut Problems<'_>) -> Option<f64> {
     };
     let message = format!("{}: {}", quoted(&entry.key), refusal.message);
     problems.add(Finding::new(entry.at(), message, refusal.label).help_opt(refusal.help));
+    None
+}
+
+/// Reads a boolean, if the key is there; reports anything else.
+pub(super) fn boolean(parts: &Fields<'_>, key: &str, problems: &mut Problems<'_>) -> Option<bool> {
+    let part = parts.get(key)?;
+    if let Kind::Scalar(scalar) = &part.value.kind
+        && scalar.plain
+    {
+        match &*scalar.text {
+            "true" => return Some(true),
+            "false" => return Some(false),
+            _ => {}
+        }
+    }
+
+    let message = format!("{} must be true or false", quoted(key));
+    let help = format!("write `{key}: true` or `{key}: false`");
+    problems.report(part.at(), message, "neither", help);
     None
 }

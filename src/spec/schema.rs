@@ -158,6 +158,7 @@ fn sweep_key(key: &str) -> Value {
             json!({"type": "array", "items": {"type": "string"}, "minItems": 1, "uniqueItems": true})
         }
         "args" => json!({"$ref": "#/$defs/args"}),
+        "timed" => json!({"type": "boolean"}),
         "env" => json!({
             "type": "object",
             "propertyNames": {"pattern": "^[A-Za-z_][A-Za-z0-9_]*$"},

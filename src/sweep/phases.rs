@@ -112,7 +112,12 @@ impl Phases<'_> {
 
         let finals = final_trials(self.grid, &tuned.selected(), &self.spec.seeds.final_);
         let any_left = finals.iter().any(|trial| self.is_left(trial));
-        let end = self.phase(Phase::Final, finals, Policy::OnePerDevice)?;
+        let policy = if tuned.finals_are_timed(self.spec) {
+            Policy::OnePerDevice
+        } else {
+            Policy::AllSlots
+        };
+        let end = self.phase(Phase::Final, finals, policy)?;
         let evaluation = if any_left {
             evaluate(self.spec, self.grid, &self.rows)?
         } else {
@@ -157,8 +162,12 @@ impl Phases<'_> {
             Policy::AllSlots => self.slots.len(),
             Policy::OnePerDevice => device_count(self.slots),
         };
-        self.dispatcher
-            .tell(&Notice::PhaseStarted { phase, arms, slots });
+        self.dispatcher.tell(&Notice::PhaseStarted {
+            phase,
+            arms,
+            slots,
+            timed: slots < self.slots.len(),
+        });
         let trials = self.dispatcher.run(left, policy);
         let end = self.watched.during(self.runtime, trials)?;
         self.dispatcher.tell(&Notice::PhaseEnded { phase });

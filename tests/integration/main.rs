@@ -38,6 +38,7 @@ mod specs; // the committed sweep files; bad specs on the command line
 mod starting; // how programs are found, named, started and told what to train
 mod support; // the `Test` builder
 mod terminal; // nothing from workers that a terminal obeys
+mod timed; // final trials that are timed, and those that are not
 mod versions; // what is trained is part of a result
 mod watch; // the same in a terminal
 mod worker_check; // good and bad workers of other people's

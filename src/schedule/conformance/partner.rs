@@ -158,7 +158,7 @@ impl Partner {
                 Incoming::Misreport(error) => return Err(WorkerError::Unread(error.to_string())),
                 Incoming::Unread(why) => return Err(WorkerError::Unread(why)),
                 Incoming::Ended(exit, _) | Incoming::Exit(exit, _) => {
-                    let how = exit.describe("worker", "").message;
+                    let how = exit.describe("worker", "".into()).message;
                     self.exit = Some(how.clone());
                     return Err(WorkerError::Exited(how));
                 }

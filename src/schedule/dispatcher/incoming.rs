@@ -3,8 +3,9 @@
 
 use std::sync::Arc;
 
-use super::super::action::{Action, Exit};
+use super::super::action::{Action, Exit, Reason};
 use super::super::budget::Held;
+use super::super::last_words::{is_about_usage, last_words};
 use super::super::launch::{ExitEvidence, Incoming};
 use super::super::out_of_memory;
 use super::super::slot_index::SlotIndex;
@@ -12,6 +13,9 @@ use super::super::worker_process::RunningProcess;
 use super::{Dispatcher, Envelope, QueuedMessage};
 use crate::ledger::{WorkerId, Write};
 use crate::protocol::FromWorker;
+
+/// The exit code by which argparse and click say that they do not accept the arguments.
+const USAGE: i32 = 2;
 
 impl Dispatcher {
     /// Something comes from a process.
@@ -141,9 +145,19 @@ impl Dispatcher {
         if let Some(why) = self.shortage_at_exit(slot, exit, &process) {
             return self.reactor.on_start_postponed(now, slot, &why);
         }
-        let why = self.lack_of_memory(slot, exit, &process);
-        self.reactor
-            .on_exit(now, slot, exit, &why.unwrap_or_default())
+        if let Some(why) = self.lack_of_memory(slot, exit, &process) {
+            return self.reactor.on_exit(now, slot, exit, why.as_str());
+        }
+        let log = self.recent_log(slot);
+        let words = last_words(&log).filter(|_| matches!(exit, Exit::Code(_)));
+        let reason = match &words {
+            None => Reason::Unknown,
+            Some(words) if exit == Exit::Code(USAGE) && is_about_usage(&log) => {
+                Reason::Usage(words)
+            }
+            Some(words) => Reason::Words(words),
+        };
+        self.reactor.on_exit(now, slot, exit, reason)
     }
 
     /// The launcher of a process with an agent has exited.
@@ -171,7 +185,7 @@ impl Dispatcher {
             return self.reactor.on_start_postponed(now, slot, &why);
         }
         let why = self.lack_of_memory(slot, exit, &process).unwrap_or(why);
-        self.reactor.on_exit(now, slot, exit, &why)
+        self.reactor.on_exit(now, slot, exit, why.as_str())
     }
 
     /// Notes that a slot's process has exited, and ends what it has left running.

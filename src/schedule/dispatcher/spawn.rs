@@ -126,7 +126,8 @@ impl Dispatcher {
             return self.postpone(slot, &why);
         }
         let now = self.now();
-        self.reactor.on_exit(now, slot, Exit::NotStarted, &why)
+        self.reactor
+            .on_exit(now, slot, Exit::NotStarted, why.as_str())
     }
 
     /// Starts the program of a trial. The program learns of its trial from its command line and
@@ -224,7 +225,8 @@ impl Dispatcher {
             return self.postpone(slot, &why);
         }
         let now = self.now();
-        self.reactor.on_exit(now, slot, Exit::NotStarted, &why)
+        self.reactor
+            .on_exit(now, slot, Exit::NotStarted, why.as_str())
     }
 
     /// What distinguishes the files of a slot's next process: its number, and the beginning of the

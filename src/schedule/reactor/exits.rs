@@ -3,8 +3,8 @@
 use super::outcomes::Attempt;
 use super::slot::{Departed, Slot, SlotState};
 use super::{
-    Action, Duration, EndBy, Exit, Failure, Fatal, MAX_START_FAILURES, Notice, Reactor, SlotIndex,
-    Stop, Time,
+    Action, Duration, EndBy, Exit, Failure, Fatal, MAX_START_FAILURES, Notice, Reactor, Reason,
+    SlotIndex, Stop, Time,
 };
 
 /// The shortest pause after a worker did not start; it doubles with each further one in a row.
@@ -13,9 +13,15 @@ const START_BACKOFF: Duration = Duration::from_millis(250);
 const MAX_START_BACKOFF_DOUBLINGS: u32 = 6;
 
 impl Reactor {
-    /// A slot's process is gone and its output has been read to the end. `why` is as for
-    /// `Exit::describe`.
-    pub fn on_exit(&mut self, now: Time, slot: SlotIndex, exit: Exit, why: &str) -> Vec<Action> {
+    /// A slot's process is gone and its output has been read to the end.
+    pub fn on_exit<'a>(
+        &mut self,
+        now: Time,
+        slot: SlotIndex,
+        exit: Exit,
+        reason: impl Into<Reason<'a>>,
+    ) -> Vec<Action> {
+        let reason = reason.into();
         self.free.insert(slot);
         let Some(departed) = self.slots[slot].vacate(now) else {
             // Its end is known already: its start was postponed.
@@ -25,7 +31,7 @@ impl Reactor {
         if !expected && self.was_lost(exit, departed.fault.as_ref()) {
             let how = match &departed.fault {
                 Some(fault) => fault.failure.message.clone(),
-                None => why.to_owned(),
+                None => reason.text().to_owned(),
             };
             return self.on_lost(now, slot, departed, &how);
         }
@@ -33,7 +39,7 @@ impl Reactor {
         let was_ready = departed.was_ready;
         let failure = match &departed.fault {
             Some(fault) => fault.failure.clone(),
-            None => exit.describe(self.process_name(), why),
+            None => exit.describe(self.process_name(), reason),
         };
         // All that can be said of a program is said of its trial.
         if !expected && self.settings.persistent {

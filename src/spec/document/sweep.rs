@@ -11,8 +11,8 @@ use crate::spec::shape::Layer;
 use crate::spec::task::Task;
 use crate::spec::tree::{Entry, Fields, Kind, Node, known_fields};
 use crate::spec::{
-    MAX_BYTES, affinity, claims, environment, foreign, keys, launcher, limits, naming, parse,
-    prune, published, resources, seed_parameter, seeds,
+    MAX_BYTES, affinity, claims, environment, foreign, keys, launcher, limits, naming, numbers,
+    parse, prune, published, resources, seed_parameter, seeds,
 };
 
 /// Reads a sweep file. `file_name` is for the diagnosis, and names a sweep that has neither a name
@@ -117,6 +117,7 @@ impl<'d> Document<'d, '_> {
             .map(|entry| published::read(entry, &arm_names, builtin, self.problems))
             .unwrap_or_default();
 
+        let timed = numbers::boolean(&fields, "timed", self.problems);
         let scope = claims::Scope {
             arms: &arm_names,
             builtin,
@@ -151,6 +152,7 @@ impl<'d> Document<'d, '_> {
             launcher,
             published,
             claims,
+            timed,
             remarks,
         })
     }

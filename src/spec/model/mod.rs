@@ -54,9 +54,15 @@ pub struct Spec {
     pub published: BTreeMap<String, BTreeMap<String, PublishedFigure>>,
     /// Claims to check against the results, in the order of the file.
     pub claims: Vec<Claim>,
+    /// Whether final trials run one at a time on each device, so that Table II can show their times;
+    /// None: if there are times.
+    pub timed: Option<bool>,
     /// What the user should know of how the file was read, a sentence each.
     pub remarks: Vec<String>,
 }
+
+/// The metric of Table II: seconds that a trial trained.
+pub const TRAINING_SECONDS: &str = "training_seconds";
 
 /// The metric that selection maximises or minimises.
 #[derive(Clone, Debug, PartialEq)]
@@ -139,6 +145,18 @@ pub struct Resources {
 }
 
 impl Spec {
+    /// Whether the file speaks of training times: by its task, its metric or a published figure.
+    pub fn mentions_times(&self) -> bool {
+        let by_task = self
+            .task
+            .built_in()
+            .is_some_and(|task| task.metrics.contains(&TRAINING_SECONDS));
+        let mut published = self.published.values();
+        by_task
+            || self.metric.name == TRAINING_SECONDS
+            || published.any(|figures| figures.contains_key(TRAINING_SECONDS))
+    }
+
     /// The share of the machine that a trial of that arm takes.
     pub fn resources_of(&self, arm: usize) -> Resources {
         self.arm_resources

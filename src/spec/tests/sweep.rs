@@ -20,8 +20,8 @@ sweep.yaml:
    ╰────
   help: did you mean `parameters`? known keys: name, description, task, worker, affinity, program,
         command, args, env, workdir, method, metric, seeds, prune, parameters, zip, exclude,
-        grids, arms, limits, resources, launcher, published, project, entity, apiVersion, kind and
-        claims
+        grids, arms, limits, resources, launcher, timed, published, project, entity, apiVersion,
+        kind and claims
 
   × `early_terminate` is not supported: pentagrid runs full grids only
    ╭─[sweep.yaml:8:1]
@@ -53,7 +53,7 @@ sweep.yaml:
     ╰────
   help: known keys: name, description, task, worker, affinity, program, command, args, env,
         workdir, method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits,
-        resources, launcher, published, project, entity, apiVersion, kind and claims
+        resources, launcher, timed, published, project, entity, apiVersion, kind and claims
 
 4 problems
 ");
@@ -90,8 +90,8 @@ sweep.yaml:
    ╰────
   help: did you mean `name`? known keys: name, description, task, worker, affinity, program,
         command, args, env, workdir, method, metric, seeds, prune, parameters, zip, exclude,
-        grids, arms, limits, resources, launcher, published, project, entity, apiVersion, kind and
-        claims
+        grids, arms, limits, resources, launcher, timed, published, project, entity, apiVersion,
+        kind and claims
 
   × unknown key `tsk` in the sweep file
    ╭─[sweep.yaml:2:1]
@@ -103,8 +103,8 @@ sweep.yaml:
    ╰────
   help: did you mean `task`? known keys: name, description, task, worker, affinity, program,
         command, args, env, workdir, method, metric, seeds, prune, parameters, zip, exclude,
-        grids, arms, limits, resources, launcher, published, project, entity, apiVersion, kind and
-        claims
+        grids, arms, limits, resources, launcher, timed, published, project, entity, apiVersion,
+        kind and claims
 
   × unknown key `nam` in `metric`
    ╭─[sweep.yaml:3:10]

@@ -152,3 +152,31 @@ fn a_huge_metrics_file_delays_nothing() {
         2
     );
 }
+
+#[test]
+fn a_failure_is_told_with_the_last_line_of_the_traceback() {
+    let test = script(
+        "#!/bin/sh\nprintf 'epoch 1\\nTraceback (most recent call last):\\n  File \"t.py\", line 1\\nValueError: lr is too much\\n' >&2\nexit 1\n",
+        "limits: {retries: 0}",
+    );
+    let ran = run(&test).expect(3);
+    assert!(
+        ran.stderr.contains(
+            "(toy x=1, seed 0): exit code 1: ValueError: lr is too much; failed, no retries left"
+        ),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_program_that_refuses_its_arguments_is_not_retried() {
+    let test = script(
+        "#!/bin/sh\nprintf 'usage: t.py [-h]\\nt.py: error: unrecognized arguments: --x=1\\n' >&2\nexit 2\n",
+        "",
+    );
+    let ran = run(&test).expect(3);
+    let line = "exit code 2: t.py: error: unrecognized arguments: --x=1; failed, no retries left";
+    assert_eq!(ran.stderr.matches(line).count(), 2, "{}", ran.stderr);
+    assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt"), 2);
+}
