@@ -9,11 +9,8 @@ use super::table::{Cell, Column, Row, Table};
 use crate::aggregate::{ArmEvaluation, Evaluation, Tally, reported_seeds};
 use crate::protocol::{is_loss, is_wall_clock};
 use crate::spec::task::{OptimizerKind, SWITCH_METRIC};
-use crate::spec::{ParamValue, PublishedFigure, Spec, Task};
+use crate::spec::{ParamValue, PublishedFigure, Spec, TRAINING_SECONDS, Task};
 use crate::text::count;
-
-/// The metric of Table II.
-const TRAINING_SECONDS: &str = "training_seconds";
 
 /// Makes Table I: the results of the selected points over the final seeds, or over the tuning seeds
 /// if there are no final ones.
@@ -60,7 +57,7 @@ pub fn device_in_words(device: &str, threads: u32) -> String {
 }
 
 /// Makes Table II: training time in seconds over the final seeds. None where trials are not timed
-/// (no final seeds, or a worker that reports no `training_seconds`).
+/// (no final seeds, a worker that reports no `training_seconds`, or `timed: false`).
 pub fn table_two(spec: &Spec, evaluation: &Evaluation, devices: &[String]) -> Option<Table> {
     let built_in = spec.task.built_in();
     let is_timed = built_in.is_some_and(|task| task.metrics.contains(&TRAINING_SECONDS))
@@ -69,7 +66,7 @@ pub fn table_two(spec: &Spec, evaluation: &Evaluation, devices: &[String]) -> Op
             .iter()
             .filter_map(|arm| arm.final_.as_ref())
             .any(|stats| stats.stats.contains_key(TRAINING_SECONDS));
-    if spec.seeds.final_.is_empty() || !is_timed {
+    if spec.seeds.final_.is_empty() || !is_timed || !evaluation.finals_are_timed(spec) {
         return None;
     }
 
