@@ -17,6 +17,7 @@
 //! * [`schedule`]: a pure reactor that decides, a dispatcher that acts, worker processes.
 //! * [`protocol`]: what coordinator and workers say to each other; a crate of its own
 //!   (`crates/protocol`), shared with the trainer.
+//! * [`collect`]: metrics out of the files that scripts write anyway.
 //! * [`ledger`]: the SQLite file that holds all that happened.
 //! * [`aggregate`]: means, deviations, the best points.
 //! * [`report`]: tables, figures, data files, provenance.
@@ -39,6 +40,7 @@ pub use pentagrid_protocol as protocol;
 
 pub mod aggregate;
 pub mod cli;
+pub mod collect;
 pub mod export;
 pub mod files;
 pub mod grid;

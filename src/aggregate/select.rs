@@ -205,6 +205,7 @@ fn round(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::spec::At;
     use proptest::prelude::*;
 
     fn point(index: u64, mean: f64, std: f64, loss: f64) -> PointStats {
@@ -225,6 +226,7 @@ mod tests {
         let metric = Metric {
             name: "acc".into(),
             goal,
+            at: At::Last,
         };
         select(&metric, &[8], 3, points)[0]
     }

@@ -182,7 +182,7 @@ fn averages(row: &[Means], exist: &[bool]) -> Vec<Option<Average>> {
 mod tests {
     use super::*;
     use crate::grid::Grid;
-    use crate::spec::{Arm, Axis, Goal, Metric, ParamValue, Seeds, Shape, Spec, Task};
+    use crate::spec::{Arm, At, Axis, Goal, Metric, ParamValue, Seeds, Shape, Spec, Task};
     use crate::tasks::MNIST_RESNET18;
     use proptest::prelude::*;
 
@@ -198,6 +198,7 @@ mod tests {
             metric: Metric {
                 name: "m".into(),
                 goal: Goal::Maximize,
+                at: At::Last,
             },
             seeds: Seeds {
                 tune: vec![0],
@@ -213,6 +214,7 @@ mod tests {
             timed: None,
             remarks: Vec::new(),
             prune: Default::default(),
+            sources: Vec::new(),
             resources: Default::default(),
             arm_resources: Vec::new(),
             env: Vec::new(),

@@ -181,9 +181,9 @@ drawn:
   help: did you mean `description`? known keys:
         name, description, task, worker,
         affinity, program, command, args, env,
-        workdir, method, metric, seeds, prune,
-        parameters, zip, exclude, grids, arms,
-        limits, resources, launcher, timed,
+        workdir, method, metric, metrics, seeds,
+        prune, parameters, zip, exclude, grids,
+        arms, limits, resources, launcher, timed,
         published, project, entity, apiVersion,
         kind and claims
 ");
@@ -202,9 +202,9 @@ drawn:
  4 │ worker: [w]
    ╰────
   help: known keys: name, description, task, worker, affinity, program,
-        command, args, env, workdir, method, metric, seeds, prune, parameters,
-        zip, exclude, grids, arms, limits, resources, launcher, timed,
-        published, project, entity, apiVersion, kind and claims
+        command, args, env, workdir, method, metric, metrics, seeds, prune,
+        parameters, zip, exclude, grids, arms, limits, resources, launcher,
+        timed, published, project, entity, apiVersion, kind and claims
 ");
     }
 
@@ -239,7 +239,7 @@ drawn:
     fn one_line_each_without_a_terminal() {
         let text = format!("nam: x\nmethod: bayes\n{REST}");
         insta::assert_snapshot!(diagnosis(&text).to_string(), @"
-sweeps/mine.yaml:1:1: unknown key `nam` in the sweep file (did you mean `name`? known keys: name, description, task, worker, affinity, program, command, args, env, workdir, method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits, resources, launcher, timed, published, project, entity, apiVersion, kind and claims)
+sweeps/mine.yaml:1:1: unknown key `nam` in the sweep file (did you mean `name`? known keys: name, description, task, worker, affinity, program, command, args, env, workdir, method, metric, metrics, seeds, prune, parameters, zip, exclude, grids, arms, limits, resources, launcher, timed, published, project, entity, apiVersion, kind and claims)
 sweeps/mine.yaml:2:9: the method `bayes` is not supported: pentagrid runs full grids only (write `method: grid`, and list the values of every parameter)
 ");
     }

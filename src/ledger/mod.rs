@@ -9,6 +9,7 @@ mod connection;
 mod damage;
 mod error;
 mod filesystem;
+mod finals;
 mod follower;
 mod history;
 mod holder;

@@ -7,11 +7,12 @@ mod sessions;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, Row};
+use rusqlite::{Connection, Row, params};
 
 use super::connection::{self, ReadMode};
 use super::damage::Traces;
 use super::error::LedgerError;
+use super::finals::{FINALS, has_finals};
 use super::kernel_locks::locked_by;
 use super::lock::Lock;
 use super::patience::Waiting;
@@ -264,6 +265,24 @@ impl Reader {
         self.trials_where("", [])
     }
 
+    /// The final metrics of a trial as it reported them, whichever rule holds; None if it is not
+    /// done.
+    ///
+    /// # Errors
+    /// The ledger's.
+    pub fn reported_metrics(&self, id: TrialId) -> Result<Option<Metrics>, LedgerError> {
+        let found = self.rows(
+            "SELECT t.metrics FROM trial t WHERE t.point = ? AND t.seed = ?",
+            params![id.point.to_string(), id.seed as i64],
+            |row| {
+                row.get::<_, Option<String>>(0)?
+                    .map(|text| metrics(0, &text))
+                    .transpose()
+            },
+        )?;
+        Ok(found.into_iter().flatten().next())
+    }
+
     /// The trials that a clause selects from the table `t`.
     pub(super) fn trials_where(
         &self,
@@ -275,9 +294,15 @@ impl Reader {
         } else {
             "0, NULL, NULL FROM trial t"
         };
+        // Final metrics, by the rule of the sweep in force.
+        let metrics = if has_finals(&self.connection).map_err(self.sqlite())? {
+            format!("(SELECT f.metrics FROM {FINALS} f WHERE f.trial = t.id)")
+        } else {
+            "t.metrics".to_owned()
+        };
         self.rows(
             &format!(
-                "SELECT t.point, t.seed, t.phase, t.state, t.failures, t.metrics, {shared} {clause}"
+                "SELECT t.point, t.seed, t.phase, t.state, t.failures, {metrics}, {shared} {clause}"
             ),
             parameters,
             trial_row,

@@ -8,6 +8,7 @@ use rusqlite::{Connection, params};
 
 use super::error::LedgerError;
 use crate::grid::PointId;
+use crate::spec::Metric;
 
 /// Lists what a sweep changes of an earlier one, a line each; None: nothing that matters.
 pub type ListChanges<'a> = Box<dyn FnOnce(EarlierSweep<'_>) -> Option<Vec<String>> + 'a>;
@@ -44,6 +45,8 @@ pub struct ViewColumns<'a> {
     pub metrics: Vec<&'a str>,
     /// Metrics in the history.
     pub history: Vec<&'a str>,
+    /// The metric that selects, with the rule for the final metrics of a trial.
+    pub finals: Option<&'a Metric>,
 }
 
 /// The sweep that was in force before, for a list of what has changed: one line for each

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
+use super::finals::{FINALS, has_finals, make_finals};
 use super::sweep_rows::ViewColumns;
 use crate::spec::ColumnNames;
 
@@ -19,7 +20,7 @@ pub(super) const MAX_COLUMNS: usize = 400;
 
 /// Divisor of numbers before they are added: a power of two, so that no digit is lost and no sum
 /// overflows.
-const SCALE: &str = "1048576.0";
+pub(super) const SCALE: &str = "1048576.0";
 
 /// What a column is for; its name stands in the table `column_name`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +64,7 @@ pub(super) fn make_views(
             put_name(connection, kind, name)?;
         }
     }
+    make_finals(connection, columns.finals)?;
     remake_views(connection)
 }
 
@@ -119,8 +121,37 @@ pub(super) fn metrics_as_reported(connection: &Connection) -> rusqlite::Result<V
 /// Makes the views again, from the names that have a column.
 pub(super) fn remake_views(connection: &Connection) -> rusqlite::Result<()> {
     let parameters = names(connection, &[Kind::Parameter])?;
-    let metrics = names(connection, &[Kind::SpecMetric, Kind::Metric])?;
+    let has_finals = has_finals(connection)?;
+    let metrics = if has_finals {
+        // A chosen row of history has its names as well.
+        let mut metrics = names(
+            connection,
+            &[
+                Kind::SpecMetric,
+                Kind::Metric,
+                Kind::SpecHistory,
+                Kind::History,
+            ],
+        )?;
+        metrics.retain(|name| name != "step");
+        metrics
+    } else {
+        names(connection, &[Kind::SpecMetric, Kind::Metric])?
+    };
     let mut history = names(connection, &[Kind::SpecHistory, Kind::History])?;
+
+    // The view is evaluated once for all columns.
+    let finals = if has_finals { "f.metrics" } else { "t.metrics" };
+    let with = if has_finals {
+        format!("WITH f AS MATERIALIZED (SELECT trial, metrics FROM {FINALS})")
+    } else {
+        String::new()
+    };
+    let join = if has_finals {
+        "JOIN f ON f.trial = t.id"
+    } else {
+        ""
+    };
 
     // The step of a row has a column of its own.
     history.retain(|name| name != "step");
@@ -139,17 +170,17 @@ pub(super) fn remake_views(connection: &Connection) -> rusqlite::Result<()> {
         .collect();
     let mean_columns: String = metrics
         .iter()
-        .map(|name| mean_columns_of(name, columns.metric(name)))
+        .map(|name| mean_columns_of(finals, name, columns.metric(name)))
         .collect();
 
     connection.execute_batch(&format!(
         "DROP VIEW IF EXISTS trials; DROP VIEW IF EXISTS history; DROP VIEW IF EXISTS summary;
          DROP VIEW IF EXISTS notes;
-         CREATE VIEW trials AS
+         CREATE VIEW trials AS {with}
          SELECT t.point || '-' || t.seed AS trial, a.arm, a.position, t.point, t.seed, t.phase,
          t.state, t.failures{parameter_columns}{metric_columns},
-                p.config, t.metrics, o.point || '-' || o.seed AS same_as, t.shared_epochs
-         FROM trial t JOIN point p USING (point) LEFT JOIN arm_point a USING (point) LEFT
+                p.config, {finals}, o.point || '-' || o.seed AS same_as, t.shared_epochs
+         FROM trial t {join} JOIN point p USING (point) LEFT JOIN arm_point a USING (point) LEFT
          JOIN trial o ON o.id = t.same_as;
          CREATE VIEW history AS
          SELECT t.point || '-' || t.seed AS trial, a.arm, t.point, t.seed, t.phase, t.state,
@@ -161,14 +192,14 @@ pub(super) fn remake_views(connection: &Connection) -> rusqlite::Result<()> {
          SELECT t.point || '-' || t.seed AS trial, a.arm, t.point, t.seed, t.phase, t.state,
          n.name, n.value
          FROM note n JOIN trial t ON t.id = n.trial LEFT JOIN arm_point a USING (point);
-         CREATE VIEW summary AS
+         CREATE VIEW summary AS {with}
          SELECT a.arm, a.position, t.point, t.phase, count(*) AS n{mean_columns}, p.config
-         FROM trial t JOIN point p USING (point) JOIN arm_point a USING (point)
+         FROM trial t {join} JOIN point p USING (point) JOIN arm_point a USING (point)
          WHERE t.state = 'done' GROUP BY a.arm, a.position, t.phase;",
         // Whole numbers are shown as 3, not as 3.0.
         number = "iif(e.position = CAST(e.position AS INTEGER),
                       CAST(e.position AS INTEGER), e.position)",
-        metric_columns = metric_columns("t.metrics", &metrics, &columns),
+        metric_columns = metric_columns(finals, &metrics, &columns),
         history_columns = metric_columns("e.metrics", &history, &columns),
     ))
 }
@@ -186,8 +217,8 @@ fn metric_columns(json: &str, names: &[String], columns: &ColumnNames) -> String
 
 /// Returns the columns for the mean of a metric and for the number of values in it. Values that are
 /// not finite are text, and are left out.
-fn mean_columns_of(name: &str, column: &str) -> String {
-    let value = json_value("t.metrics", name);
+fn mean_columns_of(finals: &str, name: &str, column: &str) -> String {
+    let value = json_value(finals, name);
     let number = format!("CASE typeof({value}) WHEN 'text' THEN NULL ELSE {value} END");
     format!(
         ", avg({number} / {SCALE}) * {SCALE} AS \"mean_{column}\", \
@@ -200,6 +231,11 @@ fn mean_columns_of(name: &str, column: &str) -> String {
 /// In the path the name stands escaped as in the JSON itself: SQLite compares it so, or, since
 /// version 3.45, without the escapes.
 fn json_value(json: &str, name: &str) -> String {
+    format!("json_extract({json}, {})", json_path(name))
+}
+
+/// Returns the path of a name in an object, as a text of SQL.
+pub(super) fn json_path(name: &str) -> String {
     let key = Value::from(name).to_string().replace('\'', "''");
-    format!("json_extract({json}, '$.{key}')")
+    format!("'$.{key}'")
 }

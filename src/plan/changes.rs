@@ -52,15 +52,8 @@ pub struct SeedChange {
 impl SpecChanges {
     /// Compares an old spec with a new one.
     pub fn between(old: &Spec, new: &Spec) -> Self {
-        let metric = (old.metric != new.metric).then(|| {
-            format!(
-                "metric: {} {} → {} {}",
-                old.metric.goal.name(),
-                old.metric.name,
-                new.metric.goal.name(),
-                new.metric.name
-            )
-        });
+        let metric =
+            (old.metric != new.metric).then(|| format!("metric: {} → {}", old.metric, new.metric));
         let task = (old.task != new.task)
             .then(|| format!("task: {} → {}", task_text(old), task_text(new)));
         let name = (old.name != new.name).then(|| format!("name: {} → {}", old.name, new.name));

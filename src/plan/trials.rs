@@ -167,7 +167,7 @@ pub fn gather(trials: &mut Vec<PlannedTrial>) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spec::{Arm, Axis, Goal, Metric, ParamValue, Seeds, Shape, Spec, Task};
+    use crate::spec::{Arm, At, Axis, Goal, Metric, ParamValue, Seeds, Shape, Spec, Task};
     use proptest::prelude::*;
 
     fn grid(sizes: &[&[i64]]) -> Grid {
@@ -191,6 +191,7 @@ mod tests {
             metric: Metric {
                 name: "m".into(),
                 goal: Goal::Maximize,
+                at: At::Last,
             },
             seeds: Seeds {
                 tune: vec![],
@@ -209,6 +210,7 @@ mod tests {
             timed: None,
             remarks: Vec::new(),
             prune: Default::default(),
+            sources: Vec::new(),
         })
     }
 

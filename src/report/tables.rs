@@ -9,7 +9,7 @@ use super::table::{Cell, Column, Row, Table};
 use crate::aggregate::{ArmEvaluation, Evaluation, Tally, reported_seeds};
 use crate::protocol::{is_loss, is_wall_clock};
 use crate::spec::task::{OptimizerKind, SWITCH_METRIC};
-use crate::spec::{ParamValue, PublishedFigure, Spec, TRAINING_SECONDS, Task};
+use crate::spec::{At, ParamValue, PublishedFigure, Spec, TRAINING_SECONDS, Task};
 use crate::text::count;
 
 /// Makes Table I: the results of the selected points over the final seeds, or over the tuning seeds
@@ -27,8 +27,8 @@ pub fn table_one(spec: &Spec, evaluation: &Evaluation) -> Table {
     };
     let what = match built_in {
         Some(_) if is_as_run(spec) => CAPTION_AS_RUN,
-        Some(task) => task.table_caption,
-        None => "Final metrics of each arm's selected point",
+        Some(task) if spec.metric.at == At::Last => task.table_caption,
+        Some(_) | None => "Final metrics of each arm's selected point",
     };
 
     // From what concerns the whole table to what concerns single arms.
@@ -45,9 +45,22 @@ pub fn table_one(spec: &Spec, evaluation: &Evaluation) -> Table {
 
     Table {
         title: "Table I".to_owned(),
-        caption: format!("{what} ({}).", seeds(spec)),
+        caption: format!("{what}{} ({}).", rule(spec), seeds(spec)),
         notes,
         ..table_of(spec, evaluation, &metrics)
+    }
+}
+
+/// Which values of their histories are the trials', if not the last ones.
+fn rule(spec: &Spec) -> String {
+    let metric = &spec.metric.name;
+    match spec.metric.at {
+        At::Last => String::new(),
+        At::Best => format!(", in each trial at the epoch or step with the best {metric}"),
+        At::MeanLast(1) => format!(", in each trial at the last epoch or step with {metric}"),
+        At::MeanLast(count) => {
+            format!(", in each trial the mean over the last {count} epochs or steps with {metric}")
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::notice::Notice;
 use super::slot_index::SlotIndex;
-use crate::plan::{PlannedTrial, Shared};
+use crate::plan::{Finals, PlannedTrial, Shared};
 use crate::protocol::{FailureKind, PROTOCOL_VERSION, Position, Reported};
 use crate::spec::Limits;
 use crate::text;
@@ -30,6 +30,8 @@ pub struct Settings {
     pub bundle: usize,
     /// The final metric that each result must have.
     pub metric: String,
+    /// The rule for a trial's final metrics, unless its last values are these.
+    pub finals: Option<Finals>,
     /// How long a worker with a trial may be silent before it is lost.
     pub heartbeat: Duration,
     /// How long a worker may take to say hello.

@@ -38,7 +38,8 @@ pub use action::{Action, EndBy, Exit, Fatal, Policy, Record, Settings, TICK, Tim
 pub use dispatcher::{ConfigOf, Dispatcher, PhaseEnd, Recorder, Recording, WorkerCommand};
 pub use failures::beginning;
 pub use launch::{
-    Launcher, Prefix, Slurm, Surroundings, explained, is_executable, located, obstacle, squeue,
+    Launcher, Prefix, Slurm, Source, Surroundings, explained, is_executable, located, obstacle,
+    squeue,
 };
 pub use log_end::log_end;
 pub use notice::{Notice, Observer};
@@ -50,4 +51,6 @@ pub use run_mark::{
 };
 pub use signals::{is_ignored, listen_to, next_signal, reset_child_signal, stop_listening};
 pub use slot_index::SlotIndex;
-pub use worker_command::{ProgramStart, Start, UNBUFFERED, WorkerStart, unbuffered};
+pub use worker_command::{
+    ProgramStart, Start, UNBUFFERED, WANDB_CONFIG_FILE, WorkerStart, unbuffered, wandb_variables,
+};

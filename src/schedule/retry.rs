@@ -11,12 +11,12 @@ const MAX_BACKOFF: u32 = 5;
 /// `None` if no retries are left. `retries` is the number in the sweep file, if it has one.
 ///
 /// What fails in the same way every time (a configuration that cannot be run, a metric that is not
-/// reported) is never tried again. A timeout is tried again only if the sweep file asks for it.
+/// reported or cannot be read) is never tried again. A timeout is tried again only if the sweep file asks for it.
 /// What a program reports as an error gets one retry; what may be bad luck with the machine (a
 /// crash, lack of memory, silence) gets two.
 pub fn next_attempt(kind: FailureKind, failures: u32, retries: Option<u32>) -> Option<Duration> {
     let retries = match kind {
-        FailureKind::BadConfig | FailureKind::MissingMetric => 0,
+        FailureKind::BadConfig | FailureKind::MissingMetric | FailureKind::BadMetrics => 0,
         FailureKind::Timeout => retries.unwrap_or(0),
         FailureKind::Error | FailureKind::Protocol => retries.unwrap_or(1),
         FailureKind::Exit
@@ -41,7 +41,10 @@ mod tests {
                 .map(|pause| pause.as_secs())
                 .collect();
             let expected: &[u64] = match kind {
-                FailureKind::BadConfig | FailureKind::MissingMetric | FailureKind::Timeout => &[],
+                FailureKind::BadConfig
+                | FailureKind::MissingMetric
+                | FailureKind::BadMetrics
+                | FailureKind::Timeout => &[],
                 FailureKind::Error | FailureKind::Protocol => &[1],
                 _ => &[1, 2],
             };

@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::devices::thread_variables;
-use super::launch::{CommandLine, METRICS_VARIABLE, ProgramPlan};
+use super::launch::{CommandLine, METRICS_VARIABLE, ProgramPlan, Source};
+use crate::collect::{Format, wandb_config};
 use crate::files;
 use crate::plan::PlannedTrial;
 use crate::spec::Config;
@@ -22,6 +23,8 @@ pub const TRIALS: &str = "trials";
 pub const OUTPUT_FILE: &str = "output.log";
 /// The name of the metrics file before an attempt begins; each attempt has its own.
 const METRICS_FILE: &str = "metrics.jsonl";
+/// The file of hyper-parameters for `wandb.config` in a trial's folder.
+pub const WANDB_CONFIG_FILE: &str = "wandb-config.yaml";
 
 /// How the trials of a slot are run.
 #[derive(Clone, Debug)]
@@ -58,6 +61,8 @@ pub struct ProgramStart {
     pub workdir: PathBuf,
     /// The metric that the sweep selects by.
     pub metric: String,
+    /// Where their metrics are read from, beside their own metrics files.
+    pub sources: Vec<Source>,
     /// How many threads a trial of each arm should use, by arm.
     pub threads: Vec<u32>,
 }
@@ -87,14 +92,18 @@ impl ProgramStart {
             interpreter: &self.interpreter,
         };
         let line = self.command_line(&filling, self.threads_of(trial))?;
+        let sources = self.sources.iter();
+        let sources = sources
+            .map(|source| source.of_trial(&folder, &filling, &variable))
+            .collect::<Result<_, _>>()
+            .map_err(std::io::Error::other)?;
 
         let fresh = create_folder(run_dir, &id)?;
-        let config = nested_json(config) + "\n";
-        if fresh {
-            files::create(&folder.join(CONFIG_FILE))?.write_all(config.as_bytes())?;
-        } else {
-            // An earlier attempt may have put anything there.
-            files::replace(&folder.join(CONFIG_FILE), config.as_bytes())?;
+        let json = nested_json(config) + "\n";
+        write_file(&folder.join(CONFIG_FILE), &json, fresh)?;
+        if reads_wandb(&self.sources) {
+            let config = wandb_config(config, trial.id.seed);
+            write_file(&folder.join(WANDB_CONFIG_FILE), &config, fresh)?;
         }
         Ok(ProgramPlan {
             trial: id,
@@ -105,6 +114,7 @@ impl ProgramStart {
             log: OUTPUT_FILE.to_owned(),
             folder,
             metric: self.metric.clone(),
+            sources,
         })
     }
 
@@ -116,6 +126,9 @@ impl ProgramStart {
             .map_err(std::io::Error::other)?;
         let mut environment: BTreeMap<String, String> = thread_variables(threads).collect();
         environment.extend(Self::own_variables(filling));
+        if reads_wandb(&self.sources) {
+            environment.extend(wandb_variables(filling.dir));
+        }
         environment.insert(UNBUFFERED.to_owned(), unbuffered());
         for (name, value) in &self.env {
             let value = fill(value, filling, &variable).map_err(std::io::Error::other)?;
@@ -155,6 +168,37 @@ impl ProgramStart {
         own.into_iter()
             .map(|(name, value)| (name.to_owned(), value))
             .collect()
+    }
+}
+
+/// Whether one of the sources is W&B.
+fn reads_wandb(sources: &[Source]) -> bool {
+    sources
+        .iter()
+        .any(|source| matches!(source.format, Format::Wandb))
+}
+
+/// The variables that let a script of W&B run without its service, write its files to the trial's
+/// folder, and find its hyper-parameters in `wandb.config`.
+pub fn wandb_variables(dir: &str) -> [(String, String); 3] {
+    [
+        ("WANDB_MODE", "offline".to_owned()),
+        ("WANDB_DIR", dir.to_owned()),
+        (
+            "WANDB_SWEEP_PARAM_PATH",
+            format!("{dir}/{WANDB_CONFIG_FILE}"),
+        ),
+    ]
+    .map(|(name, value)| (name.to_owned(), value))
+}
+
+/// Writes a file into a trial's folder. Unless that is fresh, an earlier attempt may have put
+/// anything there.
+fn write_file(path: &Path, text: &str, fresh: bool) -> std::io::Result<()> {
+    if fresh {
+        files::create(path)?.write_all(text.as_bytes())
+    } else {
+        files::replace(path, text.as_bytes())
     }
 }
 

@@ -3,7 +3,7 @@
 //! trial, which the results do not show.
 
 use super::command::{CONFIG_FILE, Piece, Program, Word};
-use super::model::Spec;
+use super::model::{MetricsSource, Spec};
 use super::task::Task;
 
 /// What a program receives.
@@ -62,6 +62,16 @@ impl Handover {
         Self {
             parameters: text.contains("PENTAGRID_CONFIG"),
             seed: text.contains("PENTAGRID_SEED"),
+            kept: None,
+        }
+    }
+
+    /// What is received in `wandb.config`, which holds the hyper-parameters and the seed.
+    pub fn of_sources(sources: &[MetricsSource]) -> Self {
+        let has_config = sources.contains(&MetricsSource::Wandb);
+        Self {
+            parameters: has_config,
+            seed: has_config,
             kept: None,
         }
     }

@@ -69,6 +69,10 @@ pub(super) const SWEEP: &[Key] = &[
         "The metric that selects the best point of each arm, by its mean over the tuning seeds.",
     ),
     key(
+        "metrics",
+        "Where a program's metrics are read from: `wandb`, `tensorboard`, `trainer_state`, `{csv: FILE}`, `{json: FILE}`, `{stdout: REGEX}`, or a list of these. Default: JSON lines, as docs/programs.md describes them.",
+    ),
+    key(
         "seeds",
         "The random seeds of each point, and those of the selected points.",
     ),
@@ -126,6 +130,10 @@ pub(super) const METRIC: &[Key] = &[
     key(
         "goal",
         "`maximize` if higher is better, `minimize` if lower is better. Beside `program` or `command` the default is W&B's: `minimize`.",
+    ),
+    key(
+        "at",
+        "Which value of its history is a trial's: `last` (the default), `best` (the other metrics are those of the same epoch), or the mean of the last ones, `mean_last_5`.",
     ),
     key(
         "best",

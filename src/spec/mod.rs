@@ -6,6 +6,7 @@
 mod affinity;
 mod args_forms;
 pub mod arguments;
+mod at;
 mod builtin;
 mod claims;
 mod clause;
@@ -38,6 +39,7 @@ mod seed_parameter;
 mod seeds;
 mod shape;
 mod similar;
+mod sources;
 mod syntax;
 pub mod task;
 #[cfg(test)]
@@ -49,8 +51,9 @@ pub use columns::{ColumnNames, apart};
 pub use document::{read, read_named};
 pub use handover::Handover;
 pub use model::{
-    Arm, Axis, Claim, ClaimKind, CommandSpec, Goal, LauncherSpec, Limit, Limits, Metric, Prune,
-    PublishedFigure, Resources, Seeds, SlurmSpec, Spec, TRAINING_SECONDS, Way,
+    Arm, At, Axis, Claim, ClaimKind, CommandSpec, Goal, LauncherSpec, Limit, Limits, Metric,
+    MetricsSource, OutputPattern, Prune, PublishedFigure, Resources, Seeds, SlurmSpec, Spec,
+    TRAINING_SECONDS, Way,
 };
 pub use pentagrid_protocol::{Config, ParamValue};
 pub(crate) use problem::is_invisible;

@@ -171,6 +171,7 @@ fn sweep_key(key: &str) -> Value {
             object(keys::METRIC, metric_key),
             json!({"required": ["name"]}),
         ),
+        "metrics" => sources(),
         "seeds" => merged(
             object(keys::SEEDS, seeds_key),
             json!({"required": ["final"], "anyOf": [{"required": ["tune"]}, {"required": ["parameter"]}]}),
@@ -214,8 +215,26 @@ fn metric_key(key: &str) -> Value {
     match key {
         "goal" => json!({"enum": ["maximize", "minimize"]}),
         "best" => json!({"type": "number"}),
+        "at" => {
+            json!({"type": "string", "pattern": "^(last|best|mean_last_[1-9][0-9]*)$", "default": "last"})
+        }
         _ => json!({"type": "string"}),
     }
+}
+
+/// `metrics`: a source, or a list of sources.
+fn sources() -> Value {
+    let text = json!({"type": "string", "minLength": 1});
+    let source = json!({"anyOf": [
+        {"enum": ["wandb", "tensorboard", "trainer_state"]},
+        {
+            "type": "object",
+            "minProperties": 1,
+            "additionalProperties": false,
+            "properties": {"csv": text, "json": text, "tensorboard": text, "stdout": text},
+        },
+    ]});
+    json!({"anyOf": [source, {"type": "array", "items": source, "minItems": 1}]})
 }
 
 fn arm_key(key: &str) -> Value {

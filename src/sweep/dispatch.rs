@@ -7,6 +7,7 @@ use tokio::runtime::Runtime;
 
 use super::environment;
 use super::error::SweepError;
+use crate::plan::Finals;
 use crate::schedule::devices::SlotDevice;
 use crate::schedule::{
     ConfigOf, Dispatcher, Launcher, Observer, Recording, Settings, WorkerCommand,
@@ -78,6 +79,7 @@ pub fn settings(
         // A program trains one trial.
         bundle: if runs_programs { 1 } else { bundle },
         metric: spec.metric.name.clone(),
+        finals: Finals::new(&spec.metric),
         heartbeat: HEARTBEAT_TIMEOUT,
         start: launcher.start(),
         grace: KILL_GRACE_PERIOD,

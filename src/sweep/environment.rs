@@ -12,7 +12,7 @@ use super::git::git;
 use crate::ledger::{Holder, Reader, SessionInfo};
 use crate::machine::{self, host_name};
 use crate::schedule::{
-    Launcher, ProgramStart, Start, UNBUFFERED, WorkerStart, located, unbuffered,
+    Launcher, ProgramStart, Source, Start, UNBUFFERED, WorkerStart, located, unbuffered,
 };
 use crate::secrets::Secrets;
 use crate::spec::command::{Filling, Piece, fill, holds_variable};
@@ -131,6 +131,7 @@ pub fn start(
                 interpreter,
                 workdir,
                 metric: spec.metric.name.clone(),
+                sources: Source::all(&spec.sources),
                 threads: (0..spec.arms.len())
                     .map(|arm| spec.resources_of(arm).threads)
                     .collect(),

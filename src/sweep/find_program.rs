@@ -52,7 +52,7 @@ pub fn handover_warning(spec: &Spec, workdir: &Path) -> Option<&'static str> {
     let Task::Program(program) = &spec.task else {
         return None;
     };
-    let by_words = Handover::of(program, &spec.env);
+    let by_words = Handover::of(program, &spec.env).or(Handover::of_sources(&spec.sources));
     by_words.warning(spec)?;
     let scripts = fixed_words(program, "")
         .into_iter()

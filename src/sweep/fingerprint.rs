@@ -93,6 +93,10 @@ pub(super) fn read(subject: Subject<'_>, key: &[u8; 32]) -> Taken {
             command.push_str(&format!(" ({setting})"));
         }
     }
+    if !spec.sources.is_empty() {
+        let sources: Vec<String> = spec.sources.iter().map(ToString::to_string).collect();
+        command.push_str(&format!(" (metrics: {})", sources.join(", ")));
+    }
     if computing.tf32 {
         command.push_str(" (TF32)");
     }

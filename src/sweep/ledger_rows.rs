@@ -38,6 +38,7 @@ fn view_columns(spec: &Spec) -> ViewColumns<'_> {
             None => vec![spec.metric.name.as_str()],
         },
         history: built_in.map_or_else(Vec::new, |task| task.common_history.to_vec()),
+        finals: Some(&spec.metric),
     }
 }
 

@@ -5,12 +5,13 @@ use std::path::Path;
 use super::environment::{self, Computing};
 use super::error::SweepError;
 use super::open::FoundTrial;
+use crate::collect::wandb_config;
 use crate::ledger::Reader;
 use crate::schedule::devices::{DeviceRequest, Machine};
-use crate::schedule::{Launcher, ProgramStart, Start};
+use crate::schedule::{Launcher, ProgramStart, Start, WANDB_CONFIG_FILE, wandb_variables};
 use crate::shell::{shell_path, shell_quoted};
 use crate::spec::command::{CONFIG_FILE, Filling, Program, nested_json, shell};
-use crate::spec::{Spec, Task};
+use crate::spec::{MetricsSource, Spec, Task};
 
 /// Returns the command line that runs a trial of the run directory `dir` again, on its own.
 ///
@@ -82,13 +83,25 @@ fn program_command(spec: &Spec, folder: &Path, program: &Program, trial: &FoundT
     for (name, value) in device {
         variables.push(format!("{name}={}", shell_quoted(&value)));
     }
+    let mut wandb_file = String::new();
+    if spec.sources.contains(&MetricsSource::Wandb) {
+        let config = wandb_config(&trial.config, trial.id.seed);
+        wandb_file = format!(
+            "printf %s {} > {}/{WANDB_CONFIG_FILE} &&\n  ",
+            shell_quoted(&config),
+            shell_quoted(&scratch)
+        );
+        for (name, value) in wandb_variables(&scratch) {
+            variables.push(format!("{name}={}", shell_quoted(&value)));
+        }
+    }
     for (name, pieces) in &spec.env {
         variables.push(format!("{name}={}", shell(pieces, &filling)));
     }
 
     let quoted = shell_quoted(&scratch);
     format!(
-        "cd {workdir} && rm -rf {quoted} && mkdir {quoted} && printf '%s\\n' {} > {quoted}/{CONFIG_FILE} &&\n  env {} \\\n  {}",
+        "cd {workdir} && rm -rf {quoted} && mkdir {quoted} && printf '%s\\n' {} > {quoted}/{CONFIG_FILE} &&\n  {wandb_file}env {} \\\n  {}",
         shell_quoted(&nested_json(&trial.config)),
         variables.join(" "),
         program.shell(&filling)

@@ -34,6 +34,7 @@ mod simulation; // the reactor on simulated clusters of any size
 mod slurm; // jobs and steps of a real Slurm, and what goes wrong with them
 mod slurm_batch; // the batch script; a coordinator that is stopped, by Ctrl-Z and Ctrl-C
 mod slurm_ends; // preemption, time limits and lack of memory, as Slurm does them
+mod sources; // `metrics`: scripts that log as they always did
 mod specs; // the committed sweep files; bad specs on the command line
 mod starting; // how programs are found, named, started and told what to train
 mod support; // the `Test` builder

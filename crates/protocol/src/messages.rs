@@ -152,6 +152,8 @@ pub enum FailureKind {
     OutOfMemory,
     /// A final metric that the sweep needs is missing.
     MissingMetric,
+    /// A file that a program writes its metrics to is damaged or too large.
+    BadMetrics,
     /// The worker ended with an exit code.
     Exit,
     /// The worker was ended by a signal.
@@ -168,11 +170,12 @@ pub enum FailureKind {
 
 impl FailureKind {
     /// Every kind.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::BadConfig,
         Self::Error,
         Self::OutOfMemory,
         Self::MissingMetric,
+        Self::BadMetrics,
         Self::Exit,
         Self::Signal,
         Self::Timeout,
@@ -188,6 +191,7 @@ impl FailureKind {
             Self::Error => "error",
             Self::OutOfMemory => "out_of_memory",
             Self::MissingMetric => "missing_metric",
+            Self::BadMetrics => "bad_metrics",
             Self::Exit => "exit",
             Self::Signal => "signal",
             Self::Timeout => "timeout",

@@ -226,6 +226,7 @@ impl<'a> World<'a> {
             persistent: true,
             bundle: cluster.bundle,
             metric: "score".into(),
+            finals: None,
             heartbeat: Time::from_secs(60),
             start: Time::from_secs(120),
             grace: Time::from_secs(5),

@@ -2,7 +2,7 @@
 
 use crate::grid::{ArmGrid, Grid};
 use crate::report::lay_out;
-use crate::spec::{Axis, Dimension, Goal, Prune, Spec, Subgrid};
+use crate::spec::{At, Axis, Dimension, Goal, Prune, Spec, Subgrid};
 use crate::text::{count, thousands};
 
 /// Arms, points, seeds and trials as a table, with what is selected and how.
@@ -33,7 +33,7 @@ pub(super) fn overview(spec: &Spec, grid: &Grid) -> String {
         seed_list(&spec.seeds.tune),
         seed_list(&spec.seeds.final_),
         spec.metric.name,
-        spec.metric.goal.name()
+        selecting_value(spec)
     ));
     if let Prune::Safe { best } = spec.prune {
         let bound = if spec.metric.goal == Goal::Maximize {
@@ -47,6 +47,18 @@ pub(super) fn overview(spec: &Spec, grid: &Grid) -> String {
         ));
     }
     out
+}
+
+/// The goal, and which value of its history is a trial's.
+fn selecting_value(spec: &Spec) -> String {
+    let goal = spec.metric.goal.name();
+    match spec.metric.at {
+        At::Last => goal.to_owned(),
+        At::Best => format!("{goal}; the best value of each trial's history"),
+        At::MeanLast(count) => {
+            format!("{goal}; the mean of the last {count} of each trial's history")
+        }
+    }
 }
 
 /// The arms, and their sum in the last row.

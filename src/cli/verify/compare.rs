@@ -75,8 +75,9 @@ impl Rerun {
         };
 
         let empty = Metrics::default();
-        let recorded_metrics = recorded.metrics.as_ref().unwrap_or(&empty);
-        let mut all = differences(None, recorded_metrics, metrics);
+        // Final metrics are compared as they were reported, whichever rule chooses among them.
+        let reported = ledger.reported_metrics(recorded.id)?.unwrap_or_default();
+        let mut all = differences(None, &reported, metrics);
 
         let history: BTreeMap<Position, Metrics> = ledger
             .history_of(recorded.id)?

@@ -3,8 +3,8 @@
 use super::answer::Answer;
 use super::error::WorkerError;
 use super::{Check, Subject, Verdict};
+use crate::collect::quoted;
 use crate::protocol::{Metrics, Notes, Position, Reported, note_text};
-use crate::schedule::launch::quoted;
 use crate::text::count;
 
 /// How many positions of a history are shown.

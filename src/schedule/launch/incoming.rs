@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::exit_evidence::ExitEvidence;
-use super::metrics_file::MetricsError;
+use crate::collect::MetricsError;
 use crate::protocol::{FrameError, FromWorker};
 use crate::schedule::action::Exit;
 use crate::schedule::budget::Held;

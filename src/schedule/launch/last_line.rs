@@ -7,8 +7,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::literal::object;
-use super::metrics_file::{Line, quoted};
+use crate::collect::{Line, object, quoted};
 use crate::protocol::{Reported, note_text};
 
 /// How far back the search goes, in bytes.

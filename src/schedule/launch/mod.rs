@@ -1,5 +1,5 @@
 //! Starting processes. `local` starts workers, `program` programs that train one trial each, whose
-//! reports `metrics_file` and `last_line` read; `launcher` makes of their command lines those that
+//! reports `collect` and `last_line` read; `launcher` makes of their command lines those that
 //! are really started: on this machine, behind a `prefix`, or by `slurm`, which `squeue` asks.
 //! `exit_evidence` says how a remote process ended.
 
@@ -9,9 +9,7 @@ mod incoming;
 mod last_line;
 mod launcher;
 mod lines;
-mod literal;
 mod local;
-mod metrics_file;
 mod obstacle;
 mod prefix;
 mod program;
@@ -24,9 +22,8 @@ pub use exit_evidence::ExitEvidence;
 pub use incoming::Incoming;
 pub use launcher::Launcher;
 pub use local::{LocalWorker, SpawnPlan, spawn};
-pub(super) use metrics_file::quoted;
 pub use obstacle::{explained, is_executable, located, obstacle};
 pub use prefix::Prefix;
-pub use program::{METRICS_VARIABLE, ProgramPlan, spawn_program};
+pub use program::{METRICS_VARIABLE, ProgramPlan, Source, spawn_program};
 pub use slurm::{Slurm, Surroundings};
 pub use slurm_time::seconds_left;

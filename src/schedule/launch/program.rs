@@ -2,9 +2,13 @@
 //! what it does into the messages that a worker would send, and reports them to the dispatcher;
 //! decides nothing.
 
+mod collector;
 mod follower;
+mod names;
 mod outcome;
 mod run;
+mod source;
+mod watch;
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -19,8 +23,11 @@ use super::local::{LocalWorker, feed};
 use crate::files;
 use crate::schedule::budget::Budget;
 use crate::schedule::refusal::Refusal;
+use collector::Collector;
 use outcome::Output;
 use run::ProgramRun;
+pub use source::{Source, TrialSource};
+use watch::Watch;
 
 /// The variable that names the file that an attempt writes its metrics to.
 pub const METRICS_VARIABLE: &str = "PENTAGRID_METRICS";
@@ -49,6 +56,8 @@ pub struct ProgramPlan {
     pub metrics: PathBuf,
     /// The metric that the sweep selects by; empty: none is needed.
     pub metric: String,
+    /// Where its metrics are read from beside that file.
+    pub sources: Vec<TrialSource>,
 }
 
 impl ProgramPlan {
@@ -103,7 +112,7 @@ impl ProgramPlan {
 /// # Errors
 /// The operating system's, if the folder cannot be written or the program not be started.
 pub fn spawn_program<R, F>(
-    plan: ProgramPlan,
+    mut plan: ProgramPlan,
     log: File,
     budget: Budget,
     report: R,
@@ -120,6 +129,9 @@ where
         files::create(&plan.metrics)?;
     }
 
+    let sources = std::mem::take(&mut plan.sources);
+    let collector = Collector::new(&plan.trial, &plan.metric, sources, Arc::clone(&log), begin);
+    let watch = Watch::new(collector, budget.clone());
     let mut command = plan.line.process()?;
     if plan.agent {
         // The agent reads the coordinator's messages from its stdin and answers on its stdout; the
@@ -139,7 +151,7 @@ where
         log: Arc::clone(&log),
         begin,
     };
-    let run = ProgramRun::new(plan, child, pid, output, budget);
+    let run = ProgramRun::new(plan, child, pid, output, watch, budget);
     tokio::spawn(run.supervise(report));
     Ok(LocalWorker {
         pid,

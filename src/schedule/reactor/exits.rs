@@ -96,6 +96,7 @@ impl Reactor {
                     let attempt = Attempt {
                         job,
                         started: started.unwrap_or(now),
+                        finals: None,
                     };
                     self.fail(now, slot, attempt, failure.clone());
                 }

@@ -166,6 +166,11 @@ impl Reactor {
             self.put_back(job);
             return;
         };
-        self.fail(now, slot, Attempt { job, started }, failure);
+        let attempt = Attempt {
+            job,
+            started,
+            finals: None,
+        };
+        self.fail(now, slot, attempt, failure);
     }
 }

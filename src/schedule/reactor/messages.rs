@@ -149,6 +149,7 @@ impl Reactor {
             return;
         };
         assignment.started = Some(now);
+        assignment.finals.clone_from(&self.settings.finals);
         let trial = assignment.job.trial;
         self.note_start(now, slot);
         self.record(Record::Started { slot, trial }, AfterCommit::Nothing);
@@ -163,6 +164,12 @@ impl Reactor {
         values: Reported,
     ) -> Vec<Action> {
         self.warn_of_notes(trial, &values);
+        if let Some(finals) = self.slots[slot]
+            .assignment_mut(trial.id)
+            .and_then(|assignment| assignment.finals.as_mut())
+        {
+            finals.record(position, &values.numbers);
+        }
         let notice = Notice::Epoch {
             slot,
             trial,
@@ -207,6 +214,7 @@ impl Reactor {
         Some(Attempt {
             job: assignment.job,
             started: assignment.started?,
+            finals: assignment.finals,
         })
     }
 

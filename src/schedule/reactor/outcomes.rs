@@ -6,7 +6,7 @@ use super::{
     Stop, Time,
 };
 use crate::grid::TrialId;
-use crate::plan::Shared;
+use crate::plan::{Finals, Shared};
 use crate::protocol::{Reported, note_text};
 use crate::schedule::failures::recorded;
 
@@ -18,6 +18,8 @@ const MAX_SHOWN_ID: usize = 40;
 pub(super) struct Attempt {
     pub job: Job,
     pub started: Time,
+    /// What its final metrics depend on, if not on its last values.
+    pub finals: Option<Finals>,
 }
 
 impl Reactor {
@@ -43,7 +45,11 @@ impl Reactor {
             },
         };
 
-        let Attempt { job, started } = attempt;
+        let Attempt {
+            job,
+            started,
+            finals,
+        } = attempt;
         let trial = job.trial;
         let duration = now.saturating_sub(started);
         self.failures.done();
@@ -56,13 +62,18 @@ impl Reactor {
         }
         self.warn_of_notes(trial, &metrics);
 
+        // The ledger keeps what was reported, and applies the rule when it is read.
+        let final_metrics = match finals {
+            Some(finals) => finals.finish(&metrics.numbers),
+            None => metrics.numbers.clone(),
+        };
+        self.on_result(&trial, &final_metrics);
         let notice = Notice::TrialDone {
             slot,
             trial,
-            metrics: metrics.numbers.clone(),
+            metrics: final_metrics,
             duration,
         };
-        self.on_result(&trial, &metrics.numbers);
         let record = Record::Done {
             slot,
             trial,

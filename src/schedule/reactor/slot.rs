@@ -4,6 +4,7 @@ use std::collections::HashSet;
 
 use super::{EndBy, Failure, PlannedTrial, Time};
 use crate::grid::TrialId;
+use crate::plan::Finals;
 
 /// A group of points with work in common, and the seed.
 pub(super) type Group = (u32, u64);
@@ -30,6 +31,8 @@ pub(super) struct Assignment {
     pub started: Option<Time>,
     /// How long the worker could not be heard since then.
     pub unheard: Time,
+    /// What it has reported since then, as far as its final metrics depend on that.
+    pub finals: Option<Finals>,
 }
 
 /// A place where one worker runs at a time.
@@ -164,6 +167,7 @@ impl Assignment {
             job,
             started: None,
             unheard: Time::ZERO,
+            finals: None,
         }
     }
 }

@@ -2,9 +2,9 @@
 //! and its alternatives, `method`, `metric`.
 
 use super::state::{Document, MAIN};
-use crate::spec::model::{Goal, Metric};
+use crate::spec::model::{At, Goal, Metric};
 use crate::spec::problem::{Finding, brief, quoted};
-use crate::spec::task::{BUILTIN, METRICS, SWITCH_METRIC, Task};
+use crate::spec::task::{BUILTIN, HISTORY, METRICS, SWITCH_METRIC, Task};
 use crate::spec::tree::{Entry, Fields, Kind, did_you_mean, entries, known_fields};
 use crate::spec::{foreign, free_text, keys, naming, program, similar};
 use crate::tasks;
@@ -218,9 +218,14 @@ impl Document<'_, '_> {
             None if trainer.wandb && parts.lacks("goal") => Some(Goal::Minimize),
             None => None,
         };
+        let at = match parts.get("at") {
+            Some(entry) => self.metric_at(entry, name.as_deref(), trainer.builtin),
+            None => Some(At::default()),
+        };
         Some(Metric {
             name: name?,
             goal: goal?,
+            at: at?,
         })
     }
 
@@ -232,6 +237,42 @@ impl Document<'_, '_> {
     fn metric_goal(&mut self, entry: &Entry) -> Option<Goal> {
         let written = self.line(entry, 128, false)?;
         free_text::goal(entry, &written, self.problems)
+    }
+
+    /// Reads `at`. `name` is the metric's, if it could be read.
+    fn metric_at(&mut self, entry: &Entry, name: Option<&str>, builtin: bool) -> Option<At> {
+        const HELP: &str = "write `last`, `best` (of the history, with the other metrics of that epoch), or `mean_last_5`";
+
+        let written = self.line(entry, 128, false)?;
+        let Some(at) = At::from_name(&written) else {
+            let message = format!("unknown value {} of `at`", quoted(&written));
+            self.problems
+                .report(entry.at(), message, "unknown value", HELP);
+            return None;
+        };
+        if at == At::Last {
+            return Some(at);
+        }
+
+        let name = name?;
+        if builtin && !HISTORY.contains(&name) {
+            let message = format!("{BUILTIN} does not report {} by epochs", quoted(name));
+            let help = did_you_mean(name, HISTORY, "metrics by epochs");
+            self.problems
+                .report(entry.at(), message, "no history", help);
+            return None;
+        }
+        if name.contains('"') {
+            let message = "`at` cannot find a metric with a quotation mark in its name";
+            self.problems.report(
+                entry.at(),
+                message,
+                "a quotation mark",
+                "report the metric under another name",
+            );
+            return None;
+        }
+        Some(at)
     }
 
     /// Whether the built-in task's metric of that name can select points. Reports why not.

@@ -12,7 +12,7 @@ use crate::spec::task::Task;
 use crate::spec::tree::{Entry, Fields, Kind, Node, known_fields};
 use crate::spec::{
     MAX_BYTES, affinity, claims, environment, foreign, keys, launcher, limits, naming, numbers,
-    parse, prune, published, resources, seed_parameter, seeds,
+    parse, prune, published, resources, seed_parameter, seeds, sources,
 };
 
 /// Reads a sweep file. `file_name` is for the diagnosis, and names a sweep that has neither a name
@@ -58,6 +58,13 @@ impl<'d> Document<'d, '_> {
         let trainer = Trainer::new(task.as_ref(), &fields);
         let builtin = trainer.builtin;
         let metric = self.metric(&fields, trainer);
+        let sources = sources::read(
+            &fields,
+            task.as_ref(),
+            metric.as_ref(),
+            &self.parameters,
+            self.problems,
+        );
         let prune = prune::read(&fields, metric.as_ref(), builtin, self.problems);
 
         let env = fields
@@ -140,6 +147,7 @@ impl<'d> Document<'d, '_> {
             description,
             task: task?,
             metric: metric?,
+            sources,
             seeds: seeds?,
             prune,
             arms: drafts.into_iter().map(check::finished).collect(),

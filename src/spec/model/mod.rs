@@ -3,13 +3,17 @@
 
 mod claim;
 mod launcher;
+mod sources;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 pub use claim::{Claim, ClaimKind, Way};
 pub use launcher::{CommandSpec, LauncherSpec, SlurmSpec};
+pub use sources::{MetricsSource, OutputPattern};
 
+pub use super::at::At;
 use super::command::Piece;
 pub use super::goal::Goal;
 use super::shape::Shape;
@@ -27,6 +31,8 @@ pub struct Spec {
     pub task: Task,
     /// The metric that selects points.
     pub metric: Metric,
+    /// Where a program's metrics are read from, beside its own metrics file.
+    pub sources: Vec<MetricsSource>,
     /// The seeds of each point, and those of the selected points.
     pub seeds: Seeds,
     /// Whether points that cannot win any more get no further seeds.
@@ -71,6 +77,19 @@ pub struct Metric {
     pub name: String,
     /// Which way is better.
     pub goal: Goal,
+    /// Which value of its history is a trial's.
+    pub at: At,
+}
+
+/// As a line for the user: `maximize val_acc`, `maximize val_acc (best)`.
+impl fmt::Display for Metric {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.goal.name(), self.name)?;
+        match self.at {
+            At::Last => Ok(()),
+            at => write!(f, " ({at})"),
+        }
+    }
 }
 
 /// Which tuning trials need not run.

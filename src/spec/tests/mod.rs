@@ -19,6 +19,7 @@ mod shape_conditions;
 mod shape_rules;
 mod shapes;
 mod shipped;
+mod sources;
 mod sweep;
 mod task;
 mod values;

@@ -19,9 +19,9 @@ sweep.yaml:
  7 │ project: mine
    ╰────
   help: did you mean `parameters`? known keys: name, description, task, worker, affinity, program,
-        command, args, env, workdir, method, metric, seeds, prune, parameters, zip, exclude,
-        grids, arms, limits, resources, launcher, timed, published, project, entity, apiVersion,
-        kind and claims
+        command, args, env, workdir, method, metric, metrics, seeds, prune, parameters, zip,
+        exclude, grids, arms, limits, resources, launcher, timed, published, project, entity,
+        apiVersion, kind and claims
 
   × `early_terminate` is not supported: pentagrid runs full grids only
    ╭─[sweep.yaml:8:1]
@@ -52,8 +52,8 @@ sweep.yaml:
     · ╰── unknown key
     ╰────
   help: known keys: name, description, task, worker, affinity, program, command, args, env,
-        workdir, method, metric, seeds, prune, parameters, zip, exclude, grids, arms, limits,
-        resources, launcher, timed, published, project, entity, apiVersion, kind and claims
+        workdir, method, metric, metrics, seeds, prune, parameters, zip, exclude, grids, arms,
+        limits, resources, launcher, timed, published, project, entity, apiVersion, kind and claims
 
 4 problems
 ");
@@ -89,9 +89,9 @@ sweep.yaml:
  2 │ tsk: mnist-resnet18
    ╰────
   help: did you mean `name`? known keys: name, description, task, worker, affinity, program,
-        command, args, env, workdir, method, metric, seeds, prune, parameters, zip, exclude,
-        grids, arms, limits, resources, launcher, timed, published, project, entity, apiVersion,
-        kind and claims
+        command, args, env, workdir, method, metric, metrics, seeds, prune, parameters, zip,
+        exclude, grids, arms, limits, resources, launcher, timed, published, project, entity,
+        apiVersion, kind and claims
 
   × unknown key `tsk` in the sweep file
    ╭─[sweep.yaml:2:1]
@@ -102,9 +102,9 @@ sweep.yaml:
  3 │ metric: {nam: a, gaol: minimize}
    ╰────
   help: did you mean `task`? known keys: name, description, task, worker, affinity, program,
-        command, args, env, workdir, method, metric, seeds, prune, parameters, zip, exclude,
-        grids, arms, limits, resources, launcher, timed, published, project, entity, apiVersion,
-        kind and claims
+        command, args, env, workdir, method, metric, metrics, seeds, prune, parameters, zip,
+        exclude, grids, arms, limits, resources, launcher, timed, published, project, entity,
+        apiVersion, kind and claims
 
   × unknown key `nam` in `metric`
    ╭─[sweep.yaml:3:10]
@@ -114,7 +114,7 @@ sweep.yaml:
    ·           ╰── unknown key
  4 │ seeds: {tun: 1, finl: 1}
    ╰────
-  help: did you mean `name`? known keys: name, goal and best
+  help: did you mean `name`? known keys: name, goal, at and best
 
   × unknown key `gaol` in `metric`
    ╭─[sweep.yaml:3:18]
@@ -124,7 +124,7 @@ sweep.yaml:
    ·                    ╰── unknown key
  4 │ seeds: {tun: 1, finl: 1}
    ╰────
-  help: did you mean `goal`? known keys: name, goal and best
+  help: did you mean `goal`? known keys: name, goal, at and best
 
   × unknown key `tun` in `seeds`
    ╭─[sweep.yaml:4:9]

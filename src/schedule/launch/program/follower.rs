@@ -5,11 +5,11 @@ use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use crate::collect::{MetricsError, MetricsFile, Rows};
 use crate::files;
 use crate::protocol::{FromWorker, Reported};
 use crate::schedule::budget::Budget;
 use crate::schedule::launch::incoming::Incoming;
-use crate::schedule::launch::metrics_file::{MetricsError, MetricsFile, Rows};
 use crate::schedule::refusal::{Step, is_shortage};
 
 /// How much of the metrics file is read at once, in bytes.

@@ -10,8 +10,10 @@ use tokio::sync::Notify;
 use tokio::time::{Instant, sleep};
 
 use super::follower::Follower;
-use super::outcome::{Output, outcome};
+use super::outcome::{Output, Report, outcome};
+use super::watch::Watch;
 use super::{POLL_INTERVAL, ProgramPlan, SHARED_FILE_TIMEOUT};
+use crate::collect::MetricsError;
 use crate::files;
 use crate::protocol::FromAgent;
 use crate::schedule::action::Exit;
@@ -20,7 +22,6 @@ use crate::schedule::launch::exit_evidence::ExitEvidence;
 use crate::schedule::launch::incoming::Incoming;
 use crate::schedule::launch::lines::read_lines;
 use crate::schedule::launch::local::exit_of;
-use crate::schedule::launch::metrics_file::MetricsError;
 
 /// How many polls to wait for a program's children to exit after it.
 const CHILD_EXIT_POLLS: u32 = 50;
@@ -33,6 +34,7 @@ pub(super) struct ProgramRun {
     child: Child,
     pid: u32,
     output: Output,
+    watch: Watch,
     budget: Budget,
 }
 
@@ -91,12 +93,20 @@ impl ProgramEnd {
 }
 
 impl ProgramRun {
-    pub fn new(plan: ProgramPlan, child: Child, pid: u32, output: Output, budget: Budget) -> Self {
+    pub fn new(
+        plan: ProgramPlan,
+        child: Child,
+        pid: u32,
+        output: Output,
+        watch: Watch,
+        budget: Budget,
+    ) -> Self {
         Self {
             plan,
             child,
             pid,
             output,
+            watch,
             budget,
         }
     }
@@ -145,12 +155,21 @@ impl ProgramRun {
             let why = format!("cannot read the metrics file: {why}");
             return report(Incoming::Unread(why)).await;
         }
+        // The curve of a program that failed is reported as well, and what is wrong with it is not.
+        let collected = if has_begun {
+            self.watch.finish(end.is_well(), &report).await
+        } else {
+            Ok(None)
+        };
         if !end.is_well() || follower.is_broken() {
             return report(end.into_message()).await;
         }
-        let metrics = follower.last().cloned();
-        let ProgramPlan { trial, metric, .. } = self.plan;
-        let message = outcome(trial, metric, metrics, self.output).await;
+        let metrics = Report {
+            own: follower.last().cloned(),
+            collected,
+            sources: self.watch.describe(),
+        };
+        let message = outcome(self.plan, metrics, self.output).await;
         report(Incoming::Ended(end.exit, message)).await;
     }
 
@@ -169,6 +188,7 @@ impl ProgramRun {
         let mut evidence = self.plan.agent.then(ExitEvidence::default);
         let child = &mut self.child;
         let budget = &self.budget;
+        let watch = &mut self.watch;
         let status = {
             let exit = async {
                 if let Some(stdout) = agents_output {
@@ -186,6 +206,7 @@ impl ProgramRun {
                 // One chunk at a time, so that the exit is noticed between two of them.
                 if has_begun.load(Ordering::Relaxed) {
                     follower.follow(report).await;
+                    watch.follow(report).await;
                 }
             }
         };

@@ -50,6 +50,7 @@ fn settings(slots: &[usize], bundle: usize, limits: Limits) -> Settings {
         persistent: true,
         bundle,
         metric: "m".into(),
+        finals: None,
         heartbeat: Duration::from_secs(60),
         start: Duration::from_secs(120),
         grace: Duration::from_secs(5),

@@ -22,7 +22,7 @@ pub enum ObjectError {
 ///
 /// # Errors
 /// `ObjectError`, if it is anything else.
-pub(super) fn object(text: &str) -> Result<Map<String, Value>, ObjectError> {
+pub fn object(text: &str) -> Result<Map<String, Value>, ObjectError> {
     let value = match serde_json::from_str(text) {
         Ok(value) => value,
         Err(error) => lenient(text).ok_or_else(|| ObjectError::NotJson(error.to_string()))?,
@@ -31,6 +31,11 @@ pub(super) fn object(text: &str) -> Result<Map<String, Value>, ObjectError> {
         Value::Object(object) => Ok(object),
         _ => Err(ObjectError::NotAnObject),
     }
+}
+
+/// Parses a text that is one value of any kind, with nothing but white space around it.
+pub(super) fn value(text: &str) -> Option<Value> {
+    serde_json::from_str(text).ok().or_else(|| lenient(text))
 }
 
 /// Parses a value leniently. Numbers that are not finite become text, which means the same in a

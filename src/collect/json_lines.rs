@@ -1,15 +1,9 @@
-//! Parses what a program that trains one trial reports, line by line: numbers are metrics, anything
-//! else is a note, and a line with an epoch or a step is a row of history. Pure: it takes bytes,
-//! and returns rows and final metrics. `docs/programs.md` describes it for users.
-
-use std::collections::BTreeMap;
-
-use serde_json::{Map, Value};
+//! Parses pentagrid's own dialect, JSON lines: numbers are metrics, anything else is a note, and a
+//! line with an epoch or a step is a row of history. `docs/programs.md` describes it for users.
 
 use super::literal::{ObjectError, object};
-use crate::protocol::{
-    EPOCH_KEY, MAX_LINE, Metrics, Position, Reading, Reported, STEP_KEYS, Unit, note_text,
-};
+use super::table::{Line, Rows, Table};
+use crate::protocol::{MAX_LINE, Reported, note_text};
 
 /// Maximum length of a line of a metrics file, in bytes. It allows for a list of a million numbers
 /// beside the metrics.
@@ -84,60 +78,6 @@ pub enum MetricsError {
     Panicked,
 }
 
-/// Rows of history.
-pub type Rows = BTreeMap<Position, Reported>;
-
-/// The object of a line, taken apart.
-#[derive(Debug, Default)]
-pub(super) struct Line {
-    /// Its position in the history, if it has one.
-    pub position: Option<Position>,
-    /// The step, in a line that also has an epoch.
-    step: Option<f64>,
-    /// Metrics and notes.
-    pub values: Reported,
-    /// Names of the metrics that are `null`; among the values they are NaN.
-    nulls: Vec<String>,
-}
-
-impl Line {
-    /// Takes an object apart. The key that the sweep selects by is a metric, even if it is called
-    /// `epoch` or `step`.
-    pub fn of(object: Map<String, Value>, metric: &str) -> Self {
-        let mut line = Self::default();
-        let mut epoch = None;
-        let mut steps = [None; STEP_KEYS.len()];
-        for (name, value) in object {
-            let step = STEP_KEYS.iter().position(|key| *key == name);
-            let reading = Reading::of(value);
-            match (&reading, step) {
-                _ if name == metric => {}
-                (Reading::Number(_) | Reading::Null, _) if name == EPOCH_KEY => {
-                    epoch = reading
-                        .number()
-                        .and_then(|number| Position::new(Unit::Epoch, number));
-                    continue;
-                }
-                (Reading::Number(_) | Reading::Null, Some(key)) => {
-                    steps[key] = reading
-                        .number()
-                        .and_then(|number| Position::new(Unit::Step, number));
-                    continue;
-                }
-                _ => {}
-            }
-            if reading == Reading::Null {
-                line.nulls.push(name.clone());
-            }
-            line.values.insert(name, reading);
-        }
-        let step = steps.into_iter().flatten().next();
-        line.position = epoch.or(step);
-        line.step = epoch.and(step).map(Position::number);
-        line
-    }
-}
-
 /// Collects the lines of a metrics file as they come.
 #[derive(Debug)]
 pub struct MetricsFile {
@@ -146,9 +86,7 @@ pub struct MetricsFile {
     /// The beginning of a line whose end has not been written yet.
     rest: Vec<u8>,
     lines: u64,
-    /// The row of the last line with a position, as it is so far.
-    row: Option<(Position, Metrics)>,
-    last: Reported,
+    table: Table,
 }
 
 impl MetricsFile {
@@ -158,8 +96,7 @@ impl MetricsFile {
             metric: metric.to_owned(),
             rest: Vec::new(),
             lines: 0,
-            row: None,
-            last: Reported::default(),
+            table: Table::default(),
         }
     }
 
@@ -214,7 +151,7 @@ impl MetricsFile {
 
     /// The last value of each name, over all lines; None if there was no line.
     pub fn last(&self) -> Option<&Reported> {
-        (self.lines > 0).then_some(&self.last)
+        (self.lines > 0).then_some(self.table.last())
     }
 
     fn line(&mut self, line: &[u8], rows: &mut Rows) -> Result<(), MetricsError> {
@@ -231,7 +168,7 @@ impl MetricsFile {
             error,
             text: quoted(text),
         })?;
-        let mut line = Line::of(object, &self.metric);
+        let line = Line::of(object, &self.metric);
         if let Some(value) = line.values.notes.get(&self.metric) {
             return Err(MetricsError::NotANumber {
                 line: self.lines,
@@ -240,46 +177,13 @@ impl MetricsFile {
                 text: quoted(text),
             });
         }
-
-        let Some(position) = line.position else {
-            self.last.extend(&line.values);
-            return Ok(());
-        };
-        let mut row = match self.row.take() {
-            Some((other, row)) if other == position => row,
-            _ => Metrics::default(),
-        };
-        // Tables that are written row by row have a null where another line of the same epoch has
-        // the number.
-        for name in line.nulls.iter().filter(|name| row.get(name).is_some()) {
-            line.values.numbers.0.remove(name);
-        }
-        // A program that reports its phase does so on every line; only changes are kept.
-        let known = &self.last.notes;
-        line.values
-            .notes
-            .retain(|name, value| known.get(name) != Some(value));
-        self.last.extend(&line.values);
-        // The step belongs to the row, and is not a metric of the trial.
-        if let Some(step) = line.step {
-            line.values.numbers.set(Unit::Step.name(), step);
-        }
-        row.0.extend(
-            line.values
-                .numbers
-                .0
-                .iter()
-                .map(|(name, value)| (name.clone(), *value)),
-        );
-        self.row = Some((position, row));
-        // Several lines may be about one epoch: one after training, one after validation.
-        rows.entry(position).or_default().extend(&line.values);
+        self.table.take(line, rows);
         Ok(())
     }
 }
 
 /// The beginning of a text on one line, for a message.
-pub(in crate::schedule) fn quoted(text: &str) -> String {
+pub fn quoted(text: &str) -> String {
     text.chars()
         .filter(|letter| !letter.is_control())
         .take(MAX_QUOTED)

@@ -1,6 +1,7 @@
 //! Metrics files by example, and in random pieces.
 
 use super::*;
+use crate::protocol::{Metrics, Position};
 use proptest::prelude::*;
 use serde_json::json;
 
