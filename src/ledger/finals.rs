@@ -109,7 +109,8 @@ mod tests {
 
     /// Equal up to rounding.
     fn agree(one: f64, other: f64) -> bool {
-        one == other || (one.is_nan() && other.is_nan()) || (one - other).abs() <= 1e-12 * one.abs()
+        let bound = 1e-12 * one.abs().max(1.0);
+        one == other || (one.is_nan() && other.is_nan()) || (one - other).abs() <= bound
     }
 
     proptest! {

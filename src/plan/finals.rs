@@ -2,10 +2,14 @@
 //! reported so far only as much is kept as the rule needs. The ledger computes the same of the
 //! history that it keeps, so that the rule may change later.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::protocol::{Metrics, Position, Unit};
 use crate::spec::{At, Goal, Metric};
+
+/// Divisor of numbers before they are added, so that no sum overflows: a power of two, so that no
+/// digit is lost.
+const SCALE: f64 = 1_048_576.0;
 
 /// What the rule needs of a trial's history.
 #[derive(Clone, Debug)]
@@ -88,17 +92,15 @@ impl Finals {
 
 /// The mean of each metric over the rows that have it; NaN if a value is not finite.
 fn means(rows: &[Metrics]) -> Metrics {
-    let mut sums: std::collections::BTreeMap<&String, (f64, f64)> = Default::default();
-    let count = rows.len().max(1) as f64;
+    let mut sums: BTreeMap<&String, (f64, f64)> = BTreeMap::new();
     for (name, value) in rows.iter().flat_map(|row| &row.0) {
         let (sum, number) = sums.entry(name).or_default();
-        // Divided before they are added, so that no sum overflows.
-        *sum += value.0 / count;
+        *sum += value.0 / SCALE;
         *number += 1.0;
     }
     sums.into_iter()
         .map(|(name, (sum, number))| {
-            let mean = sum * (count / number);
+            let mean = sum / number * SCALE;
             let mean = if mean.is_finite() { mean } else { f64::NAN };
             (name.clone(), mean)
         })
