@@ -183,9 +183,9 @@ drawn:
         affinity, program, command, args, env,
         workdir, method, metric, metrics, seeds,
         prune, parameters, zip, exclude, grids,
-        arms, limits, resources, launcher, timed,
-        published, project, entity, apiVersion,
-        kind and claims
+        arms, limits, resources, launcher,
+        timed, published, project, entity,
+        apiVersion, kind and claims
 ");
     }
 

@@ -53,7 +53,8 @@ sweep.yaml:
     ╰────
   help: known keys: name, description, task, worker, affinity, program, command, args, env,
         workdir, method, metric, metrics, seeds, prune, parameters, zip, exclude, grids, arms,
-        limits, resources, launcher, timed, published, project, entity, apiVersion, kind and claims
+        limits, resources, launcher, timed, published, project, entity, apiVersion, kind and
+        claims
 
 4 problems
 ");
