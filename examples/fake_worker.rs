@@ -202,7 +202,7 @@ fn run(request: &TrialRequest, same_as: Option<&String>) {
             trial: trial.clone(),
             kind,
             message: message.into(),
-        })
+        });
     };
     match behaviour {
         "crash" => std::process::abort(),

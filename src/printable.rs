@@ -72,9 +72,9 @@ pub fn escaped(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for letter in text.chars() {
         if is_unsafe(letter) {
-            shown.extend(letter.escape_default())
+            shown.extend(letter.escape_default());
         } else {
-            shown.push(letter)
+            shown.push(letter);
         }
     }
     shown

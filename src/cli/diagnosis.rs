@@ -50,7 +50,7 @@ pub fn render(diagnosis: &Diagnosis, color: bool, width: usize) -> String {
     match diagnosis.rest() {
         Some(rest) => out.push_str(&format!("{rest}\n")),
         None if diagnosis.problems.len() > 1 => {
-            out.push_str(&format!("{}\n", count(diagnosis.problems.len(), "problem")))
+            out.push_str(&format!("{}\n", count(diagnosis.problems.len(), "problem")));
         }
         None => {}
     }

@@ -20,7 +20,7 @@ use crate::sweep::{self, Computing, Outcome, Subject, SweepFile, place, take_fin
 use crate::text::{count, thousands};
 
 /// Shows what a sweep would run.
-pub fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(super) fn plan(arguments: &PlanArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let SweepFile { text, spec } = sweep::read(&arguments.spec, arguments.dir.as_deref())?;
     let grid = Grid::new(&spec);
     let dir = arguments

@@ -77,7 +77,7 @@ impl VerifiedTrial {
 }
 
 /// Reruns finished trials and compares.
-pub fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliError> {
+pub(super) fn verify(arguments: &VerifyArgs, printer: &Printer) -> Result<Outcome, CliError> {
     let sweep = OpenSweep::open(&arguments.dir)?;
     printer.hide(sweep::secrets(&sweep.spec));
     let rows = sweep.trials()?;

@@ -34,7 +34,7 @@ struct Header {
 }
 
 impl CsvTable {
-    pub fn feed(
+    pub(super) fn feed(
         &mut self,
         bytes: &[u8],
         take: &mut dyn FnMut(Entry) -> Result<(), Flaw>,
@@ -69,7 +69,7 @@ impl CsvTable {
     }
 
     /// Takes a last row without a newline.
-    pub fn finish(
+    pub(super) fn finish(
         &mut self,
         take: &mut dyn FnMut(Entry) -> Result<(), Flaw>,
     ) -> Result<(), Damage> {

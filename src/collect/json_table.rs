@@ -42,11 +42,11 @@ fn text(bytes: &[u8]) -> String {
 pub(super) struct JsonFile(Whole);
 
 impl JsonFile {
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Damage> {
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Damage> {
         self.0.feed(bytes)
     }
 
-    pub fn finish(
+    pub(super) fn finish(
         &mut self,
         take: &mut dyn FnMut(Entry) -> Result<(), Flaw>,
     ) -> Result<(), Damage> {
@@ -71,11 +71,11 @@ impl JsonFile {
 pub(super) struct TrainerState(Whole);
 
 impl TrainerState {
-    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Damage> {
+    pub(super) fn feed(&mut self, bytes: &[u8]) -> Result<(), Damage> {
         self.0.feed(bytes)
     }
 
-    pub fn finish(
+    pub(super) fn finish(
         &mut self,
         take: &mut dyn FnMut(Entry) -> Result<(), Flaw>,
     ) -> Result<(), Damage> {

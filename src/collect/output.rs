@@ -44,7 +44,7 @@ pub(super) struct Output {
 }
 
 impl Output {
-    pub fn new(pattern: Pattern) -> Self {
+    pub(super) fn new(pattern: Pattern) -> Self {
         Self {
             pattern,
             rest: Vec::new(),
@@ -52,7 +52,7 @@ impl Output {
         }
     }
 
-    pub fn feed(
+    pub(super) fn feed(
         &mut self,
         bytes: &[u8],
         take: &mut dyn FnMut(Entry) -> Result<(), Flaw>,
@@ -71,7 +71,7 @@ impl Output {
     }
 
     /// Takes a last line without a newline.
-    pub fn finish(
+    pub(super) fn finish(
         &mut self,
         take: &mut dyn FnMut(Entry) -> Result<(), Flaw>,
     ) -> Result<(), Damage> {

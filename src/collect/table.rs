@@ -75,7 +75,7 @@ impl Line {
 
 /// What the lines of one log have said so far.
 #[derive(Debug, Default)]
-pub struct Table {
+pub(super) struct Table {
     /// The row of the last line with a position, as it is so far.
     row: Option<(Position, Metrics)>,
     last: Reported,
@@ -83,13 +83,13 @@ pub struct Table {
 
 impl Table {
     /// The last value of each name.
-    pub fn last(&self) -> &Reported {
+    pub(super) fn last(&self) -> &Reported {
         &self.last
     }
 
     /// Takes a line, and adds its row to `rows`. A row that was returned before has only its new
     /// values.
-    pub fn take(&mut self, mut line: Line, rows: &mut Rows) {
+    pub(super) fn take(&mut self, mut line: Line, rows: &mut Rows) {
         let Some(position) = line.position else {
             self.last.extend(&line.values);
             return;

@@ -19,29 +19,29 @@ const SCALARS: &str = "scalars";
 
 /// Numbers of the fields of TensorBoard's messages.
 mod field {
-    pub const EVENT_STEP: u64 = 2;
-    pub const EVENT_SUMMARY: u64 = 5;
-    pub const SUMMARY_VALUE: u64 = 1;
-    pub const VALUE_TAG: u64 = 1;
-    pub const VALUE_SIMPLE: u64 = 2;
-    pub const VALUE_TENSOR: u64 = 8;
-    pub const VALUE_METADATA: u64 = 9;
-    pub const METADATA_PLUGIN: u64 = 1;
-    pub const PLUGIN_NAME: u64 = 1;
-    pub const TENSOR_TYPE: u64 = 1;
-    pub const TENSOR_CONTENT: u64 = 4;
-    pub const TENSOR_FLOAT: u64 = 5;
-    pub const TENSOR_DOUBLE: u64 = 6;
-    pub const TENSOR_INT: u64 = 7;
-    pub const TENSOR_INT64: u64 = 10;
+    pub(super) const EVENT_STEP: u64 = 2;
+    pub(super) const EVENT_SUMMARY: u64 = 5;
+    pub(super) const SUMMARY_VALUE: u64 = 1;
+    pub(super) const VALUE_TAG: u64 = 1;
+    pub(super) const VALUE_SIMPLE: u64 = 2;
+    pub(super) const VALUE_TENSOR: u64 = 8;
+    pub(super) const VALUE_METADATA: u64 = 9;
+    pub(super) const METADATA_PLUGIN: u64 = 1;
+    pub(super) const PLUGIN_NAME: u64 = 1;
+    pub(super) const TENSOR_TYPE: u64 = 1;
+    pub(super) const TENSOR_CONTENT: u64 = 4;
+    pub(super) const TENSOR_FLOAT: u64 = 5;
+    pub(super) const TENSOR_DOUBLE: u64 = 6;
+    pub(super) const TENSOR_INT: u64 = 7;
+    pub(super) const TENSOR_INT64: u64 = 10;
 }
 
 /// Types of the elements of a tensor.
 mod tensor_type {
-    pub const FLOAT: u64 = 1;
-    pub const DOUBLE: u64 = 2;
-    pub const INT32: u64 = 3;
-    pub const INT64: u64 = 9;
+    pub(super) const FLOAT: u64 = 1;
+    pub(super) const DOUBLE: u64 = 2;
+    pub(super) const INT32: u64 = 3;
+    pub(super) const INT64: u64 = 9;
 }
 
 /// Reads an event file as it grows.
@@ -57,7 +57,7 @@ pub(super) struct EventFile {
 }
 
 impl EventFile {
-    pub fn feed(
+    pub(super) fn feed(
         &mut self,
         bytes: &[u8],
         take: &mut dyn FnMut(Entry) -> Result<(), Flaw>,
@@ -87,7 +87,7 @@ impl EventFile {
         result
     }
 
-    pub fn finish(
+    pub(super) fn finish(
         &mut self,
         take: &mut dyn FnMut(Entry) -> Result<(), Flaw>,
     ) -> Result<(), Damage> {

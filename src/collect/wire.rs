@@ -32,12 +32,12 @@ pub(super) enum Wire<'a> {
 }
 
 impl<'a> Message<'a> {
-    pub fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         Self { rest: bytes }
     }
 
     /// The next field; None at the end.
-    pub fn next(&mut self) -> Result<Option<Field<'a>>, WireError> {
+    pub(super) fn next(&mut self) -> Result<Option<Field<'a>>, WireError> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -59,7 +59,7 @@ impl<'a> Message<'a> {
     }
 
     /// The next of packed variable-length numbers; None at the end.
-    pub fn next_varint(&mut self) -> Result<Option<u64>, WireError> {
+    pub(super) fn next_varint(&mut self) -> Result<Option<u64>, WireError> {
         if self.rest.is_empty() {
             return Ok(None);
         }
@@ -95,7 +95,7 @@ impl<'a> Message<'a> {
 
 impl<'a> Wire<'a> {
     /// The bytes, if it has any length.
-    pub fn bytes(self) -> Option<&'a [u8]> {
+    pub(super) fn bytes(self) -> Option<&'a [u8]> {
         match self {
             Self::Bytes(bytes) => Some(bytes),
             _ => None,
@@ -103,7 +103,7 @@ impl<'a> Wire<'a> {
     }
 
     /// The text, if it has any length.
-    pub fn text(self) -> Result<Option<&'a str>, WireError> {
+    pub(super) fn text(self) -> Result<Option<&'a str>, WireError> {
         self.bytes()
             .map(|bytes| std::str::from_utf8(bytes).map_err(|_| WireError::NotText))
             .transpose()

@@ -18,7 +18,7 @@ pub(super) struct Ordered {
 }
 
 impl Ordered {
-    pub fn new(grid: Subgrid) -> Self {
+    pub(super) fn new(grid: Subgrid) -> Self {
         let below: Vec<Vec<u64>> = grid.regions.iter().map(combinations_below).collect();
 
         let len = grid
@@ -34,11 +34,11 @@ impl Ordered {
         Self { grid, below, len }
     }
 
-    pub fn grid(&self) -> &Subgrid {
+    pub(super) fn grid(&self) -> &Subgrid {
         &self.grid
     }
 
-    pub fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.len
     }
 
@@ -47,7 +47,7 @@ impl Ordered {
     ///
     /// # Panics
     /// If there is no such point.
-    pub fn write_values(&self, point: u64, values: &mut [Option<usize>]) {
+    pub(super) fn write_values(&self, point: u64, values: &mut [Option<usize>]) {
         assert!(
             point < self.len,
             "point {point} of a grid with {} points",

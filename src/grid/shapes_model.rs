@@ -155,7 +155,7 @@ impl Draw {
         ModelArm { own, grids }
     }
 
-    pub fn sweep(&mut self) -> ModelSweep {
+    pub(super) fn sweep(&mut self) -> ModelSweep {
         let common = self.layer(&[], 2);
         let arms = 1 + self.below(2);
         ModelSweep {
@@ -167,7 +167,7 @@ impl Draw {
 
 impl ModelSweep {
     /// Writes the sweep file.
-    pub fn write(&self) -> String {
+    pub(super) fn write(&self) -> String {
         let mut out =
             "{name: t, worker: [w], metric: {name: m, goal: minimize}, seeds: {tune: 1, final: 1}"
                 .to_owned();
@@ -185,7 +185,7 @@ impl ModelSweep {
     }
 
     /// The points of each arm; None if a part of the file has no effect or is not possible.
-    pub fn points(&self) -> Option<Vec<Vec<ModelPoint>>> {
+    pub(super) fn points(&self) -> Option<Vec<Vec<ModelPoint>>> {
         let arms: Vec<Vec<Leaf<'_>>> = self.arms.iter().map(|arm| self.leaves(arm)).collect();
         let leaves: Vec<&Leaf<'_>> = arms.iter().flatten().collect();
         if !leaves.iter().all(|leaf| leaf.is_possible()) {

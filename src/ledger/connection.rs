@@ -23,7 +23,7 @@ const SUFFIXES: [&str; 4] = ["", "-wal", "-shm", "-journal"];
 /// Opens a ledger for writing and brings it to this program's version; creates it if there is none.
 /// `network` is the name of the network file system that it lies on, if any.
 #[cfg(test)]
-pub fn open_writable(path: &Path, network: Option<&str>) -> Result<Connection, LedgerError> {
+pub(super) fn open_writable(path: &Path, network: Option<&str>) -> Result<Connection, LedgerError> {
     let mut connection = connect(path)?;
     set_up(&mut connection, path, network)?;
     Ok(connection)
@@ -210,7 +210,7 @@ fn uri(path: &Path, query: &str) -> String {
     for byte in path.as_os_str().as_encoded_bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'/' | b'.' | b'-' | b'_' => {
-                uri.push(char::from(*byte))
+                uri.push(char::from(*byte));
             }
             other => uri.push_str(&format!("%{other:02X}")),
         }

@@ -11,7 +11,7 @@ use crate::grid::PointId;
 use crate::spec::Metric;
 
 /// Lists what a sweep changes of an earlier one, a line each; None: nothing that matters.
-pub type ListChanges<'a> = Box<dyn FnOnce(EarlierSweep<'_>) -> Option<Vec<String>> + 'a>;
+pub(super) type ListChanges<'a> = Box<dyn FnOnce(EarlierSweep<'_>) -> Option<Vec<String>> + 'a>;
 
 /// The sweep that a run directory is opened for.
 pub struct SweepRows<'a> {

@@ -290,7 +290,7 @@ mod tests {
         };
         let (acknowledge, said) = mpsc::channel();
         let writer = Writer::start(connection, claim, move |committed| {
-            drop(acknowledge.send(committed))
+            drop(acknowledge.send(committed));
         });
         (dir, writer, said)
     }

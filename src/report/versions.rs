@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use serde::Serialize;
 
 use crate::aggregate::Evaluation;
-use crate::grid::{Grid, TrialId};
+use crate::grid::{ArmGrid, Grid, TrialId};
 use crate::ledger::{TrialRow, TrialState, VersionRow, Versions};
 use crate::plan::Fingerprint;
 use crate::spec::Spec;
@@ -226,7 +226,7 @@ fn tuning_trials<'a>(spec: &'a Spec, grid: &'a Grid) -> impl Iterator<Item = Tri
     let points = grid
         .arms()
         .iter()
-        .flat_map(|arm| arm.ids())
+        .flat_map(ArmGrid::ids)
         .filter(move |point| seen.insert(*point));
     points.flat_map(|point| {
         spec.seeds

@@ -16,7 +16,7 @@ pub type Time = Duration;
 /// Time between two ticks. A much longer gap means that the program was suspended.
 pub const TICK: Duration = Duration::from_secs(1);
 /// How many workers in a row may not start before the sweep is given up.
-pub const MAX_START_FAILURES: u32 = 3;
+pub(super) const MAX_START_FAILURES: u32 = 3;
 
 /// What a reactor needs to know of its surroundings.
 #[derive(Clone, Debug)]

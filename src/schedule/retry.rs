@@ -14,7 +14,11 @@ const MAX_BACKOFF: u32 = 5;
 /// reported or cannot be read) is never tried again. A timeout is tried again only if the sweep file asks for it.
 /// What a program reports as an error gets one retry; what may be bad luck with the machine (a
 /// crash, lack of memory, silence) gets two.
-pub fn next_attempt(kind: FailureKind, failures: u32, retries: Option<u32>) -> Option<Duration> {
+pub(super) fn next_attempt(
+    kind: FailureKind,
+    failures: u32,
+    retries: Option<u32>,
+) -> Option<Duration> {
     let retries = match kind {
         FailureKind::BadConfig | FailureKind::MissingMetric | FailureKind::BadMetrics => 0,
         FailureKind::Timeout => retries.unwrap_or(0),

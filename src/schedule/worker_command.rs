@@ -17,10 +17,10 @@ use crate::spec::command::{
 };
 
 /// The folder in the run directory in which each trial's program has its own folder.
-pub const TRIALS: &str = "trials";
+pub(super) const TRIALS: &str = "trials";
 /// The file in a trial's folder for the output of its first attempt. Later attempts get files of
 /// their own.
-pub const OUTPUT_FILE: &str = "output.log";
+pub(super) const OUTPUT_FILE: &str = "output.log";
 /// The name of the metrics file before an attempt begins; each attempt has its own.
 const METRICS_FILE: &str = "metrics.jsonl";
 /// The file of hyper-parameters for `wandb.config` in a trial's folder.

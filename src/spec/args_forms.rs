@@ -18,7 +18,7 @@ pub(super) struct PartialForm {
 
 impl PartialForm {
     /// Returns the form within an outer one.
-    pub fn within(self, outer: ArgsForm) -> ArgsForm {
+    pub(super) fn within(self, outer: ArgsForm) -> ArgsForm {
         ArgsForm {
             lists: self.lists.unwrap_or(outer.lists),
             null: self.null.unwrap_or(outer.null),

@@ -159,16 +159,16 @@ pub(super) struct Span {
 }
 
 impl Span {
-    pub fn new(start: usize, end: usize) -> Self {
+    pub(super) fn new(start: usize, end: usize) -> Self {
         Self { start, end }
     }
 
-    pub fn is_empty(self) -> bool {
+    pub(super) fn is_empty(self) -> bool {
         self.start >= self.end
     }
 
     /// This place, or the other if this one is empty: an absent value has no text to underline.
-    pub fn or(self, other: Self) -> Self {
+    pub(super) fn or(self, other: Self) -> Self {
         if self.is_empty() { other } else { self }
     }
 }
@@ -184,7 +184,7 @@ pub(super) struct Finding {
 }
 
 impl Finding {
-    pub fn new(span: Span, message: impl Into<String>, label: impl Into<String>) -> Self {
+    pub(super) fn new(span: Span, message: impl Into<String>, label: impl Into<String>) -> Self {
         Self {
             span,
             message: message.into(),
@@ -194,17 +194,17 @@ impl Finding {
         }
     }
 
-    pub fn help(mut self, help: impl Into<String>) -> Self {
+    pub(super) fn help(mut self, help: impl Into<String>) -> Self {
         self.help = Some(help.into());
         self
     }
 
-    pub fn help_opt(mut self, help: Option<String>) -> Self {
+    pub(super) fn help_opt(mut self, help: Option<String>) -> Self {
         self.help = help;
         self
     }
 
-    pub fn also(mut self, span: Span, label: impl Into<String>) -> Self {
+    pub(super) fn also(mut self, span: Span, label: impl Into<String>) -> Self {
         self.also = Some((span, label.into()));
         self
     }
@@ -236,7 +236,7 @@ pub(super) struct Problems<'s> {
 }
 
 impl<'s> Problems<'s> {
-    pub fn new(source: &'s str) -> Self {
+    pub(super) fn new(source: &'s str) -> Self {
         Self {
             source,
             lines: Lines::new(source),
@@ -245,14 +245,14 @@ impl<'s> Problems<'s> {
         }
     }
 
-    pub fn add(&mut self, finding: Finding) {
+    pub(super) fn add(&mut self, finding: Finding) {
         if !self.is_full() && self.seen.insert((finding.span, finding.message.clone())) {
             self.found.push(finding);
         }
     }
 
     /// Adds a finding with help and no second place.
-    pub fn report(
+    pub(super) fn report(
         &mut self,
         span: Span,
         message: impl Into<String>,
@@ -263,29 +263,29 @@ impl<'s> Problems<'s> {
     }
 
     /// Whether no more findings are taken. Loops over long lists of the file stop then.
-    pub fn is_full(&self) -> bool {
+    pub(super) fn is_full(&self) -> bool {
         self.found.len() >= MAX_COLLECTED
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.found.is_empty()
     }
 
     /// How many problems there are so far.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.found.len()
     }
 
-    pub fn source(&self) -> &'s str {
+    pub(super) fn source(&self) -> &'s str {
         self.source
     }
 
     /// The line of a place, from 1.
-    pub fn line(&self, span: Span) -> usize {
+    pub(super) fn line(&self, span: Span) -> usize {
         self.lines.position(self.source, span.start).0
     }
 
-    pub fn into_diagnosis(mut self, file: &str) -> Diagnosis {
+    pub(super) fn into_diagnosis(mut self, file: &str) -> Diagnosis {
         // The sort is stable: findings of one place stay in the order in which they were made.
         self.found.sort_by_key(|finding| finding.span);
 

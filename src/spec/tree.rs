@@ -42,24 +42,24 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Where to point for a problem with the value.
-    pub fn at(&self) -> Span {
+    pub(super) fn at(&self) -> Span {
         self.value.span.or(self.key_span)
     }
 }
 
 impl Scalar {
-    pub fn is_null(&self) -> bool {
+    pub(super) fn is_null(&self) -> bool {
         self.plain && matches!(&*self.text, "" | "~" | "null" | "Null" | "NULL")
     }
 }
 
 impl Node {
-    pub fn is_null(&self) -> bool {
+    pub(super) fn is_null(&self) -> bool {
         matches!(&self.kind, Kind::Scalar(scalar) if scalar.is_null())
     }
 
     /// Names its kind, for a message.
-    pub fn describe(&self) -> &'static str {
+    pub(super) fn describe(&self) -> &'static str {
         match &self.kind {
             Kind::Scalar(scalar) if scalar.is_null() || scalar.text.is_empty() => "an empty value",
             Kind::Scalar(_) => "a single value",
@@ -79,12 +79,12 @@ pub(super) struct Fields<'n> {
 }
 
 impl<'n> Fields<'n> {
-    pub fn get(&self, key: &str) -> Option<&'n Entry> {
+    pub(super) fn get(&self, key: &str) -> Option<&'n Entry> {
         self.entries.iter().find(|entry| &*entry.key == key)
     }
 
     /// Whether the key is missing, and no misspelt form of it has been reported.
-    pub fn lacks(&self, key: &str) -> bool {
+    pub(super) fn lacks(&self, key: &str) -> bool {
         self.get(key).is_none() && !self.meant.contains(&key)
     }
 }

@@ -7,7 +7,7 @@ use std::cmp::Reverse;
 use super::MAX_TRIALS;
 use super::model::Seeds;
 use super::problem::{Finding, Problems, Span, count};
-use super::shape::{Leaf, ShapedArm};
+use super::shape::{Leaf, ShapedArm, Subgrid};
 
 /// Maximum number of arms to list in the help of a sweep that is too large.
 const MAX_LISTED_ARMS: usize = 3;
@@ -33,19 +33,19 @@ pub(super) struct Draft<'d> {
 
 impl Draft<'_> {
     /// Whether it is the product of its parameters.
-    pub fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         self.leaves.len() == 1 && self.leaves[0].is_plain()
     }
 
     /// Whether something about its parameters has been reported.
-    pub fn is_broken(&self) -> bool {
+    pub(super) fn is_broken(&self) -> bool {
         self.leaves.iter().any(|leaf| leaf.broken)
     }
 
     /// Number of points, as far as that is known; saturates.
     fn points(&self) -> Option<u128> {
         if let Some(shape) = &self.shape {
-            let counts = shape.grids.iter().map(|grid| grid.points());
+            let counts = shape.grids.iter().map(Subgrid::points);
             return Some(counts.fold(0, u128::saturating_add));
         }
         if self.is_broken() || !self.is_plain() {

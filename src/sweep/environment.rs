@@ -20,13 +20,13 @@ use crate::spec::{Spec, Task};
 use crate::tasks::BuiltIn;
 
 /// The time now, ISO 8601 in UTC with milliseconds.
-pub fn now() -> String {
+pub(super) fn now() -> String {
     format!("{:.3}", jiff::Timestamp::now())
 }
 
 /// How long a shortage may keep trials from starting while none runs: two minutes, or as many
 /// seconds as the environment says.
-pub fn shortage_limit() -> Duration {
+pub(super) fn shortage_limit() -> Duration {
     let asked = std::env::var("PENTAGRID_SHORTAGE")
         .ok()
         .and_then(|seconds| seconds.parse().ok());
@@ -220,7 +220,7 @@ fn refuse_unset<'a>(pieces: impl Iterator<Item = &'a Piece>) -> Result<(), Sweep
 }
 
 /// Where programs are looked for: the PATH that the sweep file sets, or ours.
-pub fn search_path(spec: &Spec) -> OsString {
+pub(super) fn search_path(spec: &Spec) -> OsString {
     let filling = Filling::of_no_trial("");
     let own = spec.env.iter().find(|(name, _)| name == "PATH");
     let own =
@@ -229,7 +229,7 @@ pub fn search_path(spec: &Spec) -> OsString {
 }
 
 /// `python`, or `python3` where there is no `python`.
-pub fn interpreter(path: &OsStr) -> String {
+pub(super) fn interpreter(path: &OsStr) -> String {
     let found = |name: &&str| located(name, Path::new(""), path).is_some();
     ["python", "python3"]
         .into_iter()
@@ -239,14 +239,14 @@ pub fn interpreter(path: &OsStr) -> String {
 }
 
 /// The path of this program's executable.
-pub fn own_executable() -> Result<PathBuf, SweepError> {
+pub(super) fn own_executable() -> Result<PathBuf, SweepError> {
     std::env::current_exe().map_err(SweepError::system(
         "cannot determine the path of the pentagrid executable",
     ))
 }
 
 /// A built-in task's program: PENTAGRID_TRAINER, or the one beside this program.
-pub fn trainer_path(task: &BuiltIn, elsewhere: bool) -> Result<PathBuf, SweepError> {
+pub(super) fn trainer_path(task: &BuiltIn, elsewhere: bool) -> Result<PathBuf, SweepError> {
     let path = match std::env::var_os("PENTAGRID_TRAINER") {
         Some(path) => PathBuf::from(path),
         None => own_executable()?.with_file_name(task.program),
@@ -283,7 +283,7 @@ pub fn folder_of(ledger: &Reader, spec: &Spec) -> Result<PathBuf, SweepError> {
 }
 
 /// What the ledger notes about this run of the program, for the sweep of that folder.
-pub fn session(devices: String, folder: &Path) -> SessionInfo {
+pub(super) fn session(devices: String, folder: &Path) -> SessionInfo {
     let host = host_name().unwrap_or_else(|| "unknown".to_owned());
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")
         .unwrap_or_default()

@@ -25,7 +25,7 @@ const INTERPRETERS: [&str; 10] = [
 ///
 /// # Errors
 /// `SweepError::Refused`, with the reason.
-pub fn check(
+pub(super) fn check(
     program: &Program,
     interpreter: &str,
     workdir: &Path,

@@ -23,7 +23,7 @@ fn redact_names(secrets: &Secrets, reported: &mut Reported) {
 pub(super) fn redact(secrets: &Secrets, write: &mut Write) {
     match write {
         Write::TrialFailed { message, .. } | Write::TrialInterrupted { message, .. } => {
-            secrets.redact_in(message)
+            secrets.redact_in(message);
         }
         Write::WorkerEnded { outcome, .. } => secrets.redact_in(outcome),
         Write::WorkerHello { hello, .. } => {

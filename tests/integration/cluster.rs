@@ -6,19 +6,24 @@ use std::process::{Command, Output, Stdio};
 use super::support::{PATIENCE, wait_until};
 
 /// A running cluster with fake nodes and fake GPUs.
-pub struct Cluster {
+pub(crate) struct Cluster {
     dir: tempfile::TempDir,
 }
 
 impl Cluster {
     /// A cluster, if Slurm is here. If it is not, the test is skipped, and says so; but where
     /// `PENTAGRID_SLURM` is `expected`, as `scripts/test.sh` sets it, it fails.
-    pub fn start(nodes: u32, cpus: u32, gpus: u32) -> Option<Self> {
+    pub(crate) fn start(nodes: u32, cpus: u32, gpus: u32) -> Option<Self> {
         Self::start_with(nodes, cpus, gpus, &[])
     }
 
     /// The same, with further settings of `slurm-local.sh`: EXTRA has lines for slurm.conf.
-    pub fn start_with(nodes: u32, cpus: u32, gpus: u32, settings: &[(&str, &str)]) -> Option<Self> {
+    pub(crate) fn start_with(
+        nodes: u32,
+        cpus: u32,
+        gpus: u32,
+        settings: &[(&str, &str)],
+    ) -> Option<Self> {
         if !["srun", "slurmctld", "slurmd", "munged"]
             .iter()
             .all(|program| is_here(program))
@@ -69,12 +74,12 @@ impl Cluster {
     }
 
     /// What `SLURM_CONF` has to be.
-    pub fn conf(&self) -> PathBuf {
+    pub(crate) fn conf(&self) -> PathBuf {
         self.dir.path().join("slurm.conf")
     }
 
     /// One of Slurm's commands, and what it says. Never waits longer than the rest of the test may.
-    pub fn ask(&self, words: &[&str]) -> Output {
+    pub(crate) fn ask(&self, words: &[&str]) -> Output {
         let mut command = Command::new("timeout");
         command.arg(PATIENCE.as_secs().to_string()).args(words);
         outside(&mut command)
@@ -85,12 +90,12 @@ impl Cluster {
     }
 
     /// What one of Slurm's commands says on stdout.
-    pub fn says(&self, words: &[&str]) -> String {
+    pub(crate) fn says(&self, words: &[&str]) -> String {
         String::from_utf8(self.ask(words).stdout).unwrap()
     }
 
     /// Waits until no job of this test is left.
-    pub fn wait_for_quiet(&self) {
+    pub(crate) fn wait_for_quiet(&self) {
         let mut said = String::new();
         wait_until("all jobs are gone", || {
             said = self.says(&[
@@ -112,7 +117,7 @@ impl Drop for Cluster {
 }
 
 /// Without what an allocation around the tests may have set.
-pub fn outside(command: &mut Command) -> &mut Command {
+pub(crate) fn outside(command: &mut Command) -> &mut Command {
     for (name, _) in std::env::vars() {
         if ["SLURM_", "SRUN_", "SBATCH_", "SALLOC_"]
             .iter()

@@ -142,7 +142,7 @@ fn a_sweep_that_cannot_be_written_can_be_read() {
         drop(std::fs::remove_file(test.path("runs/toy").join(beside)));
     }
     let allow = |path: &str, mode| {
-        std::fs::set_permissions(test.path(path), Permissions::from_mode(mode)).unwrap()
+        std::fs::set_permissions(test.path(path), Permissions::from_mode(mode)).unwrap();
     };
     allow("mine", 0o777);
     [".", "runs", "runs/toy", "reports/toy", "reports"]
@@ -238,7 +238,7 @@ fn a_damaged_ledger_is_refused_and_left_alone() {
             }
         }),
         ("zeroed header", |file, _| {
-            file.write_all_at(&[0; 100], 0).unwrap()
+            file.write_all_at(&[0; 100], 0).unwrap();
         }),
         ("junk over pages", |file, size| {
             for page in 2..size / 4096 {

@@ -242,7 +242,7 @@ fn a_worker_that_gave_up_waiting_has_not_failed() {
         2,
     );
     let signal = |signal| {
-        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap()
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(child.id() as i32), signal).unwrap();
     };
     signal(nix::sys::signal::Signal::SIGSTOP);
     let run = test
@@ -276,7 +276,7 @@ fn a_worker_that_gave_up_waiting_has_not_failed() {
 }
 
 /// Processes of the fake worker that bear the mark of a run directory.
-pub fn marked(run: &str) -> Vec<String> {
+pub(crate) fn marked(run: &str) -> Vec<String> {
     let wanted = format!("PENTAGRID_RUN={run}");
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     let is_worker = |path: &Path| {
@@ -317,7 +317,7 @@ fn agent(arguments: &[&str]) -> Agent {
         stdout
             .lines()
             .map_while(Result::ok)
-            .for_each(|line| drop(say.send(line)))
+            .for_each(|line| drop(say.send(line)));
     });
     Agent {
         stdin: child.stdin.take(),

@@ -148,7 +148,7 @@ fn a_slow_start_is_no_fault() {
 }
 
 /// The state of a process as the kernel has it: R, S, T (stopped), Z.
-pub fn state(pid: u32) -> Option<char> {
+pub(crate) fn state(pid: u32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat[stat.rfind(')')? + 2..].chars().next()
 }

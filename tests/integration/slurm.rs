@@ -12,7 +12,7 @@ use super::cluster::{Cluster, outside};
 use super::support::{Test, wait_until};
 
 /// 36 tuning trials that take a moment each, and two final ones for each of two arms.
-pub const SWEEP: &str = "
+pub(crate) const SWEEP: &str = "
 name: toy
 worker: [WORKER]
 metric: {name: score, goal: maximize}
@@ -23,19 +23,19 @@ arms:
   far: {parameters: {x: {values: [7, 8, 9, 10, 11, 12]}}}
 ";
 
-pub const ALL: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
-pub const INTERRUPTED: &str = "SELECT count(*) FROM attempt WHERE outcome = 'interrupted'";
-pub const RUNNING: &str = "SELECT count(*) FROM trial WHERE state = 'running'";
+pub(crate) const ALL: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
+pub(crate) const INTERRUPTED: &str = "SELECT count(*) FROM attempt WHERE outcome = 'interrupted'";
+pub(crate) const RUNNING: &str = "SELECT count(*) FROM trial WHERE state = 'running'";
 
 /// The program on a cluster.
-pub fn on(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Command {
+pub(crate) fn on(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Command {
     let mut command = test.command(arguments);
     outside(&mut command).env("SLURM_CONF", cluster.conf());
     command
 }
 
 /// Starts the program in the background. Its workers' trials wait for `open`.
-pub fn start(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Child {
+pub(crate) fn start(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Child {
     let file = |name: &str| std::fs::File::create(test.path(name)).unwrap();
     on(cluster, test, arguments)
         .env("FAKE_WORKER_GATE", test.path("gate"))
@@ -46,12 +46,12 @@ pub fn start(cluster: &Cluster, test: &Test, arguments: &[&str]) -> Child {
 }
 
 /// Lets trials finish.
-pub fn open(test: &Test) {
+pub(crate) fn open(test: &Test) {
     std::fs::write(test.path("gate"), "").unwrap();
 }
 
 #[track_caller]
-pub fn finish(test: &Test, mut child: Child, code: i32) {
+pub(crate) fn finish(test: &Test, mut child: Child, code: i32) {
     let status = child.wait().unwrap();
     assert_eq!(
         status.code(),
@@ -63,7 +63,7 @@ pub fn finish(test: &Test, mut child: Child, code: i32) {
 }
 
 /// What workers and srun wrote, for a failed assertion.
-pub fn logs(test: &Test) -> String {
+pub(crate) fn logs(test: &Test) -> String {
     let files = std::fs::read_dir(test.path("runs/toy/logs"))
         .into_iter()
         .flatten()
@@ -74,14 +74,14 @@ pub fn logs(test: &Test) -> String {
 }
 
 /// The report of an undisturbed local run.
-pub fn local_report(spec: &str) -> BTreeMap<String, String> {
+pub(crate) fn local_report(spec: &str) -> BTreeMap<String, String> {
     let test = Test::with_spec(spec);
     test.run(&["run", "sweep.yaml", "--devices", "cpu:4"])
         .expect(0);
     test.report("reports/toy")
 }
 
-pub fn sigkill(child: &Child) {
+pub(crate) fn sigkill(child: &Child) {
     kill(Pid::from_raw(child.id() as i32), Signal::SIGKILL).unwrap();
 }
 

@@ -9,7 +9,7 @@ use super::support::Test;
 
 /// A partition whose jobs push others aside. Those of `main` go into the queue again where they
 /// can, those of `cheap` never.
-pub const PARTITIONS: &str = "PreemptType=preempt/partition_prio
+pub(crate) const PARTITIONS: &str = "PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 PartitionName=urgent Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=10
 PartitionName=cheap Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=1 PreemptMode=CANCEL";
@@ -17,7 +17,7 @@ PartitionName=cheap Nodes=ALL MaxTime=INFINITE State=UP PriorityTier=1 PreemptMo
 const FAILED: &str = "SELECT count(*) FROM attempt WHERE outcome = 'failed'";
 
 /// A job of more importance than any worker, until the gate is open.
-pub fn push_aside(cluster: &Cluster, test: &Test, cpus: u32) {
+pub(crate) fn push_aside(cluster: &Cluster, test: &Test, cpus: u32) {
     let job = format!(
         "while [ ! -e {} ]; do sleep 0.1; done",
         test.path("gate").display()
@@ -34,7 +34,7 @@ pub fn push_aside(cluster: &Cluster, test: &Test, cpus: u32) {
 }
 
 /// Lets a job's time limit pass in so many seconds.
-pub fn end_in(cluster: &Cluster, job: &str, seconds: u64) {
+pub(crate) fn end_in(cluster: &Cluster, job: &str, seconds: u64) {
     let asked = cluster.ask(&[
         "scontrol",
         "update",

@@ -10,38 +10,38 @@ use nix::sys::signal::{SigHandler, Signal, signal};
 use rusqlite::Connection;
 
 /// Nothing here takes so long: only a test that hangs meets it.
-pub const PATIENCE: Duration = Duration::from_secs(120);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Counts the trials of a ledger that have a result.
-pub const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
+pub(crate) const DONE: &str = "SELECT count(*) FROM trial WHERE state = 'done'";
 
 /// A folder to run the program in.
-pub struct Test {
+pub(crate) struct Test {
     dir: tempfile::TempDir,
 }
 
 /// What a run of the program gave.
-pub struct Ran {
+pub(crate) struct Ran {
     pub code: Option<i32>,
     pub stdout: String,
     pub stderr: String,
 }
 
 impl Test {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             dir: tempfile::tempdir().unwrap(),
         }
     }
 
     /// With a sweep file `sweep.yaml`; `WORKER` in it stands for the fake worker's path.
-    pub fn with_spec(spec: &str) -> Self {
+    pub(crate) fn with_spec(spec: &str) -> Self {
         let test = Self::new();
         test.write_spec(spec);
         test
     }
 
-    pub fn write_spec(&self, spec: &str) {
+    pub(crate) fn write_spec(&self, spec: &str) {
         // The tests of the built-in task do without the fake worker, and do not ask for it.
         let spec = if spec.contains("WORKER") {
             spec.replace("WORKER", &fake_worker().display().to_string())
@@ -52,18 +52,18 @@ impl Test {
     }
 
     /// Writes the program `train.sh`.
-    pub fn write_script(&self, text: &str) {
+    pub(crate) fn write_script(&self, text: &str) {
         let path = self.path("train.sh");
         std::fs::write(&path, format!("#!/bin/bash\n{text}\n")).unwrap();
         std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755))
             .unwrap();
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn command(&self, arguments: &[&str]) -> Command {
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(crate::pentagrid());
         command
             .args(arguments)
@@ -84,7 +84,7 @@ impl Test {
     }
 
     #[track_caller]
-    pub fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let output = self.command(arguments).output().unwrap();
         Ran {
             code: output.status.code(),
@@ -94,7 +94,7 @@ impl Test {
     }
 
     /// Starts the program in the background, its output in files.
-    pub fn start(&self, arguments: &[&str]) -> Child {
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         let file = |name: &str| std::fs::File::create(self.path(name)).unwrap();
         self.command(arguments)
             .stdout(file("stdout"))
@@ -104,7 +104,7 @@ impl Test {
     }
 
     /// What the program that was started last has printed on stderr.
-    pub fn stderr(&self) -> String {
+    pub(crate) fn stderr(&self) -> String {
         self.tidy(&std::fs::read_to_string(self.path("stderr")).unwrap())
     }
 
@@ -114,26 +114,26 @@ impl Test {
         text.replace(&self.dir.path().display().to_string(), "[DIR]")
     }
 
-    pub fn ledger(&self, run: &str) -> Connection {
+    pub(crate) fn ledger(&self, run: &str) -> Connection {
         Connection::open(self.path(run).join("ledger.sqlite")).unwrap()
     }
 
     /// One number from a ledger.
-    pub fn count(&self, run: &str, sql: &str) -> i64 {
+    pub(crate) fn count(&self, run: &str, sql: &str) -> i64 {
         self.ledger(run)
             .query_row(sql, [], |row| row.get(0))
             .unwrap()
     }
 
     /// One text from a ledger.
-    pub fn text(&self, run: &str, sql: &str) -> String {
+    pub(crate) fn text(&self, run: &str, sql: &str) -> String {
         self.ledger(run)
             .query_row(sql, [], |row| row.get(0))
             .unwrap()
     }
 
     /// Waits until a query on a ledger gives at least so much.
-    pub fn wait_for(&self, run: &str, sql: &str, least: i64) {
+    pub(crate) fn wait_for(&self, run: &str, sql: &str, least: i64) {
         let path = self.path(run).join("ledger.sqlite");
         let ask = || -> Option<i64> {
             let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
@@ -148,7 +148,7 @@ impl Test {
     }
 
     /// Names of the files in the report's folder of figures.
-    pub fn figures(&self, dir: &str) -> Vec<String> {
+    pub(crate) fn figures(&self, dir: &str) -> Vec<String> {
         let entries = std::fs::read_dir(self.path(dir).join("figures")).unwrap();
         let mut names: Vec<String> = entries
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -158,7 +158,7 @@ impl Test {
     }
 
     /// The report's tables, figures and data files, wall-clock columns left out.
-    pub fn report(&self, dir: &str) -> BTreeMap<String, String> {
+    pub(crate) fn report(&self, dir: &str) -> BTreeMap<String, String> {
         let mut files = BTreeMap::new();
         for name in [
             "table1.txt",
@@ -227,7 +227,7 @@ fn listen_to_signals() -> std::io::Result<()> {
 
 impl Ran {
     /// Everything, for a snapshot.
-    pub fn all(&self) -> String {
+    pub(crate) fn all(&self) -> String {
         format!(
             "exit code {:?}\n--- stdout\n{}--- stderr\n{}",
             self.code.unwrap_or(-1),
@@ -237,14 +237,14 @@ impl Ran {
     }
 
     #[track_caller]
-    pub fn expect(self, code: i32) -> Self {
+    pub(crate) fn expect(self, code: i32) -> Self {
         assert_eq!(self.code, Some(code), "{}", self.all());
         self
     }
 }
 
 #[track_caller]
-pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < PATIENCE, "waited too long: {what}");
@@ -253,7 +253,7 @@ pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Says loudly that something is not here, so that a test is skipped; fails where it is expected.
-pub fn skip(what: &str, variable: &str, packages: &str) {
+pub(crate) fn skip(what: &str, variable: &str, packages: &str) {
     let expected = std::env::var(variable).is_ok_and(|value| value == "expected");
     assert!(
         !expected,
@@ -265,7 +265,7 @@ pub fn skip(what: &str, variable: &str, packages: &str) {
 }
 
 /// Says loudly what is not here, so that a test is skipped.
-pub fn say_skipped(what: &str) {
+pub(crate) fn say_skipped(what: &str) {
     // Not by `eprintln!`: what a test prints so is shown only when it fails.
     let said = format!("SKIPPED: not here: {what}\n");
     drop(std::io::Write::write_all(
@@ -275,7 +275,7 @@ pub fn say_skipped(what: &str) {
 }
 
 /// The scripted worker, an example of this package.
-pub fn fake_worker() -> PathBuf {
+pub(crate) fn fake_worker() -> PathBuf {
     let path = fake_worker_path();
     assert!(
         path.is_file(),
@@ -292,7 +292,7 @@ fn fake_worker_path() -> PathBuf {
 }
 
 /// Figures that differ from run to run, for insta.
-pub fn filters() -> Vec<(&'static str, &'static str)> {
+pub(crate) fn filters() -> Vec<(&'static str, &'static str)> {
     vec![
         (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d+Z", "[TIME]"),
         (r"after \d+\.\d s", "after [DURATION]"),
@@ -309,7 +309,7 @@ pub fn filters() -> Vec<(&'static str, &'static str)> {
 }
 
 /// Three arms that run in a moment; the best points are x = 3 and x = 5.
-pub const TOY: &str = "
+pub(crate) const TOY: &str = "
 name: toy
 worker: [WORKER]
 metric: {name: score, goal: maximize}

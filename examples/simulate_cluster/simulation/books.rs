@@ -8,7 +8,7 @@ use pentagrid::schedule::Time;
 
 /// Something that a reactor must never do.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Breach {
+pub(crate) enum Breach {
     /// A trial was given out that a worker has, or that has ended.
     #[error("trial {0} is given out although {1}")]
     GivenOut(u64, &'static str),
@@ -28,7 +28,7 @@ pub enum Breach {
 
 /// How a simulated sweep went. Times are in seconds.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Outcome {
+pub(crate) struct Outcome {
     /// What the reactor was told, in all.
     pub events: u64,
     /// Trials with a result.
@@ -61,7 +61,7 @@ pub struct Outcome {
 impl Outcome {
     /// The share of the workers' time, until no trial was left to give out, in which they were
     /// ready and waited for the coordinator.
-    pub fn idle_share(&self) -> f64 {
+    pub(crate) fn idle_share(&self) -> f64 {
         if self.until_dry > 0.0 {
             self.idle / self.until_dry
         } else {
@@ -94,7 +94,7 @@ pub(super) struct Books {
 }
 
 impl Books {
-    pub fn new(trials: u64) -> Self {
+    pub(super) fn new(trials: u64) -> Self {
         let count = usize::try_from(trials).unwrap_or(usize::MAX);
         Self {
             outcome: Outcome::default(),
@@ -110,7 +110,12 @@ impl Books {
     }
 
     /// A worker is given trials.
-    pub fn given(&mut self, now: Time, slot: usize, bundle: &[PlannedTrial]) -> Result<(), Breach> {
+    pub(super) fn given(
+        &mut self,
+        now: Time,
+        slot: usize,
+        bundle: &[PlannedTrial],
+    ) -> Result<(), Breach> {
         for trial in bundle {
             let number = trial.index.0 as usize;
             match self.places[number] {
@@ -133,33 +138,38 @@ impl Books {
     }
 
     /// A worker is ready and has nothing.
-    pub fn idle(&mut self, now: Time, slot: usize) {
+    pub(super) fn idle(&mut self, now: Time, slot: usize) {
         if self.dry.is_none() {
             self.idle_since.insert(slot, now);
         }
     }
 
     /// It has something, or is gone.
-    pub fn busy(&mut self, now: Time, slot: usize) {
+    pub(super) fn busy(&mut self, now: Time, slot: usize) {
         if let Some(since) = self.idle_since.remove(&slot) {
             self.outcome.idle += now.saturating_sub(since).as_secs_f64();
         }
     }
 
     /// A trial ends for good.
-    pub fn ended(&mut self, slot: usize, trial: &PlannedTrial, done: bool) -> Result<(), Breach> {
+    pub(super) fn ended(
+        &mut self,
+        slot: usize,
+        trial: &PlannedTrial,
+        done: bool,
+    ) -> Result<(), Breach> {
         self.leave(slot, trial, Place::Ended)?;
         self.left -= 1;
         if done {
-            self.outcome.done += 1
+            self.outcome.done += 1;
         } else {
-            self.outcome.failed += 1
+            self.outcome.failed += 1;
         }
         Ok(())
     }
 
     /// An attempt fails and will be made again.
-    pub fn failed(&mut self, slot: usize, trial: &PlannedTrial) -> Result<(), Breach> {
+    pub(super) fn failed(&mut self, slot: usize, trial: &PlannedTrial) -> Result<(), Breach> {
         self.outcome.retried += 1;
         self.leave(slot, trial, Place::Waiting)
     }
@@ -181,23 +191,23 @@ impl Books {
     }
 
     /// A worker's end is about to be told: its trials may be given out again.
-    pub fn gone(&mut self, slot: usize) {
+    pub(super) fn gone(&mut self, slot: usize) {
         for number in self.with.remove(&slot).unwrap_or_default() {
             self.places[number as usize] = Place::Waiting;
         }
     }
 
-    pub fn unwritten(&mut self, count: usize) {
+    pub(super) fn unwritten(&mut self, count: usize) {
         self.unwritten = count;
         self.outcome.most_unwritten = self.outcome.most_unwritten.max(count);
     }
 
-    pub fn committed(&mut self, count: usize) {
+    pub(super) fn committed(&mut self, count: usize) {
         self.unwritten -= count.min(self.unwritten);
     }
 
     /// The reactor says that all trials have ended and are on the disk.
-    pub fn all_ended(&self) -> Result<(), Breach> {
+    pub(super) fn all_ended(&self) -> Result<(), Breach> {
         if self.left > 0 || self.unwritten > 0 {
             Err(Breach::Lost(self.left, self.unwritten))
         } else {
@@ -205,7 +215,7 @@ impl Books {
         }
     }
 
-    pub fn close(mut self, now: Time, workers: usize, given_up: Option<String>) -> Outcome {
+    pub(super) fn close(mut self, now: Time, workers: usize, given_up: Option<String>) -> Outcome {
         self.outcome.makespan = now.as_secs_f64();
         self.outcome.until_dry = self.dry.unwrap_or(now).as_secs_f64() * workers as f64;
         self.outcome.given_up = given_up;

@@ -11,7 +11,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, VecDeque};
 
 use books::Books;
-pub use books::{Breach, Outcome};
+pub(super) use books::{Breach, Outcome};
 use chance::Chance;
 use pentagrid::grid::{ArmIndex, PointId, PointIndex, TrialId};
 use pentagrid::plan::{Phase, PlannedTrial};
@@ -30,7 +30,7 @@ const MOST_UNWRITTEN: usize = 10_000;
 
 /// What is simulated. Times are in seconds, chances between 0 and 1.
 #[derive(Clone, Debug)]
-pub struct Cluster {
+pub(super) struct Cluster {
     /// Slots, each with a worker of its own.
     pub workers: usize,
     /// So many slots share a device.
@@ -106,7 +106,7 @@ impl Default for Cluster {
 
 /// What the reactor is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum EventKind {
+pub(super) enum EventKind {
     /// All trials, at the beginning.
     Trials,
     /// A worker's hello, or another message that may free it for a trial (`done`, `failed`).
@@ -124,7 +124,7 @@ pub enum EventKind {
 }
 
 /// Who wants to know what the reactor's answers cost brings a clock: the simulation has none.
-pub trait Meter {
+pub(super) trait Meter {
     /// The reactor is about to be told something.
     fn before(&mut self) {}
     /// It has answered.
@@ -184,7 +184,7 @@ struct World<'a> {
 ///
 /// # Errors
 /// What the reactor did that it must never do: give out a trial twice, lose one, count one twice.
-pub fn simulate(cluster: &Cluster, meter: &mut dyn Meter) -> Result<Outcome, Breach> {
+pub(super) fn simulate(cluster: &Cluster, meter: &mut dyn Meter) -> Result<Outcome, Breach> {
     let mut world = World::new(cluster);
     world.play(meter)?;
     Ok(world.books.close(
@@ -324,7 +324,7 @@ impl<'a> World<'a> {
                 };
                 match next {
                     Some(Say::Next(after)) => {
-                        self.push(at + after, Event::Speaks { slot, process })
+                        self.push(at + after, Event::Speaks { slot, process });
                     }
                     Some(Say::Crash) => self.push(
                         at,

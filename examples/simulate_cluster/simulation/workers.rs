@@ -61,7 +61,7 @@ pub(super) struct Workers<'a> {
 }
 
 impl<'a> Workers<'a> {
-    pub fn new(cluster: &'a Cluster) -> Self {
+    pub(super) fn new(cluster: &'a Cluster) -> Self {
         let workers = (0..cluster.workers).map(|_| Worker::default()).collect();
         Self {
             cluster,
@@ -71,7 +71,7 @@ impl<'a> Workers<'a> {
     }
 
     /// Starts a worker; returns its process and when it says hello.
-    pub fn spawn(&mut self, now: Time, slot: usize) -> Result<(u64, Time), Breach> {
+    pub(super) fn spawn(&mut self, now: Time, slot: usize) -> Result<(u64, Time), Breach> {
         let start = seconds(self.cluster.start_seconds);
         let worker = &mut self.workers[slot];
         if worker.alive {
@@ -89,7 +89,7 @@ impl<'a> Workers<'a> {
     }
 
     /// Gives a worker trials.
-    pub fn give(&mut self, slot: usize, bundle: Vec<PlannedTrial>) -> Result<u64, Breach> {
+    pub(super) fn give(&mut self, slot: usize, bundle: Vec<PlannedTrial>) -> Result<u64, Breach> {
         let worker = &mut self.workers[slot];
         // One that has just died is not known to be gone.
         if worker.alive
@@ -105,13 +105,13 @@ impl<'a> Workers<'a> {
     }
 
     /// A worker is told to end; its process, if it has one.
-    pub fn told_to_end(&self, slot: usize) -> Option<u64> {
+    pub(super) fn told_to_end(&self, slot: usize) -> Option<u64> {
         let worker = &self.workers[slot];
         worker.alive.then_some(worker.process)
     }
 
     /// A process ends, if it has not ended already.
-    pub fn end(&mut self, now: Time, slot: usize, process: u64, books: &mut Books) -> bool {
+    pub(super) fn end(&mut self, now: Time, slot: usize, process: u64, books: &mut Books) -> bool {
         let worker = &mut self.workers[slot];
         if !worker.alive || worker.process != process {
             return false;
@@ -119,10 +119,10 @@ impl<'a> Workers<'a> {
         worker.alive = false;
         match &worker.training {
             Some(training) => {
-                books.outcome.lost += now.saturating_sub(training.began).as_secs_f64()
+                books.outcome.lost += now.saturating_sub(training.began).as_secs_f64();
             }
             None if !worker.greeted => {
-                books.outcome.starting += now.saturating_sub(worker.spawned).as_secs_f64()
+                books.outcome.starting += now.saturating_sub(worker.spawned).as_secs_f64();
             }
             None => books.busy(now, slot),
         }
@@ -131,7 +131,7 @@ impl<'a> Workers<'a> {
     }
 
     /// The processes that a preempted node takes with it.
-    pub fn preempt(&mut self, slots: Range<usize>, back: Time) -> Vec<(usize, u64)> {
+    pub(super) fn preempt(&mut self, slots: Range<usize>, back: Time) -> Vec<(usize, u64)> {
         let mut taken = Vec::new();
         for slot in slots {
             let worker = &mut self.workers[slot];
@@ -144,7 +144,7 @@ impl<'a> Workers<'a> {
     }
 
     /// What a worker says now, and what it does after it; None if it is gone.
-    pub fn speak(
+    pub(super) fn speak(
         &mut self,
         now: Time,
         slot: usize,

@@ -166,7 +166,7 @@ fn holm_agrees_with_statsmodels() {
         holm(ps)
             .iter()
             .zip(reference)
-            .for_each(|(a, b)| near(*a, *b))
+            .for_each(|(a, b)| near(*a, *b));
     };
     same(&[0.01, 0.04, 0.03, 0.005], &[0.03, 0.06, 0.06, 0.02]);
     same(&[0.5, 0.5, 0.001], &[1.0, 1.0, 0.003]);

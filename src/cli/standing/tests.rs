@@ -65,7 +65,7 @@ fn a_snapshot_says_the_same_as_every_attempt() {
                 file: "logs/0".into(),
                 offset: 0,
             },
-        })
+        });
     };
     let metrics = |value: f64| -> Metrics { [("m", value)].into_iter().collect() };
     let done = |trial, seconds: f64| {

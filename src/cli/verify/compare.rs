@@ -132,7 +132,7 @@ pub(super) fn keep(results: &mut HashMap<TrialId, Rerun>, write: Write) {
                 .extend(values.numbers.0);
         }
         Write::TrialDone { trial, metrics, .. } => {
-            results.entry(trial).or_default().metrics = Some(metrics.numbers)
+            results.entry(trial).or_default().metrics = Some(metrics.numbers);
         }
         Write::TrialFailed {
             trial,

@@ -52,7 +52,7 @@ impl LogReader {
     ///
     /// # Errors
     /// If the file is damaged, or `take` refuses a record.
-    pub fn feed(
+    pub(super) fn feed(
         &mut self,
         bytes: &[u8],
         mut take: impl FnMut(Record<'_>) -> Result<(), Damage>,
@@ -82,7 +82,7 @@ impl LogReader {
     ///
     /// # Errors
     /// If it does.
-    pub fn finish(&self) -> Result<(), Damage> {
+    pub(super) fn finish(&self) -> Result<(), Damage> {
         if let Some((begin, _)) = &self.begun {
             return Err(Flaw::CutOff.at(*begin));
         }
@@ -201,7 +201,7 @@ pub(super) mod tests {
     use proptest::prelude::*;
 
     /// A file with these records.
-    pub fn file(records: &[Vec<u8>]) -> Vec<u8> {
+    pub(crate) fn file(records: &[Vec<u8>]) -> Vec<u8> {
         let mut file = HEADER.to_vec();
         for record in records {
             let mut rest = &record[..];

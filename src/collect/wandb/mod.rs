@@ -19,12 +19,12 @@ use framing::{LogReader, Record};
 
 /// Numbers of the fields of W&B's messages.
 mod field {
-    pub const HISTORY: u64 = 2;
-    pub const SUMMARY: u64 = 3;
-    pub const ITEM: u64 = 1;
-    pub const KEY: u64 = 1;
-    pub const NESTED_KEY: u64 = 2;
-    pub const VALUE_JSON: u64 = 16;
+    pub(super) const HISTORY: u64 = 2;
+    pub(super) const SUMMARY: u64 = 3;
+    pub(super) const ITEM: u64 = 1;
+    pub(super) const KEY: u64 = 1;
+    pub(super) const NESTED_KEY: u64 = 2;
+    pub(super) const VALUE_JSON: u64 = 16;
 }
 
 /// W&B's own names that say where a row stands.
@@ -39,7 +39,7 @@ pub(super) struct WandbFile {
 }
 
 impl WandbFile {
-    pub fn feed(
+    pub(super) fn feed(
         &mut self,
         bytes: &[u8],
         take: &mut dyn FnMut(Entry) -> Result<(), Flaw>,
@@ -53,7 +53,7 @@ impl WandbFile {
         })
     }
 
-    pub fn finish(&self) -> Result<(), Damage> {
+    pub(super) fn finish(&self) -> Result<(), Damage> {
         self.log.finish()
     }
 }

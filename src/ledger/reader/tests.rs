@@ -9,7 +9,7 @@ fn ledgers_from_before_there_were_launchers_are_read() {
     let drop = |column: &str| {
         writer
             .execute_batch(&format!("ALTER TABLE worker DROP COLUMN {column}"))
-            .unwrap()
+            .unwrap();
     };
     ["launcher", "host", "job", "waits"]
         .into_iter()
@@ -85,7 +85,7 @@ fn the_trials_of_a_pack_count_as_the_time_that_passed() {
             10 + number,
             2,
             [10 * number as u32, 10 * number as u32 + 9],
-        )
+        );
     });
     let found = Reader::open(dir.path()).unwrap().durations().unwrap();
     assert_eq!(found["single"], (3, 27.0));

@@ -101,7 +101,7 @@ impl CommandLine {
 ///
 /// # Errors
 /// The operating system's.
-pub fn start(mut command: Command) -> std::io::Result<Child> {
+pub(super) fn start(mut command: Command) -> std::io::Result<Child> {
     let Some(limit) = original_open_files() else {
         return command.spawn();
     };
@@ -133,7 +133,7 @@ pub struct Place<'a> {
 
 /// The agent's own command line, without the command that it is to start. With `has_secrets` it
 /// waits for the secrets on its stdin.
-pub fn agent_words(
+pub(super) fn agent_words(
     agent: &str,
     silence: Duration,
     place: Place<'_>,

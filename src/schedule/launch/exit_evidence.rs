@@ -10,7 +10,7 @@ use crate::schedule::refusal::Refusal;
 
 /// What an agent has said.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct ExitEvidence {
+pub(crate) struct ExitEvidence {
     /// Whether it has run at all.
     pub ran: bool,
     /// Its last message, if that was about the end.
@@ -32,7 +32,7 @@ const SLURM_REASONS: [&str; 3] = ["CANCELLED", "DUE TO", "Node failure"];
 
 impl ExitEvidence {
     /// Notes a message of the agent.
-    pub fn on_message(&mut self, message: &FromAgent) {
+    pub(crate) fn on_message(&mut self, message: &FromAgent) {
         match message {
             FromAgent::Running { .. } => self.ran = true,
             FromAgent::Heartbeat => {}
@@ -43,12 +43,12 @@ impl ExitEvidence {
     }
 
     /// Whether the worker has run, and the agent has seen its end.
-    pub fn has_seen_the_end(&self) -> bool {
+    pub(crate) fn has_seen_the_end(&self) -> bool {
         matches!(self.end, Some(FromAgent::Ended { .. }))
     }
 
     /// What the system there refused, if nothing could be started, and the agent's message.
-    pub fn refusal(&self) -> Option<(Refusal, String)> {
+    pub(crate) fn refusal(&self) -> Option<(Refusal, String)> {
         match &self.end {
             Some(FromAgent::NotStarted {
                 why,
@@ -63,7 +63,7 @@ impl ExitEvidence {
 
     /// How the worker ended, and why. `launcher_exit` is the exit of the launcher's own process,
     /// `program` its name, and `log` the end of the log.
-    pub fn conclude(self, launcher_exit: Exit, program: &str, log: &str) -> (Exit, String) {
+    pub(crate) fn conclude(self, launcher_exit: Exit, program: &str, log: &str) -> (Exit, String) {
         match self.end {
             // Slurm knows the reason better than the agent, which only got a signal.
             Some(FromAgent::Ended {

@@ -10,7 +10,7 @@ use crate::schedule::budget::Held;
 
 /// What comes from a worker process.
 #[derive(Debug)]
-pub enum Incoming {
+pub(crate) enum Incoming {
     /// A message.
     Message(FromWorker),
     /// Messages that were read together, and the memory that they take until what they lead to is

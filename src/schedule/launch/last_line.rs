@@ -21,7 +21,7 @@ const MAX_BEGINNINGS: usize = 16;
 
 /// What the search found.
 #[derive(Debug, Default, PartialEq)]
-pub struct Printed {
+pub(super) struct Printed {
     /// The values of the last line that has the metric.
     pub values: Option<Reported>,
     /// Without such a line: what the last line with the metric's name has instead of a number.
@@ -34,7 +34,7 @@ pub struct Printed {
 ///
 /// # Errors
 /// The operating system's, if the log cannot be read.
-pub fn last_line(log: &File, begin: u64, metric: &str) -> io::Result<Printed> {
+pub(super) fn last_line(log: &File, begin: u64, metric: &str) -> io::Result<Printed> {
     let end = log.metadata()?.len();
     let limit = begin.max(end.saturating_sub(MAX_SEARCHED));
     let mut printed = Printed::default();

@@ -23,7 +23,7 @@ use crate::schedule::refusal::Refusal;
 
 /// How to start a worker.
 #[derive(Clone, Debug)]
-pub struct SpawnPlan {
+pub(crate) struct SpawnPlan {
     /// What is really started.
     pub line: CommandLine,
     /// The file that its stderr is appended to.
@@ -34,7 +34,7 @@ pub struct SpawnPlan {
 
 /// A running worker process. Dropping its stdin tells it to end.
 #[derive(Debug)]
-pub struct LocalWorker {
+pub(crate) struct LocalWorker {
     /// Its process id, which is its process group's too.
     pub pid: u32,
     /// Messages for it; dropping this closes its stdin. None: it takes no messages.
@@ -49,7 +49,11 @@ pub struct LocalWorker {
 ///
 /// # Errors
 /// The operating system's, if the log cannot be opened or the program not be started.
-pub fn spawn<R, F>(plan: &SpawnPlan, budget: Budget, report: R) -> Result<LocalWorker, Refusal>
+pub(crate) fn spawn<R, F>(
+    plan: &SpawnPlan,
+    budget: Budget,
+    report: R,
+) -> Result<LocalWorker, Refusal>
 where
     R: Fn(Incoming) -> F + Send + Sync + 'static,
     F: Future<Output = ()> + Send + 'static,

@@ -11,7 +11,7 @@ use crate::spec::CommandSpec;
 
 /// How long the coordinator may be silent before a worker ends itself, unless the sweep file says
 /// otherwise.
-pub const DEFAULT_SILENCE: Duration = Duration::from_secs(120);
+pub(super) const DEFAULT_SILENCE: Duration = Duration::from_secs(120);
 /// Shell script that enters the folder in its first word and starts the words behind it. It is
 /// POSIX, so that it works in the smallest container.
 const IN_FOLDER: &str = "cd -- \"$0\" && exec env \"$@\"";

@@ -26,11 +26,12 @@ use crate::schedule::refusal::Refusal;
 use collector::Collector;
 use outcome::Output;
 use run::ProgramRun;
-pub use source::{Source, TrialSource};
+pub use source::Source;
+pub(super) use source::TrialSource;
 use watch::Watch;
 
 /// The variable that names the file that an attempt writes its metrics to.
-pub const METRICS_VARIABLE: &str = "PENTAGRID_METRICS";
+pub(crate) const METRICS_VARIABLE: &str = "PENTAGRID_METRICS";
 
 /// How often the metrics file is checked.
 const POLL_INTERVAL: Duration = Duration::from_millis(100);
@@ -111,7 +112,7 @@ impl ProgramPlan {
 ///
 /// # Errors
 /// The operating system's, if the folder cannot be written or the program not be started.
-pub fn spawn_program<R, F>(
+pub(crate) fn spawn_program<R, F>(
     mut plan: ProgramPlan,
     log: File,
     budget: Budget,

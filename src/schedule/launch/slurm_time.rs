@@ -10,7 +10,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// Seconds until a job reaches its time limit. Slurm 23.02 and later put its end into the
 /// environment (`end_time`); otherwise `squeue` is asked.
-pub fn seconds_left(job: &str, end_time: Option<&str>) -> Option<u64> {
+pub(crate) fn seconds_left(job: &str, end_time: Option<&str>) -> Option<u64> {
     if let Some(end) = end_time.and_then(|end| end.parse::<i64>().ok()) {
         return u64::try_from(end - jiff::Timestamp::now().as_second()).ok();
     }

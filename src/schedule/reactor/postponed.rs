@@ -96,7 +96,7 @@ impl Reactor {
     /// Gives the sweep up if a shortage has lasted for too long with nothing running. As long as
     /// trials run, their ends may free what is missing.
     pub(super) fn check_shortage(&mut self, now: Time) {
-        let is_idle = self.slots.iter().all(|slot| slot.is_available());
+        let is_idle = self.slots.iter().all(super::slot::Slot::is_available);
         let Some(shortage) = self.shortage.as_mut().filter(|_| self.stop.is_none()) else {
             return;
         };

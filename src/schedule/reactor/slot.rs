@@ -141,7 +141,7 @@ pub(super) struct Departed {
 
 impl Job {
     /// A trial that has not been tried.
-    pub fn new(trial: PlannedTrial) -> Self {
+    pub(super) fn new(trial: PlannedTrial) -> Self {
         Self {
             trial,
             failures: 0,
@@ -153,7 +153,7 @@ impl Job {
 
     /// The group of trials that it has work in common with. A trial that brought a worker down has
     /// none: it is computed by itself.
-    pub fn group(&self) -> Option<Group> {
+    pub(super) fn group(&self) -> Option<Group> {
         self.trial
             .group
             .filter(|_| !self.alone)
@@ -162,7 +162,7 @@ impl Job {
 }
 
 impl Assignment {
-    pub fn new(job: Job) -> Self {
+    pub(super) fn new(job: Job) -> Self {
         Self {
             job,
             started: None,
@@ -173,7 +173,7 @@ impl Assignment {
 }
 
 impl Process {
-    pub fn new(queued: bool) -> Self {
+    pub(super) fn new(queued: bool) -> Self {
         Self {
             queued,
             expiry: None,
@@ -183,7 +183,7 @@ impl Process {
 }
 
 impl Worker {
-    pub fn new(now: Time, process: Process, pack: usize) -> Self {
+    pub(super) fn new(now: Time, process: Process, pack: usize) -> Self {
         Self {
             process,
             pack,
@@ -198,7 +198,7 @@ impl Worker {
 
 impl Slot {
     /// A slot without a process.
-    pub fn empty(device: usize) -> Self {
+    pub(super) fn empty(device: usize) -> Self {
         Self {
             device,
             state: SlotState::Empty { until: Time::ZERO },
@@ -208,36 +208,36 @@ impl Slot {
         }
     }
 
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         matches!(self.state, SlotState::Empty { .. })
     }
 
-    pub fn is_starting(&self) -> bool {
+    pub(super) fn is_starting(&self) -> bool {
         matches!(self.state, SlotState::Starting { .. })
     }
 
     /// Whether it has a worker that can be given trials.
-    pub fn is_ready_and_idle(&self) -> bool {
+    pub(super) fn is_ready_and_idle(&self) -> bool {
         matches!(&self.state, SlotState::Ready(worker) if worker.assignments.is_empty())
     }
 
     /// Whether trials can be handed out to it, if need be after a worker has been started.
-    pub fn is_available(&self) -> bool {
+    pub(super) fn is_available(&self) -> bool {
         self.is_empty() || self.is_ready_and_idle()
     }
 
     /// Whether its process waits for its turn in a queue.
-    pub fn is_queued(&self) -> bool {
+    pub(super) fn is_queued(&self) -> bool {
         self.process().is_some_and(|process| process.queued)
     }
 
     /// Whether its process was told to end for a fault of its own.
-    pub fn has_fault(&self) -> bool {
+    pub(super) fn has_fault(&self) -> bool {
         matches!(&self.state, SlotState::Ending(ending) if ending.fault.is_some())
     }
 
     /// Turns the process that is starting into a worker, which has said hello.
-    pub fn become_ready(&mut self, now: Time, pack: usize) {
+    pub(super) fn become_ready(&mut self, now: Time, pack: usize) {
         let empty = SlotState::Empty { until: Time::ZERO };
         self.state = match std::mem::replace(&mut self.state, empty) {
             SlotState::Starting { mut process, .. } => {
@@ -249,7 +249,7 @@ impl Slot {
     }
 
     /// The process in it.
-    pub fn process(&self) -> Option<&Process> {
+    pub(super) fn process(&self) -> Option<&Process> {
         match &self.state {
             SlotState::Empty { .. } => None,
             SlotState::Starting { process, .. } => Some(process),
@@ -262,7 +262,7 @@ impl Slot {
     }
 
     /// The process in it, to change it.
-    pub fn process_mut(&mut self) -> Option<&mut Process> {
+    pub(super) fn process_mut(&mut self) -> Option<&mut Process> {
         match &mut self.state {
             SlotState::Empty { .. } => None,
             SlotState::Starting { process, .. } => Some(process),
@@ -275,7 +275,7 @@ impl Slot {
     }
 
     /// The worker in it, which may have been told to end.
-    pub fn worker(&self) -> Option<&Worker> {
+    pub(super) fn worker(&self) -> Option<&Worker> {
         match &self.state {
             SlotState::Ready(worker)
             | SlotState::Ending(Ending {
@@ -287,7 +287,7 @@ impl Slot {
     }
 
     /// The worker in it, to change it.
-    pub fn worker_mut(&mut self) -> Option<&mut Worker> {
+    pub(super) fn worker_mut(&mut self) -> Option<&mut Worker> {
         match &mut self.state {
             SlotState::Ready(worker)
             | SlotState::Ending(Ending {
@@ -299,12 +299,12 @@ impl Slot {
     }
 
     /// The trials that its worker has.
-    pub fn assignments(&self) -> &[Assignment] {
+    pub(super) fn assignments(&self) -> &[Assignment] {
         self.worker().map_or(&[], |worker| &worker.assignments)
     }
 
     /// The trial of that id that its worker has.
-    pub fn assignment_mut(&mut self, trial: TrialId) -> Option<&mut Assignment> {
+    pub(super) fn assignment_mut(&mut self, trial: TrialId) -> Option<&mut Assignment> {
         self.worker_mut()?
             .assignments
             .iter_mut()
@@ -313,7 +313,7 @@ impl Slot {
 
     /// Tells its process to end, as far as the state goes. Returns whether it was not told so
     /// before, by the same or more severe means.
-    pub fn end(&mut self, how: EndBy, kill_at: Time, new_fault: Option<Fault>) -> bool {
+    pub(super) fn end(&mut self, how: EndBy, kill_at: Time, new_fault: Option<Fault>) -> bool {
         let empty = SlotState::Empty { until: Time::ZERO };
         let (occupant, fault) = match std::mem::replace(&mut self.state, empty) {
             SlotState::Starting { process, .. } => (Occupant::Process(process), new_fault),
@@ -335,7 +335,7 @@ impl Slot {
 
     /// Takes out the process that is gone; the slot stays empty at least until `until`. Returns
     /// `None` if there was none.
-    pub fn vacate(&mut self, until: Time) -> Option<Departed> {
+    pub(super) fn vacate(&mut self, until: Time) -> Option<Departed> {
         let state = std::mem::replace(&mut self.state, SlotState::Empty { until });
         match state {
             SlotState::Empty { .. } => None,
@@ -356,7 +356,7 @@ impl Slot {
     }
 
     /// Excuses a time in which its worker could not be heard, though it may have worked.
-    pub fn excuse_unheard_time(&mut self, gap: Time) {
+    pub(super) fn excuse_unheard_time(&mut self, gap: Time) {
         if let SlotState::Starting { since, .. } = &mut self.state {
             *since += gap;
         }
@@ -372,7 +372,7 @@ impl Slot {
     }
 
     /// Does not count a time in which this program and its workers were suspended.
-    pub fn skip_suspended_time(&mut self, gap: Time) {
+    pub(super) fn skip_suspended_time(&mut self, gap: Time) {
         match &mut self.state {
             SlotState::Starting { since, .. } => *since += gap,
             SlotState::Ending(ending) => ending.kill_at += gap,
@@ -414,12 +414,12 @@ impl Departed {
     }
 
     /// Whether it was told to end, and not for a fault of its own.
-    pub fn was_expected(&self) -> bool {
+    pub(super) fn was_expected(&self) -> bool {
         self.was_ending && self.fault.is_none()
     }
 
     /// Whether it had started a trial that it has not ended.
-    pub fn has_started_a_trial(&self) -> bool {
+    pub(super) fn has_started_a_trial(&self) -> bool {
         self.assignments
             .iter()
             .any(|assignment| assignment.started.is_some())

@@ -23,7 +23,7 @@ pub(super) struct Block<'b, 's> {
 }
 
 impl<'b, 's> Block<'b, 's> {
-    pub fn open(
+    pub(super) fn open(
         key: &'static str,
         entry: &'b Entry,
         scope: &'b Scope<'b>,
@@ -45,7 +45,7 @@ impl<'b, 's> Block<'b, 's> {
     }
 
     /// Where to point for a problem with the value of a key: the value, or the claim's key.
-    pub fn span_of(&self, key: &str) -> Span {
+    pub(super) fn span_of(&self, key: &str) -> Span {
         self.parts.get(key).map_or(self.entry.key_span, Entry::at)
     }
 
@@ -63,13 +63,13 @@ impl<'b, 's> Block<'b, 's> {
     }
 
     /// Reads the name of a final metric.
-    pub fn final_metric(&mut self, key: &str) -> Option<String> {
+    pub(super) fn final_metric(&mut self, key: &str) -> Option<String> {
         let entry = self.required(key)?;
         self.metric(entry, METRICS, "reports no metric", "its metrics")
     }
 
     /// Reads the name of a metric of the history.
-    pub fn history_metric(&mut self, key: &str) -> Option<String> {
+    pub(super) fn history_metric(&mut self, key: &str) -> Option<String> {
         let entry = self.required(key)?;
         self.metric(entry, HISTORY, "has no history of", "its history")
     }
@@ -102,7 +102,7 @@ impl<'b, 's> Block<'b, 's> {
     }
 
     /// Reads the name of an arm, and returns the arm's number.
-    pub fn arm(&mut self, key: &str) -> Option<usize> {
+    pub(super) fn arm(&mut self, key: &str) -> Option<usize> {
         let entry = self.required(key)?;
         let name = free_text::line(entry, usize::MAX, false, self.problems)?;
         self.find_arm(&name, entry.at())
@@ -127,7 +127,7 @@ impl<'b, 's> Block<'b, 's> {
     }
 
     /// Reads the names of two different arms.
-    pub fn two_arms(&mut self, one: &str, other: &str) -> Option<[usize; 2]> {
+    pub(super) fn two_arms(&mut self, one: &str, other: &str) -> Option<[usize; 2]> {
         let first = self.arm(one);
         let second = self.arm(other);
         let pair = [first?, second?];
@@ -139,7 +139,7 @@ impl<'b, 's> Block<'b, 's> {
     }
 
     /// Reports that something is compared with itself.
-    pub fn report_itself(&mut self, key: &str, name: &str) {
+    pub(super) fn report_itself(&mut self, key: &str, name: &str) {
         let message = format!("`{}` compares {} with itself", self.key, quoted(name));
         let help = self.example_help();
         self.problems
@@ -147,7 +147,7 @@ impl<'b, 's> Block<'b, 's> {
     }
 
     /// Reads a list of arms. All arms, if it is left out.
-    pub fn arms(&mut self, key: &str) -> Option<Vec<usize>> {
+    pub(super) fn arms(&mut self, key: &str) -> Option<Vec<usize>> {
         let Some(entry) = self.parts.get(key) else {
             return Some((0..self.scope.arms.len()).collect());
         };
@@ -203,7 +203,7 @@ impl<'b, 's> Block<'b, 's> {
     }
 
     /// Reads a number that follows a rule. Without a default it is required.
-    pub fn number(
+    pub(super) fn number(
         &mut self,
         key: &str,
         default: Option<f64>,
@@ -229,7 +229,7 @@ impl<'b, 's> Block<'b, 's> {
     }
 
     /// The direction in which a metric gets better: as the file says, or as is known of the metric.
-    pub fn goal(&mut self, metric: Option<&str>) -> Option<Goal> {
+    pub(super) fn goal(&mut self, metric: Option<&str>) -> Option<Goal> {
         if let Some(entry) = self.parts.get("goal") {
             let written = free_text::line(entry, 128, false, self.problems)?;
             return free_text::goal(entry, &written, self.problems);

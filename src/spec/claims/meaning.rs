@@ -5,7 +5,7 @@ use crate::spec::model::{ClaimKind, Way};
 
 impl Block<'_, '_> {
     /// Reads the meaning; None if a problem has been reported.
-    pub fn kind(mut self) -> Option<ClaimKind> {
+    pub(super) fn kind(mut self) -> Option<ClaimKind> {
         match self.key {
             "highest" | "lowest" => self.extreme(),
             "greater" | "less" => self.comparison(),

@@ -20,7 +20,7 @@ pub(super) struct Trainer {
 }
 
 impl Trainer {
-    pub fn new(task: Option<&Task>, fields: &Fields<'_>) -> Self {
+    pub(super) fn new(task: Option<&Task>, fields: &Fields<'_>) -> Self {
         Self {
             builtin: matches!(task, Some(Task::BuiltIn(_))),
             wandb: match task {

@@ -21,7 +21,7 @@ pub(super) struct Document<'d, 's> {
 }
 
 impl<'d, 's> Document<'d, 's> {
-    pub fn new(root: &'d Node, unnamed: String, problems: &'d mut Problems<'s>) -> Self {
+    pub(super) fn new(root: &'d Node, unnamed: String, problems: &'d mut Problems<'s>) -> Self {
         Self {
             root,
             problems,
@@ -32,7 +32,7 @@ impl<'d, 's> Document<'d, 's> {
     }
 
     /// The names of the arms, including those that could not be read.
-    pub fn arm_names<'n>(fields: &Fields<'n>) -> Vec<&'n str> {
+    pub(super) fn arm_names<'n>(fields: &Fields<'n>) -> Vec<&'n str> {
         match fields.get("arms").map(|arms| &arms.value.kind) {
             Some(Kind::Map(arms)) => arms.iter().map(|arm| &*arm.key).collect(),
             _ => vec![MAIN],
@@ -40,7 +40,7 @@ impl<'d, 's> Document<'d, 's> {
     }
 
     /// The entry of a required key.
-    pub fn required<'n>(
+    pub(super) fn required<'n>(
         &mut self,
         fields: &Fields<'n>,
         key: &'static str,
@@ -53,7 +53,7 @@ impl<'d, 's> Document<'d, 's> {
     }
 
     /// Reports all that is missing as one problem: it has no place of its own in the file.
-    pub fn report_missing(&mut self) {
+    pub(super) fn report_missing(&mut self) {
         if self.missing.is_empty() {
             return;
         }
@@ -77,7 +77,12 @@ impl<'d, 's> Document<'d, 's> {
         );
     }
 
-    pub fn line(&mut self, entry: &Entry, max_chars: usize, multiline: bool) -> Option<String> {
+    pub(super) fn line(
+        &mut self,
+        entry: &Entry,
+        max_chars: usize,
+        multiline: bool,
+    ) -> Option<String> {
         free_text::line(entry, max_chars, multiline, self.problems)
     }
 }

@@ -34,7 +34,7 @@ pub(in crate::spec) struct Param {
 }
 
 impl Param {
-    pub fn new(entry: &Entry, name: String, builtin: Option<&'static TaskParam>) -> Self {
+    pub(crate) fn new(entry: &Entry, name: String, builtin: Option<&'static TaskParam>) -> Self {
         Self {
             name,
             span: entry.key_span,
@@ -49,7 +49,7 @@ impl Param {
     }
 
     /// Records which values are repeated.
-    pub fn find_repeats(&mut self) {
+    pub(crate) fn find_repeats(&mut self) {
         let mut first: HashMap<(&'static str, String), usize> = HashMap::new();
         for (number, (value, _)) in self.values.iter().enumerate() {
             let earlier = *first
@@ -62,7 +62,7 @@ impl Param {
     }
 
     /// Reports the repeated values.
-    pub fn report_repeats(&self, problems: &mut Problems<'_>) {
+    pub(crate) fn report_repeats(&self, problems: &mut Problems<'_>) {
         for (again, earlier) in &self.repeats {
             if problems.is_full() {
                 return;

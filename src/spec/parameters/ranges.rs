@@ -44,7 +44,7 @@ impl Reader<'_, '_> {
 
     /// Reads W&B's `min` and `max`, with `distribution` and `q`.
     pub(super) fn bounds(&mut self, fields: &Fields<'_>, param: &mut Param) {
-        let distribution = fields.get("distribution").map(|entry| text(entry));
+        let distribution = fields.get("distribution").map(text);
         let entries = [fields.get("min"), fields.get("max")];
         let [Some(min), Some(max)] = entries else {
             param.broken = true;
@@ -205,8 +205,8 @@ impl Reader<'_, '_> {
         closed: bool,
     ) -> Option<Values> {
         let steps = (to.value - from.value) / step;
-        // Not `steps < 0`: also NaN, of a step of 0, is refused.
-        if !(steps >= 0.0) || !steps.is_finite() {
+        // A step of 0 gives infinity or NaN.
+        if !steps.is_finite() || steps < 0.0 {
             let message = format!(
                 "no value from {} leads to {} in steps of {step}",
                 from.value, to.value

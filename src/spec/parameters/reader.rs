@@ -29,7 +29,7 @@ pub(in crate::spec) struct Reader<'p, 's> {
 
 impl Reader<'_, '_> {
     /// Reads the parameters of a block, in order.
-    pub fn block(&mut self, entry: &Entry) -> Vec<Param> {
+    pub(crate) fn block(&mut self, entry: &Entry) -> Vec<Param> {
         let mut params = Vec::new();
         self.nested(entry, "", &mut params);
         params

@@ -8,7 +8,7 @@ impl Resolver<'_, '_, '_> {
     /// Returns the dimensions, each after those that its condition depends on; None if conditions
     /// depend on each other in a circle. `groups` are the parameters of each dimension,
     /// `dimension_of` is the dimension of each parameter.
-    pub fn dependency_order(
+    pub(super) fn dependency_order(
         &mut self,
         groups: &[Vec<usize>],
         dimension_of: &[usize],

@@ -16,7 +16,7 @@ pub(super) struct Frame {
 }
 
 impl Frame {
-    pub fn of(leaves: &[Leaf<'_>]) -> Self {
+    pub(super) fn of(leaves: &[Leaf<'_>]) -> Self {
         let mut frame = Self::default();
         for param in leaves.iter().flat_map(|leaf| &leaf.params) {
             let axis = frame.add_axis(&param.name);
@@ -52,12 +52,12 @@ impl Frame {
     }
 
     /// The number of a parameter's axis.
-    pub fn axis(&self, name: &str) -> usize {
+    pub(super) fn axis(&self, name: &str) -> usize {
         self.axis_numbers[name]
     }
 
     /// The number of a value on its axis.
-    pub fn value(&self, axis: usize, value: &ParamValue) -> usize {
+    pub(super) fn value(&self, axis: usize, value: &ParamValue) -> usize {
         self.value_numbers[axis][&(value.kind(), value.to_string())]
     }
 }

@@ -40,7 +40,7 @@ pub(in crate::spec) struct Rule {
 
 impl Layer {
     /// Reads the layer of a mapping's keys.
-    pub fn read(fields: &Fields<'_>, builtin: bool, problems: &mut Problems<'_>) -> Self {
+    pub(crate) fn read(fields: &Fields<'_>, builtin: bool, problems: &mut Problems<'_>) -> Self {
         let params = match fields.get("parameters") {
             Some(block) => Reader { builtin, problems }.block(block),
             None => Vec::new(),

@@ -25,7 +25,7 @@ pub(in crate::spec) struct Leaf<'d> {
 impl<'d> Leaf<'d> {
     /// Creates the grid below those layers. Reports repeated values, which only a `zip` can tell
     /// apart.
-    pub fn new(
+    pub(crate) fn new(
         layers: Vec<&'d Layer>,
         span: Span,
         place: String,
@@ -65,7 +65,7 @@ impl<'d> Leaf<'d> {
     }
 
     /// Whether it is the product of its parameters.
-    pub fn is_plain(&self) -> bool {
+    pub(crate) fn is_plain(&self) -> bool {
         self.layers
             .iter()
             .all(|layer| layer.zips.is_empty() && layer.rules.is_empty())
@@ -73,7 +73,7 @@ impl<'d> Leaf<'d> {
     }
 
     /// The number of the parameter of that name.
-    pub fn find(&self, name: &str) -> Option<usize> {
+    pub(crate) fn find(&self, name: &str) -> Option<usize> {
         self.params.iter().position(|param| param.name == name)
     }
 }

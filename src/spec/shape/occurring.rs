@@ -12,7 +12,7 @@ pub(in crate::spec) struct ShapedArm {
 
 impl ShapedArm {
     /// Keeps the values that some point has, and renumbers the grids accordingly.
-    pub fn occurring(mut axes: Vec<Axis>, mut grids: Vec<Subgrid>) -> Self {
+    pub(crate) fn occurring(mut axes: Vec<Axis>, mut grids: Vec<Subgrid>) -> Self {
         // By axis and value.
         let mut taken: Vec<Vec<bool>> = axes
             .iter()

@@ -205,7 +205,7 @@ impl Resolver<'_, '_, '_> {
     }
 
     /// Creates the dimension of some parameters that advance together.
-    pub fn dimension(&self, members: &[usize]) -> Dimension {
+    pub(super) fn dimension(&self, members: &[usize]) -> Dimension {
         let params: Vec<&Param> = members
             .iter()
             .map(|member| self.leaf.params[*member])

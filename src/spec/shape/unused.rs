@@ -28,12 +28,12 @@ pub(in crate::spec) struct Usage {
 
 impl Usage {
     /// Marks a name as that of a parameter, or a value as one that the parameter takes.
-    pub fn mark_known(&mut self, span: Span) {
+    pub(crate) fn mark_known(&mut self, span: Span) {
         self.known.insert(span);
     }
 
     /// Marks a rule that matches, or a parameter that exists.
-    pub fn mark_effective(&mut self, span: Span) {
+    pub(crate) fn mark_effective(&mut self, span: Span) {
         self.effective.insert(span);
     }
 }

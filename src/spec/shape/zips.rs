@@ -12,7 +12,7 @@ use crate::spec::tree::did_you_mean;
 impl Resolver<'_, '_, '_> {
     /// Returns the numbers of the parameters of each dimension, both in the order of the file.
     /// Reports zips that are not possible.
-    pub fn dimension_groups(&mut self) -> Vec<Vec<usize>> {
+    pub(super) fn dimension_groups(&mut self) -> Vec<Vec<usize>> {
         let leaf = self.leaf;
         let mut assigned = Assigned::new(leaf.params.len());
         for (depth, layer) in leaf.layers.iter().enumerate() {

@@ -5,13 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// The name under which the root re-exports `crates/protocol`.
-pub const PROTOCOL: &str = "protocol";
+pub(super) const PROTOCOL: &str = "protocol";
 
 /// The path of a module below `src/`, such as `["schedule", "reactor"]`.
-pub type ModulePath = Vec<String>;
+pub(super) type ModulePath = Vec<String>;
 
 /// A source file without comments, texts and tests.
-pub struct Module {
+pub(super) struct Module {
     /// Relative to `src/`.
     pub file: PathBuf,
     /// What it names: absolute paths below the crate's root.
@@ -21,7 +21,7 @@ pub struct Module {
 }
 
 /// All modules of the product below `src/`, without tests.
-pub fn modules() -> BTreeMap<ModulePath, Module> {
+pub(super) fn modules() -> BTreeMap<ModulePath, Module> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = BTreeMap::new();
     collect(&source, &mut Vec::new(), &mut files);

@@ -34,7 +34,7 @@ fn changed_while_it_runs(test: &Test, change: impl FnOnce()) -> String {
 fn a_directory_that_is_removed_while_it_runs_ends_the_sweep_and_is_not_made_again() {
     let test = Test::new();
     let said = changed_while_it_runs(&test, || {
-        std::fs::remove_dir_all(test.path("runs/toy")).unwrap()
+        std::fs::remove_dir_all(test.path("runs/toy")).unwrap();
     });
     assert!(said.contains("was removed while its sweep ran"), "{said}");
     assert!(

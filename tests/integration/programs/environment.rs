@@ -52,7 +52,7 @@ SECRET=hunter2
 args: --x=2 --seed=0
 {"x":2}
 {"score": 1}
-"#) });
+"#); });
     // The secret reached the program, which printed it; pentagrid itself has written it nowhere.
     assert!(!said.contains("hunter2"), "{said}");
     let ledger = std::fs::read(test.path("runs/toy/ledger.sqlite")).unwrap();
@@ -64,7 +64,7 @@ args: --x=2 --seed=0
 cd [DIR]/inner && rm -rf /tmp/pentagrid-[TRIAL] && mkdir /tmp/pentagrid-[TRIAL] && printf '%s\n' '{"x":2}' > /tmp/pentagrid-[TRIAL]/config.json &&
 env PENTAGRID_TRIAL=[TRIAL] PENTAGRID_SEED=0 PENTAGRID_DIR=/tmp/pentagrid-[TRIAL] PENTAGRID_CONFIG=/tmp/pentagrid-[TRIAL]/config.json PENTAGRID_METRICS=/tmp/pentagrid-[TRIAL]/metrics.jsonl PENTAGRID_RUN=/tmp/pentagrid-[TRIAL] PENTAGRID_DEVICE=cpu CUDA_VISIBLE_DEVICES='' OMP_NUM_THREADS=3 MKL_NUM_THREADS=3 OPENBLAS_NUM_THREADS=3 NUMEXPR_NUM_THREADS=3 VECLIB_MAXIMUM_THREADS=3 RAYON_NUM_THREADS=3 FROM_SPEC='seed 0 of [TRIAL]' SECRET="$PENTAGRID_TEST_SECRET" \
 ./train.sh --x=2 --seed=0
-"#) });
+"#); });
     // The line that is shown does run it again.
     let mut shell = std::process::Command::new("sh");
     let again = shell

@@ -93,7 +93,7 @@ trial d415hwh25a-0 (toy x=1, seed 0): exit: the program ended with exit code 1; 
 trial cm3ch8jysj-0 (toy x=2, seed 0): exit: the program ended with exit code 1; failed, no retries left
 warning: 2 trials failed, no retries left: see `pentagrid trials runs/toy --state failed`; `pentagrid resume runs/toy --retry-failed` runs them again
 warning: toy: no point is selected: 2 points without a result for every tuning seed (d415hwh25a: seed 0; cm3ch8jysj: seed 0)
-"#) });
+"#); });
     let list = test
         .run(&["trials", "runs/toy", "--state", "failed"])
         .expect(0)

@@ -35,7 +35,15 @@ fn max_pool_with(maps: &Tensor, avx2: Option<Avx2>) -> Result<Tensor, TchError> 
 /// The search on processors with AVX2, for maps no wider than two vectors.
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::*;
+    use std::arch::x86_64::{
+        __m256, __m256i, _CMP_GT_OQ, _CMP_UNORD_Q, _mm256_add_epi32, _mm256_blend_epi32,
+        _mm256_blend_ps, _mm256_blendv_epi8, _mm256_blendv_ps, _mm256_castpd_ps, _mm256_castps_pd,
+        _mm256_castps_si256, _mm256_castsi256_si128, _mm256_cmp_ps, _mm256_cmpgt_epi32,
+        _mm256_cvtepi32_epi64, _mm256_extracti128_si256, _mm256_loadu_ps, _mm256_maskload_ps,
+        _mm256_or_ps, _mm256_permute4x64_pd, _mm256_permutevar8x32_ps, _mm256_set1_epi32,
+        _mm256_set1_ps, _mm256_setr_epi32, _mm256_setzero_si256, _mm256_shuffle_ps,
+        _mm256_slli_epi32, _mm256_storeu_si256, _mm256_sub_epi32,
+    };
     use tch::{Device, Kind, TchError, Tensor};
 
     use crate::processor::Avx2;

@@ -108,7 +108,10 @@ fn is_dense(tensor: &Tensor) -> bool {
 #[cfg(target_arch = "x86_64")]
 mod x86 {
     use super::Coefficients;
-    use std::arch::x86_64::*;
+    use std::arch::x86_64::{
+        __m256, _mm256_add_ps, _mm256_div_ps, _mm256_fmadd_ps, _mm256_loadu_ps, _mm256_mul_ps,
+        _mm256_set1_ps, _mm256_sqrt_ps, _mm256_storeu_ps, _mm256_sub_ps,
+    };
 
     /// Floats in a vector.
     const LANES: usize = 8;

@@ -86,7 +86,7 @@ fn single(few: &mut Few, json: &str, seed: u64) -> Outcome {
     let outcome = few
         .session
         .run(&config, seed, Sharing::None, &mut |_, row| {
-            rows.push(row.without_wall_clock())
+            rows.push(row.without_wall_clock());
         });
     (rows, outcome.unwrap().metrics.without_wall_clock())
 }

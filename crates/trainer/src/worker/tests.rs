@@ -65,7 +65,7 @@ fn a_malformed_line_is_quoted() {
 fn answers(session: &mut Session, json: &str) -> Vec<FromWorker> {
     let mut sent = Vec::new();
     run_trial(session, request(json), false, &mut |message| {
-        sent.push(message)
+        sent.push(message);
     });
     sent
 }

@@ -148,7 +148,7 @@ fn train_a_pack(count: u64, space: Option<u64>) -> PackRun {
         let message: FromWorker = decode_line(&line.unwrap()).unwrap();
         match &message {
             FromWorker::Done { trial, .. } | FromWorker::Failed { trial, .. } => {
-                drop(ends.insert(trial.clone(), message))
+                drop(ends.insert(trial.clone(), message));
             }
             FromWorker::Epoch { .. } => halved |= !ends.is_empty(),
             _ => {}
@@ -210,7 +210,7 @@ fn a_pack_that_does_not_fit_is_halved() {
                     );
                 }
                 (FromWorker::Failed { kind, .. }, _) => {
-                    assert_eq!(*kind, FailureKind::OutOfMemory, "{end:?}")
+                    assert_eq!(*kind, FailureKind::OutOfMemory, "{end:?}");
                 }
                 other => panic!("{other:?}"),
             }

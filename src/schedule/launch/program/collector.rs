@@ -52,7 +52,7 @@ pub(super) enum CollectError {
 
 impl CollectError {
     /// Whether a file ends within a record.
-    pub fn is_cut_off(&self) -> bool {
+    pub(super) fn is_cut_off(&self) -> bool {
         matches!(self, Self::Damaged { damage, .. } if damage.what == Flaw::CutOff)
     }
 }
@@ -168,7 +168,7 @@ impl FollowedFile {
 impl Collector {
     /// Follows the sources of a trial whose program has not been started. `output` gets what it
     /// prints, from `begin` on.
-    pub fn new(
+    pub(super) fn new(
         trial: &str,
         metric: &str,
         sources: Vec<TrialSource>,
@@ -197,7 +197,7 @@ impl Collector {
     }
 
     /// Whether there is anything to follow.
-    pub fn is_idle(&self) -> bool {
+    pub(super) fn is_idle(&self) -> bool {
         self.sources.is_empty()
     }
 
@@ -205,7 +205,7 @@ impl Collector {
     ///
     /// # Errors
     /// If a folder cannot be read, or has too many files.
-    pub fn follow(&mut self) -> Result<Pass, CollectError> {
+    pub(super) fn follow(&mut self) -> Result<Pass, CollectError> {
         let mut pass = Pass::default();
         for source in &mut self.sources {
             source.find(&self.metric)?;
@@ -222,7 +222,7 @@ impl Collector {
     ///
     /// # Errors
     /// If a file is damaged or cannot be read.
-    pub fn finish(&mut self) -> Result<Pass, CollectError> {
+    pub(super) fn finish(&mut self) -> Result<Pass, CollectError> {
         let mut pass = Pass::default();
         for source in &mut self.sources {
             source.finish(&self.metric, &mut pass)?;
@@ -231,7 +231,7 @@ impl Collector {
     }
 
     /// The last value of each name, over all sources in their order; None if nothing was found.
-    pub fn last(&self) -> Option<Reported> {
+    pub(super) fn last(&self) -> Option<Reported> {
         let mut found: Option<Reported> = None;
         for source in &self.sources {
             for (path, file) in &source.files {
@@ -250,7 +250,7 @@ impl Collector {
     }
 
     /// Says for each source which files it has found.
-    pub fn describe(&self) -> Vec<String> {
+    pub(super) fn describe(&self) -> Vec<String> {
         self.sources
             .iter()
             .map(|source| {
@@ -279,7 +279,7 @@ impl Collector {
     }
 
     /// The messages about rows.
-    pub fn messages(&self, rows: Vec<Rows>) -> Vec<FromWorker> {
+    pub(super) fn messages(&self, rows: Vec<Rows>) -> Vec<FromWorker> {
         rows.into_iter()
             .flatten()
             .map(|(position, values)| FromWorker::Epoch {

@@ -67,7 +67,7 @@ impl From<std::io::Error> for ReadError {
 
 impl Follower {
     /// Follows the metrics file of a trial. `metric` is the one that the sweep selects by.
-    pub fn new(trial: &str, path: &Path, metric: &str, budget: Budget) -> Self {
+    pub(super) fn new(trial: &str, path: &Path, metric: &str, budget: Budget) -> Self {
         Self {
             reader: FileReader::new(trial.to_owned(), path.to_owned(), metric),
             is_broken: false,
@@ -78,32 +78,32 @@ impl Follower {
     }
 
     /// The last value of each metric; None if nothing was written.
-    pub fn last(&self) -> Option<&Reported> {
+    pub(super) fn last(&self) -> Option<&Reported> {
         self.reader.file.last()
     }
 
     /// Whether something was wrong with the file.
-    pub fn is_broken(&self) -> bool {
+    pub(super) fn is_broken(&self) -> bool {
         self.is_broken
     }
 
     /// Reports nothing more that is wrong.
-    pub fn mute(&mut self) {
+    pub(super) fn mute(&mut self) {
         self.is_mute = true;
     }
 
     /// Takes the shortage for which the file could not be read since this was last called.
-    pub fn take_shortage(&mut self) -> Option<String> {
+    pub(super) fn take_shortage(&mut self) -> Option<String> {
         self.shortage.take()
     }
 
     /// Whether there is something to read, and it can be read.
-    pub fn has_more(&self) -> bool {
+    pub(super) fn has_more(&self) -> bool {
         !self.is_broken && self.shortage.is_none() && self.reader.has_more()
     }
 
     /// Reports what has been added, at most a chunk of it, or what is wrong.
-    pub async fn follow<R, F>(&mut self, report: &R)
+    pub(super) async fn follow<R, F>(&mut self, report: &R)
     where
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
@@ -114,7 +114,7 @@ impl Follower {
 
     /// Reads a last line without a newline, and checks that what was read has not been overwritten.
     /// To be called after the program has exited well.
-    pub async fn finish<R, F>(&mut self, report: &R)
+    pub(super) async fn finish<R, F>(&mut self, report: &R)
     where
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,

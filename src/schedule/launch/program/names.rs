@@ -12,7 +12,7 @@ const PARTS: [&str; 5] = ["train", "validation", "val", "eval", "test"];
 
 /// How the names of one file are changed.
 #[derive(Debug, Default, PartialEq)]
-pub struct Naming {
+pub(super) struct Naming {
     /// What is put before every name.
     prefix: Option<String>,
     /// Names that another file has, which counts.
@@ -22,7 +22,7 @@ pub struct Naming {
 impl Naming {
     /// Returns the naming of a file. `files` are those of its source, in the order of their paths,
     /// each with the values that it has reported.
-    pub fn of<'f>(
+    pub(super) fn of<'f>(
         format: &Format,
         folder: &Path,
         file: &Path,
@@ -51,7 +51,7 @@ impl Naming {
     }
 
     /// Applies it to rows.
-    pub fn rows(&self, rows: Rows) -> Rows {
+    pub(super) fn rows(&self, rows: Rows) -> Rows {
         if self.is_neutral() {
             return rows;
         }
@@ -62,7 +62,7 @@ impl Naming {
     }
 
     /// Applies it to values.
-    pub fn values(&self, mut values: Reported) -> Reported {
+    pub(super) fn values(&self, mut values: Reported) -> Reported {
         if self.is_neutral() {
             return values;
         }

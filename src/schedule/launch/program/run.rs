@@ -93,7 +93,7 @@ impl ProgramEnd {
 }
 
 impl ProgramRun {
-    pub fn new(
+    pub(super) fn new(
         plan: ProgramPlan,
         child: Child,
         pid: u32,
@@ -112,7 +112,7 @@ impl ProgramRun {
     }
 
     /// Reports the program's metrics as they come, and its end.
-    pub async fn supervise<R, F>(mut self, report: R)
+    pub(super) async fn supervise<R, F>(mut self, report: R)
     where
         R: Fn(Incoming) -> F + Send + Sync,
         F: Future<Output = ()> + Send,

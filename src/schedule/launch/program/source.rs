@@ -222,7 +222,7 @@ fn is_of_format(format: &Format, path: &Path) -> bool {
 }
 
 /// The keys that would read files which lie in a trial's folder, each with one of these files.
-pub fn keys_for(folder: &Path) -> Vec<(String, PathBuf)> {
+pub(super) fn keys_for(folder: &Path) -> Vec<(String, PathBuf)> {
     let mut found: BTreeMap<String, PathBuf> = BTreeMap::new();
     let mut search = Search {
         entries: 0,

@@ -29,7 +29,7 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub fn new(collector: Collector, budget: Budget) -> Self {
+    pub(super) fn new(collector: Collector, budget: Budget) -> Self {
         Self {
             has_sources: !collector.is_idle(),
             collector: Some(collector),
@@ -39,7 +39,7 @@ impl Watch {
     }
 
     /// Reports what was added, if it is time to search again. What is wrong is reported at the end.
-    pub async fn follow<R, F>(&mut self, report: &R)
+    pub(super) async fn follow<R, F>(&mut self, report: &R)
     where
         R: Fn(Incoming) -> F,
         F: Future<Output = ()>,
@@ -61,7 +61,7 @@ impl Watch {
     ///
     /// # Errors
     /// If a file is damaged or cannot be read.
-    pub async fn finish<R, F>(
+    pub(super) async fn finish<R, F>(
         &mut self,
         is_well: bool,
         report: &R,
@@ -93,7 +93,7 @@ impl Watch {
     }
 
     /// Says for each source which files it has found.
-    pub fn describe(&self) -> Vec<String> {
+    pub(super) fn describe(&self) -> Vec<String> {
         self.collector
             .as_ref()
             .map(Collector::describe)
