@@ -9,6 +9,7 @@ use super::super::last_words::{is_about_usage, last_words};
 use super::super::launch::{ExitEvidence, Incoming};
 use super::super::out_of_memory;
 use super::super::slot_index::SlotIndex;
+use super::super::worker_command::Start;
 use super::super::worker_process::RunningProcess;
 use super::{Dispatcher, Envelope, QueuedMessage};
 use crate::ledger::{WorkerId, Write};
@@ -16,6 +17,9 @@ use crate::protocol::FromWorker;
 
 /// The exit code by which argparse and click say that they do not accept the arguments.
 const USAGE: i32 = 2;
+/// The exit code by which a program says that it has kept its state and wants to be started again:
+/// EX_TEMPFAIL of sysexits.h, which batch systems read so.
+const START_AGAIN: i32 = 75;
 
 impl Dispatcher {
     /// Something comes from a process.
@@ -144,6 +148,11 @@ impl Dispatcher {
         }
         if let Some(why) = self.shortage_at_exit(slot, exit, &process) {
             return self.reactor.on_start_postponed(now, slot, &why);
+        }
+        let is_of_one_trial = matches!(self.workers.start, Start::Program(_));
+        if exit == Exit::Code(START_AGAIN) && is_of_one_trial {
+            let how = "it asked to be started again (exit code 75)";
+            return self.reactor.on_exit(now, slot, Exit::Lost, how);
         }
         if let Some(why) = self.lack_of_memory(slot, exit, &process) {
             return self.reactor.on_exit(now, slot, exit, why.as_str());

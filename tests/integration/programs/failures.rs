@@ -180,3 +180,35 @@ fn a_program_that_refuses_its_arguments_is_not_retried() {
     assert_eq!(ran.stderr.matches(line).count(), 2, "{}", ran.stderr);
     assert_eq!(test.count("runs/toy", "SELECT count(*) FROM attempt"), 2);
 }
+
+#[test]
+fn a_program_may_ask_to_be_started_again() {
+    let test = script(
+        "echo x >> $PENTAGRID_DIR/starts\ntest $(wc -l < $PENTAGRID_DIR/starts) -ge 3 || exit 75\necho '{\"score\": 1}'\n",
+        "limits: {retries: 0}",
+    );
+    let ran = run(&test).expect(0);
+    assert!(
+        ran.stderr
+            .contains("it asked to be started again (exit code 75)"),
+        "{}",
+        ran.stderr
+    );
+    let attempts = "SELECT count(*) FROM attempt";
+    assert_eq!(test.count("runs/toy", attempts), 6);
+    let failures = "SELECT sum(failures) FROM trial";
+    assert_eq!(test.count("runs/toy", failures), 0);
+}
+
+#[test]
+fn a_program_that_asks_for_ever_fails() {
+    let test = script("exit 75", "limits: {retries: 0}");
+    let ran = run(&test).expect(3);
+    assert!(
+        ran.stderr.contains(
+            "its worker was lost 10 times; the last time: it asked to be started again (exit code 75)"
+        ),
+        "{}",
+        ran.stderr
+    );
+}
