@@ -9,7 +9,7 @@ use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::support::{DONE, TOY, Test, wait_until};
+use crate::support::{DONE, TOY, Test, heed_signals, wait_until};
 
 fn slow() -> String {
     TOY.replace(
@@ -37,6 +37,7 @@ fn ignoring(test: &Test, signals: &str, arguments: &[&str]) -> Command {
         .env("NO_COLOR", "1")
         .stdin(Stdio::null());
     command.stdout(Stdio::piped()).stderr(Stdio::null());
+    heed_signals(&mut command);
     command
 }
 

@@ -77,9 +77,7 @@ impl Test {
             .env("RUST_BACKTRACE", "0")
             .env("NO_COLOR", "1")
             .stdin(Stdio::null());
-        // SAFETY: between fork and exec only signals get their usual effects, which runs none of
-        // our code.
-        unsafe { command.pre_exec(listen_to_signals) };
+        heed_signals(&mut command);
         command
     }
 
@@ -212,6 +210,11 @@ fn without_wall_clock(text: &str) -> String {
 
 /// However the tests were started (`nohup`, `&` in a script), the program does not ignore what they
 /// send.
+pub(crate) fn heed_signals(command: &mut Command) {
+    // SAFETY: between fork and exec only signals get their usual effects, which runs none of our code.
+    unsafe { command.pre_exec(listen_to_signals) };
+}
+
 fn listen_to_signals() -> std::io::Result<()> {
     for which in [
         Signal::SIGHUP,
