@@ -1,4 +1,4 @@
-//! Files of JSON that are written anew with every change: final values, lists of rows, the state of
+//! Files of JSON that are rewritten with every change: final values, lists of rows, the state of
 //! Hugging Face's `Trainer`.
 
 use serde_json::{Map, Value};

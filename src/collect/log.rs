@@ -38,7 +38,7 @@ pub enum Format {
 }
 
 impl Format {
-    /// Whether the file is written anew with every change, and so is read as a whole.
+    /// Whether the file is rewritten with every change, and so is read as a whole.
     pub fn is_whole(&self) -> bool {
         matches!(self, Self::Json | Self::TrainerState)
     }

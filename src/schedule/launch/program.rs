@@ -2,6 +2,7 @@
 //! what it does into the messages that a worker would send, and reports them to the dispatcher;
 //! decides nothing.
 
+mod collect_error;
 mod collector;
 mod follower;
 mod names;

@@ -7,6 +7,7 @@ mod arms;
 mod builtin;
 mod claim_kinds;
 mod claims;
+mod described_values;
 mod helps;
 mod hostile;
 mod launcher;

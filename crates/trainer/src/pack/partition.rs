@@ -40,7 +40,7 @@ const SPARE_PERCENT: u64 = 15;
 pub(crate) enum Limit {
     /// At most that many.
     Models(usize),
-    /// As many as fit into that many bytes.
+    /// As many as fit into this number of bytes.
     Bytes(u64),
 }
 

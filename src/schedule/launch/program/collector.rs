@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use super::collect_error::{CollectError, MAX_FILES};
 use super::names::Naming;
 use super::source::{Stamp, TrialSource};
 use crate::collect::{Damage, Flaw, Format, LogFile, Rows};
@@ -19,43 +20,8 @@ use crate::protocol::{FromWorker, Position, Reported};
 
 /// How much of a file is read at once, in bytes.
 pub(super) const CHUNK: u64 = 256 << 10;
-/// How much of the beginning of a table shows whether it was written anew, in bytes.
+/// How much of the beginning of a table shows whether it was rewritten, in bytes.
 const MAX_HEAD: usize = 4096;
-/// Maximum number of files of a source.
-const MAX_FILES: usize = 1000;
-
-/// Why the files of a source give no metrics.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum CollectError {
-    /// A file is damaged.
-    #[error("`metrics: {key}` cannot read {file}: {damage}{hint}")]
-    Damaged {
-        key: String,
-        file: String,
-        damage: Damage,
-        hint: &'static str,
-    },
-    /// A file or folder cannot be read.
-    #[error("`metrics: {key}` cannot read {file}: {error}")]
-    Unreadable {
-        key: String,
-        file: String,
-        error: io::Error,
-    },
-    /// There are too many files.
-    #[error("`metrics: {key}` finds more than {MAX_FILES} files")]
-    TooManyFiles { key: String },
-    /// The thread that read them has panicked.
-    #[error("the metrics could not be read, because of a bug in pentagrid")]
-    Panicked,
-}
-
-impl CollectError {
-    /// Whether a file ends within a record.
-    pub(super) fn is_cut_off(&self) -> bool {
-        matches!(self, Self::Damaged { damage, .. } if damage.what == Flaw::CutOff)
-    }
-}
 
 /// What one pass has read.
 #[derive(Debug, Default)]
@@ -93,7 +59,7 @@ struct FollowedFile {
     stamp: Option<Stamp>,
     /// Whether it was found to be damaged, and is not read until the program has ended.
     is_damaged: bool,
-    /// Of a file that is written anew with every change: what was passed on of each row.
+    /// Of a file that is rewritten with every change: what was passed on of each row.
     passed: BTreeMap<Position, blake3::Hash>,
     /// Of a table: the beginning of what was read, and the hash of all of it.
     head: Vec<u8>,
@@ -123,7 +89,7 @@ impl FollowedFile {
         };
     }
 
-    /// Keeps what shows whether a table is written anew.
+    /// Keeps what shows whether a table is rewritten.
     fn keep(&mut self, bytes: &[u8]) {
         if let Some(hash) = &mut self.hash {
             hash.update(bytes);
@@ -132,8 +98,7 @@ impl FollowedFile {
         }
     }
 
-    /// Whether a table still begins as it did: a logger that gets a new column writes all of it
-    /// anew.
+    /// Whether a table still begins as it did: a logger that gets a new column rewrites it.
     fn has_same_head(&self, file: &File) -> io::Result<bool> {
         let mut head = vec![0; self.head.len()];
         match file.read_exact_at(&mut head, 0) {
@@ -345,7 +310,7 @@ impl FollowedSource {
             return Ok(None);
         }
 
-        // A table that was written anew is read anew.
+        // A table that was rewritten is read from its beginning.
         let is_shorter = stamp.length() < state.read;
         let is_new = is_other || is_shorter || !state.has_same_head(&file)?;
         if is_new || (format.is_whole() && !is_same) {

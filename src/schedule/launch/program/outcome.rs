@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ProgramPlan;
-use super::collector::CollectError;
+use super::collect_error::CollectError;
 use super::follower::on_a_thread;
 use super::source::keys_for;
 use crate::collect::quoted;

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::POLL_INTERVAL;
-use super::collector::{CHUNK, CollectError, Collector, Pass};
+use super::collect_error::CollectError;
+use super::collector::{CHUNK, Collector, Pass};
 use super::follower::on_a_thread;
 use crate::protocol::Reported;
 use crate::schedule::budget::Budget;
